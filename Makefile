@@ -1,0 +1,40 @@
+# Two commands do everything: `make run` and `make test`. Both make what they need in .venv first.
+PYTHON ?= python3
+VENV ?= .venv
+LOGS ?= examples/logs
+DB ?= telemetry.db
+BIN := $(VENV)/bin
+
+.PHONY: run test check fix clean
+
+run: $(VENV)/.installed
+	$(BIN)/tokentail ingest $(LOGS) --db $(DB)
+	$(BIN)/tokentail report --db $(DB)
+
+test: check
+	$(BIN)/pytest
+
+check: $(VENV)/.installed-dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+fix: $(VENV)/.installed-dev
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -f telemetry.db telemetry.db-wal telemetry.db-shm telemetry.db.lock
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: $(VENV)/bin/python setup.cfg pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	touch $@
+
+$(VENV)/.installed-dev: $(VENV)/bin/python setup.cfg pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[dev]"
+	touch $@ $(VENV)/.installed

@@ -1,0 +1,82 @@
+"""What one stretch of a source holds: the unit that is committed, or not, as a whole."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal
+
+from ingest.checkpoint import Checkpoint, Counters
+from ingest.identity import Seen
+from ingest.linker import Amendment, EscalationContext
+from parsers.records import Escalation
+
+State = Literal["complete", "unterminated", "unfinished", "damaged", "replaced"]
+"""How a source was left: read to its end; a last line waits for its newline; compressed data waits
+for its end; damaged from the checkpoint on; or its file is now another one."""
+
+
+@dataclass(slots=True)
+class Sighting:
+    """One place where an event was seen. `line_number` counts physical lines from 1."""
+
+    offset: int
+    line_number: int
+    seen: Seen
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """A marker line that could not become an event, and why. `line` is text, cut to a sane length."""
+
+    offset: int
+    line_number: int
+    reason: str
+    line: str
+
+
+@dataclass(frozen=True, slots=True)
+class SeenEscalation:
+    """An escalation, with its time (aware UTC and as logged) and what is known around it."""
+
+    record: Escalation
+    moment: datetime
+    timestamp_text: str
+    around: EscalationContext
+
+
+@dataclass(slots=True)
+class Rows:
+    """What a stretch of a source becomes in the database.
+
+    `amendments` reach events that earlier batches stored.
+    """
+
+    sightings: list[Sighting] = field(default_factory=list)
+    amendments: list[Amendment] = field(default_factory=list)
+    rejects: list[Reject] = field(default_factory=list)
+    escalations: list[SeenEscalation] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        """Count the rows."""
+        return sum(map(len, (self.sightings, self.amendments, self.rejects, self.escalations)))
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """The rows of a stretch of one source, and the checkpoint that covers them.
+
+    `taken_back_from` names the offset from which an unterminated line was stored before, which
+    this batch reads again. `counters` are the source's, all told. `unread_bytes` are left for the
+    next run; `problem` says why, where that is not only a line that is not finished.
+    """
+
+    rows: Rows
+    checkpoint: Checkpoint
+    counters: Counters
+    state: State
+    compression: str | None
+    bytes_read: int
+    unread_bytes: int = 0
+    taken_back_from: int | None = None
+    problem: str | None = None

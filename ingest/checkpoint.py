@@ -1,0 +1,59 @@
+"""How far a source was read, and all that must be known to go on: stored with the rows.
+
+A checkpoint is a value. It is made by the scan at the end of a batch, committed by the store in the
+same transaction as the batch's rows, and handed back to the next scan.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from ingest.fingerprint import Fingerprint
+from ingest.linker import LinkerState
+from ingest.lines import Position
+from ingest.wrap import WrapWidth
+
+
+@dataclass(slots=True)
+class Counters:
+    """What was counted in a source. Marker lines = sightings + rejects, always."""
+
+    marker_lines: int = 0
+    sightings: int = 0
+    rejects: int = 0
+    legacy_lines: int = 0
+    write_failures: int = 0
+    skipped_events: int = 0
+    long_lines: int = 0
+    calls_without_telemetry: int = 0
+
+
+@dataclass(slots=True)
+class Remembered:
+    """The part of a checkpoint that is no column: the state of reading and linking.
+
+    `provisional` is set while the unterminated last line was stored, though the checkpoint stands
+    before it: if the file grows, what was stored of it is taken back and the line read again.
+    """
+
+    position: Position = field(default_factory=Position)
+    width: WrapWidth = WrapWidth()
+    linker: LinkerState = field(default_factory=LinkerState)
+    counters: Counters = field(default_factory=Counters)
+    provisional: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """Where to go on in a source.
+
+    `tail` is the hash of the bytes before the offset, `None` where they were out of reach.
+    `remembered` is JSON text: what it holds is copied by writing and reading it, never shared.
+    """
+
+    fingerprint: Fingerprint
+    tail: str | None
+    offset: int
+    encoding: str
+    zone: str
+    remembered: str

@@ -1,0 +1,115 @@
+"""What the lines around an event tell of it, and how two tellings become one.
+
+`merged` is commutative, associative and idempotent, so the result depends neither on the order of
+files nor on how often anything is read. It fills gaps and never replaces a known value with an
+unknown one; where two sightings know different values, the better source wins, then the smaller
+value, so that both orders agree.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+MAX_PATHS = 20
+"""The executor's own limit of paths kept for an event."""
+
+MAX_PATH_LENGTH = 200
+"""The executor's own limit of a path's characters; a longer one ends in `...`."""
+
+RUN_SOURCES = ("initialized", "lock", "verified", "manifest", "soft_cap", "drain")
+PHASE_SOURCES = ("budget", "builder")
+DELIVERABLES_SOURCES = ("imported", "applied", "required", "missing", "scope")
+"""Best first. What a person imports is what the phase declared; applied files were guarded."""
+
+
+@dataclass(frozen=True, slots=True)
+class Deliverables:
+    """The deliverable paths of an event's phase, and which kind of line told them.
+
+    `paths` keeps the executor's limits; `complete` is false where some are missing from it.
+    """
+
+    source: str
+    paths: tuple[str, ...]
+    complete: bool
+
+    def rank(self) -> tuple[bool, int, int, tuple[str, ...]]:
+        """Order by trust: the smallest is the best."""
+        return (not self.complete, DELIVERABLES_SOURCES.index(self.source), -len(self.paths), self.paths)
+
+    def as_json(self) -> str:
+        """Return the paths as the executor stores them: a JSON array."""
+        return json.dumps(self.paths, ensure_ascii=False)
+
+
+def deliverables(source: str, paths: tuple[str, ...], complete: bool) -> Deliverables:
+    """Build deliverables within the executor's limits on number and length of paths."""
+    kept = tuple(
+        path if len(path) <= MAX_PATH_LENGTH else path[: MAX_PATH_LENGTH - 3] + "..."
+        for path in paths[:MAX_PATHS]
+    )
+    return Deliverables(source, kept, complete and len(paths) <= MAX_PATHS)
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A name, and which kind of line told it."""
+
+    name: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What is known of an event beyond its own line; `None` is not known (yet).
+
+    Tokens are counts, `confidence` is 0..1, `attempt_index` counts from 0.
+    """
+
+    run: Told | None = None
+    phase: Told | None = None
+    actual_max_tokens: int | None = None
+    input_tokens: int | None = None
+    total_tokens: int | None = None
+    confidence: float | None = None
+    attempt_index: int | None = None
+    estimated_deliverable_count: int | None = None
+    phase_outcome: str | None = None
+    deliverables: Deliverables | None = None
+
+
+NOTHING_TOLD = Context()
+
+_PLAIN = tuple(field.name for field in fields(Context) if field.name not in ("run", "phase", "deliverables"))
+
+
+def merged(one: Context, other: Context) -> Context:
+    """Unite what two places tell of one event."""
+    if one == other or other == NOTHING_TOLD:
+        return one
+    if one == NOTHING_TOLD:
+        return other
+    values: dict[str, Any] = {
+        "run": better_told(one.run, other.run, RUN_SOURCES),
+        "phase": better_told(one.phase, other.phase, PHASE_SOURCES),
+        "deliverables": _better_deliverables(one.deliverables, other.deliverables),
+    }
+    for name in _PLAIN:
+        known = [value for value in (getattr(one, name), getattr(other, name)) if value is not None]
+        values[name] = min(known, default=None)
+    return replace(one, **values)
+
+
+def better_told(one: Told | None, other: Told | None, sources: tuple[str, ...]) -> Told | None:
+    """Return the name that the better source told, whichever comes first."""
+    if one is None or other is None:
+        return one or other
+    return min(one, other, key=lambda told: (sources.index(told.source), told.name))
+
+
+def _better_deliverables(one: Deliverables | None, other: Deliverables | None) -> Deliverables | None:
+    if one is None or other is None:
+        return one or other
+    return min(one, other, key=Deliverables.rank)

@@ -1,0 +1,164 @@
+"""Opening the database: whose it is, which version, and what its errors mean to a person.
+
+The schema is `schema.sql` and the migrations after it, recorded by sqlite-utils in the same
+transaction that makes them. A database that a newer version made, or that is not ours, is refused
+and not changed by a byte.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib.resources import files
+from pathlib import Path
+from urllib.parse import unquote
+
+from sqlite_utils import Database
+from sqlite_utils.migrations import Migrations
+
+from ingest.errors import DatabaseBusy, DatabaseUnusable, UsageMistake
+
+DEFAULT_PATH = "telemetry.db"
+EVENTS_TABLE = "token_estimation_v2_events"
+
+BUSY_SECONDS = 30.0
+"""How long one statement waits for another writer, such as a query tool, before it gives up."""
+
+migrations = Migrations("tokentail")
+
+
+@migrations()
+def m001_initial(db: Database) -> None:
+    """Make the tables and views of `schema.sql`."""
+    for statement in _statements(files("ingest").joinpath("schema.sql").read_text(encoding="utf-8")):
+        db.conn.execute(statement)
+
+
+KNOWN_MIGRATIONS = frozenset({"m001_initial"})
+"""Every migration above: a database that has another one was made by a newer version."""
+
+
+def _statements(script: str) -> Iterator[str]:
+    """Cut a script into statements: `executescript` would commit the transaction around it."""
+    statement = ""
+    for line in script.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""
+
+
+def database_path(option: str | None, environment: Mapping[str, str]) -> Path:
+    """Return the database's path: the option, else `DATABASE_URL`, else `telemetry.db`.
+
+    Raises:
+        UsageMistake: `DATABASE_URL` is not a SQLite file's.
+    """
+    if option:
+        return Path(option)
+    url = environment.get("DATABASE_URL", "")
+    if not url:
+        return Path(DEFAULT_PATH)
+    scheme, found, rest = url.partition(":///")
+    path = unquote(rest.partition("?")[0])
+    if not found or scheme not in ("sqlite", "sqlite+pysqlite") or path in ("", ":memory:"):
+        shown = url.partition(":")[0]  # the rest may hold a password
+        raise UsageMistake(
+            f"DATABASE_URL names no SQLite file (its scheme is {shown!r}): tokentail writes SQLite only, "
+            "as sqlite:///relative.db or sqlite:////absolute.db; or give --db PATH"
+        )
+    return Path(path)
+
+
+@contextmanager
+def open_for_writing(path: Path) -> Iterator[Database]:
+    """Open the database, make or migrate its schema, and close it at the end.
+
+    Raises:
+        DatabaseBusy: another process writes to it for longer than `BUSY_SECONDS`.
+        DatabaseUnusable: it is corrupt, read-only, newer, or has a table of ours that we did not make.
+    """
+    if path.is_dir():
+        raise DatabaseUnusable(f"{path}: a folder, not a database: name a file with --db")
+    with explained(path), _connected(path) as db:
+        _refuse_foreign(db, path)
+        db.conn.execute("PRAGMA journal_mode = WAL")
+        # A power cut may take the last commits with it, rows and checkpoint alike: nothing doubles.
+        db.conn.execute("PRAGMA synchronous = NORMAL")
+        if migrations.pending(db):
+            migrations.apply(db)
+        yield db
+
+
+@contextmanager
+def open_for_reading(path: Path) -> Iterator[Database]:
+    """Open a database that exists, for queries only.
+
+    Raises:
+        DatabaseUnusable: it isn't there, is not ours, or is of another version.
+    """
+    if not path.is_file():
+        raise DatabaseUnusable(
+            f"{path}: no such database: run `tokentail ingest LOGS` first, or name it with --db"
+        )
+    with explained(path), _connected(path) as db:
+        _refuse_foreign(db, path)
+        if migrations.pending(db):
+            raise DatabaseUnusable(
+                f"{path}: not of this version of tokentail: run `tokentail ingest` on it once"
+            )
+        db.conn.execute("PRAGMA query_only = ON")
+        yield db
+
+
+@contextmanager
+def _connected(path: Path) -> Iterator[Database]:
+    connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)
+    try:
+        yield Database(connection, recursive_triggers=False, execute_plugins=False)
+    finally:
+        connection.close()
+
+
+def _refuse_foreign(db: Database, path: Path) -> None:
+    applied = {migration.name for migration in migrations.applied(db)}
+    if newer := sorted(applied - KNOWN_MIGRATIONS):
+        raise DatabaseUnusable(
+            f"{path}: made by a newer version of tokentail ({newer[0]}): upgrade tokentail, "
+            "or choose another database with --db"
+        )
+    if not applied and EVENTS_TABLE in db.table_names():
+        raise DatabaseUnusable(
+            f"{path}: has a table {EVENTS_TABLE} that tokentail did not make (the executor's own "
+            "database?), so nothing was changed: choose another file with --db"
+        )
+
+
+@contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Turn what SQLite raises into what a person can act on; a mistake of ours stays what it is."""
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        code = getattr(error, "sqlite_errorname", "")
+        if code.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
+            raise DatabaseBusy(
+                f"{path}: database is locked by another program for more than {BUSY_SECONDS:.0f} s: "
+                "try again when it is done"
+            ) from error
+        for start, advice in _ADVICE.items():
+            if code.startswith(start):
+                raise DatabaseUnusable(f"{path}: {error}: {advice}") from error
+        raise
+
+
+_ADVICE = {
+    "SQLITE_NOTADB": "it is not a SQLite database, and was left as it is: choose another with --db",
+    "SQLITE_CORRUPT": "restore a copy, or ingest the logs into a new one with --db; it was left as it is",
+    "SQLITE_READONLY": "make it and its folder writable, or choose another with --db",
+    "SQLITE_PERM": "make it and its folder writable, or choose another with --db",
+    "SQLITE_CANTOPEN": "does its folder exist, and may you write there? Choose another place with --db",
+    "SQLITE_FULL": "free some space and run the command again; nothing is lost or doubled",
+    "SQLITE_IOERR": "the disk failed to read or write it; run the command again when it is mended",
+}

@@ -1,0 +1,35 @@
+"""Our errors: each one is a sentence for a person, with the file and the next step in it."""
+
+from __future__ import annotations
+
+
+class TokentailError(Exception):
+    """Something that a person can act on; anything else that is raised is a bug of ours."""
+
+
+class LogUnreadable(TokentailError):
+    """A log file, or the rest of one, could not be read; the others can."""
+
+
+class LogVanished(LogUnreadable):
+    """A log file was there when it was looked for and is gone now."""
+
+
+class NotALog(LogUnreadable):
+    """A file is something else altogether: a database, a program, a picture."""
+
+
+class LogUnfinished(TokentailError):
+    """A compressed log ends before its own end: it is still being written, or was cut."""
+
+
+class DatabaseBusy(TokentailError):
+    """Another process holds the database, and the time to wait is over."""
+
+
+class DatabaseUnusable(TokentailError):
+    """The database cannot be used as it is: corrupt, newer, read-only, full, or not ours."""
+
+
+class UsageMistake(TokentailError):
+    """The command was called with something that it cannot mean."""

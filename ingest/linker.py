@@ -1,0 +1,386 @@
+"""From records to events with their context: one source, line after line.
+
+What stands before an event goes with it; what comes after is an `Amendment` to it, minutes or a
+week later. Everything that must be remembered for that is `LinkerState`, which is stored with the
+checkpoint, so cutting a file anywhere changes nothing.
+
+Interleaved runs in one file must not take each other's context. Three rules see to it: an anchor
+counts for the event whose actual it equals, and two phases that both could be it are unknown; lines
+that name no phase count only while a single run writes; lines that name a phase count only for the
+window of that phase, and not at all where two runs may have opened it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from ingest.calls import Anchors, Preparation
+from ingest.context import MAX_PATHS, Context, Deliverables, Told, deliverables
+from ingest.runs import LiveRuns
+from ingest.windows import OpenEvent, PathList, Window, Windows
+from parsers.records import (
+    AppliedFiles,
+    BudgetUse,
+    BuilderFinished,
+    BuilderModel,
+    Ceiling,
+    DeliverablesRefused,
+    Draining,
+    Escalation,
+    Estimate,
+    EstimationEvent,
+    ListedPath,
+    ListRest,
+    MissingList,
+    MissingPath,
+    PhaseOpened,
+    PhaseStatus,
+    Record,
+    RequiredList,
+    RunEnded,
+    RunNamed,
+    ScopeInferred,
+    ScopePaths,
+    SoftCap,
+)
+
+MAX_ID_LENGTH = 200
+"""Characters of a run's or phase's id; a longer one is no id but a line gone wrong."""
+
+LINES_BEHIND = 3
+"""How many lines after its event the builder's own line may stand and still tell its phase."""
+
+LINES_TO_LIST = 8
+"""How many lines below the refusal the list of required deliverables may begin."""
+
+NAMED_MISSING = 5
+"""The executor names at most so many missing deliverables."""
+
+
+@dataclass(frozen=True, slots=True)
+class Amendment:
+    """Context that came after its event, which was seen at `offset` of the same source."""
+
+    offset: int
+    context: Context
+
+
+@dataclass(frozen=True, slots=True)
+class Unanchored:
+    """The last event, while its phase may still be told from behind."""
+
+    offset: int
+    ordinal: int
+    success: bool | None
+    opened: OpenEvent
+
+
+@dataclass(frozen=True, slots=True)
+class OpenList:
+    """The list of required deliverables that is being read; `ordinal` is that of its last line."""
+
+    phase: str
+    ordinal: int
+    listed: PathList = PathList((), 0)
+
+
+@dataclass(slots=True)
+class LinkerState:
+    """All that linking must remember of what was read; bounded, whatever the log."""
+
+    runs: LiveRuns = field(default_factory=LiveRuns)
+    windows: Windows = field(default_factory=Windows)
+    anchors: Anchors = field(default_factory=Anchors)
+    preparation: Preparation = field(default_factory=Preparation)
+    unanchored: Unanchored | None = None
+    refused: tuple[str, int] | None = None
+    open_list: OpenList | None = None
+    calls_lost: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class EscalationContext:
+    """What is known around an escalation: its run, and the answer that led to it."""
+
+    run: Told | None
+    selected_budget: int | None
+    actual_max_tokens: int | None
+    tokens_used: int | None
+
+
+class Linker:
+    """Link the records of one source, in the order of its lines."""
+
+    def __init__(self, state: LinkerState) -> None:
+        """Go on from a state, which is changed in place."""
+        self.state = state
+        self.amendments: list[Amendment] = []
+
+    @property
+    def calls_without_telemetry(self) -> int:
+        """Builder calls seen so far whose event was not."""
+        anchors = self.state.anchors
+        return self.state.calls_lost + anchors.lost + len(anchors.pending)
+
+    @property
+    def _crowded(self) -> bool:
+        return self.state.runs.crowded or self.state.windows.overlapping
+
+    def reach(self, ordinal: int) -> None:
+        """Say that all lines up to this one (counted from 1) were read, wanted or not."""
+        opened = self.state.open_list
+        if opened is not None and ordinal > opened.ordinal:
+            self._end_list(opened, rest=0)
+
+    def event(self, record: EstimationEvent, offset: int, ordinal: int) -> Context:
+        """Return what is known of an event at its line."""
+        self.reach(ordinal)
+        state = self.state
+        crowded = self._crowded
+        anchor = state.anchors.take(record)
+        phase = anchor.phase if isinstance(anchor, BudgetUse) else None
+        window = self._window_of(phase) if phase is not None else None
+        prepared = not crowded and phase in (None, state.windows.current)
+        preparation = state.preparation if prepared else Preparation()
+        estimate = preparation.estimate_for(record)
+        ceiling = anchor.max_tokens if isinstance(anchor, BudgetUse) else preparation.ceiling_for(record)
+        opened = OpenEvent(
+            offset=offset,
+            declared=record.deliverable_count,
+            estimated=estimate.deliverable_count if estimate else None,
+            selected_budget=record.selected_budget,
+            max_tokens=ceiling,
+            actual_tokens=record.actual_output_tokens,
+        )
+        if not crowded:
+            state.preparation = Preparation()
+        state.unanchored = None
+        if window is not None:
+            window.add(opened)
+        elif anchor is False:
+            state.unanchored = Unanchored(offset, ordinal, record.success, opened)
+        return Context(
+            run=self._run_of(window),
+            phase=Told(phase, "budget") if phase is not None else None,
+            actual_max_tokens=ceiling,
+            input_tokens=anchor.input_tokens if isinstance(anchor, BudgetUse) else None,
+            total_tokens=anchor.total_tokens if isinstance(anchor, BudgetUse) else None,
+            confidence=estimate.confidence if estimate else None,
+            attempt_index=preparation.attempt_for(record),
+            estimated_deliverable_count=opened.estimated,
+            deliverables=None if window is None or crowded else _from_scope(window, opened),
+        )
+
+    def escalation(self, record: Escalation) -> EscalationContext:
+        """Return what is known around an escalation at its line."""
+        window = self.state.windows.get(record.phase)
+        if window is None or window.contested or not window.events:
+            return EscalationContext(self._run_of(window), None, None, None)
+        last = window.events[-1]
+        return EscalationContext(
+            self._run_of(window), last.selected_budget, last.max_tokens, last.actual_tokens
+        )
+
+    def context_line(self, record: Record, ordinal: int) -> None:
+        """Take a line that tells something of events before or after it."""
+        ids = (getattr(record, "phase", None), getattr(record, "run", None))
+        if any(name is not None and len(name) > MAX_ID_LENGTH for name in ids):
+            return
+        if not isinstance(record, ListedPath | ListRest):
+            self.reach(ordinal)
+        match record:
+            case RunNamed() | RunEnded() | SoftCap() | Draining():
+                self._take_run(record)
+            case PhaseOpened():
+                self._open(record)
+            case BudgetUse():
+                self._alive(record.phase)
+                self._window_of(record.phase)
+                self.state.anchors.add(record)
+            case Estimate() | Ceiling() | BuilderModel():
+                self.state.preparation.take(record)
+            case BuilderFinished():
+                self._finish_call(record, ordinal)
+            case PhaseStatus():
+                self._take_outcome(record)
+            case AppliedFiles():
+                self._alive(record.phase)
+                self._apply(record)
+            case _:
+                self._take_declared(record, ordinal)
+
+    # Runs and windows
+
+    def _take_run(self, record: RunNamed | RunEnded | SoftCap | Draining) -> None:
+        state = self.state
+        match record:
+            case RunNamed():
+                state.runs.name(record.run, record.source, record.starts)
+                if record.starts and record.source == "initialized":
+                    state.windows.close(Told(record.run, record.source))
+            case RunEnded():
+                alone = not state.runs.crowded
+                state.runs.end(record.run)
+                if alone:
+                    state.windows.close(None)
+                elif record.run is not None:
+                    state.windows.close(Told(record.run, "lock"))
+            case SoftCap(run=run) if run is not None:
+                state.runs.name(run, "soft_cap", starts=False)
+                window = state.windows.get(record.phase)
+                if window is not None and window.run is None and not window.contested:
+                    window.run = Told(run, "soft_cap")
+            case Draining():
+                state.runs.drain(record.run)
+
+    def _open(self, record: PhaseOpened) -> None:
+        state = self.state
+        state.runs.work()
+        generating = record.by == "generating"
+        known = state.windows.get(record.phase)
+        if generating and known is not None and not (known.generated or known.closed or known.events):
+            known.generated = True  # the second line of one opening
+            return
+        if not self._crowded:
+            state.anchors.drop(None)
+            state.preparation = Preparation()
+        self._open_window(record.phase).generated = generating
+
+    def _open_window(self, phase: str) -> Window:
+        state = self.state
+        crowded = self._crowded
+        contested = crowded and state.windows.get(phase) is not None
+        run = None if crowded else state.runs.only()
+        return state.windows.open(phase, Window(run=run, contested=contested))
+
+    def _window_of(self, phase: str) -> Window:
+        """Return the window that a line about a call belongs to; without an opening line, open it."""
+        self.state.runs.work()
+        window = self.state.windows.get(phase)
+        return self._open_window(phase) if window is None or window.closed else window
+
+    def _alive(self, phase: str) -> None:
+        self.state.windows.alive(phase)
+
+    def _run_of(self, window: Window | None) -> Told | None:
+        if window is not None and (window.contested or window.run is not None):
+            return None if window.contested else window.run
+        return None if self._crowded else self.state.runs.only()
+
+    # What comes after an event
+
+    def _amend(self, event: OpenEvent, context: Context) -> None:
+        self.amendments.append(Amendment(event.offset, context))
+
+    def _followed(self, phase: str) -> Window | None:
+        """Return the window whose events a line about this phase may complete."""
+        window = self.state.windows.get(phase)
+        return None if window is None or window.contested else window
+
+    def _finish_call(self, record: BuilderFinished, ordinal: int) -> None:
+        state = self.state
+        self._alive(record.phase)
+        last, state.unanchored = state.unanchored, None
+        window = state.windows.get(record.phase)
+        told = (
+            last is not None
+            and not self._crowded
+            and ordinal - last.ordinal <= LINES_BEHIND
+            and last.success in (None, record.succeeded)
+        )
+        if last is not None and told:
+            window = self._window_of(record.phase)
+            window.add(last.opened)
+            context = Context(phase=Told(record.phase, "builder"), run=self._run_of(window))
+            self._amend(last.opened, context)
+        if window is not None and window.contested:
+            return
+        dropped = state.anchors.drop(record.phase)
+        if not dropped and (window is None or not window.events):
+            state.calls_lost += 1
+
+    def _take_outcome(self, record: PhaseStatus) -> None:
+        window = self._followed(record.phase)
+        if window is None or not record.is_outcome:
+            return
+        if window.outcome is None:
+            window.outcome = record.status
+            for event in window.events:
+                self._amend(event, Context(phase_outcome=record.status))
+        window.closed = True
+
+    def _apply(self, record: AppliedFiles) -> None:
+        window = self._followed(record.phase)
+        for event in window.events if window is not None else ():
+            if record.paths and len(record.paths) == (event.declared or event.estimated):
+                found = deliverables("applied", record.paths, complete=True)
+                self._amend(event, Context(deliverables=found))
+
+    def _take_declared(self, record: Record, ordinal: int) -> None:
+        state = self.state
+        match record:
+            case DeliverablesRefused():
+                state.refused = (record.phase, ordinal)
+            case RequiredList():
+                self._begin_list(ordinal)
+            case ListedPath() | ListRest():
+                self._list(record, ordinal)
+            case MissingList():
+                window = self._followed(record.phase)
+                if window is not None:
+                    window.missing = PathList((), record.count)
+            case MissingPath():
+                self._list_missing(record)
+            case ScopeInferred():
+                if not self._crowded:
+                    self._window_of(record.phase).scope_is_deliverables = True
+            case ScopePaths():
+                window = state.windows.get(state.windows.current or "")
+                if window is not None and window.scope_is_deliverables and not self._crowded:
+                    window.scope = PathList(record.paths[: MAX_PATHS + 1], len(record.paths))
+
+    def _begin_list(self, ordinal: int) -> None:
+        state = self.state
+        refused, state.refused = state.refused, None
+        if refused is not None and ordinal - refused[1] <= LINES_TO_LIST and not self._crowded:
+            state.open_list = OpenList(refused[0], ordinal)
+
+    def _list(self, record: ListedPath | ListRest, ordinal: int) -> None:
+        opened = self.state.open_list
+        if opened is None or ordinal != opened.ordinal + 1:
+            return
+        if isinstance(record, ListRest):
+            self._end_list(opened, rest=record.count)
+        else:
+            paths = (*opened.listed.paths, record.path)[: MAX_PATHS + 1]
+            self.state.open_list = OpenList(opened.phase, ordinal, PathList(paths, opened.listed.count + 1))
+
+    def _end_list(self, opened: OpenList, rest: int) -> None:
+        self.state.open_list = None
+        window = self._followed(opened.phase)
+        paths, count = opened.listed.paths, opened.listed.count + rest
+        for event in window.events if window is not None and paths else ():
+            if event.declared in (0, count):
+                found = deliverables("required", paths, complete=rest == 0)
+                self._amend(event, Context(deliverables=found))
+
+    def _list_missing(self, record: MissingPath) -> None:
+        window = self._followed(record.phase)
+        if window is None or window.missing is None:
+            return
+        paths, count = (*window.missing.paths, record.path), window.missing.count
+        window.missing = PathList(paths, count)
+        if len(paths) < min(count, NAMED_MISSING):
+            return
+        window.missing = None
+        for event in window.events:
+            if event.declared == 0 or count <= event.declared:
+                found = deliverables("missing", paths, complete=len(paths) == count == event.declared)
+                self._amend(event, Context(deliverables=found))
+
+
+def _from_scope(window: Window, event: OpenEvent) -> Deliverables | None:
+    """Return the scope's paths, where their number is that of the deliverables."""
+    if window.scope is None or window.scope.count != event.declared or event.declared == 0:
+        return None
+    return deliverables("scope", window.scope.paths, complete=True)

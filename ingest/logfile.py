@@ -1,0 +1,181 @@
+"""One log file on disk at one moment: what it is, and its bytes, decompressed.
+
+Logs are opened read-only, never locked, never touched. What the file *is* is told by its bytes,
+not by its name: a rotation may rename and compress it at any time.
+"""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import importlib
+import lzma
+import os
+import stat
+import sys
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from ingest.errors import LogUnfinished, LogUnreadable, LogVanished
+
+STANDARD_INPUT = "-"
+
+CHUNK_BYTES = 256 * 1024
+"""How much is read at once: large enough that the call costs nothing, small enough for the cache."""
+
+HEAD_BYTES = 4096
+_MAGIC = {
+    "gzip": b"\x1f\x8b",
+    "bzip2": b"BZh",
+    "xz": b"\xfd7zXZ\x00",
+    "zstd": b"\x28\xb5\x2f\xfd",
+}
+_SQLITE_MAGIC = b"SQLite format 3\0"
+_INTEGER = (1 << 63) - 1  # what SQLite can hold; some file systems number files beyond it
+_TEXT_CONTROLS = b"\t\n\r\f\b\x1b"
+_DAMAGE = (OSError, zlib.error, lzma.LZMAError, EOFError)
+
+
+@dataclass(frozen=True, slots=True)
+class FileState:
+    """What one `stat` tells: enough to know an unchanged file without opening it."""
+
+    device: int
+    inode: int
+    size_bytes: int
+    modified_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class LogFile:
+    """A path to read, and whether a person named it (rather than finding it in a folder)."""
+
+    path: str
+    named: bool = True
+
+    @property
+    def is_stream(self) -> bool:
+        """Whether this is standard input, which can be neither looked up nor read again."""
+        return self.path == STANDARD_INPUT
+
+    @property
+    def shown(self) -> str:
+        """The path as a message may show it."""
+        return (
+            "standard input" if self.is_stream else os.fsencode(self.path).decode("utf-8", "backslashreplace")
+        )
+
+    @property
+    def stored_path(self) -> str:
+        """The path as the database keeps it: absolute, and text whatever its bytes are."""
+        if self.is_stream:
+            return STANDARD_INPUT
+        return os.fsencode(os.path.abspath(self.path)).decode("utf-8", "backslashreplace")
+
+    def state(self) -> FileState:
+        """Look the file up.
+
+        Raises:
+            LogVanished: it is not there.
+            LogUnreadable: it is not a regular file, or not to be seen.
+        """
+        try:
+            found = os.stat(self.path)
+        except FileNotFoundError as error:
+            raise LogVanished(f"{self.shown}: vanished, or a link to nothing") from error
+        except (OSError, ValueError) as error:
+            raise LogUnreadable(f"{self.shown}: {_reason(error)}") from error
+        if not stat.S_ISREG(found.st_mode):
+            raise LogUnreadable(f"{self.shown}: not a regular file, so not read")
+        device, inode = found.st_dev & _INTEGER, found.st_ino & _INTEGER
+        return FileState(device, inode, found.st_size, found.st_mtime_ns)
+
+    @contextmanager
+    def opened(self) -> Iterator[tuple[IO[bytes], str | None]]:
+        """Open the file; yield its decompressed bytes and the name of its compression.
+
+        Raises:
+            LogVanished: it is not there.
+            LogUnreadable: it can't be opened, or what opens it is not installed.
+        """
+        if self.is_stream:
+            yield sys.stdin.buffer, None
+            return
+        try:
+            with Path(self.path).open("rb") as raw:
+                compression = compression_of(raw.read(8))
+                raw.seek(0)
+                yield (
+                    raw if compression is None else _decompressed(raw, compression, self.shown),
+                    compression,
+                )
+        except FileNotFoundError as error:
+            raise LogVanished(f"{self.shown}: vanished before it could be read") from error
+        except PermissionError as error:
+            raise LogUnreadable(f"{self.shown}: {_reason(error)}") from error
+
+
+def compression_of(head: bytes) -> str | None:
+    """Tell how a file is compressed by its first bytes."""
+    return next((name for name, magic in _MAGIC.items() if head.startswith(magic)), None)
+
+
+def _decompressed(raw: IO[bytes], compression: str, path: str) -> IO[bytes]:
+    if compression == "gzip":
+        return gzip.GzipFile(fileobj=raw)
+    if compression == "bzip2":
+        return bz2.BZ2File(raw)
+    if compression == "xz":
+        return lzma.LZMAFile(raw)
+    for name in ("compression.zstd", "backports.zstd", "pyzstd"):
+        try:
+            opened: IO[bytes] = importlib.import_module(name).open(raw)
+        except ImportError:
+            continue
+        return opened
+    raise LogUnreadable(
+        f"{path}: compressed with zstd, which this Python can't read: pip install backports.zstd"
+    )
+
+
+def chunks(stream: IO[bytes], path: str) -> Iterator[bytes]:
+    """Yield what is left of a stream, as much at once as there is, up to `CHUNK_BYTES`.
+
+    Raises:
+        LogUnfinished: compressed data stops before its end.
+        LogUnreadable: it can't be read, or is damaged from here on.
+    """
+    read = getattr(stream, "read1", stream.read)  # a pipe's lines come when they are written
+    while True:
+        try:
+            chunk = read(CHUNK_BYTES)
+        except EOFError as error:
+            raise LogUnfinished(f"{path}: ends before the end of its compressed data") from error
+        except _DAMAGE as error:
+            raise LogUnreadable(f"{path}: damaged or unreadable: {_reason(error)}") from error
+        if not chunk:
+            return
+        yield chunk
+
+
+def what_is_not_a_log(head: bytes) -> str | None:
+    """Say what a file is whose first bytes are no text; `None` if it may be a log.
+
+    NULs are left out: real logs quote UTF-16 text, and a truncated log may begin with a hole.
+    """
+    if head.startswith(_SQLITE_MAGIC):
+        return "a SQLite database"
+    if head[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        return None
+    text = head.replace(b"\0", b"")
+    controls = sum(byte < 32 and byte not in _TEXT_CONTROLS for byte in text)
+    return "a binary file" if controls * 20 > len(text) else None
+
+
+def _reason(error: BaseException) -> str:
+    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return str(text)[:1].lower() + str(text)[1:]

@@ -1,0 +1,180 @@
+"""Events as rows: the columns that the store writes, and how a row is read back.
+
+The one place that knows both an event's fields and the columns of `token_estimation_v2_events`.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+from ingest.batch import SeenEscalation
+from ingest.context import Context, Deliverables, Told, merged
+from ingest.identity import Event, event_key
+from parsers.records import EstimationEvent
+from parsers.run import UNKNOWN
+
+Row = dict[str, Any]
+
+CONTEXT_COLUMNS = (
+    "run_id",
+    "phase_id",
+    "timestamp",
+    "deliverables_json",
+    "actual_max_tokens",
+    "event_key",
+    "timestamp_text",
+    "input_tokens",
+    "total_tokens",
+    "confidence",
+    "attempt_index",
+    "estimated_deliverable_count",
+    "phase_outcome",
+    "deliverables_source",
+    "deliverables_complete",
+    "run_source",
+    "phase_source",
+)
+"""What may still be learned of an event; the rest of its row is its own line's and never changes."""
+
+PAYLOAD_COLUMNS = (
+    "category",
+    "complexity",
+    "deliverable_count",
+    "predicted_output_tokens",
+    "actual_output_tokens",
+    "selected_budget",
+    "success",
+    "truncated",
+    "stop_reason",
+    "model",
+    "smape_percent",
+    "waste_ratio",
+    "underestimated",
+    "is_truncated_output",
+    "actual_is_total",
+    "logged_smape_percent",
+)
+
+READ_COLUMNS = ("event_id", *CONTEXT_COLUMNS)
+
+
+def time_text(moment: datetime) -> str:
+    """Write an aware time as the database does: UTC, `YYYY-MM-DD HH:MM:SS.ffffff`."""
+    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(sep=" ", timespec="microseconds")
+
+
+def payload_row(payload: EstimationEvent) -> Row:
+    """Return the columns that the event line tells, and those computed from them alone."""
+    predicted, actual = payload.predicted_output_tokens, payload.actual_output_tokens
+    measurable = predicted > 0 and actual > 0
+    return {
+        "category": payload.category,
+        "complexity": payload.complexity,
+        "deliverable_count": payload.deliverable_count,
+        "predicted_output_tokens": predicted,
+        "actual_output_tokens": actual,
+        "selected_budget": payload.selected_budget or 0,
+        "success": payload.success,
+        "truncated": payload.truncated,
+        "stop_reason": payload.stop_reason,
+        "model": payload.model,
+        "smape_percent": 200 * abs(predicted - actual) / (predicted + actual) if measurable else None,
+        "waste_ratio": predicted / actual if measurable else None,
+        "underestimated": actual > predicted if measurable else None,
+        "is_truncated_output": payload.truncated,
+        "actual_is_total": payload.actual_is_total,
+        "logged_smape_percent": payload.smape_percent,
+    }
+
+
+def context_row(group: str, event: Event) -> Row:
+    """Return the columns that the lines around an event tell."""
+    context = event.context
+    run, phase, found = context.run, context.phase, context.deliverables
+    return {
+        "run_id": run.name if run else UNKNOWN,
+        "phase_id": phase.name if phase else UNKNOWN,
+        "timestamp": time_text(event.moment),
+        "deliverables_json": found.as_json() if found else "[]",
+        "actual_max_tokens": context.actual_max_tokens,
+        "event_key": event_key(group, event.phase, event.moment),
+        "timestamp_text": event.timestamp_text,
+        "input_tokens": context.input_tokens,
+        "total_tokens": context.total_tokens,
+        "confidence": context.confidence,
+        "attempt_index": context.attempt_index,
+        "estimated_deliverable_count": context.estimated_deliverable_count,
+        "phase_outcome": context.phase_outcome,
+        "deliverables_source": found.source if found else None,
+        "deliverables_complete": found.complete if found else False,
+        "run_source": run.source if run else None,
+        "phase_source": phase.source if phase else None,
+    }
+
+
+def context_of(row: Row) -> Context:
+    """Read an event's context back from its row."""
+    found = None
+    if row["deliverables_source"] is not None:
+        paths = tuple(json.loads(row["deliverables_json"]))
+        found = Deliverables(row["deliverables_source"], paths, bool(row["deliverables_complete"]))
+    return Context(
+        run=Told(row["run_id"], row["run_source"]) if row["run_source"] else None,
+        phase=Told(row["phase_id"], row["phase_source"]) if row["phase_source"] else None,
+        actual_max_tokens=row["actual_max_tokens"],
+        input_tokens=row["input_tokens"],
+        total_tokens=row["total_tokens"],
+        confidence=row["confidence"],
+        attempt_index=row["attempt_index"],
+        estimated_deliverable_count=row["estimated_deliverable_count"],
+        phase_outcome=row["phase_outcome"],
+        deliverables=found,
+    )
+
+
+def stored_event(row: Row) -> Event:
+    """Read an event back from its row, as far as it can still change."""
+    return Event(
+        payload=None,
+        moment=datetime.fromisoformat(row["timestamp"]).replace(tzinfo=UTC),
+        timestamp_text=row["timestamp_text"],
+        context=context_of(row),
+        stored_ids=[row["event_id"]],
+    )
+
+
+def amended(event: Event, context: Context) -> Event:
+    """Return what an amendment makes of a stored event."""
+    united = merged(event.context, context)
+    return Event(
+        None,
+        event.moment,
+        event.timestamp_text,
+        united,
+        list(event.stored_ids),
+        changed=united != event.context,
+    )
+
+
+def escalation_row(seen: SeenEscalation) -> Row:
+    """Return an escalation as its row, without the key and the time of storing."""
+    record, around = seen.record, seen.around
+    return {
+        "run_id": around.run.name if around.run else UNKNOWN,
+        "phase_id": record.phase,
+        "timestamp": time_text(seen.moment),
+        "attempt_index": record.attempt_index,
+        "reason": record.reason,
+        "was_truncated": record.reason == "truncation",
+        "output_utilization": record.utilization_percent,
+        "escalation_factor": record.factor,
+        "base_value": record.base_tokens,
+        "base_source": record.base_source,
+        "retry_max_tokens": record.retry_max_tokens,
+        "selected_budget": around.selected_budget,
+        "actual_max_tokens": around.actual_max_tokens,
+        "tokens_used": around.tokens_used,
+        "timestamp_text": seen.timestamp_text,
+    }

@@ -1,0 +1,177 @@
+"""The sources that the database knows, and which of them a log file on disk is.
+
+The hints (device, inode, path) and the fingerprint only choose where to look; the bytes before the
+checkpoint decide, and a file that is none of the known sources is read from its start.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+
+from sqlite_utils import Database
+
+from ingest.batch import Batch
+from ingest.checkpoint import Checkpoint, Counters
+from ingest.fingerprint import Fingerprint, digest
+from ingest.logfile import FileState, LogFile
+
+_COLUMNS = (
+    "source_id, path, fingerprint, fingerprint_bytes, tail_fingerprint, device, inode, modified_ns, "
+    "size_bytes, byte_offset, unread_bytes, encoding, timezone, state"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What a log file is, as far as the database knows; see `log_sources` in the schema."""
+
+    source_id: int
+    path: str
+    fingerprint: Fingerprint
+    tail: str | None
+    file: FileState | None
+    offset: int
+    unread_bytes: int
+    encoding: str
+    timezone: str
+    state: str
+
+    def is_unchanged(self, file: FileState, finished: bool) -> bool:
+        """Whether a file, by its `stat` alone, holds nothing that was not read."""
+        if self.file != file or self.state not in ("complete", "unterminated"):
+            return False
+        return not (finished and self.unread_bytes)
+
+
+class KnownSources:
+    """All sources of a database, loaded at once; each is continued by at most one file of a run."""
+
+    def __init__(self, db: Database) -> None:
+        """Load the sources."""
+        self._db = db
+        self._by_fingerprint: dict[tuple[int, str], list[Source]] = {}
+        self._by_file: dict[tuple[int, int], list[Source]] = {}
+        self._taken: set[int] = set()
+        self._held: set[tuple[int, int]] = set()
+        self._released: set[int] = set()
+        for row in db.conn.execute(f"SELECT {_COLUMNS} FROM log_sources WHERE path <> '-'"):
+            self._add(_source(row))
+        sizes = {size for size, _ in self._by_fingerprint}
+        self._sizes = sorted(sizes, reverse=True)
+
+    def _add(self, source: Source) -> None:
+        name = (source.fingerprint.size_bytes, source.fingerprint.digest)
+        self._by_fingerprint.setdefault(name, []).append(source)
+        if source.file is not None:
+            self._by_file.setdefault((source.file.device, source.file.inode), []).append(source)
+
+    def hold(self, file: FileState | None) -> None:
+        """Say that this run reads a file: the source that it was is left to it by its copies."""
+        if file is not None:
+            self._held.add((file.device, file.inode))
+
+    def is_held(self, file: FileState) -> bool:
+        """Whether this run reads a file already, under another name."""
+        return (file.device, file.inode) in self._held
+
+    def unchanged(self, file: FileState, finished: bool) -> Source | None:
+        """Return the source that a file is, if nothing of it is new; costs no query and no open."""
+        for source in self._by_file.get((file.device, file.inode), ()):
+            if source.is_unchanged(file, finished):
+                self._taken.add(source.source_id)
+                return source
+        return None
+
+    def candidates(self, log: LogFile, file: FileState, head: bytes) -> Iterator[Source]:
+        """Yield the sources that a file with this head may be, the likeliest first."""
+        here = (file.device, file.inode)
+        found: list[Source] = []
+        for size in self._sizes:
+            if size <= len(head):
+                found += self._by_fingerprint.get((size, digest(head[:size])), ())
+        for source in sorted(found, key=lambda one: _likelihood(one, log, here)):
+            elsewhere = source.file and (source.file.device, source.file.inode)
+            if source.source_id in self._taken:
+                continue
+            if elsewhere != here and elsewhere in self._held and source.source_id not in self._released:
+                continue
+            yield source
+
+    def take(self, source: Source) -> None:
+        """Say that a file of this run continues a source."""
+        self._taken.add(source.source_id)
+
+    def read_before(self, log: LogFile, file: FileState) -> Source | None:
+        """Return the newest source that was read from this very file, though it may be another now."""
+        at = [
+            source
+            for source in self._by_file.get((file.device, file.inode), ())
+            if source.path == log.stored_path and source.source_id not in self._taken
+        ]
+        return max(at, key=lambda source: source.source_id, default=None)
+
+    def release(self, source: Source) -> None:
+        """Say that the file a source was read from is another one now: a copy may be the source."""
+        self._released.add(source.source_id)
+
+    def resume(self, source: Source) -> tuple[Checkpoint, Counters]:
+        """Load what must be known to go on in a source, and what was counted in it."""
+        names = [field.name for field in fields(Counters)]
+        query = f"SELECT remembered, {', '.join(names)} FROM log_sources WHERE source_id = ?"
+        remembered, *counts = self._db.conn.execute(query, [source.source_id]).fetchone()
+        checkpoint = Checkpoint(
+            fingerprint=source.fingerprint,
+            tail=source.tail,
+            offset=source.offset,
+            encoding=source.encoding,
+            zone=source.timezone,
+            remembered=remembered,
+        )
+        return checkpoint, Counters(*counts)
+
+
+def source_of(batch: Batch, log: LogFile, file: FileState | None, source_id: int) -> Source:
+    """Return a source as it is once a batch of it is stored."""
+    checkpoint = batch.checkpoint
+    return Source(
+        source_id=source_id,
+        path=log.stored_path,
+        fingerprint=checkpoint.fingerprint,
+        tail=checkpoint.tail,
+        file=file,
+        offset=checkpoint.offset,
+        unread_bytes=batch.unread_bytes,
+        encoding=checkpoint.encoding,
+        timezone=checkpoint.zone,
+        state=batch.state,
+    )
+
+
+def _likelihood(source: Source, log: LogFile, here: tuple[int, int]) -> tuple[bool, bool, int]:
+    there = source.file and (source.file.device, source.file.inode)
+    return (there != here, source.path != log.stored_path, -source.offset)
+
+
+def _source(row: tuple[object, ...]) -> Source:
+    (source_id, path, fingerprint, size, tail, device, inode, modified, disk, *rest) = row
+    offset, unread, encoding, zone, state = rest
+    file = None
+    if isinstance(device, int) and isinstance(inode, int):
+        file = FileState(device, inode, _int(disk), _int(modified))
+    return Source(
+        source_id=_int(source_id),
+        path=str(path),
+        fingerprint=Fingerprint(_int(size), str(fingerprint)),
+        tail=None if tail is None else str(tail),
+        file=file,
+        offset=_int(offset),
+        unread_bytes=_int(unread),
+        encoding=str(encoding),
+        timezone=str(zone),
+        state=str(state),
+    )
+
+
+def _int(value: object) -> int:
+    return value if isinstance(value, int) else 0

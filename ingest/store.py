@@ -1,0 +1,304 @@
+"""The one writer: batches into SQLite, each with the checkpoint that covers it, or not at all.
+
+Every batch is one `BEGIN IMMEDIATE` transaction. The checkpoint is compared before it is moved, so
+even a second writer that slipped past the ingest lock could not store a line twice.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlite_utils import Database
+
+from ingest.batch import Batch, Reject, Rows, SeenEscalation
+from ingest.context import Context
+from ingest.errors import DatabaseBusy
+from ingest.identity import Event, content_key, group_key, group_of, settle
+from ingest.logfile import FileState, LogFile
+from ingest.rows import (
+    CONTEXT_COLUMNS,
+    PAYLOAD_COLUMNS,
+    READ_COLUMNS,
+    Row,
+    amended,
+    context_row,
+    escalation_row,
+    payload_row,
+    stored_event,
+    time_text,
+)
+from ingest.sources import Source, source_of
+
+_EVENT_COLUMNS = ("event_id", *CONTEXT_COLUMNS, *PAYLOAD_COLUMNS, "created_at")
+_INSERT_EVENT = (
+    f"INSERT INTO token_estimation_v2_events ({', '.join(_EVENT_COLUMNS)}) "
+    f"VALUES ({', '.join(f':{name}' for name in _EVENT_COLUMNS)})"
+)
+_UPDATE_EVENT = (
+    f"UPDATE token_estimation_v2_events SET {', '.join(f'{name} = :{name}' for name in CONTEXT_COLUMNS)} "
+    "WHERE event_id = :event_id"
+)
+_READ = ", ".join(f"event.{name}" for name in READ_COLUMNS)
+_READ_GROUP = (
+    f"SELECT {_READ} FROM token_estimation_v2_events AS event WHERE event_key >= ? AND event_key < ?"
+)
+_READ_SIGHTED = (
+    f"SELECT {_READ} FROM event_sightings JOIN token_estimation_v2_events AS event USING (event_id) "
+    "WHERE source_id = ? AND byte_offset = ?"
+)
+_READ_ONE = f"SELECT {_READ} FROM token_estimation_v2_events AS event WHERE event_id = ?"
+_TOLD_PHASE = "UPDATE event_sightings SET phase_known = 1 WHERE source_id = ? AND byte_offset = ?"
+_INSERT_ESCALATION = """
+INSERT INTO token_budget_escalation_events (
+    run_id, phase_id, timestamp, attempt_index, reason, was_truncated, output_utilization,
+    escalation_factor, base_value, base_source, retry_max_tokens, selected_budget,
+    actual_max_tokens, tokens_used, timestamp_text, escalation_key, created_at
+) VALUES (
+    :run_id, :phase_id, :timestamp, :attempt_index, :reason, :was_truncated, :output_utilization,
+    :escalation_factor, :base_value, :base_source, :retry_max_tokens, :selected_budget,
+    :actual_max_tokens, :tokens_used, :timestamp_text, :escalation_key, :created_at
+)
+ON CONFLICT (escalation_key) DO UPDATE SET
+    run_id = CASE run_id WHEN 'unknown' THEN excluded.run_id ELSE run_id END,
+    selected_budget = COALESCE(selected_budget, excluded.selected_budget),
+    actual_max_tokens = COALESCE(actual_max_tokens, excluded.actual_max_tokens),
+    tokens_used = COALESCE(tokens_used, excluded.tokens_used)
+"""
+
+
+@dataclass(slots=True)
+class Stored:
+    """What one batch changed, and its source as it is now."""
+
+    source: Source
+    events_new: int = 0
+    events_updated: int = 0
+    further_sightings: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """What settling wrote; `event_ids` are by the number of the sighting within its batch."""
+
+    events_new: int
+    events_updated: int
+    event_ids: dict[int, int]
+
+
+class Store:
+    """Write batches to one open database."""
+
+    def __init__(self, db: Database) -> None:
+        """Use a database that `ingest.database` opened for writing."""
+        self._db = db
+        self._conn: sqlite3.Connection = db.conn
+        self._next_event_id = 0
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Commit everything inside, or nothing of it."""
+        self._conn.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self._conn.execute("COMMIT")
+        except BaseException:
+            if self._conn.in_transaction:
+                self._conn.execute("ROLLBACK")
+            raise
+
+    def commit(self, batch: Batch, log: LogFile, file: FileState | None, source: Source | None) -> Stored:
+        """Store a batch of a source; a new source (`None`) gets its row here.
+
+        Raises:
+            DatabaseBusy: another process has moved the source's checkpoint meanwhile.
+        """
+        now = time_text(datetime.now(UTC))
+        with self.transaction():
+            (largest,) = self._conn.execute("SELECT MAX(event_id) FROM token_estimation_v2_events").fetchone()
+            self._next_event_id = (largest or 0) + 1
+            stored = Stored(self._write_source(batch, log, file, source, now))
+            source_id = stored.source.source_id
+            if batch.taken_back_from is not None:
+                self._take_back(source_id, batch.taken_back_from)
+            groups = self._seen(batch.rows, source_id)
+            written = self._settle(groups, now)
+            self._write_sightings(batch.rows, source_id, written.event_ids)
+            stored.events_new, stored.events_updated = written.events_new, written.events_updated
+            stored.further_sightings = len(batch.rows.sightings) - written.events_new
+            self._conn.executemany(
+                "INSERT INTO rejected_lines VALUES (?, ?, ?, ?, ?)",
+                [(source_id, *_reject_values(reject)) for reject in batch.rows.rejects],
+            )
+            self._conn.executemany(
+                _INSERT_ESCALATION, [_escalation_values(seen, now) for seen in batch.rows.escalations]
+            )
+        return stored
+
+    def amend(self, amendments: Iterable[tuple[int, Context]]) -> int:
+        """Add context to events by their ids, in one transaction; return how many it completed."""
+        with self.transaction():
+            groups: dict[str, list[Event]] = {}
+            for event_id, context in amendments:
+                for row in self._read(_READ_ONE, [event_id]):
+                    event = amended(stored_event(row), context)
+                    groups.setdefault(group_of(row["event_key"]), []).append(event)
+            return self._settle(groups, time_text(datetime.now(UTC))).events_updated
+
+    def rename(self, source: Source, log: LogFile) -> None:
+        """Keep where a source is found now."""
+        with self.transaction():
+            self._db.table("log_sources").update(source.source_id, {"path": log.stored_path})
+
+    def mark_replaced(self, source: Source) -> None:
+        """Say that the file of a source is now another one."""
+        with self.transaction():
+            self._db.table("log_sources").update(source.source_id, {"state": "replaced"})
+
+    # Sources
+
+    def _write_source(
+        self, batch: Batch, log: LogFile, file: FileState | None, source: Source | None, now: str
+    ) -> Source:
+        checkpoint = batch.checkpoint
+        values: Row = {
+            "path": log.stored_path,
+            "fingerprint": checkpoint.fingerprint.digest,
+            "fingerprint_bytes": checkpoint.fingerprint.size_bytes,
+            "tail_fingerprint": checkpoint.tail,
+            "device": file.device if file else None,
+            "inode": file.inode if file else None,
+            "modified_ns": file.modified_ns if file else None,
+            "size_bytes": file.size_bytes if file else checkpoint.offset,
+            "byte_offset": checkpoint.offset,
+            "unread_bytes": batch.unread_bytes,
+            "encoding": checkpoint.encoding,
+            "compression": batch.compression,
+            "timezone": checkpoint.zone,
+            "state": batch.state,
+            **asdict(batch.counters),
+            "remembered": checkpoint.remembered,
+            "last_seen": now,
+        }
+        if source is None:
+            inserted = self._db.table("log_sources").insert({**values, "first_seen": now}, pk="source_id")
+            return source_of(batch, log, file, int(inserted.last_pk))
+        assignments = ", ".join(f"{name} = :{name}" for name in values)
+        moved = self._conn.execute(
+            f"UPDATE log_sources SET {assignments} WHERE source_id = :source_id AND byte_offset = :was",
+            {**values, "source_id": source.source_id, "was": source.offset},
+        )
+        if moved.rowcount != 1:
+            raise DatabaseBusy(f"{log.shown}: another ingest has read it meanwhile; run the command again")
+        return source_of(batch, log, file, source.source_id)
+
+    def _take_back(self, source_id: int, offset: int) -> None:
+        """Undo what was stored of an unterminated line, which is about to be read again."""
+        where = "WHERE source_id = ? AND byte_offset >= ?"
+        events = self._conn.execute(
+            f"SELECT event_id FROM event_sightings {where}", [source_id, offset]
+        ).fetchall()
+        self._conn.execute(f"DELETE FROM event_sightings {where}", [source_id, offset])
+        self._conn.execute(f"DELETE FROM rejected_lines {where}", [source_id, offset])
+        self._conn.executemany(
+            "DELETE FROM token_estimation_v2_events WHERE event_id = ?1 "
+            "AND NOT EXISTS (SELECT 1 FROM event_sightings WHERE event_id = ?1)",
+            events,
+        )
+
+    # Events
+
+    def _read(self, query: str, values: list[Any]) -> list[Row]:
+        return [dict(zip(READ_COLUMNS, row, strict=True)) for row in self._conn.execute(query, values)]
+
+    def _read_group(self, group: str) -> list[Row]:
+        return self._read(_READ_GROUP, [f"{group}:", f"{group};"])
+
+    def _seen(self, rows: Rows, source_id: int) -> dict[str, list[Event]]:
+        """Return what a batch saw or learned of events, by their groups."""
+        groups: dict[str, list[Event]] = {}
+        for number, sighting in enumerate(rows.sightings):
+            seen = sighting.seen
+            event = Event(seen.payload, seen.moment, seen.timestamp_text, seen.context, sightings=[number])
+            groups.setdefault(group_key(seen.payload, seen.moment), []).append(event)
+        for amendment in rows.amendments:
+            place = [source_id, amendment.offset]
+            for row in self._read(_READ_SIGHTED, place):
+                event = amended(stored_event(row), amendment.context)
+                groups.setdefault(group_of(row["event_key"]), []).append(event)
+            if amendment.context.phase is not None:
+                self._conn.execute(_TOLD_PHASE, place)
+        return groups
+
+    def _settle(self, groups: dict[str, list[Event]], now: str) -> _Written:
+        """Unite what is new with what is stored, group by group, and write the difference."""
+        inserts: list[Row] = []
+        updates: list[Row] = []
+        several_phases: list[str] = []
+        event_ids: dict[int, int] = {}
+        for group, new in groups.items():
+            events = settle([*(stored_event(row) for row in self._read_group(group)), *new])
+            if len(events) > 1 and events[0].phase is not None:
+                several_phases.append(group)
+            for event in events:
+                row = context_row(group, event)
+                if event.stored_ids:
+                    row["event_id"] = self._united(event.stored_ids)
+                    if event.changed:
+                        updates.append(row)
+                elif event.payload is not None:
+                    row |= payload_row(event.payload) | {"event_id": self._next_event_id, "created_at": now}
+                    self._next_event_id += 1
+                    inserts.append(row)
+                event_ids |= dict.fromkeys(event.sightings, row["event_id"])
+        self._conn.executemany(_UPDATE_EVENT, updates)
+        self._conn.executemany(_INSERT_EVENT, inserts)
+        for group in several_phases:
+            self._rehome(group)
+        return _Written(len(inserts), len(updates), event_ids)
+
+    def _write_sightings(self, rows: Rows, source_id: int, event_ids: dict[int, int]) -> None:
+        self._conn.executemany(
+            "INSERT INTO event_sightings VALUES (?, ?, ?, ?, ?)",
+            [
+                (
+                    event_ids[number],
+                    source_id,
+                    one.offset,
+                    one.line_number,
+                    one.seen.context.phase is not None,
+                )
+                for number, one in enumerate(rows.sightings)
+            ],
+        )
+
+    def _united(self, event_ids: list[int]) -> int:
+        """Make one row of several that turned out to be the same event; return its id."""
+        kept, *others = event_ids
+        for other in others:
+            self._conn.execute("UPDATE event_sightings SET event_id = ? WHERE event_id = ?", [kept, other])
+            self._conn.execute("DELETE FROM token_estimation_v2_events WHERE event_id = ?", [other])
+        return kept
+
+    def _rehome(self, group: str) -> None:
+        """Where a group has several phases, its sightings without one belong to the first of them."""
+        home, *others = sorted(self._read_group(group), key=lambda row: str(row["phase_id"]))
+        self._conn.executemany(
+            "UPDATE event_sightings SET event_id = ? WHERE event_id = ? AND phase_known = 0",
+            [(home["event_id"], other["event_id"]) for other in others],
+        )
+
+
+def _reject_values(reject: Reject) -> tuple[int, int, str, str]:
+    return (reject.offset, reject.line_number, reject.reason, reject.line)
+
+
+def _escalation_values(seen: SeenEscalation, now: str) -> Row:
+    row = escalation_row(seen)
+    second = row["timestamp"].partition(".")[0]
+    told = (second, row["phase_id"], row["attempt_index"], row["base_value"], row["retry_max_tokens"])
+    return {**row, "escalation_key": content_key(*told), "created_at": now}

@@ -1,0 +1,91 @@
+"""Hard-wrapped captures: what Windows PowerShell 5.1 wrote in several lines is one again.
+
+A physical line without a prefix continues the one before it if that one reached the console's
+width or ends in a space; joining is plain concatenation. The width is told nowhere: it is the
+length of the longest line so far, since nothing can be longer. Only UTF-16 captures are treated so;
+in ordinary logs unprefixed dumps follow event lines.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+
+from ingest.lines import MAX_LINE_BYTES, Line, Position
+from parsers.prefix import starts_with_prefix
+
+MIN_WIDTH = 40
+"""Columns; no console is narrower, and shorter lines say nothing of the width."""
+
+
+@dataclass(frozen=True, slots=True)
+class WrapWidth:
+    """What is known of a capture's width: the longest physical line so far.
+
+    It is measured twice, in characters and in UTF-16 units, since a capture may have been cut by
+    either and an emoji has one of the former and two of the latter.
+    """
+
+    characters: int = MIN_WIDTH
+    units: int = MIN_WIDTH
+
+    def seen(self, text: str) -> WrapWidth:
+        """Return what is known after one more line."""
+        return WrapWidth(max(self.characters, len(text)), max(self.units, _units(text)))
+
+    def may_continue(self, text: str) -> bool:
+        """Whether a physical line may go on in the next one."""
+        return text.endswith(" ") or len(text) >= self.characters or _units(text) >= self.units
+
+
+def _units(text: str) -> int:
+    return len(text) + sum(character > "\uffff" for character in text)
+
+
+class Joiner:
+    """Join the physical lines of one capture, from a position and a known width on.
+
+    `position` and `width` are those at the end of the last whole logical line: what follows is
+    unread, so that half an event is never stored, and going on from there reads the same again.
+    """
+
+    def __init__(self, position: Position, width: WrapWidth) -> None:
+        """Start where `position` says; both are kept up to date."""
+        self.position = position
+        self.width = width
+
+    def joined(self, lines: Iterable[Line]) -> Iterator[Line]:
+        """Yield the logical lines; the last has `terminated` false while it may still go on."""
+        width = self.width
+        pieces: list[Line] = []
+        size, may_continue = 0, False
+        for line in lines:
+            text = line.data.decode()
+            new = not text or starts_with_prefix(line.data)
+            if pieces and (new or not may_continue or size > MAX_LINE_BYTES):
+                yield self._whole(pieces, width)
+                pieces, size = [], 0
+            width = width.seen(text)
+            may_continue = width.may_continue(text)
+            pieces.append(line)
+            size += line.size_bytes
+        if pieces and pieces[-1].terminated and not may_continue:
+            yield self._whole(pieces, width)
+        elif pieces:
+            yield replace(_concatenated(pieces), ordinal=self.position.ordinal + 1, terminated=False)
+
+    def _whole(self, pieces: list[Line], width: WrapWidth) -> Line:
+        line = replace(_concatenated(pieces), ordinal=self.position.ordinal + 1)
+        self.position.offset, self.position.number = line.end_offset, pieces[-1].number
+        self.position.ordinal = line.ordinal
+        self.width = width
+        return line
+
+
+def _concatenated(pieces: list[Line]) -> Line:
+    return replace(
+        pieces[0],
+        end_offset=pieces[-1].end_offset,
+        data=b"".join(line.data for line in pieces),
+        size_bytes=sum(line.size_bytes for line in pieces),
+    )

@@ -1,0 +1,96 @@
+"""Time zones: from local times without an offset to UTC. The one module that talks to dateutil.
+
+An hour that occurs twice takes its first reading; an hour that doesn't exist is moved past the
+gap, as a clock that was set wrong would be.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from datetime import UTC, datetime, timedelta, tzinfo
+from pathlib import Path
+
+from dateutil import tz
+
+from ingest.errors import UsageMistake
+
+_NAME = re.compile(r"[A-Za-z0-9_+-]+(?:/[A-Za-z0-9_+-]+)*")
+
+
+class Zone:
+    """A time zone with its name; offsets are remembered by quarter of an hour.
+
+    No zone in the database changes its offset but at a whole quarter of an hour, and looking an
+    offset up costs a hundred times more than adding it.
+    """
+
+    def __init__(self, name: str, rules: tzinfo) -> None:
+        """Name a zone for which `rules` are known; see `zone_named` and `machine_zone`."""
+        self.name = name
+        self._rules = rules
+        self._offsets: dict[tuple[int, int, int, int, int], timedelta] = {}
+
+    def to_utc(self, moment: datetime) -> datetime:
+        """Return the aware UTC time of a local (naive) one; an aware one keeps its own offset."""
+        if moment.tzinfo is not None:
+            return moment.astimezone(UTC)
+        quarter = (moment.year, moment.month, moment.day, moment.hour, moment.minute // 15)
+        offset = self._offsets.get(quarter)
+        if offset is None:
+            offset = self._offset(moment)
+            if len(self._offsets) > 10_000:  # a hostile log may name every quarter there is
+                self._offsets.clear()
+            self._offsets[quarter] = offset
+        try:
+            return (moment - offset).replace(tzinfo=UTC)
+        except OverflowError:  # the first and the last day that can be written down
+            return moment.replace(tzinfo=UTC)
+
+    def _offset(self, moment: datetime) -> timedelta:
+        try:
+            local = moment.replace(tzinfo=self._rules, fold=0)
+            return tz.resolve_imaginary(local).utcoffset() - (tz.resolve_imaginary(local) - local)
+        except (OverflowError, ValueError, OSError):
+            return timedelta(0)
+
+
+def zone_named(name: str) -> Zone:
+    """Find a zone by its IANA name (`Australia/Sydney`, `UTC`).
+
+    Raises:
+        UsageMistake: no such zone is known on this machine.
+    """
+    try:  # a path is no name, though dateutil would open it
+        rules = tz.gettz(name) if _NAME.fullmatch(name) else None
+    except (ValueError, OSError):
+        rules = None
+    if rules is None:
+        raise UsageMistake(f"unknown time zone {name!r}: give an IANA name such as Australia/Sydney or UTC")
+    return Zone(name, rules)
+
+
+def machine_zone() -> Zone:
+    """Return this machine's zone, by its IANA name where the machine tells one."""
+    for name in _machine_zone_names():
+        rules = tz.gettz(name)
+        if rules is not None:
+            return Zone(name, rules)
+    return Zone("local", tz.tzlocal())
+
+
+def _machine_zone_names() -> list[str]:
+    names = [os.environ.get("TZ", "").lstrip(":")]
+    link = Path("/etc/localtime")
+    if link.is_symlink():
+        names.append(str(link.resolve()).partition("zoneinfo/")[2])
+    try:
+        names.append(Path("/etc/timezone").read_text(encoding="ascii").strip())
+    except (OSError, UnicodeDecodeError):
+        pass
+    return [name for name in names if name and not name.startswith("/")]
+
+
+def zone_recorded(name: str) -> Zone:
+    """Find the zone that a source was first read with (`local` is the machine's own)."""
+    return Zone("local", tz.tzlocal()) if name == "local" else zone_named(name)

@@ -1,0 +1,133 @@
+r"""The event lines: `[TokenEstimationV2] predicted_output=... model=...`.
+
+Two forms, unchanged in all their history, and a third line that shares the marker and is no event.
+The values are `%s` of Python values, so `None`, `True` and `False` occur, and a category or a model
+may hold a space: a line is cut at the known keys in their order, never at white space. The search
+for each key goes forward only, so the time is linear in the length of the line.
+"""
+
+from __future__ import annotations
+
+from parsers.family import Family
+from parsers.numbers import decimal, whole
+from parsers.records import EstimationEvent, Malformed, Noted
+
+MARKER = "[TokenEstimationV2]"
+
+_WRITE_FAILURE = " Failed to write DB telemetry"
+
+_FULL = (
+    "predicted_output",
+    "actual_output",
+    "smape",
+    "selected_budget",
+    "category",
+    "complexity",
+    "deliverables",
+    "success",
+    "stop_reason",
+    "truncated",
+    "model",
+)
+_FALLBACK = (
+    "predicted_output",
+    "actual_total",
+    "selected_budget",
+    "category",
+    "complexity",
+    "deliverables",
+    "success",
+    "model",
+)
+
+
+def _cut_at_keys(text: str, keys: tuple[str, ...]) -> dict[str, str] | Malformed:
+    """Cut `key=value key=value ...` into its values, for exactly these keys in this order."""
+    values: dict[str, str] = {}
+    if not text.startswith(keys[0] + "="):
+        cut_short = (keys[0] + "=").startswith(text)
+        return Malformed("cut off" if cut_short else "unknown shape")
+    start = len(keys[0]) + 1
+    for key, following in zip(keys, keys[1:], strict=False):
+        end = text.find(f" {following}=", start)
+        if end < 0:
+            # A line that simply stops was cut; one that goes on with other keys is not ours to guess.
+            return Malformed("unknown shape" if "=" in text[start:] else "cut off")
+        values[key] = text[start:end]
+        start = end + len(following) + 2
+    values[keys[-1]] = text[start:]
+    return values
+
+
+def _text(value: str) -> str | None:
+    return None if value == "None" else value
+
+
+_TRUTH = {"True": True, "False": False, "None": None}
+
+
+def _read_values(values: dict[str, str], is_total: bool) -> EstimationEvent | Malformed:
+    numbers: dict[str, int] = {}
+    for key in ("predicted_output", "actual_total" if is_total else "actual_output", "deliverables"):
+        number = whole(values[key])
+        if number is None:
+            return Malformed(f"number missing: {key}")
+        numbers[key] = number
+    budget = _text(values["selected_budget"])
+    if budget is not None and whole(budget) is None:
+        return Malformed("number missing: selected_budget")
+    smape = values.get("smape", "nan%")
+    if not smape.endswith("%") or (decimal(smape[:-1]) is None and smape != "nan%"):
+        return Malformed("number missing: smape")
+    for key in ("success", "truncated"):
+        if values.get(key, "None") not in _TRUTH:
+            return Malformed(f"unknown shape: {key} is neither True, False nor None")
+    for key in ("category", "complexity", "stop_reason", "model"):
+        if "=" in values.get(key, ""):  # a key that we don't know, or one that came twice
+            return Malformed(f"unknown shape: {key} holds another key")
+    if not values["model"]:
+        return Malformed("cut off")
+    return EstimationEvent(
+        predicted_output_tokens=numbers["predicted_output"],
+        actual_output_tokens=numbers["actual_total" if is_total else "actual_output"],
+        actual_is_total=is_total,
+        smape_percent=decimal(smape[:-1]),
+        selected_budget=None if budget is None else int(budget),
+        category=_text(values["category"]),
+        complexity=_text(values["complexity"]),
+        deliverable_count=numbers["deliverables"],
+        success=_TRUTH[values["success"]],
+        stop_reason=_text(values.get("stop_reason", "None")),
+        truncated=_TRUTH[values.get("truncated", "None")],
+        model=_text(values["model"]),
+    )
+
+
+def read(message: str) -> EstimationEvent | Malformed | Noted:
+    """Read a message that opens with the marker; never `None`: what is no event is malformed."""
+    rest = message[len(MARKER) :]
+    if rest.startswith(_WRITE_FAILURE):
+        return Noted("write_failure")
+    text = rest.strip()
+    fallback = " actual_total=" in text.partition(" selected_budget=")[0]
+    values = _cut_at_keys(text, _FALLBACK if fallback else _FULL)
+    return values if isinstance(values, Malformed) else _read_values(values, fallback)
+
+
+FAMILY = Family(
+    name="event",
+    opening=r"\[TokenEstimationV2\]",
+    read=read,
+    needs_prefix=False,  # without one it has no time, and that is a reject, not nothing
+    samples=(
+        "[TokenEstimationV2] predicted_output=5200 actual_output=1157 smape=127.2% "
+        "selected_budget=8192 category=implementation complexity=low deliverables=1 success=True "
+        "stop_reason=end_turn truncated=False model=some-model-4",
+        "[TokenEstimationV2] predicted_output=7020 actual_output=16384 smape=80.0% "
+        "selected_budget=None category=doc write complexity=high deliverables=0 success=False "
+        "stop_reason=None truncated=None model=some model",
+        "[TokenEstimationV2] predicted_output=900 actual_total=5200 selected_budget=8192 "
+        "category=docs complexity=low deliverables=3 success=None model=some-model-4",
+        "[TokenEstimationV2] Failed to write DB telemetry: no such table",
+    ),
+)

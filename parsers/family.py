@@ -1,0 +1,37 @@
+"""What a family of lines is: one kind of message, known by how it opens.
+
+A family claims a message by its `opening` alone (a pattern matched at the message's start, directly
+after the prefix), and only then reads it. So a marker in the middle of a message is nothing, and
+one alternation over all openings finds the lines that matter at the speed of a regular expression.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from parsers.records import Record
+
+PHASE_TAG = r"\[[^\]\n]+\] "
+"""How the executor opens a message about one phase: `[the-phase-id] `."""
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """One kind of message.
+
+    `opening` is a regular expression without groups or back-tracking traps, matched on the bytes
+    at the start of the message; it is ASCII (any run of bytes stands for an emoji, which a capture
+    may have turned into something else). `read` gets the whole message as text and returns its
+    record, or `None` where the message opens like the family but is not one of it. `samples` are
+    messages that `read` must understand, `near_misses` are messages that it must refuse.
+    `needs_prefix` is false for what the executor prints without one; any other family found at the
+    bare start of a line is a dump of something else (a model's answer may hold anything).
+    """
+
+    name: str
+    opening: str
+    read: Callable[[str], Record | None]
+    samples: tuple[str, ...]
+    near_misses: tuple[str, ...] = ()
+    needs_prefix: bool = True

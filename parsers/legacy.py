@@ -1,0 +1,34 @@
+"""The lines of the first telemetry format: counted, never made events.
+
+They say nothing of category, complexity, budget or outcome. Other messages with the same marker
+(`Pattern cache: ...`, prose) are nothing.
+"""
+
+from __future__ import annotations
+
+import re
+
+from parsers.family import Family
+from parsers.records import Noted
+
+_LINE = re.compile(
+    r"\[TokenEstimation\] (?:Predicted: [0-9]+ output tokens, Actual: [0-9]+ output tokens, Error: "
+    r"|Predicted output: [0-9]+ tokens, Actual total \(input\+output\): [0-9]+ tokens)"
+)
+
+
+def read(message: str) -> Noted | None:
+    """Count a legacy line; anything else with the marker is nothing."""
+    return Noted("legacy") if _LINE.match(message) else None
+
+
+FAMILY = Family(
+    name="legacy",
+    opening=r"\[TokenEstimation\] Predicted",
+    read=read,
+    samples=(
+        "[TokenEstimation] Predicted: 300 output tokens, Actual: 128 output tokens, Error: 57.3%",
+        "[TokenEstimation] Predicted output: 300 tokens, Actual total (input+output): 980 tokens",
+    ),
+    near_misses=("[TokenEstimation] Predicted values are kept in the pattern cache",),
+)

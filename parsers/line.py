@@ -1,0 +1,69 @@
+"""One line in, what it says out: the prefix and the families put together.
+
+Markers count only directly after the prefix: real logs quote whole other logs inside one line, and
+dump raw model output, which may contain anything.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from parsers import event
+from parsers.family import PHASE_TAG
+from parsers.prefix import INNER, OUTER, POWERSHELL, split_prefix
+from parsers.records import EstimationEvent, Malformed, Record, Stamp
+from parsers.registry import FAMILIES
+
+_OPENINGS = "|".join(f"(?P<f{number}>{family.opening})" for number, family in enumerate(FAMILIES))
+_OPENING = re.compile(_OPENINGS.encode())
+
+
+def _factored() -> str:
+    """Write the alternation of all openings so that what they share is matched once."""
+    tagged, bracketed, other = [], [], []
+    for family in FAMILIES:
+        if family.opening.startswith(PHASE_TAG):
+            tagged.append(family.opening.removeprefix(PHASE_TAG))
+        elif family.opening.startswith(r"\["):
+            bracketed.append(family.opening.removeprefix(r"\["))
+        else:
+            other.append(family.opening)
+    in_tag = PHASE_TAG.removeprefix(r"\[") + f"(?:{'|'.join(tagged)})"
+    return rf"\[(?:{'|'.join(bracketed)}|{in_tag})|{'|'.join(other)}"
+
+
+_WANTED = re.compile(rf"(?:{POWERSHELL})?+(?:(?:{INNER})?+(?:{_factored()})|{OUTER}|\{{\")".encode())
+
+is_wanted = _WANTED.match
+"""Cheap test of a line's first bytes: false for every line that `parse_line` would not understand."""
+
+_EVENT_MARKER = event.MARKER.encode()
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedLine:
+    """What a line says, and when it was logged (`None` where the line has no usable time)."""
+
+    stamp: Stamp | None
+    record: Record
+
+
+def parse_line(line: bytes) -> ParsedLine | None:
+    """Read a line (UTF-8, without its terminator; invalid bytes are replaced); `None` if it is nothing."""
+    prefixed = split_prefix(line)
+    opening = _OPENING.match(prefixed.message)
+    if opening is None or opening.lastgroup is None:
+        return None
+    family = FAMILIES[int(opening.lastgroup[1:])]
+    if family.needs_prefix and not prefixed.found:
+        return None
+    record = family.read(prefixed.message.decode("utf-8", "replace"))
+    if isinstance(record, EstimationEvent) and prefixed.stamp is None:
+        record = Malformed("no timestamp")
+    return None if record is None else ParsedLine(prefixed.stamp, record)
+
+
+def is_event_line(line: bytes) -> bool:
+    """Whether the start of a line, however it goes on, is that of an event line."""
+    return split_prefix(line).message.startswith(_EVENT_MARKER)

@@ -1,0 +1,43 @@
+"""Numbers and path lists as the executor's format strings write them.
+
+Strict on purpose: ASCII digits only, and nothing that SQLite's 64-bit integers can't hold, so that
+a number of a thousand digits, or one in another script, is a reject and not a crash.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+
+_WHOLE = re.compile(r"[0-9]{1,18}", re.ASCII)
+"""18 digits: every such number fits SQLite's signed 64-bit integer, and no token count needs more."""
+
+_DECIMAL = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9})?", re.ASCII)
+
+_STRING = r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\""
+_ITEM = re.compile(_STRING)
+_LIST = re.compile(rf"\[(?:(?:{_STRING})(?:, (?:{_STRING}))*)?\]")
+
+
+def whole(text: str) -> int | None:
+    """Read a whole number >= 0, or `None` where the text is anything else."""
+    return int(text) if _WHOLE.fullmatch(text) else None
+
+
+def decimal(text: str) -> float | None:
+    """Read a plain decimal number >= 0, or `None` where the text is anything else (`nan` too)."""
+    return float(text) if _DECIMAL.fullmatch(text) else None
+
+
+def string_list(text: str) -> tuple[str, ...] | None:
+    """Read a Python list literal of strings, or `None` where it is cut off or holds anything else.
+
+    Only single string literals are ever handed to `ast.literal_eval`, so neither nesting nor size
+    can hurt, and nothing is evaluated.
+    """
+    if not _LIST.fullmatch(text):
+        return None
+    try:
+        return tuple(str(ast.literal_eval(item)) for item in _ITEM.findall(text))
+    except (ValueError, SyntaxError):  # an escape that no Python string has
+        return None

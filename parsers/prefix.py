@@ -1,0 +1,115 @@
+r"""What stands before the message: the executor's own prefix, and a container's around it.
+
+    [2025-12-29 19:40:02] INFO: message                          the executor
+    [2025-12-29 19:40:02] [INFO] message                         configured in its code, rare
+    2025-12-23 19:47:57,427 - logger - INFO - message            scripts
+    2025-12-23 19:47:57,427 [INFO] logger: message               configured, rare
+    2025-12-23 19:47:57,427 [INFO] message                       configured, rare
+    {"timestamp": "...", "message": "message"}                   configured, rare
+    python : <any of them>                                       first line of a PowerShell capture
+    {"log": "<any of them>\n", "stream": ..., "time": ...}       Docker
+    2025-12-29T08:40:02.123456789Z stderr F <any of them>        CRI
+    2025-12-29T19:40:02+1100 host unit[pid]: <any of them>       journal, short-iso
+    Dec 29 19:40:02 host unit[pid]: <any of them>                syslog, which knows no year
+
+The inner prefix wins where both are there. A syslog time alone gives no time: a year would be a
+guess.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from datetime import datetime
+
+from parsers.records import Stamp
+
+_DATE_TIME = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:[.,]\d{1,9})?"
+_ISO = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:?\d\d)"
+_UNIT = r" \S+ [^\s:\[]+(?:\[\d+\])?: "
+
+INNER = (
+    rf"\[{_DATE_TIME}\] (?:\[[A-Z]+\] |[A-Z]+: )"
+    rf"|{_DATE_TIME} (?:- \S+ - [A-Z]+ - |\[[A-Z]+\] (?:[\w.]+: )?)"
+)
+OUTER = (
+    rf"{_ISO} (?:stdout|stderr) [FP] |{_ISO}{_UNIT}"
+    rf"|(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) [ \d]\d \d\d:\d\d:\d\d{_UNIT}"
+)
+POWERSHELL = r"python : "
+
+_INNER = re.compile(INNER.encode())
+_OUTER = re.compile(OUTER.encode())
+_TIME = re.compile(_DATE_TIME.encode())
+_ISO_TIME = re.compile(_ISO.encode())
+_ANY_TIME = re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z|[+-]\d\d:?\d\d)?", re.ASCII)
+_STARTS_LINE = re.compile(rf"(?:{POWERSHELL})?(?:{INNER}|{OUTER}|\{{\")".encode())
+
+
+@dataclass(frozen=True, slots=True)
+class Prefixed:
+    """A line cut into its prefix and its message.
+
+    `stamp` is `None` where there is no prefix, or one without a usable time; `found` tells which.
+    """
+
+    stamp: Stamp | None
+    message: bytes
+    found: bool
+
+
+def starts_with_prefix(line: bytes) -> bool:
+    """Whether a new message starts here, rather than the rest of the one above."""
+    return _STARTS_LINE.match(line) is not None
+
+
+def split_prefix(line: bytes) -> Prefixed:
+    """Cut the prefix off a line (UTF-8, without its terminator)."""
+    if line.startswith(POWERSHELL.encode()):
+        line = line[len(POWERSHELL) :]
+    inner = _split_inner(line)
+    if inner is not None:
+        return inner
+    if line.startswith(b"{"):
+        return _split_json(line)
+    outer = _OUTER.match(line)
+    if outer is None:
+        return Prefixed(None, line, found=False)
+    rest = line[outer.end() :]
+    iso = _ISO_TIME.match(line)
+    return _split_inner(rest) or Prefixed(_stamp(iso[0].decode()) if iso else None, rest, found=True)
+
+
+def _split_inner(line: bytes) -> Prefixed | None:
+    found = _INNER.match(line)
+    if found is None:
+        return None
+    time = _TIME.search(line, 0, found.end())
+    return Prefixed(_stamp(time[0].decode()) if time else None, line[found.end() :], found=True)
+
+
+def _split_json(line: bytes) -> Prefixed:
+    nothing = Prefixed(None, line, found=False)
+    try:
+        entry = json.loads(line)
+    except (ValueError, RecursionError):
+        return nothing
+    if not isinstance(entry, dict):
+        return nothing
+    text, time = (entry.get(key) for key in (("log", "time") if "log" in entry else ("message", "timestamp")))
+    if not isinstance(text, str):
+        return nothing
+    message = text.partition("\n")[0].rstrip("\r").encode("utf-8", "replace")
+    outer = Prefixed(_stamp(time) if isinstance(time, str) else None, message, found=True)
+    return _split_inner(message) or outer
+
+
+def _stamp(text: str) -> Stamp | None:
+    """Read a time in one of the exact forms above; a day or an hour that doesn't exist is none."""
+    if not _ANY_TIME.fullmatch(text):
+        return None
+    try:
+        return Stamp(text, datetime.fromisoformat(text.replace(",", ".")))
+    except ValueError:
+        return None

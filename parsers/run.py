@@ -1,0 +1,127 @@
+"""The lines that name the executor's run, or say that an executor process is over.
+
+`[TOKEN_SOFT_CAP]` often says `run_id=unknown`, which never stands for a run. The printed
+`[drain_one_phase] Draining: R / P` is trusted for the run; its phase is the requested one and was
+not always the executed one.
+"""
+
+from __future__ import annotations
+
+import re
+
+from parsers.family import Family
+from parsers.records import Draining, RunEnded, RunNamed, SoftCap
+
+_INITIALIZED = re.compile(r"Initialized autonomous executor for run: (?P<run>\S.*)")
+_VERIFIED = re.compile(r"\S+ Run '(?P<run>[^']+)' verified in API database")
+_LOCK = re.compile(r"\[LOCK\] (?P<what>Acquired|Released) executor lock for run_id=(?P<run>.+?)(?: \(.*)?")
+_MANIFEST = re.compile(r"Generating manifest for run: (?P<run>\S.*)")
+_SOFT_CAP = re.compile(r"\[TOKEN_SOFT_CAP\] run_id=(?P<run>.+?) phase_id=(?P<phase>.+?) est_total=")
+_DRAINING = re.compile(r"\[drain_one_phase\] Draining: (?P<run>.+?) / (?P<phase>.+)")
+
+UNKNOWN = "unknown"
+"""What the executor logs for a run that it didn't know; our rows say it the same way."""
+
+
+def _named(run: str) -> str | None:
+    return None if run == UNKNOWN else run
+
+
+def read_initialized(message: str) -> RunNamed | None:
+    """Read the best line that names a run: an executor process says which run is its own."""
+    found = _INITIALIZED.fullmatch(message.rstrip())
+    return RunNamed(found["run"], "initialized", starts=True) if found else None
+
+
+def read_verified(message: str) -> RunNamed | None:
+    """Read the line that says the run exists in the executor's own database."""
+    found = _VERIFIED.match(message)
+    return RunNamed(found["run"], "verified", starts=False) if found else None
+
+
+def read_lock(message: str) -> RunNamed | RunEnded | None:
+    """Read the lock lines: acquired by a process that starts, released by one that ends."""
+    found = _LOCK.fullmatch(message.rstrip())
+    if found is None:
+        return None
+    if found["what"] == "Released":
+        return RunEnded(found["run"])
+    return RunNamed(found["run"], "lock", starts=True)
+
+
+def read_manifest(message: str) -> RunNamed | None:
+    """Read the line of the manifest generator."""
+    found = _MANIFEST.fullmatch(message.rstrip())
+    return RunNamed(found["run"], "manifest", starts=False) if found else None
+
+
+def read_soft_cap(message: str) -> SoftCap | None:
+    """Read the one prefixed line that names run and phase together."""
+    found = _SOFT_CAP.match(message)
+    return SoftCap(_named(found["run"]), found["phase"]) if found else None
+
+
+def read_draining(message: str) -> Draining | None:
+    """Read the printed line of the drain script."""
+    found = _DRAINING.fullmatch(message.rstrip())
+    return Draining(found["run"], found["phase"]) if found else None
+
+
+FAMILIES = (
+    Family(
+        name="run_initialized",
+        opening=r"Initialized autonomous executor for run: ",
+        read=read_initialized,
+        samples=("Initialized autonomous executor for run: collection-v4",),
+    ),
+    Family(
+        name="run_verified",
+        opening=r"[^\s\w\[{\"'][^\s\[{\"']{0,40} Run '",
+        read=read_verified,
+        samples=(
+            "✅ Run 'collection-v4' verified in API database",
+            "âœ… Run 'collection-v4' verified in API database",
+        ),
+        near_misses=("✅ Run 'collection-v4' created in API database",),
+    ),
+    Family(
+        name="run_lock",
+        opening=r"\[LOCK\] ",
+        read=read_lock,
+        samples=(
+            "[LOCK] Acquired executor lock for run_id=collection-v4 (PID=154196, host=box)",
+            "[LOCK] Released executor lock for run_id=collection-v4 (PID=154196)",
+        ),
+        near_misses=("[LOCK] Waiting for executor lock",),
+    ),
+    Family(
+        name="run_manifest",
+        opening=r"Generating manifest for run: ",
+        read=read_manifest,
+        samples=("Generating manifest for run: collection-v4",),
+    ),
+    Family(
+        name="soft_cap",
+        opening=r"\[TOKEN_SOFT_CAP\] run_id=",
+        read=read_soft_cap,
+        samples=(
+            "[TOKEN_SOFT_CAP] run_id=unknown phase_id=p1 est_total=12822 soft_cap=12000 "
+            "(prompt=1354 completion=11468 complexity=low)",
+        ),
+        near_misses=("[TOKEN_SOFT_CAP] run_id=unknown is over the cap",),
+    ),
+    Family(
+        name="draining",
+        opening=r"\[drain_one_phase\] Draining: ",
+        read=read_draining,
+        needs_prefix=False,
+        samples=("[drain_one_phase] Draining: collection-v4 / p1-string-util",),
+        near_misses=("[drain_one_phase] Draining: nothing queued",),
+    ),
+    Family(
+        name="run_loop_finished",
+        opening=r"Autonomous execution loop finished",
+        read=lambda message: RunEnded(None),
+        samples=("Autonomous execution loop finished",),
+    ),
+)
