@@ -59,7 +59,7 @@ class Rows:
 
     def __len__(self) -> int:
         """Count the rows."""
-        return sum(map(len, (self.sightings, self.amendments, self.rejects, self.escalations)))
+        return len(self.sightings) + len(self.amendments) + len(self.rejects) + len(self.escalations)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from ingest.calls import Anchors, Preparation
-from ingest.context import MAX_PATHS, Context, Deliverables, Told, deliverables
+from ingest.context import MAX_PATHS, Context, Told
+from ingest.declared import Declared, DeclaringRecord, from_scope
 from ingest.runs import LiveRuns
 from ingest.windows import OpenEvent, PathList, Window, Windows
 from parsers.records import (
@@ -24,19 +25,15 @@ from parsers.records import (
     BuilderFinished,
     BuilderModel,
     Ceiling,
-    DeliverablesRefused,
     Draining,
     Escalation,
     Estimate,
     EstimationEvent,
     ListedPath,
     ListRest,
-    MissingList,
-    MissingPath,
     PhaseOpened,
     PhaseStatus,
     Record,
-    RequiredList,
     RunEnded,
     RunNamed,
     ScopeInferred,
@@ -49,12 +46,6 @@ MAX_ID_LENGTH = 200
 
 LINES_BEHIND = 3
 """How many lines after its event the builder's own line may stand and still tell its phase."""
-
-LINES_TO_LIST = 8
-"""How many lines below the refusal the list of required deliverables may begin."""
-
-NAMED_MISSING = 5
-"""The executor names at most so many missing deliverables."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,15 +66,6 @@ class Unanchored:
     opened: OpenEvent
 
 
-@dataclass(frozen=True, slots=True)
-class OpenList:
-    """The list of required deliverables that is being read; `ordinal` is that of its last line."""
-
-    phase: str
-    ordinal: int
-    listed: PathList = PathList((), 0)
-
-
 @dataclass(slots=True)
 class LinkerState:
     """All that linking must remember of what was read; bounded, whatever the log."""
@@ -93,8 +75,7 @@ class LinkerState:
     anchors: Anchors = field(default_factory=Anchors)
     preparation: Preparation = field(default_factory=Preparation)
     unanchored: Unanchored | None = None
-    refused: tuple[str, int] | None = None
-    open_list: OpenList | None = None
+    declared: Declared = field(default_factory=Declared)
     calls_lost: int = 0
 
 
@@ -128,9 +109,8 @@ class Linker:
 
     def reach(self, ordinal: int) -> None:
         """Say that all lines up to this one (counted from 1) were read, wanted or not."""
-        opened = self.state.open_list
-        if opened is not None and ordinal > opened.ordinal:
-            self._end_list(opened, rest=0)
+        for event, context in self.state.declared.reach(ordinal, self.state.windows):
+            self._amend(event, context)
 
     def event(self, record: EstimationEvent, offset: int, ordinal: int) -> Context:
         """Return what is known of an event at its line."""
@@ -168,7 +148,7 @@ class Linker:
             confidence=estimate.confidence if estimate else None,
             attempt_index=preparation.attempt_for(record),
             estimated_deliverable_count=opened.estimated,
-            deliverables=None if window is None or crowded else _from_scope(window, opened),
+            deliverables=None if window is None or crowded else from_scope(window, opened),
         )
 
     def escalation(self, record: Escalation) -> EscalationContext:
@@ -203,9 +183,11 @@ class Linker:
                 self._finish_call(record, ordinal)
             case PhaseStatus():
                 self._take_outcome(record)
-            case AppliedFiles():
-                self._alive(record.phase)
-                self._apply(record)
+            case ScopeInferred():
+                if not self._crowded:
+                    self._window_of(record.phase).scope_is_deliverables = True
+            case ScopePaths():
+                self._take_scope(record)
             case _:
                 self._take_declared(record, ordinal)
 
@@ -272,11 +254,6 @@ class Linker:
     def _amend(self, event: OpenEvent, context: Context) -> None:
         self.amendments.append(Amendment(event.offset, context))
 
-    def _followed(self, phase: str) -> Window | None:
-        """Return the window whose events a line about this phase may complete."""
-        window = self.state.windows.get(phase)
-        return None if window is None or window.contested else window
-
     def _finish_call(self, record: BuilderFinished, ordinal: int) -> None:
         state = self.state
         self._alive(record.phase)
@@ -300,7 +277,7 @@ class Linker:
             state.calls_lost += 1
 
     def _take_outcome(self, record: PhaseStatus) -> None:
-        window = self._followed(record.phase)
+        window = self.state.windows.followed(record.phase)
         if window is None or not record.is_outcome:
             return
         if window.outcome is None:
@@ -309,78 +286,17 @@ class Linker:
                 self._amend(event, Context(phase_outcome=record.status))
         window.closed = True
 
-    def _apply(self, record: AppliedFiles) -> None:
-        window = self._followed(record.phase)
-        for event in window.events if window is not None else ():
-            if record.paths and len(record.paths) == (event.declared or event.estimated):
-                found = deliverables("applied", record.paths, complete=True)
-                self._amend(event, Context(deliverables=found))
+    def _take_scope(self, record: ScopePaths) -> None:
+        windows = self.state.windows
+        window = windows.get(windows.current) if windows.current is not None else None
+        if window is not None and window.scope_is_deliverables and not self._crowded:
+            window.scope = PathList(record.paths[: MAX_PATHS + 1], len(record.paths))
 
     def _take_declared(self, record: Record, ordinal: int) -> None:
+        if not isinstance(record, DeclaringRecord):
+            return
+        if isinstance(record, AppliedFiles):
+            self._alive(record.phase)
         state = self.state
-        match record:
-            case DeliverablesRefused():
-                state.refused = (record.phase, ordinal)
-            case RequiredList():
-                self._begin_list(ordinal)
-            case ListedPath() | ListRest():
-                self._list(record, ordinal)
-            case MissingList():
-                window = self._followed(record.phase)
-                if window is not None:
-                    window.missing = PathList((), record.count)
-            case MissingPath():
-                self._list_missing(record)
-            case ScopeInferred():
-                if not self._crowded:
-                    self._window_of(record.phase).scope_is_deliverables = True
-            case ScopePaths():
-                window = state.windows.get(state.windows.current or "")
-                if window is not None and window.scope_is_deliverables and not self._crowded:
-                    window.scope = PathList(record.paths[: MAX_PATHS + 1], len(record.paths))
-
-    def _begin_list(self, ordinal: int) -> None:
-        state = self.state
-        refused, state.refused = state.refused, None
-        if refused is not None and ordinal - refused[1] <= LINES_TO_LIST and not self._crowded:
-            state.open_list = OpenList(refused[0], ordinal)
-
-    def _list(self, record: ListedPath | ListRest, ordinal: int) -> None:
-        opened = self.state.open_list
-        if opened is None or ordinal != opened.ordinal + 1:
-            return
-        if isinstance(record, ListRest):
-            self._end_list(opened, rest=record.count)
-        else:
-            paths = (*opened.listed.paths, record.path)[: MAX_PATHS + 1]
-            self.state.open_list = OpenList(opened.phase, ordinal, PathList(paths, opened.listed.count + 1))
-
-    def _end_list(self, opened: OpenList, rest: int) -> None:
-        self.state.open_list = None
-        window = self._followed(opened.phase)
-        paths, count = opened.listed.paths, opened.listed.count + rest
-        for event in window.events if window is not None and paths else ():
-            if event.declared in (0, count):
-                found = deliverables("required", paths, complete=rest == 0)
-                self._amend(event, Context(deliverables=found))
-
-    def _list_missing(self, record: MissingPath) -> None:
-        window = self._followed(record.phase)
-        if window is None or window.missing is None:
-            return
-        paths, count = (*window.missing.paths, record.path), window.missing.count
-        window.missing = PathList(paths, count)
-        if len(paths) < min(count, NAMED_MISSING):
-            return
-        window.missing = None
-        for event in window.events:
-            if event.declared == 0 or count <= event.declared:
-                found = deliverables("missing", paths, complete=len(paths) == count == event.declared)
-                self._amend(event, Context(deliverables=found))
-
-
-def _from_scope(window: Window, event: OpenEvent) -> Deliverables | None:
-    """Return the scope's paths, where their number is that of the deliverables."""
-    if window.scope is None or window.scope.count != event.declared or event.declared == 0:
-        return None
-    return deliverables("scope", window.scope.paths, complete=True)
+        for event, context in state.declared.take(record, ordinal, state.windows, self._crowded):
+            self._amend(event, context)

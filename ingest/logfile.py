@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, cast
 
 from ingest.errors import LogUnfinished, LogUnreadable, LogVanished
 
@@ -126,7 +126,7 @@ def compression_of(head: bytes) -> str | None:
 
 def _decompressed(raw: IO[bytes], compression: str, path: str) -> IO[bytes]:
     if compression == "gzip":
-        return gzip.GzipFile(fileobj=raw)
+        return cast(IO[bytes], gzip.GzipFile(fileobj=raw))
     if compression == "bzip2":
         return bz2.BZ2File(raw)
     if compression == "xz":

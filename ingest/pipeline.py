@@ -24,7 +24,8 @@ from ingest.errors import LogUnfinished, LogUnreadable, LogVanished, NotALog
 from ingest.lock import ingest_lock
 from ingest.logfile import FileState, LogFile
 from ingest.rows import time_text
-from ingest.scan import NotTheSame, ScanOptions, read_head, scan
+from ingest.resume import NotTheSame, read_head
+from ingest.scan import ScanOptions, scan
 from ingest.sources import KnownSources, Source
 from ingest.store import Store, Stored
 from ingest.zone import Zone
@@ -118,10 +119,10 @@ def _recorded(db: Database, options: IngestOptions, summary: Summary) -> Iterato
         "host": socket.gethostname(),
         "version": program_version(),
     }
-    run_id = runs.insert({**started, **_counts(summary)}, pk="ingest_run_id").last_pk
+    run_id = runs.insert({**started, **_counts(summary)}, pk="ingest_run_id").last_rowid
     yield
     ended = {"finished_at": time_text(datetime.now(UTC)), "exit_code": 1 if summary.problems else 0}
-    runs.update(run_id, {**ended, **_counts(summary)})
+    runs.update(run_id or 0, {**ended, **_counts(summary)})
 
 
 def _counts(summary: Summary) -> dict[str, int]:

@@ -8,18 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import IO
 
 from ingest.batch import Batch, Reject, Rows, SeenEscalation, Sighting, State
 from ingest.checkpoint import Checkpoint, Remembered
 from ingest.context import merged
-from ingest.errors import LogUnfinished, LogUnreadable, NotALog
-from ingest.fingerprint import HEAD_BYTES, TAIL_BYTES, Fingerprint, Recent, fingerprint_of, tail_of
+from ingest.errors import LogUnfinished, LogUnreadable
+from ingest.fingerprint import Recent
 from ingest.identity import Seen
-from ingest.lines import Encoding, Line, Position, encoding_named, encoding_of, split_lines
+from ingest.lines import Line, Position, split_lines
 from ingest.linker import Linker
-from ingest.logfile import LogFile, chunks, what_is_not_a_log
+from ingest.logfile import LogFile, chunks
 from ingest.remembered import as_text, from_text
+from ingest.resume import Opened, stand_at
 from ingest.wrap import Joiner
 from ingest.zone import Zone, zone_recorded
 from parsers.line import ParsedLine, is_event_line, is_wanted, parse_line
@@ -33,10 +33,6 @@ MAX_BATCH_BYTES = 64 << 20
 
 MAX_REJECT_TEXT = 4_000
 """Characters of a rejected line that are kept; the file and the offset tell where the rest is."""
-
-
-class NotTheSame(Exception):
-    """The bytes before the checkpoint are others: this file is not the source it seemed to be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,77 +59,11 @@ def scan(log: LogFile, checkpoint: Checkpoint | None, options: ScanOptions) -> I
     """
     with log.opened() as (stream, compression):
         try:
-            opened = _start(log, stream, compression, checkpoint)
+            opened = stand_at(log, stream, compression, checkpoint)
         except LogUnfinished:
             return  # not even its head is there yet
         if opened is not None:
             yield from _Scan(log, opened, compression, options, checkpoint).batches()
-
-
-@dataclass(slots=True)
-class _Opened:
-    """A stream that stands at the checkpoint, and the bytes that were read past it on the way."""
-
-    stream: IO[bytes]
-    offset: int
-    before: bytes
-    ahead: bytes
-    fingerprint: Fingerprint
-    encoding: Encoding
-
-
-def _start(
-    log: LogFile, stream: IO[bytes], compression: str | None, checkpoint: Checkpoint | None
-) -> _Opened | None:
-    if checkpoint is None:
-        head = read_head(stream, log)
-        if not head:
-            return None
-        not_a_log = what_is_not_a_log(head)
-        if not_a_log is not None:
-            raise NotALog(f"{log.shown}: {not_a_log}, not a log, so not read")
-        encoding = encoding_of(head)
-        mark = len(encoding.mark)
-        return _Opened(stream, mark, head[:mark], head[mark:], fingerprint_of(head), encoding)
-    head = b""
-    if checkpoint.fingerprint.size_bytes < HEAD_BYTES:  # the name of a file grows with it
-        head = read_head(stream, log)
-        if not checkpoint.fingerprint.matches(head):
-            raise NotTheSame
-    fingerprint = fingerprint_of(head) if head else checkpoint.fingerprint
-    encoding = encoding_named(checkpoint.encoding)
-    if compression is None:
-        first = max(0, checkpoint.offset - TAIL_BYTES)
-        stream.seek(first)
-        before, ahead = stream.read(checkpoint.offset - first), b""
-    else:
-        before, ahead = _skip(log, stream, checkpoint.offset, head)
-    if len(before) < min(TAIL_BYTES, checkpoint.offset) or checkpoint.tail not in (None, tail_of(before)):
-        raise NotTheSame
-    return _Opened(stream, checkpoint.offset, before, ahead, fingerprint, encoding)
-
-
-def read_head(stream: IO[bytes], log: LogFile) -> bytes:
-    """Read a stream's first bytes: those that its fingerprint may cover, or all there are."""
-    head = b""
-    for chunk in chunks(stream, log.shown):
-        head += chunk
-        if len(head) >= HEAD_BYTES or log.is_stream and b"\n" in head:
-            break
-    return head
-
-
-def _skip(log: LogFile, stream: IO[bytes], offset: int, head: bytes) -> tuple[bytes, bytes]:
-    """Decompress up to an offset; return the last bytes before it and those read past it."""
-    before, reached = head, len(head)
-    for chunk in chunks(stream, log.shown) if reached < offset else ():
-        before, reached = (before + chunk)[-TAIL_BYTES - len(chunk) :], reached + len(chunk)
-        if reached >= offset:
-            break
-    past = reached - offset
-    if past < 0:
-        raise NotTheSame
-    return (before[:-past] if past else before)[-TAIL_BYTES:], before[len(before) - past :]
 
 
 class _Scan:
@@ -142,7 +72,7 @@ class _Scan:
     def __init__(
         self,
         log: LogFile,
-        opened: _Opened,
+        opened: Opened,
         compression: str | None,
         options: ScanOptions,
         checkpoint: Checkpoint | None,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,7 +17,6 @@ from sqlite_utils import Database
 
 from ingest.batch import Batch, Reject, Rows, SeenEscalation
 from ingest.context import Context
-from ingest.errors import DatabaseBusy
 from ingest.identity import Event, content_key, group_key, group_of, settle
 from ingest.logfile import FileState, LogFile
 from ingest.rows import (
@@ -32,7 +31,8 @@ from ingest.rows import (
     stored_event,
     time_text,
 )
-from ingest.sources import Source, source_of
+from ingest.source_rows import mark_replaced, rename_source, write_source
+from ingest.sources import Source
 
 _EVENT_COLUMNS = ("event_id", *CONTEXT_COLUMNS, *PAYLOAD_COLUMNS, "created_at")
 _INSERT_EVENT = (
@@ -121,7 +121,7 @@ class Store:
         with self.transaction():
             (largest,) = self._conn.execute("SELECT MAX(event_id) FROM token_estimation_v2_events").fetchone()
             self._next_event_id = (largest or 0) + 1
-            stored = Stored(self._write_source(batch, log, file, source, now))
+            stored = Stored(write_source(self._db, batch, log, file, source))
             source_id = stored.source.source_id
             if batch.taken_back_from is not None:
                 self._take_back(source_id, batch.taken_back_from)
@@ -152,49 +152,12 @@ class Store:
     def rename(self, source: Source, log: LogFile) -> None:
         """Keep where a source is found now."""
         with self.transaction():
-            self._db.table("log_sources").update(source.source_id, {"path": log.stored_path})
+            rename_source(self._db, source, log)
 
     def mark_replaced(self, source: Source) -> None:
         """Say that the file of a source is now another one."""
         with self.transaction():
-            self._db.table("log_sources").update(source.source_id, {"state": "replaced"})
-
-    # Sources
-
-    def _write_source(
-        self, batch: Batch, log: LogFile, file: FileState | None, source: Source | None, now: str
-    ) -> Source:
-        checkpoint = batch.checkpoint
-        values: Row = {
-            "path": log.stored_path,
-            "fingerprint": checkpoint.fingerprint.digest,
-            "fingerprint_bytes": checkpoint.fingerprint.size_bytes,
-            "tail_fingerprint": checkpoint.tail,
-            "device": file.device if file else None,
-            "inode": file.inode if file else None,
-            "modified_ns": file.modified_ns if file else None,
-            "size_bytes": file.size_bytes if file else checkpoint.offset,
-            "byte_offset": checkpoint.offset,
-            "unread_bytes": batch.unread_bytes,
-            "encoding": checkpoint.encoding,
-            "compression": batch.compression,
-            "timezone": checkpoint.zone,
-            "state": batch.state,
-            **asdict(batch.counters),
-            "remembered": checkpoint.remembered,
-            "last_seen": now,
-        }
-        if source is None:
-            inserted = self._db.table("log_sources").insert({**values, "first_seen": now}, pk="source_id")
-            return source_of(batch, log, file, int(inserted.last_pk))
-        assignments = ", ".join(f"{name} = :{name}" for name in values)
-        moved = self._conn.execute(
-            f"UPDATE log_sources SET {assignments} WHERE source_id = :source_id AND byte_offset = :was",
-            {**values, "source_id": source.source_id, "was": source.offset},
-        )
-        if moved.rowcount != 1:
-            raise DatabaseBusy(f"{log.shown}: another ingest has read it meanwhile; run the command again")
-        return source_of(batch, log, file, source.source_id)
+            mark_replaced(self._db, source)
 
     def _take_back(self, source_id: int, offset: int) -> None:
         """Undo what was stored of an unterminated line, which is about to be read again."""
@@ -247,14 +210,14 @@ class Store:
             for event in events:
                 row = context_row(group, event)
                 if event.stored_ids:
-                    row["event_id"] = self._united(event.stored_ids)
+                    event_id = self._united(event.stored_ids)
                     if event.changed:
-                        updates.append(row)
+                        updates.append(row | {"event_id": event_id})
                 elif event.payload is not None:
-                    row |= payload_row(event.payload) | {"event_id": self._next_event_id, "created_at": now}
-                    self._next_event_id += 1
-                    inserts.append(row)
-                event_ids |= dict.fromkeys(event.sightings, row["event_id"])
+                    event_id, self._next_event_id = self._next_event_id, self._next_event_id + 1
+                    made = {"event_id": event_id, "created_at": now}
+                    inserts.append(row | payload_row(event.payload) | made)
+                event_ids |= dict.fromkeys(event.sightings, event_id)
         self._conn.executemany(_UPDATE_EVENT, updates)
         self._conn.executemany(_INSERT_EVENT, inserts)
         for group in several_phases:

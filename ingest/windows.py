@@ -74,6 +74,16 @@ class Windows:
         """Return the newest window of a phase, open or closed."""
         return self.by_phase.get(phase)
 
+    def followed(self, phase: str) -> Window | None:
+        """Return the window whose events a line about this phase may complete."""
+        window = self.by_phase.get(phase)
+        return None if window is None or window.contested else window
+
+    def followed_events(self, phase: str) -> list[OpenEvent]:
+        """Return the events that a line about this phase may complete."""
+        window = self.followed(phase)
+        return [] if window is None else window.events
+
     def open(self, phase: str, window: Window) -> Window:
         """Make a window the newest; the oldest is forgotten when there are too many."""
         self.by_phase.pop(phase, None)

@@ -50,7 +50,8 @@ class Zone:
     def _offset(self, moment: datetime) -> timedelta:
         try:
             local = moment.replace(tzinfo=self._rules, fold=0)
-            return tz.resolve_imaginary(local).utcoffset() - (tz.resolve_imaginary(local) - local)
+            existing = tz.resolve_imaginary(local)
+            return (existing.utcoffset() or timedelta(0)) - (existing - local)
         except (OverflowError, ValueError, OSError):
             return timedelta(0)
 

@@ -1,0 +1,86 @@
+"""Go on where a source was left: from an open log file to its first unread byte.
+
+Here the bytes decide whether the file is the source at all: those before the checkpoint must be the
+ones that were there when it was made.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import IO
+
+from ingest.checkpoint import Checkpoint
+from ingest.errors import NotALog
+from ingest.fingerprint import HEAD_BYTES, TAIL_BYTES, Fingerprint, fingerprint_of, tail_of
+from ingest.lines import Encoding, encoding_named, encoding_of
+from ingest.logfile import LogFile, chunks, what_is_not_a_log
+
+
+class NotTheSame(Exception):
+    """The bytes before the checkpoint are others: this file is not the source it seemed to be."""
+
+
+@dataclass(slots=True)
+class Opened:
+    """A stream that stands at the checkpoint, and the bytes that were read past it on the way."""
+
+    stream: IO[bytes]
+    offset: int
+    before: bytes
+    ahead: bytes
+    fingerprint: Fingerprint
+    encoding: Encoding
+
+
+def stand_at(
+    log: LogFile, stream: IO[bytes], compression: str | None, checkpoint: Checkpoint | None
+) -> Opened | None:
+    if checkpoint is None:
+        head = read_head(stream, log)
+        if not head:
+            return None
+        not_a_log = what_is_not_a_log(head)
+        if not_a_log is not None:
+            raise NotALog(f"{log.shown}: {not_a_log}, not a log, so not read")
+        encoding = encoding_of(head)
+        mark = len(encoding.mark)
+        return Opened(stream, mark, head[:mark], head[mark:], fingerprint_of(head), encoding)
+    head = b""
+    if checkpoint.fingerprint.size_bytes < HEAD_BYTES:  # the name of a file grows with it
+        head = read_head(stream, log)
+        if not checkpoint.fingerprint.matches(head):
+            raise NotTheSame
+    fingerprint = fingerprint_of(head) if head else checkpoint.fingerprint
+    encoding = encoding_named(checkpoint.encoding)
+    if compression is None:
+        first = max(0, checkpoint.offset - TAIL_BYTES)
+        stream.seek(first)
+        before, ahead = stream.read(checkpoint.offset - first), b""
+    else:
+        before, ahead = _skip(log, stream, checkpoint.offset, head)
+    if len(before) < min(TAIL_BYTES, checkpoint.offset) or checkpoint.tail not in (None, tail_of(before)):
+        raise NotTheSame
+    return Opened(stream, checkpoint.offset, before, ahead, fingerprint, encoding)
+
+
+def read_head(stream: IO[bytes], log: LogFile) -> bytes:
+    """Read a stream's first bytes: those that its fingerprint may cover, or all there are."""
+    head = b""
+    for chunk in chunks(stream, log.shown):
+        head += chunk
+        if len(head) >= HEAD_BYTES or log.is_stream and b"\n" in head:
+            break
+    return head
+
+
+def _skip(log: LogFile, stream: IO[bytes], offset: int, head: bytes) -> tuple[bytes, bytes]:
+    """Decompress up to an offset; return the last bytes before it and those read past it."""
+    before, reached = head, len(head)
+    for chunk in chunks(stream, log.shown) if reached < offset else ():
+        before, reached = (before + chunk)[-TAIL_BYTES - len(chunk) :], reached + len(chunk)
+        if reached >= offset:
+            break
+    past = reached - offset
+    if past < 0:
+        raise NotTheSame
+    return (before[:-past] if past else before)[-TAIL_BYTES:], before[len(before) - past :]

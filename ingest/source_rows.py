@@ -1,0 +1,70 @@
+"""Sources as rows: what the store writes of a log file, inside the transaction of its batch."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import UTC, datetime
+
+from sqlite_utils import Database
+
+from ingest.batch import Batch
+from ingest.errors import DatabaseBusy
+from ingest.logfile import FileState, LogFile
+from ingest.rows import Row, time_text
+from ingest.sources import Source, source_of
+
+
+def write_source(
+    db: Database, batch: Batch, log: LogFile, file: FileState | None, source: Source | None
+) -> Source:
+    """Store the checkpoint and the counts of a batch; a new source (`None`) gets its row here.
+
+    Raises:
+        DatabaseBusy: the checkpoint is not where this batch began: somebody has moved it meanwhile.
+    """
+    now = time_text(datetime.now(UTC))
+    values = _values(batch, log, file) | {"last_seen": now}
+    if source is None:
+        source_id = db.table("log_sources").insert(values | {"first_seen": now}, pk="source_id").last_rowid
+        assert source_id is not None  # noqa: S101 - for the type checker: an insert has one
+        return source_of(batch, log, file, source_id)
+    assignments = ", ".join(f"{name} = :{name}" for name in values)
+    moved = db.conn.execute(
+        f"UPDATE log_sources SET {assignments} WHERE source_id = :source_id AND byte_offset = :was",
+        values | {"source_id": source.source_id, "was": source.offset},
+    )
+    if moved.rowcount != 1:
+        raise DatabaseBusy(f"{log.shown}: another ingest has read it meanwhile; run the command again")
+    return source_of(batch, log, file, source.source_id)
+
+
+def _values(batch: Batch, log: LogFile, file: FileState | None) -> Row:
+    checkpoint = batch.checkpoint
+    return {
+        "path": log.stored_path,
+        "fingerprint": checkpoint.fingerprint.digest,
+        "fingerprint_bytes": checkpoint.fingerprint.size_bytes,
+        "tail_fingerprint": checkpoint.tail,
+        "device": file.device if file else None,
+        "inode": file.inode if file else None,
+        "modified_ns": file.modified_ns if file else None,
+        "size_bytes": file.size_bytes if file else checkpoint.offset,
+        "byte_offset": checkpoint.offset,
+        "unread_bytes": batch.unread_bytes,
+        "encoding": checkpoint.encoding,
+        "compression": batch.compression,
+        "timezone": checkpoint.zone,
+        "state": batch.state,
+        **asdict(batch.counters),
+        "remembered": checkpoint.remembered,
+    }
+
+
+def rename_source(db: Database, source: Source, log: LogFile) -> None:
+    """Keep where a source is found now."""
+    db.table("log_sources").update(source.source_id, {"path": log.stored_path})
+
+
+def mark_replaced(db: Database, source: Source) -> None:
+    """Say that the file of a source is now another one."""
+    db.table("log_sources").update(source.source_id, {"state": "replaced"})
