@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from ingest.fingerprint import Fingerprint
-from ingest.linker import LinkerState
 from ingest.lines import Position
+from ingest.linker import LinkerState
 from ingest.wrap import WrapWidth
 
 
@@ -37,7 +37,7 @@ class Remembered:
     """
 
     position: Position = field(default_factory=Position)
-    width: WrapWidth = WrapWidth()
+    width: WrapWidth = field(default_factory=WrapWidth)
     linker: LinkerState = field(default_factory=LinkerState)
     counters: Counters = field(default_factory=Counters)
     provisional: bool = False

@@ -87,7 +87,7 @@ _PLAIN = tuple(field.name for field in fields(Context) if field.name not in ("ru
 
 def merged(one: Context, other: Context) -> Context:
     """Unite what two places tell of one event."""
-    if one == other or other == NOTHING_TOLD:
+    if other in (one, NOTHING_TOLD):
         return one
     if one == NOTHING_TOLD:
         return other

@@ -8,7 +8,7 @@ of deliverables that the event itself logged. Scope paths come before the event.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ingest.context import MAX_PATHS, Context, Deliverables, deliverables
 from ingest.windows import OpenEvent, PathList, Window, Windows
@@ -40,7 +40,7 @@ class OpenList:
 
     phase: str
     ordinal: int
-    listed: PathList = PathList((), 0)
+    listed: PathList = field(default_factory=lambda: PathList((), 0))
 
 
 @dataclass(slots=True)

@@ -33,3 +33,7 @@ class DatabaseUnusable(TokentailError):
 
 class UsageMistake(TokentailError):
     """The command was called with something that it cannot mean."""
+
+
+class UnusableImport(TokentailError):
+    """A file to import from can't be read or holds something else; nothing was changed."""

@@ -171,25 +171,29 @@ class Linker:
         match record:
             case RunNamed() | RunEnded() | SoftCap() | Draining():
                 self._take_run(record)
+            case Estimate() | Ceiling() | BuilderModel():
+                self.state.preparation.take(record)
+            case ScopeInferred() | ScopePaths():
+                self._take_scope(record)
+            case PhaseOpened() | BudgetUse() | BuilderFinished() | PhaseStatus():
+                self._take_phase(record, ordinal)
+            case _ if isinstance(record, DeclaringRecord):
+                self._take_declared(record, ordinal)
+
+    def _take_phase(
+        self, record: PhaseOpened | BudgetUse | BuilderFinished | PhaseStatus, ordinal: int
+    ) -> None:
+        match record:
             case PhaseOpened():
                 self._open(record)
             case BudgetUse():
-                self._alive(record.phase)
+                self.state.windows.alive(record.phase)
                 self._window_of(record.phase)
                 self.state.anchors.add(record)
-            case Estimate() | Ceiling() | BuilderModel():
-                self.state.preparation.take(record)
             case BuilderFinished():
                 self._finish_call(record, ordinal)
             case PhaseStatus():
                 self._take_outcome(record)
-            case ScopeInferred():
-                if not self._crowded:
-                    self._window_of(record.phase).scope_is_deliverables = True
-            case ScopePaths():
-                self._take_scope(record)
-            case _:
-                self._take_declared(record, ordinal)
 
     # Runs and windows
 
@@ -241,9 +245,6 @@ class Linker:
         window = self.state.windows.get(phase)
         return self._open_window(phase) if window is None or window.closed else window
 
-    def _alive(self, phase: str) -> None:
-        self.state.windows.alive(phase)
-
     def _run_of(self, window: Window | None) -> Told | None:
         if window is not None and (window.contested or window.run is not None):
             return None if window.contested else window.run
@@ -256,7 +257,7 @@ class Linker:
 
     def _finish_call(self, record: BuilderFinished, ordinal: int) -> None:
         state = self.state
-        self._alive(record.phase)
+        self.state.windows.alive(record.phase)
         last, state.unanchored = state.unanchored, None
         window = state.windows.get(record.phase)
         told = (
@@ -286,17 +287,20 @@ class Linker:
                 self._amend(event, Context(phase_outcome=record.status))
         window.closed = True
 
-    def _take_scope(self, record: ScopePaths) -> None:
+    def _take_scope(self, record: ScopeInferred | ScopePaths) -> None:
+        if self._crowded:
+            return
         windows = self.state.windows
+        if isinstance(record, ScopeInferred):
+            self._window_of(record.phase).scope_is_deliverables = True
+            return
         window = windows.get(windows.current) if windows.current is not None else None
-        if window is not None and window.scope_is_deliverables and not self._crowded:
+        if window is not None and window.scope_is_deliverables:
             window.scope = PathList(record.paths[: MAX_PATHS + 1], len(record.paths))
 
-    def _take_declared(self, record: Record, ordinal: int) -> None:
-        if not isinstance(record, DeclaringRecord):
-            return
+    def _take_declared(self, record: DeclaringRecord, ordinal: int) -> None:
         if isinstance(record, AppliedFiles):
-            self._alive(record.phase)
+            self.state.windows.alive(record.phase)
         state = self.state
         for event, context in state.declared.take(record, ordinal, state.windows, self._crowded):
             self._amend(event, context)

@@ -142,14 +142,17 @@ def _decompressed(raw: IO[bytes], compression: str, path: str) -> IO[bytes]:
     )
 
 
-def chunks(stream: IO[bytes], path: str) -> Iterator[bytes]:
+def chunks(stream: IO[bytes], path: str, by_line: bool = False) -> Iterator[bytes]:
     """Yield what is left of a stream, as much at once as there is, up to `CHUNK_BYTES`.
+
+    `by_line` ends each chunk after a newline, as Python's own reading of lines does.
 
     Raises:
         LogUnfinished: compressed data stops before its end.
         LogUnreadable: it can't be read, or is damaged from here on.
     """
-    read = getattr(stream, "read1", stream.read)  # a pipe's lines come when they are written
+    # A pipe's lines come when they are written, not when a chunk is full.
+    read = stream.readline if by_line else getattr(stream, "read1", stream.read)
     while True:
         try:
             chunk = read(CHUNK_BYTES)

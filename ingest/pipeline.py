@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from sqlite_utils import Database
@@ -23,11 +22,12 @@ from ingest.discover import Discovered, discover
 from ingest.errors import LogUnfinished, LogUnreadable, LogVanished, NotALog
 from ingest.lock import ingest_lock
 from ingest.logfile import FileState, LogFile
-from ingest.rows import time_text
 from ingest.resume import NotTheSame, read_head
+from ingest.rows import time_text
 from ingest.scan import ScanOptions, scan
 from ingest.sources import KnownSources, Source
 from ingest.store import Store, Stored
+from ingest.version import program_version
 from ingest.zone import Zone
 
 
@@ -46,6 +46,7 @@ class IngestOptions:
     finished: bool = False
     globs: tuple[str, ...] = ()
     wait_seconds: float = 0.0
+    fail_on_reject: bool = False
     report: Callable[[int, int], None] | None = None
 
 
@@ -60,6 +61,7 @@ class Summary:
 
     database: str
     timezone: str
+    exit_code: int = 0
     files: int = 0
     files_read: int = 0
     bytes_read: int = 0
@@ -121,7 +123,9 @@ def _recorded(db: Database, options: IngestOptions, summary: Summary) -> Iterato
     }
     run_id = runs.insert({**started, **_counts(summary)}, pk="ingest_run_id").last_rowid
     yield
-    ended = {"finished_at": time_text(datetime.now(UTC)), "exit_code": 1 if summary.problems else 0}
+    if summary.problems or (options.fail_on_reject and summary.rejects):
+        summary.exit_code = 1
+    ended = {"finished_at": time_text(datetime.now(UTC)), "exit_code": summary.exit_code}
     runs.update(run_id or 0, {**ended, **_counts(summary)})
 
 
@@ -235,11 +239,3 @@ class _Ingest:
                 told = self._summary.problems if batch.state == "damaged" else self._summary.warnings
                 told.append(f"{batch.problem}: read up to offset {source.offset}, the rest when it is whole")
         self._summary.files_read += batches > 0
-
-
-def program_version() -> str:
-    """Return the installed version."""
-    try:
-        return version("tokentail")
-    except PackageNotFoundError:  # run from a checkout
-        return "unknown"

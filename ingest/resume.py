@@ -9,11 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import IO
 
-from ingest.checkpoint import Checkpoint
-from ingest.errors import NotALog
+from ingest.checkpoint import Checkpoint, Remembered
+from ingest.errors import LogUnfinished, LogUnreadable, NotALog
 from ingest.fingerprint import HEAD_BYTES, TAIL_BYTES, Fingerprint, fingerprint_of, tail_of
 from ingest.lines import Encoding, encoding_named, encoding_of
 from ingest.logfile import LogFile, chunks, what_is_not_a_log
+from ingest.remembered import from_text
 
 
 class NotTheSame(Exception):
@@ -35,6 +36,13 @@ class Opened:
 def stand_at(
     log: LogFile, stream: IO[bytes], compression: str | None, checkpoint: Checkpoint | None
 ) -> Opened | None:
+    """Bring an opened log to its checkpoint, or past its byte order mark; `None` if it is empty.
+
+    Raises:
+        NotTheSame: its bytes before the checkpoint are not those of the source.
+        NotALog: it is read for the first time, and is something else altogether.
+        LogUnfinished, LogUnreadable: its compressed data ends, or is damaged, before the checkpoint.
+    """
     if checkpoint is None:
         head = read_head(stream, log)
         if not head:
@@ -68,7 +76,7 @@ def read_head(stream: IO[bytes], log: LogFile) -> bytes:
     head = b""
     for chunk in chunks(stream, log.shown):
         head += chunk
-        if len(head) >= HEAD_BYTES or log.is_stream and b"\n" in head:
+        if len(head) >= HEAD_BYTES or (log.is_stream and b"\n" in head):
             break
     return head
 
@@ -84,3 +92,17 @@ def _skip(log: LogFile, stream: IO[bytes], offset: int, head: bytes) -> tuple[by
     if past < 0:
         raise NotTheSame
     return (before[:-past] if past else before)[-TAIL_BYTES:], before[len(before) - past :]
+
+
+def is_source(log: LogFile, checkpoint: Checkpoint) -> bool:
+    """Whether a log file holds, before a checkpoint, the bytes that were there when it was made."""
+    with log.opened() as (stream, compression):
+        try:
+            return stand_at(log, stream, compression, checkpoint) is not None
+        except (NotTheSame, LogUnfinished, LogUnreadable):
+            return False
+
+
+def is_provisional(checkpoint: Checkpoint) -> bool:
+    """Whether the unterminated line behind a checkpoint was stored as well."""
+    return from_text(Remembered, checkpoint.remembered).provisional

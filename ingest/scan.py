@@ -23,7 +23,7 @@ from ingest.resume import Opened, stand_at
 from ingest.wrap import Joiner
 from ingest.zone import Zone, zone_recorded
 from parsers.line import ParsedLine, is_event_line, is_wanted, parse_line
-from parsers.records import Escalation, EstimationEvent, Malformed, Noted, Record
+from parsers.records import Escalation, EstimationEvent, Malformed, Noted
 
 MAX_BATCH_RECORDS = 5_000
 """Rows of one transaction: few enough for memory, many enough that commits cost nothing."""
@@ -39,12 +39,14 @@ MAX_REJECT_TEXT = 4_000
 class ScanOptions:
     """How to scan: the zone of a source read for the first time, and whether the log is finished.
 
-    `plain` reads every line instead of filtering cheaply first; `verify` uses it.
+    `plain` reads line by line and parses every one, instead of by chunks with a cheap test first;
+    `verify` does, and reads no further than `end_offset`.
     """
 
     zone: str
     finished: bool = False
     plain: bool = False
+    end_offset: int | None = None
 
 
 def scan(log: LogFile, checkpoint: Checkpoint | None, options: ScanOptions) -> Iterator[Batch]:
@@ -64,6 +66,10 @@ def scan(log: LogFile, checkpoint: Checkpoint | None, options: ScanOptions) -> I
             return  # not even its head is there yet
         if opened is not None:
             yield from _Scan(log, opened, compression, options, checkpoint).batches()
+
+
+def _every_line(_: bytes) -> bool:
+    return True
 
 
 class _Scan:
@@ -146,22 +152,31 @@ class _Scan:
     def _lines(self) -> Iterator[Line]:
         """Yield the lines from the checkpoint on; captures that may be wrapped are joined."""
         opened = self._opened
-        wanted: Callable[[bytes], object] = bool if self._options.plain else is_wanted
+        wanted: Callable[[bytes], object] = _every_line if self._options.plain else is_wanted
         if not opened.encoding.is_wide:
             return split_lines(self._bytes(), self._position, opened.encoding, wanted)
         physical = replace(self._position)
-        return self._joiner.joined(split_lines(self._bytes(), physical, opened.encoding, lambda data: True))
+        return self._joiner.joined(split_lines(self._bytes(), physical, opened.encoding, _every_line))
 
     def _bytes(self) -> Iterator[bytes]:
         def ahead_first() -> Iterator[bytes]:
             if self._opened.ahead:
                 yield self._opened.ahead
-            yield from chunks(self._opened.stream, self._log.shown)
+            yield from chunks(self._opened.stream, self._log.shown, by_line=self._options.plain)
 
-        for chunk in self._recent.through(ahead_first()):
+        for chunk in self._recent.through(self._limited(ahead_first())):
             self._bytes_read += len(chunk)
             self._bytes_seen += len(chunk)
             yield chunk
+
+    def _limited(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
+        end = self._options.end_offset
+        for chunk in chunks:
+            left = len(chunk) if end is None else end - self._bytes_seen
+            if left > 0:
+                yield chunk[:left]
+            if left < len(chunk):
+                return
 
     def _take(self, line: Line) -> None:
         if line.is_cut:

@@ -6,6 +6,7 @@ checkpoint decide, and a file that is none of the known sources is read from its
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 
@@ -18,7 +19,7 @@ from ingest.logfile import FileState, LogFile
 
 _COLUMNS = (
     "source_id, path, fingerprint, fingerprint_bytes, tail_fingerprint, device, inode, modified_ns, "
-    "size_bytes, byte_offset, unread_bytes, encoding, timezone, state"
+    "size_bytes, byte_offset, unread_bytes, encoding, compression, timezone, state"
 )
 
 
@@ -34,6 +35,7 @@ class Source:
     offset: int
     unread_bytes: int
     encoding: str
+    compression: str | None
     timezone: str
     state: str
 
@@ -111,6 +113,16 @@ class KnownSources:
         ]
         return max(at, key=lambda source: source.source_id, default=None)
 
+    def paths_there(self) -> list[str]:
+        """Return the paths at which sources were read last and something still is."""
+        known = {source.path for sources in self._by_fingerprint.values() for source in sources}
+        return sorted(path for path in known if os.path.exists(path))
+
+    def left(self) -> int:
+        """Count the sources that no file of this run continues."""
+        known = {source.source_id for sources in self._by_fingerprint.values() for source in sources}
+        return len(known - self._taken)
+
     def release(self, source: Source) -> None:
         """Say that the file a source was read from is another one now: a copy may be the source."""
         self._released.add(source.source_id)
@@ -143,6 +155,7 @@ def source_of(batch: Batch, log: LogFile, file: FileState | None, source_id: int
         offset=checkpoint.offset,
         unread_bytes=batch.unread_bytes,
         encoding=checkpoint.encoding,
+        compression=batch.compression,
         timezone=checkpoint.zone,
         state=batch.state,
     )
@@ -155,7 +168,7 @@ def _likelihood(source: Source, log: LogFile, here: tuple[int, int]) -> tuple[bo
 
 def _source(row: tuple[object, ...]) -> Source:
     (source_id, path, fingerprint, size, tail, device, inode, modified, disk, *rest) = row
-    offset, unread, encoding, zone, state = rest
+    offset, unread, encoding, compression, zone, state = rest
     file = None
     if isinstance(device, int) and isinstance(inode, int):
         file = FileState(device, inode, _int(disk), _int(modified))
@@ -168,6 +181,7 @@ def _source(row: tuple[object, ...]) -> Source:
         offset=_int(offset),
         unread_bytes=_int(unread),
         encoding=str(encoding),
+        compression=None if compression is None else str(compression),
         timezone=str(zone),
         state=str(state),
     )

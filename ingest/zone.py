@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
 
@@ -85,10 +86,8 @@ def _machine_zone_names() -> list[str]:
     link = Path("/etc/localtime")
     if link.is_symlink():
         names.append(str(link.resolve()).partition("zoneinfo/")[2])
-    try:
+    with suppress(OSError, UnicodeDecodeError):
         names.append(Path("/etc/timezone").read_text(encoding="ascii").strip())
-    except (OSError, UnicodeDecodeError):
-        pass
     return [name for name in names if name and not name.startswith("/")]
 
 

@@ -69,7 +69,8 @@ FAMILIES = (
         samples=(
             "[BUILD-129:P10] ESCALATE-ONCE: phase=p1 attempt=1 base=16384 (from actual_max_tokens) "
             "→ retry=20480 (1.25x, truncation)",
-            "[BUILD-129:P10] ESCALATE-ONCE: phase=p1 attempt=1 tokens=16384â†’20480 (1.25x, 96.3% utilization)",
+            "[BUILD-129:P10] ESCALATE-ONCE: phase=p1 attempt=1 tokens=16384â†’20480 "
+            "(1.25x, 96.3% utilization)",
         ),
         near_misses=("[BUILD-129:P10] ESCALATE-ONCE: off",),
     ),

@@ -8,6 +8,8 @@ for each key goes forward only, so the time is linear in the length of the line.
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from parsers.family import Family
 from parsers.numbers import decimal, whole
 from parsers.records import EstimationEvent, Malformed, Noted
@@ -48,7 +50,7 @@ def _cut_at_keys(text: str, keys: tuple[str, ...]) -> dict[str, str] | Malformed
         cut_short = (keys[0] + "=").startswith(text)
         return Malformed("cut off" if cut_short else "unknown shape")
     start = len(keys[0]) + 1
-    for key, following in zip(keys, keys[1:], strict=False):
+    for key, following in pairwise(keys):
         end = text.find(f" {following}=", start)
         if end < 0:
             # A line that simply stops was cut; one that goes on with other keys is not ours to guess.

@@ -67,6 +67,11 @@ def read_draining(message: str) -> Draining | None:
     return Draining(found["run"], found["phase"]) if found else None
 
 
+def read_loop_finished(_: str) -> RunEnded:
+    """Read the last words of an executor process, which don't say whose they are."""
+    return RunEnded(None)
+
+
 FAMILIES = (
     Family(
         name="run_initialized",
@@ -121,7 +126,7 @@ FAMILIES = (
     Family(
         name="run_loop_finished",
         opening=r"Autonomous execution loop finished",
-        read=lambda message: RunEnded(None),
+        read=read_loop_finished,
         samples=("Autonomous execution loop finished",),
     ),
 )

@@ -1,0 +1,145 @@
+"""The command line: the one part that talks to Click, to the environment and to a person.
+
+Commands are thin. What they print is in `ingest.cli.output`, what they ask for in
+`ingest.cli.options`; how an error becomes a message and an exit code is here.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+import click
+
+from ingest.cli.output import complain
+from ingest.errors import DatabaseBusy, TokentailError, UsageMistake
+from ingest.version import program_version
+
+EXIT_TROUBLE = 1
+EXIT_USAGE = 2
+EXIT_BUSY = 75
+EXIT_INTERRUPTED = 130
+EXIT_TERMINATED = 143
+
+COMMANDS = {
+    "ingest": ("ingest.cli.ingest", "Read what is new in the logs into the database."),
+    "backfill": (
+        "ingest.cli.ingest",
+        "Read old, finished logs: their last line counts even without a newline.",
+    ),
+    "verify": ("ingest.cli.verify", "Prove the database against the logs, line by line."),
+    "status": ("ingest.cli.status", "Show what was read of every log, and the last ingests."),
+    "rejects": ("ingest.cli.rejects", "List the marker lines that could not become events, and why."),
+    "report": ("ingest.cli.report", "Show how far the estimates are off, by category and complexity."),
+    "deliverables": ("ingest.cli.deliverables", "Complete events with deliverable paths known elsewhere."),
+}
+"""Every command: its module, which is imported when it is used, and its line in the help."""
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when they are asked for, so that each start is quick."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        """Name the commands in the order in which a person meets them."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """Import a command."""
+        if cmd_name not in COMMANDS:
+            return None
+        command = getattr(importlib.import_module(COMMANDS[cmd_name][0]), f"{cmd_name}_command")
+        return command if isinstance(command, click.Command) else None
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """Write the list of commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+
+
+def _show_version(ctx: click.Context, param: click.Parameter, value: bool) -> None:  # noqa: ARG001
+    if value:
+        click.echo(f"tokentail {program_version()}")
+        ctx.exit()
+
+
+@click.group(
+    cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_show_version,
+    help="Show the version.",
+)
+def cli() -> None:
+    r"""Turn the logs that an executor already writes into a SQLite database that can be trusted.
+
+    It holds every token-estimation event exactly once, with its run, its phase and its deliverable
+    paths.
+
+    \b
+    Start with:   tokentail ingest LOGS
+    then look:    tokentail report
+    and query:    sqlite-utils telemetry.db "select * from token_estimation_v2_events"
+    """
+
+
+class Terminated(BaseException):
+    """The process was asked to end (SIGTERM); raised so that everything is closed on the way."""
+
+
+def main() -> None:
+    """Run the command line and exit; the entry point of the console script."""
+    with _signals():
+        code = _run()
+    sys.exit(code)
+
+
+def _run() -> int:
+    try:
+        result = cli.main(prog_name="tokentail", standalone_mode=False)
+        sys.stdout.flush()
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except TokentailError as error:
+        complain(str(error))
+        return _exit_code(error)
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("tokentail: interrupted; nothing is lost, the next run goes on from here", err=True)
+        return EXIT_INTERRUPTED
+    except Terminated:
+        return EXIT_TERMINATED
+    except BrokenPipeError:  # `| head` has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_TROUBLE
+    return result if isinstance(result, int) else 0
+
+
+def _exit_code(error: TokentailError) -> int:
+    if isinstance(error, UsageMistake):
+        return EXIT_USAGE
+    return EXIT_BUSY if isinstance(error, DatabaseBusy) else EXIT_TROUBLE
+
+
+@contextmanager
+def _signals() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP end the command as cleanly as Ctrl-C does."""
+
+    def terminate(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
+        raise Terminated
+
+    def interrupt(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, terminate)
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, interrupt)
+    yield

@@ -1,0 +1,47 @@
+"""`tokentail deliverables import`: paths that the log doesn't tell, from where they are known."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from ingest.cli import options
+from ingest.cli.output import remark, say, say_json
+from ingest.deliverables import import_deliverables
+from reports.terminal import counted
+
+
+@click.group("deliverables")
+def deliverables_command() -> None:
+    """Complete events with deliverable paths known elsewhere."""
+
+
+@deliverables_command.command("import")
+@click.argument("file", type=click.Path(path_type=Path))
+@options.db_option
+@options.wait_option
+@options.json_option
+def import_command(file: Path, db: str | None, wait_seconds: float, as_json: bool) -> int:
+    """Give the events of each phase in FILE its deliverable paths.
+
+    FILE is NDJSON or JSON of {"run_id": ..., "phase_id": ..., "deliverables": [...]}, or an
+    executor's SQLite database, whose phases hold them in their scope; deliverables may be a list of
+    paths or an object of such lists. FILE is read whole first: if it is broken, nothing changes.
+    """
+    database = options.chosen_database(db)
+    done = import_deliverables(file, database, wait_seconds)
+    if as_json:
+        say_json({"database": str(database), **asdict(done)})
+        return 0
+    say(
+        f"{counted(done.phases, 'phase')} in {file}: {counted(done.events_matched, 'event')} matched, "
+        f"{done.events_updated:,} updated; {counted(done.phases_unmatched, 'phase')} without an event here"
+    )
+    say(f"database {database}")
+    if done.counts_differing:
+        remark(
+            f"{counted(done.counts_differing, 'event')} logged another number of deliverables than {file} has"
+        )
+    return 0

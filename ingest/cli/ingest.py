@@ -1,0 +1,146 @@
+"""`tokentail ingest` and `tokentail backfill`: the same library call, two manners."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import click
+
+from ingest.cli import options
+from ingest.cli.output import complain, remark, say, say_json
+from ingest.pipeline import IngestOptions, Summary, ingest
+from ingest.zone import machine_zone, zone_named
+from reports.terminal import bytes_text, counted
+
+tz_option = click.option(
+    "--tz",
+    metavar="ZONE",
+    help="The time zone that the executor ran in, e.g. Australia/Sydney: logs give local times without an "
+    "offset. Default: this machine's. A log keeps the zone it was first read with.",
+)
+reject_option = click.option(
+    "--fail-on-reject", is_flag=True, help="Exit with 1 if a marker line could not become an event."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Chosen:
+    """The options of one call."""
+
+    db: str | None
+    tz: str | None
+    globs: tuple[str, ...]
+    wait_seconds: float
+    fail_on_reject: bool
+    quiet: bool
+    as_json: bool
+
+
+@click.command("ingest")
+@options.paths_argument
+@options.db_option
+@tz_option
+@options.glob_option
+@options.wait_option
+@reject_option
+@options.quiet_option
+@options.json_option
+def ingest_command(paths: tuple[str, ...], **chosen: Any) -> int:
+    r"""Read what is new in the logs at each PATH into the database.
+
+    A file is read whatever its name; a folder is searched for logs; - is standard input. Without a
+    PATH those of TOKENTAIL_LOGS are read. Run it as often as you like: each event is stored exactly
+    once, however often it is seen. A last line without a newline waits for the next run.
+
+    \b
+    Every five minutes, from cron:
+      */5 * * * *  tokentail ingest --quiet --db /data/telemetry.db /var/log/executor
+
+    Exit codes: 0 done, 1 something could not be read or written (named; the rest is done), 2 wrong
+    use, 75 another ingest holds the database, 130 interrupted (nothing lost).
+    """
+    return _ingest("ingest", paths, _Chosen(**chosen))
+
+
+@click.command("backfill")
+@options.paths_argument
+@options.db_option
+@tz_option
+@options.glob_option
+@options.wait_option
+@reject_option
+@options.quiet_option
+@options.json_option
+def backfill_command(paths: tuple[str, ...], **chosen: Any) -> int:
+    """Read old, finished logs at each PATH into the database.
+
+    Like ingest, but for logs that nobody writes any more: an event in a last line without a newline
+    counts, and a progress bar is shown on a terminal. Should such a log go on after all, the next
+    run takes the unfinished line back and reads it whole.
+    """
+    return _ingest("backfill", paths, _Chosen(**chosen))
+
+
+def _ingest(command: str, paths: tuple[str, ...], chosen: _Chosen) -> int:
+    if options.is_switched_off():
+        remark(f"{options.SWITCH_VARIABLE} is off: nothing was read or written")
+        if chosen.as_json:
+            say_json({"enabled": False})
+        return 0
+    finished = command == "backfill"
+    database = options.chosen_database(chosen.db)
+    with _progress(shown=finished and not chosen.quiet and sys.stderr.isatty()) as report:
+        summary = ingest(
+            options.required_paths(paths),
+            database,
+            IngestOptions(
+                command=command,
+                zone=zone_named(chosen.tz) if chosen.tz else machine_zone(),
+                zone_asked=chosen.tz is not None,
+                finished=finished,
+                globs=chosen.globs,
+                wait_seconds=chosen.wait_seconds,
+                fail_on_reject=chosen.fail_on_reject,
+                report=report,
+            ),
+        )
+    for trouble in (*summary.problems, *summary.warnings):
+        complain(trouble)
+    for note in summary.notes if not chosen.quiet else ():
+        remark(note)
+    if chosen.as_json:
+        say_json(asdict(summary))
+    elif not chosen.quiet:
+        _show(summary)
+    return summary.exit_code
+
+
+@contextmanager
+def _progress(shown: bool) -> Iterator[Callable[[int, int], None] | None]:
+    if not shown:
+        yield None
+        return
+    with click.progressbar(length=1, label="reading", file=sys.stderr, show_pos=False) as bar:
+
+        def report(done: int, total: int) -> None:
+            bar.length = max(1, total)
+            bar.update(done - bar.pos)
+
+        yield report
+
+
+def _show(summary: Summary) -> None:
+    rejects = counted(summary.rejects, "reject")
+    if summary.rejects:
+        rejects += " (see `tokentail rejects`)"
+    say(
+        f"{counted(summary.files, 'file')}, {bytes_text(summary.bytes_read)} read: "
+        f"{counted(summary.marker_lines, 'marker line')}, {counted(summary.events_new, 'event')} new, "
+        f"{summary.events_updated:,} updated, {counted(summary.further_sightings, 'further sighting')}, "
+        f"{rejects}, {counted(summary.calls_without_telemetry, 'builder call')} without telemetry"
+    )
+    say(f"times read as {summary.timezone}; database {summary.database}")

@@ -1,0 +1,60 @@
+"""`tokentail verify`: the proof that nothing is lost, doubled or altered."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import click
+
+from ingest.cli import options
+from ingest.cli.output import complain, remark, say, say_json
+from ingest.verify import Verification, verify
+from reports.terminal import counted
+
+
+@click.command("verify")
+@options.paths_argument
+@options.db_option
+@options.glob_option
+@options.quiet_option
+@options.json_option
+def verify_command(
+    paths: tuple[str, ...], db: str | None, globs: tuple[str, ...], quiet: bool, as_json: bool
+) -> int:
+    """Read the logs at each PATH again, slowly and plainly, and compare them with the database.
+
+    Every marker line must be a sighting of an event that says the same, or a reject; the database
+    must hold nothing that the logs do not. Differences are named by file and line. Without a PATH,
+    TOKENTAIL_LOGS or else every log that was ingested and is still there is checked.
+
+    Exit codes: 0 proven, 1 differences or unreadable files.
+    """
+    database = options.chosen_database(db)
+    result = verify(options.chosen_paths(paths), database, globs)
+    for problem in result.problems:
+        complain(problem)
+    if not quiet:
+        for note in result.notes:
+            remark(note)
+    if as_json:
+        say_json({"database": str(database), **asdict(result)})
+    else:
+        _show(str(database), result, quiet)
+    return 1 if result.differences or result.problems else 0
+
+
+def _show(database: str, result: Verification, quiet: bool) -> None:
+    for difference in result.differences:
+        say(difference)
+    if quiet:
+        return
+    count = len(result.differences)
+    say(
+        f"{counted(result.files, 'file')} read again: {counted(result.marker_lines, 'marker line')} = "
+        f"{counted(result.sightings, 'sighting')} + {counted(result.rejects, 'reject')}, "
+        f"{counted(count, 'difference') if count else 'no difference'}"
+    )
+    if result.sources_without_log:
+        left = counted(result.sources_without_log, "source")
+        say(f"{left} not checked: their logs are gone, or were not among these")
+    say(f"database {database}")

@@ -1,0 +1,48 @@
+"""Text for a terminal: untrusted text made harmless, numbers made readable, tables aligned."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+
+_UNITS = ("bytes", "KB", "MB", "GB", "TB")
+
+
+def printable(text: str) -> str:
+    """Show control characters, terminal escapes and bidirectional tricks as escapes, not obey them."""
+    if text.isprintable():
+        return text
+    return "".join(one if _is_harmless(one) else one.encode("unicode_escape").decode() for one in text)
+
+
+def _is_harmless(character: str) -> bool:
+    return character.isprintable() or unicodedata.category(character) == "Zs"
+
+
+def bytes_text(count: int) -> str:
+    """Write a number of bytes as people do: `1.3 MB` (powers of 1,000)."""
+    size = float(count)
+    for unit in _UNITS:
+        if size < 1000 or unit == _UNITS[-1]:
+            return f"{count} bytes" if unit == "bytes" else f"{size:.1f} {unit}"
+        size /= 1000
+    raise AssertionError("the loop returns")
+
+
+def counted(count: int, noun: str) -> str:
+    """Write a count with its noun: `1 file`, `2,000 files`."""
+    return f"{count:,} {noun if count == 1 else noun + 's'}"
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]], text_columns: int = 1) -> list[str]:
+    """Align rows under a header; the first `text_columns` to the left, the numbers to the right."""
+    shown = [[printable(cell) for cell in row] for row in (header, *rows)]
+    widths = [max(len(row[column]) for row in shown) for column in range(len(header))]
+    lines = []
+    for row in shown:
+        cells = [
+            cell.ljust(width) if column < text_columns else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        lines.append("  ".join(cells).rstrip())
+    return [lines[0], "  ".join("-" * width for width in widths), *lines[1:]]
