@@ -7,6 +7,7 @@ and not changed by a byte.
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -91,6 +92,18 @@ def open_for_writing(path: Path) -> Iterator[Database]:
         yield db
 
 
+def require_database(path: Path) -> None:
+    """Check that a database is there.
+
+    Raises:
+        DatabaseUnusable: it isn't.
+    """
+    if not path.is_file():
+        raise DatabaseUnusable(
+            f"{path}: no such database: run `tokentail ingest LOGS` first, or name it with --db"
+        )
+
+
 @contextmanager
 def open_for_reading(path: Path) -> Iterator[Database]:
     """Open a database that exists, for queries only.
@@ -98,10 +111,7 @@ def open_for_reading(path: Path) -> Iterator[Database]:
     Raises:
         DatabaseUnusable: it isn't there, is not ours, or is of another version.
     """
-    if not path.is_file():
-        raise DatabaseUnusable(
-            f"{path}: no such database: run `tokentail ingest LOGS` first, or name it with --db"
-        )
+    require_database(path)
     with explained(path), _connected(path) as db:
         _refuse_foreign(db, path)
         if migrations.pending(db):
@@ -114,11 +124,20 @@ def open_for_reading(path: Path) -> Iterator[Database]:
 
 @contextmanager
 def _connected(path: Path) -> Iterator[Database]:
-    connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)
+    connection = sqlite3.connect(
+        path.absolute().as_uri() + _flags(path), BUSY_SECONDS, isolation_level=None, uri=True
+    )
     try:
         yield Database(connection, recursive_triggers=False, execute_plugins=False)
     finally:
         connection.close()
+
+
+def _flags(path: Path) -> str:
+    """Return how to open a database that nobody here can change: without its journal's help files."""
+    journal = path.with_name(path.name + "-wal")
+    unchangeable = path.is_file() and not os.access(path.parent, os.W_OK) and not journal.exists()
+    return "?immutable=1" if unchangeable else ""
 
 
 def _refuse_foreign(db: Database, path: Path) -> None:

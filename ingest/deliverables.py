@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ingest.context import Context, deliverables
-from ingest.database import open_for_writing
+from ingest.database import open_for_writing, require_database
 from ingest.errors import UnusableImport
 from ingest.lock import ingest_lock
 from ingest.store import Store
@@ -54,6 +54,7 @@ def import_deliverables(file: Path, database: Path, wait_seconds: float = 0.0) -
         DatabaseBusy, DatabaseUnusable: see `ingest.database`.
     """
     paths = read_deliverables(file)
+    require_database(database)
     with ingest_lock(database, wait_seconds), open_for_writing(database) as db:
         matched: set[tuple[str, str]] = set()
         amendments: list[tuple[int, Context]] = []

@@ -1,0 +1,61 @@
+"""What all tests share: the program as a person runs it, and the real logs where they are present."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+CORPUS = ROOT.parent / "shared" / "corpus"
+EXAMPLES = ROOT / "examples"
+
+Tokentail = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def corpus() -> Path:
+    """Return the folder of real logs beside the checkout; without it the test is skipped."""
+    if not CORPUS.is_dir():
+        pytest.skip("the real logs are not here")
+    return CORPUS
+
+
+@pytest.fixture
+def examples() -> Path:
+    """Return the project's own examples."""
+    return EXAMPLES
+
+
+@pytest.fixture
+def tokentail(tmp_path: Path) -> Tokentail:
+    """Return a function that runs the program in an empty folder, as a process of its own."""
+
+    def run(
+        *arguments: object, stdin: bytes | None = None, **environment: str
+    ) -> subprocess.CompletedProcess[str]:
+        kept = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("DATABASE_", "TOKENTAIL_"))
+        }
+        kept |= {"PYTHONPATH": str(ROOT), "PYTHONUTF8": "1", "NO_COLOR": "1", **environment}
+        done = subprocess.run(
+            [sys.executable, "-c", "from ingest.cli import main; main()", *map(str, arguments)],
+            cwd=tmp_path,
+            env=kept,
+            input=stdin,
+            stdin=subprocess.DEVNULL if stdin is None else None,
+            capture_output=True,
+            check=False,
+            timeout=120,
+        )
+        return subprocess.CompletedProcess(
+            done.args, done.returncode, done.stdout.decode(), done.stderr.decode()
+        )
+
+    return run

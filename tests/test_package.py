@@ -1,0 +1,57 @@
+"""The package: what is installed, and nothing else."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+from conftest import ROOT
+
+SHIPPED = ("ingest", "parsers", "reports", "setup.cfg", "pyproject.toml", "README.md", "LICENSE")
+
+
+def test_wheel_holds_exactly_our_packages_and_the_schema(tmp_path: Path) -> None:
+    """A wheel built from a copy has our three packages, the schema and the console script, and no tests."""
+    source = tmp_path / "source"
+    source.mkdir()
+    for name in SHIPPED:
+        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
+        copy(ROOT / name, source / name)
+    build = [
+        sys.executable,
+        "-m",
+        "build",
+        "--wheel",
+        "--no-isolation",
+        "--outdir",
+        str(tmp_path / "out"),
+        str(source),
+    ]
+    done = subprocess.run(build, capture_output=True, check=False, text=True)
+    assert done.returncode == 0, done.stderr + done.stdout
+    (wheel,) = (tmp_path / "out").glob("*.whl")
+    with zipfile.ZipFile(wheel) as opened:
+        names = opened.namelist()
+        (entry_points,) = [name for name in names if name.endswith("entry_points.txt")]
+        script = opened.read(entry_points).decode()
+    top = {name.partition("/")[0] for name in names}
+    assert {name for name in top if not name.endswith(".dist-info")} == {"ingest", "parsers", "reports"}
+    assert "ingest/schema.sql" in names
+    assert "tokentail = ingest.cli:main" in script
+
+
+def test_core_imports_nothing_but_its_dependencies() -> None:
+    """A start of the program loads no test tool, no extra, and no network library."""
+    program = (
+        "import sys; from ingest.cli import cli, COMMANDS, LazyGroup; "
+        "[cli.get_command(None, name) for name in COMMANDS]; print(*sorted({m.partition('.')[0] for m in sys.modules}))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, check=True, text=True
+    )
+    loaded = set(done.stdout.split())
+    assert {"click", "sqlite_utils", "dateutil"} <= loaded
+    assert loaded.isdisjoint({"pytest", "hypothesis", "numpy", "pandas", "requests", "httpx", "duckdb"})

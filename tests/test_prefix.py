@@ -1,0 +1,266 @@
+"""What stands before a message: every form of prefix, and what only looks like one.
+
+Keeps the invariant that a marker counts only directly after the prefix.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from event_lines import PLAIN_EVENT, PREFIX_FORMS, docker, event_message, json_line, logged
+from parsers.line import is_event_line, is_wanted, parse_line
+from parsers.prefix import Prefixed, split_prefix, starts_with_prefix
+from parsers.records import Malformed, Stamp
+
+FORMS = pytest.mark.parametrize(("put", "text"), PREFIX_FORMS.values(), ids=PREFIX_FORMS.keys())
+
+
+@FORMS
+def test_prefix_is_cut_off_and_its_time_kept_as_logged(put, text):
+    """Each form of prefix leaves exactly the message, and the time's own text."""
+    prefixed = split_prefix(put("Hello, world: [x]").encode())
+    assert prefixed.message == b"Hello, world: [x]"
+    assert prefixed.found
+    assert prefixed.stamp is not None
+    assert prefixed.stamp.text == text
+
+
+@FORMS
+def test_event_is_read_behind_every_form(put, text):
+    """An event line means the same behind every prefix."""
+    parsed = parse_line(put(event_message()).encode())
+    assert parsed is not None
+    assert parsed.record == PLAIN_EVENT
+    assert parsed.stamp is not None
+    assert parsed.stamp.text == text
+    assert is_event_line(put(event_message()).encode())
+
+
+@FORMS
+def test_every_form_begins_a_new_message(put, text):
+    """A line with any prefix is never the rest of the line above."""
+    assert starts_with_prefix(put("Hello").encode())
+
+
+@pytest.mark.parametrize(
+    ("line", "moment"),
+    [
+        (logged("x"), datetime(2025, 12, 29, 19, 40, 2)),  # noqa: DTZ001
+        ("2025-12-23 19:47:57,427 - a - INFO - x", datetime(2025, 12, 23, 19, 47, 57, 427_000)),  # noqa: DTZ001
+        (docker("x"), datetime(2025, 12, 29, 8, 40, 2, 123_456, UTC)),
+        ("2025-12-29T08:40:02Z stderr F x", datetime(2025, 12, 29, 8, 40, 2, tzinfo=UTC)),
+        (
+            "2025-12-29T19:40:02+1100 box unit[1]: x",
+            datetime(2025, 12, 29, 19, 40, 2, tzinfo=timezone(timedelta(hours=11))),
+        ),
+        (
+            "2025-12-29T19:40:02.250+11:00 box unit: x",
+            datetime(2025, 12, 29, 19, 40, 2, 250_000, timezone(timedelta(hours=11))),
+        ),
+    ],
+    ids=["executor", "milliseconds", "docker-nanoseconds", "cri", "journal", "journal-precise"],
+)
+def test_moment_is_naive_unless_the_prefix_has_an_offset(line, moment):
+    """Local times stay naive; a container's and a journal's keep their offset."""
+    stamp = split_prefix(line.encode()).stamp
+    assert stamp is not None
+    assert stamp.moment == moment
+    assert stamp.moment.utcoffset() == moment.utcoffset()
+
+
+def test_inner_prefix_wins_over_the_containers():
+    """Where both are there, the executor's own time is the event's."""
+    inner = logged("x", at="2025-01-02 03:04:05")
+    for line in (
+        docker(inner),
+        f"2025-12-29T08:40:02Z stderr F {inner}",
+        f"2025-12-29T19:40:02+1100 box unit[1]: {inner}",
+        f"Dec 29 19:40:02 box unit[1]: {inner}",
+    ):
+        expected = Stamp("2025-01-02 03:04:05", datetime(2025, 1, 2, 3, 4, 5))  # noqa: DTZ001
+        assert split_prefix(line.encode()) == Prefixed(expected, b"x", found=True)
+
+
+@pytest.mark.parametrize("message", ["x", "x\r", "x\r\n", "x\nsecond line"])
+def test_json_message_is_its_first_line(message):
+    """The text of a JSON object ends at its first newline."""
+    entry = json.dumps({"log": message, "time": "2025-12-29T08:40:02Z"})
+    assert split_prefix(entry.encode()).message == b"x"
+
+
+def test_syslog_alone_gives_no_time():
+    """A prefix without a year is a prefix, but gives no time, since a year would be a guess."""
+    prefixed = split_prefix(b"Dec 29 19:40:02 box executor[77]: x")
+    assert prefixed == Prefixed(None, b"x", found=True)
+    parsed = parse_line(f"Dec 29 19:40:02 box executor[77]: {event_message()}".encode())
+    assert parsed is not None
+    assert parsed.record == Malformed("no timestamp")
+
+
+@pytest.mark.parametrize(
+    "time",
+    [
+        "2025-02-30 19:40:02",
+        "2025-13-01 19:40:02",
+        "2025-12-29 25:40:02",
+        "2025-12-29 19:60:02",
+        "2025-12-29 19:40:61",
+        "0000-12-29 19:40:02",
+    ],
+)
+@pytest.mark.parametrize(
+    "put",
+    [
+        lambda time, text: logged(text, at=time),
+        lambda time, text: json_line(text, at=time),
+        lambda time, text: docker(text, at=time.replace(" ", "T") + "Z"),
+        lambda time, text: f"{time},000 - a - INFO - {text}",
+        lambda time, text: f"{time.replace(' ', 'T')}Z stderr F {text}",
+    ],
+    ids=["executor", "json", "docker", "script", "cri"],
+)
+def test_time_that_does_not_exist_is_no_time(put, time):
+    """A day or an hour that doesn't exist makes the event a reject, never a crash or a guess."""
+    parsed = parse_line(put(time, event_message()).encode())
+    assert parsed is not None
+    assert parsed.stamp is None
+    assert parsed.record == Malformed("no timestamp")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        logged("DEBUG " + event_message()),
+        logged(" " + event_message()),
+        logged("'" + event_message()),
+        logged(logged(event_message())),
+        " " + logged(event_message()),
+        "INFO: " + event_message(),
+        "> " + event_message(),
+        docker(" " + logged(event_message())),
+        json_line("quoted: " + event_message()),
+        json.dumps({"time": "2025-12-29T08:40:02Z", "text": logged(event_message())}),
+        json.dumps([logged(event_message())]),
+        "[2025-12-29T19:40:02] INFO: " + event_message(),
+        "python: " + logged(event_message()),
+        "29 Dec 2025 19:40:02 box unit: " + event_message(),
+    ],
+)
+def test_marker_not_directly_after_the_prefix_is_nothing(line):
+    """Quoted and indented markers are neither events nor rejects."""
+    assert parse_line(line.encode()) is None
+    assert not is_event_line(line.encode())
+
+
+def test_event_marker_without_a_prefix_has_no_timestamp():
+    """An event that was printed bare is a reject with its reason, not nothing."""
+    parsed = parse_line(event_message().encode())
+    assert parsed is not None
+    assert parsed.stamp is None
+    assert parsed.record == Malformed("no timestamp")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b'{"log": ' + b"[" * 100_000,
+        b'{"log": ' * 20_000,
+        b'{"a": ' * 50_000 + b"1" + b"}" * 50_000,
+        b'{"log": ["x"], "time": "2025-12-29T08:40:02Z"}',
+        b'{"log": null}',
+        b'{"log": {"message": "x"}}',
+        b'{"message": 7, "timestamp": 8}',
+        b'{"time": "2025-12-29T08:40:02Z"}',
+        b"{}",
+        b"{",
+        b'{"',
+        b'{"log": "x"} trailing',
+        b'{"log": "x", "n": ' + b"9" * 10_000 + b"}",
+        b"{\x00\x00\x00",
+    ],
+    ids=range(14),
+)
+def test_hostile_json_is_nothing(line):
+    """JSON that is deep, broken or of another shape is an unprefixed line, in little time."""
+    assert split_prefix(line) == Prefixed(None, line, found=False)
+    assert parse_line(line) is None
+
+
+@pytest.mark.parametrize("time", [None, 7, "", "yesterday", "2025-12-29", ["2025-12-29 19:40:02"], "10"])
+def test_json_time_of_another_shape_is_no_time(time):
+    """An event in a JSON object without a usable time is a reject."""
+    line = json.dumps({"timestamp": time, "message": event_message()}).encode()
+    parsed = parse_line(line)
+    assert parsed is not None
+    assert parsed.record == Malformed("no timestamp")
+
+
+def test_json_without_a_time_is_a_prefix_without_one():
+    """A missing time is said by the reject, not guessed from elsewhere."""
+    parsed = parse_line(json.dumps({"message": event_message()}).encode())
+    assert parsed is not None
+    assert parsed.record == Malformed("no timestamp")
+
+
+def test_lone_surrogate_in_json_is_replaced():
+    """Half an emoji, escaped in JSON, is replaced and never fatal."""
+    line = b'{"timestamp": "2025-12-29 19:40:02", "message": "a \\ud83d b"}'
+    assert split_prefix(line).message == b"a ? b"
+
+
+def test_invalid_bytes_in_json_are_replaced():
+    """Invalid bytes are replaced inside a JSON object as they are everywhere else: nothing is lost."""
+    line = json_line(event_message(model="some-model-X")).encode().replace(b"-X", b"-\xff")
+    parsed = parse_line(line)
+    assert parsed is not None
+    assert getattr(parsed.record, "model", None) == "some-model-\ufffd"
+
+
+@pytest.mark.parametrize("space", ["", " ", "\t"])
+def test_filter_and_parser_agree_on_json_with_spaces(space):
+    """What the parser understands, the cheap filter lets through, however the object is spaced."""
+    line = ("{" + space + json_line(event_message())[1:]).encode()
+    assert (parse_line(line) is None) or is_wanted(line)
+
+
+PIECES = st.sampled_from(
+    [
+        "python : ",
+        "[2025-12-29 19:40:02] INFO: ",
+        "[2025-12-29 19:40:02] [INFO] ",
+        "2025-12-23 19:47:57,427 - a - INFO - ",
+        "2025-12-29T08:40:02Z stderr F ",
+        "Dec 29 19:40:02 box executor[77]: ",
+        '{"message": "',
+        "{",
+        event_message(),
+        "[p1] Builder succeeded (1 tokens)",
+        "  ✓ a.py",
+        '"}',
+        " ",
+        "[",
+        "\0",
+        "\n",
+        "é",
+    ]
+)
+
+
+@given(st.lists(PIECES, max_size=5).map("".join))
+def test_filter_lets_through_whatever_the_parser_understands(line):
+    """The cheap filter never hides a line from the parser, or `verify` and `ingest` would differ."""
+    data = line.encode()
+    assert parse_line(data) is None or is_wanted(data)
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_split_without_an_error(data):
+    """No bytes whatever raise an error; what has no prefix is handed back whole."""
+    prefixed = split_prefix(data)
+    assert prefixed.found or prefixed.message in (data, data.removeprefix(b"python : "))
+    parse_line(data)

@@ -1,0 +1,577 @@
+"""The invariants, on generated logs: what is read does not depend on how, and it is true.
+
+The logs of `executor_log` know their events, so truth is compared with what was played, not with
+another reading of the same bytes.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from captures import COMPRESSIONS, capture
+from executor_log import (
+    STYLES,
+    ZONE,
+    Event,
+    Log,
+    Shape,
+    executor_run,
+    interleaved,
+    one_after_another,
+    phase_names,
+)
+from ingest.pipeline import IngestOptions, Summary, ingest
+from ingest.zone import zone_named
+from tables import check_invariants, events, rows_as_stored, tables
+
+_FACTOR = float(os.environ.get("TOKENTAIL_EXAMPLES_FACTOR", "1"))
+"""How many times the usual number of examples; for a long search by hand."""
+
+
+def examples(count: int) -> settings:
+    """Return settings for a property that is tried so often."""
+    return settings(
+        max_examples=max(1, int(count * _FACTOR)),
+        deadline=None,
+        print_blob=True,
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+    )
+
+
+SEEDS = st.integers(0, 2**32 - 1)
+SHAPES = st.builds(
+    Shape,
+    phases=st.integers(1, 4),
+    soft_cap_names=st.booleans(),
+    noise=st.booleans(),
+    dumps=st.booleans(),
+    retries=st.booleans(),
+    anchorless=st.booleans(),
+    lost_calls=st.booleans(),
+    total_lines=st.booleans(),
+)
+ANY_SHAPES = st.builds(
+    replace,
+    SHAPES,
+    named=st.booleans(),
+    killed=st.booleans(),
+    payloads=st.sampled_from((1, 3, 5_000)),
+    burst=st.booleans(),
+)
+
+
+@contextmanager
+def folder() -> Iterator[Path]:
+    """Give a folder of its own to every example."""
+    with tempfile.TemporaryDirectory(prefix="tokentail-") as name:
+        yield Path(name)
+
+
+def read(database: Path, *paths: Path, finished: bool = False) -> Summary:
+    """Ingest some logs, whose times are the executor's."""
+    options = IngestOptions(command="ingest", zone=zone_named(ZONE), finished=finished)
+    summary = ingest([str(path) for path in paths], database, options)
+    assert summary.problems == []
+    return summary
+
+
+def played(seed: int, shape: Shape, runs: int = 1, mix: str = "alone", same_names: bool = False) -> Log:
+    """Play some runs into one log."""
+    rng = Random(seed)
+    names = phase_names(shape.phases) if same_names else ()
+    logs = [executor_run(rng, f"run-{letter}", shape, names) for letter in "abcd"[:runs]]
+    if mix == "alone" or runs == 1:
+        return one_after_another(logs)
+    return interleaved(rng, logs, by_time=mix == "by time")
+
+
+def as_payload(row: dict[str, Any]) -> tuple[object, ...]:
+    """Return what the event line itself says, from its row."""
+    names = (
+        "predicted_output_tokens, actual_output_tokens, actual_is_total, selected_budget, category, complexity, "
+        "deliverable_count, success, stop_reason, truncated, model"
+    )
+    return tuple(row[name] for name in names.split(", "))
+
+
+def identity(row: dict[str, Any]) -> tuple[object, ...]:
+    """Return what makes a row one event where its phase is known."""
+    return (row["timestamp"].partition(".")[0], *as_payload(row), row["phase_id"])
+
+
+# Cuts
+
+
+def pieces_of(data: bytes, cuts: Iterable[int]) -> Iterator[bytes]:
+    """Cut bytes at some places, given in any order and modulo the length."""
+    places = sorted({0, len(data), *(cut % (len(data) + 1) for cut in cuts)})
+    for start, end in pairwise(places):
+        yield data[start:end]
+
+
+def check_cuts(data: bytes, cuts: Sequence[int], finished: bool = False) -> None:
+    """Assert that bytes read in pieces give the tables that they give in one."""
+    with folder() as here:
+        whole, grown, log = here / "whole.db", here / "grown.db", here / "autopack.log"
+        for piece in pieces_of(data, cuts):
+            with log.open("ab") as file:
+                file.write(piece)
+            read(grown, log, finished=finished)
+            check_invariants(grown)
+        read(whole, log, finished=finished)
+        check_invariants(whole)
+        assert tables(grown) == tables(whole)
+
+
+@given(
+    SEEDS,
+    ANY_SHAPES,
+    st.integers(1, 3),
+    st.sampled_from(("alone", "by time", "any")),
+    st.booleans(),
+    st.sampled_from(STYLES),
+    st.lists(st.integers(0, 1 << 20), max_size=5),
+    st.booleans(),
+    st.booleans(),
+)
+@examples(60)
+def test_log_that_grows_gives_what_it_gives_in_one_pass(
+    seed: int,
+    shape: Shape,
+    runs: int,
+    mix: str,
+    same_names: bool,
+    style: str,
+    cuts: list[int],
+    finished: bool,
+    terminated: bool,
+) -> None:
+    """Appends cut anywhere, in a line or in a character, change nothing: events, context, counters."""
+    data = played(seed, shape, runs, mix, same_names).text(style).encode()
+    check_cuts(data if terminated else data[:-1], cuts, finished)
+
+
+@given(
+    SEEDS,
+    ANY_SHAPES,
+    st.integers(1, 2),
+    st.sampled_from((79, 119, 200)),
+    st.booleans(),
+    st.booleans(),
+    st.lists(st.integers(0, 1 << 20), max_size=5),
+    st.booleans(),
+)
+@examples(40)
+def test_wrapped_capture_that_grows_gives_what_it_gives_in_one_pass(
+    seed: int,
+    shape: Shape,
+    runs: int,
+    width: int,
+    words: bool,
+    big_endian: bool,
+    cuts: list[int],
+    finished: bool,
+) -> None:
+    """The same of UTF-16 captures, cut between the halves of a character or the pieces of a line."""
+    data = capture(played(seed, shape, runs, "by time"), width, words, big_endian)
+    check_cuts(data, cuts, finished)
+
+
+@given(SEEDS, st.sampled_from(("utf-8-sig", "utf-16-le", "utf-16-be")), st.integers(1, 40), st.booleans())
+@examples(25)
+def test_cut_inside_the_first_bytes_changes_nothing(seed: int, codec: str, cut: int, finished: bool) -> None:
+    """A file may be read when only a part of its byte order mark, or of its first line, is there."""
+    log = played(seed, Shape(phases=1))
+    data = capture(log, 119, big_endian=codec == "utf-16-be", opening=False)
+    check_cuts(log.text().encode(codec) if codec == "utf-8-sig" else data, [cut], finished)
+
+
+@given(SEEDS, SHAPES, st.integers(1, 400), st.booleans())
+@examples(10)
+def test_every_small_piece_of_a_log_may_be_a_run_of_its_own(
+    seed: int, shape: Shape, first: int, words: bool
+) -> None:
+    """One ingest for each line, or part of a line, gives what one ingest gives."""
+    log = played(seed, replace(shape, phases=1), 2, "any")
+    data = log.text().encode()
+    check_cuts(data, range(first, len(data), 997))
+
+
+# Orders
+
+
+@st.composite
+def file_sets(draw: st.DrawFn) -> dict[str, bytes]:
+    """Draw files that show the same events: whole, early, late, grepped, renamed, compressed."""
+    shape = draw(ANY_SHAPES)
+    runs = draw(st.integers(1, 3))
+    log = played(
+        draw(SEEDS), shape, runs, draw(st.sampled_from(("alone", "by time", "any"))), draw(st.booleans())
+    )
+    half = draw(st.integers(0, len(log.lines)))
+    compression = draw(st.sampled_from(sorted(COMPRESSIONS)))
+    kinds = draw(
+        st.lists(
+            st.sampled_from(("run", "anchor", "builder", "paths", "outcome", "phase", "estimate")),
+            unique=True,
+            max_size=3,
+        )
+    )
+    made = {
+        "whole.log": log.text().encode(),
+        "copy.log": log.text().encode(),
+        "early.log": log.cut(0, half).text().encode(),
+        "late.log": log.cut(half).text().encode(),
+        "events.txt": log.excerpt().text().encode(),
+        "grepped.txt": log.excerpt(*kinds).text().encode(),
+        "grepped-ms.txt": log.excerpt(*kinds[:1]).text("script").encode(),
+        "script.log": log.text("script").encode(),
+        "container.log": log.text(draw(st.sampled_from(("docker", "cri", "journal", "json")))).encode(),
+        f"whole.log.{compression}": COMPRESSIONS[compression](log.text().encode()),
+        "capture.txt": capture(log, draw(st.sampled_from((79, 119, 200)))),
+    }
+    names = draw(st.lists(st.sampled_from(sorted(made)), unique=True, min_size=2, max_size=5))
+    return {name: made[name] for name in names if made[name]}
+
+
+@given(file_sets(), st.randoms(use_true_random=False), st.booleans())
+@examples(70)
+def test_files_in_any_order_give_the_same_events(
+    files: dict[str, bytes], rng: Random, finished: bool
+) -> None:
+    """Copies, excerpts, halves and renderings of one log give the same events in every order."""
+    with folder() as here:
+        for name, data in files.items():
+            (here / name).write_bytes(data)
+        names = sorted(files)
+        found = []
+        for number in range(3):
+            database = here / f"{number}.db"
+            batches = [names] if number == 0 else [[name] for name in names]
+            for batch in batches:
+                read(database, *(here / name for name in batch), finished=finished)
+            check_invariants(database)
+            found.append(tables(database))
+            rng.shuffle(names)
+        for other in found[1:]:
+            assert other["events"] == found[0]["events"]
+            assert other["sightings"] == found[0]["sightings"]
+            assert other["rejects"] == found[0]["rejects"]
+            assert other["escalations"] == found[0]["escalations"]
+
+
+@given(
+    file_sets(),
+    st.lists(st.integers(0, 1 << 20), max_size=3),
+    st.randoms(use_true_random=False),
+    st.booleans(),
+)
+@examples(40)
+def test_files_that_grow_side_by_side_give_the_events_of_whole_ones(
+    files: dict[str, bytes], cuts: list[int], rng: Random, finished: bool
+) -> None:
+    """Cut and order together: plain files grow in pieces, in any order, with ingests in between."""
+    with folder() as here:
+        steps = []
+        for name, data in files.items():
+            grows = not name.endswith(tuple(COMPRESSIONS))
+            pieces = list(pieces_of(data, cuts)) if grows else [data]
+            steps += [name] * len(pieces)
+            files = {**files, name: pieces}  # type: ignore[dict-item]
+        rng.shuffle(steps)
+        waiting: dict[str, Any] = {name: iter(pieces) for name, pieces in files.items()}
+        for name in steps:
+            with (here / name).open("ab") as file:
+                file.write(next(waiting[name]))
+            read(here / "grown.db", here / name, finished=finished)
+        read(here / "whole.db", *(here / name for name in sorted(files)), finished=finished)
+        check_invariants(here / "grown.db")
+        grown, whole = tables(here / "grown.db"), tables(here / "whole.db")
+        assert grown["events"] == whole["events"]
+        assert grown["escalations"] == whole["escalations"]
+
+
+@given(file_sets(), st.booleans())
+@examples(25)
+def test_second_run_changes_no_row(files: dict[str, bytes], finished: bool) -> None:
+    """Running twice is a no-op, down to the ids and the times of storing."""
+    with folder() as here:
+        for name, data in files.items():
+            (here / name).write_bytes(data)
+        paths = [here / name for name in sorted(files)]
+        read(here / "t.db", *paths, finished=finished)
+        before = rows_as_stored(here / "t.db")
+        again = read(here / "t.db", *paths, finished=finished)
+        assert rows_as_stored(here / "t.db") == before
+        assert (again.files_read, again.events_new, again.events_updated) == (0, 0, 0)
+
+
+@given(file_sets(), st.booleans())
+@examples(25)
+def test_files_touched_or_copied_over_change_no_event(files: dict[str, bytes], finished: bool) -> None:
+    """A file with a new inode and a new time, but the same bytes, is read again for nothing at most."""
+    with folder() as here:
+        paths = [here / name for name in sorted(files)]
+        found = []
+        for _ in range(2):
+            for path in paths:
+                path.unlink(missing_ok=True)
+                path.write_bytes(files[path.name])
+            read(here / "t.db", *paths, finished=finished)
+            check_invariants(here / "t.db")
+            found.append(events(here / "t.db"))
+        assert found[0] == found[1]
+
+
+# Truth
+
+
+def check_row(row: dict[str, Any], event: Event) -> None:
+    """Assert that a row of a single run's log says all that is true of its event."""
+    assert row["run_id"] == event.run
+    assert row["phase_id"] == event.phase
+    assert row["timestamp"].startswith(event.second)
+    assert (row["input_tokens"], row["total_tokens"]) == (event.input_tokens, event.total_tokens)
+    assert event.max_tokens is None or row["actual_max_tokens"] == event.max_tokens
+    assert row["attempt_index"] == event.attempt_index
+    assert (row["confidence"], row["estimated_deliverable_count"]) == (0.8, len(event.paths))
+    assert event.outcome is None or row["phase_outcome"] == event.outcome
+    paths = stored_paths(row)
+    assert set(paths) <= set(event.paths)
+    if event.applied:
+        assert (row["deliverables_source"], paths) == ("applied", event.paths[:20])
+    if event.applied or event.refused or row["deliverables_complete"]:
+        assert paths == event.paths[:20]
+        assert bool(row["deliverables_complete"]) == (len(event.paths) <= 20)
+
+
+def stored_paths(row: dict[str, Any]) -> tuple[str, ...]:
+    """Return a row's deliverables."""
+    import json
+
+    return tuple(json.loads(row["deliverables_json"]))
+
+
+def expected_by_identity(log: Log) -> dict[tuple[object, ...], list[Event]]:
+    """Return the events of a log by what makes them one."""
+    expected: dict[tuple[object, ...], list[Event]] = {}
+    for event in log.seen():
+        expected.setdefault(event.identity, []).append(event)
+    return expected
+
+
+def rows_of(log: Log, data: bytes, finished: bool = True) -> list[dict[str, Any]]:
+    """Ingest one file and return its events."""
+    with folder() as here:
+        (here / "autopack.log").write_bytes(data)
+        read(here / "t.db", here / "autopack.log", finished=finished)
+        check_invariants(here / "t.db")
+        return events(here / "t.db")
+
+
+def check_alone(log: Log, rows: list[dict[str, Any]]) -> None:
+    """Assert that the rows of logs whose runs never overlap are exactly the events."""
+    expected = expected_by_identity(log)
+    assert {identity(row) for row in rows} == set(expected)
+    assert len(rows) == len(expected)
+    for row in rows:
+        if len(expected[identity(row)]) == 1:
+            check_row(row, expected[identity(row)][0])
+
+
+@given(SEEDS, SHAPES, st.integers(1, 3), st.sampled_from(STYLES), st.booleans())
+@examples(60)
+def test_runs_one_after_another_give_every_event_with_all_that_is_true_of_it(
+    seed: int, shape: Shape, runs: int, style: str, same_names: bool
+) -> None:
+    """Runs that each end before the next begins: run, phase, tokens, attempt, outcome, paths are right."""
+    log = played(seed, shape, runs, "alone", same_names)
+    check_alone(log, rows_of(log, log.text(style).encode()))
+
+
+def check_never_anothers(log: Log, rows: list[dict[str, Any]], exact_phase: bool = False) -> None:
+    """Assert that all events are there, each with what is true of it, or with what is not known."""
+    expected: dict[tuple[object, ...], list[Event]] = {}
+    for event in log.seen():
+        expected.setdefault(event.identity[:-1], []).append(event)
+    assert {identity(row)[:-1] for row in rows} == set(expected)
+    for row in rows:
+        candidates = expected[identity(row)[:-1]]
+        assert any(agrees(row, event) for event in candidates), (row, candidates)
+        assert not exact_phase or row["phase_id"] != "unknown"
+
+
+def agrees(row: dict[str, Any], event: Event) -> bool:
+    """Whether a row says nothing that is not true of an event."""
+    paths = stored_paths(row)
+    return (
+        row["run_id"] in (event.run, "unknown")
+        and row["phase_id"] in (event.phase, "unknown")
+        and set(paths) <= set(event.paths)
+        and (not row["deliverables_complete"] or paths == event.paths[:20])
+        and (event.outcome is None or row["phase_outcome"] in (event.outcome, None))
+    )
+
+
+MIXED_SHAPES = st.builds(
+    replace, SHAPES, killed=st.booleans(), burst=st.booleans(), anchorless=st.just(False)
+)
+
+
+@given(
+    SEEDS,
+    MIXED_SHAPES,
+    st.integers(2, 4),
+    st.sampled_from(("by time", "any")),
+    st.booleans(),
+    st.sampled_from(STYLES),
+)
+@examples(120)
+def test_interleaved_runs_never_take_each_others_context(
+    seed: int, shape: Shape, runs: int, mix: str, same_names: bool, style: str
+) -> None:
+    """Lines of parallel runs in one file: what is told of an event is right, or unknown."""
+    log = played(seed, shape, runs, mix, same_names)
+    check_never_anothers(log, rows_of(log, log.text(style).encode()))
+
+
+@given(SEEDS, MIXED_SHAPES, st.integers(2, 4), st.sampled_from(("alone", "by time")), st.booleans())
+@examples(60)
+def test_killed_runs_leave_no_context_to_the_next(
+    seed: int, shape: Shape, runs: int, mix: str, same_names: bool
+) -> None:
+    """A run that was killed says nothing of its end; what follows is right, or unknown."""
+    log = played(seed, replace(shape, killed=True), runs, mix, same_names)
+    check_never_anothers(log, rows_of(log, log.text().encode()))
+
+
+@given(SEEDS, MIXED_SHAPES, st.integers(2, 3), st.floats(0, 1), st.booleans())
+@examples(60)
+def test_interleaved_runs_whose_start_was_rotated_away_stay_apart(
+    seed: int, shape: Shape, runs: int, part: float, same_names: bool
+) -> None:
+    """A file that begins in the middle of parallel runs: what is told of an event is right, or unknown."""
+    log = played(seed, shape, runs, "by time", same_names)
+    log = log.cut(int(part * len(log.lines)))
+    check_never_anothers(log, rows_of(log, log.text().encode()))
+
+
+@given(
+    SEEDS, MIXED_SHAPES, st.integers(1, 3), st.sampled_from(("run", "anchor", "paths", "outcome", "estimate"))
+)
+@examples(60)
+def test_grepped_lines_tell_nothing_wrong(seed: int, shape: Shape, runs: int, kind: str) -> None:
+    """Event lines with one kind of the lines around them: right, or unknown."""
+    log = played(seed, shape, runs, "by time").excerpt(kind)
+    check_never_anothers(log, rows_of(log, log.text().encode()))
+
+
+# Captures
+
+
+@pytest.mark.parametrize("width", [79, 119, 200])
+@pytest.mark.parametrize("words", [True, False], ids=["words", "hard"])
+@pytest.mark.parametrize("big_endian", [False, True], ids=["le", "be"])
+def test_wrapped_capture_of_25_events_gives_all_of_them(width: int, words: bool, big_endian: bool) -> None:
+    """Every event of a hard-wrapped UTF-16 capture is found, with its run and its phase."""
+    shape = Shape(phases=25, dumps=False, retries=False, lost_calls=False, anchorless=False)
+    log = executor_run(Random(25), "run-a", shape)
+    assert len(log.events) == 25
+    rows = rows_of(log, capture(log, width, words, big_endian))
+    assert Counter((row["run_id"], row["phase_id"]) for row in rows) == Counter(
+        (event.run, event.phase) for event in log.events
+    )
+    check_alone(log, rows)
+
+
+@given(
+    SEEDS, SHAPES, st.integers(1, 2), st.sampled_from((60, 79, 119, 120, 200)), st.booleans(), st.booleans()
+)
+@examples(40)
+def test_wrapped_capture_gives_every_event_with_all_that_is_true_of_it(
+    seed: int, shape: Shape, runs: int, width: int, words: bool, opening: bool
+) -> None:
+    """A wrapped capture tells as much as the log would have told."""
+    log = played(seed, replace(shape, dumps=False), runs)
+    check_alone(log, rows_of(log, capture(log, width, words, opening=opening)))
+
+
+# Rotations
+
+
+class Rotations:
+    """A log that is written and rotated, and its folder ingested, step by step."""
+
+    def __init__(self, here: Path, lines: list[bytes], rng: Random) -> None:
+        self.here, self.lines, self.rng = here, lines, rng
+        self.path, self.database = here / "logs" / "autopack.log", here / "t.db"
+        self.path.parent.mkdir()
+        self.generation = 0
+
+    def step(self, step: str) -> None:
+        """Do one thing that may happen to a log."""
+        older = self.path.with_name(f"autopack.log.{self.generation + 1}")
+        if step == "write":
+            count = self.rng.randrange(1, 40)
+            with self.path.open("ab") as file:
+                file.write(b"".join(self.lines[:count]))
+            del self.lines[:count]
+        elif step == "ingest":
+            read(self.database, self.path.parent)
+            check_invariants(self.database)
+        elif not self.path.exists():
+            return
+        elif step == "rename":
+            self.path.rename(older)
+            self.generation += 1
+        elif step == "copytruncate":
+            older.write_bytes(self.path.read_bytes())
+            os.truncate(self.path, 0)
+            self.generation += 1
+        elif step == "compress":
+            self.compress()
+
+    def compress(self) -> None:
+        """Compress one of the rotated files, as a later run of the rotation does."""
+        rotated = [path for path in self.path.parent.glob("autopack.log.*") if path.suffix[1:].isdigit()]
+        if rotated:
+            path = self.rng.choice(sorted(rotated))
+            ending = self.rng.choice(sorted(COMPRESSIONS))
+            path.with_name(f"{path.name}.{ending}").write_bytes(COMPRESSIONS[ending](path.read_bytes()))
+            path.unlink()
+
+
+STEPS = st.lists(
+    st.sampled_from(("write", "write", "ingest", "ingest", "rename", "copytruncate", "compress")), max_size=14
+)
+
+
+@given(SEEDS, MIXED_SHAPES, STEPS)
+@examples(60)
+def test_rotated_log_gives_each_event_once(seed: int, shape: Shape, steps: list[str]) -> None:
+    """Renamed, copied and truncated, compressed, read in between or not: each event is one row."""
+    log = played(seed, shape)
+    lines = [line.encode() + b"\n" for line in log.text().splitlines()]
+    with folder() as here:
+        rotations = Rotations(here, lines, Random(seed))
+        for step in steps:
+            rotations.step(step)
+        rotations.path.open("ab").write(b"".join(rotations.lines))
+        rotations.step("ingest")
+        rows = events(rotations.database)
+        expected = Counter(event.identity[:-1] for event in log.seen())
+        assert Counter(identity(row)[:-1] for row in rows) == dict.fromkeys(expected, 1)
+        check_never_anothers(log, rows)

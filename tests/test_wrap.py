@@ -1,0 +1,173 @@
+"""Captures that a console's width has cut: logical lines come back as they were logged.
+
+Keeps the invariant that half an event is never stored, wherever a run ends.
+"""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from event_lines import event_message, fallback_message, logged
+from ingest.lines import Line, Position, encoding_named, split_lines
+from ingest.wrap import Joiner, WrapWidth
+from parsers.line import parse_line
+from parsers.records import EstimationEvent
+
+LOGICAL = [
+    "python : " + logged("Initialized autonomous executor for run: collection-v4"),
+    logged("x" * 300),
+    logged(event_message()),
+    logged("short"),
+    "",
+    logged("✅ Run 'collection-v4' verified in API database " + "word " * 30 + "end"),
+    logged(event_message(category="doc write", model="some model with a name")),
+    logged("[p1] Applied files: " + repr([f"src/some/folder/file_{number}.py" for number in range(12)])),
+    logged(fallback_message()),
+    logged("The end"),
+]
+
+
+def hard_wrapped(text: str, width: int) -> list[str]:
+    """Cut a line at a width, wherever that is."""
+    return [text[start : start + width] for start in range(0, len(text), width)] or [""]
+
+
+def word_wrapped(text: str, width: int) -> list[str]:
+    """Cut a line after the last space that fits, which stays at the end of its piece."""
+    pieces = []
+    while len(text) > width:
+        end = text.rfind(" ", 0, width) + 1 or width
+        pieces.append(text[:end])
+        text = text[end:]
+    return [*pieces, text]
+
+
+def captured(wrap, width: int, logical=LOGICAL) -> bytes:
+    """Write lines as a console of that width would leave them, in UTF-16."""
+    physical = [piece for line in logical for piece in wrap(line, width)]
+    return "".join(f"{piece}\r\n" for piece in physical).encode("utf-16-le")
+
+
+def read(data: bytes, position: Position | None = None, width: WrapWidth | None = None):
+    """Join what stands behind a position; return the lines and the joiner at its end."""
+    position = Position() if position is None else position
+    joiner = Joiner(position, WrapWidth() if width is None else width)
+    physical = Position(position.offset, position.number, position.ordinal)
+    wide = encoding_named("utf-16-le")
+    pieces = split_lines([data[position.offset :]], physical, wide, lambda line: True)
+    return list(joiner.joined(pieces)), joiner
+
+
+def texts(lines: list[Line]) -> list[str]:
+    """Return the lines' texts."""
+    return [line.data.decode() for line in lines]
+
+
+WRAPS = pytest.mark.parametrize("wrap", [hard_wrapped, word_wrapped])
+WIDTHS = pytest.mark.parametrize("width", [79, 119, 200])
+
+
+@WRAPS
+@WIDTHS
+def test_wrapped_capture_gives_its_logical_lines_back(wrap, width):
+    """Lines that a console cut at its width, or at words, are joined by plain concatenation."""
+    lines, joiner = read(captured(wrap, width))
+    assert texts(lines) == LOGICAL
+    assert [line.ordinal for line in lines] == list(range(1, len(LOGICAL) + 1))
+    assert all(line.terminated for line in lines)
+    assert joiner.position.offset == len(captured(wrap, width))
+
+
+@WRAPS
+@WIDTHS
+def test_event_of_several_physical_lines_is_found(wrap, width):
+    """An event that arrives in two or three pieces is the event that was logged."""
+    records = [parsed.record for line in read(captured(wrap, width))[0] if (parsed := parse_line(line.data))]
+    events = [record for record in records if isinstance(record, EstimationEvent)]
+    assert [(event.category, event.model, event.actual_is_total) for event in events] == [
+        ("implementation", "some-model-4", False),
+        ("doc write", "some model with a name", False),
+        ("docs", "some-model-4", True),
+    ]
+
+
+@WRAPS
+def test_offsets_and_numbers_are_those_of_the_first_piece(wrap):
+    """A logical line stands where its first physical line does, and ends where its last one does."""
+    data = captured(wrap, 79)
+    for line in read(data)[0]:
+        before = data[: line.offset].decode("utf-16-le")
+        assert line.number == before.count("\n") + 1
+        between = data[line.offset : line.end_offset].decode("utf-16-le")
+        assert between.replace("\r\n", "") == line.data.decode()
+
+
+@WRAPS
+@WIDTHS
+def test_cut_at_every_byte_between_two_runs_gives_the_same_lines(wrap, width):
+    """A run that ended anywhere, and one that goes on with its position and width, tell the same."""
+    data = captured(wrap, width)
+    whole = read(data)[0]
+    for cut in range(len(data) + 1):
+        first, joiner = read(data[:cut])
+        again, _ = read(data, joiner.position, joiner.width)
+        assert [line for line in first if line.terminated] + again == whole, cut
+
+
+def test_last_line_waits_while_it_may_go_on():
+    """A last piece that reached the width is not a whole line yet, though a newline ends it."""
+    lines, joiner = read(captured(hard_wrapped, 79)[: 2 * (79 + 2)])
+    assert [line.terminated for line in lines] == [False]
+    assert joiner.position == Position()
+
+
+def test_last_line_waits_while_it_is_unterminated():
+    """What has no newline yet is handed over as such, and the position stays before it."""
+    data = captured(hard_wrapped, 200, [logged("one"), logged("two")])
+    lines, joiner = read(data[:-4])
+    assert [(text, line.terminated) for text, line in zip(texts(lines), lines, strict=True)] == [
+        (logged("one"), True),
+        (logged("two"), False),
+    ]
+    assert joiner.position == Position(lines[0].end_offset, 1, 1)
+
+
+def test_short_line_without_a_prefix_is_a_line_of_its_own():
+    """A line that follows one which neither reached the width nor ends in a space is not its rest."""
+    logical = [logged("x" * 200), logged("short"), "a dump", logged("end")]
+    assert texts(read(captured(hard_wrapped, 119, logical))[0]) == logical
+
+
+def test_width_is_measured_in_characters_or_in_units():
+    """Emoji count once or twice, as the console did: either width joins the pieces."""
+    text = logged("😀" * 150 + " end")
+    units = text.encode("utf-16-le")
+    by_units = [
+        units[start : start + 160].decode("utf-16-le", "surrogatepass") for start in range(0, len(units), 160)
+    ]
+    filler = logged("y" * 400)
+    for pieces in (hard_wrapped(text, 80), by_units):
+        physical = [*hard_wrapped(filler, 80), *pieces, logged("end")]
+        data = "".join(f"{piece}\r\n" for piece in physical).encode("utf-16-le", "surrogatepass")
+        if "\ufffd" not in "".join(texts(read(data)[0])):
+            assert texts(read(data)[0]) == [filler, text, logged("end")]
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.text(st.sampled_from("ab {}[]✓😀"), max_size=150).map(logged), min_size=1, max_size=5),
+    st.integers(min_value=45, max_value=130),
+    st.lists(st.integers(min_value=0, max_value=2000), max_size=4),
+)
+def test_any_cuts_between_runs_give_what_one_run_gives(logical, width, cuts):
+    """However often a capture was read while it grew, the lines are those of one reading."""
+    data = captured(hard_wrapped, width, logical)
+    whole = read(data)[0]
+    position, known, found = Position(), WrapWidth(), []
+    for cut in [*sorted(cuts), len(data)]:
+        lines, joiner = read(data[: max(cut, position.offset)], position, known)
+        found += [line for line in lines if line.terminated]
+        position, known = joiner.position, joiner.width
+    assert found == [line for line in whole if line.terminated]
