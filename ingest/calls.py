@@ -18,10 +18,19 @@ MAX_PENDING = 32
 
 @dataclass(slots=True)
 class Anchors:
-    """The anchors that no event has taken yet, oldest first; `lost` counts those that none will."""
+    """The anchors that no event has taken yet, oldest first; `lost` counts those that none will.
+
+    `undecided` counts events that had one of several anchors, nobody knows which.
+    """
 
     pending: deque[BudgetUse] = field(default_factory=deque)
     lost: int = 0
+    undecided: int = 0
+
+    @property
+    def without_event(self) -> int:
+        """Count the anchored calls whose event was not seen, or not yet."""
+        return max(0, self.lost + len(self.pending) - self.undecided)
 
     def add(self, anchor: BudgetUse) -> None:
         """Remember an anchor."""
@@ -49,6 +58,7 @@ class Anchors:
                 if (anchor.model, anchor.complexity) == (event.model, event.complexity)
             ]
         if len({anchor.phase for anchor in fitting}) != 1:
+            self.undecided += several
             return several
         anchor = fitting[-1]
         self.pending.remove(anchor)

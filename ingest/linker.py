@@ -13,6 +13,7 @@ window of that phase, and not at all where two runs may have opened it.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from ingest.calls import Anchors, Preparation
 from ingest.context import MAX_PATHS, Context, Told
@@ -100,8 +101,7 @@ class Linker:
     @property
     def calls_without_telemetry(self) -> int:
         """Builder calls seen so far whose event was not."""
-        anchors = self.state.anchors
-        return self.state.calls_lost + anchors.lost + len(anchors.pending)
+        return self.state.calls_lost + self.state.anchors.without_event
 
     @property
     def _crowded(self) -> bool:
@@ -161,8 +161,8 @@ class Linker:
             self._run_of(window), last.selected_budget, last.max_tokens, last.actual_tokens
         )
 
-    def context_line(self, record: Record, ordinal: int) -> None:
-        """Take a line that tells something of events before or after it."""
+    def context_line(self, record: Record, ordinal: int, moment: datetime | None = None) -> None:
+        """Take a line that tells something of events before or after it, and was logged at `moment`."""
         ids = (getattr(record, "phase", None), getattr(record, "run", None))
         if any(name is not None and len(name) > MAX_ID_LENGTH for name in ids):
             return
@@ -170,7 +170,7 @@ class Linker:
             self.reach(ordinal)
         match record:
             case RunNamed() | RunEnded() | SoftCap() | Draining():
-                self._take_run(record)
+                self._take_run(record, moment)
             case Estimate() | Ceiling() | BuilderModel():
                 self.state.preparation.take(record)
             case ScopeInferred() | ScopePaths():
@@ -179,6 +179,7 @@ class Linker:
                 self._take_phase(record, ordinal)
             case _ if isinstance(record, DeclaringRecord):
                 self._take_declared(record, ordinal)
+        self.state.runs.hear(moment)
 
     def _take_phase(
         self, record: PhaseOpened | BudgetUse | BuilderFinished | PhaseStatus, ordinal: int
@@ -197,10 +198,13 @@ class Linker:
 
     # Runs and windows
 
-    def _take_run(self, record: RunNamed | RunEnded | SoftCap | Draining) -> None:
+    def _take_run(self, record: RunNamed | RunEnded | SoftCap | Draining, moment: datetime | None) -> None:
         state = self.state
         match record:
             case RunNamed():
+                if record.starts and state.runs.is_over(moment):
+                    state.runs.clear()
+                    state.windows.close(None)
                 state.runs.name(record.run, record.source, record.starts)
                 if record.starts and record.source == "initialized":
                     state.windows.close(Told(record.run, record.source))

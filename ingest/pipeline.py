@@ -152,6 +152,7 @@ class _Ingest:
         self._store = Store(db)
         self._sources = KnownSources(db)
         self._scan_options = ScanOptions(zone=options.zone.name, finished=options.finished)
+        self._other_zones: dict[str, list[str]] = {}
 
     def read(self, found: Discovered) -> None:
         """Read every log that holds anything new."""
@@ -170,6 +171,7 @@ class _Ingest:
             done += state.size_bytes if state is not None else 0
             if self._options.report is not None:
                 self._options.report(done, total)
+        self._say_other_zones()
 
     @contextmanager
     def _told(self, log: LogFile) -> Iterator[None]:
@@ -188,7 +190,9 @@ class _Ingest:
         unchanged = self._sources.unchanged(state, self._options.finished)
         if unchanged is None:
             self._read_log(log, state)
-        elif unchanged.path != log.stored_path:
+            return
+        self._note_zone(log, unchanged)
+        if unchanged.path != log.stored_path:
             self._store.rename(unchanged, log)
 
     def _read_log(self, log: LogFile, state: FileState) -> None:
@@ -218,6 +222,18 @@ class _Ingest:
             self._summary.warnings.append(
                 f"{log.shown}: truncated or rewritten since it was read up to offset {before.offset} "
                 f"(it has {state.size_bytes} bytes now): read from its start"
+            )
+
+    def _note_zone(self, log: LogFile, source: Source) -> None:
+        if self._options.zone_asked and source.timezone != self._options.zone.name:
+            self._other_zones.setdefault(source.timezone, []).append(log.shown)
+
+    def _say_other_zones(self) -> None:
+        for zone, logs in self._other_zones.items():
+            more = f" and {len(logs) - 1:,} more" if len(logs) > 1 else ""
+            self._summary.warnings.append(
+                f"{logs[0]}{more}: times stay read as {zone}, as they were the first time, "
+                f"not as {self._options.zone.name}"
             )
 
     def _read_as(self, log: LogFile, state: FileState | None, source: Source | None) -> None:

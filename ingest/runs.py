@@ -2,17 +2,22 @@
 
 While exactly one is, every line is its own. As soon as two may be, a line that names neither its
 run nor its phase is nobody's: ambiguous means unknown, never a guess. A run that was killed leaves
-no trace of its end, so another run's start right after it counts as a second one.
+no trace of its end, so another run's start soon after it counts as a second one.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 
 from ingest.context import RUN_SOURCES, Told, better_told
 
 MAX_LIVE = 64
 """More runs than that in one file at once are not told apart; they stay "more than one"."""
+
+SILENCE = timedelta(hours=1)
+"""An executor polls every ten seconds and gives up a call after minutes: if a log had no line for so
+long, whoever wrote to it before is over."""
 
 
 @dataclass(slots=True)
@@ -27,6 +32,7 @@ class LiveRuns:
     anonymous: bool = False
     nameless_ends: int = 0
     drained: str | None = None
+    heard: float | None = None  # seconds since the epoch, of the newest line while one run wrote
 
     @property
     def crowded(self) -> bool:
@@ -71,7 +77,22 @@ class LiveRuns:
         else:
             self.nameless_ends += 1
         if self.nameless_ends >= len(self.live) + self.anonymous:
-            self.live.clear()
-            self.anonymous = False
-            self.nameless_ends = 0
-            self.drained = None
+            self.clear()
+
+    def clear(self) -> None:
+        """Forget all runs: each of them is over."""
+        self.live.clear()
+        self.anonymous = False
+        self.nameless_ends = 0
+        self.drained = None
+
+    def hear(self, moment: datetime | None) -> None:
+        """Take note of when a line was logged; only where it must be the one run's."""
+        if moment is not None and not self.crowded:
+            self.heard = moment.timestamp()
+
+    def is_over(self, moment: datetime | None) -> bool:
+        """Whether the one run that was writing has been silent for too long to be alive."""
+        if moment is None or self.heard is None or self.crowded:
+            return False
+        return moment.timestamp() - self.heard >= SILENCE.total_seconds()

@@ -200,7 +200,8 @@ class _Scan:
             case Escalation():
                 self._escalate(parsed, record)
             case _:
-                self._linker.context_line(record, line.ordinal)
+                moment = self._zone.to_utc(parsed.stamp.moment) if parsed.stamp is not None else None
+                self._linker.context_line(record, line.ordinal, moment)
                 self._collect_amendments()
 
     def _sight(self, line: Line, parsed: ParsedLine, record: EstimationEvent) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ingest.context import (
@@ -53,18 +54,21 @@ CONTEXTS = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(CONTEXTS, CONTEXTS)
 def test_either_order_gives_the_same(one, other):
     """Merging is commutative."""
     assert merged(one, other) == merged(other, one)
 
 
+@settings(deadline=None)
 @given(CONTEXTS, CONTEXTS, CONTEXTS)
 def test_any_grouping_gives_the_same(one, two, three):
     """Merging is associative."""
     assert merged(merged(one, two), three) == merged(one, merged(two, three))
 
 
+@settings(deadline=None)
 @given(CONTEXTS, CONTEXTS)
 def test_telling_it_again_changes_nothing(one, other):
     """Merging is idempotent."""
@@ -72,6 +76,7 @@ def test_telling_it_again_changes_nothing(one, other):
     assert merged(merged(one, other), other) == merged(one, other)
 
 
+@settings(deadline=None)
 @given(CONTEXTS, CONTEXTS)
 def test_known_is_never_made_unknown(one, other):
     """Whatever either telling knows is known afterwards, and nothing else is."""
@@ -81,6 +86,7 @@ def test_known_is_never_made_unknown(one, other):
         assert getattr(result, name) in (either or [None])
 
 
+@settings(deadline=None)
 @given(CONTEXTS)
 def test_nothing_told_changes_nothing(one):
     """A telling that knows nothing is the neutral one."""
@@ -93,7 +99,7 @@ def test_nothing_told_changes_nothing(one):
 )
 def test_better_source_wins(field, sources):
     """Where two tellings disagree, the better kind of line is believed, then the smaller name."""
-    for better, worse in zip(sources, sources[1:], strict=False):
+    for better, worse in pairwise(sources):
         one, other = Context(**{field: Told("z", better)}), Context(**{field: Told("a", worse)})
         assert getattr(merged(one, other), field) == Told("z", better)
         same = Context(**{field: Told("b", better)})

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from event_lines import FALLBACK, FULL, PLAIN_EVENT, event_message, fallback_message, logged
+from event_lines import FULL, PLAIN_EVENT, event_message, fallback_message, logged
 from parsers.event import MARKER, read
 from parsers.line import parse_line
 from parsers.records import EstimationEvent, Malformed, Noted
@@ -167,16 +167,16 @@ def test_missing_key_is_a_reject(key):
 
 
 @pytest.mark.parametrize(
-    ("message", "template"),
+    "message",
     [
-        (event_message(), FULL),
-        (event_message(category="doc write", model="some model"), FULL),
-        (event_message(selected_budget=None, stop_reason=None), FULL),
-        (fallback_message(), FALLBACK),
+        event_message(),
+        event_message(category="doc write", model="some model"),
+        event_message(selected_budget=None, stop_reason=None),
+        fallback_message(),
     ],
     ids=["full", "spaces", "none", "fallback"],
 )
-def test_line_cut_at_any_length_is_an_event_only_within_its_last_value(message, template):
+def test_line_cut_at_any_length_is_an_event_only_within_its_last_value(message):
     """A line that was cut before its last value is a reject that says so; it is never half an event."""
     model_at = message.index(" model=") + len(" model=")
     whole = read(message)

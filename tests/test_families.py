@@ -79,16 +79,16 @@ def test_bare_sample_counts_only_where_the_executor_prints_it_so(family, sample)
     assert parsed.record == (Malformed("no timestamp") if isinstance(record, EstimationEvent) else record)
 
 
-@each_sample
-def test_sample_is_read_from_damaged_bytes_without_an_error(family, sample):
+@pytest.mark.parametrize("sample", [sample for _, sample in SAMPLES], ids=SAMPLE_IDS)
+def test_sample_is_read_from_damaged_bytes_without_an_error(sample):
     """Bytes that are no UTF-8 are replaced, never fatal."""
     data = logged(sample).encode()
     for place in range(len(data)):
         parse_line(data[:place] + b"\xff" + data[place + 1 :])
 
 
-@each_sample
-def test_cut_sample_is_read_without_an_error(family, sample):
+@pytest.mark.parametrize("sample", [sample for _, sample in SAMPLES], ids=SAMPLE_IDS)
+def test_cut_sample_is_read_without_an_error(sample):
     """A line that was cut anywhere is something or nothing, never an error."""
     for end in range(len(sample)):
         parse_line(logged(sample[:end]).encode())
@@ -101,8 +101,8 @@ def test_long_hostile_lines_take_little_time():
         assert parse_line(logged(filler).encode()) is None
 
 
-@pytest.mark.parametrize(("put", "text"), PREFIX_FORMS.values(), ids=PREFIX_FORMS.keys())
-def test_trailing_carriage_return_changes_nothing(put, text):
+@pytest.mark.parametrize("put", [put for put, _ in PREFIX_FORMS.values()], ids=PREFIX_FORMS.keys())
+def test_trailing_carriage_return_changes_nothing(put):
     """A message that kept its carriage return is still the same event."""
     parsed = parse_line(put(event_message() + "\r").encode())
     assert parsed is not None

@@ -6,7 +6,7 @@ They only save work; what is tested here is that they never save it wrongly.
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ingest.fingerprint import HEAD_BYTES, TAIL_BYTES, Recent, digest, fingerprint_of, tail_of
@@ -80,6 +80,7 @@ def test_tail_out_of_reach_is_not_guessed():
     assert recent.tail_before(1500) == digest(b"x" * TAIL_BYTES)
 
 
+@settings(deadline=None)
 @given(
     st.binary(max_size=900),
     st.integers(min_value=0, max_value=900),

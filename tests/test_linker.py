@@ -9,10 +9,10 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
-from event_lines import anchor_message, event_message, fallback_message, logged
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from event_lines import anchor_message, event_message, fallback_message, logged
 from ingest.context import Context, Deliverables, Told, merged
 from ingest.linker import Linker, LinkerState
 from ingest.remembered import as_text, from_text
@@ -120,7 +120,8 @@ RUN = "Initialized autonomous executor for run: r1\n"
 OPEN = "[BUILD-041] Next phase: p1\n[p1] Step 1/4: Generating code with Builder (via LlmService)...\n"
 PREPARED = (
     "[MODEL-SELECT] Builder: model=some-model-4, complexity=low->low, attempt=2, category=docs\n"
-    "[BUILD-129] Token estimate: 5200 output tokens (1 deliverables, confidence=0.80), selected budget: 8192\n"
+    "[BUILD-129] Token estimate: 5200 output tokens (1 deliverables, confidence=0.80), "
+    "selected budget: 8192\n"
     "[BUILD-129:P4] Final max_tokens enforcement: 16384 (token_selected_budget=8192)\n"
 )
 CALL = "ANCHOR p1\nEVENT\n[p1] Builder succeeded (6213 tokens)\n"
@@ -374,10 +375,8 @@ SMALL_LOGS = {
         [anchored(run=Told("r5", "drain")), anchored(run=None)],
     ),
     "lock-and-verified-agree": (
-        "[LOCK] Acquired executor lock for run_id=r1 (PID=1, host=box)\n✅ Run 'r1' verified in API database\n"
-        + RUN
-        + OPEN
-        + CALL,
+        "[LOCK] Acquired executor lock for run_id=r1 (PID=1, host=box)\n"
+        "✅ Run 'r1' verified in API database\n" + RUN + OPEN + CALL,
         [ANCHORED],
     ),
     "lock-alone": (
@@ -472,7 +471,8 @@ def test_state_is_bounded_whatever_the_log():
         text = (
             f"Initialized autonomous executor for run: r{number}\n[BUILD-041] Next phase: p{number}\n"
             f"ANCHOR p{number} output={number}\n[p{number}] ❌ DELIVERABLES VALIDATION FAILED\n"
-            f"📋 REQUIRED DELIVERABLES:\n  ✓ a.py\n  ✓ b.py\n[p{number}]    Missing 9 required deliverables:\n"
+            f"📋 REQUIRED DELIVERABLES:\n  ✓ a.py\n  ✓ b.py\n"
+            f"[p{number}]    Missing 9 required deliverables:\n"
             f"[p{number}]      - a.py\nEVENT actual_output=1\nEVENT actual_output={number}\n"
         )
         for line in log_of(text):
@@ -494,9 +494,9 @@ def run_of_the_executor(
             f"[BUILD-128] Phase '{phase}' has deliverables - inferring scope from deliverables\n"
             f"[Scope] Scope paths: ['{name}-{number}.py']\n"
             f"[{phase}] Step 1/4: Generating code with Builder (via LlmService)...\n"
-            f"[MODEL-SELECT] Builder: model=some-model-4, complexity=low->low, attempt={len(name)}, category=c\n"
-            f"[BUILD-129] Token estimate: 5200 output tokens ({len(name)} deliverables, confidence={confidence}), "
-            "selected budget: 8192\n"
+            f"[MODEL-SELECT] Builder: model=some-model-4, complexity=low, attempt={len(name)}, category=c\n"
+            f"[BUILD-129] Token estimate: 5200 output tokens ({len(name)} deliverables, "
+            f"confidence={confidence}), selected budget: 8192\n"
             f"[BUILD-129:P4] Final max_tokens enforcement: {maximum} (token_selected_budget=8192)\n"
             f"ANCHOR {phase} output={output} max={maximum} input={maximum}\n"
             f"EVENT category={name} actual_output={output} stop_reason={phase}\n"
@@ -527,9 +527,7 @@ def agrees(told: Context, truth: Context) -> bool:
         known, true = getattr(told, field.name), getattr(truth, field.name)
         if known is None:
             continue
-        if field.name == "run":
-            known, true = known.name, true.name
-        elif field.name == "phase":
+        if field.name in {"run", "phase"}:
             known, true = known.name, true.name
         elif field.name == "deliverables":
             known, true = known.paths, true.paths
@@ -579,7 +577,7 @@ TURNS = st.lists(st.integers(min_value=0, max_value=1), min_size=72, max_size=72
 """Whose line comes next; both logs together have not many more lines."""
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150, deadline=None, derandomize=True)
 @given(TURNS, st.booleans())
 def test_interleaved_runs_of_different_phases_never_take_each_others_context(turns, same_output):
     """However two runs' lines are mixed, an event is told its own run, phase and paths, or nothing."""
@@ -588,7 +586,7 @@ def test_interleaved_runs_of_different_phases_never_take_each_others_context(tur
     check_interleaved([one, other], turns)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150, deadline=None, derandomize=True)
 @given(TURNS, st.booleans())
 def test_interleaved_runs_of_the_same_phases_never_take_each_others_context(turns, same_output):
     """Two runs of one plan have the same phases: what can't be told apart is unknown."""
@@ -627,6 +625,31 @@ def test_interleaved_runs_keep_their_anchors():
     assert (p1.phase, p1.deliverables) == (budget("p1"), paths("applied", "p.py"))
     assert q1.run is None
     assert p1.run is None
+
+
+def test_preparation_of_a_run_that_has_ended_is_not_taken():
+    """What was prepared while two runs wrote is nobody's, also after one of them has ended."""
+    text = (
+        RUN
+        + RUN.replace("r1", "r2")
+        + "[BUILD-041] Next phase: p1\n"
+        + PREPARED.replace("0.80", "0.60").replace("(1 deliverables", "(5 deliverables")
+        + "[LOCK] Released executor lock for run_id=r2 (PID=2)\nANCHOR p1\nEVENT"
+    )
+    assert linked(log_of(text)).contexts == [ANCHORED]
+
+
+def test_anchors_of_one_phase_of_two_runs_tell_no_tokens():
+    """Two runs of one plan may use equally many tokens in one phase: whose anchor it is, is unknown."""
+    text = (
+        RUN
+        + RUN.replace("r1", "r2")
+        + "[BUILD-041] Next phase: p1\n[BUILD-041] Next phase: p1\n"
+        + "ANCHOR p1 max=16384 input=1\nANCHOR p1 max=12288 input=2\nEVENT\nEVENT"
+    )
+    for context in linked(log_of(text)).contexts:
+        assert context.run is None
+        assert (context.actual_max_tokens, context.input_tokens, context.total_tokens) == (None, None, None)
 
 
 def test_escalation_knows_the_answer_that_led_to_it():

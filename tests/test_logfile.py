@@ -22,6 +22,7 @@ from ingest.scan import ScanOptions, scan
 TEXT = b"".join(b"[2025-12-29 19:40:02] INFO: line %d\n" % number for number in range(200))
 COMPRESSORS = {"gzip": gzip.compress, "bzip2": bz2.compress, "xz": lzma.compress}
 
+each_compressor = pytest.mark.parametrize("compress", COMPRESSORS.values(), ids=COMPRESSORS.keys())
 each_compression = pytest.mark.parametrize(("name", "compress"), COMPRESSORS.items(), ids=COMPRESSORS.keys())
 
 
@@ -56,19 +57,19 @@ def test_several_members_are_one_log(tmp_path, name, compress):
     assert content(path) == (TEXT + b"more\n", name)
 
 
-@each_compression
-def test_file_still_being_compressed_is_unfinished(tmp_path, name, compress):
+@each_compressor
+def test_file_still_being_compressed_is_unfinished(tmp_path, compress):
     """Compressed data that stops anywhere before its end is unfinished, which is no damage."""
     path = tmp_path / "a.log.gz"
     data = compress(TEXT)
     for end in range(6, len(data)):
         path.write_bytes(data[:end])
-        with pytest.raises(LogUnfinished, match="a.log.gz: ends before the end"):
+        with pytest.raises(LogUnfinished, match=r"a\.log\.gz: ends before the end"):
             content(path)
 
 
-@each_compression
-def test_second_member_still_being_written_is_unfinished(tmp_path, name, compress):
+@each_compressor
+def test_second_member_still_being_written_is_unfinished(tmp_path, compress):
     """A member that is being appended is unfinished from its first byte on; what is before it counts."""
     path = tmp_path / "a.log.gz"
     whole, begun = compress(TEXT), compress(b"more\n")
@@ -86,22 +87,22 @@ def test_second_member_still_being_written_is_unfinished(tmp_path, name, compres
         assert (TEXT + b"more\n").startswith(read)
 
 
-@each_compression
-def test_damage_is_named_and_never_another_error(tmp_path, name, compress):
+@each_compressor
+def test_damage_is_named_and_never_another_error(tmp_path, compress):
     """Whatever byte of a compressed file is wrong, the file is named, or read without harm."""
     path = tmp_path / "a.log.gz"
     data = compress(TEXT)
-    unreadable = 0
+    problems = []
     for place in range(10, len(data)):
         path.write_bytes(data[:place] + bytes([data[place] ^ 0xFF]) + data[place + 1 :])
         try:
-            assert content(path)[0] == TEXT
-        except LogUnreadable as error:
-            unreadable += 1
-            assert str(error).startswith(f"{path}: damaged or unreadable: ")
-        except LogUnfinished as error:
-            assert str(error).startswith(str(path))
-    assert unreadable
+            read, _ = content(path)
+        except (LogUnreadable, LogUnfinished) as error:
+            problems.append(str(error))
+        else:
+            assert read == TEXT
+    assert problems
+    assert all(problem.startswith(f"{path}: ") for problem in problems)
 
 
 def test_what_stands_before_the_damage_is_read(tmp_path):

@@ -139,7 +139,8 @@ CASES = {
         Estimate(5200, 8192, 0.8, 3),
     ),
     "estimate-openai": (
-        "[BUILD-142:OpenAI] Token estimate: 448 tokens (1 deliverables, confidence=0.5), selected budget: 8192",
+        "[BUILD-142:OpenAI] Token estimate: 448 tokens (1 deliverables, confidence=0.5), "
+        "selected budget: 8192",
         Estimate(448, 8192, 0.5, 1),
     ),
     "estimate-gemini": (

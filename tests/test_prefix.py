@@ -9,7 +9,7 @@ import json
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from event_lines import PLAIN_EVENT, PREFIX_FORMS, docker, event_message, json_line, logged
@@ -41,8 +41,8 @@ def test_event_is_read_behind_every_form(put, text):
     assert is_event_line(put(event_message()).encode())
 
 
-@FORMS
-def test_every_form_begins_a_new_message(put, text):
+@pytest.mark.parametrize("put", [put for put, _ in PREFIX_FORMS.values()], ids=PREFIX_FORMS.keys())
+def test_every_form_begins_a_new_message(put):
     """A line with any prefix is never the rest of the line above."""
     assert starts_with_prefix(put("Hello").encode())
 
@@ -251,6 +251,7 @@ PIECES = st.sampled_from(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(PIECES, max_size=5).map("".join))
 def test_filter_lets_through_whatever_the_parser_understands(line):
     """The cheap filter never hides a line from the parser, or `verify` and `ingest` would differ."""
@@ -258,6 +259,7 @@ def test_filter_lets_through_whatever_the_parser_understands(line):
     assert parse_line(data) is None or is_wanted(data)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_any_bytes_are_split_without_an_error(data):
     """No bytes whatever raise an error; what has no prefix is handed back whole."""

@@ -29,6 +29,11 @@ LOGICAL = [
 ]
 
 
+def anything(_: bytes) -> bool:
+    """Want every line."""
+    return True
+
+
 def hard_wrapped(text: str, width: int) -> list[str]:
     """Cut a line at a width, wherever that is."""
     return [text[start : start + width] for start in range(0, len(text), width)] or [""]
@@ -56,7 +61,7 @@ def read(data: bytes, position: Position | None = None, width: WrapWidth | None 
     joiner = Joiner(position, WrapWidth() if width is None else width)
     physical = Position(position.offset, position.number, position.ordinal)
     wide = encoding_named("utf-16-le")
-    pieces = split_lines([data[position.offset :]], physical, wide, lambda line: True)
+    pieces = split_lines([data[position.offset :]], physical, wide, anything)
     return list(joiner.joined(pieces)), joiner
 
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ingest.errors import UsageMistake
@@ -55,8 +55,8 @@ def test_aware_time_keeps_its_own_offset():
 @pytest.mark.parametrize(
     "moment",
     [
-        datetime.min,
-        datetime.max,
+        datetime(1, 1, 1),  # noqa: DTZ001
+        datetime(9999, 12, 31, 23, 59, 59, 999_999),  # noqa: DTZ001
         datetime(1, 1, 1, 0, 30),  # noqa: DTZ001
         datetime.min.replace(tzinfo=timezone(timedelta(hours=14))),
         datetime.max.replace(tzinfo=timezone(timedelta(hours=-12))),
@@ -72,7 +72,7 @@ def test_first_and_last_moments_are_no_error(name, moment):
 @pytest.mark.parametrize("name", ["Mars/Olympus", "Sydney", "", " ", "Australia", "XYZ3", "not a zone"])
 def test_unknown_zone_is_refused_with_the_next_step(name):
     """A zone that nobody knows is a mistake that says what to give instead."""
-    with pytest.raises(UsageMistake, match="unknown time zone .* give an IANA name"):
+    with pytest.raises(UsageMistake, match=r"unknown time zone .* give an IANA name"):
         zone_named(name)
 
 
@@ -108,6 +108,7 @@ def test_offsets_are_remembered_right():
     ]
 
 
+@settings(deadline=None)
 @given(
     st.datetimes(min_value=datetime(1980, 1, 1), max_value=datetime(2036, 12, 31)),  # noqa: DTZ001
     st.sampled_from(

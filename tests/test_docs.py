@@ -1,0 +1,122 @@
+"""The documentation is true: commands, options, exit codes, files and outputs in it exist."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import sqlite3
+from pathlib import Path
+
+import click
+import pytest
+
+import ingest.cli as program
+from conftest import ROOT, Tokentail
+from ingest.cli import COMMANDS, cli
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+DOCUMENTS = [
+    ROOT / "README.md",
+    ROOT / "CHANGELOG.md",
+    ROOT / "examples/README.md",
+    *(ROOT / "docs").glob("*.md"),
+]
+
+
+def commands() -> dict[str, click.Command]:
+    """Return every command by the words that call it."""
+    found: dict[str, click.Command] = {}
+    for name in COMMANDS:
+        command = cli.get_command(click.Context(cli), name)
+        assert command is not None
+        if isinstance(command, click.Group):
+            found |= {f"{name} {sub}": one for sub, one in command.commands.items()}
+        else:
+            found[name] = command
+    return found
+
+
+def test_every_command_is_in_the_readme() -> None:
+    """A person finds each command in the README."""
+    for name in commands():
+        assert f"`tokentail {name}" in README, name
+
+
+def test_every_option_of_every_command_is_in_the_readme() -> None:
+    """A person finds each option in the README."""
+    for name, command in commands().items():
+        for parameter in command.params:
+            if isinstance(parameter, click.Option):
+                assert any(f"`{option}" in README for option in parameter.opts), (name, parameter.opts)
+
+
+def test_every_command_in_the_documents_exists() -> None:
+    """What the documents tell people to type is a command with options that it has."""
+    known = commands()
+    for document in DOCUMENTS:
+        for words in re.findall(
+            r"(?:^    |[`/])tokentail ((?:[a-z]+ ?)+)([^`\n]*)", document.read_text("utf-8"), re.M
+        ):
+            name = next((name for name in known if f"{words[0]}{words[1]}".startswith(name)), None)
+            group = words[0].split()[0] in {one.split()[0] for one in known}
+            assert name is not None or group, (document.name, words)
+            options = re.findall(r"(?<![\w-])--[a-z-]+", words[1].partition("|")[0].partition(" -- ")[0])
+            if name is not None:
+                has = {option for parameter in known[name].params for option in parameter.opts} | {"--help"}
+                assert set(options) <= has, (document.name, words)
+
+
+def test_exit_codes_in_the_readme_are_those_of_the_program() -> None:
+    """The README's table of exit codes has exactly the codes that the program can end with."""
+    codes = {value for name, value in vars(program).items() if name.startswith("EXIT_")} | {0}
+    table = README.partition("## Exit codes")[2].partition("\n## ")[0]
+    assert {int(code) for code in re.findall(r"^\| (\d+) \|", table, re.M)} == codes
+
+
+def test_output_in_the_readme_is_what_the_examples_print(tokentail: Tokentail, tmp_path: Path) -> None:
+    """The pasted output of the first ingest is real."""
+    shutil.copytree(ROOT / "examples", tmp_path / "examples")
+    done = tokentail("ingest", "examples/logs", "--tz", "UTC")
+    pasted = README.partition("<!-- output: ingest -->\n```\n")[2].partition("```")[0]
+    assert done.stdout == pasted
+    assert tokentail("verify").returncode == 0
+    imported = tokentail("deliverables", "import", "examples/deliverables.ndjson")
+    assert "0 phases without an event here" in imported.stdout
+
+
+@pytest.mark.parametrize("number", range(3))
+def test_each_query_in_the_readme_gives_rows(tokentail: Tokentail, tmp_path: Path, number: int) -> None:
+    """The three queries of the README run as they are and find something in the examples."""
+    tokentail("ingest", ROOT / "examples/logs", "--tz", "UTC")
+    queries = re.findall(r'^    sqlite-utils telemetry.db "\n(.*?)" --table', README, re.M | re.S)
+    with sqlite3.connect(tmp_path / "telemetry.db") as connection:
+        rows = connection.execute(queries[number]).fetchall()
+    connection.close()
+    assert rows
+
+
+def test_files_named_in_the_documents_exist() -> None:
+    """A file or folder that a document names by its path is there."""
+    for document in DOCUMENTS:
+        text = document.read_text(encoding="utf-8")
+        for name in re.findall(r"`((?:ingest|parsers|reports|tests|docs|examples)/[\w./-]+)`", text):
+            assert (ROOT / name).exists(), (document.name, name)
+        for link in re.findall(r"\]\((?!https?:)([^)#]+)", text):
+            assert (document.parent / link).exists(), (document.name, link)
+
+
+def test_make_targets_in_the_readme_exist() -> None:
+    """Each `make` target that the README names is in the Makefile."""
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    for target in set(re.findall(r"(?:^    |`)make ([a-z]+)", README, re.M)):
+        assert re.search(rf"^{target}:", makefile, re.M), target
+
+
+def test_lazy_help_lines_are_those_of_the_commands() -> None:
+    """The list of commands, written without importing them, says what each command's own help begins with."""
+    for name, (_, line) in COMMANDS.items():
+        command = cli.get_command(click.Context(cli), name)
+        assert command is not None
+        assert line[0].isupper()
+        assert line.endswith(".")
+        assert command.help
