@@ -16,6 +16,19 @@ MAX_PENDING = 32
 """Anchors that wait for their event; in real logs it is one, or one for each parallel run."""
 
 
+@dataclass(frozen=True, slots=True)
+class Anchored:
+    """What the anchors tell of an event: its phase, and its own anchor.
+
+    The phase may be sure where the anchor is not: two runs may be at a phase of the same name.
+    `undecided` where anchors of several phases could be the event's.
+    """
+
+    phase: str | None
+    anchor: BudgetUse | None
+    undecided: bool
+
+
 @dataclass(slots=True)
 class Anchors:
     """The anchors that no event has taken yet, oldest first; `lost` counts those that none will.
@@ -47,22 +60,23 @@ class Anchors:
         self.lost += len(gone)
         return bool(gone)
 
-    def take(self, event: EstimationEvent) -> BudgetUse | bool:
-        """Take the anchor of an event; else say whether there were several that could be it."""
+    def take(self, event: EstimationEvent, crowded: bool) -> Anchored:
+        """Find the anchor of an event, and take it out."""
         fitting = [anchor for anchor in self.pending if _fits(anchor, event)]
-        several = len({anchor.phase for anchor in fitting}) > 1
-        if several:
+        undecided = len({anchor.phase for anchor in fitting}) > 1
+        if undecided:
             fitting = [
                 anchor
                 for anchor in fitting
                 if (anchor.model, anchor.complexity) == (event.model, event.complexity)
             ]
         if len({anchor.phase for anchor in fitting}) != 1:
-            self.undecided += several
-            return several
+            self.undecided += undecided
+            return Anchored(None, None, undecided)
         anchor = fitting[-1]
         self.pending.remove(anchor)
-        return anchor
+        one = not crowded or all(other == anchor for other in fitting)
+        return Anchored(anchor.phase, anchor if one else None, undecided=False)
 
 
 def _fits(anchor: BudgetUse, event: EstimationEvent) -> bool:

@@ -56,7 +56,7 @@ class Declared:
             case AppliedFiles():
                 yield from _applied(record, windows)
             case DeliverablesRefused():
-                self.refused = (record.phase, ordinal)
+                self.refused = None if crowded else (record.phase, ordinal)
             case RequiredList():
                 refused, self.refused = self.refused, None
                 if refused is not None and ordinal - refused[1] <= LINES_TO_LIST and not crowded:

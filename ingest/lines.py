@@ -109,7 +109,8 @@ def split_lines(
             number += 1
             ordinal += 1
             if holes and data.startswith(b"\0"):
-                start += len(data) - len(data := data.lstrip(b"\0"))
+                hole = len(data) - len(data := data.lstrip(b"\0"))
+                start, size = start + hole, size - hole
             if size > MAX_LINE_BYTES or wanted(data):
                 position.offset, position.number, position.ordinal = offset, number, ordinal
                 kept = encoding.as_utf8(data[:MAX_LINE_BYTES]).rstrip(b"\r")
@@ -118,8 +119,9 @@ def split_lines(
         if holes and not dropped and carry.startswith(b"\0"):
             position.offset += len(carry) - len(carry := carry.lstrip(b"\0"))
         if len(carry) > MAX_LINE_BYTES:
-            excess = (len(carry) - MAX_LINE_BYTES) // step * step
-            carry, dropped = carry[:-excess], dropped + excess
+            half = len(carry) % step  # of a character, which may turn out to be the newline
+            dropped += len(carry) - MAX_LINE_BYTES - half
+            carry = carry[:MAX_LINE_BYTES] + carry[len(carry) - half :]
     if carry and (dropped or wanted(carry)):
         size = len(carry) + dropped
         data = encoding.as_utf8(carry).rstrip(b"\r")

@@ -117,13 +117,16 @@ class Linker:
         self.reach(ordinal)
         state = self.state
         crowded = self._crowded
-        anchor = state.anchors.take(record)
-        phase = anchor.phase if isinstance(anchor, BudgetUse) else None
+        anchored = state.anchors.take(record, crowded)
+        phase, anchor = anchored.phase, anchored.anchor
         window = self._window_of(phase) if phase is not None else None
+        if window is not None:
+            window.contested |= anchor is None
+            anchor = None if window.contested else anchor
         prepared = not crowded and phase in (None, state.windows.current)
         preparation = state.preparation if prepared else Preparation()
         estimate = preparation.estimate_for(record)
-        ceiling = anchor.max_tokens if isinstance(anchor, BudgetUse) else preparation.ceiling_for(record)
+        ceiling = anchor.max_tokens if anchor is not None else preparation.ceiling_for(record)
         opened = OpenEvent(
             offset=offset,
             declared=record.deliverable_count,
@@ -132,19 +135,18 @@ class Linker:
             max_tokens=ceiling,
             actual_tokens=record.actual_output_tokens,
         )
-        if not crowded:
-            state.preparation = Preparation()
+        state.preparation = Preparation()
         state.unanchored = None
         if window is not None:
             window.add(opened)
-        elif anchor is False:
+        elif not anchored.undecided and not crowded:
             state.unanchored = Unanchored(offset, ordinal, record.success, opened)
         return Context(
             run=self._run_of(window),
             phase=Told(phase, "budget") if phase is not None else None,
             actual_max_tokens=ceiling,
-            input_tokens=anchor.input_tokens if isinstance(anchor, BudgetUse) else None,
-            total_tokens=anchor.total_tokens if isinstance(anchor, BudgetUse) else None,
+            input_tokens=anchor.input_tokens if anchor is not None else None,
+            total_tokens=anchor.total_tokens if anchor is not None else None,
             confidence=estimate.confidence if estimate else None,
             attempt_index=preparation.attempt_for(record),
             estimated_deliverable_count=opened.estimated,
@@ -172,13 +174,16 @@ class Linker:
             case RunNamed() | RunEnded() | SoftCap() | Draining():
                 self._take_run(record, moment)
             case Estimate() | Ceiling() | BuilderModel():
-                self.state.preparation.take(record)
+                if not self._crowded:
+                    self.state.preparation.take(record)
             case ScopeInferred() | ScopePaths():
                 self._take_scope(record)
             case PhaseOpened() | BudgetUse() | BuilderFinished() | PhaseStatus():
                 self._take_phase(record, ordinal)
             case _ if isinstance(record, DeclaringRecord):
                 self._take_declared(record, ordinal)
+        if self._crowded:  # what was said before may be another run's
+            self.state.preparation = Preparation()
         self.state.runs.hear(moment)
 
     def _take_phase(

@@ -37,6 +37,7 @@ _MAGIC = {
 _SQLITE_MAGIC = b"SQLite format 3\0"
 _INTEGER = (1 << 63) - 1  # what SQLite can hold; some file systems number files beyond it
 _TEXT_CONTROLS = b"\t\n\r\f\b\x1b"
+_HALF_A_MEMBER = "Not a gzipped file (b'\\x1f')"  # what gzip says of a member's first byte, alone
 _DAMAGE = (OSError, zlib.error, lzma.LZMAError, EOFError)
 
 
@@ -105,17 +106,20 @@ class LogFile:
         if self.is_stream:
             yield sys.stdin.buffer, None
             return
-        try:
-            with Path(self.path).open("rb") as raw:
+        with self._opened_raw() as raw:
+            try:
                 compression = compression_of(raw.read(8))
                 raw.seek(0)
-                yield (
-                    raw if compression is None else _decompressed(raw, compression, self.shown),
-                    compression,
-                )
+            except OSError as error:
+                raise LogUnreadable(f"{self.shown}: {_reason(error)}") from error
+            yield (raw if compression is None else _decompressed(raw, compression, self.shown), compression)
+
+    def _opened_raw(self) -> IO[bytes]:
+        try:
+            return Path(self.path).open("rb")
         except FileNotFoundError as error:
             raise LogVanished(f"{self.shown}: vanished before it could be read") from error
-        except PermissionError as error:
+        except (OSError, ValueError) as error:
             raise LogUnreadable(f"{self.shown}: {_reason(error)}") from error
 
 
@@ -156,9 +160,9 @@ def chunks(stream: IO[bytes], path: str, by_line: bool = False) -> Iterator[byte
     while True:
         try:
             chunk = read(CHUNK_BYTES)
-        except EOFError as error:
-            raise LogUnfinished(f"{path}: ends before the end of its compressed data") from error
         except _DAMAGE as error:
+            if isinstance(error, EOFError) or str(error) == _HALF_A_MEMBER:
+                raise LogUnfinished(f"{path}: ends before the end of its compressed data") from error
             raise LogUnreadable(f"{path}: damaged or unreadable: {_reason(error)}") from error
         if not chunk:
             return

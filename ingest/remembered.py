@@ -54,6 +54,7 @@ def _default(field: dataclasses.Field[Any]) -> Any:
 def _typed(kind: Any, value: Any) -> Any:
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if dataclasses.is_dataclass(kind) and isinstance(kind, type):
+        _require(value, dict)
         hints = typing.get_type_hints(kind)
         return kind(**{name: _typed(hints[name], item) for name, item in value.items()})
     if origin in (types.UnionType, typing.Union):
@@ -61,7 +62,10 @@ def _typed(kind: Any, value: Any) -> Any:
             return None
         return _typed(next(part for part in arguments if part is not types.NoneType), value)
     if origin is dict:
+        _require(value, dict)
         return {key: _typed(arguments[1], item) for key, item in value.items()}
+    if origin in (tuple, list, deque):
+        _require(value, list)
     if origin is tuple:
         kinds = arguments if arguments[-1] is not Ellipsis else (arguments[0],) * len(value)
         return tuple(_typed(part, item) for part, item in zip(kinds, value, strict=True))
@@ -69,6 +73,11 @@ def _typed(kind: Any, value: Any) -> Any:
         return origin(_typed(arguments[0], item) for item in value)
     if kind is float and isinstance(value, int):
         return float(value)
-    if origin is not typing.Literal and not isinstance(value, kind):
-        raise TypeError(f"{value!r} is not {kind}")
+    if origin is not typing.Literal:
+        _require(value, kind)
     return value
+
+
+def _require(value: Any, kind: type) -> None:
+    if not isinstance(value, kind):
+        raise TypeError(f"{value!r} is not {kind}")

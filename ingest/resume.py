@@ -98,11 +98,19 @@ def is_source(log: LogFile, checkpoint: Checkpoint) -> bool:
     """Whether a log file holds, before a checkpoint, the bytes that were there when it was made."""
     with log.opened() as (stream, compression):
         try:
+            recall(checkpoint)
             return stand_at(log, stream, compression, checkpoint) is not None
         except (NotTheSame, LogUnfinished, LogUnreadable):
             return False
 
 
-def is_provisional(checkpoint: Checkpoint) -> bool:
-    """Whether the unterminated line behind a checkpoint was stored as well."""
-    return from_text(Remembered, checkpoint.remembered).provisional
+def recall(checkpoint: Checkpoint) -> Remembered:
+    """Read back what a checkpoint remembers.
+
+    Raises:
+        NotTheSame: it is unreadable, so nothing is known of the source; it is read from its start.
+    """
+    try:
+        return from_text(Remembered, checkpoint.remembered)
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise NotTheSame from error

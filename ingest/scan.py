@@ -18,8 +18,8 @@ from ingest.identity import Seen
 from ingest.lines import Line, Position, split_lines
 from ingest.linker import Linker
 from ingest.logfile import LogFile, chunks
-from ingest.remembered import as_text, from_text
-from ingest.resume import Opened, stand_at
+from ingest.remembered import as_text
+from ingest.resume import Opened, recall, stand_at
 from ingest.wrap import Joiner
 from ingest.zone import Zone, zone_recorded
 from parsers.line import ParsedLine, is_event_line, is_wanted, parse_line
@@ -88,7 +88,7 @@ class _Scan:
         self._compression = compression
         self._options = options
         self._zone: Zone = zone_recorded(checkpoint.zone if checkpoint else options.zone)
-        self._remembered = from_text(Remembered, checkpoint.remembered) if checkpoint else Remembered()
+        self._remembered = recall(checkpoint) if checkpoint else Remembered()
         self._remembered.position.offset = opened.offset
         self._taken_back_from = opened.offset if self._remembered.provisional else None
         self._remembered.provisional = False

@@ -22,7 +22,7 @@ from ingest.discover import discover
 from ingest.errors import LogUnfinished, LogUnreadable, NotALog
 from ingest.linker import Amendment
 from ingest.logfile import FileState, LogFile
-from ingest.resume import is_provisional, is_source, read_head
+from ingest.resume import is_source, read_head, recall
 from ingest.rows import PAYLOAD_COLUMNS, READ_COLUMNS, Row, context_of, payload_row, time_text
 from ingest.scan import ScanOptions, scan
 from ingest.sources import KnownSources, Source
@@ -119,7 +119,7 @@ def _check_log(db: Database, sources: KnownSources, log: LogFile, result: Verifi
         _say_unknown(log, result)
         return
     checker = _Checker(db, log, found.source_id, result)
-    end = _end_of(found, is_provisional(sources.resume(found)[0]))
+    end = _end_of(found, recall(sources.resume(found)[0]).provisional)
     for batch in scan(log, None, ScanOptions(found.timezone, finished=True, plain=True, end_offset=end)):
         checker.compare(batch)
         if batch.problem is not None:

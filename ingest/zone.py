@@ -35,7 +35,10 @@ class Zone:
     def to_utc(self, moment: datetime) -> datetime:
         """Return the aware UTC time of a local (naive) one; an aware one keeps its own offset."""
         if moment.tzinfo is not None:
-            return moment.astimezone(UTC)
+            try:
+                return moment.astimezone(UTC)
+            except OverflowError:  # the first and the last day that can be written down
+                return moment.replace(tzinfo=UTC)
         quarter = (moment.year, moment.month, moment.day, moment.hour, moment.minute // 15)
         offset = self._offsets.get(quarter)
         if offset is None:
@@ -45,7 +48,7 @@ class Zone:
             self._offsets[quarter] = offset
         try:
             return (moment - offset).replace(tzinfo=UTC)
-        except OverflowError:  # the first and the last day that can be written down
+        except OverflowError:
             return moment.replace(tzinfo=UTC)
 
     def _offset(self, moment: datetime) -> timedelta:
@@ -67,7 +70,7 @@ def zone_named(name: str) -> Zone:
         rules = tz.gettz(name) if _NAME.fullmatch(name) else None
     except (ValueError, OSError):
         rules = None
-    if rules is None:
+    if rules is None or isinstance(rules, tz.tzstr):  # rules spelled out are no name either
         raise UsageMistake(f"unknown time zone {name!r}: give an IANA name such as Australia/Sydney or UTC")
     return Zone(name, rules)
 
@@ -75,9 +78,8 @@ def zone_named(name: str) -> Zone:
 def machine_zone() -> Zone:
     """Return this machine's zone, by its IANA name where the machine tells one."""
     for name in _machine_zone_names():
-        rules = tz.gettz(name)
-        if rules is not None:
-            return Zone(name, rules)
+        with suppress(UsageMistake):
+            return zone_named(name)
     return Zone("local", tz.tzlocal())
 
 

@@ -29,7 +29,7 @@ _CEILING = re.compile(
     re.ASCII,
 )
 _MODEL = re.compile(
-    r"\[MODEL-SELECT\] Builder: model=(?P<model>.+?), complexity=.*?, attempt=(?P<attempt>[0-9]{1,9}), "
+    r"\[MODEL-SELECT\] Builder: model=(?P<model>[^,]+), complexity=[^,]*, attempt=(?P<attempt>[0-9]{1,9}), "
     r"category=(?P<category>.+)",
     re.ASCII,
 )

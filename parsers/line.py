@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from parsers import event
 from parsers.family import PHASE_TAG
-from parsers.prefix import INNER, OUTER, POWERSHELL, split_prefix
+from parsers.prefix import INNER, JSON, OUTER, POWERSHELL, split_prefix
 from parsers.records import EstimationEvent, Malformed, Record, Stamp
 from parsers.registry import FAMILIES
 
@@ -33,7 +33,7 @@ def _factored() -> str:
     return rf"\[(?:{'|'.join(bracketed)}|{in_tag})|{'|'.join(other)}"
 
 
-_WANTED = re.compile(rf"(?:{POWERSHELL})?+(?:(?:{INNER})?+(?:{_factored()})|{OUTER}|\{{\")".encode())
+_WANTED = re.compile(rf"(?:{POWERSHELL})?+(?:(?:{INNER})?+(?:{_factored()})|{OUTER}|{JSON})".encode())
 
 is_wanted = _WANTED.match
 """Cheap test of a line's first bytes: false for every line that `parse_line` would not understand."""

@@ -38,13 +38,14 @@ OUTER = (
     rf"|(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) [ \d]\d \d\d:\d\d:\d\d{_UNIT}"
 )
 POWERSHELL = r"python : "
+JSON = r"\{\s*\""
 
 _INNER = re.compile(INNER.encode())
 _OUTER = re.compile(OUTER.encode())
 _TIME = re.compile(_DATE_TIME.encode())
 _ISO_TIME = re.compile(_ISO.encode())
 _ANY_TIME = re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z|[+-]\d\d:?\d\d)?", re.ASCII)
-_STARTS_LINE = re.compile(rf"(?:{POWERSHELL})?(?:{INNER}|{OUTER}|\{{\")".encode())
+_STARTS_LINE = re.compile(rf"(?:{POWERSHELL})?(?:{INNER}|{OUTER}|{JSON})".encode())
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +93,7 @@ def _split_inner(line: bytes) -> Prefixed | None:
 def _split_json(line: bytes) -> Prefixed:
     nothing = Prefixed(None, line, found=False)
     try:
-        entry = json.loads(line)
+        entry = json.loads(line.decode("utf-8", "replace"))
     except (ValueError, RecursionError):
         return nothing
     if not isinstance(entry, dict):

@@ -16,7 +16,7 @@ _INITIALIZED = re.compile(r"Initialized autonomous executor for run: (?P<run>\S.
 _VERIFIED = re.compile(r"\S+ Run '(?P<run>[^']+)' verified in API database")
 _LOCK = re.compile(r"\[LOCK\] (?P<what>Acquired|Released) executor lock for run_id=(?P<run>.+?)(?: \(.*)?")
 _MANIFEST = re.compile(r"Generating manifest for run: (?P<run>\S.*)")
-_SOFT_CAP = re.compile(r"\[TOKEN_SOFT_CAP\] run_id=(?P<run>.+?) phase_id=(?P<phase>.+?) est_total=")
+_SOFT_CAP = re.compile(r"\[TOKEN_SOFT_CAP\] run_id=(?P<run>[^=]+) phase_id=(?P<phase>[^=]+) est_total=")
 _DRAINING = re.compile(r"\[drain_one_phase\] Draining: (?P<run>.+?) / (?P<phase>.+)")
 
 UNKNOWN = "unknown"

@@ -35,16 +35,19 @@ def capture(
 
     `opening` puts the lines above it that PowerShell makes of the first line on standard error.
     """
-    lines = [piece for line in log.lines for piece in wrapped(line.rendered(), width, words)]
-    if opening:
-        lines = [
-            "python : [2025-12-29 19:40:01] INFO: Applying pre-emptive encoding fix...",
-            "At C:\\Temp\\ps-script.ps1:7 char:44",
-            "+ ... PATH=src; python -m dotenv run -- python src/autonomous_ex ...",
-            "    + CategoryInfo          : NotSpecified: ([2025-12-29 19:...:String) [], RemoteException",
-            "    + FullyQualifiedErrorId : NativeCommandError",
-            " ",
-            *lines,
-        ]
+    lines = [line.rendered() for line in log.lines]
+    lines = [
+        piece for line in [*(_OPENING if opening else ()), *lines] for piece in wrapped(line, width, words)
+    ]
     mark, codec = (codecs.BOM_UTF16_BE, "utf-16-be") if big_endian else (codecs.BOM_UTF16_LE, "utf-16-le")
     return mark + "".join(f"{line}\r\n" for line in lines).encode(codec)
+
+
+_OPENING = (
+    "python : [2025-12-29 19:40:01] INFO: Applying pre-emptive encoding fix...",
+    "At C:\\Temp\\ps-script.ps1:7 char:44",
+    "+ ... PATH=src; python -m dotenv run -- python src/autonomous_ex ...",
+    "    + CategoryInfo          : NotSpecified: ([2025-12-29 19:...:String) [], RemoteException",
+    "    + FullyQualifiedErrorId : NativeCommandError",
+    " ",
+)

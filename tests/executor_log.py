@@ -9,7 +9,7 @@ Everything is drawn from one `random.Random`: equal draws give equal logs.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from random import Random
@@ -119,7 +119,11 @@ class Log:
 
 @dataclass(frozen=True)
 class Shape:
-    """What a run's log may hold. `payloads` is how many different numbers calls may return."""
+    """What a run's log may hold. `payloads` is how many different numbers calls may return.
+
+    `requested` says that the executor's loop names the next phase before its first call, `burst`
+    that everything happens within a second or two.
+    """
 
     phases: int = 3
     named: bool = True
@@ -131,6 +135,7 @@ class Shape:
     lost_calls: bool = True
     total_lines: bool = True
     killed: bool = False
+    requested: bool = True
     payloads: int = 5_000
     burst: bool = False
 
@@ -243,7 +248,8 @@ class _Executor:
     def play_phase(self, phase: Phase, attempt: int, killed: bool) -> bool:
         """Play one attempt at a phase; return whether it is to be tried again."""
         self.say(f"Iteration {attempt + 1}: Fetching run status...")
-        self.say(f"[BUILD-041] Next phase: {phase.name}", "phase")
+        if self.shape.requested:
+            self.say(f"[BUILD-041] Next phase: {phase.name}", "phase")
         inferred = self.prepare_scope(phase)
         calls = 1
         while True:
@@ -479,18 +485,13 @@ class _Executor:
 
 def interleaved(rng: Random, logs: Sequence[Log], by_time: bool = True) -> Log:
     """Merge several logs line by line: by their times, or in any order that keeps each one's own."""
-    united = Log()
-    tagged: list[Iterator[LogLine]] = []
-    for log in logs:
-        shift = len(united.events)
-        united.events += log.events
-        tagged.append(
-            replace(line, event=None if line.event is None else line.event + shift) for line in log.lines
-        )
+    united = one_after_another(logs)
     if by_time:
-        united.lines = sorted((line for lines in tagged for line in lines), key=lambda line: line.moment)
+        united.lines.sort(key=lambda line: line.moment)
         return united
-    queues = [list(lines) for lines in tagged]
+    waiting = iter(united.lines)
+    queues = [[next(waiting) for _ in log.lines] for log in logs]
+    united.lines = []
     while live := [queue for queue in queues if queue]:
         queue = rng.choice(live)
         for _ in range(min(len(queue), rng.choice((1, 1, 1, 2, 5)))):

@@ -51,6 +51,8 @@ def examples(count: int) -> settings:
     )
 
 
+CONTAINERS = ("docker", "cri", "journal")
+
 SEEDS = st.integers(0, 2**32 - 1)
 SHAPES = st.builds(
     Shape,
@@ -247,16 +249,14 @@ def file_sets(draw: st.DrawFn) -> dict[str, bytes]:
     return {name: made[name] for name in names if made[name]}
 
 
-@given(file_sets(), st.randoms(use_true_random=False), st.booleans())
+@given(file_sets(), SEEDS, st.booleans())
 @examples(70)
-def test_files_in_any_order_give_the_same_events(
-    files: dict[str, bytes], rng: Random, finished: bool
-) -> None:
+def test_files_in_any_order_give_the_same_events(files: dict[str, bytes], seed: int, finished: bool) -> None:
     """Copies, excerpts, halves and renderings of one log give the same events in every order."""
     with folder() as here:
         for name, data in files.items():
             (here / name).write_bytes(data)
-        names = sorted(files)
+        names, rng = sorted(files), Random(seed)
         found = []
         for number in range(3):
             database = here / f"{number}.db"
@@ -276,12 +276,12 @@ def test_files_in_any_order_give_the_same_events(
 @given(
     file_sets(),
     st.lists(st.integers(0, 1 << 20), max_size=3),
-    st.randoms(use_true_random=False),
+    SEEDS,
     st.booleans(),
 )
 @examples(40)
 def test_files_that_grow_side_by_side_give_the_events_of_whole_ones(
-    files: dict[str, bytes], cuts: list[int], rng: Random, finished: bool
+    files: dict[str, bytes], cuts: list[int], seed: int, finished: bool
 ) -> None:
     """Cut and order together: plain files grow in pieces, in any order, with ingests in between."""
     with folder() as here:
@@ -291,7 +291,7 @@ def test_files_that_grow_side_by_side_give_the_events_of_whole_ones(
             pieces = list(pieces_of(data, cuts)) if grows else [data]
             steps += [name] * len(pieces)
             files = {**files, name: pieces}  # type: ignore[dict-item]
-        rng.shuffle(steps)
+        Random(seed).shuffle(steps)
         waiting: dict[str, Any] = {name: iter(pieces) for name, pieces in files.items()}
         for name in steps:
             with (here / name).open("ab") as file:
@@ -398,7 +398,20 @@ def test_runs_one_after_another_give_every_event_with_all_that_is_true_of_it(
     seed: int, shape: Shape, runs: int, style: str, same_names: bool
 ) -> None:
     """Runs that each end before the next begins: run, phase, tokens, attempt, outcome, paths are right."""
-    log = played(seed, shape, runs, "alone", same_names)
+    log = played(seed, without_dumps_in(style, shape), runs, "alone", same_names)
+    check_alone(log, rows_of(log, log.text(style).encode()))
+
+
+def without_dumps_in(style: str, shape: Shape) -> Shape:
+    """Leave dumps out where a container prefixes them too; they have a test of their own."""
+    return replace(shape, dumps=shape.dumps and style not in CONTAINERS)
+
+
+@given(SEEDS, SHAPES, st.sampled_from(CONTAINERS))
+@examples(20)
+def test_dump_in_a_container_is_still_a_dump(seed: int, shape: Shape, style: str) -> None:
+    """What the executor printed without its prefix tells nothing, though a container prefixes every line."""
+    log = played(seed, replace(shape, dumps=True))
     check_alone(log, rows_of(log, log.text(style).encode()))
 
 
@@ -423,11 +436,21 @@ def agrees(row: dict[str, Any], event: Event) -> bool:
         and set(paths) <= set(event.paths)
         and (not row["deliverables_complete"] or paths == event.paths[:20])
         and (event.outcome is None or row["phase_outcome"] in (event.outcome, None))
+        and row["input_tokens"] in (event.input_tokens, None)
+        and row["total_tokens"] in (event.total_tokens, None)
+        and row["attempt_index"] in (event.attempt_index, None)
+        and row["estimated_deliverable_count"] in (len(event.paths), None)
     )
 
 
 MIXED_SHAPES = st.builds(
-    replace, SHAPES, killed=st.booleans(), burst=st.booleans(), anchorless=st.just(False)
+    replace,
+    SHAPES,
+    killed=st.booleans(),
+    burst=st.booleans(),
+    requested=st.booleans(),
+    payloads=st.sampled_from((1, 3, 5_000)),
+    anchorless=st.just(False),
 )
 
 
@@ -444,7 +467,7 @@ def test_interleaved_runs_never_take_each_others_context(
     seed: int, shape: Shape, runs: int, mix: str, same_names: bool, style: str
 ) -> None:
     """Lines of parallel runs in one file: what is told of an event is right, or unknown."""
-    log = played(seed, shape, runs, mix, same_names)
+    log = played(seed, without_dumps_in(style, shape), runs, mix, same_names)
     check_never_anothers(log, rows_of(log, log.text(style).encode()))
 
 
@@ -458,15 +481,19 @@ def test_killed_runs_leave_no_context_to_the_next(
     check_never_anothers(log, rows_of(log, log.text().encode()))
 
 
-@given(SEEDS, MIXED_SHAPES, st.integers(2, 3), st.floats(0, 1), st.booleans())
-@examples(60)
-def test_interleaved_runs_whose_start_was_rotated_away_stay_apart(
-    seed: int, shape: Shape, runs: int, part: float, same_names: bool
+@given(SEEDS, MIXED_SHAPES, st.integers(2, 3), st.floats(0, 1))
+@examples(40)
+def test_interleaved_runs_whose_start_was_rotated_away_keep_their_phases(
+    seed: int, shape: Shape, runs: int, part: float
 ) -> None:
-    """A file that begins in the middle of parallel runs: what is told of an event is right, or unknown."""
-    log = played(seed, shape, runs, "by time", same_names)
+    """A file that begins in the middle of parallel runs: phase and paths are right, or unknown.
+
+    The run is not asserted: before a second one shows itself, a single name is all there is.
+    """
+    log = played(seed, replace(shape, payloads=5_000), runs, "by time")
     log = log.cut(int(part * len(log.lines)))
-    check_never_anothers(log, rows_of(log, log.text().encode()))
+    rows = [{**row, "run_id": "unknown"} for row in rows_of(log, log.text().encode())]
+    check_never_anothers(log, rows)
 
 
 @given(
@@ -569,7 +596,7 @@ def test_rotated_log_gives_each_event_once(seed: int, shape: Shape, steps: list[
         rotations = Rotations(here, lines, Random(seed))
         for step in steps:
             rotations.step(step)
-        rotations.path.open("ab").write(b"".join(rotations.lines))
+        rotations.path.parent.joinpath("last.log").write_bytes(b"".join(rotations.lines))
         rotations.step("ingest")
         rows = events(rotations.database)
         expected = Counter(event.identity[:-1] for event in log.seen())
