@@ -34,6 +34,7 @@ class Remembered:
 
     `provisional` is set while the unterminated last line was stored, though the checkpoint stands
     before it: if the file grows, what was stored of it is taken back and the line read again.
+    `container_logs` until a line shows the executor's own prefix inside a container's.
     """
 
     position: Position = field(default_factory=Position)
@@ -41,6 +42,7 @@ class Remembered:
     linker: LinkerState = field(default_factory=LinkerState)
     counters: Counters = field(default_factory=Counters)
     provisional: bool = False
+    container_logs: bool = True
 
 
 @dataclass(frozen=True, slots=True)

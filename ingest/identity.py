@@ -7,7 +7,7 @@ A *group* is everything with one payload in one second of UTC. Within it:
 - as soon as one phase is known, the sightings without a phase belong to it. Where several phases
   are known they belong to the first by name: any fixed choice would do, and this one does not
   depend on the order in which the files were read. What such sightings tell (a run) is then taken
-  from none of them, since nobody knows which event they saw.
+  from none of them, since nobody knows which event they saw; nor is their time, ever.
 
 Pure: no database here, only values.
 """
@@ -96,12 +96,12 @@ class Event:
         """The phase's id, or `None` while it is unknown."""
         return self.context.phase.name if self.context.phase else None
 
-    def absorb(self, other: Event, with_context: bool = True) -> None:
+    def absorb(self, other: Event, with_context: bool = True, with_time: bool = True) -> None:
         """Take over another telling of this event."""
         context = merged(self.context, other.context) if with_context else self.context
-        moment, text = min(
-            (self.moment, self.timestamp_text), (other.moment, other.timestamp_text), key=_precision
-        )
+        moment, text = self.moment, self.timestamp_text
+        if with_time:
+            moment, text = min((moment, text), (other.moment, other.timestamp_text), key=_precision)
         ids = sorted({*self.stored_ids, *other.stored_ids})
         before = (self.context, self.moment, self.timestamp_text, self.stored_ids)
         self.changed |= other.changed or before != (context, moment, text, ids)
@@ -131,5 +131,5 @@ def settle(events: list[Event]) -> list[Event]:
         return list(by_time.values())
     home = by_phase[min(by_phase)]
     for event in by_time.values():
-        home.absorb(event, with_context=len(by_phase) == 1)
+        home.absorb(event, with_context=len(by_phase) == 1, with_time=False)
     return list(by_phase.values())

@@ -80,6 +80,11 @@ def encoding_of(head: bytes) -> Encoding:
     return next((one for one in reversed(ENCODINGS) if head.startswith(one.mark)), UTF_8)
 
 
+def may_be_half_a_mark(head: bytes) -> bool:
+    """Whether all there is of a file may be the beginning of a byte order mark."""
+    return any(len(head) < len(one.mark) and one.mark.startswith(head) for one in ENCODINGS)
+
+
 def encoding_named(name: str) -> Encoding:
     """Return the encoding that a source was first read with."""
     return next(one for one in ENCODINGS if one.name == name)

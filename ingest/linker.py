@@ -274,17 +274,24 @@ class Linker:
             and not self._crowded
             and ordinal - last.ordinal <= LINES_BEHIND
             and last.success in (None, record.succeeded)
+            and not (window is not None and window.awaits_builder)  # it ends that event's call
         )
         if last is not None and told:
             window = self._window_of(record.phase)
             window.add(last.opened)
             context = Context(phase=Told(record.phase, "builder"), run=self._run_of(window))
             self._amend(last.opened, context)
-        if window is not None and window.contested:
-            return
-        dropped = state.anchors.drop(record.phase)
-        if not dropped and (window is None or not window.events):
+        if window is None or not window.contested:
+            self._end_call(record.phase, window)
+
+    def _end_call(self, phase: str, window: Window | None) -> None:
+        """Count a builder call that ended without an event."""
+        state = self.state
+        dropped = state.anchors.drop(phase)
+        if not dropped and (window is None or not window.awaits_builder):
             state.calls_lost += 1
+        if window is not None:
+            window.awaits_builder = False
 
     def _take_outcome(self, record: PhaseStatus) -> None:
         window = self.state.windows.followed(record.phase)

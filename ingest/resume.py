@@ -12,7 +12,7 @@ from typing import IO
 from ingest.checkpoint import Checkpoint, Remembered
 from ingest.errors import LogUnfinished, LogUnreadable, NotALog
 from ingest.fingerprint import HEAD_BYTES, TAIL_BYTES, Fingerprint, fingerprint_of, tail_of
-from ingest.lines import Encoding, encoding_named, encoding_of
+from ingest.lines import Encoding, encoding_named, encoding_of, may_be_half_a_mark
 from ingest.logfile import LogFile, chunks, what_is_not_a_log
 from ingest.remembered import from_text
 
@@ -45,7 +45,7 @@ def stand_at(
     """
     if checkpoint is None:
         head = read_head(stream, log)
-        if not head:
+        if may_be_half_a_mark(head):  # or nothing at all: what it will be is not told yet
             return None
         not_a_log = what_is_not_a_log(head)
         if not_a_log is not None:

@@ -22,7 +22,7 @@ from ingest.remembered import as_text
 from ingest.resume import Opened, recall, stand_at
 from ingest.wrap import Joiner
 from ingest.zone import Zone, zone_recorded
-from parsers.line import ParsedLine, is_event_line, is_wanted, parse_line
+from parsers.line import ParsedLine, is_event_line, is_wanted, parse_line, shows_both_prefixes
 from parsers.records import Escalation, EstimationEvent, Malformed, Noted
 
 MAX_BATCH_RECORDS = 5_000
@@ -145,7 +145,7 @@ class _Scan:
         """
         if self._compression is not None or self._log.is_stream:
             return True
-        parsed = parse_line(line.data)
+        parsed = parse_line(line.data, self._remembered.container_logs)
         marker = parsed is not None and isinstance(parsed.record, EstimationEvent | Malformed)
         return self._options.finished and (marker or line.is_cut)
 
@@ -184,9 +184,15 @@ class _Scan:
             if is_event_line(line.data):
                 self._reject(line, f"longer than the limit: {line.size_bytes} bytes")
             return
-        parsed = parse_line(line.data)
+        parsed = self._parse(line)
         if parsed is not None:
             self._take_parsed(line, parsed)
+
+    def _parse(self, line: Line) -> ParsedLine | None:
+        remembered = self._remembered
+        if remembered.container_logs and not line.data.startswith(b"[") and shows_both_prefixes(line.data):
+            remembered.container_logs = False
+        return parse_line(line.data, remembered.container_logs)
 
     def _take_parsed(self, line: Line, parsed: ParsedLine) -> None:
         record = parsed.record

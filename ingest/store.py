@@ -64,10 +64,21 @@ INSERT INTO token_budget_escalation_events (
     :actual_max_tokens, :tokens_used, :timestamp_text, :escalation_key, :created_at
 )
 ON CONFLICT (escalation_key) DO UPDATE SET
-    run_id = CASE run_id WHEN 'unknown' THEN excluded.run_id ELSE run_id END,
-    selected_budget = COALESCE(selected_budget, excluded.selected_budget),
-    actual_max_tokens = COALESCE(actual_max_tokens, excluded.actual_max_tokens),
-    tokens_used = COALESCE(tokens_used, excluded.tokens_used)
+    run_id = CASE 'unknown'
+        WHEN run_id THEN excluded.run_id WHEN excluded.run_id THEN run_id
+        ELSE MIN(run_id, excluded.run_id) END,
+    timestamp = CASE
+        WHEN timestamp LIKE '%.000000' THEN excluded.timestamp
+        WHEN excluded.timestamp LIKE '%.000000' THEN timestamp
+        ELSE MIN(timestamp, excluded.timestamp) END,
+    timestamp_text = CASE
+        WHEN timestamp LIKE '%.000000' THEN excluded.timestamp_text
+        WHEN excluded.timestamp LIKE '%.000000' OR timestamp < excluded.timestamp THEN timestamp_text
+        WHEN timestamp > excluded.timestamp THEN excluded.timestamp_text
+        ELSE MIN(timestamp_text, excluded.timestamp_text) END,
+    selected_budget = COALESCE(MIN(selected_budget, excluded.selected_budget), selected_budget, excluded.selected_budget),
+    actual_max_tokens = COALESCE(MIN(actual_max_tokens, excluded.actual_max_tokens), actual_max_tokens, excluded.actual_max_tokens),
+    tokens_used = COALESCE(MIN(tokens_used, excluded.tokens_used), tokens_used, excluded.tokens_used)
 """
 
 

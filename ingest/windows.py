@@ -44,13 +44,15 @@ class Window:
     """One opening of a phase.
 
     `generated` once a builder call began; `contested` where two runs may have opened it, so that
-    what follows may be either's; `closed` once its outcome is known or its process is over.
+    what follows may be either's; `closed` once its outcome is known or its process is over;
+    `awaits_builder` while its last event is not followed by the end of its call.
     """
 
     run: Told | None = None
     generated: bool = False
     contested: bool = False
     closed: bool = False
+    awaits_builder: bool = False
     scope_is_deliverables: bool = False
     scope: PathList | None = None
     missing: PathList | None = None
@@ -60,6 +62,7 @@ class Window:
     def add(self, event: OpenEvent) -> None:
         """Remember an event of this window."""
         self.events = [*self.events, event][-MAX_EVENTS:]
+        self.awaits_builder = True
 
 
 @dataclass(slots=True)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from parsers import event
 from parsers.family import PHASE_TAG
-from parsers.prefix import INNER, JSON, OUTER, POWERSHELL, split_prefix
+from parsers.prefix import INNER, JSON, OUTER, POWERSHELL, Prefixed, split_prefix
 from parsers.records import EstimationEvent, Malformed, Record, Stamp
 from parsers.registry import FAMILIES
 
@@ -49,9 +49,15 @@ class ParsedLine:
     record: Record
 
 
-def parse_line(line: bytes) -> ParsedLine | None:
-    """Read a line (UTF-8, without its terminator; invalid bytes are replaced); `None` if it is nothing."""
+def parse_line(line: bytes, container_logs: bool = True) -> ParsedLine | None:
+    """Read a line (UTF-8, without its terminator; invalid bytes are replaced); `None` if it is nothing.
+
+    `container_logs` is false in a log whose lines have the executor's own prefix inside that of a
+    container: there a line without it was printed, as a bare one is elsewhere.
+    """
     prefixed = split_prefix(line)
+    if not container_logs and not prefixed.inner:
+        prefixed = Prefixed(None, prefixed.message)
     opening = _OPENING.match(prefixed.message)
     if opening is None or opening.lastgroup is None:
         return None
@@ -62,6 +68,12 @@ def parse_line(line: bytes) -> ParsedLine | None:
     if isinstance(record, EstimationEvent) and prefixed.stamp is None:
         record = Malformed("no timestamp")
     return None if record is None else ParsedLine(prefixed.stamp, record)
+
+
+def shows_both_prefixes(line: bytes) -> bool:
+    """Whether a line has the executor's own prefix inside that of a container."""
+    prefixed = split_prefix(line)
+    return prefixed.inner and prefixed.outer
 
 
 def is_event_line(line: bytes) -> bool:

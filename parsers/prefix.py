@@ -12,7 +12,8 @@ r"""What stands before the message: the executor's own prefix, and a container's
     2025-12-29T19:40:02+1100 host unit[pid]: <any of them>       journal, short-iso
     Dec 29 19:40:02 host unit[pid]: <any of them>                syslog, which knows no year
 
-The inner prefix wins where both are there. A syslog time alone gives no time: a year would be a
+The inner prefix wins where both are there; where a log has both, a line with the container's alone
+was printed, not logged. A syslog time alone gives no time: a year would be a
 guess.
 """
 
@@ -20,7 +21,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from parsers.records import Stamp
@@ -52,12 +53,19 @@ _STARTS_LINE = re.compile(rf"(?:{POWERSHELL})?(?:{INNER}|{OUTER}|{JSON})".encode
 class Prefixed:
     """A line cut into its prefix and its message.
 
-    `stamp` is `None` where there is no prefix, or one without a usable time; `found` tells which.
+    `stamp` is `None` where there is no prefix, or one without a usable time. `found` tells whether
+    there is any prefix, `inner` and `outer` whether the executor's own and a container's are there.
     """
 
     stamp: Stamp | None
     message: bytes
-    found: bool
+    inner: bool = False
+    outer: bool = False
+
+    @property
+    def found(self) -> bool:
+        """Whether the message stands behind any prefix."""
+        return self.inner or self.outer
 
 
 def starts_with_prefix(line: bytes) -> bool:
@@ -72,14 +80,11 @@ def split_prefix(line: bytes) -> Prefixed:
     inner = _split_inner(line)
     if inner is not None:
         return inner
-    if line.startswith(b"{"):
-        return _split_json(line)
-    outer = _OUTER.match(line)
+    outer = _split_json(line) if line.startswith(b"{") else _split_outer(line)
     if outer is None:
-        return Prefixed(None, line, found=False)
-    rest = line[outer.end() :]
-    iso = _ISO_TIME.match(line)
-    return _split_inner(rest) or Prefixed(_stamp(iso[0].decode()) if iso else None, rest, found=True)
+        return Prefixed(None, line)
+    inner = _split_inner(outer.message)
+    return outer if inner is None else replace(inner, outer=True)
 
 
 def _split_inner(line: bytes) -> Prefixed | None:
@@ -87,23 +92,29 @@ def _split_inner(line: bytes) -> Prefixed | None:
     if found is None:
         return None
     time = _TIME.search(line, 0, found.end())
-    return Prefixed(_stamp(time[0].decode()) if time else None, line[found.end() :], found=True)
+    return Prefixed(_stamp(time[0].decode()) if time else None, line[found.end() :], inner=True)
 
 
-def _split_json(line: bytes) -> Prefixed:
-    nothing = Prefixed(None, line, found=False)
+def _split_outer(line: bytes) -> Prefixed | None:
+    found = _OUTER.match(line)
+    if found is None:
+        return None
+    iso = _ISO_TIME.match(line)
+    return Prefixed(_stamp(iso[0].decode()) if iso else None, line[found.end() :], outer=True)
+
+
+def _split_json(line: bytes) -> Prefixed | None:
     try:
         entry = json.loads(line.decode("utf-8", "replace"))
     except (ValueError, RecursionError):
-        return nothing
+        return None
     if not isinstance(entry, dict):
-        return nothing
+        return None
     text, time = (entry.get(key) for key in (("log", "time") if "log" in entry else ("message", "timestamp")))
     if not isinstance(text, str):
-        return nothing
+        return None
     message = text.partition("\n")[0].rstrip("\r").encode("utf-8", "replace")
-    outer = Prefixed(_stamp(time) if isinstance(time, str) else None, message, found=True)
-    return _split_inner(message) or outer
+    return Prefixed(_stamp(time) if isinstance(time, str) else None, message, outer=True)
 
 
 def _stamp(text: str) -> Stamp | None:

@@ -122,7 +122,7 @@ class Shape:
     """What a run's log may hold. `payloads` is how many different numbers calls may return.
 
     `requested` says that the executor's loop names the next phase before its first call, `burst`
-    that everything happens within a second or two.
+    that everything happens within a second or two, `alike` that every call returns the same.
     """
 
     phases: int = 3
@@ -138,6 +138,7 @@ class Shape:
     requested: bool = True
     payloads: int = 5_000
     burst: bool = False
+    alike: bool = False
 
 
 @dataclass(frozen=True)
@@ -242,6 +243,8 @@ class _Executor:
         count = self.rng.choice((1, 1, 2, 3, 7, 12, 22))
         odd = self.rng.choice(("it's.md", "dir\\b.py", "ümlaut.py", "x.py"))
         paths = (f"{folder}/{odd}", *(f"{folder}/file_{number}.py" for number in range(1, count)))
+        if self.shape.alike:
+            return Phase(name, "docs", "low", paths[:1])
         category = self.rng.choice(CATEGORIES)
         return Phase(name, category, self.rng.choice(COMPLEXITIES), paths)
 
@@ -289,6 +292,8 @@ class _Executor:
         ceiling = rng.choice((budget, 16384, 65536))
         truncated = shape.retries and self.maybe(0.25)
         actual = ceiling if truncated else 50 + rng.randrange(shape.payloads)
+        if shape.alike:
+            model, predicted, budget, ceiling, truncated, actual = MODELS[0], 5200, 8192, 16384, False, 1157
         total = actual + 900 + rng.randrange(40_000)
         self.announce(phase, attempt, model, predicted, budget)
         if self.maybe(0.4):
@@ -359,8 +364,8 @@ class _Executor:
     ) -> None:
         """Write the event line, and the builder's own line after it."""
         predicted, budget, actual, ceiling, total = numbers
-        declared = 0 if self.maybe(0.1) else len(phase.paths)
-        success = not truncated and self.maybe(0.85)
+        declared = 0 if self.maybe(0.1) and not self.shape.alike else len(phase.paths)
+        success = not truncated and (self.shape.alike or self.maybe(0.85))
         is_total = self.shape.total_lines and anchored and self.maybe(0.05)
         head = f"[TokenEstimationV2] predicted_output={predicted} "
         middle = (

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from event_lines import PLAIN_EVENT, PREFIX_FORMS, docker, event_message, json_line, logged
-from parsers.line import is_event_line, is_wanted, parse_line
+from parsers.line import is_event_line, is_wanted, parse_line, shows_both_prefixes
 from parsers.prefix import Prefixed, split_prefix, starts_with_prefix
 from parsers.records import Malformed, Stamp
 
@@ -83,7 +83,8 @@ def test_inner_prefix_wins_over_the_containers():
         f"Dec 29 19:40:02 box unit[1]: {inner}",
     ):
         expected = Stamp("2025-01-02 03:04:05", datetime(2025, 1, 2, 3, 4, 5))  # noqa: DTZ001
-        assert split_prefix(line.encode()) == Prefixed(expected, b"x", found=True)
+        prefixed = split_prefix(line.encode())
+        assert (prefixed.stamp, prefixed.message, prefixed.found) == (expected, b"x", True)
 
 
 @pytest.mark.parametrize("message", ["x", "x\r", "x\r\n", "x\nsecond line"])
@@ -96,7 +97,7 @@ def test_json_message_is_its_first_line(message):
 def test_syslog_alone_gives_no_time():
     """A prefix without a year is a prefix, but gives no time, since a year would be a guess."""
     prefixed = split_prefix(b"Dec 29 19:40:02 box executor[77]: x")
-    assert prefixed == Prefixed(None, b"x", found=True)
+    assert (prefixed.stamp, prefixed.message, prefixed.found) == (None, b"x", True)
     parsed = parse_line(f"Dec 29 19:40:02 box executor[77]: {event_message()}".encode())
     assert parsed is not None
     assert parsed.record == Malformed("no timestamp")
@@ -187,7 +188,7 @@ def test_event_marker_without_a_prefix_has_no_timestamp():
 )
 def test_hostile_json_is_nothing(line):
     """JSON that is deep, broken or of another shape is an unprefixed line, in little time."""
-    assert split_prefix(line) == Prefixed(None, line, found=False)
+    assert split_prefix(line) == Prefixed(None, line)
     assert parse_line(line) is None
 
 
@@ -266,3 +267,17 @@ def test_any_bytes_are_split_without_an_error(data):
     prefixed = split_prefix(data)
     assert prefixed.found or prefixed.message in (data, data.removeprefix(b"python : "))
     parse_line(data)
+
+
+def test_line_printed_in_a_container_is_bare_where_logged_ones_have_both_prefixes():
+    """In a container's log with the executor's prefix inside, a line without it was printed, not logged."""
+    logged_line, printed_line = docker(logged(event_message())), docker(event_message())
+    assert shows_both_prefixes(logged_line.encode())
+    assert not shows_both_prefixes(printed_line.encode())
+    assert not shows_both_prefixes(logged(event_message()).encode())
+    for container_logs, printed in ((True, PLAIN_EVENT), (False, Malformed("no timestamp"))):
+        logged_one = parse_line(logged_line.encode(), container_logs)
+        printed_one = parse_line(printed_line.encode(), container_logs)
+        assert logged_one is not None
+        assert printed_one is not None
+        assert (logged_one.record, printed_one.record) == (PLAIN_EVENT, printed)

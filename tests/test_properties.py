@@ -11,14 +11,14 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from captures import COMPRESSIONS, capture
@@ -35,7 +35,7 @@ from executor_log import (
 )
 from ingest.pipeline import IngestOptions, Summary, ingest
 from ingest.zone import zone_named
-from tables import check_invariants, events, rows_as_stored, tables
+from tables import check_invariants, escalations, events, rows_as_stored, tables
 
 _FACTOR = float(os.environ.get("TOKENTAIL_EXAMPLES_FACTOR", "1"))
 """How many times the usual number of examples; for a long search by hand."""
@@ -72,6 +72,7 @@ ANY_SHAPES = st.builds(
     killed=st.booleans(),
     payloads=st.sampled_from((1, 3, 5_000)),
     burst=st.booleans(),
+    alike=st.booleans(),
 )
 
 
@@ -215,99 +216,128 @@ def test_every_small_piece_of_a_log_may_be_a_run_of_its_own(
 # Orders
 
 
-@st.composite
-def file_sets(draw: st.DrawFn) -> dict[str, bytes]:
-    """Draw files that show the same events: whole, early, late, grepped, renamed, compressed."""
-    shape = draw(ANY_SHAPES)
-    runs = draw(st.integers(1, 3))
-    log = played(
-        draw(SEEDS), shape, runs, draw(st.sampled_from(("alone", "by time", "any"))), draw(st.booleans())
-    )
-    half = draw(st.integers(0, len(log.lines)))
-    compression = draw(st.sampled_from(sorted(COMPRESSIONS)))
-    kinds = draw(
-        st.lists(
-            st.sampled_from(("run", "anchor", "builder", "paths", "outcome", "phase", "estimate")),
-            unique=True,
-            max_size=3,
-        )
-    )
-    made = {
-        "whole.log": log.text().encode(),
-        "copy.log": log.text().encode(),
-        "early.log": log.cut(0, half).text().encode(),
-        "late.log": log.cut(half).text().encode(),
-        "events.txt": log.excerpt().text().encode(),
-        "grepped.txt": log.excerpt(*kinds).text().encode(),
-        "grepped-ms.txt": log.excerpt(*kinds[:1]).text("script").encode(),
-        "script.log": log.text("script").encode(),
-        "container.log": log.text(draw(st.sampled_from(("docker", "cri", "journal", "json")))).encode(),
-        f"whole.log.{compression}": COMPRESSIONS[compression](log.text().encode()),
-        "capture.txt": capture(log, draw(st.sampled_from((79, 119, 200)))),
-    }
-    names = draw(st.lists(st.sampled_from(sorted(made)), unique=True, min_size=2, max_size=5))
-    return {name: made[name] for name in names if made[name]}
+@dataclass(frozen=True)
+class Files:
+    """Files that show the same events: whole, early, late, grepped, in other clothes, compressed."""
+
+    names: tuple[str, ...]
+    seed: int
+    shape: Shape
+    runs: int
+    mix: str
+    same_names: bool
+    half: float
+    kinds: tuple[str, ...]
+    container: str
+    width: int
+
+    def made(self) -> dict[str, bytes]:
+        """Return the content of each file by its name."""
+        log = played(self.seed, self.shape, self.runs, self.mix, self.same_names)
+        half = int(self.half * len(log.lines))
+        plain = log.text().encode()
+        late = "[2025-12-29 23:59:00] INFO: Initialized autonomous executor for run: run-z\n".encode()
+        files = {
+            "whole.log": plain,
+            "copy.log": plain,
+            "early.log": log.cut(0, half).text().encode(),
+            "late.log": log.cut(half).text().encode(),
+            "after-another.log": late + plain,
+            "events.txt": log.excerpt().text().encode(),
+            "grepped.txt": log.excerpt(*self.kinds).text().encode(),
+            "grepped-ms.txt": log.excerpt(*self.kinds[:1]).text("script").encode(),
+            "script.log": log.text("script").encode(),
+            "container.log": log.text(self.container).encode(),
+            "capture.txt": capture(log, self.width),
+        } | {f"whole.log.{ending}": pack(plain) for ending, pack in COMPRESSIONS.items()}
+        return {name: files[name] for name in self.names if files[name]}
 
 
-@given(file_sets(), SEEDS, st.booleans())
-@examples(70)
-def test_files_in_any_order_give_the_same_events(files: dict[str, bytes], seed: int, finished: bool) -> None:
-    """Copies, excerpts, halves and renderings of one log give the same events in every order."""
+_NAMES = (
+    "whole.log, copy.log, early.log, late.log, after-another.log, events.txt, grepped.txt, grepped-ms.txt, "
+    "script.log, container.log, capture.txt, whole.log.gz, whole.log.bz2, whole.log.xz"
+).split(", ")
+KINDS = ("run", "anchor", "builder", "paths", "outcome", "phase", "estimate")
+FILES = st.builds(
+    Files,
+    names=st.lists(st.sampled_from(_NAMES), unique=True, min_size=2, max_size=5).map(tuple),
+    seed=SEEDS,
+    shape=ANY_SHAPES,
+    runs=st.integers(1, 3),
+    mix=st.sampled_from(("alone", "by time", "any")),
+    same_names=st.booleans(),
+    half=st.floats(0, 1),
+    kinds=st.lists(st.sampled_from(KINDS), unique=True, max_size=3).map(tuple),
+    container=st.sampled_from(("docker", "cri", "journal", "json")),
+    width=st.sampled_from((79, 119, 200)),
+)
+
+
+def in_some_orders(chosen: Files, seed: int, finished: bool) -> Iterator[Path]:
+    """Ingest files together, then one by one in two orders, each into a database of its own."""
+    files, rng = chosen.made(), Random(seed)
+    assume(files)
     with folder() as here:
         for name, data in files.items():
             (here / name).write_bytes(data)
-        names, rng = sorted(files), Random(seed)
-        found = []
+        names = sorted(files)
         for number in range(3):
             database = here / f"{number}.db"
-            batches = [names] if number == 0 else [[name] for name in names]
-            for batch in batches:
+            for batch in [names] if number == 0 else [[name] for name in names]:
                 read(database, *(here / name for name in batch), finished=finished)
             check_invariants(database)
-            found.append(tables(database))
+            yield database
             rng.shuffle(names)
-        for other in found[1:]:
-            assert other["events"] == found[0]["events"]
-            assert other["sightings"] == found[0]["sightings"]
-            assert other["rejects"] == found[0]["rejects"]
-            assert other["escalations"] == found[0]["escalations"]
 
 
-@given(
-    file_sets(),
-    st.lists(st.integers(0, 1 << 20), max_size=3),
-    SEEDS,
-    st.booleans(),
-)
-@examples(40)
+@given(FILES, SEEDS, st.booleans())
+@examples(60)
+def test_files_in_any_order_give_the_same_events(chosen: Files, seed: int, finished: bool) -> None:
+    """Copies, excerpts, halves and renderings of some runs give the same events in every order."""
+    together, *one_by_one = [events(database) for database in in_some_orders(chosen, seed, finished)]
+    for other in one_by_one:
+        assert other == together
+
+
+@given(FILES, SEEDS, st.booleans())
+@examples(30)
+def test_files_in_any_order_give_the_same_escalations(chosen: Files, seed: int, finished: bool) -> None:
+    """An escalation that several files tell of is the same row whichever of them comes first."""
+    chosen = replace(chosen, shape=replace(chosen.shape, retries=True))
+    together, *one_by_one = [escalations(database) for database in in_some_orders(chosen, seed, finished)]
+    for other in one_by_one:
+        assert other == together
+
+
+@given(FILES, st.lists(st.integers(16, 1 << 20), max_size=3), SEEDS, st.booleans())
+@examples(30)
 def test_files_that_grow_side_by_side_give_the_events_of_whole_ones(
-    files: dict[str, bytes], cuts: list[int], seed: int, finished: bool
+    chosen: Files, cuts: list[int], seed: int, finished: bool
 ) -> None:
-    """Cut and order together: plain files grow in pieces, in any order, with ingests in between."""
+    """Cut and order together: files, compressed ones too, grow in pieces, with ingests in between."""
+    made = {name: data for name, data in chosen.made().items() if len(data) > 16}
+    files = {
+        name: list(pieces_of(data, [16 + cut % (len(data) - 16) for cut in cuts]))
+        for name, data in made.items()
+    }
     with folder() as here:
-        steps = []
-        for name, data in files.items():
-            grows = not name.endswith(tuple(COMPRESSIONS))
-            pieces = list(pieces_of(data, cuts)) if grows else [data]
-            steps += [name] * len(pieces)
-            files = {**files, name: pieces}  # type: ignore[dict-item]
+        steps = [name for name, pieces in files.items() for _ in pieces]
         Random(seed).shuffle(steps)
-        waiting: dict[str, Any] = {name: iter(pieces) for name, pieces in files.items()}
+        waiting = {name: iter(pieces) for name, pieces in files.items()}
         for name in steps:
             with (here / name).open("ab") as file:
                 file.write(next(waiting[name]))
             read(here / "grown.db", here / name, finished=finished)
         read(here / "whole.db", *(here / name for name in sorted(files)), finished=finished)
         check_invariants(here / "grown.db")
-        grown, whole = tables(here / "grown.db"), tables(here / "whole.db")
-        assert grown["events"] == whole["events"]
-        assert grown["escalations"] == whole["escalations"]
+        assert events(here / "grown.db") == events(here / "whole.db")
 
 
-@given(file_sets(), st.booleans())
+@given(FILES, st.booleans())
 @examples(25)
-def test_second_run_changes_no_row(files: dict[str, bytes], finished: bool) -> None:
+def test_second_run_changes_no_row(chosen: Files, finished: bool) -> None:
     """Running twice is a no-op, down to the ids and the times of storing."""
+    files = chosen.made()
     with folder() as here:
         for name, data in files.items():
             (here / name).write_bytes(data)
@@ -319,10 +349,11 @@ def test_second_run_changes_no_row(files: dict[str, bytes], finished: bool) -> N
         assert (again.files_read, again.events_new, again.events_updated) == (0, 0, 0)
 
 
-@given(file_sets(), st.booleans())
+@given(FILES, st.booleans())
 @examples(25)
-def test_files_touched_or_copied_over_change_no_event(files: dict[str, bytes], finished: bool) -> None:
+def test_files_touched_or_copied_over_change_no_event(chosen: Files, finished: bool) -> None:
     """A file with a new inode and a new time, but the same bytes, is read again for nothing at most."""
+    files = chosen.made()
     with folder() as here:
         paths = [here / name for name in sorted(files)]
         found = []
