@@ -11,8 +11,8 @@ from ingest.identity import Seen
 from ingest.linker import Amendment, EscalationContext
 from parsers.records import Escalation
 
-State = Literal["complete", "unterminated", "unfinished", "damaged", "replaced"]
-"""How a source was left: read to its end; a last line waits for its newline; compressed data waits
+State = Literal["reading", "complete", "unterminated", "unfinished", "damaged", "replaced"]
+"""How a source was left: in the middle, with more to read at once; read to its end; a last line waits for its newline; compressed data waits
 for its end; damaged from the checkpoint on; or its file is now another one."""
 
 

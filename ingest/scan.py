@@ -117,7 +117,7 @@ class _Scan:
                     break
                 self._take(line)
                 if self._is_full():
-                    yield self._batch(self._checkpoint(), "complete")
+                    yield self._batch(self._checkpoint(), "reading")
         except LogUnfinished as error:
             state, problem = "unfinished", str(error)
         except LogUnreadable as error:

@@ -76,9 +76,15 @@ ON CONFLICT (escalation_key) DO UPDATE SET
         WHEN excluded.timestamp LIKE '%.000000' OR timestamp < excluded.timestamp THEN timestamp_text
         WHEN timestamp > excluded.timestamp THEN excluded.timestamp_text
         ELSE MIN(timestamp_text, excluded.timestamp_text) END,
-    selected_budget = COALESCE(MIN(selected_budget, excluded.selected_budget), selected_budget, excluded.selected_budget),
-    actual_max_tokens = COALESCE(MIN(actual_max_tokens, excluded.actual_max_tokens), actual_max_tokens, excluded.actual_max_tokens),
-    tokens_used = COALESCE(MIN(tokens_used, excluded.tokens_used), tokens_used, excluded.tokens_used)
+    selected_budget = COALESCE(
+        MIN(selected_budget, excluded.selected_budget), selected_budget, excluded.selected_budget
+    ),
+    actual_max_tokens = COALESCE(
+        MIN(actual_max_tokens, excluded.actual_max_tokens), actual_max_tokens, excluded.actual_max_tokens
+    ),
+    tokens_used = COALESCE(
+        MIN(tokens_used, excluded.tokens_used), tokens_used, excluded.tokens_used
+    )
 """
 
 

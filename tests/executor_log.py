@@ -16,6 +16,7 @@ from random import Random
 from zoneinfo import ZoneInfo
 
 ZONE = "Australia/Sydney"
+START = datetime(2025, 12, 29, 19, 40, 2)  # noqa: DTZ001 - the executor logs local time
 MODELS = ("claude-sonnet-4-5", "claude-opus-4-5", "gpt-4o mini")
 CATEGORIES = ("implementation", "docs", "tests", "doc write", "configuration", None)
 COMPLEXITIES = ("low", "medium", "high")
@@ -164,7 +165,7 @@ def executor_run(
     start: datetime | None = None,
 ) -> Log:
     """Play one run of the executor; `names` are its phases, made up from the run where not given."""
-    return _Executor(rng, run, shape or Shape(), names, start or datetime(2025, 12, 29, 19, 40, 2)).play()
+    return _Executor(rng, run, shape or Shape(), names, start or START).play()
 
 
 class _Executor:
@@ -200,6 +201,7 @@ class _Executor:
             for text in texts:
                 self.say(text, level=self.rng.choice(("INFO", "WARNING", "DEBUG")))
         if self.shape.dumps and self.maybe(0.15):
+            self.say(self.rng.choice(_QUOTES), level="DEBUG")
             self.say("[Builder] raw model output follows", level="ERROR")
             self.dump(*self.rng.sample(_DUMPS, self.rng.randrange(1, 4)))
             self.say("[Builder] end of raw output")
@@ -334,8 +336,8 @@ class _Executor:
             "estimate",
         )
         self.say(
-            f"[TokenEstimator] Budget selection: base=8192, estimated={predicted}, with_buffer={predicted + 9}, "
-            f"selected={budget}, confidence=80.0%",
+            f"[TokenEstimator] Budget selection: base=8192, estimated={predicted}, "
+            f"with_buffer={predicted + 9}, selected={budget}, confidence=80.0%",
             "estimate",
         )
         self.say(
@@ -420,7 +422,8 @@ class _Executor:
             (
                 f"[BUILD-129:P10] ESCALATE-ONCE: {which} base={ceiling} (from actual_max_tokens) "
                 f"→ retry={retry} (1.25x, truncation)",
-                f"[BUILD-129:P10] ESCALATE-ONCE: {which} tokens={ceiling}â†’{retry} (1.25x, 96.3% utilization)",
+                f"[BUILD-129:P10] ESCALATE-ONCE: {which} tokens={ceiling}â†’{retry} "
+                "(1.25x, 96.3% utilization)",
                 f"[TOKEN_ESCALATION] {which} tokens={ceiling}→{retry} (truncation detected, auto-retrying)",
             )
         )
@@ -529,8 +532,6 @@ _NOISE = (
     "[TokenEstimation] Pattern cache: 12 entries",
     "[ModelSelector] Selected claude-sonnet-4-5 for builder (complexity=low, attempt=0, intra_tier=0)",
     "[MODEL-SELECT] Auditor: model=claude-sonnet-4-5, complexity=low->low, attempt=0, category=docs",
-    f"the last log said: [2025-12-29 19:40:02] INFO: {_FORGED_EVENT}",
-    f"[DeepRetrieval] quoted: \\n[2025-12-29 19:40:02] INFO: {_FORGED_ANCHOR}\\n",
     f"> {_FORGED_ANCHOR}",
     "see Initialized autonomous executor for run: forged-run",
     "[GoalDrift] Goal: [forged] Applied files: ['forged.py']",
@@ -538,6 +539,10 @@ _NOISE = (
     "naïve text, ünïcödé, 漢字 and an emoji 🎉",
     "",
     "x" * 700,
+)
+_QUOTES = (
+    f"the last log said: [2025-12-29 19:40:02] INFO: {_FORGED_EVENT}",
+    f"[DeepRetrieval] quoted: \\n[2025-12-29 19:40:02] INFO: {_FORGED_ANCHOR}\\n",
 )
 _DUMPS = (
     _FORGED_ANCHOR,

@@ -34,7 +34,8 @@ if sys.platform == "darwin":
     peak_kb //= 1024
 status = Path("/proc/self/status")
 if status.exists():  # ru_maxrss may count the parent's memory, from before the program was replaced
-    peak_kb = next(int(line.split()[1]) for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+    lines = status.read_text().splitlines()
+    peak_kb = next(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
 print(json.dumps({
     "peak_bytes": peak_kb * 1024, "events": summary.events_new, "rejects": summary.rejects,
     "bytes_read": summary.bytes_read, "problems": summary.problems, "seconds": time.monotonic() - started,
