@@ -5,7 +5,7 @@ LOGS ?= examples/logs
 DB ?= telemetry.db
 BIN := $(VENV)/bin
 
-.PHONY: run test check fix clean
+.PHONY: run test check properties fix clean
 
 run: $(VENV)/.installed
 	$(BIN)/tokentail ingest $(LOGS) --db $(DB)
@@ -13,6 +13,11 @@ run: $(VENV)/.installed
 
 test: check
 	$(BIN)/pytest
+
+# A long search for counter-examples: FACTOR times the examples of the suite, new ones each time.
+FACTOR ?= 30
+properties: $(VENV)/.installed-dev
+	TOKENTAIL_EXAMPLES_FACTOR=$(FACTOR) $(BIN)/pytest tests/test_properties.py tests/test_identity.py
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .

@@ -12,8 +12,8 @@ from ingest.linker import Amendment, EscalationContext
 from parsers.records import Escalation
 
 State = Literal["reading", "complete", "unterminated", "unfinished", "damaged", "replaced"]
-"""How a source was left: in the middle, with more to read at once; read to its end; a last line waits for its newline; compressed data waits
-for its end; damaged from the checkpoint on; or its file is now another one."""
+"""How a source was left: in the middle; read to its end; a last line waits for its newline;
+compressed data waits for its end; damaged from the checkpoint on; or its file is now another one."""
 
 
 @dataclass(slots=True)
@@ -49,7 +49,8 @@ class SeenEscalation:
 class Rows:
     """What a stretch of a source becomes in the database.
 
-    `amendments` reach events that earlier batches stored.
+    `amendments` reach events that earlier batches stored, and those of this one whose phase was not
+    known at their line: so they are told the same, wherever the source was cut.
     """
 
     sightings: list[Sighting] = field(default_factory=list)

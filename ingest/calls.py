@@ -64,7 +64,7 @@ class Anchors:
         """Find the anchor of an event, and take it out."""
         fitting = [anchor for anchor in self.pending if _fits(anchor, event)]
         undecided = len({anchor.phase for anchor in fitting}) > 1
-        if undecided:
+        if undecided or crowded:
             fitting = [
                 anchor
                 for anchor in fitting

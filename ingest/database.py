@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
-from urllib.parse import unquote
 
 from sqlite_utils import Database
 from sqlite_utils.migrations import Migrations
@@ -24,7 +24,10 @@ DEFAULT_PATH = "telemetry.db"
 EVENTS_TABLE = "token_estimation_v2_events"
 
 BUSY_SECONDS = 30.0
-"""How long one statement waits for another writer, such as a query tool, before it gives up."""
+"""How long a transaction waits for another writer, such as a query tool, before it gives up."""
+
+POLL_SECONDS = 0.5
+"""How long SQLite itself waits at a time: while it does, no signal is heard."""
 
 migrations = Migrations("tokentail")
 
@@ -56,18 +59,19 @@ def database_path(option: str | None, environment: Mapping[str, str]) -> Path:
     Raises:
         UsageMistake: `DATABASE_URL` is not a SQLite file's.
     """
-    if option:
+    if option and not option.startswith("sqlite:"):
         return Path(option)
-    url = environment.get("DATABASE_URL", "")
+    url = option or environment.get("DATABASE_URL", "")
     if not url:
         return Path(DEFAULT_PATH)
     scheme, found, rest = url.partition(":///")
-    path = unquote(rest.partition("?")[0])
-    if not found or scheme not in ("sqlite", "sqlite+pysqlite") or path in ("", ":memory:"):
+    path = rest.partition("?")[0]
+    if not found or scheme not in ("sqlite", "sqlite+pysqlite") or path in ("", ":memory:") or "\0" in path:
         shown = url.partition(":")[0]  # the rest may hold a password
+        where = "--db" if option else "DATABASE_URL"
         raise UsageMistake(
-            f"DATABASE_URL names no SQLite file (its scheme is {shown!r}): tokentail writes SQLite only, "
-            "as sqlite:///relative.db or sqlite:////absolute.db; or give --db PATH"
+            f"{where} names no SQLite file (its scheme is {shown!r}): tokentail writes SQLite only, as "
+            "sqlite:///relative.db or sqlite:////absolute.db; or give --db PATH"
         )
     return Path(path)
 
@@ -88,7 +92,8 @@ def open_for_writing(path: Path) -> Iterator[Database]:
         # A power cut may take the last commits with it, rows and checkpoint alike: nothing doubles.
         db.conn.execute("PRAGMA synchronous = NORMAL")
         if migrations.pending(db):
-            migrations.apply(db)
+            with immediate(db.conn):  # nobody else makes the schema meanwhile
+                migrations.apply(db)
         yield db
 
 
@@ -123,9 +128,34 @@ def open_for_reading(path: Path) -> Iterator[Database]:
 
 
 @contextmanager
+def immediate(connection: sqlite3.Connection) -> Iterator[None]:
+    """Hold one write transaction: commit everything inside, or nothing of it.
+
+    The deferred transaction of most libraries would die of "database is locked" when two processes
+    read and then write.
+    """
+    deadline = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            break
+        except sqlite3.OperationalError as error:
+            busy = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
+            if not busy or time.monotonic() >= deadline:
+                raise
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+@contextmanager
 def _connected(path: Path) -> Iterator[Database]:
     connection = sqlite3.connect(
-        path.absolute().as_uri() + _flags(path), BUSY_SECONDS, isolation_level=None, uri=True
+        path.absolute().as_uri() + _flags(path), POLL_SECONDS, isolation_level=None, uri=True
     )
     try:
         yield Database(connection, recursive_triggers=False, execute_plugins=False)
@@ -174,7 +204,7 @@ def explained(path: Path) -> Iterator[None]:
 
 _ADVICE = {
     "SQLITE_NOTADB": "it is not a SQLite database, and was left as it is: choose another with --db",
-    "SQLITE_CORRUPT": "restore a copy, or ingest the logs into a new one with --db; it was left as it is",
+    "SQLITE_CORRUPT": "restore a copy, or ingest the logs into a new one with --db; it was not deleted",
     "SQLITE_READONLY": "make it and its folder writable, or choose another with --db",
     "SQLITE_PERM": "make it and its folder writable, or choose another with --db",
     "SQLITE_CANTOPEN": "does its folder exist, and may you write there? Choose another place with --db",

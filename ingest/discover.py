@@ -13,13 +13,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ingest.logfile import STANDARD_INPUT, LogFile
+from ingest.logfile import STANDARD_INPUT, LogFile, shown
 
-_NAMES = ("*.log", "*.log.*", "*.txt", "*.out", "*.err", "*.jsonl")
+_NAMES = ("*.log", "*.log.*", "*.log-*", "*.txt", "*.out", "*.err", "*.jsonl")
 _COMPRESSED = (".gz", ".bz2", ".xz", ".zst")
 
 GLOBS = (*_NAMES, *(f"{name}{ending}" for name in _NAMES for ending in _COMPRESSED))
-"""Names that a log may have; `*.log.*` covers rotations and their compressed forms."""
+"""Names that a log may have; `*.log.*` and `*.log-*` cover rotations, dated ones too."""
 
 
 @dataclass(slots=True)
@@ -48,14 +48,14 @@ def discover(paths: Sequence[str], globs: Sequence[str] = (), not_logs: Sequence
                 log for log in _walk(path, globs or GLOBS, found) if os.path.realpath(log) not in excluded
             ]
             if not logs:
-                shown = ", ".join(globs or _NAMES)
+                names = ", ".join(globs or _NAMES)
                 found.notes.append(
-                    f"{path}: no logs in this folder (looked for {shown}; --glob changes that)"
+                    f"{shown(path)}: no logs in this folder (looked for {names}; --glob changes that)"
                 )
             for log in logs:
                 _add(found, seen, LogFile(log, named=False))
         elif not os.path.lexists(path):
-            found.problems.append(f"{path}: no such file or folder")
+            found.problems.append(f"{shown(path)}: no such file or folder")
         else:
             _add(found, seen, LogFile(path))
     return found
@@ -72,11 +72,17 @@ def _walk(folder: str, globs: Sequence[str], found: Discovered) -> Iterator[str]
     """Yield the logs below a folder, in the order of their names."""
 
     def complain(error: OSError) -> None:
-        found.problems.append(f"{error.filename}: {(error.strerror or str(error)).lower()}")
+        vanished = isinstance(error, FileNotFoundError)  # while we looked: that happens
+        told = found.notes if vanished else found.problems
+        told.append(f"{shown(error.filename)}: {(error.strerror or str(error)).lower()}")
 
     visited: set[tuple[int, int]] = set()
     for here, folders, files in os.walk(folder, onerror=complain, followlinks=True):
-        state = os.stat(here)
+        try:
+            state = os.stat(here)
+        except OSError as error:
+            complain(error)
+            continue
         if (state.st_dev, state.st_ino) in visited:
             folders.clear()
             continue
@@ -84,12 +90,16 @@ def _walk(folder: str, globs: Sequence[str], found: Discovered) -> Iterator[str]
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(files):
             path = os.path.join(here, name)
-            if any(fnmatch.fnmatch(name, pattern) for pattern in globs) and _is_regular(path):
+            if not any(fnmatch.fnmatch(name, pattern) for pattern in globs):
+                continue
+            if _is_regular(path):
                 yield path
+            else:
+                found.notes.append(f"{shown(path)}: not a regular file, or a link to nothing, so not read")
 
 
 def _is_regular(path: str) -> bool:
     try:
         return stat.S_ISREG(os.stat(path).st_mode)
     except (OSError, ValueError):
-        return os.path.islink(path) is False  # unreadable is told when it is read; a dead link is nothing
+        return not os.path.islink(path)  # what can't be looked at is told when it is read

@@ -12,6 +12,8 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from ingest.lines import Position
+
 HEAD_BYTES = 1024
 TAIL_BYTES = 256
 
@@ -47,8 +49,14 @@ def tail_of(before: bytes) -> str:
 class Recent:
     """Remember the newest bytes of what passes through, to hash those before a checkpoint."""
 
-    def __init__(self, offset: int, before: bytes) -> None:
-        """Start at an offset, with the bytes before it as far as they are known."""
+    def __init__(self, position: Position, before: bytes) -> None:
+        """Start at a position, with the bytes before it as far as they are known.
+
+        The tail at the position is kept whenever the bytes move on, however long the line after it.
+        """
+        offset = position.offset
+        self._position = position
+        self._kept: tuple[int, str | None] = (offset, tail_of(before))
         self._start = offset - len(before)
         self._older = b""
         self._newer = before
@@ -56,12 +64,15 @@ class Recent:
     def through(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
         """Pass chunks on; the last two are remembered."""
         for chunk in chunks:
+            self._kept = (self._position.offset, self.tail_before(self._position.offset))
             self._start += len(self._older)
             self._older, self._newer = self._newer, chunk
             yield chunk
 
     def tail_before(self, offset: int) -> str | None:
-        """Return the tail at an offset; `None` where a very long line has pushed it out of reach."""
+        """Return the tail at an offset; `None` where it was never kept and is out of reach."""
+        if offset == self._kept[0]:
+            return self._kept[1]
         first = max(0, offset - TAIL_BYTES) - self._start
         if first < 0:
             return None

@@ -18,7 +18,7 @@ import hashlib
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from ingest.context import Context, merged
+from ingest.context import NOTHING_TOLD, Context, merged
 from parsers.records import EstimationEvent
 
 _SEPARATOR = "\x1f"
@@ -77,36 +77,49 @@ def _digest(text: str, size_bytes: int) -> str:
 class Event:
     """One event of a group: a row, or one that is to become a row.
 
-    `stored_ids` are the rows that it was read from: none for a new event, several where rows turned
-    out to be the same event. `payload` may be left out where there is a row. `sightings` are the
-    numbers by which the caller knows the sightings of this batch. `changed` says that something was
-    learned that no row holds yet.
+    `context` is what the sightings with its phase told, `strays` what those without a phase did,
+    which is believed only while the event is `alone` in its group. `stored_ids` are the rows that
+    it was read from: none for a new event, several where rows turned out to be the same event.
+    `payload` may be left out where there is a row. `sightings` are the numbers by which the caller
+    knows the sightings of this batch.
     """
 
     payload: EstimationEvent | None
     moment: datetime
     timestamp_text: str
     context: Context
+    strays: Context = NOTHING_TOLD
+    alone: bool = True
     stored_ids: list[int] = field(default_factory=list)
     sightings: list[int] = field(default_factory=list)
-    changed: bool = False
 
     @property
     def phase(self) -> str | None:
         """The phase's id, or `None` while it is unknown."""
         return self.context.phase.name if self.context.phase else None
 
-    def absorb(self, other: Event, with_context: bool = True, with_time: bool = True) -> None:
+    @property
+    def known(self) -> Context:
+        """All that is known of the event."""
+        return merged(self.context, self.strays) if self.alone else self.context
+
+    def absorb(self, other: Event) -> None:
         """Take over another telling of this event."""
-        context = merged(self.context, other.context) if with_context else self.context
-        moment, text = self.moment, self.timestamp_text
-        if with_time:
-            moment, text = min((moment, text), (other.moment, other.timestamp_text), key=_precision)
-        ids = sorted({*self.stored_ids, *other.stored_ids})
-        before = (self.context, self.moment, self.timestamp_text, self.stored_ids)
-        self.changed |= other.changed or before != (context, moment, text, ids)
-        self.context, self.moment, self.timestamp_text, self.stored_ids = context, moment, text, ids
+        self.moment, self.timestamp_text = min(
+            (self.moment, self.timestamp_text), (other.moment, other.timestamp_text), key=_precision
+        )
+        self.context = merged(self.context, other.context)
+        self.strays = merged(self.strays, other.strays)
+        self._gather(other)
+
+    def adopt(self, stray: Event) -> None:
+        """Take in the sightings without a phase: what they told stays apart, and their time is left."""
+        self.strays = merged(self.strays, stray.context)
+        self._gather(stray)
+
+    def _gather(self, other: Event) -> None:
         self.payload = self.payload or other.payload
+        self.stored_ids = sorted({*self.stored_ids, *other.stored_ids})
         self.sightings += other.sightings
 
 
@@ -130,6 +143,10 @@ def settle(events: list[Event]) -> list[Event]:
     if not by_phase:
         return list(by_time.values())
     home = by_phase[min(by_phase)]
-    for event in by_time.values():
-        home.absorb(event, with_context=len(by_phase) == 1, with_time=False)
+    for stray in by_time.values():
+        home.adopt(stray)
+    for event in by_phase.values():
+        event.alone = len(by_phase) == 1
+        if event is not home:  # a phase before its own has come to light
+            home.strays, event.strays = merged(home.strays, event.strays), NOTHING_TOLD
     return list(by_phase.values())

@@ -50,11 +50,23 @@ LINES_BEHIND = 3
 
 
 @dataclass(frozen=True, slots=True)
+class Logged:
+    """The time of an event's line: aware UTC in ISO form, and as logged."""
+
+    moment: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Amendment:
-    """Context that came after its event, which was seen at `offset` of the same source."""
+    """Context that came after its event, which was seen at `offset` of the same source.
+
+    `logged` is that sighting's own time, where the context tells its phase.
+    """
 
     offset: int
     context: Context
+    logged: Logged | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +77,7 @@ class Unanchored:
     ordinal: int
     success: bool | None
     opened: OpenEvent
+    logged: Logged | None = None
 
 
 @dataclass(slots=True)
@@ -112,7 +125,9 @@ class Linker:
         for event, context in self.state.declared.reach(ordinal, self.state.windows):
             self._amend(event, context)
 
-    def event(self, record: EstimationEvent, offset: int, ordinal: int) -> Context:
+    def event(
+        self, record: EstimationEvent, offset: int, ordinal: int, logged: Logged | None = None
+    ) -> Context:
         """Return what is known of an event at its line."""
         self.reach(ordinal)
         state = self.state
@@ -140,7 +155,7 @@ class Linker:
         if window is not None:
             window.add(opened)
         elif not anchored.undecided and not crowded:
-            state.unanchored = Unanchored(offset, ordinal, record.success, opened)
+            state.unanchored = Unanchored(offset, ordinal, record.success, opened, logged)
         return Context(
             run=self._run_of(window),
             phase=Told(phase, "budget") if phase is not None else None,
@@ -234,7 +249,8 @@ class Linker:
         generating = record.by == "generating"
         known = state.windows.get(record.phase)
         if generating and known is not None and not (known.generated or known.closed or known.events):
-            known.generated = True  # the second line of one opening
+            known.generated = True  # the second line of one opening, unless a second run came between
+            known.contested |= self._crowded and known.run is not None
             return
         if not self._crowded:
             state.anchors.drop(None)
@@ -280,7 +296,7 @@ class Linker:
             window = self._window_of(record.phase)
             window.add(last.opened)
             context = Context(phase=Told(record.phase, "builder"), run=self._run_of(window))
-            self._amend(last.opened, context)
+            self.amendments.append(Amendment(last.offset, context, last.logged))
         if window is None or not window.contested:
             self._end_call(record.phase, window)
 

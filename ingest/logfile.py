@@ -6,7 +6,6 @@ not by its name: a rotation may rename and compress it at any time.
 
 from __future__ import annotations
 
-import bz2
 import gzip
 import importlib
 import lzma
@@ -21,6 +20,7 @@ from pathlib import Path
 from typing import IO, cast
 
 from ingest.errors import LogUnfinished, LogUnreadable, LogVanished
+from ingest.streams import bzip2_streams, xz_streams
 
 STANDARD_INPUT = "-"
 
@@ -66,16 +66,14 @@ class LogFile:
     @property
     def shown(self) -> str:
         """The path as a message may show it."""
-        return (
-            "standard input" if self.is_stream else os.fsencode(self.path).decode("utf-8", "backslashreplace")
-        )
+        return "standard input" if self.is_stream else shown(self.path)
 
     @property
     def stored_path(self) -> str:
         """The path as the database keeps it: absolute, and text whatever its bytes are."""
         if self.is_stream:
             return STANDARD_INPUT
-        return os.fsencode(os.path.abspath(self.path)).decode("utf-8", "backslashreplace")
+        return shown(os.path.abspath(self.path))
 
     def state(self) -> FileState:
         """Look the file up.
@@ -104,6 +102,8 @@ class LogFile:
             LogUnreadable: it can't be opened, or what opens it is not installed.
         """
         if self.is_stream:
+            if sys.stdin is None:  # closed by whoever started us
+                raise LogUnreadable("standard input is closed")
             yield sys.stdin.buffer, None
             return
         with self._opened_raw() as raw:
@@ -123,6 +123,11 @@ class LogFile:
             raise LogUnreadable(f"{self.shown}: {_reason(error)}") from error
 
 
+def shown(path: str) -> str:
+    """Return a path as text, whatever its bytes are."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
 def compression_of(head: bytes) -> str | None:
     """Tell how a file is compressed by its first bytes."""
     return next((name for name, magic in _MAGIC.items() if head.startswith(magic)), None)
@@ -132,9 +137,9 @@ def _decompressed(raw: IO[bytes], compression: str, path: str) -> IO[bytes]:
     if compression == "gzip":
         return cast(IO[bytes], gzip.GzipFile(fileobj=raw))
     if compression == "bzip2":
-        return bz2.BZ2File(raw)
+        return bzip2_streams(raw)
     if compression == "xz":
-        return lzma.LZMAFile(raw)
+        return xz_streams(raw)
     for name in ("compression.zstd", "backports.zstd", "pyzstd"):
         try:
             opened: IO[bytes] = importlib.import_module(name).open(raw)

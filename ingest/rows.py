@@ -6,12 +6,15 @@ The one place that knows both an event's fields and the columns of `token_estima
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from ingest.batch import SeenEscalation
-from ingest.context import Context, Deliverables, Told, merged
+from ingest.context import NOTHING_TOLD, Context, Deliverables, Told
 from ingest.identity import Event, event_key
+from ingest.linker import Logged
+from ingest.remembered import as_text, from_text
 from parsers.records import EstimationEvent
 from parsers.run import UNKNOWN
 
@@ -35,6 +38,7 @@ CONTEXT_COLUMNS = (
     "deliverables_complete",
     "run_source",
     "phase_source",
+    "context_parts",
 )
 """What may still be learned of an event; the rest of its row is its own line's and never changes."""
 
@@ -91,7 +95,7 @@ def payload_row(payload: EstimationEvent) -> Row:
 
 def context_row(group: str, event: Event) -> Row:
     """Return the columns that the lines around an event tell."""
-    context = event.context
+    context = event.known
     run, phase, found = context.run, context.phase, context.deliverables
     return {
         "run_id": run.name if run else UNKNOWN,
@@ -111,6 +115,7 @@ def context_row(group: str, event: Event) -> Row:
         "deliverables_complete": found.complete if found else False,
         "run_source": run.source if run else None,
         "phase_source": phase.source if phase else None,
+        "context_parts": None if event.strays == NOTHING_TOLD else as_text(_parts(event)),
     }
 
 
@@ -118,8 +123,9 @@ def context_of(row: Row) -> Context:
     """Read an event's context back from its row."""
     found = None
     if row["deliverables_source"] is not None:
-        paths = tuple(json.loads(row["deliverables_json"]))
-        found = Deliverables(row["deliverables_source"], paths, bool(row["deliverables_complete"]))
+        found = Deliverables(
+            row["deliverables_source"], _paths(row["deliverables_json"]), bool(row["deliverables_complete"])
+        )
     return Context(
         run=Told(row["run_id"], row["run_source"]) if row["run_source"] else None,
         phase=Told(row["phase_id"], row["phase_source"]) if row["phase_source"] else None,
@@ -134,27 +140,68 @@ def context_of(row: Row) -> Context:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """An event's context in two parts: what sightings with its phase told, and those without one."""
+
+    context: Context = NOTHING_TOLD
+    strays: Context = NOTHING_TOLD
+
+
+def _parts(event: Event) -> _Parts:
+    return _Parts(event.context, event.strays)
+
+
+def _paths(text: str) -> tuple[str, ...]:
+    """Read stored paths; text that somebody broke holds none, and is written anew when they are told."""
+    try:
+        return tuple(map(str, json.loads(text)))
+    except (ValueError, TypeError):
+        return ()
+
+
 def stored_event(row: Row) -> Event:
     """Read an event back from its row, as far as it can still change."""
+    parts = from_text(_Parts, row["context_parts"]) if row["context_parts"] else _Parts(context_of(row))
     return Event(
         payload=None,
         moment=datetime.fromisoformat(row["timestamp"]).replace(tzinfo=UTC),
         timestamp_text=row["timestamp_text"],
-        context=context_of(row),
+        context=parts.context,
+        strays=parts.strays,
         stored_ids=[row["event_id"]],
     )
 
 
-def amended(event: Event, context: Context) -> Event:
-    """Return what an amendment makes of a stored event."""
-    united = merged(event.context, context)
-    return Event(
-        None,
-        event.moment,
-        event.timestamp_text,
-        united,
-        list(event.stored_ids),
-        changed=united != event.context,
+def amended(row: Row, context: Context, sighting: int, logged: Logged | None = None) -> Event:
+    """Return what an amendment tells of the event of a sighting; united with its row, it completes it.
+
+    With a phase it tells which event of its group the sighting saw, and that may be another row than
+    the one that it was put to.
+    """
+    event = stored_event(row)
+    if context.phase is not None and logged is not None:
+        moment = datetime.fromisoformat(logged.moment)
+        return Event(payload_of(row), moment, logged.text, context, sightings=[sighting])
+    told = replace(context, phase=event.context.phase)
+    return Event(None, event.moment, event.timestamp_text, told, stored_ids=event.stored_ids)
+
+
+def payload_of(row: Row) -> EstimationEvent:
+    """Read an event's payload back from its row."""
+    return EstimationEvent(
+        predicted_output_tokens=row["predicted_output_tokens"],
+        actual_output_tokens=row["actual_output_tokens"],
+        actual_is_total=bool(row["actual_is_total"]),
+        smape_percent=row["logged_smape_percent"],
+        selected_budget=row["selected_budget"],
+        category=row["category"],
+        complexity=row["complexity"],
+        deliverable_count=row["deliverable_count"],
+        success=row["success"],
+        stop_reason=row["stop_reason"],
+        truncated=row["truncated"],
+        model=row["model"],
     )
 
 

@@ -16,7 +16,7 @@ from ingest.errors import LogUnfinished, LogUnreadable
 from ingest.fingerprint import Recent
 from ingest.identity import Seen
 from ingest.lines import Line, Position, split_lines
-from ingest.linker import Linker
+from ingest.linker import Linker, Logged
 from ingest.logfile import LogFile, chunks
 from ingest.remembered import as_text
 from ingest.resume import Opened, recall, stand_at
@@ -90,11 +90,12 @@ class _Scan:
         self._zone: Zone = zone_recorded(checkpoint.zone if checkpoint else options.zone)
         self._remembered = recall(checkpoint) if checkpoint else Remembered()
         self._remembered.position.offset = opened.offset
-        self._taken_back_from = opened.offset if self._remembered.provisional else None
+        self._was_provisional = self._remembered.provisional
+        self._taken_back_from = opened.offset if self._was_provisional else None
         self._remembered.provisional = False
         self._counters = self._remembered.counters
         self._linker = Linker(self._remembered.linker)
-        self._recent = Recent(opened.offset, opened.before)
+        self._recent = Recent(self._remembered.position, opened.before)
         self._joiner = Joiner(self._remembered.position, self._remembered.width)
         self._rows = Rows()
         self._by_offset: dict[int, Sighting] = {}
@@ -147,7 +148,8 @@ class _Scan:
             return True
         parsed = parse_line(line.data, self._remembered.container_logs)
         marker = parsed is not None and isinstance(parsed.record, EstimationEvent | Malformed)
-        return self._options.finished and (marker or line.is_cut)
+        finished = self._options.finished or self._was_provisional  # what was stored once stays stored
+        return finished and (marker or line.is_cut)
 
     def _lines(self) -> Iterator[Line]:
         """Yield the lines from the checkpoint on; captures that may be wrapped are joined."""
@@ -213,9 +215,10 @@ class _Scan:
     def _sight(self, line: Line, parsed: ParsedLine, record: EstimationEvent) -> None:
         if parsed.stamp is None:  # the parser makes such an event a reject
             return
-        context = self._linker.event(record, line.offset, line.ordinal)
-        self._collect_amendments()
         moment = self._zone.to_utc(parsed.stamp.moment)
+        logged = Logged(moment.isoformat(), parsed.stamp.text)
+        context = self._linker.event(record, line.offset, line.ordinal, logged)
+        self._collect_amendments()
         sighting = Sighting(line.offset, line.number, Seen(record, moment, parsed.stamp.text, context))
         self._rows.sightings.append(sighting)
         self._by_offset[line.offset] = sighting
@@ -247,7 +250,7 @@ class _Scan:
     def _collect_amendments(self) -> None:
         for amendment in self._linker.amendments:
             sighting = self._by_offset.get(amendment.offset)
-            if sighting is None:
+            if sighting is None or sighting.seen.context.phase is None:
                 self._rows.amendments.append(amendment)
             else:
                 context = merged(sighting.seen.context, amendment.context)

@@ -47,7 +47,8 @@ CREATE TABLE token_estimation_v2_events (
     deliverables_source TEXT,               -- applied, required, missing, scope, imported; NULL if none
     deliverables_complete INTEGER NOT NULL, -- 1 if deliverables_json holds them all
     run_source TEXT,                        -- kind of line that told the run; NULL if none
-    phase_source TEXT                       -- kind of line that told the phase; NULL if none
+    phase_source TEXT,                      -- kind of line that told the phase; NULL if none
+    context_parts TEXT                      -- JSON, rarely: which of the above sightings without a phase told
 );
 
 -- One row for each log file that was read, whatever its name is now: its checkpoint and its counts.

@@ -7,8 +7,8 @@ even a second writer that slipped past the ingest lock could not store a line tw
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -16,8 +16,10 @@ from typing import Any
 from sqlite_utils import Database
 
 from ingest.batch import Batch, Reject, Rows, SeenEscalation
-from ingest.context import Context
+from ingest.context import NOTHING_TOLD, Context, merged
+from ingest.database import immediate
 from ingest.identity import Event, content_key, group_key, group_of, settle
+from ingest.linker import Logged
 from ingest.logfile import FileState, LogFile
 from ingest.rows import (
     CONTEXT_COLUMNS,
@@ -47,12 +49,15 @@ _READ = ", ".join(f"event.{name}" for name in READ_COLUMNS)
 _READ_GROUP = (
     f"SELECT {_READ} FROM token_estimation_v2_events AS event WHERE event_key >= ? AND event_key < ?"
 )
+_SIGHTED_COLUMNS = (*READ_COLUMNS, *PAYLOAD_COLUMNS)
 _READ_SIGHTED = (
-    f"SELECT {_READ} FROM event_sightings JOIN token_estimation_v2_events AS event USING (event_id) "
+    f"SELECT {', '.join(f'event.{name}' for name in _SIGHTED_COLUMNS)} "
+    "FROM event_sightings JOIN token_estimation_v2_events AS event USING (event_id) "
     "WHERE source_id = ? AND byte_offset = ?"
 )
 _READ_ONE = f"SELECT {_READ} FROM token_estimation_v2_events AS event WHERE event_id = ?"
 _TOLD_PHASE = "UPDATE event_sightings SET phase_known = 1 WHERE source_id = ? AND byte_offset = ?"
+_MOVE_SIGHTING = "UPDATE event_sightings SET event_id = ? WHERE source_id = ? AND byte_offset = ?"
 _INSERT_ESCALATION = """
 INSERT INTO token_budget_escalation_events (
     run_id, phase_id, timestamp, attempt_index, reason, was_truncated, output_utilization,
@@ -100,10 +105,10 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class _Written:
-    """What settling wrote; `event_ids` are by the number of the sighting within its batch."""
+    """The rows that settling wrote; `event_ids` are by the number of the sighting within its batch."""
 
-    events_new: int
-    events_updated: int
+    inserted: set[int]
+    updated: set[int]
     event_ids: dict[int, int]
 
 
@@ -116,17 +121,9 @@ class Store:
         self._conn: sqlite3.Connection = db.conn
         self._next_event_id = 0
 
-    @contextmanager
-    def transaction(self) -> Iterator[None]:
+    def transaction(self) -> AbstractContextManager[None]:
         """Commit everything inside, or nothing of it."""
-        self._conn.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-            self._conn.execute("COMMIT")
-        except BaseException:
-            if self._conn.in_transaction:
-                self._conn.execute("ROLLBACK")
-            raise
+        return immediate(self._conn)
 
     def commit(self, batch: Batch, log: LogFile, file: FileState | None, source: Source | None) -> Stored:
         """Store a batch of a source; a new source (`None`) gets its row here.
@@ -142,11 +139,12 @@ class Store:
             source_id = stored.source.source_id
             if batch.taken_back_from is not None:
                 self._take_back(source_id, batch.taken_back_from)
-            groups = self._seen(batch.rows, source_id)
-            written = self._settle(groups, now)
-            self._write_sightings(batch.rows, source_id, written.event_ids)
-            stored.events_new, stored.events_updated = written.events_new, written.events_updated
-            stored.further_sightings = len(batch.rows.sightings) - written.events_new
+            seen = self._settle(_seen(batch.rows), now)
+            self._write_sightings(batch.rows, source_id, seen.event_ids)
+            told = self._tell(batch.rows, source_id, now)
+            stored.events_new = len(seen.inserted)
+            stored.events_updated = len((seen.updated | told) - seen.inserted)
+            stored.further_sightings = len(batch.rows.sightings) - len(seen.inserted)
             self._conn.executemany(
                 "INSERT INTO rejected_lines VALUES (?, ?, ?, ?, ?)",
                 [(source_id, *_reject_values(reject)) for reject in batch.rows.rejects],
@@ -162,9 +160,9 @@ class Store:
             groups: dict[str, list[Event]] = {}
             for event_id, context in amendments:
                 for row in self._read(_READ_ONE, [event_id]):
-                    event = amended(stored_event(row), context)
+                    event = amended(row, context, sighting=0)
                     groups.setdefault(group_of(row["event_key"]), []).append(event)
-            return self._settle(groups, time_text(datetime.now(UTC))).events_updated
+            return len(self._settle(groups, time_text(datetime.now(UTC))).updated)
 
     def rename(self, source: Source, log: LogFile) -> None:
         """Keep where a source is found now."""
@@ -192,27 +190,31 @@ class Store:
 
     # Events
 
-    def _read(self, query: str, values: list[Any]) -> list[Row]:
-        return [dict(zip(READ_COLUMNS, row, strict=True)) for row in self._conn.execute(query, values)]
+    def _read(self, query: str, values: list[Any], columns: tuple[str, ...] = READ_COLUMNS) -> list[Row]:
+        return [dict(zip(columns, row, strict=True)) for row in self._conn.execute(query, values)]
 
     def _read_group(self, group: str) -> list[Row]:
         return self._read(_READ_GROUP, [f"{group}:", f"{group};"])
 
-    def _seen(self, rows: Rows, source_id: int) -> dict[str, list[Event]]:
-        """Return what a batch saw or learned of events, by their groups."""
-        groups: dict[str, list[Event]] = {}
-        for number, sighting in enumerate(rows.sightings):
-            seen = sighting.seen
-            event = Event(seen.payload, seen.moment, seen.timestamp_text, seen.context, sightings=[number])
-            groups.setdefault(group_key(seen.payload, seen.moment), []).append(event)
+    def _tell(self, rows: Rows, source_id: int, now: str) -> set[int]:
+        """Add what a batch learned of stored events; return the ids of those that it completed."""
+        by_offset: dict[int, Context] = {}
+        logged: dict[int, Logged | None] = {}
         for amendment in rows.amendments:
-            place = [source_id, amendment.offset]
-            for row in self._read(_READ_SIGHTED, place):
-                event = amended(stored_event(row), amendment.context)
+            known = by_offset.get(amendment.offset, NOTHING_TOLD)
+            by_offset[amendment.offset] = merged(known, amendment.context)
+            logged[amendment.offset] = amendment.logged or logged.get(amendment.offset)
+        groups: dict[str, list[Event]] = {}
+        for offset, context in by_offset.items():
+            for row in self._read(_READ_SIGHTED, [source_id, offset], _SIGHTED_COLUMNS):
+                event = amended(row, context, offset, logged[offset])
                 groups.setdefault(group_of(row["event_key"]), []).append(event)
-            if amendment.context.phase is not None:
-                self._conn.execute(_TOLD_PHASE, place)
-        return groups
+        places = [(source_id, offset) for offset, context in by_offset.items() if context.phase is not None]
+        self._conn.executemany(_TOLD_PHASE, places)
+        written = self._settle(groups, now)
+        moved = [(event_id, source_id, offset) for offset, event_id in written.event_ids.items()]
+        self._conn.executemany(_MOVE_SIGHTING, moved)
+        return written.updated
 
     def _settle(self, groups: dict[str, list[Event]], now: str) -> _Written:
         """Unite what is new with what is stored, group by group, and write the difference."""
@@ -221,14 +223,15 @@ class Store:
         several_phases: list[str] = []
         event_ids: dict[int, int] = {}
         for group, new in groups.items():
-            events = settle([*(stored_event(row) for row in self._read_group(group)), *new])
+            stored = {row["event_id"]: row for row in self._read_group(group)}
+            events = settle([*map(stored_event, stored.values()), *new])
             if len(events) > 1 and events[0].phase is not None:
                 several_phases.append(group)
             for event in events:
                 row = context_row(group, event)
                 if event.stored_ids:
                     event_id = self._united(event.stored_ids)
-                    if event.changed:
+                    if row | {"event_id": event_id} != stored[event_id]:
                         updates.append(row | {"event_id": event_id})
                 elif event.payload is not None:
                     event_id, self._next_event_id = self._next_event_id, self._next_event_id + 1
@@ -239,7 +242,7 @@ class Store:
         self._conn.executemany(_INSERT_EVENT, inserts)
         for group in several_phases:
             self._rehome(group)
-        return _Written(len(inserts), len(updates), event_ids)
+        return _Written(_ids(inserts), _ids(updates), event_ids)
 
     def _write_sightings(self, rows: Rows, source_id: int, event_ids: dict[int, int]) -> None:
         self._conn.executemany(
@@ -271,6 +274,20 @@ class Store:
             "UPDATE event_sightings SET event_id = ? WHERE event_id = ? AND phase_known = 0",
             [(home["event_id"], other["event_id"]) for other in others],
         )
+
+
+def _seen(rows: Rows) -> dict[str, list[Event]]:
+    """Return what a batch saw, by groups."""
+    groups: dict[str, list[Event]] = {}
+    for number, sighting in enumerate(rows.sightings):
+        seen = sighting.seen
+        event = Event(seen.payload, seen.moment, seen.timestamp_text, seen.context, sightings=[number])
+        groups.setdefault(group_key(seen.payload, seen.moment), []).append(event)
+    return groups
+
+
+def _ids(rows: list[Row]) -> set[int]:
+    return {row["event_id"] for row in rows}
 
 
 def _reject_values(reject: Reject) -> tuple[int, int, str, str]:

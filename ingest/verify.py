@@ -228,9 +228,12 @@ class _Checker:
 
     def _compare_context(self, line_number: int, told: Context, row: Row, alone: bool) -> None:
         """Hold what this place tells against the row; another place may have told better, if there is one."""
-        if told == NOTHING_TOLD:
-            return
         known = context_of(row)
+        stray = (
+            told.phase is None and known.phase is not None
+        )  # believed only while nothing speaks against it
+        if told == NOTHING_TOLD or stray:
+            return
         absorbed = merged(known, told)  # a row holds the best of all that was told of its event
         for one in fields(Context):
             here, there = getattr(told, one.name), getattr(known, one.name)

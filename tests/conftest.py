@@ -9,10 +9,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 ROOT = Path(__file__).resolve().parent.parent
 CORPUS = ROOT.parent / "shared" / "corpus"
 EXAMPLES = ROOT / "examples"
+
+# The suite tries the same examples every time; a long search (`make properties`) tries new ones.
+settings.register_profile("suite", derandomize=True, deadline=None)
+settings.register_profile("search", print_blob=True, deadline=None)
+settings.load_profile("search" if "TOKENTAIL_EXAMPLES_FACTOR" in os.environ else "suite")
 
 Tokentail = Callable[..., "subprocess.CompletedProcess[str]"]
 

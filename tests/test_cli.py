@@ -161,7 +161,7 @@ def test_the_executors_switch_turns_ingest_off(
 
 
 def test_standard_input_is_a_log(tokentail: Tokentail, log: Path) -> None:
-    """`-` reads standard input to its end, an unterminated last line included; a later file doubles nothing."""
+    """`-` reads standard input to its very end; a later ingest of the file doubles nothing."""
     done = tokentail("ingest", "-", stdin=log.read_bytes().rstrip(b"\n"))
     assert "1 event new" in done.stdout
     assert "1 reject" in done.stdout
@@ -199,6 +199,21 @@ def test_backfilled_fragment_is_replaced_when_its_line_goes_on(tokentail: Tokent
         counts = connection.execute("SELECT marker_lines, sightings FROM log_sources").fetchall()
     connection.close()
     assert (models, counts) == ([("some-model-4",)], [(1, 1)])
+
+
+def test_backfilled_last_line_stays_when_its_file_is_read_again(tokentail: Tokentail, tmp_path: Path) -> None:
+    """A file that was only touched, or copied elsewhere, keeps the event of its unterminated line."""
+    log = tmp_path / "run.log"
+    log.write_text(PREFIX + event_message(), encoding="utf-8")
+    tokentail("backfill", log)
+    os.utime(log, (1, 1))
+    tokentail("ingest", log)
+    assert json.loads(tokentail("status", "--json").stdout)["totals"]["events"] == 1
+    log.rename(tmp_path / "moved.log")
+    (tmp_path / "moved.log").write_bytes((tmp_path / "moved.log").read_bytes())
+    tokentail("ingest", "moved.log")
+    assert json.loads(tokentail("status", "--json").stdout)["totals"]["events"] == 1
+    assert tokentail("verify").returncode == 0
 
 
 def test_times_keep_the_zone_they_were_first_read_in(tokentail: Tokentail, log: Path) -> None:
@@ -282,7 +297,7 @@ def test_databases_that_are_not_ours_are_refused_unchanged(
     if marker == "newer":
         tokentail("ingest", log, "--db", database)
     statement = {
-        "newer": "INSERT INTO _sqlite_migrations (migration_set, name, applied_at) VALUES ('tokentail', 'm999', '')",
+        "newer": "INSERT INTO _sqlite_migrations (migration_set, name) VALUES ('tokentail', 'm999')",
         "foreign": "CREATE TABLE token_estimation_v2_events (event_id INTEGER PRIMARY KEY)",
     }[marker]
     with sqlite3.connect(database) as connection:

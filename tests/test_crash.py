@@ -21,10 +21,10 @@ import pytest
 import ingest.scan
 from captures import COMPRESSIONS, capture
 from executor_log import ZONE, Shape, executor_run, interleaved, phase_names
+from ingest import database, store
 from ingest.errors import DatabaseBusy
 from ingest.pipeline import IngestOptions, Summary
 from ingest.pipeline import ingest as ingest_logs
-from ingest.store import Store
 from ingest.zone import zone_named
 from tables import Tables, check_invariants, opened, tables
 
@@ -97,23 +97,23 @@ def unkilled(tmp_path: Path, logs: Path, finished: bool = False) -> Tables:
 @contextmanager
 def dying_around_commit(number: int, when: str) -> Iterator[None]:
     """Die just before, or just after, the commit of the transaction with this number."""
-    original, begun = Store.transaction, []
+    original, begun = database.immediate, []
 
     @contextmanager
-    def transaction(self: Store) -> Iterator[None]:
+    def immediate(connection: sqlite3.Connection) -> Iterator[None]:
         begun.append(1)
-        with original(self):
+        with original(connection):
             yield
             if when == "before" and len(begun) == number:
                 os._exit(DIED)
         if when == "after" and len(begun) == number:
             os._exit(DIED)
 
-    Store.transaction = transaction  # type: ignore[method-assign]
+    database.immediate = store.immediate = immediate  # type: ignore[assignment]
     try:
         yield
     finally:
-        Store.transaction = original  # type: ignore[method-assign]
+        database.immediate = store.immediate = original
 
 
 @contextmanager
@@ -229,13 +229,13 @@ def test_killed_ingest_leaves_a_row_that_says_so(tmp_path: Path, logs: Path) -> 
 
 def slow_child(database: Path, logs: Path, wait_seconds: float) -> None:
     """Ingest with a pause in every transaction, so that processes do overlap."""
-    original = Store.commit
+    original = store.Store.commit
 
-    def commit(self: Store, *arguments: object) -> object:
+    def commit(self: store.Store, *arguments: object) -> object:
         time.sleep(0.01)
         return original(self, *arguments)  # type: ignore[arg-type]
 
-    Store.commit = commit  # type: ignore[assignment,method-assign]
+    store.Store.commit = commit  # type: ignore[assignment,method-assign]
     read(database, logs, wait_seconds=wait_seconds)
 
 

@@ -131,7 +131,8 @@ def test_folder_without_logs_is_a_note(tmp_path):
     found = discover([str(tmp_path)])
     assert (found.logs, found.problems) == ([], [])
     assert found.notes == [
-        f"{tmp_path}: no logs in this folder (looked for *.log, *.log.*, *.txt, *.out, *.err, *.jsonl; "
+        f"{tmp_path}: no logs in this folder (looked for *.log, *.log.*, *.log-*, *.txt, "
+        "*.out, *.err, *.jsonl; "
         "--glob changes that)"
     ]
 

@@ -55,7 +55,7 @@ def test_every_command_in_the_documents_exists() -> None:
     known = commands()
     for document in DOCUMENTS:
         for words in re.findall(
-            r"(?:^    |[`/])tokentail ((?:[a-z]+ ?)+)([^`\n]*)", document.read_text("utf-8"), re.M
+            r"(?:^    |[`/])tokentail ((?:[a-z]+ ?)+)([^`\n]*)", document.read_text("utf-8"), re.MULTILINE
         ):
             name = next((name for name in known if f"{words[0]}{words[1]}".startswith(name)), None)
             group = words[0].split()[0] in {one.split()[0] for one in known}
@@ -70,7 +70,7 @@ def test_exit_codes_in_the_readme_are_those_of_the_program() -> None:
     """The README's table of exit codes has exactly the codes that the program can end with."""
     codes = {value for name, value in vars(program).items() if name.startswith("EXIT_")} | {0}
     table = README.partition("## Exit codes")[2].partition("\n## ")[0]
-    assert {int(code) for code in re.findall(r"^\| (\d+) \|", table, re.M)} == codes
+    assert {int(code) for code in re.findall(r"^\| (\d+) \|", table, re.MULTILINE)} == codes
 
 
 def test_output_in_the_readme_is_what_the_examples_print(tokentail: Tokentail, tmp_path: Path) -> None:
@@ -88,7 +88,9 @@ def test_output_in_the_readme_is_what_the_examples_print(tokentail: Tokentail, t
 def test_each_query_in_the_readme_gives_rows(tokentail: Tokentail, tmp_path: Path, number: int) -> None:
     """The three queries of the README run as they are and find something in the examples."""
     tokentail("ingest", ROOT / "examples/logs", "--tz", "UTC")
-    queries = re.findall(r'^    sqlite-utils telemetry.db "\n(.*?)" --table', README, re.M | re.S)
+    queries = re.findall(
+        r'^    sqlite-utils telemetry.db "\n(.*?)" --table', README, re.MULTILINE | re.DOTALL
+    )
     with sqlite3.connect(tmp_path / "telemetry.db") as connection:
         rows = connection.execute(queries[number]).fetchall()
     connection.close()
@@ -108,8 +110,8 @@ def test_files_named_in_the_documents_exist() -> None:
 def test_make_targets_in_the_readme_exist() -> None:
     """Each `make` target that the README names is in the Makefile."""
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    for target in set(re.findall(r"(?:^    |`)make ([a-z]+)", README, re.M)):
-        assert re.search(rf"^{target}:", makefile, re.M), target
+    for target in set(re.findall(r"(?:^    |`)make ([a-z]+)", README, re.MULTILINE)):
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
 
 
 def test_lazy_help_lines_are_those_of_the_commands() -> None:

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ingest.fingerprint import HEAD_BYTES, TAIL_BYTES, Recent, digest, fingerprint_of, tail_of
+from ingest.lines import Position
 
 
 @pytest.mark.parametrize("size", [0, 1, 1023, 1024, 1025, 5000])
@@ -54,7 +55,7 @@ def test_tail_covers_the_last_bytes_only():
 def test_tail_before_any_offset_within_reach_is_exact(size):
     """While chunks pass, the tail at any offset in the last two is the one of the whole file."""
     data = bytes(number * 7 % 251 for number in range(3000))
-    recent = Recent(0, b"")
+    recent = Recent(Position(), b"")
     passed = 0
     for chunk in recent.through(iter([data[start : start + size] for start in range(0, 3000, size)])):
         passed += len(chunk)
@@ -68,12 +69,12 @@ def test_tail_before_any_offset_within_reach_is_exact(size):
 def test_chunks_pass_unchanged():
     """Remembering changes nothing of what passes."""
     chunks = [b"a", b"", b"bc", b"d" * 1000]
-    assert list(Recent(0, b"").through(iter(chunks))) == chunks
+    assert list(Recent(Position(), b"").through(iter(chunks))) == chunks
 
 
 def test_tail_out_of_reach_is_not_guessed():
     """Where the bytes before an offset are gone, there is no tail."""
-    recent = Recent(0, b"")
+    recent = Recent(Position(), b"")
     for _ in recent.through(iter([b"x" * 300] * 5)):
         pass
     assert recent.tail_before(300) is None
@@ -89,7 +90,7 @@ def test_tail_out_of_reach_is_not_guessed():
 def test_going_on_from_a_checkpoint_gives_the_tails_of_one_pass(data, start, sizes):
     """A reader that goes on with only the bytes before its checkpoint computes the same tails."""
     start = min(start, len(data))
-    recent = Recent(start, data[:start][-TAIL_BYTES:])
+    recent = Recent(Position(start), data[:start][-TAIL_BYTES:])
     assert recent.tail_before(start) == tail_of(data[:start])
     chunks, here = [], start
     for size in sizes:

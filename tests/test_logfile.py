@@ -276,3 +276,28 @@ def test_log_is_not_touched_by_reading(tmp_path):
         before.st_ctime_ns,
         before.st_size,
     )
+
+
+@pytest.mark.parametrize("compress", [bz2.compress, lzma.compress], ids=["bzip2", "xz"])
+def test_damage_in_a_second_stream_is_told_and_what_came_before_counts(tmp_path, compress):
+    """A file of several compressed streams is read to its end, or its damage is named."""
+    path = tmp_path / "a.log"
+    whole = compress(b"first\n") + compress(b"second\n")
+    path.write_bytes(whole)
+    with LogFile(str(path)).opened() as (stream, _):
+        assert b"".join(chunks(stream, "a.log")) == b"first\nsecond\n"
+    damaged = bytearray(whole)
+    damaged[len(compress(b"first\n"))] ^= 0xFF
+    path.write_bytes(damaged)
+    found = []
+    with LogFile(str(path)).opened() as (stream, _), pytest.raises(LogUnreadable):
+        found.extend(chunks(stream, "a.log"))
+    assert found == [b"first\n"]
+
+
+def test_padding_after_xz_streams_is_no_damage(tmp_path):
+    """The xz format has padding; the file is whole."""
+    path = tmp_path / "a.log.xz"
+    path.write_bytes(lzma.compress(b"first\n") + b"\0" * 8 + lzma.compress(b"second\n") + b"\0" * 4)
+    with LogFile(str(path)).opened() as (stream, _):
+        assert b"".join(chunks(stream, "a.log")) == b"first\nsecond\n"

@@ -47,7 +47,8 @@ def test_core_imports_nothing_but_its_dependencies() -> None:
     """A start of the program loads no test tool, no extra, and no network library."""
     program = (
         "import sys; from ingest.cli import cli, COMMANDS, LazyGroup; "
-        "[cli.get_command(None, name) for name in COMMANDS]; print(*sorted({m.partition('.')[0] for m in sys.modules}))"
+        "[cli.get_command(None, name) for name in COMMANDS]; "
+        "print(*sorted({name.partition('.')[0] for name in sys.modules}))"
     )
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, check=True, text=True

@@ -20,7 +20,7 @@ def test_metrics_of_nothing_are_none() -> None:
 def test_strata_are_computed_over_every_event_but_totals_and_short_answers(
     tokentail: Tokentail, tmp_path: Path
 ) -> None:
-    """n, SMAPE mean and median, waste median, underestimated and truncated agree with a calculation by hand."""
+    """Counts, SMAPE, waste and rates of each stratum agree with a calculation by hand."""
     events = [
         event_message(category="docs", predicted_output=100, actual_output=300, smape="100.0%"),
         event_message(category="docs", predicted_output=300, actual_output=100, smape="100.0%"),
@@ -83,7 +83,8 @@ def test_validation_view_has_true_medians(tokentail: Tokentail, tmp_path: Path) 
     ]
     (tmp_path / "run.log").write_text("\n".join(lines) + "\n", encoding="utf-8")
     tokentail("ingest", "run.log")
-    query = "SELECT category, sample_count, median_waste_ratio, avg_waste_ratio FROM v_token_estimation_validation"
+    columns = "category, sample_count, median_waste_ratio, avg_waste_ratio"
+    query = f"SELECT {columns} FROM v_token_estimation_validation"
     with sqlite3.connect(tmp_path / "telemetry.db") as connection:
         found = connection.execute(query).fetchall()
     connection.close()

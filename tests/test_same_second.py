@@ -76,6 +76,24 @@ def test_sighting_without_a_phase_tells_two_events_the_same_in_every_order(
     assert all(other == found[0] for other in found[1:])
 
 
+def test_phase_told_from_behind_takes_nothing_from_another_event(tmp_path: Path) -> None:
+    """Two phases of one second, one told before its event and one after it: two events in every order."""
+    logs = {
+        "before.log": log_of(anchor("p1"), EVENT),
+        "behind.log": log_of(EVENT, "[p2] Builder succeeded (2057 tokens)"),
+        "both.log": log_of(EVENT, "[p3] Builder succeeded (2057 tokens)", anchor("p1"), EVENT),
+    }
+    for name, text in logs.items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    found = []
+    for number, names in enumerate(permutations(logs)):
+        for name in names:
+            read(tmp_path / f"{number}.db", tmp_path / name)
+        found.append(events(tmp_path / f"{number}.db"))
+    assert sorted(row["phase_id"] for row in found[0]) == ["p1", "p2", "p3"]
+    assert all(other == found[0] for other in found[1:])
+
+
 def test_phases_told_from_behind_are_two_events_wherever_the_log_is_cut(tmp_path: Path) -> None:
     """Two calls without an anchor return the same in one second: two events, read at once or in parts."""
     lines = []
@@ -152,11 +170,12 @@ def test_two_anchors_of_one_name_leave_their_input_unknown(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("other", [{"complexity": "high"}, {"model": "m-5"}], ids=str)
-def test_anchor_of_another_model_or_complexity_is_another_calls(
+def test_anchor_of_another_model_or_complexity_is_another_calls_where_runs_mix(
     tmp_path: Path, other: dict[str, str]
 ) -> None:
-    """An anchor names model and complexity, and the event does: a call has the same in both."""
-    (row,) = rows_of(tmp_path, initialized("run-a"), anchor("p1", **other), EVENT)  # type: ignore[arg-type]
+    """Where several runs write, an anchor must name the event's model and complexity, not only its tokens."""
+    runs = (initialized("run-a"), initialized("run-b"))
+    (row,) = rows_of(tmp_path, *runs, anchor("p1", **other), EVENT)  # type: ignore[arg-type]
     assert row["phase_id"] == "unknown"
 
 
@@ -176,7 +195,7 @@ def test_model_output_in_a_container_makes_no_event(tmp_path: Path, inner: str) 
 def test_file_read_when_only_a_part_of_its_mark_was_there(tmp_path: Path, mark: bytes) -> None:
     """A byte order mark that comes in two pieces still tells the encoding of all that follows."""
     codec = {b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be"}.get(mark, "utf-8")
-    data = mark + log_of(initialized("run-a"), anchor("p1"), EVENT).encode(codec)
+    data = mark + log_of(initialized("run-a"), anchor("p1"), EVENT, "end").encode(codec)
     log = tmp_path / "a.log"
     for end in (1, len(data)):
         log.write_bytes(data[:end])

@@ -27,7 +27,7 @@ sot_entry_count_hint created_at
 OUR_COLUMNS = """
 event_key timestamp_text actual_is_total logged_smape_percent input_tokens total_tokens confidence
 attempt_index estimated_deliverable_count phase_outcome deliverables_source deliverables_complete
-run_source phase_source
+run_source phase_source context_parts
 """.split()
 
 

@@ -105,7 +105,7 @@ def main() -> None:
 def _run() -> int:
     try:
         result = cli.main(prog_name="tokentail", standalone_mode=False)
-        sys.stdout.flush()
+        _flush()
     except click.ClickException as error:
         error.show()
         return error.exit_code
@@ -118,9 +118,23 @@ def _run() -> int:
     except Terminated:
         return EXIT_TERMINATED
     except BrokenPipeError:  # `| head` has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _discard_output()
+        return EXIT_TROUBLE
+    except OSError as error:
+        _discard_output()
+        complain(f"the result could not be written: {error.strerror}; what was ingested is stored")
         return EXIT_TROUBLE
     return result if isinstance(result, int) else 0
+
+
+def _flush() -> None:
+    if sys.stdout is not None:  # closed by whoever started us
+        sys.stdout.flush()
+
+
+def _discard_output() -> None:
+    """Keep Python from trying again, and complaining, when it ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _exit_code(error: TokentailError) -> int:

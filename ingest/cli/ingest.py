@@ -99,7 +99,7 @@ def _ingest(command: str, paths: tuple[str, ...], chosen: _Chosen) -> int:
             database,
             IngestOptions(
                 command=command,
-                zone=zone_named(chosen.tz) if chosen.tz else machine_zone(),
+                zone=machine_zone() if chosen.tz is None else zone_named(chosen.tz),
                 zone_asked=chosen.tz is not None,
                 finished=finished,
                 globs=chosen.globs,

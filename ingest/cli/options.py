@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +19,13 @@ LOGS_VARIABLE = "TOKENTAIL_LOGS"
 SWITCH_VARIABLE = "TELEMETRY_DB_ENABLED"
 _OFF = frozenset({"0", "false", "no", "off"})
 
+
+def _finite(_: click.Context, __: click.Parameter, seconds: float) -> float:
+    if math.isnan(seconds):
+        raise click.BadParameter("not a number of seconds")
+    return seconds
+
+
 paths_argument = click.argument("paths", nargs=-1, metavar="[PATH]...")
 
 db_option = click.option(
@@ -32,13 +40,14 @@ glob_option = click.option(
     "globs",
     multiple=True,
     metavar="PATTERN",
-    help="Names of logs in a folder, instead of *.log, *.log.*, *.txt, *.out, *.err, *.jsonl and their "
-    "compressed forms. May be repeated.",
+    help="Names of logs in a folder, instead of *.log, *.log.*, *.log-*, *.txt, *.out, *.err, *.jsonl and "
+    "their compressed forms. May be repeated.",
 )
 wait_option = click.option(
     "--wait",
     "wait_seconds",
-    type=click.FloatRange(min=0),
+    type=click.FloatRange(min=0, max=1e9),
+    callback=_finite,
     default=0.0,
     metavar="SECONDS",
     help="How long to wait for another ingest of this database before leaving with exit code 75.",
