@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ingest.context import Context, deliverables
-from ingest.database import open_for_writing, require_database
 from ingest.errors import UnusableImport
-from ingest.lock import ingest_lock
-from ingest.store import Store
+from ingest.linking.context import Context, deliverables
+from ingest.storing.database import open_for_writing, require_database
+from ingest.storing.lock import ingest_lock
+from ingest.storing.store import Store
 
 _SQLITE_MAGIC = b"SQLite format 3\0"
 _EVENTS = """
@@ -51,7 +51,7 @@ def import_deliverables(file: Path, database: Path, wait_seconds: float = 0.0) -
 
     Raises:
         UnusableImport: the file can't be read, or holds something else; nothing was changed.
-        DatabaseBusy, DatabaseUnusable: see `ingest.database`.
+        DatabaseBusy, DatabaseUnusable: see `ingest.storing.database`.
     """
     paths = read_deliverables(file)
     require_database(database)

@@ -15,20 +15,20 @@ from pathlib import Path
 
 from sqlite_utils import Database
 
-from ingest.batch import Batch
-from ingest.checkpoint import Counters
-from ingest.database import open_for_writing
-from ingest.discover import Discovered, discover
 from ingest.errors import LogUnfinished, LogUnreadable, LogVanished, NotALog
-from ingest.lock import ingest_lock
-from ingest.logfile import FileState, LogFile
-from ingest.resume import NotTheSame, read_head
-from ingest.rows import time_text
-from ingest.scan import ScanOptions, scan
-from ingest.sources import KnownSources, Source
-from ingest.store import Store, Stored
+from ingest.reading.batch import Batch
+from ingest.reading.checkpoint import Counters
+from ingest.reading.discover import Discovered, discover
+from ingest.reading.logfile import FileState, LogFile
+from ingest.reading.resume import NotTheSame, read_head
+from ingest.reading.scan import ScanOptions, scan
+from ingest.reading.zone import Zone
+from ingest.storing.database import open_for_writing
+from ingest.storing.lock import ingest_lock
+from ingest.storing.rows import time_text
+from ingest.storing.sources import KnownSources, Source
+from ingest.storing.store import Store, Stored
 from ingest.version import program_version
-from ingest.zone import Zone
 
 
 @dataclass(frozen=True, slots=True)

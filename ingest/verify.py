@@ -15,17 +15,17 @@ from typing import Any
 
 from sqlite_utils import Database
 
-from ingest.batch import Batch, Reject, Sighting
-from ingest.context import NOTHING_TOLD, Context, merged
-from ingest.database import open_for_reading
-from ingest.discover import discover
 from ingest.errors import LogUnfinished, LogUnreadable, NotALog
-from ingest.linker import Amendment
-from ingest.logfile import FileState, LogFile
-from ingest.resume import is_source, read_head, recall
-from ingest.rows import PAYLOAD_COLUMNS, READ_COLUMNS, Row, context_of, payload_row, time_text
-from ingest.scan import ScanOptions, scan
-from ingest.sources import KnownSources, Source
+from ingest.linking.context import NOTHING_TOLD, Context, merged
+from ingest.linking.linker import Amendment
+from ingest.reading.batch import Batch, Reject, Sighting
+from ingest.reading.discover import discover
+from ingest.reading.logfile import FileState, LogFile
+from ingest.reading.resume import is_source, read_head, recall
+from ingest.reading.scan import ScanOptions, scan
+from ingest.storing.database import open_for_reading
+from ingest.storing.rows import PAYLOAD_COLUMNS, READ_COLUMNS, Row, context_of, payload_row, time_text
+from ingest.storing.sources import KnownSources, Source
 
 _COLUMNS = (*READ_COLUMNS, *PAYLOAD_COLUMNS)
 _SIGHTED = f"""

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ingest.context import (
+from ingest.linking.context import (
     DELIVERABLES_SOURCES,
     MAX_PATH_LENGTH,
     MAX_PATHS,

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from ingest.pipeline import IngestOptions, ingest
+from ingest.reading.zone import zone_named
 from ingest.verify import verify
-from ingest.zone import zone_named
 
 OPTIONS = IngestOptions("ingest", zone_named("Australia/Sydney"))
 

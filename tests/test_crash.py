@@ -18,14 +18,14 @@ from random import Random
 
 import pytest
 
-import ingest.scan
+import ingest.reading.scan
 from captures import COMPRESSIONS, capture
 from executor_log import ZONE, Shape, executor_run, interleaved, phase_names
-from ingest import database, store
 from ingest.errors import DatabaseBusy
 from ingest.pipeline import IngestOptions, Summary
 from ingest.pipeline import ingest as ingest_logs
-from ingest.zone import zone_named
+from ingest.reading.zone import zone_named
+from ingest.storing import database, store
 from tables import Tables, check_invariants, opened, tables
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="children are forked")
@@ -63,7 +63,7 @@ def logs(tmp_path: Path) -> Path:
 @pytest.fixture
 def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     """Commit every few rows."""
-    monkeypatch.setattr(ingest.scan, "MAX_BATCH_RECORDS", 3)
+    monkeypatch.setattr(ingest.reading.scan, "MAX_BATCH_RECORDS", 3)
 
 
 def in_child(work: Callable[[], object]) -> int:

@@ -13,7 +13,7 @@ from event_lines import anchor_message, event_message, logged
 from ingest.deliverables import import_deliverables
 from ingest.errors import DatabaseUnusable, UnusableImport
 from ingest.pipeline import IngestOptions, ingest
-from ingest.zone import zone_named
+from ingest.reading.zone import zone_named
 
 OPTIONS = IngestOptions("ingest", zone_named("UTC"))
 ENTRY = {"run_id": "run-1", "phase_id": "p1", "deliverables": ["src/a.py"]}

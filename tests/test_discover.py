@@ -7,8 +7,8 @@ import sqlite3
 
 import pytest
 
-from ingest.discover import Discovered, discover
-from ingest.logfile import LogFile
+from ingest.reading.discover import Discovered, discover
+from ingest.reading.logfile import LogFile
 
 
 def made(folder, *names: str) -> None:

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ingest.fingerprint import HEAD_BYTES, TAIL_BYTES, Recent, digest, fingerprint_of, tail_of
-from ingest.lines import Position
+from ingest.reading.fingerprint import HEAD_BYTES, TAIL_BYTES, Recent, digest, fingerprint_of, tail_of
+from ingest.reading.lines import Position
 
 
 @pytest.mark.parametrize("size", [0, 1, 1023, 1024, 1025, 5000])

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from event_lines import PLAIN_EVENT
-from ingest.context import NOTHING_TOLD, Context, Told
-from ingest.identity import Event, Seen, event_key, group_key, group_of, settle
+from ingest.linking.context import NOTHING_TOLD, Context, Told
+from ingest.linking.identity import Event, Seen, event_key, group_key, group_of, settle
 
 AT = datetime(2025, 12, 29, 8, 40, 2, tzinfo=UTC)
 

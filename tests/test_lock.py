@@ -14,12 +14,12 @@ import pytest
 
 import ingest
 from ingest.errors import DatabaseBusy, DatabaseUnusable
-from ingest.lock import ingest_lock
+from ingest.storing.lock import ingest_lock
 
 HOLD = """
 import sys, time
 from pathlib import Path
-from ingest.lock import ingest_lock
+from ingest.storing.lock import ingest_lock
 with ingest_lock(Path(sys.argv[1]), 0):
     print("held", flush=True)
     sys.stdin.read()

@@ -16,8 +16,8 @@ import sqlite3
 import pytest
 
 from ingest.errors import LogUnfinished, LogUnreadable, LogVanished, NotALog
-from ingest.logfile import LogFile, chunks, compression_of, what_is_not_a_log
-from ingest.scan import ScanOptions, scan
+from ingest.reading.logfile import LogFile, chunks, compression_of, what_is_not_a_log
+from ingest.reading.scan import ScanOptions, scan
 
 TEXT = b"".join(b"[2025-12-29 19:40:02] INFO: line %d\n" % number for number in range(200))
 COMPRESSORS = {"gzip": gzip.compress, "bzip2": bz2.compress, "xz": lzma.compress}

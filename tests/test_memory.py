@@ -24,7 +24,7 @@ CHILD = """
 import json, resource, sys, time
 from pathlib import Path
 from ingest.pipeline import IngestOptions, ingest
-from ingest.zone import zone_named
+from ingest.reading.zone import zone_named
 
 started = time.monotonic()
 options = IngestOptions(command="ingest", zone=zone_named("Australia/Sydney"), finished=True)

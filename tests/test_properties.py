@@ -35,7 +35,7 @@ from executor_log import (
     phase_names,
 )
 from ingest.pipeline import IngestOptions, Summary, ingest
-from ingest.zone import zone_named
+from ingest.reading.zone import zone_named
 from tables import check_invariants, escalations, events, rows_as_stored, tables
 
 _FACTOR = float(os.environ.get("TOKENTAIL_EXAMPLES_FACTOR", "1"))

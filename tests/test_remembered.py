@@ -11,16 +11,16 @@ from collections import deque
 
 import pytest
 
-from ingest.calls import Anchors, Preparation
-from ingest.checkpoint import Counters, Remembered
-from ingest.context import Told
-from ingest.declared import Declared, OpenList
-from ingest.lines import Position
-from ingest.linker import LinkerState, Unanchored
-from ingest.remembered import as_text, from_text
-from ingest.runs import LiveRuns
-from ingest.windows import OpenEvent, PathList, Window, Windows
-from ingest.wrap import WrapWidth
+from ingest.linking.calls import Anchors, Preparation
+from ingest.linking.context import Told
+from ingest.linking.declared import Declared, OpenList
+from ingest.linking.linker import LinkerState, Unanchored
+from ingest.linking.runs import LiveRuns
+from ingest.linking.windows import OpenEvent, PathList, Window, Windows
+from ingest.reading.checkpoint import Counters, Remembered
+from ingest.reading.lines import Position
+from ingest.reading.remembered import as_text, from_text
+from ingest.reading.wrap import WrapWidth
 from parsers.records import BudgetUse, BuilderModel, Ceiling, Estimate
 
 OPEN_EVENT = OpenEvent(120, 3, None, 8192, 16384, 1157)

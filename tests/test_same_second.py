@@ -13,7 +13,7 @@ import pytest
 
 from executor_log import ZONE
 from ingest.pipeline import IngestOptions, ingest
-from ingest.zone import zone_named
+from ingest.reading.zone import zone_named
 from tables import check_invariants, escalations, events, tables
 
 EVENT = (

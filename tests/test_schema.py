@@ -13,9 +13,9 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 from conftest import ROOT
 from event_lines import anchor_message, event_message, fallback_message, logged
-from ingest.database import KNOWN_MIGRATIONS, migrations, open_for_writing
 from ingest.pipeline import IngestOptions, ingest
-from ingest.zone import zone_named
+from ingest.reading.zone import zone_named
+from ingest.storing.database import KNOWN_MIGRATIONS, migrations, open_for_writing
 
 EXECUTOR_COLUMNS = """
 event_id run_id phase_id timestamp category complexity deliverable_count deliverables_json
@@ -183,7 +183,7 @@ def test_schema_is_made_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.
         return ["CREATE TABLE token_estimation_v2_events (event_id INTEGER)", "CREATE nonsense"]
 
     with monkeypatch.context() as patched:
-        patched.setattr("ingest.database._statements", half)
+        patched.setattr("ingest.storing.database._statements", half)
         with pytest.raises(sqlite3.OperationalError), open_for_writing(tmp_path / "t.db"):
             pass
     with open_for_writing(tmp_path / "t.db") as db:

@@ -9,8 +9,8 @@ import pytest
 
 from event_lines import anchor_message, event_message, logged
 from ingest.pipeline import IngestOptions, ingest
+from ingest.reading.zone import zone_named
 from ingest.verify import verify
-from ingest.zone import zone_named
 
 OPTIONS = IngestOptions("ingest", zone_named("UTC"))
 

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from event_lines import event_message, fallback_message, logged
-from ingest.lines import Line, Position, encoding_named, split_lines
-from ingest.wrap import Joiner, WrapWidth
+from ingest.reading.lines import Line, Position, encoding_named, split_lines
+from ingest.reading.wrap import Joiner, WrapWidth
 from parsers.line import parse_line
 from parsers.records import EstimationEvent
 

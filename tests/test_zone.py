@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ingest.errors import UsageMistake
-from ingest.zone import machine_zone, zone_named, zone_recorded
+from ingest.reading.zone import machine_zone, zone_named, zone_recorded
 
 
 def utc(text: str) -> datetime:

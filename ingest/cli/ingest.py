@@ -13,7 +13,7 @@ import click
 from ingest.cli import options
 from ingest.cli.output import complain, remark, say, say_json
 from ingest.pipeline import IngestOptions, Summary, ingest
-from ingest.zone import machine_zone, zone_named
+from ingest.reading.zone import machine_zone, zone_named
 from reports.terminal import bytes_text, counted
 
 tz_option = click.option(

@@ -10,8 +10,8 @@ from typing import Any
 
 import click
 
-from ingest.database import database_path
 from ingest.errors import UsageMistake
+from ingest.storing.database import database_path
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 

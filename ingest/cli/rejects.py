@@ -8,7 +8,7 @@ import click
 
 from ingest.cli import options
 from ingest.cli.output import say, say_json
-from ingest.database import open_for_reading
+from ingest.storing.database import open_for_reading
 from reports.rejects import rejects
 from reports.terminal import counted
 

@@ -9,7 +9,7 @@ import click
 
 from ingest.cli import options
 from ingest.cli.output import say, say_json, say_lines
-from ingest.database import open_for_reading
+from ingest.storing.database import open_for_reading
 from reports.status import Status, status
 from reports.terminal import bytes_text, counted, table
 

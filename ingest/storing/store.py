@@ -15,13 +15,13 @@ from typing import Any
 
 from sqlite_utils import Database
 
-from ingest.batch import Batch, Reject, Rows, SeenEscalation
-from ingest.context import NOTHING_TOLD, Context, merged
-from ingest.database import immediate
-from ingest.identity import Event, content_key, group_key, group_of, settle
-from ingest.linker import Logged
-from ingest.logfile import FileState, LogFile
-from ingest.rows import (
+from ingest.linking.context import NOTHING_TOLD, Context, merged
+from ingest.linking.identity import Event, content_key, group_key, group_of, settle
+from ingest.linking.linker import Logged
+from ingest.reading.batch import Batch, Reject, Rows, SeenEscalation
+from ingest.reading.logfile import FileState, LogFile
+from ingest.storing.database import immediate
+from ingest.storing.rows import (
     CONTEXT_COLUMNS,
     PAYLOAD_COLUMNS,
     READ_COLUMNS,
@@ -33,8 +33,8 @@ from ingest.rows import (
     stored_event,
     time_text,
 )
-from ingest.source_rows import mark_replaced, rename_source, write_source
-from ingest.sources import Source
+from ingest.storing.source_rows import mark_replaced, rename_source, write_source
+from ingest.storing.sources import Source
 
 _EVENT_COLUMNS = ("event_id", *CONTEXT_COLUMNS, *PAYLOAD_COLUMNS, "created_at")
 _INSERT_EVENT = (
@@ -116,7 +116,7 @@ class Store:
     """Write batches to one open database."""
 
     def __init__(self, db: Database) -> None:
-        """Use a database that `ingest.database` opened for writing."""
+        """Use a database that `ingest.storing.database` opened for writing."""
         self._db = db
         self._conn: sqlite3.Connection = db.conn
         self._next_event_id = 0

@@ -18,7 +18,7 @@ import hashlib
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from ingest.context import NOTHING_TOLD, Context, merged
+from ingest.linking.context import NOTHING_TOLD, Context, merged
 from parsers.records import EstimationEvent
 
 _SEPARATOR = "\x1f"

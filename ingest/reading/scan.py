@@ -9,19 +9,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
-from ingest.batch import Batch, Reject, Rows, SeenEscalation, Sighting, State
-from ingest.checkpoint import Checkpoint, Remembered
-from ingest.context import merged
 from ingest.errors import LogUnfinished, LogUnreadable
-from ingest.fingerprint import Recent
-from ingest.identity import Seen
-from ingest.lines import Line, Position, split_lines
-from ingest.linker import Linker, Logged
-from ingest.logfile import LogFile, chunks
-from ingest.remembered import as_text
-from ingest.resume import Opened, recall, stand_at
-from ingest.wrap import Joiner
-from ingest.zone import Zone, zone_recorded
+from ingest.linking.context import merged
+from ingest.linking.identity import Seen
+from ingest.linking.linker import Linker, Logged
+from ingest.reading.batch import Batch, Reject, Rows, SeenEscalation, Sighting, State
+from ingest.reading.checkpoint import Checkpoint, Remembered
+from ingest.reading.fingerprint import Recent
+from ingest.reading.lines import Line, Position, split_lines
+from ingest.reading.logfile import LogFile, chunks
+from ingest.reading.remembered import as_text
+from ingest.reading.resume import Opened, recall, stand_at
+from ingest.reading.wrap import Joiner
+from ingest.reading.zone import Zone, zone_recorded
 from parsers.line import ParsedLine, is_event_line, is_wanted, parse_line, shows_both_prefixes
 from parsers.records import Escalation, EstimationEvent, Malformed, Noted
 

@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 
 from sqlite_utils import Database
 
-from ingest.batch import Batch
 from ingest.errors import DatabaseBusy
-from ingest.logfile import FileState, LogFile
-from ingest.rows import Row, time_text
-from ingest.sources import Source, source_of
+from ingest.reading.batch import Batch
+from ingest.reading.logfile import FileState, LogFile
+from ingest.storing.rows import Row, time_text
+from ingest.storing.sources import Source, source_of
 
 
 def write_source(

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from ingest.context import MAX_PATHS, Context, Deliverables, deliverables
-from ingest.windows import OpenEvent, PathList, Window, Windows
+from ingest.linking.context import MAX_PATHS, Context, Deliverables, deliverables
+from ingest.linking.windows import OpenEvent, PathList, Window, Windows
 from parsers.records import (
     AppliedFiles,
     DeliverablesRefused,

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
-from ingest.checkpoint import Checkpoint, Counters
-from ingest.identity import Seen
-from ingest.linker import Amendment, EscalationContext
+from ingest.linking.identity import Seen
+from ingest.linking.linker import Amendment, EscalationContext
+from ingest.reading.checkpoint import Checkpoint, Counters
 from parsers.records import Escalation
 
 State = Literal["reading", "complete", "unterminated", "unfinished", "damaged", "replaced"]

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from ingest.fingerprint import Fingerprint
-from ingest.lines import Position
-from ingest.linker import LinkerState
-from ingest.wrap import WrapWidth
+from ingest.linking.linker import LinkerState
+from ingest.reading.fingerprint import Fingerprint
+from ingest.reading.lines import Position
+from ingest.reading.wrap import WrapWidth
 
 
 @dataclass(slots=True)

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ingest.logfile import STANDARD_INPUT, LogFile, shown
+from ingest.reading.logfile import STANDARD_INPUT, LogFile, shown
 
 _NAMES = ("*.log", "*.log.*", "*.log-*", "*.txt", "*.out", "*.err", "*.jsonl")
 _COMPRESSED = (".gz", ".bz2", ".xz", ".zst")

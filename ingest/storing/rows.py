@@ -10,11 +10,11 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from ingest.batch import SeenEscalation
-from ingest.context import NOTHING_TOLD, Context, Deliverables, Told
-from ingest.identity import Event, event_key
-from ingest.linker import Logged
-from ingest.remembered import as_text, from_text
+from ingest.linking.context import NOTHING_TOLD, Context, Deliverables, Told
+from ingest.linking.identity import Event, event_key
+from ingest.linking.linker import Logged
+from ingest.reading.batch import SeenEscalation
+from ingest.reading.remembered import as_text, from_text
 from parsers.records import EstimationEvent
 from parsers.run import UNKNOWN
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from ingest.context import RUN_SOURCES, Told, better_told
+from ingest.linking.context import RUN_SOURCES, Told, better_told
 
 MAX_LIVE = 64
 """More runs than that in one file at once are not told apart; they stay "more than one"."""

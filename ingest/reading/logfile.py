@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import IO, cast
 
 from ingest.errors import LogUnfinished, LogUnreadable, LogVanished
-from ingest.streams import bzip2_streams, xz_streams
+from ingest.reading.streams import bzip2_streams, xz_streams
 
 STANDARD_INPUT = "-"
 

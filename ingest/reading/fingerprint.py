@@ -12,7 +12,7 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ingest.lines import Position
+from ingest.reading.lines import Position
 
 HEAD_BYTES = 1024
 TAIL_BYTES = 256

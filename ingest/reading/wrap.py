@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from ingest.lines import MAX_LINE_BYTES, Line, Position
+from ingest.reading.lines import MAX_LINE_BYTES, Line, Position
 from parsers.prefix import starts_with_prefix
 
 MIN_WIDTH = 40

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from ingest.context import Told
+from ingest.linking.context import Told
 
 MAX_WINDOWS = 32
 MAX_EVENTS = 16

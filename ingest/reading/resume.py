@@ -9,12 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import IO
 
-from ingest.checkpoint import Checkpoint, Remembered
 from ingest.errors import LogUnfinished, LogUnreadable, NotALog
-from ingest.fingerprint import HEAD_BYTES, TAIL_BYTES, Fingerprint, fingerprint_of, tail_of
-from ingest.lines import Encoding, encoding_named, encoding_of, may_be_half_a_mark
-from ingest.logfile import LogFile, chunks, what_is_not_a_log
-from ingest.remembered import from_text
+from ingest.reading.checkpoint import Checkpoint, Remembered
+from ingest.reading.fingerprint import HEAD_BYTES, TAIL_BYTES, Fingerprint, fingerprint_of, tail_of
+from ingest.reading.lines import Encoding, encoding_named, encoding_of, may_be_half_a_mark
+from ingest.reading.logfile import LogFile, chunks, what_is_not_a_log
+from ingest.reading.remembered import from_text
 
 
 class NotTheSame(Exception):

@@ -15,11 +15,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from ingest.calls import Anchors, Preparation
-from ingest.context import MAX_PATHS, Context, Told
-from ingest.declared import Declared, DeclaringRecord, from_scope
-from ingest.runs import LiveRuns
-from ingest.windows import OpenEvent, PathList, Window, Windows
+from ingest.linking.calls import Anchors, Preparation
+from ingest.linking.context import MAX_PATHS, Context, Told
+from ingest.linking.declared import Declared, DeclaringRecord, from_scope
+from ingest.linking.runs import LiveRuns
+from ingest.linking.windows import OpenEvent, PathList, Window, Windows
 from parsers.records import (
     AppliedFiles,
     BudgetUse,

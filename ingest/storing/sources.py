@@ -12,10 +12,10 @@ from dataclasses import dataclass, fields
 
 from sqlite_utils import Database
 
-from ingest.batch import Batch
-from ingest.checkpoint import Checkpoint, Counters
-from ingest.fingerprint import Fingerprint, digest
-from ingest.logfile import FileState, LogFile
+from ingest.reading.batch import Batch
+from ingest.reading.checkpoint import Checkpoint, Counters
+from ingest.reading.fingerprint import Fingerprint, digest
+from ingest.reading.logfile import FileState, LogFile
 
 _COLUMNS = (
     "source_id, path, fingerprint, fingerprint_bytes, tail_fingerprint, device, inode, modified_ns, "
