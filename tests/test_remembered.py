@@ -14,8 +14,8 @@ import pytest
 from ingest.linking.calls import Anchors, Preparation
 from ingest.linking.context import Told
 from ingest.linking.declared import Declared, OpenList
-from ingest.linking.linker import LinkerState, Unanchored
 from ingest.linking.runs import LiveRuns
+from ingest.linking.state import LinkerState, Unanchored
 from ingest.linking.windows import OpenEvent, PathList, Window, Windows
 from ingest.reading.checkpoint import Counters, Remembered
 from ingest.reading.lines import Position

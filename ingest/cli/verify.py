@@ -8,7 +8,8 @@ import click
 
 from ingest.cli import options
 from ingest.cli.output import complain, remark, say, say_json
-from ingest.verify import Verification, verify
+from ingest.compare import Verification
+from ingest.verify import verify
 from reports.terminal import counted
 
 

@@ -12,14 +12,13 @@ window of that phase, and not at all where two runs may have opened it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from datetime import datetime
 
-from ingest.linking.calls import Anchors, Preparation
+from ingest.linking.calls import Preparation
 from ingest.linking.context import MAX_PATHS, Context, Told
-from ingest.linking.declared import Declared, DeclaringRecord, from_scope
-from ingest.linking.runs import LiveRuns
-from ingest.linking.windows import OpenEvent, PathList, Window, Windows
+from ingest.linking.declared import DeclaringRecord, from_scope
+from ingest.linking.state import Amendment, EscalationContext, LinkerState, Logged, Unanchored
+from ingest.linking.windows import OpenEvent, PathList, Window
 from parsers.records import (
     AppliedFiles,
     BudgetUse,
@@ -47,60 +46,6 @@ MAX_ID_LENGTH = 200
 
 LINES_BEHIND = 3
 """How many lines after its event the builder's own line may stand and still tell its phase."""
-
-
-@dataclass(frozen=True, slots=True)
-class Logged:
-    """The time of an event's line: aware UTC in ISO form, and as logged."""
-
-    moment: str
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Amendment:
-    """Context that came after its event, which was seen at `offset` of the same source.
-
-    `logged` is that sighting's own time, where the context tells its phase.
-    """
-
-    offset: int
-    context: Context
-    logged: Logged | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Unanchored:
-    """The last event, while its phase may still be told from behind."""
-
-    offset: int
-    ordinal: int
-    success: bool | None
-    opened: OpenEvent
-    logged: Logged | None = None
-
-
-@dataclass(slots=True)
-class LinkerState:
-    """All that linking must remember of what was read; bounded, whatever the log."""
-
-    runs: LiveRuns = field(default_factory=LiveRuns)
-    windows: Windows = field(default_factory=Windows)
-    anchors: Anchors = field(default_factory=Anchors)
-    preparation: Preparation = field(default_factory=Preparation)
-    unanchored: Unanchored | None = None
-    declared: Declared = field(default_factory=Declared)
-    calls_lost: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class EscalationContext:
-    """What is known around an escalation: its run, and the answer that led to it."""
-
-    run: Told | None
-    selected_budget: int | None
-    actual_max_tokens: int | None
-    tokens_used: int | None
 
 
 class Linker:

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Literal
 
 from ingest.linking.identity import Seen
-from ingest.linking.linker import Amendment, EscalationContext
+from ingest.linking.state import Amendment, EscalationContext
 from ingest.reading.checkpoint import Checkpoint, Counters
 from parsers.records import Escalation
 

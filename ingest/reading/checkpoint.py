@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from ingest.linking.linker import LinkerState
+from ingest.linking.state import LinkerState
 from ingest.reading.fingerprint import Fingerprint
 from ingest.reading.lines import Position
 from ingest.reading.wrap import WrapWidth

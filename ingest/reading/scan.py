@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 from ingest.errors import LogUnfinished, LogUnreadable
 from ingest.linking.context import merged
 from ingest.linking.identity import Seen
-from ingest.linking.linker import Linker, Logged
+from ingest.linking.linker import Linker
+from ingest.linking.state import Logged
 from ingest.reading.batch import Batch, Reject, Rows, SeenEscalation, Sighting, State
 from ingest.reading.checkpoint import Checkpoint, Remembered
 from ingest.reading.fingerprint import Recent

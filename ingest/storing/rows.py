@@ -12,7 +12,7 @@ from typing import Any
 
 from ingest.linking.context import NOTHING_TOLD, Context, Deliverables, Told
 from ingest.linking.identity import Event, event_key
-from ingest.linking.linker import Logged
+from ingest.linking.state import Logged
 from ingest.reading.batch import SeenEscalation
 from ingest.reading.remembered import as_text, from_text
 from parsers.records import EstimationEvent

@@ -17,13 +17,11 @@ from sqlite_utils import Database
 
 from ingest.linking.context import NOTHING_TOLD, Context, merged
 from ingest.linking.identity import Event, content_key, group_key, group_of, settle
-from ingest.linking.linker import Logged
+from ingest.linking.state import Logged
 from ingest.reading.batch import Batch, Reject, Rows, SeenEscalation
 from ingest.reading.logfile import FileState, LogFile
 from ingest.storing.database import immediate
 from ingest.storing.rows import (
-    CONTEXT_COLUMNS,
-    PAYLOAD_COLUMNS,
     READ_COLUMNS,
     Row,
     amended,
@@ -35,62 +33,17 @@ from ingest.storing.rows import (
 )
 from ingest.storing.source_rows import mark_replaced, rename_source, write_source
 from ingest.storing.sources import Source
-
-_EVENT_COLUMNS = ("event_id", *CONTEXT_COLUMNS, *PAYLOAD_COLUMNS, "created_at")
-_INSERT_EVENT = (
-    f"INSERT INTO token_estimation_v2_events ({', '.join(_EVENT_COLUMNS)}) "
-    f"VALUES ({', '.join(f':{name}' for name in _EVENT_COLUMNS)})"
+from ingest.storing.statements import (
+    INSERT_ESCALATION,
+    INSERT_EVENT,
+    MOVE_SIGHTING,
+    READ_GROUP,
+    READ_ONE,
+    READ_SIGHTED,
+    SIGHTED_COLUMNS,
+    TOLD_PHASE,
+    UPDATE_EVENT,
 )
-_UPDATE_EVENT = (
-    f"UPDATE token_estimation_v2_events SET {', '.join(f'{name} = :{name}' for name in CONTEXT_COLUMNS)} "
-    "WHERE event_id = :event_id"
-)
-_READ = ", ".join(f"event.{name}" for name in READ_COLUMNS)
-_READ_GROUP = (
-    f"SELECT {_READ} FROM token_estimation_v2_events AS event WHERE event_key >= ? AND event_key < ?"
-)
-_SIGHTED_COLUMNS = (*READ_COLUMNS, *PAYLOAD_COLUMNS)
-_READ_SIGHTED = (
-    f"SELECT {', '.join(f'event.{name}' for name in _SIGHTED_COLUMNS)} "
-    "FROM event_sightings JOIN token_estimation_v2_events AS event USING (event_id) "
-    "WHERE source_id = ? AND byte_offset = ?"
-)
-_READ_ONE = f"SELECT {_READ} FROM token_estimation_v2_events AS event WHERE event_id = ?"
-_TOLD_PHASE = "UPDATE event_sightings SET phase_known = 1 WHERE source_id = ? AND byte_offset = ?"
-_MOVE_SIGHTING = "UPDATE event_sightings SET event_id = ? WHERE source_id = ? AND byte_offset = ?"
-_INSERT_ESCALATION = """
-INSERT INTO token_budget_escalation_events (
-    run_id, phase_id, timestamp, attempt_index, reason, was_truncated, output_utilization,
-    escalation_factor, base_value, base_source, retry_max_tokens, selected_budget,
-    actual_max_tokens, tokens_used, timestamp_text, escalation_key, created_at
-) VALUES (
-    :run_id, :phase_id, :timestamp, :attempt_index, :reason, :was_truncated, :output_utilization,
-    :escalation_factor, :base_value, :base_source, :retry_max_tokens, :selected_budget,
-    :actual_max_tokens, :tokens_used, :timestamp_text, :escalation_key, :created_at
-)
-ON CONFLICT (escalation_key) DO UPDATE SET
-    run_id = CASE 'unknown'
-        WHEN run_id THEN excluded.run_id WHEN excluded.run_id THEN run_id
-        ELSE MIN(run_id, excluded.run_id) END,
-    timestamp = CASE
-        WHEN timestamp LIKE '%.000000' THEN excluded.timestamp
-        WHEN excluded.timestamp LIKE '%.000000' THEN timestamp
-        ELSE MIN(timestamp, excluded.timestamp) END,
-    timestamp_text = CASE
-        WHEN timestamp LIKE '%.000000' THEN excluded.timestamp_text
-        WHEN excluded.timestamp LIKE '%.000000' OR timestamp < excluded.timestamp THEN timestamp_text
-        WHEN timestamp > excluded.timestamp THEN excluded.timestamp_text
-        ELSE MIN(timestamp_text, excluded.timestamp_text) END,
-    selected_budget = COALESCE(
-        MIN(selected_budget, excluded.selected_budget), selected_budget, excluded.selected_budget
-    ),
-    actual_max_tokens = COALESCE(
-        MIN(actual_max_tokens, excluded.actual_max_tokens), actual_max_tokens, excluded.actual_max_tokens
-    ),
-    tokens_used = COALESCE(
-        MIN(tokens_used, excluded.tokens_used), tokens_used, excluded.tokens_used
-    )
-"""
 
 
 @dataclass(slots=True)
@@ -150,7 +103,7 @@ class Store:
                 [(source_id, *_reject_values(reject)) for reject in batch.rows.rejects],
             )
             self._conn.executemany(
-                _INSERT_ESCALATION, [_escalation_values(seen, now) for seen in batch.rows.escalations]
+                INSERT_ESCALATION, [_escalation_values(seen, now) for seen in batch.rows.escalations]
             )
         return stored
 
@@ -159,7 +112,7 @@ class Store:
         with self.transaction():
             groups: dict[str, list[Event]] = {}
             for event_id, context in amendments:
-                for row in self._read(_READ_ONE, [event_id]):
+                for row in self._read(READ_ONE, [event_id]):
                     event = amended(row, context, sighting=0)
                     groups.setdefault(group_of(row["event_key"]), []).append(event)
             return len(self._settle(groups, time_text(datetime.now(UTC))).updated)
@@ -194,7 +147,7 @@ class Store:
         return [dict(zip(columns, row, strict=True)) for row in self._conn.execute(query, values)]
 
     def _read_group(self, group: str) -> list[Row]:
-        return self._read(_READ_GROUP, [f"{group}:", f"{group};"])
+        return self._read(READ_GROUP, [f"{group}:", f"{group};"])
 
     def _tell(self, rows: Rows, source_id: int, now: str) -> set[int]:
         """Add what a batch learned of stored events; return the ids of those that it completed."""
@@ -206,14 +159,14 @@ class Store:
             logged[amendment.offset] = amendment.logged or logged.get(amendment.offset)
         groups: dict[str, list[Event]] = {}
         for offset, context in by_offset.items():
-            for row in self._read(_READ_SIGHTED, [source_id, offset], _SIGHTED_COLUMNS):
+            for row in self._read(READ_SIGHTED, [source_id, offset], SIGHTED_COLUMNS):
                 event = amended(row, context, offset, logged[offset])
                 groups.setdefault(group_of(row["event_key"]), []).append(event)
         places = [(source_id, offset) for offset, context in by_offset.items() if context.phase is not None]
-        self._conn.executemany(_TOLD_PHASE, places)
+        self._conn.executemany(TOLD_PHASE, places)
         written = self._settle(groups, now)
         moved = [(event_id, source_id, offset) for offset, event_id in written.event_ids.items()]
-        self._conn.executemany(_MOVE_SIGHTING, moved)
+        self._conn.executemany(MOVE_SIGHTING, moved)
         return written.updated
 
     def _settle(self, groups: dict[str, list[Event]], now: str) -> _Written:
@@ -238,8 +191,8 @@ class Store:
                     made = {"event_id": event_id, "created_at": now}
                     inserts.append(row | payload_row(event.payload) | made)
                 event_ids |= dict.fromkeys(event.sightings, event_id)
-        self._conn.executemany(_UPDATE_EVENT, updates)
-        self._conn.executemany(_INSERT_EVENT, inserts)
+        self._conn.executemany(UPDATE_EVENT, updates)
+        self._conn.executemany(INSERT_EVENT, inserts)
         for group in several_phases:
             self._rehome(group)
         return _Written(_ids(inserts), _ids(updates), event_ids)

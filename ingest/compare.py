@@ -1,0 +1,174 @@
+"""Hold one log against what the database knows of it, line by line.
+
+Both are walked side by side in the order of offsets, so nothing is kept in memory. Each difference
+names the file and the line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from sqlite_utils import Database
+
+from ingest.linking.context import NOTHING_TOLD, Context, merged
+from ingest.linking.state import Amendment
+from ingest.reading.batch import Batch, Reject, Sighting
+from ingest.reading.logfile import LogFile
+from ingest.storing.rows import PAYLOAD_COLUMNS, READ_COLUMNS, Row, context_of, payload_row, time_text
+
+_COLUMNS = (*READ_COLUMNS, *PAYLOAD_COLUMNS)
+_SIGHTED = f"""
+SELECT sighting.byte_offset, sighting.line_number,
+    (SELECT COUNT(*) FROM event_sightings AS other WHERE other.event_id = sighting.event_id),
+    {", ".join(f"event.{name}" for name in _COLUMNS)}
+FROM event_sightings AS sighting LEFT JOIN token_estimation_v2_events AS event USING (event_id)
+WHERE sighting.source_id = ?
+ORDER BY sighting.byte_offset
+"""
+_EVENT_AT = f"""
+SELECT sighting.line_number, {", ".join(f"event.{name}" for name in READ_COLUMNS)}
+FROM event_sightings AS sighting JOIN token_estimation_v2_events AS event USING (event_id)
+WHERE sighting.source_id = ? AND sighting.byte_offset = ?
+"""
+_REJECTED = (
+    "SELECT byte_offset, line_number, reason FROM rejected_lines WHERE source_id = ? ORDER BY byte_offset"
+)
+
+
+@dataclass(slots=True)
+class Verification:
+    """What was compared, and every difference, as sentences that name file and line."""
+
+    files: int = 0
+    marker_lines: int = 0
+    sightings: int = 0
+    rejects: int = 0
+    sources_without_log: int = 0
+    differences: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+class Comparison:
+    """Walk one log and the database's knowledge of it side by side, in the order of offsets."""
+
+    def __init__(self, db: Database, log: LogFile, source_id: int, result: Verification) -> None:
+        self._db = db
+        self._log = log
+        self._source_id = source_id
+        self._result = result
+        self._sighted = _Stored(db.conn.execute(_SIGHTED, [source_id]))
+        self._rejected = _Stored(db.conn.execute(_REJECTED, [source_id]))
+
+    def compare(self, batch: Batch) -> None:
+        """Compare the next stretch of the log."""
+        self._result.marker_lines += len(batch.rows.sightings) + len(batch.rows.rejects)
+        for sighting in batch.rows.sightings:
+            self._compare_event(sighting)
+        for reject in batch.rows.rejects:
+            self._compare_reject(reject)
+        for amendment in batch.rows.amendments:
+            self._compare_amendment(amendment)
+
+    def finish(self) -> None:
+        """Name what the database has beyond the end of what was read."""
+        for _, line_number, *_ in self._sighted.rest():
+            self._differ(line_number, "the database has an event here, the log has not")
+        for _, line_number, _ in self._rejected.rest():
+            self._differ(line_number, "the database has a reject here, the log has no such line")
+
+    def _compare_amendment(self, amendment: Amendment) -> None:
+        for line_number, *values in self._db.conn.execute(_EVENT_AT, [self._source_id, amendment.offset]):
+            row = dict(zip(READ_COLUMNS, values, strict=True))
+            self._compare_context(line_number, amendment.context, row, alone=False)
+
+    def _differ(self, line_number: int, what: str) -> None:
+        self._result.differences.append(f"{self._log.shown}:{line_number}: {what}")
+
+    def _compare_event(self, sighting: Sighting) -> None:
+        self._result.sightings += 1
+        for _, line_number, *_ in self._sighted.before(sighting.offset):
+            self._differ(line_number, "the database has an event here, the log has not")
+        stored = self._sighted.at(sighting.offset)
+        if stored is None:
+            self._differ(sighting.line_number, "an event that the database does not have")
+            return
+        _, line_number, seen_in, *values = stored
+        row = dict(zip(_COLUMNS, values, strict=True))
+        if row["event_id"] is None:
+            self._differ(sighting.line_number, "the database has the sighting of this event, but not its row")
+            return
+        if line_number != sighting.line_number:
+            self._differ(sighting.line_number, f"the database has it at line {line_number}")
+        self._compare_payload(sighting, row)
+        self._compare_context(sighting.line_number, sighting.seen.context, row, alone=seen_in == 1)
+
+    def _compare_payload(self, sighting: Sighting, row: Row) -> None:
+        for name, value in payload_row(sighting.seen.payload).items():
+            if row[name] != value:
+                self._differ(
+                    sighting.line_number, f"{name} is {value!r} in the log, {row[name]!r} in the database"
+                )
+        second = time_text(sighting.seen.moment)[:19]
+        if row["timestamp"][:19] != second:
+            self._differ(
+                sighting.line_number, f"logged at {second} UTC, {row['timestamp']!r} in the database"
+            )
+
+    def _compare_context(self, line_number: int, told: Context, row: Row, alone: bool) -> None:
+        """Hold what this place tells against the row; another place may have told better, if there is one."""
+        known = context_of(row)
+        stray = (
+            told.phase is None and known.phase is not None
+        )  # believed only while nothing speaks against it
+        if told == NOTHING_TOLD or stray:
+            return
+        absorbed = merged(known, told)  # a row holds the best of all that was told of its event
+        for one in fields(Context):
+            here, there = getattr(told, one.name), getattr(known, one.name)
+            lost = getattr(absorbed, one.name) != there
+            other = alone and here is not None and here != there and one.name != "deliverables"
+            if lost or other:
+                self._differ(
+                    line_number, f"{one.name} is {_shown(here)} in the log, {_shown(there)} in the database"
+                )
+
+    def _compare_reject(self, reject: Reject) -> None:
+        self._result.rejects += 1
+        for _, number, _ in self._rejected.before(reject.offset):
+            self._differ(number, "the database has a reject here, the log has no such line")
+        if self._rejected.at(reject.offset) is None:
+            self._differ(
+                reject.line_number, f"a marker line ({reject.reason}) that the database has no reject of"
+            )
+
+
+def _shown(value: Any) -> str:
+    return repr(getattr(value, "name", value))
+
+
+class _Stored:
+    """The stored lines of one source in the order of their offsets, taken from the front."""
+
+    def __init__(self, rows: Iterator[tuple[Any, ...]]) -> None:
+        self._rows = iter(rows)
+        self._next = next(self._rows, None)
+
+    def _take(self) -> tuple[Any, ...]:
+        taken = self._next
+        assert taken is not None  # noqa: S101 - the callers look first
+        self._next = next(self._rows, None)
+        return taken
+
+    def before(self, offset: int) -> Iterator[tuple[Any, ...]]:
+        while self._next is not None and self._next[0] < offset:
+            yield self._take()
+
+    def at(self, offset: int) -> tuple[Any, ...] | None:
+        return self._take() if self._next is not None and self._next[0] == offset else None
+
+    def rest(self) -> Iterator[tuple[Any, ...]]:
+        while self._next is not None:
+            yield self._take()
