@@ -28,12 +28,23 @@ class Counters:
     calls_without_telemetry: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """Some bytes of a source: where they begin, how many they are, their hash."""
+
+    offset: int
+    size_bytes: int
+    digest: str
+
+
 @dataclass(slots=True)
 class Remembered:
     """The part of a checkpoint that is no column: the state of reading and linking.
 
     `provisional` is set while the unterminated last line was stored, though the checkpoint stands
     before it: if the file grows, what was stored of it is taken back and the line read again.
+    `last_marker` is the newest marker line: a file that was truncated and grew again may have the
+    same banner and the same tail, but not the same event at the same time in the same place.
     `container_logs` until a line shows the executor's own prefix inside a container's.
     """
 
@@ -43,6 +54,7 @@ class Remembered:
     counters: Counters = field(default_factory=Counters)
     provisional: bool = False
     container_logs: bool = True
+    last_marker: Sample | None = None
 
 
 @dataclass(frozen=True, slots=True)

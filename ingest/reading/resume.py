@@ -11,7 +11,7 @@ from typing import IO
 
 from ingest.errors import LogUnfinished, LogUnreadable, NotALog
 from ingest.reading.checkpoint import Checkpoint, Remembered
-from ingest.reading.fingerprint import HEAD_BYTES, TAIL_BYTES, Fingerprint, fingerprint_of, tail_of
+from ingest.reading.fingerprint import HEAD_BYTES, TAIL_BYTES, Fingerprint, digest, fingerprint_of, tail_of
 from ingest.reading.lines import Encoding, encoding_named, encoding_of, may_be_half_a_mark
 from ingest.reading.logfile import LogFile, chunks, what_is_not_a_log
 from ingest.reading.remembered import from_text
@@ -61,6 +61,11 @@ def stand_at(
     fingerprint = fingerprint_of(head) if head else checkpoint.fingerprint
     encoding = encoding_named(checkpoint.encoding)
     if compression is None:
+        sample = recall(checkpoint).last_marker
+        if sample is not None:
+            stream.seek(sample.offset)
+            if digest(stream.read(sample.size_bytes)) != sample.digest:
+                raise NotTheSame
         first = max(0, checkpoint.offset - TAIL_BYTES)
         stream.seek(first)
         before, ahead = stream.read(checkpoint.offset - first), b""

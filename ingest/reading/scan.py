@@ -15,8 +15,8 @@ from ingest.linking.identity import Seen
 from ingest.linking.linker import Linker
 from ingest.linking.state import Logged
 from ingest.reading.batch import Batch, Reject, Rows, SeenEscalation, Sighting, State
-from ingest.reading.checkpoint import Checkpoint, Remembered
-from ingest.reading.fingerprint import Recent
+from ingest.reading.checkpoint import Checkpoint, Remembered, Sample
+from ingest.reading.fingerprint import Recent, digest
 from ingest.reading.lines import Line, Position, split_lines
 from ingest.reading.logfile import LogFile, chunks
 from ingest.reading.remembered import as_text
@@ -31,6 +31,9 @@ MAX_BATCH_RECORDS = 5_000
 
 MAX_BATCH_BYTES = 64 << 20
 """Bytes of one transaction, so that a kill in a log without events loses little work."""
+
+SAMPLE_BYTES = 256
+"""Bytes of a marker line that are remembered by their hash; the time stands at its beginning."""
 
 MAX_REJECT_TEXT = 4_000
 """Characters of a rejected line that are kept; the file and the offset tell where the rest is."""
@@ -223,13 +226,20 @@ class _Scan:
         sighting = Sighting(line.offset, line.number, Seen(record, moment, parsed.stamp.text, context))
         self._rows.sightings.append(sighting)
         self._by_offset[line.offset] = sighting
-        self._counters.marker_lines += 1
+        self._mark(line)
         self._counters.sightings += 1
+
+    def _mark(self, line: Line) -> None:
+        """Count a marker line, and remember its bytes where they are in the file as they are here."""
+        self._counters.marker_lines += 1
+        if line.terminated and not self._opened.encoding.is_wide:
+            covered = line.data[:SAMPLE_BYTES]
+            self._remembered.last_marker = Sample(line.offset, len(covered), digest(covered))
 
     def _reject(self, line: Line, reason: str) -> None:
         text = line.data[: 4 * MAX_REJECT_TEXT].decode("utf-8", "backslashreplace")[:MAX_REJECT_TEXT]
         self._rows.rejects.append(Reject(line.offset, line.number, reason, text))
-        self._counters.marker_lines += 1
+        self._mark(line)
         self._counters.rejects += 1
 
     def _note(self, record: Noted) -> None:

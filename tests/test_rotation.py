@@ -1,0 +1,89 @@
+"""What a file is, told by its bytes: generations that look alike are told apart, copies are recognised."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from event_lines import event_message, logged
+from ingest.pipeline import IngestOptions, ingest
+from ingest.reading.zone import zone_named
+from ingest.storing.database import open_for_reading
+from ingest.verify import verify
+
+OPTIONS = IngestOptions("ingest", zone_named("UTC"))
+BANNER = "".join(f"# the same banner in every generation, line {number}\n" for number in range(60))
+FOOTER = "=" * 79 + "\n"
+
+
+def events(first: int, count: int) -> str:
+    numbers = range(first, first + count)
+    return "".join(
+        logged(event_message(predicted_output=number), at=f"2026-01-14 09:00:{number}") + "\n"
+        for number in numbers
+    )
+
+
+def predicted(database: Path) -> list[int]:
+    query = "SELECT predicted_output_tokens FROM token_estimation_v2_events ORDER BY 1"
+    with open_for_reading(database) as db:
+        return [number for (number,) in db.conn.execute(query)]
+
+
+SECOND_GENERATIONS = {
+    "shorter": BANNER + events(20, 5),
+    "regrown past the old offset": BANNER + events(20, 20),
+    "same size": BANNER + events(20, 10) + FOOTER * 5,
+    "same banner and same tail": BANNER + events(20, 10) + FOOTER * 5 + events(40, 5),
+    "long unfinished line": BANNER + events(20, 10) + "x" * 700_000,
+}
+
+
+@pytest.mark.parametrize("copied", [False, True], ids=["truncated", "copytruncate"])
+@pytest.mark.parametrize("second", SECOND_GENERATIONS.values(), ids=SECOND_GENERATIONS)
+def test_truncated_file_is_read_again_from_its_start_and_that_is_said(
+    tmp_path: Path, second: str, copied: bool
+) -> None:
+    """Whatever a truncated file has grown to, its new events are all there, the old ones once."""
+    log = tmp_path / "run.log"
+    log.write_text(BANNER + events(10, 10) + FOOTER * 5, encoding="utf-8")
+    ingest([str(tmp_path)], tmp_path / "t.db", OPTIONS)
+    if copied:
+        (tmp_path / "run.log.1").write_bytes(log.read_bytes())
+    with log.open("r+", encoding="utf-8") as file:  # the same file: its inode stays
+        file.truncate(0)
+        file.write(second)
+    summary = ingest([str(tmp_path)], tmp_path / "t.db", OPTIONS)
+    expected = [
+        *range(10, 20),
+        *(number for number in range(20, 60) if f"predicted_output={number} " in second),
+    ]
+    assert predicted(tmp_path / "t.db") == expected
+    assert any("truncated or rewritten" in warning for warning in summary.warnings)
+    assert verify([str(tmp_path)], tmp_path / "t.db").differences == []
+    assert ingest([str(tmp_path)], tmp_path / "t.db", OPTIONS).events_new == 0
+
+
+def test_truncation_behind_a_long_unfinished_line_is_noticed(tmp_path: Path) -> None:
+    """The bytes before the checkpoint are remembered however much unfinished text stood behind it."""
+    log = tmp_path / "run.log"
+    log.write_text(BANNER + "y" * 700_000, encoding="utf-8")
+    ingest([str(log)], tmp_path / "t.db", OPTIONS)
+    log.write_text("".join(BANNER.splitlines(keepends=True)[:30]) + events(20, 30), encoding="utf-8")
+    ingest([str(log)], tmp_path / "t.db", OPTIONS)
+    assert predicted(tmp_path / "t.db") == list(range(20, 50))
+
+
+def test_dated_rotations_are_found_in_a_folder(tmp_path: Path) -> None:
+    """The unread tail of a rotation with a date in its name is read, and what was read stays single."""
+    log = tmp_path / "run.log"
+    log.write_text(events(10, 5), encoding="utf-8")
+    ingest([str(tmp_path)], tmp_path / "t.db", OPTIONS)
+    with log.open("a", encoding="utf-8") as file:
+        file.write(events(15, 5))
+    log.rename(tmp_path / "run.log-20260114")
+    log.write_text(events(30, 5), encoding="utf-8")
+    summary = ingest([str(tmp_path)], tmp_path / "t.db", OPTIONS)
+    assert predicted(tmp_path / "t.db") == [*range(10, 20), *range(30, 35)]
+    assert summary.further_sightings == 0
