@@ -391,3 +391,34 @@ def test_closed_pipe_is_no_traceback(log: Path, tmp_path: Path, tokentail: Token
         check=False,
     )
     assert b"Traceback" not in done.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no limit on the size of files")
+def test_full_disk_is_said_and_nothing_is_lost_or_doubled(tokentail: Tokentail, tmp_path: Path) -> None:
+    """When the database can't grow the exit is 1, what was committed stays, the next run is exact."""
+    log = write_log(
+        tmp_path / "run.log", *(event_message(predicted_output=number) for number in range(1, 1500))
+    )
+    program = (
+        "import resource, ingest.reading.scan as scan; scan.MAX_BATCH_RECORDS = 50; "
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, 400_000)); from ingest.cli import main; main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, "ingest", str(log), "--db", "telemetry.db"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("tokentail: telemetry.db: ")
+    assert "Traceback" not in done.stderr
+    with sqlite3.connect(tmp_path / "telemetry.db") as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        (stored,) = connection.execute("SELECT COUNT(*) FROM token_estimation_v2_events").fetchone()
+        (counted,) = connection.execute("SELECT COALESCE(SUM(marker_lines), 0) FROM log_sources").fetchone()
+    connection.close()
+    assert 0 < stored == counted < 1499
+    assert f"{1499 - stored:,} events new" in tokentail("ingest", log).stdout
+    assert tokentail("verify").returncode == 0

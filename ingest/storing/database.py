@@ -155,7 +155,7 @@ def immediate(connection: sqlite3.Connection) -> Iterator[None]:
 @contextmanager
 def _connected(path: Path) -> Iterator[Database]:
     connection = sqlite3.connect(
-        path.absolute().as_uri() + _flags(path), POLL_SECONDS, isolation_level=None, uri=True
+        path.absolute().as_uri() + _flags(path), timeout=POLL_SECONDS, isolation_level=None, uri=True
     )
     try:
         yield Database(connection, recursive_triggers=False, execute_plugins=False)
