@@ -17,11 +17,11 @@ from typing import Any
 
 from ingest.errors import UnusableImport
 from ingest.linking.context import Context, deliverables
+from ingest.reading.logfile import SQLITE_MAGIC
 from ingest.storing.database import open_for_writing, require_database
 from ingest.storing.lock import ingest_lock
 from ingest.storing.store import Store
 
-_SQLITE_MAGIC = b"SQLite format 3\0"
 _EVENTS = """
 SELECT event_id, run_id, phase_id, deliverable_count FROM token_estimation_v2_events
 WHERE run_source IS NOT NULL AND phase_source IS NOT NULL
@@ -78,7 +78,7 @@ def read_deliverables(file: Path) -> Paths:
     """
     try:
         with file.open("rb") as opened:
-            is_database = opened.read(len(_SQLITE_MAGIC)) == _SQLITE_MAGIC
+            is_database = opened.read(len(SQLITE_MAGIC)) == SQLITE_MAGIC
         entries = list(_from_database(file) if is_database else _from_json(file))
     except (OSError, UnicodeDecodeError) as error:
         raise UnusableImport(f"{file}: {error}") from error

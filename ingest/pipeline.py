@@ -23,7 +23,7 @@ from ingest.reading.logfile import FileState, LogFile
 from ingest.reading.resume import NotTheSame, read_head
 from ingest.reading.scan import ScanOptions, scan
 from ingest.reading.zone import Zone
-from ingest.storing.database import open_for_writing
+from ingest.storing.database import files_of, open_for_writing
 from ingest.storing.lock import ingest_lock
 from ingest.storing.rows import time_text
 from ingest.storing.sources import KnownSources, Source
@@ -98,8 +98,7 @@ def ingest(paths: Sequence[str], database: Path, options: IngestOptions) -> Summ
         DatabaseUnusable: the database cannot be used as it is.
     """
     with ingest_lock(database, options.wait_seconds), open_for_writing(database) as db:
-        beside = [database.with_name(database.name + end) for end in ("", "-wal", "-shm", ".lock")]
-        found = discover(paths, options.globs, beside)
+        found = discover(paths, options.globs, files_of(database))
         summary = Summary(str(database), options.zone.name, files=len(found.logs))
         summary.problems += found.problems
         summary.notes += found.notes

@@ -19,7 +19,7 @@ from ingest.reading.discover import discover
 from ingest.reading.logfile import FileState, LogFile
 from ingest.reading.resume import is_source, read_head, recall
 from ingest.reading.scan import ScanOptions, scan
-from ingest.storing.database import open_for_reading
+from ingest.storing.database import files_of, open_for_reading
 from ingest.storing.sources import KnownSources, Source
 
 _BALANCE = """
@@ -46,8 +46,7 @@ def verify(paths: Sequence[str], database: Path, globs: Sequence[str] = ()) -> V
         _check_balance(db, result)
         sources = KnownSources(db)
         asked = list(paths) or sources.paths_there()
-        beside = [database.with_name(database.name + end) for end in ("", "-wal", "-shm", ".lock")]
-        found = discover(asked, globs, beside)
+        found = discover(asked, globs, files_of(database))
         result.problems += found.problems
         result.notes += found.notes
         for log in found.logs:

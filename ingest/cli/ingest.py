@@ -27,6 +27,22 @@ reject_option = click.option(
 )
 
 
+def _ingest_options(command: Callable[..., int]) -> Callable[..., int]:
+    """Give a command the arguments that `ingest` and `backfill` share, in the order of the help."""
+    for option in (
+        options.json_option,
+        options.quiet_option,
+        reject_option,
+        options.wait_option,
+        options.glob_option,
+        tz_option,
+        options.db_option,
+        options.paths_argument,
+    ):
+        command = option(command)
+    return command
+
+
 @dataclass(frozen=True, slots=True)
 class _Chosen:
     """The options of one call."""
@@ -41,14 +57,7 @@ class _Chosen:
 
 
 @click.command("ingest")
-@options.paths_argument
-@options.db_option
-@tz_option
-@options.glob_option
-@options.wait_option
-@reject_option
-@options.quiet_option
-@options.json_option
+@_ingest_options
 def ingest_command(paths: tuple[str, ...], **chosen: Any) -> int:
     r"""Read what is new in the logs at each PATH into the database.
 
@@ -67,14 +76,7 @@ def ingest_command(paths: tuple[str, ...], **chosen: Any) -> int:
 
 
 @click.command("backfill")
-@options.paths_argument
-@options.db_option
-@tz_option
-@options.glob_option
-@options.wait_option
-@reject_option
-@options.quiet_option
-@options.json_option
+@_ingest_options
 def backfill_command(paths: tuple[str, ...], **chosen: Any) -> int:
     """Read old, finished logs at each PATH into the database.
 

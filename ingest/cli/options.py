@@ -46,7 +46,7 @@ glob_option = click.option(
 wait_option = click.option(
     "--wait",
     "wait_seconds",
-    type=click.FloatRange(min=0, max=1e9),
+    type=click.FloatRange(min=0),
     callback=_finite,
     default=0.0,
     metavar="SECONDS",

@@ -34,7 +34,7 @@ _MAGIC = {
     "xz": b"\xfd7zXZ\x00",
     "zstd": b"\x28\xb5\x2f\xfd",
 }
-_SQLITE_MAGIC = b"SQLite format 3\0"
+SQLITE_MAGIC = b"SQLite format 3\0"
 _INTEGER = (1 << 63) - 1  # what SQLite can hold; some file systems number files beyond it
 _TEXT_CONTROLS = b"\t\n\r\f\b\x1b"
 _HALF_A_MEMBER = "Not a gzipped file (b'\\x1f')"  # what gzip says of a member's first byte, alone
@@ -179,7 +179,7 @@ def what_is_not_a_log(head: bytes) -> str | None:
 
     NULs are left out: real logs quote UTF-16 text, and a truncated log may begin with a hole.
     """
-    if head.startswith(_SQLITE_MAGIC):
+    if head.startswith(SQLITE_MAGIC):
         return "a SQLite database"
     if head[:2] in (b"\xff\xfe", b"\xfe\xff"):
         return None

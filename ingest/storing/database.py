@@ -76,6 +76,11 @@ def database_path(option: str | None, environment: Mapping[str, str]) -> Path:
     return Path(path)
 
 
+def files_of(database: Path) -> list[Path]:
+    """Return a database's file and those that stand beside it: none of them is ever a log."""
+    return [database.with_name(database.name + end) for end in ("", "-wal", "-shm", ".lock")]
+
+
 @contextmanager
 def open_for_writing(path: Path) -> Iterator[Database]:
     """Open the database, make or migrate its schema, and close it at the end.
