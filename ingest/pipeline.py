@@ -23,7 +23,7 @@ from ingest.reading.logfile import FileState, LogFile
 from ingest.reading.resume import NotTheSame, read_head
 from ingest.reading.scan import ScanOptions, scan
 from ingest.reading.zone import Zone
-from ingest.storing.database import files_of, open_for_writing
+from ingest.storing.database import files_of, immediate, open_for_writing
 from ingest.storing.lock import ingest_lock
 from ingest.storing.rows import time_text
 from ingest.storing.sources import KnownSources, Source
@@ -120,12 +120,14 @@ def _recorded(db: Database, options: IngestOptions, summary: Summary) -> Iterato
         "host": socket.gethostname(),
         "version": program_version(),
     }
-    run_id = runs.insert({**started, **_counts(summary)}, pk="ingest_run_id").last_rowid
+    with immediate(db.conn):
+        run_id = runs.insert({**started, **_counts(summary)}, pk="ingest_run_id").last_rowid
     yield
     if summary.problems or (options.fail_on_reject and summary.rejects):
         summary.exit_code = 1
     ended = {"finished_at": time_text(datetime.now(UTC)), "exit_code": summary.exit_code}
-    runs.update(run_id or 0, {**ended, **_counts(summary)})
+    with immediate(db.conn):
+        runs.update(run_id or 0, {**ended, **_counts(summary)})
 
 
 def _counts(summary: Summary) -> dict[str, int]:

@@ -8,6 +8,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -333,6 +334,21 @@ def test_another_ingest_is_told_by_its_pid(tokentail: Tokentail, log: Path, tmp_
         holder.stdin.close()
         assert tokentail("ingest", log, "--wait", 20).returncode == 0
         assert holder.wait(20) == 0
+
+
+def test_other_programs_writing_is_waited_for(tokentail: Tokentail, log: Path, tmp_path: Path) -> None:
+    """A query tool that holds a write transaction for a while delays the ingest, and nothing more."""
+    tokentail("ingest", log)
+    with log.open("a", encoding="utf-8") as grown:
+        grown.write(PREFIX + event_message(predicted_output=1) + "\n")
+    other = sqlite3.connect(tmp_path / "telemetry.db", isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN IMMEDIATE")
+    threading.Timer(3, lambda: other.execute("COMMIT")).start()
+    started = time.monotonic()
+    done = tokentail("ingest", log)
+    assert (done.returncode, time.monotonic() - started > 1) == (0, True)
+    assert "1 event new" in done.stdout
+    other.close()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of another kind")

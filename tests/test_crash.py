@@ -21,6 +21,7 @@ import pytest
 import ingest.reading.scan
 from captures import COMPRESSIONS, capture
 from executor_log import ZONE, Shape, executor_run, interleaved, phase_names
+from ingest import pipeline
 from ingest.errors import DatabaseBusy
 from ingest.pipeline import IngestOptions, Summary
 from ingest.pipeline import ingest as ingest_logs
@@ -109,11 +110,11 @@ def dying_around_commit(number: int, when: str) -> Iterator[None]:
         if when == "after" and len(begun) == number:
             os._exit(DIED)
 
-    database.immediate = store.immediate = immediate  # type: ignore[assignment]
+    database.immediate = store.immediate = pipeline.immediate = immediate  # type: ignore[assignment]
     try:
         yield
     finally:
-        database.immediate = store.immediate = original
+        database.immediate = store.immediate = pipeline.immediate = original
 
 
 @contextmanager
