@@ -96,11 +96,11 @@ PREFIX_FORMS = {
     "executor-error": (lambda text: logged(text, level="ERROR"), EXECUTOR_TIME),
     "bracketed": (lambda text: f"[2025-12-23 19:47:57] [INFO] {text}", "2025-12-23 19:47:57"),
     "script": (
-        lambda text: f"2025-12-23 19:47:57,427 - autopack.anthropic_clients - INFO - {text}",
+        lambda text: f"2025-12-23 19:47:57,427 - executor.anthropic_clients - INFO - {text}",
         "2025-12-23 19:47:57,427",
     ),
     "level-logger": (
-        lambda text: f"2025-12-23 19:47:57,427 [INFO] autopack.clients: {text}",
+        lambda text: f"2025-12-23 19:47:57,427 [INFO] executor.clients: {text}",
         "2025-12-23 19:47:57,427",
     ),
     "level-only": (lambda text: f"2025-12-23 19:47:57,427 [INFO] {text}", "2025-12-23 19:47:57,427"),

@@ -79,7 +79,7 @@ class LogLine:
         if style == "cri":
             return f"2026-01-05T08:40:02.123456789Z stderr F {self.rendered()}"
         if style == "journal":
-            return f"2026-01-05T19:40:02+1100 host autopack[77]: {self.rendered()}"
+            return f"2026-01-05T19:40:02+1100 host executor[77]: {self.rendered()}"
         if self.level is None:
             return self.text
         if style == "executor":
@@ -90,7 +90,7 @@ class LogLine:
             entry = {"timestamp": self.moment.isoformat(timespec="milliseconds"), "message": self.text}
             return json.dumps(entry)
         return (
-            f"{second},{self.moment.microsecond // 1000:03d} - autopack.clients - {self.level} - {self.text}"
+            f"{second},{self.moment.microsecond // 1000:03d} - executor.clients - {self.level} - {self.text}"
         )
 
 

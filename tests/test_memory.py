@@ -74,7 +74,7 @@ def event_line(number: int) -> bytes:
 @pytest.mark.parametrize("opening", ["event", "dump", "nul"])
 def test_line_of_200_mb_is_read_in_bounded_memory(tmp_path: Path, opening: str) -> None:
     """A line far beyond the limit is skipped or rejected, never held; its neighbours are events."""
-    log = tmp_path / "autopack.log"
+    log = tmp_path / "executor.log"
     long = {"event": event_line(7).rstrip(), "dump": b"x", "nul": b"\0"}[opening]
     filler = (b"\0" if opening == "nul" else b"x") * (1 << 20)
     with log.open("wb") as file:
@@ -90,7 +90,7 @@ def test_line_of_200_mb_is_read_in_bounded_memory(tmp_path: Path, opening: str) 
 @pytest.mark.parametrize("kind", ["telemetry", "events", "wide"])
 def test_big_log_is_read_in_bounded_memory(tmp_path: Path, kind: str) -> None:
     """A log of any size: typical lines, nothing but events, or UTF-16 that has to be joined."""
-    log, size = tmp_path / "autopack.log", BIG_BYTES if kind == "telemetry" else BIG_BYTES // 5
+    log, size = tmp_path / "executor.log", BIG_BYTES if kind == "telemetry" else BIG_BYTES // 5
     text = executor_run(Random(5), "run-a", Shape(phases=40)).text().encode()
     noise = b"[2025-12-29 19:40:02] INFO: HTTP Request: POST https://api.anthropic.com/v1/messages\n" * 8_000
     written = number = 0

@@ -129,7 +129,7 @@ def pieces_of(data: bytes, cuts: Iterable[int]) -> Iterator[bytes]:
 def check_cuts(data: bytes, cuts: Sequence[int], finished: bool = False) -> None:
     """Assert that bytes read in pieces give the tables that they give in one."""
     with folder() as here:
-        whole, grown, log = here / "whole.db", here / "grown.db", here / "autopack.log"
+        whole, grown, log = here / "whole.db", here / "grown.db", here / "executor.log"
         for piece in pieces_of(data, cuts):
             with log.open("ab") as file:
                 file.write(piece)
@@ -404,8 +404,8 @@ def expected_by_identity(log: Log) -> dict[tuple[object, ...], list[Event]]:
 def rows_of(data: bytes, finished: bool = True) -> list[dict[str, Any]]:
     """Ingest one file and return its events."""
     with folder() as here:
-        (here / "autopack.log").write_bytes(data)
-        read(here / "t.db", here / "autopack.log", finished=finished)
+        (here / "executor.log").write_bytes(data)
+        read(here / "t.db", here / "executor.log", finished=finished)
         check_invariants(here / "t.db")
         return events(here / "t.db")
 
@@ -570,13 +570,13 @@ class Rotations:
 
     def __init__(self, here: Path, lines: list[bytes], rng: Random) -> None:
         self.here, self.lines, self.rng = here, lines, rng
-        self.path, self.database = here / "logs" / "autopack.log", here / "t.db"
+        self.path, self.database = here / "logs" / "executor.log", here / "t.db"
         self.path.parent.mkdir()
         self.generation = 0
 
     def step(self, step: str) -> None:
         """Do one thing that may happen to a log."""
-        older = self.path.with_name(f"autopack.log.{self.generation + 1}")
+        older = self.path.with_name(f"executor.log.{self.generation + 1}")
         if step == "write":
             count = self.rng.randrange(1, 40)
             with self.path.open("ab") as file:
@@ -599,7 +599,7 @@ class Rotations:
 
     def compress(self) -> None:
         """Compress one of the rotated files, as a later run of the rotation does."""
-        rotated = [path for path in self.path.parent.glob("autopack.log.*") if path.suffix[1:].isdigit()]
+        rotated = [path for path in self.path.parent.glob("executor.log.*") if path.suffix[1:].isdigit()]
         if rotated:
             path = self.rng.choice(sorted(rotated))
             ending = self.rng.choice(sorted(COMPRESSIONS))

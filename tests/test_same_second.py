@@ -107,16 +107,16 @@ def test_phases_told_from_behind_are_two_events_wherever_the_log_is_cut(tmp_path
         ]
     text = log_of(initialized("run-a"), *lines)
     whole = tmp_path / "whole.db"
-    (tmp_path / "autopack.log").write_text(text, encoding="utf-8")
-    read(whole, tmp_path / "autopack.log")
+    (tmp_path / "executor.log").write_text(text, encoding="utf-8")
+    read(whole, tmp_path / "executor.log")
     assert {row["phase_id"] for row in events(whole)} == {"p1", "p2"}
     ends = [number for number, character in enumerate(text, 1) if character == "\n"]
     for end in ends:
         folder = tmp_path / str(end)
         folder.mkdir()
         for part in (text[:end], text):
-            (folder / "autopack.log").write_text(part, encoding="utf-8")
-            read(folder / "t.db", folder / "autopack.log")
+            (folder / "executor.log").write_text(part, encoding="utf-8")
+            read(folder / "t.db", folder / "executor.log")
         assert tables(folder / "t.db") == tables(whole), f"cut after line {ends.index(end) + 1}"
 
 
