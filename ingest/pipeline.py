@@ -8,19 +8,19 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
 from sqlite_utils import Database
 
-from ingest.errors import LogUnfinished, LogUnreadable, LogVanished, NotALog
+from ingest.errors import LogUnreadable, LogVanished, NotALog
 from ingest.reading.batch import Batch
 from ingest.reading.checkpoint import Counters
 from ingest.reading.discover import Discovered, discover
 from ingest.reading.logfile import FileState, LogFile
-from ingest.reading.resume import NotTheSame, read_head
+from ingest.reading.resume import NotTheSame, head_of
 from ingest.reading.scan import ScanOptions, scan
 from ingest.reading.zone import Zone
 from ingest.storing.database import files_of, immediate, open_for_writing
@@ -198,9 +198,7 @@ class _Ingest:
 
     def _read_log(self, log: LogFile, state: FileState) -> None:
         """Find out which source a log is, by its bytes, and read what is new of it."""
-        head = b""
-        with log.opened() as (stream, _), suppress(LogUnfinished):
-            head = read_head(stream, log)
+        head = head_of(log)
         before = self._sources.read_before(log, state)
         candidates = list(self._sources.candidates(log, state, head))
         if before is not None and before not in candidates:
@@ -239,13 +237,10 @@ class _Ingest:
 
     def _read_as(self, log: LogFile, state: FileState | None, source: Source | None) -> None:
         checkpoint, counters = (None, Counters()) if source is None else self._sources.resume(source)
-        if checkpoint is not None and self._options.zone_asked and checkpoint.zone != self._options.zone.name:
-            self._summary.warnings.append(
-                f"{log.shown}: its times stay read as {checkpoint.zone}, as they were the first time, "
-                f"not as {self._options.zone.name}"
-            )
         batches = 0
         for batch in scan(log, checkpoint, self._scan_options):
+            if source is not None and batches == 0:
+                self._note_zone(log, source)
             stored = self._store.commit(batch, log, state, source)
             source = stored.source
             self._sources.take(source)

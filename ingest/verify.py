@@ -8,16 +8,15 @@ each other marker line a reject, and the database must know of nothing that is n
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 
 from sqlite_utils import Database
 
 from ingest.compare import Comparison, Verification
-from ingest.errors import LogUnfinished, LogUnreadable, NotALog
+from ingest.errors import LogUnreadable, NotALog
 from ingest.reading.discover import discover
 from ingest.reading.logfile import FileState, LogFile
-from ingest.reading.resume import is_source, read_head, recall
+from ingest.reading.resume import head_of, is_source, recall
 from ingest.reading.scan import ScanOptions, scan
 from ingest.storing.database import files_of, open_for_reading
 from ingest.storing.sources import KnownSources, Source
@@ -115,9 +114,7 @@ def _say_unknown(log: LogFile, result: Verification) -> None:
 
 
 def _source_of(sources: KnownSources, log: LogFile, state: FileState) -> Source | None:
-    head = b""
-    with log.opened() as (stream, _), suppress(LogUnfinished):
-        head = read_head(stream, log)
+    head = head_of(log)
     for source in sources.candidates(log, state, head):
         if is_source(log, sources.resume(source)[0]):
             sources.take(source)

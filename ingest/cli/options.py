@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import click
 
 from ingest.errors import UsageMistake
 from ingest.storing.database import database_path
-
-Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 LOGS_VARIABLE = "TOKENTAIL_LOGS"
 SWITCH_VARIABLE = "TELEMETRY_DB_ENABLED"

@@ -134,8 +134,7 @@ class Linker:
             case RunNamed() | RunEnded() | SoftCap() | Draining():
                 self._take_run(record, moment)
             case Estimate() | Ceiling() | BuilderModel():
-                if not self._crowded:
-                    self.state.preparation.take(record)
+                self.state.preparation.take(record)
             case ScopeInferred() | ScopePaths():
                 self._take_scope(record)
             case PhaseOpened() | BudgetUse() | BuilderFinished() | PhaseStatus():
@@ -227,7 +226,7 @@ class Linker:
 
     def _finish_call(self, record: BuilderFinished, ordinal: int) -> None:
         state = self.state
-        self.state.windows.alive(record.phase)
+        state.windows.alive(record.phase)
         last, state.unanchored = state.unanchored, None
         window = state.windows.get(record.phase)
         told = (

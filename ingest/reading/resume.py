@@ -6,6 +6,7 @@ ones that were there when it was made.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import IO
 
@@ -23,7 +24,7 @@ class NotTheSame(Exception):
 
 @dataclass(slots=True)
 class Opened:
-    """A stream that stands at the checkpoint, and the bytes that were read past it on the way."""
+    """A stream that stands at the checkpoint, the bytes read past it on the way, what is remembered."""
 
     stream: IO[bytes]
     offset: int
@@ -31,6 +32,7 @@ class Opened:
     ahead: bytes
     fingerprint: Fingerprint
     encoding: Encoding
+    remembered: Remembered
 
 
 def stand_at(
@@ -43,25 +45,31 @@ def stand_at(
         NotALog: it is read for the first time, and is something else altogether.
         LogUnfinished, LogUnreadable: its compressed data ends, or is damaged, before the checkpoint.
     """
-    if checkpoint is None:
-        head = read_head(stream, log)
-        if may_be_half_a_mark(head):  # or nothing at all: what it will be is not told yet
-            return None
-        not_a_log = what_is_not_a_log(head)
-        if not_a_log is not None:
-            raise NotALog(f"{log.shown}: {not_a_log}, not a log, so not read")
-        encoding = encoding_of(head)
-        mark = len(encoding.mark)
-        return Opened(stream, mark, head[:mark], head[mark:], fingerprint_of(head), encoding)
+    return _begin(log, stream) if checkpoint is None else _go_on(log, stream, compression, checkpoint)
+
+
+def _begin(log: LogFile, stream: IO[bytes]) -> Opened | None:
+    head = read_head(stream, log)
+    if may_be_half_a_mark(head):  # or nothing at all: what it will be is not told yet
+        return None
+    not_a_log = what_is_not_a_log(head)
+    if not_a_log is not None:
+        raise NotALog(f"{log.shown}: {not_a_log}, not a log, so not read")
+    encoding = encoding_of(head)
+    mark = len(encoding.mark)
+    return Opened(stream, mark, head[:mark], head[mark:], fingerprint_of(head), encoding, Remembered())
+
+
+def _go_on(log: LogFile, stream: IO[bytes], compression: str | None, checkpoint: Checkpoint) -> Opened:
+    remembered = recall(checkpoint)
     head = b""
     if checkpoint.fingerprint.size_bytes < HEAD_BYTES:  # the name of a file grows with it
         head = read_head(stream, log)
         if not checkpoint.fingerprint.matches(head):
             raise NotTheSame
     fingerprint = fingerprint_of(head) if head else checkpoint.fingerprint
-    encoding = encoding_named(checkpoint.encoding)
     if compression is None:
-        sample = recall(checkpoint).last_marker
+        sample = remembered.last_marker
         if sample is not None:
             stream.seek(sample.offset)
             if digest(stream.read(sample.size_bytes)) != sample.digest:
@@ -73,7 +81,15 @@ def stand_at(
         before, ahead = _skip(log, stream, checkpoint.offset, head)
     if len(before) < min(TAIL_BYTES, checkpoint.offset) or checkpoint.tail not in (None, tail_of(before)):
         raise NotTheSame
-    return Opened(stream, checkpoint.offset, before, ahead, fingerprint, encoding)
+    encoding = encoding_named(checkpoint.encoding)
+    return Opened(stream, checkpoint.offset, before, ahead, fingerprint, encoding, remembered)
+
+
+def head_of(log: LogFile) -> bytes:
+    """Open a log and read its first bytes; none where its compressed data has not got that far."""
+    with log.opened() as (stream, _), suppress(LogUnfinished):
+        return read_head(stream, log)
+    return b""
 
 
 def read_head(stream: IO[bytes], log: LogFile) -> bytes:
@@ -103,7 +119,6 @@ def is_source(log: LogFile, checkpoint: Checkpoint) -> bool:
     """Whether a log file holds, before a checkpoint, the bytes that were there when it was made."""
     with log.opened() as (stream, compression):
         try:
-            recall(checkpoint)
             return stand_at(log, stream, compression, checkpoint) is not None
         except (NotTheSame, LogUnfinished, LogUnreadable):
             return False

@@ -15,12 +15,12 @@ from ingest.linking.identity import Seen
 from ingest.linking.linker import Linker
 from ingest.linking.state import Logged
 from ingest.reading.batch import Batch, Reject, Rows, SeenEscalation, Sighting, State
-from ingest.reading.checkpoint import Checkpoint, Remembered, Sample
+from ingest.reading.checkpoint import Checkpoint, Sample
 from ingest.reading.fingerprint import Recent, digest
 from ingest.reading.lines import Line, Position, split_lines
 from ingest.reading.logfile import LogFile, chunks
 from ingest.reading.remembered import as_text
-from ingest.reading.resume import Opened, recall, stand_at
+from ingest.reading.resume import Opened, stand_at
 from ingest.reading.wrap import Joiner
 from ingest.reading.zone import Zone, zone_recorded
 from parsers.line import ParsedLine, is_event_line, is_wanted, parse_line, shows_both_prefixes
@@ -92,7 +92,7 @@ class _Scan:
         self._compression = compression
         self._options = options
         self._zone: Zone = zone_recorded(checkpoint.zone if checkpoint else options.zone)
-        self._remembered = recall(checkpoint) if checkpoint else Remembered()
+        self._remembered = opened.remembered
         self._remembered.position.offset = opened.offset
         self._was_provisional = self._remembered.provisional
         self._taken_back_from = opened.offset if self._was_provisional else None
