@@ -1,12 +1,17 @@
 """The metrics: small, pure functions of plain numbers.
 
-All of them say `None` where there is nothing to measure; none invents a zero.
+All of them say `None` where there is nothing to measure; none invents a zero or a NaN.
 """
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Sequence
+from dataclasses import dataclass
+
+Z_95 = 1.959963984540054
+"""The 97.5% quantile of the normal distribution: a two-sided interval of 95%."""
 
 
 def mean(values: Sequence[float]) -> float | None:
@@ -19,6 +24,129 @@ def median(values: Sequence[float]) -> float | None:
     return statistics.median(values) if values else None
 
 
+def sample_sd(values: Sequence[float]) -> float | None:
+    """Return the sample standard deviation (n - 1); `None` for fewer than two values."""
+    return None if len(values) < 2 else _sd_around(statistics.fmean(values), values)
+
+
+def _sd_around(middle: float, values: Sequence[float]) -> float:
+    # math.dist is a square root of squares, summed without loss of digits and in C.
+    return math.dist(values, [middle] * len(values)) / math.sqrt(len(values) - 1)
+
+
+def p90(values: Sequence[float]) -> float | None:
+    """Return the 90th percentile as `statistics.quantiles(n=10)` has it; the maximum of fewer than 10."""
+    if len(values) < 10:
+        return max(values, default=None)
+    return statistics.quantiles(values, n=10)[8]
+
+
+def percentile(values: Sequence[float], percent: float) -> float | None:
+    """Return a percentile, 0..100, interpolated between the values as spreadsheets do (inclusive).
+
+    Raises:
+        ValueError: `percent` is not within 0..100.
+    """
+    if not 0 <= percent <= 100:
+        raise ValueError(f"{percent} is not a percentage from 0 to 100")
+    if not values:
+        return None
+    ordered = sorted(values)
+    place = (len(ordered) - 1) * percent / 100
+    low = math.floor(place)
+    high = min(low + 1, len(ordered) - 1)
+    return ordered[low] + (ordered[high] - ordered[low]) * (place - low)
+
+
 def rate(count: int, total: int) -> float | None:
     """Return a share, 0..1."""
     return count / total if total else None
+
+
+def smape(predicted: float | None, actual: float | None) -> float | None:
+    """Return 200 |p - a| / (|p| + |a|), in percent, 0..200; `None` if either is 0 or unknown."""
+    if not predicted or not actual:
+        return None
+    return 200 * abs(predicted - actual) / (abs(predicted) + abs(actual))
+
+
+def waste_ratio(predicted: float | None, actual: float | None) -> float | None:
+    """Return p / a; `None` if either is 0 or unknown."""
+    return predicted / actual if predicted and actual else None
+
+
+def variation(values: Sequence[float]) -> float | None:
+    """Return the coefficient of variation: sample standard deviation / mean; `None` for fewer than two."""
+    if len(values) < 2:
+        return None
+    middle = statistics.fmean(values)
+    return _sd_around(middle, values) / middle if middle else None
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """An interval from `low` to `high`, both within."""
+
+    low: float
+    high: float
+
+
+def wilson(count: int, total: int) -> Interval | None:
+    """Return the 95% interval of a share by Wilson's score, which also holds for few or no cases."""
+    if not total:
+        return None
+    share, square = count / total, Z_95**2
+    middle = share + square / (2 * total)
+    half = Z_95 * math.sqrt(share * (1 - share) / total + square / (4 * total**2))
+    scale = 1 + square / total
+    low = 0.0 if count == 0 else max(0.0, (middle - half) / scale)
+    high = 1.0 if count == total else min(1.0, (middle + half) / scale)
+    return Interval(low, high)
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """How many of `total` events, with the 95% interval by Wilson; rates are 0..1, `None` of no events."""
+
+    count: int
+    total: int
+
+    @property
+    def rate(self) -> float | None:
+        """The share, 0..1."""
+        return rate(self.count, self.total)
+
+    @property
+    def interval(self) -> Interval | None:
+        """The 95% interval of the share."""
+        return wilson(self.count, self.total)
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """How a number is spread over `n` events; all `None` where there are too few for it."""
+
+    n: int
+    mean: float | None
+    median: float | None
+    sd: float | None
+    p90: float | None
+    low: float | None
+    high: float | None
+
+
+def spread(values: list[float]) -> Spread:
+    """Describe numbers; sorts the list in place, which makes the next sorting of it nothing."""
+    if not values:
+        return Spread(0, None, None, None, None, None, None)
+    values.sort()
+    middle = statistics.fmean(values)
+    return Spread(
+        n=len(values),
+        mean=middle,
+        median=median(values),
+        sd=_sd_around(middle, values) if len(values) > 1 else None,
+        p90=p90(values),
+        low=values[0],
+        high=values[-1],
+    )

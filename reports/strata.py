@@ -1,103 +1,104 @@
-"""The report: how far estimates are off, by category and complexity.
-
-The population is every event but totals (whose actual is not an output) and answers too short to
-mean anything. A truncated answer is in it; its actual is a lower bound, and the report says how many
-there are.
-"""
+"""Strata: by what events are put together, as SQL expressions and as names in a stable order."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
 from dataclasses import dataclass
 
-from sqlite_utils import Database
+from reports.selection import Selection
 
-from reports.metrics import mean, median, rate
+DIMENSIONS = ("category", "complexity", "bucket", "model")
+"""By what events can be put into strata; `bucket` is one of the number of deliverables."""
 
-MIN_ACTUAL = 50
-"""Tokens: a shorter answer is a refusal or an error, in the executor's own words "likely error"."""
+DELIVERABLES = """COALESCE(
+    NULLIF(deliverable_count, 0), NULLIF(estimated_deliverable_count, 0),
+    CASE WHEN deliverables_complete = 1 AND json_valid(deliverables_json)
+        THEN NULLIF(json_array_length(deliverables_json), 0) END
+)"""
+"""The number of deliverables: the event line's, or where it says 0 the estimate's, or the paths known."""
 
-_EVENTS = """
-SELECT COALESCE(category, '(none)'), COALESCE(complexity, '(none)'),
-    smape_percent, waste_ratio, underestimated, truncated
-FROM token_estimation_v2_events
-WHERE actual_is_total = 0 AND actual_output_tokens >= :min_actual
-"""
-_LEFT_OUT = """
-SELECT COALESCE(SUM(actual_is_total), 0),
-    COALESCE(SUM(actual_is_total = 0 AND actual_output_tokens < :min_actual), 0)
-FROM token_estimation_v2_events
-"""
+LARGEST = 2**63 - 1
+"""SQLite's largest number: no bucket ends beyond it."""
 
-Measured = tuple[float | None, float | None, int | None, int | None]
+_COMPLEXITIES = ("low", "medium", "high")
+_BUCKET = re.compile(r"(\d{1,9})(?:-(\d{1,9})|(\+))?", re.ASCII)
+
+Key = tuple[str | None, ...]
+"""The names of a stratum, one for each dimension; `None` where events don't tell."""
 
 
 @dataclass(frozen=True, slots=True)
-class Stratum:
-    """One line of the report.
+class Bucket:
+    """Numbers of deliverables from `low` to `high`, both within; `high` is `None` in the last one."""
 
-    `n` events; SMAPE in percent (0..200), waste as predicted / actual, both over the events of `n`
-    that can be measured (neither estimate nor outcome is 0). Rates are shares of `n`, 0..1.
+    low: int
+    high: int | None
+
+    @property
+    def name(self) -> str:
+        """The bucket as people write it: `4-7`, `16+`, `5`."""
+        if self.high is None:
+            return f"{self.low}+"
+        return str(self.low) if self.low == self.high else f"{self.low}-{self.high}"
+
+
+DEFAULT_BUCKETS = (Bucket(1, 3), Bucket(4, 7), Bucket(8, 15), Bucket(16, None))
+
+
+def parse_buckets(text: str) -> tuple[Bucket, ...]:
+    """Read buckets as people write them: `1-3,4-7,8-15,16+`.
+
+    Raises:
+        ValueError: one is no bucket, or they don't rise.
     """
-
-    category: str
-    complexity: str
-    n: int
-    smape_mean: float | None
-    smape_median: float | None
-    waste_median: float | None
-    underestimated: int
-    underestimated_rate: float | None
-    truncated: int
-    truncated_rate: float | None
+    buckets = []
+    for part in text.split(","):
+        found = _BUCKET.fullmatch(part.strip())
+        if found is None:
+            raise ValueError(f"{part.strip()!r} is no bucket: write for example 1-3,4-7,8-15,16+")
+        low, high, open_end = found.groups()
+        buckets.append(Bucket(int(low), None if open_end else int(high or low)))
+    reached: int | None = -1
+    for bucket in buckets:
+        if reached is None or bucket.low <= reached or (bucket.high is not None and bucket.high < bucket.low):
+            raise ValueError(f"the buckets {text!r} must rise and not overlap: for example 1-3,4-7,8-15,16+")
+        reached = bucket.high
+    return tuple(buckets)
 
 
 @dataclass(frozen=True, slots=True)
-class StrataReport:
-    """All strata, their sum, and what was left out of both."""
+class Strata:
+    """Dimensions by which events are put into strata, in the order of a stratum's key."""
 
-    strata: list[Stratum]
-    overall: Stratum
-    min_actual: int
-    left_out_totals: int
-    left_out_short: int
+    dimensions: tuple[str, ...] = ("category", "complexity")
+    buckets: tuple[Bucket, ...] = DEFAULT_BUCKETS
 
+    def columns(self, selection: Selection) -> str:
+        """Return the SQL expressions of the key, each followed by a comma."""
+        expressions = {
+            "category": selection.category,
+            "complexity": "complexity",
+            "model": "model",
+            "bucket": self._bucket(),
+        }
+        return "".join(f"{expressions[name]}, " for name in self.dimensions)
 
-def strata_report(db: Database, min_actual: int = MIN_ACTUAL) -> StrataReport:
-    """Compute the report over a database's events."""
-    groups: dict[tuple[str, str], list[Measured]] = {}
-    values = {"min_actual": min_actual}
-    for category, complexity, *measured in db.conn.execute(_EVENTS, values):
-        smape, waste, under, truncated = measured
-        groups.setdefault((category, complexity), []).append((smape, waste, under, truncated))
-    totals, short = db.conn.execute(_LEFT_OUT, values).fetchone()
-    everything = [event for group in groups.values() for event in group]
-    return StrataReport(
-        strata=[_stratum(*name, events) for name, events in sorted(groups.items())],
-        overall=_stratum("all", "all", everything),
-        min_actual=min_actual,
-        left_out_totals=totals,
-        left_out_short=short,
-    )
+    def _bucket(self) -> str:
+        """Return the SQL expression of a bucket's name; it is made of our own numbers only."""
+        cases = "".join(
+            f"WHEN {DELIVERABLES} BETWEEN {one.low} AND {LARGEST if one.high is None else one.high} "
+            f"THEN '{one.name}' "
+            for one in self.buckets
+        )
+        return f"CASE {cases}END"
 
+    def place(self, key: Key) -> tuple[tuple[int, str], ...]:
+        """Order keys as people expect: low before high, 4-7 before 16+, the untold last."""
+        return tuple(self._rank(name, value) for name, value in zip(self.dimensions, key, strict=True))
 
-def _stratum(category: str, complexity: str, events: list[Measured]) -> Stratum:
-    smapes = _known(event[0] for event in events)
-    under = sum(event[2] == 1 for event in events)
-    truncated = sum(event[3] == 1 for event in events)
-    return Stratum(
-        category=category,
-        complexity=complexity,
-        n=len(events),
-        smape_mean=mean(smapes),
-        smape_median=median(smapes),
-        waste_median=median(_known(event[1] for event in events)),
-        underestimated=under,
-        underestimated_rate=rate(under, len(events)),
-        truncated=truncated,
-        truncated_rate=rate(truncated, len(events)),
-    )
-
-
-def _known(values: Iterable[float | None]) -> list[float]:
-    return [value for value in values if value is not None]
+    def _rank(self, dimension: str, value: str | None) -> tuple[int, str]:
+        if value is None:
+            return (1_000_000, "")
+        known = {"complexity": _COMPLEXITIES, "bucket": tuple(one.name for one in self.buckets)}
+        order = known.get(dimension, ())
+        return (order.index(value) if value in order else len(order), value)

@@ -34,6 +34,16 @@ def counted(count: int, noun: str) -> str:
     return f"{count:,} {noun if count == 1 else noun + 's'}"
 
 
+def number(value: float | None, digits: int, unit: str = "") -> str:
+    """Write a number with its unit, or `-` where there is none."""
+    return "-" if value is None else f"{value:,.{digits}f}{unit}"
+
+
+def percent(share: float | None, digits: int = 0) -> str:
+    """Write a share of 0..1 as a percentage, or `-` where there is none."""
+    return "-" if share is None else f"{share:.{digits}%}"
+
+
 def table(header: Sequence[str], rows: Sequence[Sequence[str]], text_columns: int = 1) -> list[str]:
     """Align rows under a header; the first `text_columns` to the left, the numbers to the right."""
     shown = [[printable(cell) for cell in row] for row in (header, *rows)]

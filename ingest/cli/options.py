@@ -16,10 +16,11 @@ SWITCH_VARIABLE = "TELEMETRY_DB_ENABLED"
 _OFF = frozenset({"0", "false", "no", "off"})
 
 
-def _finite(_: click.Context, __: click.Parameter, seconds: float) -> float:
-    if math.isnan(seconds):
-        raise click.BadParameter("not a number of seconds")
-    return seconds
+def finite(_: click.Context, __: click.Parameter, value: float) -> float:
+    """Refuse `nan`, which Click takes for a number within every range."""
+    if math.isnan(value):
+        raise click.BadParameter("not a number")
+    return value
 
 
 paths_argument = click.argument("paths", nargs=-1, metavar="[PATH]...")
@@ -43,7 +44,7 @@ wait_option = click.option(
     "--wait",
     "wait_seconds",
     type=click.FloatRange(min=0),
-    callback=_finite,
+    callback=finite,
     default=0.0,
     metavar="SECONDS",
     help="How long to wait for another ingest of this database before leaving with exit code 75.",

@@ -1,85 +1,189 @@
-"""`tokentail report`: how far the estimates are off."""
+"""`tokentail report`: the validation of the estimator."""
 
 from __future__ import annotations
-
-from dataclasses import asdict
 
 import click
 
 from ingest.cli import options
-from ingest.cli.output import say, say_json, say_lines
+from ingest.cli.output import complain, say, say_json, say_lines
+from ingest.cli.selecting import buckets_option, by_option, filter_options, population_line
 from ingest.storing.database import open_for_reading
-from reports.strata import MIN_ACTUAL, StrataReport, Stratum, strata_report
-from reports.terminal import counted, table
-
-_HEADER = (
-    "category",
-    "complexity",
-    "n",
-    "SMAPE mean",
-    "SMAPE median",
-    "waste median",
-    "underestimated",
-    "truncated",
+from reports.metrics import Share, Spread
+from reports.readiness import readiness
+from reports.selection import Selection
+from reports.strata import Bucket, Strata
+from reports.terminal import number, percent, table
+from reports.validation import (
+    MAX_STABLE_VARIATION,
+    MIN_STABLE_N,
+    Gate,
+    Stratum,
+    Validation,
+    validate,
 )
+from reports.validation_record import validation_record
 
 
 @click.command("report")
 @options.db_option
+@filter_options()
+@by_option
+@buckets_option
 @click.option(
-    "--min-actual",
-    type=click.IntRange(min=0),
-    default=MIN_ACTUAL,
+    "--under-multiplier",
+    type=click.FloatRange(min=0, min_open=True),
+    callback=options.finite,
+    default=1.0,
     show_default=True,
-    metavar="TOKENS",
-    help="Leave out shorter answers, which are refusals or errors.",
+    metavar="FACTOR",
+    help="An event is underestimated if actual > predicted x FACTOR.",
 )
+@click.option("--fail-on-gate", is_flag=True, help="Exit with 1 if a gate is not passed.")
 @options.json_option
-def report_command(db: str | None, min_actual: int, as_json: bool) -> int:
-    """Show how far the estimates are off, by category and complexity.
+def report_command(
+    db: str | None,
+    selection: Selection,
+    dimensions: tuple[str, ...],
+    buckets: tuple[Bucket, ...],
+    under_multiplier: float,
+    fail_on_gate: bool,
+    as_json: bool,
+) -> int:
+    """Show how far the estimates are off: risk, cost and error, overall and by stratum.
 
-    SMAPE is 200 |p-a| / (p+a) in percent, 0 to 200; waste is p / a, where p is the predicted and a
-    the actual number of output tokens. An event is underestimated if a > p.
+    Risk, over every event whose actual is an output: the share underestimated (gate: 5%) and the
+    share truncated (gate: 2%), each with its 95% interval. Cost, over clean events (parsed, not
+    truncated): predicted / actual (gate: P90 < 3) and ceiling / actual. Error: SMAPE, which is
+    200 |p-a| / (p+a) in percent, 0 to 200. A truncated answer's actual is a lower bound.
     """
     database = options.chosen_database(db)
     with open_for_reading(database) as opened:
-        report = strata_report(opened, min_actual)
+        validation = validate(opened, selection, Strata(dimensions, buckets), under_multiplier)
     if as_json:
-        say_json({"database": str(database), **asdict(report)})
+        say_json({"database": str(database), **validation_record(validation)})
     else:
-        _show(str(database), report)
+        _show(str(database), validation)
+    missed = [gate.name for gate in validation.gates if not gate.passed]
+    if fail_on_gate and missed:
+        complain(f"not passed: {', '.join(missed)}")
+        return 1
     return 0
 
 
-def _show(database: str, report: StrataReport) -> None:
-    say_lines(table(_HEADER, [_line(one) for one in (*report.strata, report.overall)], text_columns=2))
-    say("")
-    say(
-        f"n: every event with at least {report.min_actual} actual tokens; left out: "
-        f"{counted(report.left_out_short, 'shorter event')}, {counted(report.left_out_totals, 'event')} "
-        "whose actual is a total of input and output"
+def _show(database: str, found: Validation) -> None:
+    judged = readiness(found)
+    say(f"Status: {judged.status}")
+    say(f"  {judged.reason}")
+    say(population_line(found.population, database))
+    overall = found.overall
+    if not overall.n:
+        say("There is nothing to report: no event is left. `tokentail status` shows what was read.")
+        return
+    say_lines(["", *_risk(found), "", *_cost(found), "", *_error(overall), "", *_ends(found), ""])
+    say_lines(_strata(found))
+
+
+def _risk(found: Validation) -> list[str]:
+    under, truncated, _ = found.gates
+    factor = found.under_multiplier
+    name = "underestimated" if factor == 1 else f"underestimated (actual > {factor:g} x predicted)"
+    rows = [_risk_line(name, found.overall.underestimated, under)]
+    rows.append(_risk_line("truncated", found.overall.truncated, truncated))
+    header = ("", "events", "rate", "95% interval", "gate", "verdict")
+    return [f"Risk, over all {found.overall.n:,} events", *table(header, rows)]
+
+
+def _risk_line(name: str, share: Share, gate: Gate) -> tuple[str, ...]:
+    interval = share.interval
+    between = f"{percent(interval.low, 1)} to {percent(interval.high, 1)}" if interval else "-"
+    return (
+        name,
+        f"{share.count:,} of {share.total:,}",
+        percent(share.rate, 1),
+        between,
+        f"<= {percent(gate.limit)}",
+        _verdict(gate),
     )
-    if report.overall.truncated:
-        say(f"{counted(report.overall.truncated, 'answer')} truncated: the actual is a lower bound there")
-    say(f"database {database}")
+
+
+def _verdict(gate: Gate) -> str:
+    if gate.passed is None:
+        return "nothing to measure"
+    return ("pass" if gate.passed else "FAIL") + (", not certain" if gate.certain is False else "")
+
+
+def _cost(found: Validation) -> list[str]:
+    clean, gate = found.overall.clean, found.gates[2]
+    rows = [
+        (*_ratios("predicted / actual", clean.waste), f"P90 < {gate.limit:g}", _verdict(gate)),
+        (*_ratios("ceiling / actual", clean.ceiling_waste), "-", "-"),
+    ]
+    header = ("", "n", "median", "mean", "P90", "gate", "verdict")
+    return [f"Cost, over the {clean.n:,} clean events (parsed, not truncated)", *table(header, rows)]
+
+
+def _ratios(name: str, spread: Spread) -> tuple[str, ...]:
+    ratios = (number(value, 2, "x") for value in (spread.median, spread.mean, spread.p90))
+    return (name, f"{spread.n:,}", *ratios)
+
+
+def _error(overall: Stratum) -> list[str]:
+    named = {"all events": overall.smape, "clean events": overall.clean.smape}
+    rows = [
+        (
+            name,
+            f"{one.n:,}",
+            *(number(value, 1, "%") for value in (one.mean, one.median, one.sd, one.low, one.high)),
+        )
+        for name, one in named.items()
+    ]
+    header = ("", "n", "mean", "median", "sd", "min", "max")
+    title = "Error: SMAPE"
+    if overall.truncated.count:
+        title += f" (of {overall.truncated.count:,} truncated among all, the actual is a lower bound)"
+    return [title, *table(header, rows)]
+
+
+def _ends(found: Validation) -> list[str]:
+    parsed = found.overall.parsed
+    phases = ", ".join(f"{outcome or 'not told'} {count:,}" for outcome, count in found.outcomes)
+    return [
+        f"Builder success (the answer was parsed): {parsed.count:,} of {parsed.total:,}",
+        *table((f"Phase outcome (what became of the work): {phases}",), [])[:1],
+    ]
+
+
+def _strata(found: Validation) -> list[str]:
+    header = (
+        *found.strata_by.dimensions,
+        *("n", "clean", "underest.", "trunc.", "SMAPE mean", "median", "sd"),
+        *("waste median", "P90", "predicted", "actual", ""),
+    )
+    lines = table(header, [_line(one) for one in found.strata], len(found.strata_by.dimensions))
+    lines.append("n, underest., trunc., SMAPE and mean tokens are over all events; waste over the clean ones")
+    if any(one.unstable for one in found.strata):
+        lines.append(
+            f"~ unstable: n < {MIN_STABLE_N}, or actual / predicted varies by more than "
+            f"{MAX_STABLE_VARIATION:g} of its mean"
+        )
+    return lines
 
 
 def _line(one: Stratum) -> tuple[str, ...]:
     return (
-        one.category,
-        one.complexity,
+        *("(none)" if name is None else name for name in one.key),
         f"{one.n:,}",
-        _number(one.smape_mean, 1, "%"),
-        _number(one.smape_median, 1, "%"),
-        _number(one.waste_median, 2, "x"),
-        _share(one.underestimated, one.underestimated_rate),
-        _share(one.truncated, one.truncated_rate),
+        f"{one.clean.n:,}",
+        _share(one.underestimated),
+        _share(one.truncated),
+        *(number(value, 1, "%") for value in (one.smape.mean, one.smape.median, one.smape.sd)),
+        number(one.clean.waste.median, 2, "x"),
+        number(one.clean.waste.p90, 2, "x"),
+        number(one.mean_predicted, 0),
+        number(one.mean_actual, 0),
+        "~" if one.unstable else "",
     )
 
 
-def _number(value: float | None, digits: int, unit: str) -> str:
-    return "-" if value is None else f"{value:.{digits}f}{unit}"
-
-
-def _share(count: int, rate: float | None) -> str:
-    return "-" if rate is None else f"{count:,} ({rate:.0%})"
+def _share(share: Share) -> str:
+    return f"{share.count:,} ({percent(share.rate)})"

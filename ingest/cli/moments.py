@@ -1,0 +1,67 @@
+"""Times as a person types them: `2026-01-14`, `2026-01-14 09:30`, `7d`, `yesterday`.
+
+Only forms with one meaning are read. A time without an offset is UTC, as all times in the database.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+
+_AGO = re.compile(r"(\d{1,6}) ?(m|min|h|d|w)[a-z]*(?: ago)?", re.ASCII)
+_UNITS = {"m": 60, "min": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
+_DATED = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+_CLOCK = re.compile(r"[T ]\d\d(:\d\d(:\d\d(\.\d+)?)?)?")
+_DAY = timedelta(days=1)
+
+FORMS = "2026-01-14, 2026-01-14T09:30, 2026-01-14T09:30:00+11:00, today, yesterday, 12h, 7d or 2w (ago)"
+
+
+def parse_since(text: str, now: datetime) -> datetime:
+    """Return the first moment of what was typed, aware; `now` is aware.
+
+    Raises:
+        ValueError: it has no single meaning; the message names the forms that have.
+    """
+    return _parse(text, now)[0]
+
+
+def parse_until(text: str, now: datetime) -> datetime:
+    """Return the moment after the last of what was typed: a day stands for the whole day.
+
+    Raises:
+        ValueError: as `parse_since`.
+    """
+    first, length = _parse(text, now)
+    return first + length
+
+
+def _parse(text: str, now: datetime) -> tuple[datetime, timedelta]:
+    """Return the first moment and how long what was typed lasts."""
+    asked = text.strip()
+    today = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    words = {"now": (now, timedelta(0)), "today": (today, _DAY), "yesterday": (today - _DAY, _DAY)}
+    if asked.lower() in words:
+        return words[asked.lower()]
+    try:
+        if ago := _AGO.fullmatch(asked.lower()):
+            return now - timedelta(seconds=int(ago[1]) * _UNITS[ago[2]]), timedelta(0)
+        if _DATED.match(asked):
+            moment = datetime.fromisoformat(asked)
+            aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+            return aware.astimezone(UTC), _precision(asked)
+    except (ValueError, OverflowError):
+        pass  # no such day, or too long ago: said below
+    raise ValueError(f"{text!r} is no time that has one meaning: write for example {FORMS}")
+
+
+def _precision(text: str) -> timedelta:
+    clock = _CLOCK.search(text)
+    if clock is None:
+        return _DAY
+    minute, second, fraction = clock.groups()
+    if fraction:
+        return timedelta(microseconds=1)
+    if second:
+        return timedelta(seconds=1)
+    return timedelta(minutes=1) if minute else timedelta(hours=1)

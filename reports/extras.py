@@ -1,0 +1,23 @@
+"""Libraries that only some reports need: imported when used, and named when they are missing."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from ingest.errors import MissingExtra
+
+
+def imported(module: str, extra: str) -> Any:
+    """Import a module of an extra.
+
+    Raises:
+        MissingExtra: it is not installed; the message says how to install the extra.
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise MissingExtra(
+            f'this needs {module.partition(".")[0]}, which is not installed ({error}): install the extra '
+            f'"{extra}": pip install "tokentail[{extra}]" (from a checkout: pip install ".[{extra}]")'
+        ) from error

@@ -1,0 +1,81 @@
+"""The token counts of the selected events, by stratum: what every metric is computed from.
+
+Read in one pass and kept as plain arrays, so that a million events take a second and 24 MB.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from sqlite_utils import Database
+
+from reports.selection import CEILING, Selection
+from reports.strata import Key, Strata
+
+_TOKENS = """
+SELECT {key} success, truncated, deliverables_source IS NOT NULL AND deliverables_json <> '[]',
+    predicted_output_tokens, actual_output_tokens, COALESCE({ceiling}, 0)
+FROM token_estimation_v2_events WHERE {where}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What the log says of events; `None` where it doesn't.
+
+    `parsed` is the builder's success; `real` is whether their deliverable paths are known.
+    """
+
+    parsed: bool | None
+    truncated: bool | None
+    real: bool
+
+    @property
+    def clean(self) -> bool:
+        """Whether the answers were parsed and are whole."""
+        return self.parsed is True and self.truncated is False
+
+
+def _counts() -> array[int]:
+    return array("q")
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """Token counts of events of one stratum and kind, side by side; a ceiling of 0 is not known."""
+
+    predicted: array[int] = field(default_factory=_counts)
+    actual: array[int] = field(default_factory=_counts)
+    ceiling: array[int] = field(default_factory=_counts)
+
+    def __len__(self) -> int:
+        return len(self.actual)
+
+    def pairs(self) -> Iterator[tuple[int, int]]:
+        """Yield (predicted, actual) of the events that can be measured: neither is 0."""
+        return filter(all, zip(self.predicted, self.actual, strict=True))
+
+
+Kinds = dict[Kind, Tokens]
+
+
+def tokens_by_stratum(db: Database, selection: Selection, strata: Strata) -> dict[Key, Kinds]:
+    """Read the token counts of the selected events; the strata come in their own order."""
+    width = len(strata.dimensions)
+    query = _TOKENS.format(key=strata.columns(selection), ceiling=CEILING, where=selection.where())
+    found: dict[tuple[str | int | None, ...], Tokens] = {}
+    for row in db.conn.execute(query, selection.values()):
+        tokens = found.get(row[:-3])
+        if tokens is None:
+            tokens = found[row[:-3]] = Tokens()
+        tokens.predicted.append(row[-3])
+        tokens.actual.append(row[-2])
+        tokens.ceiling.append(row[-1])
+    by_stratum: dict[Key, Kinds] = {}
+    for name, tokens in found.items():
+        parsed, truncated, real = (None if flag is None else bool(flag) for flag in name[width:])
+        key = tuple(None if part is None else str(part) for part in name[:width])
+        by_stratum.setdefault(key, {})[Kind(parsed, truncated, bool(real))] = tokens
+    return {key: by_stratum[key] for key in sorted(by_stratum, key=strata.place)}

@@ -1,0 +1,231 @@
+"""The validation of the estimator: risk, cost and error, overall and by stratum.
+
+Risk (tier 1) is over every selected event; cost (tier 2) over the clean ones, whose answer was parsed
+and is whole. A truncated answer's actual is a lower bound: it counts as risk, not as cost, and the
+error is given over all events and over the clean ones, each with its n.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from sqlite_utils import Database
+
+from reports.metrics import Share, Spread, median, rate, spread, variation
+from reports.selection import Population, Selection, population
+from reports.strata import Key, Strata
+from reports.tokens import Kinds, tokens_by_stratum
+
+UNDERESTIMATION_GATE = 0.05
+"""The share of underestimated events that is borne."""
+
+TRUNCATION_GATE = 0.02
+"""The share of truncated answers that is borne."""
+
+WASTE_GATE = 3.0
+"""The 90th percentile of predicted / actual must stay below it."""
+
+MIN_STABLE_N = 5
+"""Events below which a stratum's numbers are an anecdote."""
+
+MAX_STABLE_VARIATION = 0.5
+"""Coefficient of variation of actual / predicted above which one factor can't describe a stratum."""
+
+_OUTCOMES = """
+SELECT phase_outcome, COUNT(*) FROM token_estimation_v2_events WHERE {where}
+GROUP BY phase_outcome ORDER BY COUNT(*) DESC, phase_outcome
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Clean:
+    """The clean events of a stratum: parsed and whole.
+
+    Tokens as means; `smape` in percent, 0..200; `waste` is predicted / actual, `ceiling_waste` the
+    ceiling / actual (of those with a ceiling); `ratio_median` the median of actual / predicted, by
+    which an estimate would have to be multiplied, `ratio_variation` its coefficient of variation.
+    """
+
+    n: int
+    mean_predicted: float | None
+    mean_actual: float | None
+    smape: Spread
+    waste: Spread
+    ceiling_waste: Spread
+    ratio_median: float | None
+    ratio_variation: float | None
+
+    @property
+    def ratio_low(self) -> float | None:
+        """The smallest actual / predicted."""
+        return 1 / self.waste.high if self.waste.high else None
+
+    @property
+    def ratio_high(self) -> float | None:
+        """The largest actual / predicted."""
+        return 1 / self.waste.low if self.waste.low else None
+
+
+@dataclass(frozen=True, slots=True)
+class Stratum:
+    """One line of the report; everything but `clean` is over all its `n` events.
+
+    `parsed` is the builder's success, which says only that the answer could be read;
+    `with_deliverables` have real paths. SMAPE is over those with neither estimate nor actual 0.
+    """
+
+    key: Key
+    n: int
+    mean_predicted: float | None
+    mean_actual: float | None
+    underestimated: Share
+    truncated: Share
+    parsed: Share
+    with_deliverables: Share
+    smape: Spread
+    clean: Clean
+
+    @property
+    def unstable(self) -> list[str]:
+        """Why the stratum's numbers are not to be leaned on; empty if they may be."""
+        reasons = [f"n < {MIN_STABLE_N}"] if self.n < MIN_STABLE_N else []
+        if (self.clean.ratio_variation or 0) > MAX_STABLE_VARIATION:
+            reasons.append(f"variation > {MAX_STABLE_VARIATION}")
+        return reasons
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """A limit and the number held against it; `passed` is `None` where there is no number.
+
+    `certain` is whether the 95% interval lies wholly on that side of the limit; `None` without one.
+    """
+
+    name: str
+    limit: float
+    value: float | None
+    passed: bool | None
+    certain: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Validation:
+    """The whole report; `outcomes` are the phases' ends and how many events had each."""
+
+    population: Population
+    strata_by: Strata
+    under_multiplier: float
+    overall: Stratum
+    strata: list[Stratum]
+    gates: list[Gate]
+    outcomes: list[tuple[str | None, int]]
+
+
+def validate(db: Database, selection: Selection, strata: Strata, under_multiplier: float = 1.0) -> Validation:
+    """Compute the report: an event is underestimated if actual > predicted x `under_multiplier`."""
+    by_stratum = tokens_by_stratum(db, selection, strata)
+    measured = {key: _measure(kinds, under_multiplier) for key, kinds in by_stratum.items()}
+    overall = _stratum(tuple(None for _ in strata.dimensions), _united(measured.values()))
+    outcomes = db.conn.execute(_OUTCOMES.format(where=selection.where()), selection.values())
+    return Validation(
+        population=population(db, selection),
+        strata_by=strata,
+        under_multiplier=under_multiplier,
+        overall=overall,
+        strata=[_stratum(key, numbers) for key, numbers in measured.items()],
+        gates=_gates(overall),
+        outcomes=[(outcome, count) for outcome, count in outcomes],
+    )
+
+
+@dataclass(slots=True)
+class _Numbers:
+    """What is collected of a stratum: counts, sums of tokens, and sorted lists of ratios."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    smapes: list[float] = field(default_factory=list)
+    clean_smapes: list[float] = field(default_factory=list)
+    wastes: list[float] = field(default_factory=list)
+    ceiling_wastes: list[float] = field(default_factory=list)
+
+    def sort(self) -> None:
+        for values in (self.smapes, self.clean_smapes, self.wastes, self.ceiling_wastes):
+            values.sort()
+
+
+def _measure(kinds: Kinds, under_multiplier: float) -> _Numbers:
+    numbers = _Numbers()
+    for kind, tokens in kinds.items():
+        n, predicted, actual = len(tokens), sum(tokens.predicted), sum(tokens.actual)
+        numbers.counts.update(n=n, predicted=predicted, actual=actual)
+        numbers.counts["under"] += sum(a > p * under_multiplier for p, a in tokens.pairs())
+        numbers.counts["truncated"] += n if kind.truncated else 0
+        numbers.counts["parsed"] += n if kind.parsed else 0
+        numbers.counts["real"] += n if kind.real else 0
+        smapes = [200 * abs(p - a) / (p + a) for p, a in tokens.pairs()]
+        numbers.smapes += smapes
+        if kind.clean:
+            numbers.counts.update(clean=n, clean_predicted=predicted, clean_actual=actual)
+            numbers.clean_smapes += smapes
+            numbers.wastes += [p / a for p, a in tokens.pairs()]
+            both = zip(tokens.ceiling, tokens.actual, strict=True)
+            numbers.ceiling_wastes += [ceiling / a for ceiling, a in both if ceiling and a]
+    numbers.sort()
+    return numbers
+
+
+def _united(strata: Iterable[_Numbers]) -> _Numbers:
+    whole = _Numbers()
+    for one in strata:
+        whole.counts.update(one.counts)
+        whole.smapes += one.smapes
+        whole.clean_smapes += one.clean_smapes
+        whole.wastes += one.wastes
+        whole.ceiling_wastes += one.ceiling_wastes
+    whole.sort()
+    return whole
+
+
+def _stratum(key: Key, numbers: _Numbers) -> Stratum:
+    counts = numbers.counts
+    n, clean = counts["n"], counts["clean"]
+    ratios = [1 / waste for waste in reversed(numbers.wastes)]
+    return Stratum(
+        key=key,
+        n=n,
+        mean_predicted=rate(counts["predicted"], n),
+        mean_actual=rate(counts["actual"], n),
+        underestimated=Share(counts["under"], n),
+        truncated=Share(counts["truncated"], n),
+        parsed=Share(counts["parsed"], n),
+        with_deliverables=Share(counts["real"], n),
+        smape=spread(numbers.smapes),
+        clean=Clean(
+            n=clean,
+            mean_predicted=rate(counts["clean_predicted"], clean),
+            mean_actual=rate(counts["clean_actual"], clean),
+            smape=spread(numbers.clean_smapes),
+            waste=spread(numbers.wastes),
+            ceiling_waste=spread(numbers.ceiling_wastes),
+            ratio_median=median(ratios),
+            ratio_variation=variation(ratios),
+        ),
+    )
+
+
+def _gates(overall: Stratum) -> list[Gate]:
+    waste = overall.clean.waste.p90
+    return [
+        _share_gate("underestimation rate", UNDERESTIMATION_GATE, overall.underestimated),
+        _share_gate("truncation rate", TRUNCATION_GATE, overall.truncated),
+        Gate("waste P90", WASTE_GATE, waste, None if waste is None else waste < WASTE_GATE),
+    ]
+
+
+def _share_gate(name: str, limit: float, share: Share) -> Gate:
+    value, interval = share.rate, share.interval
+    if value is None or interval is None:
+        return Gate(name, limit, None, None)
+    return Gate(name, limit, value, value <= limit, interval.high <= limit or interval.low > limit)

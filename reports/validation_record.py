@@ -1,0 +1,101 @@
+"""The validation as plain records: what `report --json` prints and the dashboard shows.
+
+The keys are public and stable; numbers are numbers, and `None` is "nothing to measure".
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from reports.metrics import Share, Spread
+from reports.readiness import readiness
+from reports.validation import Clean, Stratum, Validation
+
+Record = dict[str, Any]
+
+
+def validation_record(validation: Validation) -> Record:
+    """Return the whole report as one record."""
+    dimensions = validation.strata_by.dimensions
+    return {
+        "population": asdict(validation.population),
+        **asdict(readiness(validation)),
+        "under_multiplier": validation.under_multiplier,
+        "gates": [asdict(gate) for gate in validation.gates],
+        "overall": stratum_record(validation.overall),
+        "by": list(dimensions),
+        "strata": [
+            dict(zip(dimensions, stratum.key, strict=True)) | stratum_record(stratum)
+            for stratum in validation.strata
+        ],
+        "phase_outcomes": [
+            {"phase_outcome": outcome, "events": count} for outcome, count in validation.outcomes
+        ],
+    }
+
+
+def stratum_record(one: Stratum) -> Record:
+    """Return a stratum without its names.
+
+    Tokens are counts, SMAPE is in percent (0..200), rates are shares (0..1) with their 95% interval
+    as `_low` and `_high`; `waste_*` is predicted / actual and `ceiling_waste_*` ceiling / actual, both
+    over the clean events.
+    """
+    return {
+        "n": one.n,
+        "mean_predicted": one.mean_predicted,
+        "mean_actual": one.mean_actual,
+        **_spread("smape", one.smape),
+        **_costs(one.clean),
+        **_share("underestimated", one.underestimated),
+        **_share("truncated", one.truncated),
+        "parsed": one.parsed.count,
+        "with_deliverables": one.with_deliverables.count,
+        "unstable": bool(one.unstable),
+        "unstable_because": one.unstable,
+        "clean": _clean(one.clean),
+    }
+
+
+def _costs(clean: Clean) -> Record:
+    return {
+        **_spread("waste", clean.waste),
+        "waste_p90": clean.waste.p90,
+        **_spread("ceiling_waste", clean.ceiling_waste),
+        "ceiling_waste_p90": clean.ceiling_waste.p90,
+    }
+
+
+def _clean(clean: Clean) -> Record:
+    return {
+        "n": clean.n,
+        "mean_predicted": clean.mean_predicted,
+        "mean_actual": clean.mean_actual,
+        **_spread("smape", clean.smape),
+        "ratio_median": clean.ratio_median,
+        "ratio_min": clean.ratio_low,
+        "ratio_max": clean.ratio_high,
+        "ratio_variation": clean.ratio_variation,
+    }
+
+
+def _spread(name: str, spread: Spread) -> Record:
+    return {
+        f"{name}_n": spread.n,
+        f"{name}_mean": spread.mean,
+        f"{name}_median": spread.median,
+        f"{name}_sd": spread.sd,
+        f"{name}_min": spread.low,
+        f"{name}_max": spread.high,
+    }
+
+
+def _share(name: str, share: Share) -> Record:
+    interval = share.interval
+    return {
+        name: share.count,
+        f"{name}_rate": share.rate,
+        f"{name}_low": interval.low if interval else None,
+        f"{name}_high": interval.high if interval else None,
+    }
