@@ -37,3 +37,7 @@ class UsageMistake(TokentailError):
 
 class UnusableImport(TokentailError):
     """A file to import from can't be read or holds something else; nothing was changed."""
+
+
+class MissingExtra(TokentailError):
+    """A library that only some commands need is not installed; the message names the extra."""

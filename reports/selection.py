@@ -118,7 +118,9 @@ class Selection:
 
 def _text(moment: datetime | None) -> str | None:
     """Write an aware time as the database does."""
-    return moment and moment.astimezone(UTC).replace(tzinfo=None).isoformat(sep=" ", timespec="microseconds")
+    if moment is None:
+        return None
+    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(sep=" ", timespec="microseconds")
 
 
 @dataclass(frozen=True, slots=True)
