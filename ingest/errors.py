@@ -41,3 +41,7 @@ class UnusableImport(TokentailError):
 
 class MissingExtra(TokentailError):
     """A library that only some commands need is not installed; the message names the extra."""
+
+
+class UnusableEstimator(TokentailError):
+    """An estimator to replay can't be imported, made or asked."""

@@ -18,6 +18,6 @@ def imported(module: str, extra: str) -> Any:
         return importlib.import_module(module)
     except ImportError as error:
         raise MissingExtra(
-            f'this needs {module.partition(".")[0]}, which is not installed ({error}): install the extra '
+            f"this needs {module.partition('.')[0]}, which is not installed ({error}): install the extra "
             f'"{extra}": pip install "tokentail[{extra}]" (from a checkout: pip install ".[{extra}]")'
         ) from error

@@ -44,14 +44,25 @@ def percent(share: float | None, digits: int = 0) -> str:
     return "-" if share is None else f"{share:.{digits}%}"
 
 
-def table(header: Sequence[str], rows: Sequence[Sequence[str]], text_columns: int = 1) -> list[str]:
-    """Align rows under a header; the first `text_columns` to the left, the numbers to the right."""
+def heat(have: int, target: int, width: int) -> str:
+    """Draw how much of a target is there: `###.. 3/5`; readable without colour and in every encoding."""
+    filled = min(width, have * width // target) if have < target else width
+    if have and not filled:
+        filled = 1
+    return f"{'#' * filled}{'.' * (width - filled)} {have:,}/{target:,}"
+
+
+def table(
+    header: Sequence[str], rows: Sequence[Sequence[str]], text_columns: int = 1, last_text_columns: int = 0
+) -> list[str]:
+    """Align rows under a header; the first `text_columns` and the last ones left, numbers right."""
+    numbers = range(text_columns, len(header) - last_text_columns)
     shown = [[printable(cell) for cell in row] for row in (header, *rows)]
     widths = [max(len(row[column]) for row in shown) for column in range(len(header))]
     lines = []
     for row in shown:
         cells = [
-            cell.ljust(width) if column < text_columns else cell.rjust(width)
+            cell.rjust(width) if column in numbers else cell.ljust(width)
             for column, (cell, width) in enumerate(zip(row, widths, strict=True))
         ]
         lines.append("  ".join(cells).rstrip())

@@ -155,6 +155,11 @@ class _Numbers:
             values.sort()
 
 
+def stratum_of(key: Key, kinds: Kinds, under_multiplier: float = 1.0) -> Stratum:
+    """Return the line of a stratum whose token counts are at hand."""
+    return _stratum(key, _measure(kinds, under_multiplier))
+
+
 def _measure(kinds: Kinds, under_multiplier: float) -> _Numbers:
     numbers = _Numbers()
     for kind, tokens in kinds.items():

@@ -35,7 +35,10 @@ COMMANDS = {
     "verify": ("ingest.cli.verify", "Prove the database against the logs, line by line."),
     "status": ("ingest.cli.status", "Show what was read of every log, and the last ingests."),
     "rejects": ("ingest.cli.rejects", "List the marker lines that could not become events, and why."),
-    "report": ("ingest.cli.report", "Show how far the estimates are off, by category and complexity."),
+    "report": ("ingest.cli.report", "Show how far the estimates are off: risk, cost and error."),
+    "coverage": ("ingest.cli.coverage", "Show where samples are missing, and which to collect next."),
+    "replay": ("ingest.cli.replay", "Run another estimator over the stored events: old against new."),
+    "calibrate": ("ingest.cli.calibrate", "Propose factors and budgets from what the data can tell."),
     "deliverables": ("ingest.cli.deliverables", "Complete events with deliverable paths known elsewhere."),
 }
 """Every command: its module, which is imported when it is used, and its line in the help."""

@@ -16,9 +16,9 @@ SWITCH_VARIABLE = "TELEMETRY_DB_ENABLED"
 _OFF = frozenset({"0", "false", "no", "off"})
 
 
-def finite(_: click.Context, __: click.Parameter, value: float) -> float:
+def finite(_: click.Context, __: click.Parameter, value: float | None) -> float | None:
     """Refuse `nan`, which Click takes for a number within every range."""
-    if math.isnan(value):
+    if value is not None and math.isnan(value):
         raise click.BadParameter("not a number")
     return value
 

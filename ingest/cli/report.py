@@ -90,7 +90,7 @@ def _risk(found: Validation) -> list[str]:
     rows = [_risk_line(name, found.overall.underestimated, under)]
     rows.append(_risk_line("truncated", found.overall.truncated, truncated))
     header = ("", "events", "rate", "95% interval", "gate", "verdict")
-    return [f"Risk, over all {found.overall.n:,} events", *table(header, rows)]
+    return [f"Risk, over all {found.overall.n:,} events", *table(header, rows, last_text_columns=1)]
 
 
 def _risk_line(name: str, share: Share, gate: Gate) -> tuple[str, ...]:
@@ -119,7 +119,10 @@ def _cost(found: Validation) -> list[str]:
         (*_ratios("ceiling / actual", clean.ceiling_waste), "-", "-"),
     ]
     header = ("", "n", "median", "mean", "P90", "gate", "verdict")
-    return [f"Cost, over the {clean.n:,} clean events (parsed, not truncated)", *table(header, rows)]
+    return [
+        f"Cost, over the {clean.n:,} clean events (parsed, not truncated)",
+        *table(header, rows, last_text_columns=1),
+    ]
 
 
 def _ratios(name: str, spread: Spread) -> tuple[str, ...]:
@@ -141,7 +144,7 @@ def _error(overall: Stratum) -> list[str]:
     title = "Error: SMAPE"
     if overall.truncated.count:
         title += f" (of {overall.truncated.count:,} truncated among all, the actual is a lower bound)"
-    return [title, *table(header, rows)]
+    return [title, *table(header, rows, last_text_columns=1)]
 
 
 def _ends(found: Validation) -> list[str]:

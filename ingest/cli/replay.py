@@ -1,0 +1,124 @@
+"""`tokentail replay`: another estimator over the stored events."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from ingest.cli import options
+from ingest.cli.output import complain, remark, say, say_json, say_lines
+from ingest.cli.selecting import buckets_option, by_option, filter_options, population_line
+from ingest.errors import UsageMistake
+from ingest.storing.database import open_for_reading
+from reports.replaying.comparison import Replay, made_up, replay
+from reports.replaying.estimator import Estimate, EstimateFailed, load_estimator, running
+from reports.replaying.events import ReplayEvent, replay_events
+from reports.replaying.predictions import read_predictions
+from reports.replaying.views import replay_lines, replay_record, row_lines
+from reports.selection import Selection, population
+from reports.strata import Bucket, Strata
+from reports.terminal import counted
+
+
+@click.command("replay")
+@options.db_option
+@click.option(
+    "--estimator",
+    metavar="MODULE:CLASS",
+    help="An estimator in Python, called as Class().estimate(deliverables=[...], category=..., "
+    "complexity=...), its answer in .estimated_tokens. Put the folder of its source on PYTHONPATH.",
+)
+@click.option(
+    "--predictions",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help='Predictions made elsewhere: NDJSON of {"event_key": ..., "prediction": tokens}.',
+)
+@click.option(
+    "--workspace",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="The folder in which the estimator runs, instead of an empty temporary one.",
+)
+@click.option("--real-only", is_flag=True, help="Leave out events whose deliverable paths are not all known.")
+@click.option("--rows", "show_rows", is_flag=True, help="Show each event, old and new, as well.")
+@filter_options()
+@by_option
+@buckets_option
+@options.json_option
+def replay_command(
+    db: str | None,
+    estimator: str | None,
+    predictions: Path | None,
+    workspace: Path | None,
+    real_only: bool,
+    show_rows: bool,
+    selection: Selection,
+    dimensions: tuple[str, ...],
+    buckets: tuple[Bucket, ...],
+    as_json: bool,
+) -> int:
+    """Run another estimator over the stored events and compare it with the logged estimates.
+
+    The estimator gets the real deliverables where the log told them, made-up ones (src/file0.py, ...)
+    elsewhere; each kind is counted. Absolute paths and `..` from a log never reach it. Error (SMAPE)
+    and waste are compared over clean events, the share underestimated over all. "better" and "worse"
+    are said where the 95% interval of the difference (paired bootstrap) leaves no doubt.
+    """
+    strata = Strata(dimensions, buckets)
+    source, asking = _source(estimator, predictions, workspace)
+    database = options.chosen_database(db)
+    with open_for_reading(database) as opened:
+        found = population(opened, selection)
+        events = list(replay_events(opened, selection, strata))
+    with asking as estimate:
+        replayed = replay(events, estimate, strata, real_only)
+    if as_json:
+        told = {"database": str(database), "estimates": source, "population": asdict(found)}
+        say_json(told | replay_record(replayed))
+    else:
+        say(f"Replay of {source}")
+        say(population_line(found, str(database)))
+        say_lines(replay_lines(replayed))
+        say_lines(row_lines(replayed) if show_rows else [])
+    return _trouble(replayed, with_paths=predictions is None)
+
+
+def _source(
+    estimator: str | None, predictions: Path | None, workspace: Path | None
+) -> tuple[str, AbstractContextManager[Estimate]]:
+    """Return the name of where the new estimates come from, and how to ask for them."""
+    if (estimator is None) == (predictions is None):
+        raise UsageMistake("give either --estimator MODULE:CLASS or --predictions FILE")
+    if estimator is not None:
+        return estimator, running(load_estimator(estimator), workspace)
+    assert predictions is not None  # noqa: S101 - one of the two is given
+    if workspace is not None:
+        raise UsageMistake("--workspace is for an --estimator; predictions are read from their file")
+    known = read_predictions(predictions)
+    return str(predictions), nullcontext(lambda event: _looked_up(known, event))
+
+
+def _looked_up(known: dict[str, int], event: ReplayEvent) -> int:
+    try:
+        return known[event.event_key]
+    except KeyError:
+        raise EstimateFailed("no prediction of it in the file") from None
+
+
+def _trouble(replayed: Replay, with_paths: bool) -> int:
+    """Say on standard error what takes from the worth of the numbers; return the exit code."""
+    if with_paths and (count := made_up(replayed)):
+        remark(
+            f"warning: {counted(count, 'event')} of {len(replayed.rows):,} replayed with deliverable paths "
+            "that are made up, wholly or in part: leave them out with --real-only, or import paths with "
+            "`tokentail deliverables import`"
+        )
+    if not replayed.failures:
+        return 0
+    key, why = next(iter(replayed.failures.items()))
+    complain(f"{counted(len(replayed.failures), 'event')} without a prediction; the first, {key}: {why}")
+    return 1

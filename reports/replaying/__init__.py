@@ -1,0 +1,1 @@
+"""Replay: another estimator over the stored events, held against the estimates that were logged."""

@@ -1,0 +1,116 @@
+"""Somebody else's estimator: found by name, called in a folder of its own, believed in nothing.
+
+Estimators look at the file system (does a deliverable exist already?), so they run in an empty
+temporary folder unless another is named. What they print goes to standard error.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import math
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from numbers import Real
+from pathlib import Path
+from typing import Any
+
+from ingest.errors import UnusableEstimator, UsageMistake
+from reports.replaying.events import ReplayEvent
+
+Estimate = Callable[[ReplayEvent], int]
+"""Predict the output tokens of an event; raises `EstimateFailed`."""
+
+LARGEST_ESTIMATE = 10**18
+"""Tokens; anything beyond is no estimate, and no number that a database holds."""
+
+
+class EstimateFailed(Exception):
+    """The estimator raised, or answered something that is no number of tokens."""
+
+
+def load_estimator(name: str) -> Callable[[], Any]:
+    """Return the class (or function) that `module:Class` names.
+
+    Raises:
+        UsageMistake: it is not of that form.
+        UnusableEstimator: it can't be imported, or has no such name.
+    """
+    module_name, colon, attribute = name.partition(":")
+    if not (module_name and colon and attribute):
+        raise UsageMistake(f"--estimator {name!r}: write module:Class, for example mypackage.estimator:Mine")
+    try:
+        found: Any = importlib.import_module(module_name)
+        for part in attribute.split("."):
+            found = getattr(found, part)
+    except Exception as error:
+        raise UnusableEstimator(
+            f"{name}: {type(error).__name__}: {error}: put the folder that holds "
+            f"{module_name.partition('.')[0]} on PYTHONPATH"
+        ) from error
+    if not callable(found):
+        raise UnusableEstimator(f"{name}: {attribute} can't be called: name a class")
+    return found  # type: ignore[no-any-return]
+
+
+@contextlib.contextmanager
+def running(make: Callable[[], Any], workspace: Path | None = None) -> Iterator[Estimate]:
+    """Make the estimator inside its folder and yield the function that asks it.
+
+    Raises:
+        UnusableEstimator: it can't be made, or has no `estimate`.
+    """
+    with contextlib.ExitStack() as stack:
+        folder = workspace or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tokentail-")))
+        stack.enter_context(_inside(folder))
+        stack.enter_context(contextlib.redirect_stdout(sys.stderr))
+        try:
+            estimate = make().estimate
+        except Exception as error:
+            raise UnusableEstimator(
+                f"the estimator can't be made: {type(error).__name__}: {error}: it is called without "
+                "arguments and must have a method `estimate`"
+            ) from error
+        yield lambda event: _asked(estimate, event)
+
+
+@contextlib.contextmanager
+def _inside(folder: Path) -> Iterator[None]:
+    before = Path.cwd()
+    try:
+        os.chdir(folder)
+    except OSError as error:
+        raise UnusableEstimator(
+            f"{folder}: {error.strerror}: name a folder that is there with --workspace"
+        ) from error
+    try:
+        yield
+    finally:
+        os.chdir(before)
+
+
+def _asked(estimate: Callable[..., Any], event: ReplayEvent) -> int:
+    try:
+        answer = estimate(
+            deliverables=list(event.deliverables), category=event.category, complexity=event.complexity
+        )
+        tokens = answer.estimated_tokens
+    except (Exception, SystemExit) as error:
+        raise EstimateFailed(f"{type(error).__name__}: {error}") from error
+    return token_count(tokens)
+
+
+def token_count(value: object) -> int:
+    """Return a prediction as a whole number of tokens.
+
+    Raises:
+        EstimateFailed: it is no finite number >= 0.
+    """
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise EstimateFailed(f"{value!r} is no number of tokens")
+    number = float(value)
+    if not math.isfinite(number) or not 0 <= number <= LARGEST_ESTIMATE:
+        raise EstimateFailed(f"{value!r} is no number of tokens")
+    return round(number)

@@ -1,0 +1,115 @@
+"""The events to be replayed, with the deliverables that an estimator is given.
+
+Paths come from a log and are untrusted: one that could leave the folder in which the estimator runs
+never reaches it. Where real paths are not known, made-up ones stand in, and the event says so.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from sqlite_utils import Database
+
+from reports.selection import CEILING, Selection
+from reports.strata import DELIVERABLES, Key, Strata
+
+REAL, PARTIAL, SYNTHETIC = "real", "partial", "synthetic"
+"""All paths are the phase's own; some are; none is."""
+
+CUT_PATH_LENGTH = 200
+"""A path of this length that ends in `...` was cut by the database's limit and is no whole path."""
+
+MAX_SYNTHETIC = 1000
+"""Paths that are made up for an event at most: a log may claim any number of deliverables."""
+
+_ESCAPES = re.compile(r"^(?:[\\/~]|[A-Za-z]:)|(?:^|[\\/])\.\.(?:[\\/]|$)|[\x00-\x1f\x7f]")
+
+_EVENTS = """
+SELECT {key} event_key, category, complexity, {deliverables}, deliverables_json,
+    deliverables_source IS NOT NULL, deliverables_complete, predicted_output_tokens,
+    actual_output_tokens, COALESCE({ceiling}, 0), success, truncated
+FROM token_estimation_v2_events WHERE {where} ORDER BY timestamp, event_id
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayEvent:
+    """One event: its stratum's key, what an estimator is told, and what came of it.
+
+    `kind` is `real`, `partial` or `synthetic`; `deliverables` are the paths given to the estimator,
+    empty where not even their number is known; `unsafe_paths` of them were replaced.
+    """
+
+    key: Key
+    event_key: str
+    category: str | None
+    complexity: str | None
+    deliverables: tuple[str, ...]
+    kind: str
+    unsafe_paths: int
+    predicted: int
+    actual: int
+    ceiling: int
+    success: bool | None
+    truncated: bool | None
+
+
+def is_safe(path: str) -> bool:
+    """Whether a path stays below the folder it is relative to, on every system."""
+    return bool(path.strip()) and not _ESCAPES.search(path)
+
+
+def replay_events(db: Database, selection: Selection, strata: Strata) -> Iterator[ReplayEvent]:
+    """Yield the selected events, oldest first."""
+    query = _EVENTS.format(
+        key=strata.columns(selection),
+        deliverables=DELIVERABLES,
+        ceiling=CEILING,
+        where=selection.where(),
+    )
+    width = len(strata.dimensions)
+    for row in db.conn.execute(query, selection.values()):
+        event_key, category, complexity, count, text, told, complete, *outcome = row[width:]
+        predicted, actual, ceiling, success, truncated = outcome
+        paths, kind, unsafe = _deliverables(_paths(text) if told else (), count or 0, bool(complete))
+        yield ReplayEvent(
+            key=row[:width],
+            event_key=event_key,
+            category=category,
+            complexity=complexity,
+            deliverables=paths,
+            kind=kind,
+            unsafe_paths=unsafe,
+            predicted=predicted,
+            actual=actual,
+            ceiling=ceiling,
+            success=None if success is None else bool(success),
+            truncated=None if truncated is None else bool(truncated),
+        )
+
+
+def _paths(text: str) -> tuple[str, ...]:
+    try:
+        value: Any = json.loads(text)
+    except ValueError:
+        return ()
+    return tuple(path for path in value if isinstance(path, str)) if isinstance(value, list) else ()
+
+
+def _deliverables(known: tuple[str, ...], count: int, complete: bool) -> tuple[tuple[str, ...], str, int]:
+    """Return the paths to give, of which kind they are, and how many were replaced as unsafe."""
+    usable = [path for path in known if is_safe(path) and not _was_cut(path)]
+    unsafe = sum(not is_safe(path) for path in known)
+    wanted = max(len(known), min(count, MAX_SYNTHETIC))
+    if usable and complete and len(usable) == len(known):
+        return tuple(usable), REAL, 0
+    made_up = (f"src/file{number}.py" for number in range(len(usable), wanted))
+    return (*usable, *made_up), PARTIAL if usable else SYNTHETIC, unsafe
+
+
+def _was_cut(path: str) -> bool:
+    return len(path) == CUT_PATH_LENGTH and path.endswith("...")
