@@ -26,12 +26,7 @@ def median(values: Sequence[float]) -> float | None:
 
 def sample_sd(values: Sequence[float]) -> float | None:
     """Return the sample standard deviation (n - 1); `None` for fewer than two values."""
-    return None if len(values) < 2 else _sd_around(statistics.fmean(values), values)
-
-
-def _sd_around(middle: float, values: Sequence[float]) -> float:
-    # math.dist is a square root of squares, summed without loss of digits and in C.
-    return math.dist(values, [middle] * len(values)) / math.sqrt(len(values) - 1)
+    return moments(values).sd
 
 
 def p90(values: Sequence[float]) -> float | None:
@@ -75,14 +70,6 @@ def waste_ratio(predicted: float | None, actual: float | None) -> float | None:
     return predicted / actual if predicted and actual else None
 
 
-def variation(values: Sequence[float]) -> float | None:
-    """Return the coefficient of variation: sample standard deviation / mean; `None` for fewer than two."""
-    if len(values) < 2:
-        return None
-    middle = statistics.fmean(values)
-    return _sd_around(middle, values) / middle if middle else None
-
-
 @dataclass(frozen=True, slots=True)
 class Interval:
     """An interval from `low` to `high`, both within."""
@@ -123,6 +110,38 @@ class Share:
 
 
 @dataclass(frozen=True, slots=True)
+class Moments:
+    """The mean of `n` numbers and the sum of their squared distances from it; 0 of no numbers."""
+
+    n: int = 0
+    mean: float = 0.0
+    squares: float = 0.0
+
+    @property
+    def sd(self) -> float | None:
+        """The sample standard deviation; `None` for fewer than two numbers."""
+        return math.sqrt(self.squares / (self.n - 1)) if self.n > 1 else None
+
+
+def moments(values: Sequence[float]) -> Moments:
+    """Return the moments of numbers."""
+    if not values:
+        return Moments()
+    middle = statistics.fmean(values)
+    # math.dist is a square root of squares, summed without loss of digits and in C.
+    return Moments(len(values), middle, math.dist(values, [middle] * len(values)) ** 2)
+
+
+def united_moments(parts: Sequence[Moments]) -> Moments:
+    """Return the moments of all numbers together (Chan, Golub and LeVeque, 1979)."""
+    n = sum(part.n for part in parts)
+    if not n:
+        return Moments()
+    middle = math.fsum(part.n * part.mean for part in parts) / n
+    return Moments(n, middle, math.fsum(part.squares + part.n * (part.mean - middle) ** 2 for part in parts))
+
+
+@dataclass(frozen=True, slots=True)
 class Spread:
     """How a number is spread over `n` events; all `None` where there are too few for it."""
 
@@ -135,18 +154,13 @@ class Spread:
     high: float | None
 
 
-def spread(values: list[float]) -> Spread:
-    """Describe numbers; sorts the list in place, which makes the next sorting of it nothing."""
+def spread(values: list[float], known: Moments | None = None) -> Spread:
+    """Describe numbers, whose moments may be known already.
+
+    Sorts the list in place, which makes the next sorting of it nothing.
+    """
     if not values:
         return Spread(0, None, None, None, None, None, None)
     values.sort()
-    middle = statistics.fmean(values)
-    return Spread(
-        n=len(values),
-        mean=middle,
-        median=median(values),
-        sd=_sd_around(middle, values) if len(values) > 1 else None,
-        p90=p90(values),
-        low=values[0],
-        high=values[-1],
-    )
+    known = known or moments(values)
+    return Spread(known.n, known.mean, median(values), known.sd, p90(values), values[0], values[-1])

@@ -8,12 +8,12 @@ error is given over all events and over the clean ones, each with its n.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from sqlite_utils import Database
 
-from reports.metrics import Share, Spread, median, rate, spread, variation
+from reports.metrics import Moments, Share, Spread, median, moments, rate, spread, united_moments
 from reports.selection import Population, Selection, population
 from reports.strata import Key, Strata
 from reports.tokens import Kinds, tokens_by_stratum
@@ -32,6 +32,8 @@ MIN_STABLE_N = 5
 
 MAX_STABLE_VARIATION = 0.5
 """Coefficient of variation of actual / predicted above which one factor can't describe a stratum."""
+
+_LISTS = ("smapes", "clean_smapes", "wastes", "ceiling_wastes")
 
 _OUTCOMES = """
 SELECT phase_outcome, COUNT(*) FROM token_estimation_v2_events WHERE {where}
@@ -127,7 +129,7 @@ def validate(db: Database, selection: Selection, strata: Strata, under_multiplie
     """Compute the report: an event is underestimated if actual > predicted x `under_multiplier`."""
     by_stratum = tokens_by_stratum(db, selection, strata)
     measured = {key: _measure(kinds, under_multiplier) for key, kinds in by_stratum.items()}
-    overall = _stratum(tuple(None for _ in strata.dimensions), _united(measured.values()))
+    overall = _stratum(tuple(None for _ in strata.dimensions), _united(list(measured.values())))
     outcomes = db.conn.execute(_OUTCOMES.format(where=selection.where()), selection.values())
     return Validation(
         population=population(db, selection),
@@ -142,17 +144,18 @@ def validate(db: Database, selection: Selection, strata: Strata, under_multiplie
 
 @dataclass(slots=True)
 class _Numbers:
-    """What is collected of a stratum: counts, sums of tokens, and sorted lists of ratios."""
+    """What is collected of a stratum: counts, sums of tokens, sorted lists of numbers, and their moments.
+
+    `ratios` (actual / predicted) are the inverses of `wastes`, of which only the moments are kept.
+    """
 
     counts: Counter[str] = field(default_factory=Counter)
-    smapes: list[float] = field(default_factory=list)
-    clean_smapes: list[float] = field(default_factory=list)
-    wastes: list[float] = field(default_factory=list)
-    ceiling_wastes: list[float] = field(default_factory=list)
+    lists: dict[str, list[float]] = field(default_factory=lambda: {name: [] for name in _LISTS})
+    moments: dict[str, Moments] = field(default_factory=dict)
 
-    def sort(self) -> None:
-        for values in (self.smapes, self.clean_smapes, self.wastes, self.ceiling_wastes):
-            values.sort()
+    def spread(self, name: str) -> Spread:
+        """Describe the numbers of a list."""
+        return spread(self.lists[name], self.moments[name])
 
 
 def stratum_of(key: Key, kinds: Kinds, under_multiplier: float = 1.0) -> Stratum:
@@ -170,33 +173,35 @@ def _measure(kinds: Kinds, under_multiplier: float) -> _Numbers:
         numbers.counts["parsed"] += n if kind.parsed else 0
         numbers.counts["real"] += n if kind.real else 0
         smapes = [200 * abs(p - a) / (p + a) for p, a in tokens.pairs()]
-        numbers.smapes += smapes
+        numbers.lists["smapes"] += smapes
         if kind.clean:
             numbers.counts.update(clean=n, clean_predicted=predicted, clean_actual=actual)
-            numbers.clean_smapes += smapes
-            numbers.wastes += [p / a for p, a in tokens.pairs()]
+            numbers.lists["clean_smapes"] += smapes
+            numbers.lists["wastes"] += [p / a for p, a in tokens.pairs()]
             both = zip(tokens.ceiling, tokens.actual, strict=True)
-            numbers.ceiling_wastes += [ceiling / a for ceiling, a in both if ceiling and a]
-    numbers.sort()
+            numbers.lists["ceiling_wastes"] += [ceiling / a for ceiling, a in both if ceiling and a]
+    for name, values in numbers.lists.items():
+        values.sort()
+        numbers.moments[name] = moments(values)
+    numbers.moments["ratios"] = moments([1 / waste for waste in numbers.lists["wastes"]])
     return numbers
 
 
-def _united(strata: Iterable[_Numbers]) -> _Numbers:
+def _united(strata: Sequence[_Numbers]) -> _Numbers:
     whole = _Numbers()
     for one in strata:
         whole.counts.update(one.counts)
-        whole.smapes += one.smapes
-        whole.clean_smapes += one.clean_smapes
-        whole.wastes += one.wastes
-        whole.ceiling_wastes += one.ceiling_wastes
-    whole.sort()
+        for name, values in one.lists.items():
+            whole.lists[name] += values
+    for name in (*_LISTS, "ratios"):
+        whole.moments[name] = united_moments([one.moments[name] for one in strata])
     return whole
 
 
 def _stratum(key: Key, numbers: _Numbers) -> Stratum:
     counts = numbers.counts
     n, clean = counts["n"], counts["clean"]
-    ratios = [1 / waste for waste in reversed(numbers.wastes)]
+    waste, ratios = numbers.spread("wastes"), numbers.moments["ratios"]
     return Stratum(
         key=key,
         n=n,
@@ -206,18 +211,24 @@ def _stratum(key: Key, numbers: _Numbers) -> Stratum:
         truncated=Share(counts["truncated"], n),
         parsed=Share(counts["parsed"], n),
         with_deliverables=Share(counts["real"], n),
-        smape=spread(numbers.smapes),
+        smape=numbers.spread("smapes"),
         clean=Clean(
             n=clean,
             mean_predicted=rate(counts["clean_predicted"], clean),
             mean_actual=rate(counts["clean_actual"], clean),
-            smape=spread(numbers.clean_smapes),
-            waste=spread(numbers.wastes),
-            ceiling_waste=spread(numbers.ceiling_wastes),
-            ratio_median=median(ratios),
-            ratio_variation=variation(ratios),
+            smape=numbers.spread("clean_smapes"),
+            waste=waste,
+            ceiling_waste=numbers.spread("ceiling_wastes"),
+            ratio_median=_inverse_median(numbers.lists["wastes"]),
+            ratio_variation=ratios.sd / ratios.mean if ratios.sd is not None else None,
         ),
     )
+
+
+def _inverse_median(ordered: Sequence[float]) -> float | None:
+    """Return the median of the inverses of sorted numbers."""
+    middle = ordered[(len(ordered) - 1) // 2 : len(ordered) // 2 + 1]
+    return median([1 / value for value in middle])
 
 
 def _gates(overall: Stratum) -> list[Gate]:
