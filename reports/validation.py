@@ -168,7 +168,7 @@ def _measure(kinds: Kinds, under_multiplier: float) -> _Numbers:
     for kind, tokens in kinds.items():
         n, predicted, actual = len(tokens), sum(tokens.predicted), sum(tokens.actual)
         numbers.counts.update(n=n, predicted=predicted, actual=actual)
-        numbers.counts["under"] += sum(a > p * under_multiplier for p, a in tokens.pairs())
+        numbers.counts["under"] += sum([a > p * under_multiplier for p, a in tokens.pairs()])
         numbers.counts["truncated"] += n if kind.truncated else 0
         numbers.counts["parsed"] += n if kind.parsed else 0
         numbers.counts["real"] += n if kind.real else 0
