@@ -3,68 +3,222 @@
 from __future__ import annotations
 
 import json
+import re
+import statistics
 from pathlib import Path
 
+import pytest
+
 from conftest import Tokentail
-from event_lines import event_message, fallback_message, logged
-from reports.metrics import mean, median, rate
+from event_lines import anchor_message, event_message, fallback_message, logged
 from reports.terminal import bytes_text, counted, printable, table
 
 
-def test_metrics_of_nothing_are_none() -> None:
-    """Where there is nothing to measure there is no number, not a zero."""
-    assert (mean([]), median([]), rate(0, 0)) == (None, None, None)
-    assert (mean([1, 2, 6]), median([1, 2, 6]), median([1, 2]), rate(1, 4)) == (3, 2, 1.5, 0.25)
+def written(folder: Path, *messages: str) -> None:
+    """Write a log of these messages, a second apart."""
+    lines = [logged(message, at=f"2026-01-14 09:00:{number:02}") for number, message in enumerate(messages)]
+    (folder / "run.log").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def docs_event(predicted: int, actual: int, **fields: object) -> str:
+    """Build an event of docs with these tokens."""
+    return event_message(category="docs", predicted_output=predicted, actual_output=actual, **fields)
+
+
+EVENTS = (
+    docs_event(100, 300),
+    docs_event(300, 100),
+    docs_event(200, 200, truncated="True"),
+    event_message(category="tests", predicted_output=0, actual_output=60, smape="200.0%"),
+    event_message(category="tests", predicted_output=90, actual_output=49, smape="59.0%"),
+    fallback_message(category="tests"),
+)
 
 
 def test_strata_are_computed_over_every_event_but_totals_and_short_answers(
     tokentail: Tokentail, tmp_path: Path
 ) -> None:
-    """Counts, SMAPE, waste and rates of each stratum agree with a calculation by hand."""
-    events = [
-        event_message(category="docs", predicted_output=100, actual_output=300, smape="100.0%"),
-        event_message(category="docs", predicted_output=300, actual_output=100, smape="100.0%"),
-        event_message(
-            category="docs", predicted_output=200, actual_output=200, truncated="True", smape="0.0%"
-        ),
-        event_message(category="tests", predicted_output=0, actual_output=60, smape="200.0%"),
-        event_message(category="tests", predicted_output=90, actual_output=49, smape="59.0%"),
-        fallback_message(category="tests"),
-    ]
-    lines = [logged(message, at=f"2026-01-14 09:00:0{number}") for number, message in enumerate(events)]
-    (tmp_path / "run.log").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    """Counts, means, SMAPE and risk are over all n; cost is over the clean ones: all worked out by hand."""
+    written(tmp_path, *EVENTS)
     tokentail("ingest", "run.log")
     found = json.loads(tokentail("report", "--json").stdout)
     docs, tests = found["strata"]
-    assert docs | {
-        "smape_mean": round(docs["smape_mean"], 6),
-        "underestimated_rate": None,
-        "truncated_rate": None,
-    } == {
+    wanted = {
         "category": "docs",
         "complexity": "low",
         "n": 3,
-        "smape_mean": round(200 / 3, 6),
-        "smape_median": 100.0,
-        "waste_median": 1.0,
+        "mean_predicted": 200,
+        "mean_actual": 200,
+        "smape_n": 3,
+        "smape_mean": 200 / 3,
+        "smape_median": 100,
+        "smape_sd": statistics.stdev([100, 100, 0]),
+        "smape_min": 0,
+        "smape_max": 100,
+        "waste_n": 2,
+        "waste_mean": (1 / 3 + 3) / 2,
+        "waste_median": (1 / 3 + 3) / 2,
+        "waste_sd": statistics.stdev([1 / 3, 3]),
+        "waste_min": 1 / 3,
+        "waste_max": 3,
+        "waste_p90": 3,
+        "ceiling_waste_n": 2,
+        "ceiling_waste_median": (8192 / 300 + 8192 / 100) / 2,
         "underestimated": 1,
-        "underestimated_rate": None,
+        "underestimated_rate": 1 / 3,
+        "underestimated_low": 0.06149194472039625,
+        "underestimated_high": 0.7923403991979523,
         "truncated": 1,
-        "truncated_rate": None,
+        "parsed": 3,
+        "with_deliverables": 0,
+        "unstable": True,
+        "unstable_because": ["n < 5", "variation > 0.5"],
     }
+    for name, value in wanted.items():
+        assert docs[name] == (pytest.approx(value) if isinstance(value, float) else value), name
+    clean = docs["clean"]
+    assert (clean["n"], clean["mean_predicted"], clean["mean_actual"]) == (2, 200, 200)
+    assert (clean["smape_mean"], clean["ratio_min"], clean["ratio_max"]) == (100, pytest.approx(1 / 3), 3)
+    assert clean["ratio_median"] == pytest.approx((3 + 1 / 3) / 2)
     assert (tests["n"], tests["smape_mean"], tests["waste_median"], tests["underestimated"]) == (
-        1,
-        None,
-        None,
-        0,
+        *(1, None, None, 0),
     )
-    assert (found["overall"]["n"], found["left_out_totals"], found["left_out_short"]) == (4, 1, 1)
+    assert (found["overall"]["n"], found["overall"]["truncated"]) == (4, 1)
+    assert found["population"] == {
+        "events": 6,
+        "selected": 4,
+        "left_out_filtered": 0,
+        "left_out_totals": 1,
+        "left_out_short": 1,
+        "min_actual": 50,
+    }
     shown = tokentail("report").stdout
     assert (
-        "docs      low         3       66.7%        100.0%         1.00x         1 (33%)    1 (33%)" in shown
+        "4 events of 6 in telemetry.db; left out: 1 whose actual is a total of input and output, 1 with "
+        in shown
     )
-    assert "left out: 1 shorter event, 1 event whose actual is a total" in shown
     assert json.loads(tokentail("report", "--json", "--min-actual", 0).stdout)["overall"]["n"] == 5
+
+
+def test_gates_hold_risk_and_cost_against_their_limits(tokentail: Tokentail, tmp_path: Path) -> None:
+    """A gate is passed at its limit, certain where the interval is on one side, and exit 1 is asked for."""
+    written(tmp_path, *(docs_event(100, 100) for _ in range(20)))
+    tokentail("ingest", "run.log")
+    passed = tokentail("report", "--json", "--fail-on-gate")
+    assert passed.returncode == 0
+    gates = {gate["name"]: gate for gate in json.loads(passed.stdout)["gates"]}
+    assert [(gate["passed"], gate["certain"]) for gate in gates.values()] == [
+        (True, False),  # none of 20: the interval reaches to 16%
+        (True, False),
+        (True, None),
+    ]
+    missed = tokentail("report", "--fail-on-gate", "--under-multiplier", 0.5)
+    assert missed.returncode == 1
+    assert missed.stderr == "tokentail: not passed: underestimation rate\n"
+    assert "FAIL" in missed.stdout
+    assert tokentail("report", "--under-multiplier", 0.5).returncode == 0
+    assert tokentail("report", "--under-multiplier", "nan").returncode == 2
+
+
+def test_phase_outcome_is_not_builder_success(tokentail: Tokentail, tmp_path: Path) -> None:
+    """An answer that was parsed and a phase that failed are shown as the two things that they are."""
+    log = [
+        logged(anchor_message("alpha", output=1157), at="2026-01-14 09:00:00"),
+        logged(event_message(), at="2026-01-14 09:00:01"),
+        logged("Updated phase alpha status to FAILED", at="2026-01-14 09:00:09"),
+    ]
+    (tmp_path / "run.log").write_text("\n".join(log) + "\n", encoding="utf-8")
+    tokentail("ingest", "run.log")
+    found = json.loads(tokentail("report", "--json").stdout)
+    assert found["overall"]["parsed"] == 1
+    assert found["phase_outcomes"] == [{"phase_outcome": "FAILED", "events": 1}]
+    shown = tokentail("report").stdout
+    assert "Builder success (the answer was parsed): 1 of 1" in shown
+    assert "Phase outcome (what became of the work): FAILED 1" in shown
+
+
+@pytest.mark.parametrize(
+    ("events", "status"),
+    [
+        pytest.param(29, "not enough data", id="too few"),
+        pytest.param(30, "validation incomplete", id="no real deliverables"),
+    ],
+)
+def test_status_says_how_much_the_events_can_carry(
+    tokentail: Tokentail, tmp_path: Path, events: int, status: str
+) -> None:
+    """The status line names samples, real deliverables and strata, and the reason."""
+    written(tmp_path, *(docs_event(100 + number, 100) for number in range(events)))
+    tokentail("ingest", "run.log")
+    shown = tokentail("report").stdout.splitlines()
+    assert shown[0] == f"Status: {status}"
+    assert shown[1].startswith(f"  {events} of at least 30 samples; 0% with real deliverable paths")
+
+
+def test_status_is_validated_with_enough_samples_of_real_deliverables(
+    tokentail: Tokentail, tmp_path: Path
+) -> None:
+    """Thirty events of which most have their paths, in strata of five or more, validate."""
+    log = []
+    for number in range(30):
+        log += [
+            logged(f"[BUILD-041] Next phase: p{number}", at=f"2026-01-14 09:{number:02}:00"),
+            logged(anchor_message(f"p{number}", output=100), at=f"2026-01-14 09:{number:02}:01"),
+            logged(docs_event(100, 100), at=f"2026-01-14 09:{number:02}:01"),
+            logged(f"[p{number}] Applied files: ['a.py']", at=f"2026-01-14 09:{number:02}:02"),
+        ]
+    (tmp_path / "run.log").write_text("\n".join(log) + "\n", encoding="utf-8")
+    tokentail("ingest", "run.log")
+    found = json.loads(tokentail("report", "--json").stdout)
+    assert (found["status"], found["real_share"], found["strata_covered"]) == ("validated on real data", 1, 1)
+
+
+@pytest.mark.parametrize("by", ["category", "model,bucket", "complexity,category,bucket,model"])
+def test_strata_are_by_any_combination(tokentail: Tokentail, tmp_path: Path, by: str) -> None:
+    """Whatever the strata, their n add up to all, and each names just what was asked for."""
+    written(tmp_path, *EVENTS, event_message(model="other model", deliverables=5, actual_output=7000))
+    tokentail("ingest", "run.log")
+    found = json.loads(tokentail("report", "--json", "--by", by).stdout)
+    names = by.split(",")
+    assert found["by"] == names
+    assert sum(stratum["n"] for stratum in found["strata"]) == found["overall"]["n"] == 5
+    assert all(list(stratum)[: len(names)] == names for stratum in found["strata"])
+    if "bucket" in names:
+        assert {stratum["bucket"] for stratum in found["strata"]} == {"1-3", "4-7"}
+    assert tokentail("report", "--by", "colour").returncode == 2
+
+
+@pytest.mark.parametrize(
+    "messages",
+    [
+        pytest.param((), id="empty database"),
+        pytest.param((docs_event(100, 100),), id="one event"),
+        pytest.param((docs_event(100, 100, truncated="True", success="False"),) * 3, id="all truncated"),
+        pytest.param((docs_event(100, 0),), id="actual 0"),
+        pytest.param((docs_event(0, 100),), id="predicted 0"),
+        pytest.param((docs_event(10_000_000, 9_999_999),), id="ten million tokens"),
+        pytest.param((docs_event(10**18 - 1, 10**18 - 1),) * 12, id="largest numbers"),
+        pytest.param((event_message(category="None", model="None", success="None"),), id="nothing told"),
+        pytest.param((event_message(category="a\x1b[31mb", model="<script>"),), id="hostile names"),
+    ],
+)
+def test_reports_of_little_are_sentences_and_never_nan(
+    tokentail: Tokentail, tmp_path: Path, messages: tuple[str, ...]
+) -> None:
+    """No traceback, no NaN, no terminal escape: numbers where there are some, else a dash or a sentence."""
+    written(tmp_path, *messages)
+    tokentail("ingest", "run.log")
+    shown = tokentail("report", "--min-actual", 0)
+    assert (shown.returncode, shown.stderr) == (0, "")
+    assert not re.search(r"\bnan|\binf\b|None|\x1b", shown.stdout)
+    asked = tokentail("report", "--json", "--min-actual", 0, "--by", "category,complexity,bucket,model")
+
+    def refuse(constant: str) -> None:
+        raise AssertionError(constant)
+
+    n = json.loads(asked.stdout, parse_constant=refuse)["overall"]["n"]
+    if not n:
+        assert "There is nothing to report: no event is left" in shown.stdout
 
 
 def test_validation_view_has_true_medians(tokentail: Tokentail, tmp_path: Path) -> None:
