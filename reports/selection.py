@@ -103,6 +103,21 @@ class Selection:
             "min_actual": self.min_actual,
         }
 
+    def record(self) -> dict[str, Any]:
+        """Return what was asked for, as a program reads it; times in UTC."""
+        return {
+            "run": list(self.runs),
+            "phase": list(self.phases),
+            "category": list(self.categories),
+            "complexity": list(self.complexities),
+            "model": list(self.models),
+            "since": self.since and self.since.isoformat(),
+            "until": self.until and self.until.isoformat(),
+            "success_only": self.success_only,
+            "min_actual": self.min_actual,
+            "normalize_categories": self.normalize_categories,
+        }
+
     def _named(self) -> Sequence[tuple[str, str, tuple[str, ...]]]:
         categories = self.categories
         if self.normalize_categories:

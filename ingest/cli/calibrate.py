@@ -68,6 +68,7 @@ def calibrate_command(
         say_json(
             {
                 "database": str(database),
+                "filters": selection.record(),
                 "population": asdict(found),
                 "min_samples": min_samples,
                 "max_truncation": max_truncation / 100,

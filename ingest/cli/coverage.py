@@ -88,7 +88,7 @@ def coverage_command(
     with open_for_reading(database) as opened:
         found = coverage(opened, selection, Strata(buckets=buckets), target, total)
     if as_json:
-        say_json({"database": str(database), **_record(found, next_count)})
+        say_json({"database": str(database), "filters": selection.record(), **_record(found, next_count)})
     else:
         _show(str(database), found, next_count)
     if fail_under is None:
@@ -116,7 +116,7 @@ def _record(found: Coverage, next_count: int) -> dict[str, object]:
 
 
 def _missed(found: Coverage, fail_under: float) -> Iterator[str]:
-    covered = (found.covered_rate or 0) * 100
+    covered = 100 * found.covered / max(1, len(found.cells))  # so that 29 of 50 are 58%
     if covered < fail_under:
         yield f"{found.covered} of {len(found.cells)} cells have their target, under {fail_under:g}%"
     if found.total_need:

@@ -77,7 +77,12 @@ def replay_command(
     with asking as estimate:
         replayed = replay(events, estimate, strata, real_only)
     if as_json:
-        told = {"database": str(database), "estimates": source, "population": asdict(found)}
+        told = {
+            "database": str(database),
+            "estimates": source,
+            "filters": selection.record(),
+            "population": asdict(found),
+        }
         say_json(told | replay_record(replayed))
     else:
         say(f"Replay of {source}")

@@ -60,7 +60,7 @@ def report_command(
     with open_for_reading(database) as opened:
         validation = validate(opened, selection, Strata(dimensions, buckets), under_multiplier)
     if as_json:
-        say_json({"database": str(database), **validation_record(validation)})
+        say_json({"database": str(database), "filters": selection.record(), **validation_record(validation)})
     else:
         _show(str(database), validation)
     missed = [gate.name for gate in validation.gates if not gate.passed]
