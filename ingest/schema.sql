@@ -67,7 +67,7 @@ CREATE TABLE log_sources (
     encoding TEXT NOT NULL,
     compression TEXT,                       -- gzip, bzip2, xz, zstd; NULL if none
     timezone TEXT NOT NULL,                 -- in which its local times are read
-    state TEXT NOT NULL,                    -- reading, complete, unterminated, unfinished, damaged, replaced
+    state TEXT NOT NULL,                    -- reading, complete, unterminated, unfinished, damaged, replaced, imported
     marker_lines INTEGER NOT NULL,          -- = sightings + rejects, always
     sightings INTEGER NOT NULL,
     rejects INTEGER NOT NULL,

@@ -39,6 +39,15 @@ COMMANDS = {
     "coverage": ("ingest.cli.coverage", "Show where samples are missing, and which to collect next."),
     "replay": ("ingest.cli.replay", "Run another estimator over the stored events: old against new."),
     "calibrate": ("ingest.cli.calibrate", "Propose factors and budgets from what the data can tell."),
+    "export": (
+        "ingest.cli.export",
+        "Write the events as NDJSON, CSV, Parquet or OpenTelemetry attributes, newest first.",
+    ),
+    "import": ("ingest.cli.imports", "Take the events of a full export back."),
+    "dashboard": (
+        "ingest.cli.dashboard",
+        "Draw the report as one page that works offline, or a chart as a picture.",
+    ),
     "deliverables": ("ingest.cli.deliverables", "Complete events with deliverable paths known elsewhere."),
 }
 """Every command: its module, which is imported when it is used, and its line in the help."""

@@ -15,7 +15,7 @@ from ingest.storing.database import open_for_reading
 from reports.coverage import CELL_TARGET, TOTAL_TARGET, Cell, Coverage, coverage
 from reports.selection import Selection
 from reports.strata import Bucket, Strata
-from reports.terminal import heat, percent, table
+from reports.terminal import counted, heat, percent, table
 
 _BAR = 5
 """Characters of the bar in a cell of the heat map."""
@@ -138,7 +138,7 @@ def _show(database: str, found: Coverage, next_count: int) -> None:
     say("")
     say_lines(_heat_map(found))
     if found.without_bucket:
-        say(f"{found.without_bucket:,} events tell no number of deliverables, or one that is in no bucket")
+        say(f"{counted(found.without_bucket, 'event')} without a number of deliverables, or in no bucket")
     if useful := found.most_useful(next_count):
         say("")
         say("Most useful to collect next (much needed, and often met):")

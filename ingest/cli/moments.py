@@ -8,9 +8,9 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, timedelta
 
-_AGO = re.compile(r"(\d{1,6}) ?(m|min|h|d|w)[a-z]*(?: ago)?", re.ASCII)
-_UNITS = {"m": 60, "min": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
-_DATED = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+_AGO = re.compile(r"(\d{1,6}) ?(m|mins?|minutes?|h|hrs?|hours?|d|days?|w|weeks?)(?: ?ago)?", re.ASCII)
+_UNITS = {"m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
+_DATED = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d(:\d\d(:\d\d(\.\d+)?)?)?(Z|[+-]\d\d(:?\d\d)?)?)?", re.ASCII)
 _CLOCK = re.compile(r"[T ]\d\d(:\d\d(:\d\d(\.\d+)?)?)?")
 _DAY = timedelta(days=1)
 
@@ -33,7 +33,7 @@ def parse_until(text: str, now: datetime) -> datetime:
         ValueError: as `parse_since`.
     """
     first, length = _parse(text, now)
-    return first + length
+    return first + min(length, datetime.max.replace(tzinfo=UTC) - first)  # 9999-12-31 has no day after
 
 
 def _parse(text: str, now: datetime) -> tuple[datetime, timedelta]:
@@ -45,8 +45,8 @@ def _parse(text: str, now: datetime) -> tuple[datetime, timedelta]:
         return words[asked.lower()]
     try:
         if ago := _AGO.fullmatch(asked.lower()):
-            return now - timedelta(seconds=int(ago[1]) * _UNITS[ago[2]]), timedelta(0)
-        if _DATED.match(asked):
+            return now - timedelta(seconds=int(ago[1]) * _UNITS[ago[2][0]]), timedelta(0)
+        if _DATED.fullmatch(asked):
             moment = datetime.fromisoformat(asked)
             aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
             return aware.astimezone(UTC), _precision(asked)

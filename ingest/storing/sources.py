@@ -22,6 +22,9 @@ _COLUMNS = (
     "size_bytes, byte_offset, unread_bytes, encoding, compression, timezone, state"
 )
 
+IMPORTED = "imported"
+"""The state of a source that is an export of events: it is no log, and no log goes on with it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Source:
@@ -57,7 +60,9 @@ class KnownSources:
         self._taken: set[int] = set()
         self._held: set[tuple[int, int]] = set()
         self._released: set[int] = set()
-        for row in db.conn.execute(f"SELECT {_COLUMNS} FROM log_sources WHERE path <> '-'"):
+        for row in db.conn.execute(
+            f"SELECT {_COLUMNS} FROM log_sources WHERE path <> '-' AND state <> '{IMPORTED}'"
+        ):
             self._add(_source(row))
         sizes = {size for size, _ in self._by_fingerprint}
         self._sizes = sorted(sizes, reverse=True)

@@ -7,42 +7,35 @@ even a second writer that slipped past the ingest lock could not store a line tw
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
 from sqlite_utils import Database
 
 from ingest.linking.context import NOTHING_TOLD, Context, merged
-from ingest.linking.identity import Event, content_key, group_key, group_of, settle
+from ingest.linking.identity import Event, content_key, group_key, group_of
 from ingest.linking.state import Logged
 from ingest.reading.batch import Batch, Reject, Rows, SeenEscalation
 from ingest.reading.logfile import FileState, LogFile
 from ingest.storing.database import immediate
 from ingest.storing.rows import (
-    READ_COLUMNS,
     Row,
     amended,
-    context_row,
     escalation_row,
-    payload_row,
-    stored_event,
     time_text,
 )
+from ingest.storing.settling import Settling
 from ingest.storing.source_rows import mark_replaced, rename_source, write_source
 from ingest.storing.sources import Source
 from ingest.storing.statements import (
     INSERT_ESCALATION,
-    INSERT_EVENT,
     MOVE_SIGHTING,
-    READ_GROUP,
     READ_ONE,
     READ_SIGHTED,
     SIGHTED_COLUMNS,
     TOLD_PHASE,
-    UPDATE_EVENT,
 )
 
 
@@ -57,12 +50,22 @@ class Stored:
 
 
 @dataclass(frozen=True, slots=True)
-class _Written:
-    """The rows that settling wrote; `event_ids` are by the number of the sighting within its batch."""
+class NewEvent:
+    """An event of another database: its group, the row that it was, and where it stands in the export."""
 
-    inserted: set[int]
-    updated: set[int]
-    event_ids: dict[int, int]
+    event: Event
+    group: str
+    event_id: int
+    created_at: str
+    place: tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Added:
+    """How many rows events of another database made, and completed."""
+
+    events_new: int
+    events_updated: int
 
 
 class Store:
@@ -72,7 +75,7 @@ class Store:
         """Use a database that `ingest.storing.database` opened for writing."""
         self._db = db
         self._conn: sqlite3.Connection = db.conn
-        self._next_event_id = 0
+        self._settling = Settling(self._conn)
 
     def transaction(self) -> AbstractContextManager[None]:
         """Commit everything inside, or nothing of it."""
@@ -86,13 +89,12 @@ class Store:
         """
         now = time_text(datetime.now(UTC))
         with self.transaction():
-            (largest,) = self._conn.execute("SELECT MAX(event_id) FROM token_estimation_v2_events").fetchone()
-            self._next_event_id = (largest or 0) + 1
+            self._settling.begin()
             stored = Stored(write_source(self._db, batch, log, file, source))
             source_id = stored.source.source_id
             if batch.taken_back_from is not None:
                 self._take_back(source_id, batch.taken_back_from)
-            seen = self._settle(_seen(batch.rows), now)
+            seen = self._settling.settle(_seen(batch.rows), now)
             self._write_sightings(batch.rows, source_id, seen.event_ids)
             told = self._tell(batch.rows, source_id, now)
             stored.events_new = len(seen.inserted)
@@ -107,15 +109,31 @@ class Store:
             )
         return stored
 
+    def add(self, events: Sequence[NewEvent], source_id: int) -> Added:
+        """Store events that another database had, inside the caller's transaction."""
+        self._settling.begin()
+        groups: dict[str, list[Event]] = {}
+        for number, new in enumerate(events):
+            new.event.sightings = [number]
+            groups.setdefault(new.group, []).append(new.event)
+        made = {number: (new.event_id, new.created_at) for number, new in enumerate(events)}
+        written = self._settling.settle(groups, time_text(datetime.now(UTC)), made)
+        places = [
+            (written.event_ids[number], source_id, *new.place, new.event.phase is not None)
+            for number, new in enumerate(events)
+        ]
+        self._conn.executemany("INSERT OR IGNORE INTO event_sightings VALUES (?, ?, ?, ?, ?)", places)
+        return Added(len(written.inserted), len(written.updated - written.inserted))
+
     def amend(self, amendments: Iterable[tuple[int, Context]]) -> int:
         """Add context to events by their ids, in one transaction; return how many it completed."""
         with self.transaction():
             groups: dict[str, list[Event]] = {}
             for event_id, context in amendments:
-                for row in self._read(READ_ONE, [event_id]):
+                for row in self._settling.read(READ_ONE, [event_id]):
                     event = amended(row, context, sighting=0)
                     groups.setdefault(group_of(row["event_key"]), []).append(event)
-            return len(self._settle(groups, time_text(datetime.now(UTC))).updated)
+            return len(self._settling.settle(groups, time_text(datetime.now(UTC))).updated)
 
     def rename(self, source: Source, log: LogFile) -> None:
         """Keep where a source is found now."""
@@ -143,12 +161,6 @@ class Store:
 
     # Events
 
-    def _read(self, query: str, values: list[Any], columns: tuple[str, ...] = READ_COLUMNS) -> list[Row]:
-        return [dict(zip(columns, row, strict=True)) for row in self._conn.execute(query, values)]
-
-    def _read_group(self, group: str) -> list[Row]:
-        return self._read(READ_GROUP, [f"{group}:", f"{group};"])
-
     def _tell(self, rows: Rows, source_id: int, now: str) -> set[int]:
         """Add what a batch learned of stored events; return the ids of those that it completed."""
         by_offset: dict[int, Context] = {}
@@ -159,43 +171,15 @@ class Store:
             logged[amendment.offset] = amendment.logged or logged.get(amendment.offset)
         groups: dict[str, list[Event]] = {}
         for offset, context in by_offset.items():
-            for row in self._read(READ_SIGHTED, [source_id, offset], SIGHTED_COLUMNS):
+            for row in self._settling.read(READ_SIGHTED, [source_id, offset], SIGHTED_COLUMNS):
                 event = amended(row, context, offset, logged[offset])
                 groups.setdefault(group_of(row["event_key"]), []).append(event)
         places = [(source_id, offset) for offset, context in by_offset.items() if context.phase is not None]
         self._conn.executemany(TOLD_PHASE, places)
-        written = self._settle(groups, now)
+        written = self._settling.settle(groups, now)
         moved = [(event_id, source_id, offset) for offset, event_id in written.event_ids.items()]
         self._conn.executemany(MOVE_SIGHTING, moved)
         return written.updated
-
-    def _settle(self, groups: dict[str, list[Event]], now: str) -> _Written:
-        """Unite what is new with what is stored, group by group, and write the difference."""
-        inserts: list[Row] = []
-        updates: list[Row] = []
-        several_phases: list[str] = []
-        event_ids: dict[int, int] = {}
-        for group, new in groups.items():
-            stored = {row["event_id"]: row for row in self._read_group(group)}
-            events = settle([*map(stored_event, stored.values()), *new])
-            if len(events) > 1 and events[0].phase is not None:
-                several_phases.append(group)
-            for event in events:
-                row = context_row(group, event)
-                if event.stored_ids:
-                    event_id = self._united(event.stored_ids)
-                    if row | {"event_id": event_id} != stored[event_id]:
-                        updates.append(row | {"event_id": event_id})
-                elif event.payload is not None:
-                    event_id, self._next_event_id = self._next_event_id, self._next_event_id + 1
-                    made = {"event_id": event_id, "created_at": now}
-                    inserts.append(row | payload_row(event.payload) | made)
-                event_ids |= dict.fromkeys(event.sightings, event_id)
-        self._conn.executemany(UPDATE_EVENT, updates)
-        self._conn.executemany(INSERT_EVENT, inserts)
-        for group in several_phases:
-            self._rehome(group)
-        return _Written(_ids(inserts), _ids(updates), event_ids)
 
     def _write_sightings(self, rows: Rows, source_id: int, event_ids: dict[int, int]) -> None:
         self._conn.executemany(
@@ -212,22 +196,6 @@ class Store:
             ],
         )
 
-    def _united(self, event_ids: list[int]) -> int:
-        """Make one row of several that turned out to be the same event; return its id."""
-        kept, *others = event_ids
-        for other in others:
-            self._conn.execute("UPDATE event_sightings SET event_id = ? WHERE event_id = ?", [kept, other])
-            self._conn.execute("DELETE FROM token_estimation_v2_events WHERE event_id = ?", [other])
-        return kept
-
-    def _rehome(self, group: str) -> None:
-        """Where a group has several phases, its sightings without one belong to the first of them."""
-        home, *others = sorted(self._read_group(group), key=lambda row: str(row["phase_id"]))
-        self._conn.executemany(
-            "UPDATE event_sightings SET event_id = ? WHERE event_id = ? AND phase_known = 0",
-            [(home["event_id"], other["event_id"]) for other in others],
-        )
-
 
 def _seen(rows: Rows) -> dict[str, list[Event]]:
     """Return what a batch saw, by groups."""
@@ -237,10 +205,6 @@ def _seen(rows: Rows) -> dict[str, list[Event]]:
         event = Event(seen.payload, seen.moment, seen.timestamp_text, seen.context, sightings=[number])
         groups.setdefault(group_key(seen.payload, seen.moment), []).append(event)
     return groups
-
-
-def _ids(rows: list[Row]) -> set[int]:
-    return {row["event_id"] for row in rows}
 
 
 def _reject_values(reject: Reject) -> tuple[int, int, str, str]:

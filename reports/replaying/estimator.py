@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import math
 import os
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from numbers import Real
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
@@ -42,10 +41,11 @@ def load_estimator(name: str) -> Callable[[], Any]:
     if not (module_name and colon and attribute):
         raise UsageMistake(f"--estimator {name!r}: write module:Class, for example mypackage.estimator:Mine")
     try:
-        found: Any = importlib.import_module(module_name)
+        with contextlib.redirect_stdout(sys.stderr):
+            found: Any = importlib.import_module(module_name)
         for part in attribute.split("."):
             found = getattr(found, part)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise UnusableEstimator(
             f"{name}: {type(error).__name__}: {error}: put the folder that holds "
             f"{module_name.partition('.')[0]} on PYTHONPATH"
@@ -68,7 +68,7 @@ def running(make: Callable[[], Any], workspace: Path | None = None) -> Iterator[
         stack.enter_context(contextlib.redirect_stdout(sys.stderr))
         try:
             estimate = make().estimate
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise UnusableEstimator(
                 f"the estimator can't be made: {type(error).__name__}: {error}: it is called without "
                 "arguments and must have a method `estimate`"
@@ -96,10 +96,11 @@ def _asked(estimate: Callable[..., Any], event: ReplayEvent) -> int:
         answer = estimate(
             deliverables=list(event.deliverables), category=event.category, complexity=event.complexity
         )
-        tokens = answer.estimated_tokens
+        return token_count(answer.estimated_tokens)
+    except EstimateFailed:
+        raise
     except (Exception, SystemExit) as error:
         raise EstimateFailed(f"{type(error).__name__}: {error}") from error
-    return token_count(tokens)
 
 
 def token_count(value: object) -> int:
@@ -110,7 +111,7 @@ def token_count(value: object) -> int:
     """
     if isinstance(value, bool) or not isinstance(value, Real):
         raise EstimateFailed(f"{value!r} is no number of tokens")
-    number = float(value)
-    if not math.isfinite(number) or not 0 <= number <= LARGEST_ESTIMATE:
+    number = int(value) if isinstance(value, Integral) else float(value)  # 18 digits are more than a float's
+    if not 0 <= number <= LARGEST_ESTIMATE:  # nor is NaN
         raise EstimateFailed(f"{value!r} is no number of tokens")
     return round(number)

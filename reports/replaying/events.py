@@ -26,7 +26,7 @@ CUT_PATH_LENGTH = 200
 MAX_SYNTHETIC = 1000
 """Paths that are made up for an event at most: a log may claim any number of deliverables."""
 
-_ESCAPES = re.compile(r"^(?:[\\/~]|[A-Za-z]:)|(?:^|[\\/])\.\.(?:[\\/]|$)|[\x00-\x1f\x7f]")
+_ESCAPES = re.compile(r"^(?:[\\/~]|.:)|(?:^|[\\/])\.\.(?:[\\/]|$)|[\x00-\x1f\x7f]")
 
 _EVENTS = """
 SELECT {key} event_key, category, complexity, {deliverables}, deliverables_json,
@@ -95,7 +95,7 @@ def replay_events(db: Database, selection: Selection, strata: Strata) -> Iterato
 def _paths(text: str) -> tuple[str, ...]:
     try:
         value: Any = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return ()
     return tuple(path for path in value if isinstance(path, str)) if isinstance(value, list) else ()
 

@@ -1,0 +1,96 @@
+"""`tokentail export`: the events for other programs, newest first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import IO
+
+import click
+from sqlite_utils import Database
+
+from ingest.cli import options
+from ingest.cli.output import remark
+from ingest.cli.selecting import filter_options, population_line
+from ingest.cli.sink import goes_to_terminal, opened_sink
+from ingest.errors import UsageMistake
+from ingest.storing.database import files_of, open_for_reading
+from reports.exporting.ndjson import ndjson_lines
+from reports.exporting.otel import otel_lines
+from reports.exporting.parquet import write_parquet
+from reports.exporting.spreadsheet import csv_lines
+from reports.exporting.totals import count_totals
+from reports.selection import Selection, population
+from reports.terminal import printable
+
+FORMATS = ("ndjson", "csv", "parquet", "otel")
+
+
+@click.command("export")
+@options.db_option
+@filter_options(min_actual=0)
+@click.option("--full", is_flag=True, help="All columns as the database holds them, for `tokentail import`.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(FORMATS),
+    default=FORMATS[0],
+    show_default=True,
+    help="NDJSON; CSV, safe to open in a spreadsheet; Parquet; or OpenTelemetry attributes as NDJSON.",
+)
+@click.option(
+    "--output",
+    "-o",
+    metavar="FILE",
+    help="Where to write; it appears when it is whole. Default: standard output.",
+)
+def export_command(db: str | None, selection: Selection, full: bool, form: str, output: str | None) -> int:
+    """Write the events as NDJSON, CSV, Parquet or OpenTelemetry attributes, newest first.
+
+    Without --full each event has the 17 keys of the executor's own export. Nothing is left out unless
+    a filter asks for it: events whose actual is a total of input and output are in it as well.
+
+    `tokentail export --full -o events.ndjson` writes what `tokentail import` takes back. On a terminal
+    control characters are shown as escapes.
+    """
+    _check(full, form, output)
+    database = options.chosen_database(db)
+    selection = replace(selection, with_totals=True)
+    with open_for_reading(database) as opened:
+        opened.conn.execute("BEGIN")  # one moment of the database, whatever is ingested meanwhile
+        with opened_sink(output, files_of(database)) as sink:
+            if form == "parquet":
+                write_parquet(opened, selection, full, sink)
+            else:
+                _write_lines(_lines(opened, selection, full, form), sink, goes_to_terminal(output))
+        found, totals = population(opened, selection), count_totals(opened, selection)
+    remark(f"wrote {population_line(found, str(database))}")
+    if totals:
+        remark(
+            f"{totals:,} of them logged only a total of input and output, given as "
+            + ("tokentail.actual_total_tokens" if form == "otel" else "actual_output_tokens")
+        )
+    return 0
+
+
+def _check(full: bool, form: str, output: str | None) -> None:
+    if full and form == "otel":
+        raise UsageMistake("--full gives our columns, --format otel OpenTelemetry's attributes: choose one")
+    if form == "parquet" and goes_to_terminal(output):
+        raise UsageMistake("Parquet is not for a terminal: name a file with --output, or use a pipe")
+
+
+def _lines(opened: Database, selection: Selection, full: bool, form: str) -> Iterator[str]:
+    if form == "otel":
+        return otel_lines(opened, selection)
+    return (csv_lines if form == "csv" else ndjson_lines)(opened, selection, full)
+
+
+def _write_lines(lines: Iterator[str], sink: IO[bytes], shown: bool) -> None:
+    """Write lines as UTF-8; what UTF-8 can't hold as the escape that it has in JSON.
+
+    On a terminal control characters are shown, not obeyed.
+    """
+    for line in lines:
+        text = printable(line) if shown else line
+        sink.write(f"{text}\n".encode("utf-8", "backslashreplace"))

@@ -1,0 +1,38 @@
+"""`tokentail import`: the events of a full export, taken back."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import click
+
+from ingest.cli import options
+from ingest.cli.output import say, say_json
+from ingest.importing import import_events
+from reports.terminal import counted
+
+
+@click.command("import")
+@click.argument("file", metavar="FILE")
+@options.db_option
+@options.wait_option
+@options.json_option
+def import_command(file: str, db: str | None, wait_seconds: float, as_json: bool) -> int:
+    """Take the events of a full export (`tokentail export --full`) into the database.
+
+    FILE is NDJSON; `-` is standard input. An event that the database has already, from a log or from
+    another import, only gains what it lacks: importing twice is importing once, and the order of
+    imports and ingests doesn't matter. If a line is broken or was changed, nothing is imported.
+    """
+    database = options.chosen_database(db)
+    done = import_events(file, database, wait_seconds)
+    if as_json:
+        say_json({"database": str(database), **asdict(done)})
+        return 0
+    known = done.events - done.events_new - done.events_updated
+    say(
+        f"{counted(done.events, 'event')} in {file}: {done.events_new:,} new, {done.events_updated:,} "
+        f"completed, {known:,} known already"
+    )
+    say(f"database {database}")
+    return 0

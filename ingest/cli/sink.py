@@ -1,0 +1,73 @@
+"""Where a command writes a file: nobody ever sees half of it under its name."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from ingest.errors import UsageMistake
+
+STANDARD_OUTPUT = "-"
+
+
+def goes_to_terminal(output: str | None) -> bool:
+    """Whether what is written there is shown to a person."""
+    return output in (None, STANDARD_OUTPUT) and sys.stdout is not None and sys.stdout.isatty()
+
+
+@contextmanager
+def opened_sink(output: str | None, kept: Sequence[Path] = ()) -> Iterator[IO[bytes]]:
+    """Open a file to write, or standard output (`None` or `-`); it takes its name when it is whole.
+
+    Raises:
+        UsageMistake: it can't be written there, or is one of the files to be `kept`.
+    """
+    if output in (None, STANDARD_OUTPUT):
+        if sys.stdout is None:
+            raise UsageMistake("standard output is closed: name a file with --output")
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+        return
+    path = Path(os.path.realpath(output))
+    if any(path == Path(os.path.realpath(one)) for one in kept):
+        raise UsageMistake(f"{output}: the database itself: choose another file with --output")
+    if path.exists() and not path.is_file():  # a pipe or a device: there is nothing to replace
+        with _opened(output, path) as file:
+            yield file
+        return
+    with _replacing(output, path) as file:
+        yield file
+
+
+@contextmanager
+def _replacing(output: str, path: Path) -> Iterator[IO[bytes]]:
+    """Write beside a file, and put the result in its place at the end; without an end, nothing is left."""
+    part = path.with_name(f".tokentail-{os.getpid()}.part")
+    try:
+        with _opened(output, part) as file:
+            yield file
+        with _named(output):
+            if path.exists():
+                shutil.copymode(path, part)
+            part.replace(path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+
+
+def _opened(output: str, path: Path) -> IO[bytes]:
+    with _named(output):
+        return path.open("wb")
+
+
+@contextmanager
+def _named(output: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise UsageMistake(f"{output}: can't be written ({error.strerror}): choose another file") from error

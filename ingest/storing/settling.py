@@ -1,0 +1,113 @@
+"""Settling: what is new of events united with what is stored, and the difference written as rows.
+
+Everything here happens inside a transaction of the store's.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ingest.linking.identity import Event, settle
+from ingest.storing.rows import READ_COLUMNS, Row, context_row, payload_row, stored_event
+from ingest.storing.statements import INSERT_EVENT, READ_GROUP, UPDATE_EVENT
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """The rows that settling wrote; `event_ids` are by the number of the sighting within its batch."""
+
+    inserted: set[int]
+    updated: set[int]
+    event_ids: dict[int, int]
+
+
+Origin = tuple[int, str]
+"""The id that a row had in another database, and when it was made there."""
+
+NO_ORIGINS: Mapping[int, Origin] = {}
+
+
+class Settling:
+    """Write events to the table of events, each once."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        """Use a connection that is open for writing."""
+        self._conn = connection
+        self._next_event_id = 0
+        self._given: set[int] = set()
+
+    def begin(self) -> None:
+        """Look which ids are free; at the begin of each transaction that adds events."""
+        (largest,) = self._conn.execute("SELECT MAX(event_id) FROM token_estimation_v2_events").fetchone()
+        self._next_event_id = (largest or 0) + 1
+
+    def read(self, query: str, values: list[Any], columns: tuple[str, ...] = READ_COLUMNS) -> list[Row]:
+        """Return rows as a query of `ingest.storing.statements` reads them."""
+        return [dict(zip(columns, row, strict=True)) for row in self._conn.execute(query, values)]
+
+    def _read_group(self, group: str) -> list[Row]:
+        return self.read(READ_GROUP, [f"{group}:", f"{group};"])
+
+    def settle(
+        self, groups: dict[str, list[Event]], now: str, origins: Mapping[int, Origin] = NO_ORIGINS
+    ) -> Written:
+        """Unite what is new with what is stored, group by group, and write the difference."""
+        self._given = set()
+        inserts: list[Row] = []
+        updates: list[Row] = []
+        several_phases: list[str] = []
+        event_ids: dict[int, int] = {}
+        for group, new in groups.items():
+            stored = {row["event_id"]: row for row in self._read_group(group)}
+            events = settle([*map(stored_event, stored.values()), *new])
+            if len(events) > 1 and events[0].phase is not None:
+                several_phases.append(group)
+            for event in events:
+                row = context_row(group, event)
+                if event.stored_ids:
+                    event_id = self._united(event.stored_ids)
+                    if row | {"event_id": event_id} != stored[event_id]:
+                        updates.append(row | {"event_id": event_id})
+                elif event.payload is not None:
+                    made = self._made(event, origins, now)
+                    event_id = made["event_id"]
+                    inserts.append(row | payload_row(event.payload) | made)
+                event_ids |= dict.fromkeys(event.sightings, event_id)
+        self._conn.executemany(UPDATE_EVENT, updates)
+        self._conn.executemany(INSERT_EVENT, inserts)
+        for group in several_phases:
+            self._rehome(group)
+        return Written(_ids(inserts), _ids(updates), event_ids)
+
+    def _made(self, event: Event, origins: Mapping[int, Origin], now: str) -> Row:
+        """Return the id and the time of a new row: those that it had elsewhere, if the id is free here."""
+        event_id, created_at = next((origins[one] for one in event.sightings if one in origins), (None, now))
+        taken = "SELECT 1 FROM token_estimation_v2_events WHERE event_id = ?"
+        if event_id is None or event_id in self._given or self._conn.execute(taken, [event_id]).fetchone():
+            event_id = self._next_event_id
+        self._given.add(event_id)
+        self._next_event_id = max(self._next_event_id, event_id + 1)
+        return {"event_id": event_id, "created_at": created_at}
+
+    def _united(self, event_ids: list[int]) -> int:
+        """Make one row of several that turned out to be the same event; return its id."""
+        kept, *others = event_ids
+        for other in others:
+            self._conn.execute("UPDATE event_sightings SET event_id = ? WHERE event_id = ?", [kept, other])
+            self._conn.execute("DELETE FROM token_estimation_v2_events WHERE event_id = ?", [other])
+        return kept
+
+    def _rehome(self, group: str) -> None:
+        """Where a group has several phases, its sightings without one belong to the first of them."""
+        home, *others = sorted(self._read_group(group), key=lambda row: str(row["phase_id"]))
+        self._conn.executemany(
+            "UPDATE event_sightings SET event_id = ? WHERE event_id = ? AND phase_known = 0",
+            [(home["event_id"], other["event_id"]) for other in others],
+        )
+
+
+def _ids(rows: list[Row]) -> set[int]:
+    return {row["event_id"] for row in rows}

@@ -1,0 +1,23 @@
+"""NDJSON: one JSON object a line, with the plain keys or all columns."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+from sqlite_utils import Database
+
+from reports.exporting.columns import Converters, full_columns, iso_text, paths, plain_columns, rows, truth
+from reports.selection import Selection
+
+AS_JSON: Converters = {"time": iso_text, "truth": truth, "paths": paths}
+encode = json.JSONEncoder(ensure_ascii=False).encode
+"""Write JSON. A lone surrogate is left to the encoding of the text: as an escape it is JSON again."""
+
+
+def ndjson_lines(db: Database, selection: Selection, full: bool) -> Iterator[str]:
+    """Yield the events as objects; in full, every column as the database holds it."""
+    columns = full_columns(db) if full else plain_columns(selection)
+    names = [column.name for column in columns]
+    for row in rows(db, columns, selection, AS_JSON):
+        yield encode(dict(zip(names, row, strict=True)))
