@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from sqlite_utils import Database
 
 from reports.bootstrap import median_interval
+from reports.extras import imported
 from reports.metrics import Interval, Spread, median, smape, spread
 from reports.selection import Selection
 from reports.strata import Key, Strata
@@ -96,6 +97,7 @@ def calibrate(
     Raises:
         MissingExtra: scipy is not installed.
     """
+    imported("scipy.stats", "stats")  # its lack is said at once, not where data happens to need it
     by_stratum = {key: _answers(kinds) for key, kinds in tokens_by_stratum(db, selection, strata).items()}
     everything = _Answers()
     for answers in by_stratum.values():

@@ -4,7 +4,8 @@ A truncated answer needed more than its ceiling, nobody knows how much more. Lea
 its ceiling for what it needed, would make every budget look safer than it is.
 
 Source: Kaplan and Meier, Nonparametric estimation from incomplete observations, 1958, as
-`scipy.stats.ecdf` of `CensoredData` computes it; intervals are log-log.
+`scipy.stats.ecdf` of `CensoredData` computes it. Sureness is exact by the binomial distribution where so
+few answers were cut that they may all count as beyond, and else from the log-log interval.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from reports.extras import imported
 from reports.metrics import median
@@ -74,18 +76,18 @@ def _explained(
     factor: float | None, safe: float | None, censored: Sequence[float], n: int, max_truncation: float
 ) -> tuple[int, str]:
     """Return how many more samples it takes, and what the data can and can't tell."""
+    needed, sure = samples_for_estimate(max_truncation), samples_for_sureness(max_truncation)
     if factor is None:
         highest = median(censored) or 0.0
-        return samples_for_estimate(max_truncation), (
+        return needed, (
             "the largest answers were cut: it takes whole ones with higher ceilings than those of the "
             f"truncated (median {highest:.2f} x predicted)"
         )
-    if safe is None:
-        sure = samples_for_sureness(max_truncation)
-        return max(sure - n, samples_for_estimate(max_truncation)), (
-            f"an estimate: to be 95% sure it takes {sure:,} answers or more"
-        )
-    return 0, "95% sure with the safe factor"
+    if safe is not None:
+        return 0, "95% sure with the safe budget"
+    if n < sure:
+        return sure - n, f"an estimate: to be 95% sure it takes {sure:,} answers"
+    return needed, "an estimate: answers that were cut leave it unsure; it takes whole ones"
 
 
 def _quantiles(
@@ -96,13 +98,30 @@ def _quantiles(
         return None, None
     stats = imported("scipy.stats", "stats")
     survival = stats.ecdf(stats.CensoredData(uncensored=list(whole), right=list(censored))).sf
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # the interval is undefined where none is left
-        beyond = survival.confidence_interval(2 * SURENESS - 1, method="log-log").high.probabilities
-    return (
-        _first_below(survival.quantiles, survival.probabilities, max_truncation),
-        _first_below(survival.quantiles, beyond, max_truncation),
-    )
+    factor = _first_below(survival.quantiles, survival.probabilities, max_truncation)
+    safe = _surely_enough(stats, whole, len(censored), max_truncation)
+    if safe is None and censored:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # the interval is undefined where none is left
+            beyond = survival.confidence_interval(2 * SURENESS - 1, method="log-log").high.probabilities
+        safe = _first_below(survival.quantiles, beyond, max_truncation)
+    return factor, safe
+
+
+def _surely_enough(stats: Any, whole: Sequence[float], censored: int, max_truncation: float) -> float | None:
+    """Return a ratio that is enough even if every truncated answer goes beyond it (Clopper and Pearson).
+
+    So few answers lie beyond it that, were the share of those as large as the limit, it would happen
+    in less than 5% of all samples. Exact, and without any assumption on why answers were cut.
+    """
+    n, doubt = len(whole) + censored, 1 - SURENESS
+    allowed = int(stats.binom.ppf(doubt, n, max_truncation))
+    if stats.binom.cdf(allowed, n, max_truncation) > doubt:
+        allowed -= 1
+    beyond = allowed - censored
+    if beyond < 0 or not whole:
+        return None
+    return sorted(whole)[max(0, len(whole) - 1 - beyond)]
 
 
 def _first_below(ratios: Sequence[float], shares: Sequence[float], limit: float) -> float | None:

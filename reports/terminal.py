@@ -39,6 +39,11 @@ def number(value: float | None, digits: int, unit: str = "") -> str:
     return "-" if value is None else f"{value:,.{digits}f}{unit}"
 
 
+def label(name: str | None) -> str:
+    """Return a name to show: one that is not told, and one of no letters, are told apart."""
+    return "(none)" if name is None else name or "(empty)"
+
+
 def percent(share: float | None, digits: int = 0) -> str:
     """Write a share of 0..1 as a percentage, or `-` where there is none."""
     return "-" if share is None else f"{share:.{digits}%}"

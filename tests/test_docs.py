@@ -73,12 +73,17 @@ def test_exit_codes_in_the_readme_are_those_of_the_program() -> None:
     assert {int(code) for code in re.findall(r"^\| (\d+) \|", table, re.MULTILINE)} == codes
 
 
+def pasted(command: str) -> str:
+    """Return the output of a command as the README has it."""
+    return README.partition(f"<!-- output: {command} -->\n```\n")[2].partition("```")[0]
+
+
 def test_output_in_the_readme_is_what_the_examples_print(tokentail: Tokentail, tmp_path: Path) -> None:
-    """The pasted output of the first ingest is real."""
+    """The pasted outputs of the first ingest and of the report are real."""
     shutil.copytree(ROOT / "examples", tmp_path / "examples")
     done = tokentail("ingest", "examples/logs", "--tz", "UTC")
-    pasted = README.partition("<!-- output: ingest -->\n```\n")[2].partition("```")[0]
-    assert done.stdout == pasted
+    assert done.stdout == pasted("ingest")
+    assert tokentail("report").stdout == pasted("report")
     assert tokentail("verify").returncode == 0
     imported = tokentail("deliverables", "import", "examples/deliverables.ndjson")
     assert "0 phases without an event here" in imported.stdout

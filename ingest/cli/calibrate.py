@@ -15,7 +15,7 @@ from reports.calibration import MAX_TRUNCATION, MIN_SAMPLES, Calibrated, calibra
 from reports.metrics import Interval
 from reports.selection import Selection, population
 from reports.strata import Bucket, Strata
-from reports.terminal import number, table
+from reports.terminal import label, number, table
 
 
 @click.command("calibrate")
@@ -83,7 +83,7 @@ def calibrate_command(
         say("There is nothing to calibrate: no event is left. `tokentail status` shows what was read.")
         return 0
     total = ("all", *("" for _ in dimensions[1:]))
-    named = [*((tuple(name or "(none)" for name in one.key), one) for one in lines), (total, overall)]
+    named = [*((tuple(map(label, one.key)), one) for one in lines), (total, overall)]
     say_lines(["", *_factors(dimensions, named), "", *_budgets(dimensions, named, max_truncation)])
     return 0
 

@@ -15,7 +15,7 @@ from ingest.storing.database import open_for_reading
 from reports.coverage import CELL_TARGET, TOTAL_TARGET, Cell, Coverage, coverage
 from reports.selection import Selection
 from reports.strata import Bucket, Strata
-from reports.terminal import counted, heat, percent, table
+from reports.terminal import counted, heat, label, percent, table
 
 _BAR = 5
 """Characters of the bar in a cell of the heat map."""
@@ -127,7 +127,8 @@ def _show(database: str, found: Coverage, next_count: int) -> None:
     say(population_line(found.population, database))
     least, best = found.total_target
     lacking = f"{found.total_need:,} more needed" if found.total_need else "enough"
-    say(f"{found.have:,} samples in cells, {least:,} to {best:,} wanted: {lacking}")
+    wanted = f"{least:,}" if least == best else f"{least:,} to {best:,}"
+    say(f"{found.have:,} samples in cells, {wanted} wanted: {lacking}")
     if not found.cells:
         say("There is no cell: no event is left. `tokentail status` shows what was read.")
         return
@@ -147,7 +148,7 @@ def _show(database: str, found: Coverage, next_count: int) -> None:
 
 
 def _name(cell: Cell) -> str:
-    return f"{cell.category or '(none)'}, {cell.complexity or '(none)'}, {cell.bucket}"
+    return f"{label(cell.category)}, {label(cell.complexity)}, {cell.bucket}"
 
 
 def _heat_map(found: Coverage) -> list[str]:
@@ -157,6 +158,6 @@ def _heat_map(found: Coverage) -> list[str]:
         found.cells, key=lambda cell: (cell.category, cell.complexity)
     ):
         bars = [heat(cell.have, found.target, _BAR) for cell in cells]
-        rows.append((category or "(none)", complexity or "(none)", *bars))
+        rows.append((label(category), label(complexity), *bars))
     buckets = (bucket.name for bucket in found.strata_by.buckets)
     return table(("category", "complexity", *buckets), rows, text_columns=2 + len(found.strata_by.buckets))

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable
 from typing import Any
 
 import click
 
 from reports.terminal import printable
+
+_UNSEEN = re.compile(r"[\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]")
+"""Characters that a terminal obeys or hides, and those that UTF-8 can't hold: in JSON they are escapes."""
 
 
 def say(text: str) -> None:
@@ -25,7 +29,7 @@ def say_lines(lines: Iterable[str]) -> None:
 def say_json(value: Any) -> None:
     """Print the result as one JSON object."""
     text = json.dumps(value, indent=2, ensure_ascii=False)
-    click.echo(text.encode("utf-8", "backslashreplace").decode())  # a lone surrogate is an escape in JSON
+    click.echo(_UNSEEN.sub(lambda found: json.dumps(found[0])[1:-1], text))
 
 
 def complain(text: str) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -14,7 +16,7 @@ from ingest.cli.selecting import buckets_option, by_option, filter_options, popu
 from ingest.errors import UsageMistake
 from ingest.storing.database import open_for_reading
 from reports.replaying.comparison import Replay, made_up, replay
-from reports.replaying.estimator import Estimate, EstimateFailed, load_estimator, running
+from reports.replaying.estimator import Estimate, EstimateFailed, load_estimator, parse_name, running
 from reports.replaying.events import ReplayEvent, replay_events
 from reports.replaying.predictions import read_predictions
 from reports.replaying.views import replay_lines, replay_record, row_lines
@@ -69,13 +71,13 @@ def replay_command(
     are said where the 95% interval of the difference (paired bootstrap) leaves no doubt.
     """
     strata = Strata(dimensions, buckets)
-    source, asking = _source(estimator, predictions, workspace)
+    source, asking, known = _source(estimator, predictions, workspace)
     database = options.chosen_database(db)
     with open_for_reading(database) as opened:
         found = population(opened, selection)
         events = list(replay_events(opened, selection, strata))
     with asking as estimate:
-        replayed = replay(events, estimate, strata, real_only)
+        replayed = replay(events, estimate, strata, real_only, by_paths=predictions is None)
     if as_json:
         told = {
             "database": str(database),
@@ -89,22 +91,30 @@ def replay_command(
         say(population_line(found, str(database)))
         say_lines(replay_lines(replayed))
         say_lines(row_lines(replayed) if show_rows else [])
+    if unused := len(known - {event.event_key for event in events}):
+        remark(f"{counted(unused, 'prediction')} in {source} of no event that is selected here")
     return _trouble(replayed, with_paths=predictions is None)
 
 
 def _source(
     estimator: str | None, predictions: Path | None, workspace: Path | None
-) -> tuple[str, AbstractContextManager[Estimate]]:
-    """Return the name of where the new estimates come from, and how to ask for them."""
+) -> tuple[str, AbstractContextManager[Estimate], frozenset[str]]:
+    """Return where the new estimates come from, how to ask for them, and the events of a file of them."""
     if (estimator is None) == (predictions is None):
         raise UsageMistake("give either --estimator MODULE:CLASS or --predictions FILE")
     if estimator is not None:
-        return estimator, running(load_estimator(estimator), workspace)
+        parse_name(estimator)
+        return estimator, running(partial(_made, estimator), workspace), frozenset()
     assert predictions is not None  # noqa: S101 - one of the two is given
     if workspace is not None:
         raise UsageMistake("--workspace is for an --estimator; predictions are read from their file")
     known = read_predictions(predictions)
-    return str(predictions), nullcontext(lambda event: _looked_up(known, event))
+    return str(predictions), nullcontext(lambda event: _looked_up(known, event)), frozenset(known)
+
+
+def _made(estimator: str) -> Any:
+    """Import an estimator and make it: what it does to files while it is imported stays in its folder."""
+    return load_estimator(estimator)()
 
 
 def _looked_up(known: dict[str, int], event: ReplayEvent) -> int:

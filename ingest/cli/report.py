@@ -12,7 +12,7 @@ from reports.metrics import Share, Spread
 from reports.readiness import readiness
 from reports.selection import Selection
 from reports.strata import Bucket, Strata
-from reports.terminal import number, percent, table
+from reports.terminal import label, number, percent, table
 from reports.validation import (
     MAX_STABLE_VARIATION,
     MIN_STABLE_N,
@@ -174,7 +174,7 @@ def _strata(found: Validation) -> list[str]:
 
 def _line(one: Stratum) -> tuple[str, ...]:
     return (
-        *("(none)" if name is None else name for name in one.key),
+        *map(label, one.key),
         f"{one.n:,}",
         f"{one.clean.n:,}",
         _share(one.underestimated),

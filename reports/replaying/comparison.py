@@ -56,7 +56,8 @@ class Replay:
     """The whole replay.
 
     `kinds` counts the events by what their deliverables were; `unsafe_paths` were replaced;
-    `not_predicted` are selected events without an answer, `failures` says why, by event key.
+    `left_out_unknown` events tell neither paths nor their number, so that nothing could be asked of an
+    estimator; `not_predicted` are selected events without an answer, `failures` says why, by event key.
     """
 
     strata_by: Strata
@@ -64,6 +65,7 @@ class Replay:
     kinds: Counter[str]
     unsafe_paths: int
     left_out_not_real: int
+    left_out_unknown: int
     not_predicted: int
     failures: dict[str, str]
     overall: Comparison
@@ -71,18 +73,29 @@ class Replay:
 
 
 def replay(
-    events: Iterable[ReplayEvent], estimate: Estimate, strata: Strata, real_only: bool = False
+    events: Iterable[ReplayEvent],
+    estimate: Estimate,
+    strata: Strata,
+    real_only: bool = False,
+    by_paths: bool = True,
 ) -> Replay:
-    """Ask for a prediction of each event, and compare; `real_only` leaves out made-up deliverables."""
+    """Ask for a prediction of each event, and compare.
+
+    `real_only` leaves out made-up deliverables; `by_paths` is whether predictions are made of the
+    deliverables, so that there must be some.
+    """
     rows: list[Replayed] = []
     failures: dict[str, str] = {}
-    not_real = 0
+    not_real = unknown = 0
     for event in events:
+        if by_paths and not event.deliverables:
+            unknown += 1
+            continue
         if real_only and event.kind != "real":
             not_real += 1
             continue
         try:
-            rows.append(Replayed(event, estimate(event)))
+            rows.append(Replayed(event, _positive(estimate(event))))
         except EstimateFailed as error:
             failures[event.event_key] = str(error)
     by_key: dict[Key, list[Replayed]] = {}
@@ -95,11 +108,18 @@ def replay(
         kinds=Counter(row.event.kind for row in rows),
         unsafe_paths=sum(row.event.unsafe_paths for row in rows),
         left_out_not_real=not_real,
+        left_out_unknown=unknown,
         not_predicted=len(failures),
         failures=failures,
         overall=_compared(everything, rows),
         strata=[_compared(key, by_key[key]) for key in sorted(by_key, key=strata.place)],
     )
+
+
+def _positive(predicted: int) -> int:
+    if predicted <= 0:
+        raise EstimateFailed("0 tokens are no prediction")
+    return predicted
 
 
 def made_up(replayed: Replay) -> int:
@@ -112,7 +132,8 @@ def _compared(key: Key, rows: list[Replayed]) -> Comparison:
     risks = []
     for row in rows:
         event = row.event
-        risks.append((event.actual > row.predicted) - (event.actual > event.predicted))
+        if event.predicted and event.actual:
+            risks.append((event.actual > row.predicted) - (event.actual > event.predicted))
         if event.success and event.truncated is False:
             old, new = smape(event.predicted, event.actual), smape(row.predicted, event.actual)
             if old is not None and new is not None:

@@ -30,25 +30,35 @@ class EstimateFailed(Exception):
     """The estimator raised, or answered something that is no number of tokens."""
 
 
+def parse_name(name: str) -> tuple[str, str]:
+    """Return the module and the class that `module:Class` names.
+
+    Raises:
+        UsageMistake: it is not of that form.
+    """
+    module, colon, attribute = name.partition(":")
+    if not (module and colon and attribute):
+        raise UsageMistake(f"--estimator {name!r}: write module:Class, for example mypackage.estimator:Mine")
+    return module, attribute
+
+
 def load_estimator(name: str) -> Callable[[], Any]:
-    """Return the class (or function) that `module:Class` names.
+    """Import the class (or function) that `module:Class` names; call it inside `running`.
 
     Raises:
         UsageMistake: it is not of that form.
         UnusableEstimator: it can't be imported, or has no such name.
     """
-    module_name, colon, attribute = name.partition(":")
-    if not (module_name and colon and attribute):
-        raise UsageMistake(f"--estimator {name!r}: write module:Class, for example mypackage.estimator:Mine")
+    module, attribute = parse_name(name)
     try:
         with contextlib.redirect_stdout(sys.stderr):
-            found: Any = importlib.import_module(module_name)
+            found: Any = importlib.import_module(module)
         for part in attribute.split("."):
             found = getattr(found, part)
     except (Exception, SystemExit) as error:
         raise UnusableEstimator(
             f"{name}: {type(error).__name__}: {error}: put the folder that holds "
-            f"{module_name.partition('.')[0]} on PYTHONPATH"
+            f"{module.partition('.')[0]} on PYTHONPATH"
         ) from error
     if not callable(found):
         raise UnusableEstimator(f"{name}: {attribute} can't be called: name a class")
@@ -65,15 +75,29 @@ def running(make: Callable[[], Any], workspace: Path | None = None) -> Iterator[
     with contextlib.ExitStack() as stack:
         folder = workspace or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tokentail-")))
         stack.enter_context(_inside(folder))
-        stack.enter_context(contextlib.redirect_stdout(sys.stderr))
+        stack.enter_context(_output_beside())
         try:
             estimate = make().estimate
+        except UnusableEstimator:
+            raise
         except (Exception, SystemExit) as error:
             raise UnusableEstimator(
                 f"the estimator can't be made: {type(error).__name__}: {error}: it is called without "
                 "arguments and must have a method `estimate`"
             ) from error
         yield lambda event: _asked(estimate, event)
+
+
+@contextlib.contextmanager
+def _output_beside() -> Iterator[None]:
+    """Send what the estimator prints, by whatever means, to standard error: the result stays clean."""
+    with contextlib.redirect_stdout(sys.stderr), contextlib.ExitStack() as stack:
+        with contextlib.suppress(OSError):  # one of the two is closed: there is nothing to keep clean
+            kept = os.dup(1)
+            stack.callback(os.close, kept)
+            os.dup2(2, 1)
+            stack.callback(os.dup2, kept, 1)
+        yield
 
 
 @contextlib.contextmanager

@@ -26,7 +26,7 @@ CUT_PATH_LENGTH = 200
 MAX_SYNTHETIC = 1000
 """Paths that are made up for an event at most: a log may claim any number of deliverables."""
 
-_ESCAPES = re.compile(r"^(?:[\\/~]|.:)|(?:^|[\\/])\.\.(?:[\\/]|$)|[\x00-\x1f\x7f]")
+_ESCAPES = re.compile(r"^(?:[\\/~]|.:)|(?:^|[\\/]) *\.\. *(?:[\\/]|$)|[\x00-\x1f\x7f]")
 
 _EVENTS = """
 SELECT {key} event_key, category, complexity, {deliverables}, deliverables_json,
@@ -60,7 +60,8 @@ class ReplayEvent:
 
 def is_safe(path: str) -> bool:
     """Whether a path stays below the folder it is relative to, on every system."""
-    return bool(path.strip()) and not _ESCAPES.search(path)
+    bare = path.strip()  # as some code does before it opens a path
+    return bool(bare) and not _ESCAPES.search(path) and not _ESCAPES.search(bare)
 
 
 def replay_events(db: Database, selection: Selection, strata: Strata) -> Iterator[ReplayEvent]:

@@ -8,7 +8,7 @@ from typing import Any
 from reports.bootstrap import Difference
 from reports.replaying.comparison import Comparison, Replay, Replayed
 from reports.replaying.events import PARTIAL, REAL, SYNTHETIC
-from reports.terminal import counted, number, percent, table
+from reports.terminal import counted, label, number, percent, table
 from reports.validation import Stratum
 from reports.validation_record import stratum_record
 
@@ -23,6 +23,7 @@ def replay_record(found: Replay) -> Record:
         "deliverables": {kind: found.kinds[kind] for kind in (REAL, PARTIAL, SYNTHETIC)},
         "unsafe_paths": found.unsafe_paths,
         "left_out_not_real": found.left_out_not_real,
+        "left_out_unknown": found.left_out_unknown,
         "not_predicted": found.not_predicted,
         "overall": _comparison(found.overall),
         "by": list(dimensions),
@@ -68,6 +69,10 @@ def replay_lines(found: Replay) -> list[str]:
         lines.append(f"{counted(found.unsafe_paths, 'path')} outside the workspace replaced by made-up ones")
     if found.left_out_not_real:
         lines.append(f"{counted(found.left_out_not_real, 'event')} left out: paths not all known")
+    if found.left_out_unknown:
+        lines.append(
+            f"{counted(found.left_out_unknown, 'event')} left out: neither paths nor their number known"
+        )
     dimensions = found.strata_by.dimensions or ("",)
     header = (
         *dimensions,
@@ -88,7 +93,7 @@ def replay_lines(found: Replay) -> list[str]:
 def _line(key: tuple[str | None, ...], one: Comparison) -> tuple[str, ...]:
     old, new = one.old.clean, one.new.clean
     return (
-        *("(none)" if name is None else name for name in key),
+        *map(label, key),
         f"{one.old.n:,}",
         f"{old.n:,}",
         _change(old.smape.mean, new.smape.mean, 1, "%"),
@@ -119,8 +124,8 @@ def row_lines(found: Replay) -> list[str]:
     rows = [
         (
             row.event.event_key,
-            row.event.category or "(none)",
-            row.event.complexity or "(none)",
+            label(row.event.category),
+            label(row.event.complexity),
             row.event.kind,
             f"{row.event.predicted:,}",
             f"{row.predicted:,}",

@@ -1,0 +1,163 @@
+"""SQL functions that mean what `reports.metrics` means: one formula for each metric, whoever asks.
+
+sqlite-utils loads this before it opens its first database, and so does `tokentail` itself.
+Therefore nothing heavy is imported here: the metrics (with `statistics`) come at the first call.
+
+An argument that is not what it has to be is an SQL error. Python's sqlite3 gives it a fixed text
+("user-defined ... raised ..."); the reason is in the traceback, which Datasette prints on standard error.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from bisect import bisect_left, insort
+from typing import Any
+
+
+def register(connection: sqlite3.Connection) -> None:
+    """Give a connection `smape`, `waste_ratio`, `median` and `percentile`.
+
+    They take the place of built-in functions of the same name, which SQLite may have from 3.51 on:
+    one meaning with every version.
+    """
+    connection.create_function("smape", 2, smape, deterministic=True)
+    connection.create_function("waste_ratio", 2, waste_ratio, deterministic=True)
+    # A module that stands in for sqlite3 (pysqlite3, sqlean) may know aggregates only.
+    create: Any = getattr(connection, "create_window_function", None) or connection.create_aggregate
+    create("median", 1, Median)
+    create("percentile", 2, Percentile)
+
+
+def smape(predicted: object, actual: object) -> float | None:
+    """Return `reports.metrics.smape`: percent, 0..200; `None` if either is 0 or NULL.
+
+    Raises:
+        TypeError: an argument is text or a blob.
+    """
+    from reports import metrics  # noqa: PLC0415 - see above
+
+    return metrics.smape(_number(predicted), _number(actual))
+
+
+def waste_ratio(predicted: object, actual: object) -> float | None:
+    """Return `reports.metrics.waste_ratio`: p / a; `None` if either is 0 or NULL.
+
+    Raises:
+        TypeError: an argument is text or a blob.
+    """
+    from reports import metrics  # noqa: PLC0415 - see above
+
+    return metrics.waste_ratio(_number(predicted), _number(actual))
+
+
+def _number(value: object) -> float | None:
+    if value is None or isinstance(value, (int, float)):
+        return value
+    raise TypeError(f"{value!r} is not a number")
+
+
+class Frame:
+    """The numbers of a group of rows, or of a window's frame; NULL is no number.
+
+    A group asks once, a window after each row: the numbers are kept in order from the first question on.
+    """
+
+    def __init__(self) -> None:
+        self._numbers: list[float] = []
+        self._in_order = False
+
+    def add(self, value: object) -> None:
+        """Let a row into the frame."""
+        number = _number(value)
+        if number is None:
+            return
+        if self._in_order:
+            insort(self._numbers, number)
+        else:
+            self._numbers.append(number)
+
+    def remove(self, value: object) -> None:
+        """Let a row that was in the frame out of it."""
+        number = _number(value)
+        if number is not None:
+            ordered = self.ordered()
+            del ordered[bisect_left(ordered, number)]
+
+    def ordered(self) -> list[float]:
+        """Return the numbers, the least first."""
+        if not self._in_order:
+            self._numbers.sort()
+            self._in_order = True
+        return self._numbers
+
+
+class Median:
+    """`median(x)`: aggregate and window function; NULL of no numbers."""
+
+    def __init__(self) -> None:
+        self._frame = Frame()
+
+    def step(self, value: object) -> None:
+        """Take a row."""
+        self._frame.add(value)
+
+    def inverse(self, value: object) -> None:
+        """Take a row back: it left the window's frame."""
+        self._frame.remove(value)
+
+    def value(self) -> float | None:
+        """Return the median of the rows taken."""
+        from reports import metrics  # noqa: PLC0415 - see above
+
+        ordered = self._frame.ordered()
+        # The two in the middle have the median of all, or the one; a long frame isn't copied for each row.
+        return metrics.median(ordered[(len(ordered) - 1) // 2 : len(ordered) // 2 + 1])
+
+    def finalize(self) -> float | None:
+        """Return the median of the rows taken; there are no more."""
+        return self.value()
+
+
+class Percentile:
+    """`percentile(x, percent)`: aggregate and window function, inclusive; NULL of no numbers."""
+
+    def __init__(self) -> None:
+        self._frame = Frame()
+        self._percent: float | None = None
+        self._answer: float | None = None
+        self._answered = False
+
+    def step(self, value: object, percent: object) -> None:
+        """Take a row.
+
+        Raises:
+            TypeError: an argument is text or a blob.
+            ValueError: `percent` is NULL, not within 0..100, or another one than in the row before.
+        """
+        wanted = _number(percent)
+        if wanted is None or not 0 <= wanted <= 100:
+            raise ValueError(f"{percent!r} is not a percentage from 0 to 100")
+        if self._percent not in {None, wanted}:
+            raise ValueError(f"percentile({self._percent}) and percentile({wanted}) in one group")
+        self._percent = wanted
+        self._frame.add(value)
+        self._answered = False
+
+    def inverse(self, value: object, _percent: object) -> None:
+        """Take a row back: it left the window's frame."""
+        self._frame.remove(value)
+        self._answered = False
+
+    def value(self) -> float | None:
+        """Return the percentile of the rows taken."""
+        from reports import metrics  # noqa: PLC0415 - see above
+
+        # A window over a whole partition asks for each of its rows.
+        if not self._answered and self._percent is not None:
+            self._answer = metrics.percentile(self._frame.ordered(), self._percent)
+            self._answered = True
+        return self._answer
+
+    def finalize(self) -> float | None:
+        """Return the percentile of the rows taken; there are no more."""
+        return self.value()
