@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import astuple, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from ingest.errors import UnusableImport
-from ingest.linking.context import DELIVERABLES_SOURCES, PHASE_SOURCES, RUN_SOURCES
+from ingest.linking.context import DELIVERABLES_SOURCES, PHASE_SOURCES, RUN_SOURCES, Context
 from ingest.linking.identity import Event, event_key, group_key
-from ingest.storing.rows import Row, payload_of, stored_event, time_text
+from ingest.storing.rows import Row, context_row, payload_of, payload_row, stored_event, time_text
 from ingest.storing.statements import EVENT_COLUMNS
 from ingest.storing.store import NewEvent
 from parsers.records import EstimationEvent
@@ -39,7 +39,8 @@ def _real(value: Any) -> bool:
 
 
 def _text(value: Any) -> bool:
-    return isinstance(value, str)
+    """Whether SQLite can hold it: JSON can name half a character, UTF-8 can't."""
+    return isinstance(value, str) and value.encode("utf-8", "replace").decode() == value
 
 
 def _time(value: Any) -> bool:
@@ -115,11 +116,50 @@ def exported_event(text: str, columns: frozenset[str], place: tuple[int, int], w
             raise UnusableImport(f"{where}: {name} can't be {row[name]!r:.80}; nothing was imported")
     try:
         event = stored_event(row)
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise UnusableImport(f"{where}: its context can't be read ({error}); nothing was imported") from error
     payload = _payload(row)
     event.payload, event.stored_ids = payload, []
-    return NewEvent(event, _group(row, event, payload, where), row["event_id"], row["created_at"], place)
+    group = _group(row, event, payload, where)
+    _check_agreement(row, event, payload_row(payload), group, where)
+    return NewEvent(event, group, row["event_id"], row["created_at"], place)
+
+
+def _check_agreement(row: Row, event: Event, of_payload: Row, group: str, where: str) -> None:
+    """Refuse a row that says anything but what its own line and context make of it.
+
+    An event that shares its group with another shows only what sightings with its phase told.
+    """
+    if not (_is_sound(event.context) and _is_sound(event.strays)):
+        raise UnusableImport(f"{where}: its context_parts are none of ours; nothing was imported")
+    untold = dict.fromkeys(row.keys() - EVENT_COLUMNS)  # columns that no log tells
+    wrong: list[str] = []
+    for alone in (True, False):
+        made = untold | of_payload | context_row(group, replace(event, alone=alone))
+        wrong = sorted(name for name, value in made.items() if row[name] != value)
+        if not wrong:
+            return
+    raise UnusableImport(
+        f"{where}: {wrong[0]} can't be {row[wrong[0]]!r:.80} by the rest of its event: it was changed since "
+        "it was exported; nothing was imported"
+    )
+
+
+def _is_sound(context: Context) -> bool:
+    """Whether a context holds nothing that a log could not have told, or SQLite can't keep."""
+    run, phase, found = context.run, context.phase, context.deliverables
+    known = (
+        (run is None or run.source in RUN_SOURCES)
+        and (phase is None or phase.source in PHASE_SOURCES)
+        and (found is None or found.source in DELIVERABLES_SOURCES)
+    )
+    return known and all(map(_storable, astuple(context)))
+
+
+def _storable(value: Any) -> bool:
+    if isinstance(value, tuple):
+        return all(map(_storable, value))
+    return value is None or isinstance(value, bool) or _text(value) or _real(value)
 
 
 def _check_columns(row: Row, columns: frozenset[str], where: str) -> None:
@@ -137,7 +177,13 @@ def _check_columns(row: Row, columns: frozenset[str], where: str) -> None:
 def _payload(row: Row) -> EstimationEvent:
     """Return the payload with truths as the parsers have them: they are part of an event's identity."""
     payload = payload_of(row)
-    return replace(payload, success=_bool(payload.success), truncated=_bool(payload.truncated))
+    smape = payload.smape_percent  # other programs write 80.0 as 80
+    return replace(
+        payload,
+        success=_bool(payload.success),
+        truncated=_bool(payload.truncated),
+        smape_percent=None if smape is None else float(smape),
+    )
 
 
 def _bool(value: Any) -> bool | None:

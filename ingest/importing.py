@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
-import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -21,16 +19,14 @@ from typing import IO
 
 from sqlite_utils import Database
 
-from ingest.errors import UnusableImport
+from ingest.errors import LogUnfinished, LogUnreadable, LogVanished, UnusableImport
 from ingest.exported import exported_event
-from ingest.reading.logfile import shown
+from ingest.reading.logfile import STANDARD_INPUT, LogFile, chunks, shown
 from ingest.storing.database import EVENTS_TABLE, open_for_writing
 from ingest.storing.lock import ingest_lock
 from ingest.storing.rows import time_text
 from ingest.storing.sources import IMPORTED
 from ingest.storing.store import NewEvent, Store
-
-STANDARD_INPUT = "-"
 
 BATCH = 1000
 """Events that are settled at once: enough for speed, few enough for memory."""
@@ -62,15 +58,21 @@ def import_events(file: str, database: Path, wait_seconds: float = 0.0) -> Impor
 
 
 def _opened(file: str) -> IO[bytes]:
-    """Open an export so that it can be read twice."""
+    """Open an export so that it can be read twice: what can't be, or is compressed, is kept aside."""
+    log = LogFile(file)
     try:
-        if file != STANDARD_INPUT:
-            return Path(file).open("rb")
-        kept = tempfile.TemporaryFile()  # noqa: SIM115 - the caller closes it
-        shutil.copyfileobj(sys.stdin.buffer, kept)
-        kept.seek(0)
-    except OSError as error:
-        raise UnusableImport(f"{file}: {error.strerror or error}") from error
+        with log.opened() as (stream, compression):
+            if compression is None and not log.is_stream:
+                return Path(file).open("rb")
+            with ExitStack() as failed:
+                kept = failed.enter_context(tempfile.TemporaryFile())
+                kept.writelines(chunks(stream, log.shown))
+                kept.seek(0)
+                failed.pop_all()
+    except LogVanished as error:
+        raise UnusableImport(f"{log.shown}: no such file; nothing was imported") from error
+    except (LogUnreadable, LogUnfinished) as error:
+        raise UnusableImport(f"{error}; nothing was imported") from error
     return kept
 
 
@@ -101,7 +103,10 @@ def _batches(lines: IO[bytes], columns: frozenset[str], file: str) -> Iterator[l
         try:
             text = line.decode("utf-8-sig" if number == 1 else "utf-8")
         except UnicodeDecodeError as error:
-            raise UnusableImport(f"{where}: not UTF-8; nothing was imported") from error
+            raise UnusableImport(
+                f"{where}: not UTF-8; nothing was imported: write it with `tokentail export --full -o FILE`, "
+                "not with PowerShell's >"
+            ) from error
         if text.strip():
             batch.append(exported_event(text, columns, (offset, number), where))
         offset += len(line)

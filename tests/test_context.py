@@ -153,3 +153,9 @@ def test_paths_are_stored_as_a_json_array():
     text = deliverables("applied", paths, complete=True).as_json()
     assert json.loads(text) == list(paths)
     assert "✓ é" in text
+
+
+def test_half_a_character_in_a_path_stays_its_escape() -> None:
+    """A list may name half a surrogate pair, which no database can hold as a character."""
+    found = deliverables("applied", ("a\ud800.py", "\U0001f600.py"), complete=True)
+    assert found.paths == ("a\\ud800.py", "\U0001f600.py")

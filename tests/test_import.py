@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from sqlite_utils import Database
 
@@ -23,6 +25,7 @@ from ingest.verify import verify
 from reports.exporting.ndjson import ndjson_lines
 from reports.selection import Selection
 from tables import check_invariants, events, rows_as_stored
+from test_properties import FILES, SEEDS, Files, examples, folder, read
 
 OPTIONS = IngestOptions("ingest", zone_named("UTC"))
 
@@ -132,6 +135,13 @@ def changed(line: str, **values: Any) -> str:
     return json.dumps(json.loads(line) | values)
 
 
+def parts(line: str, more: dict[str, Any]) -> str:
+    """Give an event a context in parts that still has its own phase, and so its key."""
+    row = json.loads(line)
+    own = {"phase": {"name": row["phase_id"], "source": row["phase_source"]}}
+    return changed(line, context_parts=json.dumps({"context": own, **more}))
+
+
 SPOILT = {
     "cut": (lambda line: line[:-10], "not JSON"),
     "not an object": (lambda line: f"[{line}]", "not an event"),
@@ -150,6 +160,27 @@ SPOILT = {
     "an unknown source": (lambda line: changed(line, run_source="guessed"), "run_source"),
     "paths that are none": (lambda line: changed(line, deliverables_json="{}"), "deliverables_json"),
     "a broken context": (lambda line: changed(line, context_parts='{"x": 1}'), "context"),
+    "a context from nowhere": (
+        lambda line: parts(line, {"strays": {"run": {"name": "x", "source": "guessed"}}}),
+        "context_parts",
+    ),
+    "a number that no column holds": (
+        lambda line: parts(line, {"strays": {"input_tokens": 10**30}}),
+        "context_parts",
+    ),
+    "a context without an end": (
+        lambda line: changed(line, context_parts="[" * 100_000),
+        "its context can't be read",
+    ),
+    "half a character": (lambda line: changed(line, run_id="\ud800"), "run_id"),
+    "half a character in a path": (
+        lambda line: changed(line, deliverables_json='["\\ud800"]', deliverables_source="applied"),
+        "context_parts",
+    ),
+    "a metric that is none": (lambda line: changed(line, smape_percent=1.5), "smape_percent"),
+    "another verdict": (lambda line: changed(line, is_truncated_output=1), "is_truncated_output"),
+    "a run that no line told": (lambda line: changed(line, run_source=None), "run_id"),
+    "a column that no log tells": (lambda line: changed(line, is_sot_file=1), "is_sot_file"),
     "a time in another form": (lambda line: changed(line, created_at="yesterday"), "created_at"),
     "deep nesting": (lambda _: "[" * 100_000, "not JSON"),
 }
@@ -178,6 +209,36 @@ def test_unreadable_files_are_named(tokentail: Tokentail, tmp_path: Path) -> Non
         assert done.returncode == 1
         assert done.stderr.startswith(f"tokentail: {name}:")
         assert "Traceback" not in done.stderr
+
+
+def test_compressed_export_is_read(exported: Path, tmp_path: Path) -> None:
+    """An export may be packed, as logs may."""
+    packed = tmp_path / "full.ndjson.gz"
+    packed.write_bytes(gzip.compress(exported.read_bytes()))
+    assert import_events(str(packed), tmp_path / "b.db").events_new == 26
+    assert events(tmp_path / "b.db") == events(tmp_path / "a.db")
+    packed.write_bytes(packed.read_bytes()[:-20])
+    with pytest.raises(UnusableImport, match="ends before the end of its compressed data"):
+        import_events(str(packed), tmp_path / "c.db")
+
+
+def test_numbers_may_have_been_written_by_another_program(exported: Path, tmp_path: Path) -> None:
+    """JavaScript writes 80.0 as 80: it is the same number, and the same event."""
+    rows = [json.loads(line) for line in exported.read_text(encoding="utf-8").splitlines()]
+    for row in rows:
+        row |= {
+            name: int(value) for name, value in row.items() if isinstance(value, float) and value.is_integer()
+        }
+    exported.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    assert import_events(str(exported), tmp_path / "b.db").events_new == 26
+    assert events(tmp_path / "b.db") == events(tmp_path / "a.db")
+
+
+def test_verify_counts_an_import_as_not_checked(exported: Path, tmp_path: Path) -> None:
+    """An export can't be read again as a log, and the proof says what it leaves out."""
+    import_events(str(exported), tmp_path / "b.db")
+    result = verify([], tmp_path / "b.db")
+    assert (result.sources_without_log, result.files, result.differences) == (1, 0, [])
 
 
 def test_import_reads_standard_input(tokentail: Tokentail, exported: Path, tmp_path: Path) -> None:
@@ -234,6 +295,33 @@ def test_any_mixture_of_logs_and_exports_gives_the_events_of_all_logs(
     if logs:
         assert events(folder / "mixed.db") == events(folder / "all.db")
         check_invariants(folder / "mixed.db")
+
+
+@given(FILES, SEEDS)
+@examples(25)
+def test_whatever_logs_tell_comes_back_to_the_byte(chosen: Files, seed: int) -> None:
+    """Every row that ingest makes passes the strict checks, and its second export is the first."""
+    rng, files = Random(seed), chosen.made()
+    assume(files)
+    with folder() as here:
+        for name, data in files.items():
+            (here / name).write_bytes(data)
+        read(here / "a.db", *(here / name for name in sorted(files)))
+        whole = full_export(here / "a.db", here / "whole.ndjson")
+        import_events(str(whole), here / "b.db")
+        again = full_export(here / "b.db", here / "again.ndjson")
+        assert again.read_bytes() == whole.read_bytes()
+        check_invariants(here / "b.db")
+        steps = [*sorted(files), "whole.ndjson"]
+        rng.shuffle(steps)
+        for name in steps:
+            if name in files:
+                read(here / "mixed.db", here / name)
+            else:
+                import_events(str(whole), here / "mixed.db")
+        assert events(here / "mixed.db") == events(here / "a.db")
+        check_invariants(here / "mixed.db")
+        assert verify([], here / "mixed.db").differences == []
 
 
 def test_an_import_of_many_batches_is_whole(tmp_path: Path) -> None:

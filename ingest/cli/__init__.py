@@ -107,7 +107,7 @@ def _show_version(ctx: click.Context, param: click.Parameter, value: bool) -> No
     help="Show the version.",
 )
 def cli() -> None:
-    r"""Turn the logs that an executor already writes into a SQLite database that can be trusted.
+    """Turn the logs that an executor already writes into a SQLite database that can be trusted.
 
     It holds every token-estimation event exactly once, with its run, its phase and its deliverable
     paths.
@@ -116,7 +116,7 @@ def cli() -> None:
     Start with:   tokentail ingest LOGS
     then look:    tokentail report
     and query:    sqlite-utils telemetry.db "select * from token_estimation_v2_events"
-    """
+    """  # noqa: D301 - Click's mark must be the character itself
 
 
 class Terminated(BaseException):

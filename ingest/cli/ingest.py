@@ -59,7 +59,7 @@ class _Chosen:
 @click.command("ingest")
 @_ingest_options
 def ingest_command(paths: tuple[str, ...], **chosen: Any) -> int:
-    r"""Read what is new in the logs at each PATH into the database.
+    """Read what is new in the logs at each PATH into the database.
 
     A file is read whatever its name; a folder is searched for logs; - is standard input. Without a
     PATH those of TOKENTAIL_LOGS are read. Run it as often as you like: each event is stored exactly
@@ -71,7 +71,7 @@ def ingest_command(paths: tuple[str, ...], **chosen: Any) -> int:
 
     Exit codes: 0 done, 1 something could not be read or written (named; the rest is done), 2 wrong
     use, 75 another ingest holds the database, 130 interrupted (nothing lost).
-    """
+    """  # noqa: D301 - Click's mark must be the character itself
     return _ingest("ingest", paths, _Chosen(**chosen))
 
 

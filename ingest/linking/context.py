@@ -48,9 +48,14 @@ def deliverables(source: str, paths: tuple[str, ...], complete: bool) -> Deliver
     """Build deliverables within the executor's limits on number and length of paths."""
     kept = tuple(
         path if len(path) <= MAX_PATH_LENGTH else path[: MAX_PATH_LENGTH - 3] + "..."
-        for path in paths[:MAX_PATHS]
+        for path in map(storable, paths[:MAX_PATHS])
     )
     return Deliverables(source, kept, complete and len(paths) <= MAX_PATHS)
+
+
+def storable(text: str) -> str:
+    """Return text that UTF-8 can hold: half a surrogate pair, as an escape can name it, stays its escape."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 @dataclass(frozen=True, slots=True)

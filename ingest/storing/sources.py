@@ -60,14 +60,16 @@ class KnownSources:
         self._taken: set[int] = set()
         self._held: set[tuple[int, int]] = set()
         self._released: set[int] = set()
-        for row in db.conn.execute(
-            f"SELECT {_COLUMNS} FROM log_sources WHERE path <> '-' AND state <> '{IMPORTED}'"
-        ):
+        self._imported = 0
+        for row in db.conn.execute(f"SELECT {_COLUMNS} FROM log_sources WHERE path <> '-'"):
             self._add(_source(row))
         sizes = {size for size, _ in self._by_fingerprint}
         self._sizes = sorted(sizes, reverse=True)
 
     def _add(self, source: Source) -> None:
+        if source.state == IMPORTED:
+            self._imported += 1
+            return
         name = (source.fingerprint.size_bytes, source.fingerprint.digest)
         self._by_fingerprint.setdefault(name, []).append(source)
         if source.file is not None:
@@ -126,7 +128,7 @@ class KnownSources:
     def left(self) -> int:
         """Count the sources that no file of this run continues."""
         known = {source.source_id for sources in self._by_fingerprint.values() for source in sources}
-        return len(known - self._taken)
+        return len(known - self._taken) + self._imported
 
     def release(self, source: Source) -> None:
         """Say that the file a source was read from is another one now: a copy may be the source."""

@@ -77,7 +77,7 @@ def replay(
     estimate: Estimate,
     strata: Strata,
     real_only: bool = False,
-    by_paths: bool = True,
+    by_paths: bool = False,
 ) -> Replay:
     """Ask for a prediction of each event, and compare.
 
