@@ -23,6 +23,7 @@ LIMIT_BYTES = 100_000_000
 CHILD = """
 import json, resource, sys, time
 from pathlib import Path
+sys.modules["numpy"] = sys.modules["pandas"] = None  # sqlite-utils loads them where they are installed
 from ingest.pipeline import IngestOptions, ingest
 from ingest.reading.zone import zone_named
 

@@ -88,11 +88,11 @@ def replay(
     failures: dict[str, str] = {}
     not_real = unknown = 0
     for event in events:
-        if by_paths and not event.deliverables:
-            unknown += 1
-            continue
         if real_only and event.kind != "real":
             not_real += 1
+            continue
+        if by_paths and not event.deliverables:
+            unknown += 1
             continue
         try:
             rows.append(Replayed(event, _positive(estimate(event))))
