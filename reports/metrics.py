@@ -163,4 +163,5 @@ def spread(values: list[float], known: Moments | None = None) -> Spread:
         return Spread(0, None, None, None, None, None, None)
     values.sort()
     known = known or moments(values)
-    return Spread(known.n, known.mean, median(values), known.sd, p90(values), values[0], values[-1])
+    middle = values[(len(values) - 1) // 2 : len(values) // 2 + 1]
+    return Spread(known.n, known.mean, median(middle), known.sd, p90(values), values[0], values[-1])

@@ -167,17 +167,18 @@ def _measure(kinds: Kinds, under_multiplier: float) -> _Numbers:
     numbers = _Numbers()
     for kind, tokens in kinds.items():
         n, predicted, actual = len(tokens), sum(tokens.predicted), sum(tokens.actual)
+        pairs = list(tokens.pairs())
         numbers.counts.update(n=n, predicted=predicted, actual=actual)
-        numbers.counts["under"] += sum([a > p * under_multiplier for p, a in tokens.pairs()])
+        numbers.counts["under"] += sum([a > p * under_multiplier for p, a in pairs])
         numbers.counts["truncated"] += n if kind.truncated else 0
         numbers.counts["parsed"] += n if kind.parsed else 0
         numbers.counts["real"] += n if kind.real else 0
-        smapes = [200 * abs(p - a) / (p + a) for p, a in tokens.pairs()]
+        smapes = [200 * abs(p - a) / (p + a) for p, a in pairs]
         numbers.lists["smapes"] += smapes
         if kind.clean:
             numbers.counts.update(clean=n, clean_predicted=predicted, clean_actual=actual)
             numbers.lists["clean_smapes"] += smapes
-            numbers.lists["wastes"] += [p / a for p, a in tokens.pairs()]
+            numbers.lists["wastes"] += [p / a for p, a in pairs]
             both = zip(tokens.ceiling, tokens.actual, strict=True)
             numbers.lists["ceiling_wastes"] += [ceiling / a for ceiling, a in both if ceiling and a]
     for name, values in numbers.lists.items():
