@@ -1,0 +1,211 @@
+"""The charts, by Altair: what each one shows, of which rows, and its Vega-Lite specification.
+
+A specification holds no event: rows are named data that the page, or a picture, gives to it. It
+holds no colour either; `look.vega_config` does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from reports.dashboard import marks
+from reports.dashboard.board import Board
+from reports.dashboard.marks import Spec
+from reports.extras import imported
+
+MAX_STRATA = 40
+"""Strata that have a line of their own in a chart: as many as a page can show in one look."""
+
+ROW_HEIGHT = 28
+"""Pixels of one stratum's line."""
+
+_TIME_MARGIN = 600_000
+"""Milliseconds before the first and after the last event, which may be the same one."""
+
+_PLACE = {"field": "place", "op": "min"}
+"""The order of strata: by a number. A list of their names would become part of an expression, which
+is code, and names come from logs."""
+
+_TIMES = {
+    **dict.fromkeys(("hours", "minutes"), "%H:%M"),
+    **dict.fromkeys(("date", "week", "day"), "%b %-d"),
+    "month": "%b %Y",
+}
+"""How times are written at an axis, by what they begin."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """One chart: `rows` names its data, `needs` the number without which a row can't be drawn.
+
+    `strata` are those whose rows are drawn, `None` for all. `caption` says how to read it, `empty`
+    what to say where there is nothing to draw.
+    """
+
+    name: str
+    title: str
+    caption: str
+    empty: str
+    rows: str
+    needs: str
+    spec: Spec
+    strata: list[str] | None = None
+
+    def draws(self, row: Mapping[str, Any]) -> bool:
+        """Whether a row, or the report of a stratum, is drawn."""
+        return self.strata is None or row["stratum"] in self.strata
+
+
+def charts(board: Board) -> list[Chart]:
+    """Return every chart, in the order of the page.
+
+    Raises:
+        MissingExtra: Altair is not installed.
+    """
+    alt = imported("altair", "charts")
+    return [build(alt, board) for build in CHARTS.values()]
+
+
+def _predicted_actual(alt: Any, board: Board) -> Chart:
+    axis = marks.tokens_axis(alt, board, ("predicted", "actual"))
+    x = alt.X("predicted:Q", title="predicted output (tokens)", **axis.options)
+    y = alt.Y("actual:Q", title="actual output (tokens)", **axis.options)
+    layers = [marks.diagonal(alt, axis, x, y), marks.event_points(alt, board, x, y)]
+    return Chart(
+        name="predicted-actual",
+        title="Predicted against actual",
+        caption="On the line the estimate was exact; above it the answer was longer than predicted.",
+        empty="No event to draw.",
+        rows="events",
+        needs="actual",
+        spec=marks.specification(alt, alt.layer(*layers).properties(height=340)),
+    )
+
+
+def _ceilings(alt: Any, board: Board) -> Chart:
+    axis = marks.tokens_axis(alt, board, ("ceiling", "actual"))
+    x = alt.X("beside:Q", title="ceiling given (tokens)", **axis.options)
+    y = alt.Y("actual:Q", title="actual output (tokens)", **axis.options)
+    layers = [
+        marks.diagonal(alt, axis, x, y),
+        marks.diagonal(alt, axis, x, y, share=0.1),
+        marks.event_points(alt, board, x, y).transform_calculate(
+            beside=f"datum.ceiling * (0.96 + 0.08 * {marks.LANE})"  # many have the same ceiling
+        ),
+    ]
+    return Chart(
+        name="ceilings",
+        title="Ceilings against use",
+        caption="On the line the answer filled its ceiling; on the dashed line it used a tenth of it. "
+        "Marks stand up to 4% beside their ceiling.",
+        empty="No event to draw whose ceiling is known.",
+        rows="events",
+        needs="ceiling",
+        spec=marks.specification(alt, alt.layer(*layers).properties(height=340)),
+    )
+
+
+def _time(alt: Any, board: Board) -> Chart:
+    times = [row["at"] for row in board.points.rows] or [0]
+    first, last = min(times) - _TIME_MARGIN, max(times) + _TIME_MARGIN
+    x = alt.X(
+        "at:T",
+        title="time (UTC)",
+        scale=alt.Scale(type="utc", domainMin=alt.ExprRef(str(first)), domainMax=alt.ExprRef(str(last))),
+        axis=alt.Axis(tickCount=6, grid=False, format=_TIMES),
+    )
+    y = alt.Y("smape:Q", title="SMAPE (%)", scale=alt.Scale(domain=[0, 200]), axis=alt.Axis(tickCount=5))
+    around = min(100, max(12, len(board.points.rows) // 100))
+    trend = (
+        alt.Chart(alt.NamedData(name="events"))
+        .transform_window(
+            sort=[alt.SortField("at")], frame=[-around, around], around="count()", middle="median(smape)"
+        )
+        .transform_calculate(typical="datum.around >= 10 ? datum.middle : null")
+        .mark_line(style="trend")
+        .encode(x=x, y=alt.Y("typical:Q", title="SMAPE (%)"))
+    )
+    layers = [marks.event_points(alt, board, x, y), trend]
+    return Chart(
+        name="time",
+        title="Error over time",
+        caption="0% is exact, 200% the worst there can be. The line is the median of the "
+        f"{2 * around + 1} events drawn around each moment, if there are 10.",
+        empty="No event to draw that has an error: SMAPE needs an estimate and an actual above 0.",
+        rows="events",
+        needs="smape",
+        spec=marks.specification(alt, alt.layer(*layers).properties(height=260)),
+    )
+
+
+def _smape(alt: Any, board: Board) -> Chart:
+    names = board.strata_names(MAX_STRATA)
+    y = alt.Y("stratum:N", sort=_PLACE, title=None, axis=alt.Axis(grid=True, tickBand="extent"))
+    x = alt.X("smape:Q", title="SMAPE (%)", scale=alt.Scale(domain=[0, 200]), axis=alt.Axis(tickCount=5))
+    points = (
+        marks.event_points(alt, board, x, y, legend_columns=1)
+        .transform_calculate(lane=marks.LANE)
+        .encode(yOffset=alt.YOffset("lane:Q", scale=alt.Scale(domain=[-0.3, 1.3])))
+    )
+    strata = alt.Chart(alt.NamedData(name="strata"))
+    extent = strata.mark_rule(style="extent").encode(y=y, x="smape_min:Q", x2="smape_max:Q")
+    median = strata.mark_tick(style="median", thickness=4, size=ROW_HEIGHT - 8).encode(
+        y=y, x=alt.X("smape_median:Q", title="SMAPE (%)")
+    )
+    return Chart(
+        name="smape",
+        title="Error by stratum",
+        caption="Every mark is an event; the bar is the stratum's median, the thin line its whole range"
+        + marks.cut_text(names, board.strata_count),
+        empty="No event to draw that has an error: SMAPE needs an estimate and an actual above 0.",
+        rows="events",
+        needs="smape",
+        spec=marks.specification(
+            alt, alt.layer(extent, median, points).properties(height={"step": ROW_HEIGHT, "for": "position"})
+        ),
+        strata=names if len(names) < board.strata_count else None,
+    )
+
+
+def _coverage(alt: Any, board: Board) -> Chart:
+    names = board.strata_names(MAX_STRATA)
+    cells = alt.Chart(alt.NamedData(name="cells"))
+    counted = cells.transform_aggregate(n="sum(n)", groupby=["stratum", "place", "bucket"]).encode(
+        x=alt.X(
+            "bucket:N",
+            sort=board.buckets,
+            scale=alt.Scale(domain=board.buckets),
+            title="deliverables (?: not told)",
+            axis=alt.Axis(labelAngle=0, orient="top", domain=False, ticks=False, labelOverlap=False),
+        ),
+        y=alt.Y("stratum:N", sort=_PLACE, title=None, axis=alt.Axis(domain=False, ticks=False)),
+    )
+    squares = counted.mark_rect(style="cell", tooltip=alt.TooltipContent("data")).encode(
+        color=alt.Color("n:Q", legend=None, scale=alt.Scale(type="sqrt", domainMin=0))
+    )
+    texts = counted.mark_text(style="cell-text").encode(text=alt.Text("n:Q", format=",d"))
+    return Chart(
+        name="coverage",
+        title="Coverage",
+        caption="Events of each kind of work, by the number of deliverables; an empty cell has none"
+        + marks.cut_text(names, board.strata_count),
+        empty="No event to count.",
+        rows="cells",
+        needs="n",
+        spec=marks.specification(
+            alt, alt.layer(squares, texts).properties(height={"step": ROW_HEIGHT, "for": "position"})
+        ),
+        strata=names if len(names) < board.strata_count else None,
+    )
+
+
+CHARTS: dict[str, Callable[[Any, Board], Chart]] = {
+    "predicted-actual": _predicted_actual,
+    "ceilings": _ceilings,
+    "time": _time,
+    "smape": _smape,
+    "coverage": _coverage,
+}
+"""Every chart by the name that a person asks for."""
