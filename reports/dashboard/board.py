@@ -60,8 +60,8 @@ class Board:
         said = []
         if self.points.step > 1:
             said.append(
-                f"The charts draw a sample: {len(self.points.rows):,} of {self.points.events:,} events (one in "
-                f"{self.points.step:,}). Numbers, medians and coverage are over all of them."
+                f"The charts draw a sample: {len(self.points.rows):,} of {self.points.events:,} events "
+                f"(one in {self.points.step:,}). Numbers, medians and coverage are over all of them."
             )
         if self.choices.pairs is None:
             said.append(
