@@ -6,6 +6,7 @@ Read in one pass and kept as plain arrays, so that a million events take a secon
 from __future__ import annotations
 
 from array import array
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -15,7 +16,7 @@ from reports.selection import CEILING, Selection
 from reports.strata import Key, Strata
 
 _TOKENS = """
-SELECT {key} success, truncated, deliverables_source IS NOT NULL AND deliverables_json <> '[]',
+SELECT {key} phase_outcome, success, truncated, deliverables_source IS NOT NULL AND deliverables_json <> '[]',
     predicted_output_tokens, actual_output_tokens, COALESCE({ceiling}, 0)
 FROM token_estimation_v2_events WHERE {where}
 """
@@ -57,13 +58,47 @@ class Tokens:
         """Yield (predicted, actual) of the events that can be measured: neither is 0."""
         return filter(all, zip(self.predicted, self.actual, strict=True))
 
+    def extend(self, other: Tokens) -> None:
+        """Take in more events."""
+        self.predicted.extend(other.predicted)
+        self.actual.extend(other.actual)
+        self.ceiling.extend(other.ceiling)
+
 
 Kinds = dict[Kind, Tokens]
 
 
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """The token counts by stratum, in the order of the strata, and how many phases ended how."""
+
+    by_stratum: dict[Key, Kinds]
+    outcomes: Counter[str | None]
+
+
+def read_tokens(db: Database, selection: Selection, strata: Strata) -> Counted:
+    """Read the token counts and the phases' outcomes of the selected events."""
+    width = len(strata.dimensions)
+    by_stratum: dict[Key, Kinds] = {}
+    outcomes: Counter[str | None] = Counter()
+    for name, tokens in _scanned(db, selection, strata).items():
+        outcome, parsed, truncated, real = name[width:]
+        outcomes[None if outcome is None else str(outcome)] += len(tokens)
+        kind = Kind(_truth(parsed), _truth(truncated), bool(real))
+        key = tuple(None if part is None else str(part) for part in name[:width])
+        by_stratum.setdefault(key, {}).setdefault(kind, Tokens()).extend(tokens)
+    return Counted({key: by_stratum[key] for key in sorted(by_stratum, key=strata.place)}, outcomes)
+
+
 def tokens_by_stratum(db: Database, selection: Selection, strata: Strata) -> dict[Key, Kinds]:
     """Read the token counts of the selected events; the strata come in their own order."""
-    width = len(strata.dimensions)
+    return read_tokens(db, selection, strata).by_stratum
+
+
+def _scanned(
+    db: Database, selection: Selection, strata: Strata
+) -> dict[tuple[str | int | None, ...], Tokens]:
+    """Read the events in one pass; those that agree in all but their tokens are kept together."""
     query = _TOKENS.format(key=strata.columns(selection), ceiling=CEILING, where=selection.where())
     found: dict[tuple[str | int | None, ...], Tokens] = {}
     for row in db.conn.execute(query, selection.values()):
@@ -73,9 +108,8 @@ def tokens_by_stratum(db: Database, selection: Selection, strata: Strata) -> dic
         tokens.predicted.append(row[-3])
         tokens.actual.append(row[-2])
         tokens.ceiling.append(row[-1])
-    by_stratum: dict[Key, Kinds] = {}
-    for name, tokens in found.items():
-        parsed, truncated, real = (None if flag is None else bool(flag) for flag in name[width:])
-        key = tuple(None if part is None else str(part) for part in name[:width])
-        by_stratum.setdefault(key, {})[Kind(parsed, truncated, bool(real))] = tokens
-    return {key: by_stratum[key] for key in sorted(by_stratum, key=strata.place)}
+    return found
+
+
+def _truth(flag: str | int | None) -> bool | None:
+    return None if flag is None else bool(flag)

@@ -16,7 +16,7 @@ from sqlite_utils import Database
 from reports.metrics import Moments, Share, Spread, median, moments, rate, spread, united_moments
 from reports.selection import Population, Selection, population
 from reports.strata import Key, Strata
-from reports.tokens import Kinds, tokens_by_stratum
+from reports.tokens import Kinds, read_tokens
 
 UNDERESTIMATION_GATE = 0.05
 """The share of underestimated events that is borne."""
@@ -34,11 +34,6 @@ MAX_STABLE_VARIATION = 0.5
 """Coefficient of variation of actual / predicted above which one factor can't describe a stratum."""
 
 _LISTS = ("smapes", "clean_smapes", "wastes", "ceiling_wastes")
-
-_OUTCOMES = """
-SELECT phase_outcome, COUNT(*) FROM token_estimation_v2_events WHERE {where}
-GROUP BY phase_outcome ORDER BY COUNT(*) DESC, phase_outcome
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,10 +122,9 @@ class Validation:
 
 def validate(db: Database, selection: Selection, strata: Strata, under_multiplier: float = 1.0) -> Validation:
     """Compute the report: an event is underestimated if actual > predicted x `under_multiplier`."""
-    by_stratum = tokens_by_stratum(db, selection, strata)
-    measured = {key: _measure(kinds, under_multiplier) for key, kinds in by_stratum.items()}
+    counted = read_tokens(db, selection, strata)
+    measured = {key: _measure(kinds, under_multiplier) for key, kinds in counted.by_stratum.items()}
     overall = _stratum(tuple(None for _ in strata.dimensions), _united(list(measured.values())))
-    outcomes = db.conn.execute(_OUTCOMES.format(where=selection.where()), selection.values())
     return Validation(
         population=population(db, selection),
         strata_by=strata,
@@ -138,7 +132,7 @@ def validate(db: Database, selection: Selection, strata: Strata, under_multiplie
         overall=overall,
         strata=[_stratum(key, numbers) for key, numbers in measured.items()],
         gates=_gates(overall),
-        outcomes=[(outcome, count) for outcome, count in outcomes],
+        outcomes=sorted(counted.outcomes.items(), key=lambda one: (-one[1], one[0] or "")),
     )
 
 
