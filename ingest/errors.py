@@ -43,5 +43,9 @@ class MissingExtra(TokentailError):
     """A library that only some commands need is not installed; the message names the extra."""
 
 
+class Unwritable(TokentailError):
+    """A file that was to be written can't be; what was asked for is not there."""
+
+
 class UnusableEstimator(TokentailError):
     """An estimator to replay can't be imported, made or asked."""

@@ -16,7 +16,7 @@ from reports.selection import CEILING, Selection
 from reports.strata import Key, Strata
 
 _TOKENS = """
-SELECT {key} phase_outcome, success, truncated, deliverables_source IS NOT NULL AND deliverables_json <> '[]',
+SELECT {key} phase_outcome, success, truncated, deliverables_complete = 1 AND deliverables_json <> '[]',
     predicted_output_tokens, actual_output_tokens, COALESCE({ceiling}, 0)
 FROM token_estimation_v2_events WHERE {where}
 """
@@ -26,7 +26,7 @@ FROM token_estimation_v2_events WHERE {where}
 class Kind:
     """What the log says of events; `None` where it doesn't.
 
-    `parsed` is the builder's success; `real` is whether their deliverable paths are known.
+    `parsed` is the builder's success; `real` is whether all their deliverable paths are known.
     """
 
     parsed: bool | None

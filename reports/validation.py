@@ -70,7 +70,7 @@ class Stratum:
     """One line of the report; everything but `clean` is over all its `n` events.
 
     `parsed` is the builder's success, which says only that the answer could be read;
-    `with_deliverables` have real paths. SMAPE is over those with neither estimate nor actual 0.
+    of `with_deliverables` all real paths are known. SMAPE is over those with neither estimate nor actual 0.
     """
 
     key: Key
@@ -163,7 +163,9 @@ def _measure(kinds: Kinds, under_multiplier: float) -> _Numbers:
         n, predicted, actual = len(tokens), sum(tokens.predicted), sum(tokens.actual)
         pairs = list(tokens.pairs())
         numbers.counts.update(n=n, predicted=predicted, actual=actual)
-        numbers.counts["under"] += sum([a > p * under_multiplier for p, a in pairs])
+        numbers.counts["under"] += sum(
+            [a > p * under_multiplier for p, a in zip(tokens.predicted, tokens.actual, strict=True)]
+        )
         numbers.counts["truncated"] += n if kind.truncated else 0
         numbers.counts["parsed"] += n if kind.parsed else 0
         numbers.counts["real"] += n if kind.real else 0

@@ -278,7 +278,7 @@ def test_nothing_gives_no_cell_and_says_so(tokentail: Tokentail, tmp_path: Path)
     found = strict(run(tmp_path / "telemetry.db", "--json").stdout)
     assert (found["cells"], found["covered_rate"], found["have"], found["next"]) == ([], None, 0, [])
     done = tokentail("coverage", "--fail-under")
-    assert "There is no cell: no event is left." in done.stdout
+    assert "There is nothing to cover: no event is left." in done.stdout
     assert (done.returncode, "0 of 0 cells" in done.stderr) == (1, True)
 
 

@@ -308,3 +308,12 @@ def test_missing_extra_is_named(ingested: Any, tokentail: Tokentail, tmp_path: P
     done = tokentail("dashboard", "--html", "page.html", PYTHONPATH=path)
     assert (done.returncode, (tmp_path / "page.html").exists()) == (1, False)
     assert 'pip install "tokentail[charts]"' in done.stderr
+
+
+def test_a_name_that_no_picture_can_hold_is_drawn_as_its_escape(tokentail: Tokentail, tmp_path: Path) -> None:
+    """A control character in a category is no character of XML; the picture is drawn all the same."""
+    (tmp_path / "run.log").write_text(logged(event_message(category="a\x1b[31mb")) + "\n", encoding="utf-8")
+    tokentail("ingest", "run.log")
+    done = tokentail("dashboard", "--svg", "smape.svg", "--chart", "smape")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "a\\x1b[31mb" in (tmp_path / "smape.svg").read_text(encoding="utf-8")

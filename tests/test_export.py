@@ -485,10 +485,10 @@ def test_database_is_not_overwritten(tokentail: Tokentail, tmp_path: Path) -> No
 
 
 def test_place_that_can_not_be_written_is_named(tokentail: Tokentail, tmp_path: Path) -> None:
-    """A folder that isn't there is a mistake of the call, said in one line."""
+    """A folder that isn't there can't be written to, which is said in one line."""
     made(tmp_path)
     done = tokentail("export", "-o", "nowhere/out")
-    assert (done.returncode, done.stdout) == (2, "")
+    assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith("tokentail: nowhere/out: can't be written")
 
 

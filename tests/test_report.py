@@ -6,6 +6,7 @@ import json
 import re
 import statistics
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -81,7 +82,7 @@ def test_strata_are_computed_over_every_event_but_totals_and_short_answers(
     assert (clean["smape_mean"], clean["ratio_min"], clean["ratio_max"]) == (100, pytest.approx(1 / 3), 3)
     assert clean["ratio_median"] == pytest.approx((3 + 1 / 3) / 2)
     assert (tests["n"], tests["smape_mean"], tests["waste_median"], tests["underestimated"]) == (
-        *(1, None, None, 0),
+        *(1, None, None, 1),
     )
     assert (found["overall"]["n"], found["overall"]["truncated"]) == (4, 1)
     assert found["population"] == {
@@ -252,3 +253,23 @@ def test_text_for_terminals_is_harmless_and_readable() -> None:
     assert [bytes_text(n) for n in (0, 999, 1000, 2_500_000)] == ["0 bytes", "999 bytes", "1.0 KB", "2.5 MB"]
     assert (counted(1, "file"), counted(2000, "file")) == ("1 file", "2,000 files")
     assert table(("a", "n"), [("bb", "10"), ("c", "9")]) == ["a    n", "--  --", "bb  10", "c    9"]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("--min-actual", 2**63), ("--under-multiplier", "inf"), ("--under-multiplier", 0), ("--since", "soon")],
+    ids=repr,
+)
+def test_values_that_can_not_be_meant_are_wrong_use(tokentail: Tokentail, arguments: tuple[Any, ...]) -> None:
+    """A number that no database holds, or a time without a meaning: exit 2 and one line, no traceback."""
+    done = tokentail("report", *arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "Traceback" not in done.stderr
+
+
+def test_filters_that_nothing_passes_say_so(tokentail: Tokentail, tmp_path: Path) -> None:
+    """A mistyped name is told apart from an empty database."""
+    written(tmp_path, *EVENTS)
+    tokentail("ingest", "run.log")
+    shown = tokentail("report", "--category", "dosc").stdout
+    assert "There is nothing to report: no event passes the filters." in shown

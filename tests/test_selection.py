@@ -440,7 +440,7 @@ def test_tokens_keep_what_the_log_says_of_each_event(empty: Database, events: li
         (
             None if row["success"] is None else row["success"] == 1,
             None if row["truncated"] is None else row["truncated"] == 1,
-            row["deliverables_source"] is not None and row["deliverables_json"] != "[]",
+            row["deliverables_complete"] == 1 and row["deliverables_json"] != "[]",
             row["success"] == 1 and row["truncated"] == 0,
             row["actual_output_tokens"],
             7,

@@ -9,7 +9,7 @@ import click
 
 from ingest.cli import options
 from ingest.cli.output import say, say_json, say_lines
-from ingest.cli.selecting import buckets_option, by_option, filter_options, population_line
+from ingest.cli.selecting import buckets_option, by_option, filter_options, nothing_left, population_line
 from ingest.storing.database import open_for_reading
 from reports.calibration import MAX_TRUNCATION, MIN_SAMPLES, Calibrated, calibrate
 from reports.metrics import Interval
@@ -80,7 +80,7 @@ def calibrate_command(
         return 0
     say(population_line(found, str(database)))
     if not found.selected:
-        say("There is nothing to calibrate: no event is left. `tokentail status` shows what was read.")
+        say(nothing_left(found, "calibrate"))
         return 0
     total = ("all", *("" for _ in dimensions[1:]))
     named = [*((tuple(map(label, one.key)), one) for one in lines), (total, overall)]
@@ -127,6 +127,7 @@ def _factors(dimensions: tuple[str, ...], named: _Named) -> list[str]:
         "Factors: multiply the predictions by",
         *table(header, rows, len(dimensions), last_text_columns=1),
         "n: clean events; left out: SMAPE of each with the factor found from all the others",
+        "A factor centres the predictions: about half of the answers will then be longer than predicted.",
     ]
 
 

@@ -10,7 +10,7 @@ import click
 
 from ingest.cli import options
 from ingest.cli.output import complain, say, say_json, say_lines
-from ingest.cli.selecting import buckets_option, filter_options, population_line
+from ingest.cli.selecting import buckets_option, filter_options, nothing_left, population_line
 from ingest.storing.database import open_for_reading
 from reports.coverage import CELL_TARGET, TOTAL_TARGET, Cell, Coverage, coverage
 from reports.selection import Selection
@@ -128,9 +128,9 @@ def _show(database: str, found: Coverage, next_count: int) -> None:
     least, best = found.total_target
     lacking = f"{found.total_need:,} more needed" if found.total_need else "enough"
     wanted = f"{least:,}" if least == best else f"{least:,} to {best:,}"
-    say(f"{found.have:,} samples in cells, {wanted} wanted: {lacking}")
+    say(f"{counted(found.have, 'sample')} in cells, {wanted} wanted: {lacking}")
     if not found.cells:
-        say("There is no cell: no event is left. `tokentail status` shows what was read.")
+        say(nothing_left(found.population, "cover"))
         return
     say(
         f"{found.covered} of {len(found.cells)} cells ({percent(found.covered_rate)}) have their "

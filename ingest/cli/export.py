@@ -29,7 +29,11 @@ FORMATS = ("ndjson", "csv", "parquet", "otel")
 @click.command("export")
 @options.db_option
 @filter_options(min_actual=0)
-@click.option("--full", is_flag=True, help="All columns as the database holds them, for `tokentail import`.")
+@click.option(
+    "--full",
+    is_flag=True,
+    help="All columns as the database holds them, categories too, for `tokentail import`.",
+)
 @click.option(
     "--format",
     "form",

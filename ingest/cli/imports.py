@@ -22,7 +22,8 @@ def import_command(file: str, db: str | None, wait_seconds: float, as_json: bool
 
     FILE is NDJSON; `-` is standard input. An event that the database has already, from a log or from
     another import, only gains what it lacks: importing twice is importing once, and the order of
-    imports and ingests doesn't matter. If a line is broken or was changed, nothing is imported.
+    imports and ingests doesn't matter. If a line is broken, or its numbers, time or phase were changed,
+    nothing is imported.
     """
     database = options.chosen_database(db)
     done = import_events(file, database, wait_seconds)

@@ -17,7 +17,7 @@ SHOWN_CHARACTERS = 200
 
 @click.command("rejects")
 @options.db_option
-@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Show at most N.")
+@click.option("--limit", type=click.IntRange(min=1, max=10**9), metavar="N", help="Show at most N.")
 @options.json_option
 def rejects_command(db: str | None, limit: int | None, as_json: bool) -> int:
     """List the marker lines that could not become events: file, line, reason, and the line itself."""

@@ -6,7 +6,7 @@ import click
 
 from ingest.cli import options
 from ingest.cli.output import complain, say, say_json, say_lines
-from ingest.cli.selecting import buckets_option, by_option, filter_options, population_line
+from ingest.cli.selecting import buckets_option, by_option, filter_options, nothing_left, population_line
 from ingest.storing.database import open_for_reading
 from reports.metrics import Share, Spread
 from reports.readiness import readiness
@@ -31,7 +31,7 @@ from reports.validation_record import validation_record
 @buckets_option
 @click.option(
     "--under-multiplier",
-    type=click.FloatRange(min=0, min_open=True),
+    type=click.FloatRange(min=0, max=1e6, min_open=True),
     callback=options.finite,
     default=1.0,
     show_default=True,
@@ -77,7 +77,7 @@ def _show(database: str, found: Validation) -> None:
     say(population_line(found.population, database))
     overall = found.overall
     if not overall.n:
-        say("There is nothing to report: no event is left. `tokentail status` shows what was read.")
+        say(nothing_left(found.population, "report"))
         return
     say_lines(["", *_risk(found), "", *_cost(found), "", *_error(overall), "", *_ends(found), ""])
     say_lines(_strata(found))

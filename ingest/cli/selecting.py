@@ -63,7 +63,7 @@ def filter_options(min_actual: int = MIN_ACTUAL) -> Callable[[Command], Command]
         ),
         click.option(
             "--min-actual",
-            type=click.IntRange(min=0),
+            type=click.IntRange(min=0, max=10**18),  # no answer is longer, and SQLite holds no more
             default=min_actual,
             show_default=True,
             metavar="TOKENS",
@@ -135,9 +135,16 @@ by_option = click.option(
     multiple=True,
     callback=_dimensions,
     metavar="NAMES",
-    help=f"Strata by any of {', '.join(DIMENSIONS)} (deliverables), joined by commas. "
-    "Default: category,complexity.",
+    help=f"Strata by any of {', '.join(DIMENSIONS)} joined by commas; bucket is that of the "
+    "number of deliverables. Default: category,complexity.",
 )
+
+
+def nothing_left(found: Population, what: str) -> str:
+    """Say why there is nothing to report, and what to do."""
+    if found.events and found.left_out_filtered == found.events:
+        return f"There is nothing to {what}: no event passes the filters."
+    return f"There is nothing to {what}: no event is left. `tokentail status` shows what was read."
 
 
 def population_line(found: Population, database: str) -> str:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from ingest.errors import UsageMistake
+from ingest.errors import Unwritable, UsageMistake
 
 STANDARD_OUTPUT = "-"
 
@@ -25,11 +25,12 @@ def opened_sink(output: str | None, kept: Sequence[Path] = ()) -> Iterator[IO[by
     """Open a file to write, or standard output (`None` or `-`); it takes its name when it is whole.
 
     Raises:
-        UsageMistake: it can't be written there, or is one of the files to be `kept`.
+        UsageMistake: it is one of the files to be `kept`.
+        Unwritable: it can't be written there.
     """
     if output in (None, STANDARD_OUTPUT):
         if sys.stdout is None:
-            raise UsageMistake("standard output is closed: name a file with --output")
+            raise UsageMistake("standard output is closed: name a file")
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
         return
@@ -70,4 +71,4 @@ def _named(output: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise UsageMistake(f"{output}: can't be written ({error.strerror}): choose another file") from error
+        raise Unwritable(f"{output}: can't be written ({error.strerror}): choose another file") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from reports.dashboard.board import Board
@@ -16,6 +17,9 @@ WIDTH = 760
 
 SCALE = 2
 """Pixels of a PNG for each of the drawing, for screens that have them and for print."""
+
+
+_UNDRAWABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 
 
 def png(board: Board, name: str) -> bytes:
@@ -53,12 +57,23 @@ def _picture(board: Board, name: str) -> dict[str, Any]:
     named = {chart.rows: rows, "strata": strata}
     count = sum(row["n"] for row in rows) if chart.rows == "cells" else len(rows)
     subtitle = [chart.caption, f"n = {count:,}", *board.notes()[:1]]
-    return chart.spec | {
+    whole = chart.spec | {
         "title": {"text": chart.title, "subtitle": subtitle},
         "width": WIDTH,
         "params": [{"name": CROWD, "value": len(rows)}],
         "datasets": chart.spec.get("datasets", {}) | named,
     }
+    drawable: dict[str, Any] = _drawable(whole)
+    return drawable
+
+
+def _drawable(value: Any) -> Any:
+    """Replace what a picture's XML can't hold, in every text of a specification, by its escape."""
+    if isinstance(value, str):
+        return _UNDRAWABLE.sub(lambda found: found[0].encode("unicode_escape").decode(), value)
+    if isinstance(value, dict):
+        return {name: _drawable(one) for name, one in value.items()}
+    return [_drawable(one) for one in value] if isinstance(value, list | tuple) else value
 
 
 def _sentence(chart: Chart) -> dict[str, Any]:

@@ -132,8 +132,7 @@ def _compared(key: Key, rows: list[Replayed]) -> Comparison:
     risks = []
     for row in rows:
         event = row.event
-        if event.predicted and event.actual:
-            risks.append((event.actual > row.predicted) - (event.actual > event.predicted))
+        risks.append((event.actual > row.predicted) - (event.actual > event.predicted))
         if event.success and event.truncated is False:
             old, new = smape(event.predicted, event.actual), smape(row.predicted, event.actual)
             if old is not None and new is not None:

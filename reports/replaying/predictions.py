@@ -25,8 +25,10 @@ def read_predictions(file: Path) -> dict[str, int]:
                 if line.strip():
                     key, tokens = _prediction(line, f"{file}:{number}")
                     predictions[key] = tokens
-    except (OSError, UnicodeDecodeError) as error:
-        raise UnusableImport(f"{file}: {error}") from error
+    except OSError as error:
+        raise UnusableImport(f"{file}: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise UnusableImport(f"{file}: not UTF-8") from error
     return predictions
 
 

@@ -80,7 +80,9 @@ def replay_lines(found: Replay) -> list[str]:
         *("underest.", "waste median", "verdict"),
     )
     total = ("all", *("" for _ in dimensions[1:]))
-    rows = [_line(one.key, one) for one in found.strata] if found.strata_by.dimensions else []
+    rows = (
+        [_line(tuple(map(label, one.key)), one) for one in found.strata] if found.strata_by.dimensions else []
+    )
     return [
         *lines,
         "",
@@ -90,10 +92,10 @@ def replay_lines(found: Replay) -> list[str]:
     ]
 
 
-def _line(key: tuple[str | None, ...], one: Comparison) -> tuple[str, ...]:
+def _line(key: tuple[str, ...], one: Comparison) -> tuple[str, ...]:
     old, new = one.old.clean, one.new.clean
     return (
-        *map(label, key),
+        *key,
         f"{one.old.n:,}",
         f"{old.n:,}",
         _change(old.smape.mean, new.smape.mean, 1, "%"),
