@@ -39,8 +39,8 @@ def stratum_record(one: Stratum) -> Record:
     """Return a stratum without its names.
 
     Tokens are counts, SMAPE is in percent (0..200), rates are shares (0..1) with their 95% interval
-    as `_low` and `_high`; `waste_*` is predicted / actual and `ceiling_waste_*` ceiling / actual, both
-    over the clean events.
+    as `_low` and `_high`; `waste_*` is predicted / actual, `ceiling_waste_*` ceiling / actual and
+    `ratio_*` actual / predicted, all over the clean events.
     """
     return {
         "n": one.n,
@@ -64,6 +64,7 @@ def _costs(clean: Clean) -> Record:
         "waste_p90": clean.waste.p90,
         **_spread("ceiling_waste", clean.ceiling_waste),
         "ceiling_waste_p90": clean.ceiling_waste.p90,
+        **_ratios(clean),
     }
 
 
@@ -73,6 +74,11 @@ def _clean(clean: Clean) -> Record:
         "mean_predicted": clean.mean_predicted,
         "mean_actual": clean.mean_actual,
         **_spread("smape", clean.smape),
+    }
+
+
+def _ratios(clean: Clean) -> Record:
+    return {
         "ratio_median": clean.ratio_median,
         "ratio_min": clean.ratio_low,
         "ratio_max": clean.ratio_high,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import configparser
 import shutil
 import subprocess
 import sys
@@ -56,3 +57,15 @@ def test_core_imports_nothing_but_its_dependencies() -> None:
     loaded = set(done.stdout.split())
     assert {"click", "sqlite_utils", "dateutil"} <= loaded
     assert loaded.isdisjoint({"pytest", "hypothesis", "numpy", "pandas", "requests", "httpx", "duckdb"})
+
+
+def test_every_package_is_shipped() -> None:
+    """A folder of modules that the wheel would lack is one that only works in a checkout."""
+    found = {
+        ".".join(init.parent.relative_to(ROOT).parts)
+        for top in ("ingest", "parsers", "reports")
+        for init in (ROOT / top).rglob("__init__.py")
+    }
+    config = configparser.ConfigParser()
+    config.read(ROOT / "setup.cfg", encoding="utf-8")
+    assert set(config["options"]["packages"].split()) == found
