@@ -18,14 +18,13 @@ from hypothesis import strategies as st
 from sqlite_utils import Database
 
 from conftest import ROOT, Tokentail
+from event_rows import HOSTILE, Row, event_row, holding, stored, strict
 from ingest.cli.calibrate import calibrate_command
 from ingest.storing.database import open_for_writing
 from reports.calibration import Calibrated, calibrate
 from reports.selection import Selection
 from reports.strata import Strata
 from reports.survival import budget_factor, samples_for_estimate, samples_for_sureness
-from test_coverage_command import HOSTILE, strict
-from test_selection import Row, event_row, holding, stored
 
 
 @pytest.fixture(scope="module")

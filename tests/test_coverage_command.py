@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NoReturn
 
 import pytest
 from click.testing import CliRunner, Result
@@ -16,25 +14,13 @@ from sqlite_utils import Database
 
 from conftest import Tokentail
 from event_lines import event_message, fallback_message, logged
+from event_rows import HOSTILE, Row, event_row, holding, stored, strict
 from ingest.cli.coverage import coverage_command
 from ingest.storing.database import open_for_writing
 from reports.coverage import coverage
 from reports.selection import Selection
 from reports.strata import DEFAULT_BUCKETS, Bucket, Strata
-from test_selection import Row, bucket_of, event_row, holding, is_selected, rows, stored
-
-HOSTILE = "\x1b[31mred\x1b[0m\r\n\x9b2J\u202e<script>alert(1)</script>"
-
-
-def strict(text: str) -> dict[str, Any]:
-    """Read one JSON object in which no NaN and no Infinity is."""
-
-    def refuse(name: str) -> NoReturn:
-        raise AssertionError(f"{name} is no JSON")
-
-    found = json.loads(text, parse_constant=refuse)
-    assert isinstance(found, dict)
-    return found
+from selection_oracle import bucket_of, is_selected, rows
 
 
 @pytest.fixture(scope="module")

@@ -23,6 +23,7 @@ from hypothesis import strategies as st
 from sqlite_utils import Database
 
 from conftest import ROOT, Tokentail
+from event_rows import HOSTILE, Row, event_row, holding, stored, strict
 from executor_log import Shape, executor_run
 from ingest.cli.replay import replay_command
 from ingest.errors import UnusableEstimator, UnusableImport, UsageMistake
@@ -34,8 +35,6 @@ from reports.replaying.predictions import read_predictions
 from reports.selection import Selection
 from reports.strata import Strata
 from tables import opened
-from test_coverage_command import HOSTILE, strict
-from test_selection import Row, event_row, holding, stored
 
 HALF = """
 class Answer:

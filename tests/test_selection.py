@@ -1,16 +1,12 @@
-"""Which events a report is about, and in which stratum: SQL held against plain Python.
-
-`event_row` and `stored` make databases with chosen events in them; other tests use them as well.
-"""
+"""Which events a report is about, and in which stratum: SQL held against plain Python."""
 
 from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta, timezone
-from itertools import count, pairwise
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -21,72 +17,14 @@ from hypothesis import strategies as st
 from sqlite_utils import Database
 
 from conftest import Tokentail
+from event_rows import Row, event_row, holding, stored
 from ingest.cli import cli
 from ingest.storing.database import open_for_writing
 from reports.replaying.events import replay_events
 from reports.selection import CATEGORY_NAMES, Population, Selection, normalized_category, population
 from reports.strata import DEFAULT_BUCKETS, DIMENSIONS, Bucket, Strata, parse_buckets
 from reports.tokens import tokens_by_stratum
-
-Row = dict[str, Any]
-
-_NUMBERS = count()
-_PLAIN: Row = {
-    "run_id": "run-1",
-    "phase_id": "phase-1",
-    "timestamp": "2026-01-14 09:00:00.000000",
-    "category": "docs",
-    "complexity": "low",
-    "deliverable_count": 3,
-    "deliverables_json": "[]",
-    "predicted_output_tokens": 1000,
-    "actual_output_tokens": 800,
-    "selected_budget": 4096,
-    "actual_max_tokens": None,
-    "success": 1,
-    "truncated": 0,
-    "model": "model-1",
-    "created_at": "2026-01-14 10:00:00.000000",
-    "timestamp_text": "2026-01-14 09:00:00",
-    "actual_is_total": 0,
-    "estimated_deliverable_count": None,
-    "deliverables_source": None,
-    "deliverables_complete": 0,
-}
-
-
-def event_row(**columns: object) -> Row:
-    """Return an event's row with these columns changed, and a key of its own."""
-    if unknown := columns.keys() - _PLAIN.keys() - {"event_key"}:
-        raise KeyError(*unknown)
-    return {**_PLAIN, "event_key": f"event-{next(_NUMBERS)}", **columns}
-
-
-def insert(db: Database, rows: Iterable[Row]) -> None:
-    """Put events into a database."""
-    for row in rows:
-        names = ", ".join(row)
-        db.conn.execute(f"INSERT INTO token_estimation_v2_events ({names}) VALUES (:{', :'.join(row)})", row)
-
-
-def stored(database: Path, rows: Iterable[Row]) -> Path:
-    """Make a database with these events."""
-    with open_for_writing(database) as db:
-        db.conn.execute("BEGIN")
-        insert(db, rows)
-        db.conn.execute("COMMIT")
-    return database
-
-
-@contextmanager
-def holding(db: Database, rows: Iterable[Row]) -> Iterator[None]:
-    """Put events into a database for a while."""
-    db.conn.execute("BEGIN")
-    try:
-        insert(db, rows)
-        yield
-    finally:
-        db.conn.execute("ROLLBACK")
+from selection_oracle import SELECTIONS, bucket_of, is_selected, key_of, passes, rows
 
 
 @pytest.fixture(scope="module")
@@ -94,137 +32,6 @@ def empty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
     """Open a database without events, for many tests that leave it so."""
     with open_for_writing(tmp_path_factory.mktemp("selection") / "telemetry.db") as db:
         yield db
-
-
-# The oracle
-
-CATEGORIES = (None, "", "docs", "Docs", " doc_write ", "DOCUMENTATION", "tests", "Testing", "d'or", "é", "É")
-TIMES = ("2026-01-13 23:59:59.999999", "2026-01-14 00:00:00.000000", "2026-01-14 12:00:00.500000")
-JSONS = ("[]", '["a"]', '["a", "b", "c", "d"]', '{"a": 1}', '"x"', "[1,", "", "null", "7", "[" * 3000)
-
-
-def rows(**fixed: st.SearchStrategy[object]) -> st.SearchStrategy[list[Row]]:
-    """Return small sets of events in which every filter finds something to keep and something to leave."""
-    columns: dict[str, st.SearchStrategy[object]] = {
-        "run_id": st.sampled_from(("r1", "r1", "R1", "unknown")),
-        "phase_id": st.sampled_from(("p1", "p1", "p%", "unknown")),
-        "timestamp": st.sampled_from(TIMES),
-        "category": st.sampled_from(CATEGORIES),
-        "complexity": st.sampled_from((None, "low", "high", "Low")),
-        "model": st.sampled_from((None, "m1", "m 2")),
-        "success": st.sampled_from((None, 0, 1)),
-        "truncated": st.sampled_from((None, 0, 1)),
-        "actual_is_total": st.integers(0, 1),
-        "predicted_output_tokens": st.sampled_from((0, 1, 999, 10**18 - 1)),
-        "actual_output_tokens": st.sampled_from((0, 49, 50, 51, 10**7, 10**18 - 1)),
-        "deliverable_count": st.sampled_from((0, 1, 3, 4, 15, 16, 10**18)),
-        "estimated_deliverable_count": st.sampled_from((None, 0, 2, 7)),
-        "deliverables_json": st.sampled_from(JSONS),
-        "deliverables_complete": st.integers(0, 1),
-        "deliverables_source": st.sampled_from((None, "applied")),
-        **fixed,
-    }
-    one_row = st.fixed_dictionaries(columns).map(lambda one: event_row(**one))
-    return st.one_of(st.lists(one_row, max_size=2), st.lists(one_row, min_size=4, max_size=12))
-
-
-def names(*values: str) -> st.SearchStrategy[tuple[str, ...]]:
-    """Return choices of names, most often none, so that not every selection is empty."""
-    some = st.lists(st.sampled_from(values), min_size=1, max_size=3).map(tuple)
-    return st.integers(0, 5).flatmap(lambda which: some if which == 5 else st.just(()))
-
-
-_MOMENTS = st.sampled_from(
-    (
-        *[None] * 15,
-        datetime(2026, 1, 14, tzinfo=UTC),
-        datetime(2026, 1, 14, 11, 0, 0, 1, tzinfo=timezone(timedelta(hours=11))),
-        datetime(2026, 1, 14, 12, 0, 0, 500_000, tzinfo=UTC),
-        datetime(1, 1, 1, tzinfo=UTC),
-        datetime.max.replace(tzinfo=UTC),
-    )
-)
-SELECTIONS = st.builds(
-    Selection,
-    runs=names("r1", "r1", "unknown", "r%"),
-    phases=names("p1", "p%", "' OR 1=1 --"),
-    categories=names("docs", "DOCS", "doc", "é", "d'or", "", "nothing"),
-    complexities=names("low", "high"),
-    models=names("m1", "m 2"),
-    since=_MOMENTS,
-    until=_MOMENTS,
-    success_only=st.sampled_from((False, False, False, True)),
-    min_actual=st.sampled_from((0, 0, 0, 50, 50, 51, 10**18)),
-    normalize_categories=st.booleans(),
-    with_totals=st.booleans(),
-)
-
-
-def category_of(row: Row, selection: Selection) -> str | None:
-    """Return the category by which an event is filtered and put into a stratum."""
-    return normalized_category(row["category"]) if selection.normalize_categories else row["category"]
-
-
-def passes(row: Row, selection: Selection) -> bool:
-    """Whether an event passes the filters by name, time and success."""
-    wanted = selection.categories
-    if selection.normalize_categories:
-        wanted = tuple(normalized_category(name) or "" for name in wanted)
-    moment = datetime.fromisoformat(row["timestamp"]).replace(tzinfo=UTC)
-    named = (
-        (selection.runs, row["run_id"]),
-        (selection.phases, row["phase_id"]),
-        (wanted, category_of(row, selection)),
-        (selection.complexities, row["complexity"]),
-        (selection.models, row["model"]),
-    )
-    return (
-        all(not allowed or value in allowed for allowed, value in named)
-        and (selection.since is None or moment >= selection.since)
-        and (selection.until is None or moment < selection.until)
-        and (not selection.success_only or row["success"] == 1)
-    )
-
-
-def is_selected(row: Row, selection: Selection) -> bool:
-    """Whether a report is about an event."""
-    return (
-        passes(row, selection)
-        and (selection.with_totals or not row["actual_is_total"])
-        and row["actual_output_tokens"] >= selection.min_actual
-    )
-
-
-def deliverables_of(row: Row) -> int | None:
-    """Return the number of deliverables: the line's, else the estimate's, else of all paths known."""
-    if row["deliverable_count"] or row["estimated_deliverable_count"]:
-        return int(row["deliverable_count"] or row["estimated_deliverable_count"])
-    try:
-        paths = json.loads(row["deliverables_json"]) if row["deliverables_complete"] else None
-    except (ValueError, RecursionError):
-        return None
-    return (len(paths) or None) if isinstance(paths, list) else None
-
-
-def bucket_of(row: Row, buckets: tuple[Bucket, ...]) -> str | None:
-    """Return the name of an event's bucket."""
-    number = deliverables_of(row)
-    if number is None:
-        return None
-    return next(
-        (one.name for one in buckets if one.low <= number and (one.high is None or number <= one.high)), None
-    )
-
-
-def key_of(row: Row, selection: Selection, strata: Strata) -> tuple[str | None, ...]:
-    """Return the key of an event's stratum."""
-    parts = {
-        "category": category_of(row, selection),
-        "complexity": row["complexity"],
-        "model": row["model"],
-        "bucket": bucket_of(row, strata.buckets),
-    }
-    return tuple(parts[name] for name in strata.dimensions)
 
 
 # Filters
