@@ -14,7 +14,7 @@ from sqlite_utils import Database
 
 from reports.bootstrap import median_interval
 from reports.extras import imported
-from reports.metrics import Interval, Spread, median, smape, spread
+from reports.metrics import Interval, Spread, mean, median, smape, spread
 from reports.selection import Selection
 from reports.strata import Key, Strata
 from reports.survival import BudgetFactor, budget_factor
@@ -122,12 +122,13 @@ def _answers(kinds: Kinds) -> _Answers:
 
 
 def _calibrated(key: Key, answers: _Answers, min_samples: int, max_truncation: float) -> Calibrated:
-    ratios = sorted(answers.ratios)
-    known = sorted([*ratios, *answers.bounds])
+    ratios, bounds = sorted(answers.ratios), answers.bounds
+    known = sorted([*ratios, *bounds])
     factor = median(known)
+    error = spread([200 * abs(p - a) / (p + a) for p, a in answers.clean])
     enough = len(ratios) >= min_samples
     interval = median_interval(known) if enough else None
-    before, after = _errors(answers, known) if enough else (None, None)
+    before, after = (error.mean, _error_after(answers, known)) if enough else (None, None)
     useful, why = _judged(len(ratios), min_samples, interval, before, after)
     clean = len(ratios)
     unparsed = (actual / predicted for predicted, actual in answers.unparsed)
@@ -137,18 +138,18 @@ def _calibrated(key: Key, answers: _Answers, min_samples: int, max_truncation: f
         truncated=len(answers.truncated),
         mean_predicted=sum(predicted for predicted, _ in answers.clean) / clean if clean else None,
         mean_actual=sum(actual for _, actual in answers.clean) / clean if clean else None,
-        smape=spread([200 * abs(p - a) / (p + a) for p, a in answers.clean]),
+        smape=error,
         ratio_median=median(ratios),
         ratio_min=ratios[0] if ratios else None,
         ratio_max=ratios[-1] if ratios else None,
         factor=factor,
         factor_interval=interval,
-        factor_is_lower_bound=factor is not None and any(bound <= factor for bound in answers.bounds),
+        factor_is_lower_bound=factor is not None and any(bound <= factor for bound in bounds),
         error_before=before,
         error_after=after,
         proposed_factor=factor if useful else None,
         why=why,
-        budget=budget_factor([*ratios, *unparsed], answers.bounds, max_truncation),
+        budget=budget_factor([*ratios, *unparsed], bounds, max_truncation),
     )
 
 
@@ -165,14 +166,14 @@ def _judged(
     return True, f"it would have lessened the error by {before - after:.1f} points"
 
 
-def _errors(answers: _Answers, ordered: Sequence[float]) -> tuple[float, float]:
-    """Return mean SMAPE of the clean events as logged, and each with the factor of all the others."""
-    before = after = 0.0
-    for (predicted, actual), ratio in zip(answers.clean, answers.ratios, strict=True):
-        factor = _median_without(ordered, ratio)
-        before += smape(predicted, actual) or 0.0
-        after += smape(predicted * factor, actual) or 0.0
-    return before / len(answers.clean), after / len(answers.clean)
+def _error_after(answers: _Answers, ordered: Sequence[float]) -> float | None:
+    """Return mean SMAPE of the clean events, each predicted with the factor of all the others."""
+    return mean(
+        [
+            smape(predicted * _median_without(ordered, ratio), actual) or 0.0
+            for (predicted, actual), ratio in zip(answers.clean, answers.ratios, strict=True)
+        ]
+    )
 
 
 def _median_without(ordered: Sequence[float], left_out: float) -> float:

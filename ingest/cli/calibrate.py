@@ -65,18 +65,10 @@ def calibrate_command(
         found = population(opened, selection)
         overall, lines = calibrate(opened, selection, strata, min_samples, max_truncation / 100)
     if as_json:
-        say_json(
-            {
-                "database": str(database),
-                "filters": selection.record(),
-                "population": asdict(found),
-                "min_samples": min_samples,
-                "max_truncation": max_truncation / 100,
-                "overall": _record(overall),
-                "by": list(dimensions),
-                "strata": [dict(zip(dimensions, one.key, strict=True)) | _record(one) for one in lines],
-            }
-        )
+        asked = {"min_samples": min_samples, "max_truncation": max_truncation / 100, "by": list(dimensions)}
+        told = {"database": str(database), "filters": selection.record(), "population": asdict(found)}
+        strata_records = [dict(zip(dimensions, one.key, strict=True)) | _record(one) for one in lines]
+        say_json(told | asked | {"overall": _record(overall), "strata": strata_records})
         return 0
     say(population_line(found, str(database)))
     if not found.selected:

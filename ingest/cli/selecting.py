@@ -38,7 +38,18 @@ def _named(name: str, what: str) -> Callable[[Command], Command]:
 
 def filter_options(min_actual: int = MIN_ACTUAL) -> Callable[[Command], Command]:
     """Add the filters to a command, which gets them as the one argument `selection`."""
-    options = [
+
+    def add(command: Command) -> Command:
+        wrapped: Any = _with_selection(command)
+        for option in reversed(_filters(min_actual)):
+            wrapped = option(wrapped)
+        return wrapped  # type: ignore[no-any-return]
+
+    return add
+
+
+def _filters(min_actual: int) -> list[Callable[[Any], Any]]:
+    return [
         _named("run", "events of this run"),
         _named("phase", "events of this phase"),
         _named("category", "events of this category"),
@@ -76,14 +87,6 @@ def filter_options(min_actual: int = MIN_ACTUAL) -> Callable[[Command], Command]
             "implementation, in any case.",
         ),
     ]
-
-    def add(command: Command) -> Command:
-        wrapped: Any = _with_selection(command)
-        for option in reversed(options):
-            wrapped = option(wrapped)
-        return wrapped  # type: ignore[no-any-return]
-
-    return add
 
 
 def _with_selection(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from reports.bootstrap import Difference, paired_difference
 from reports.metrics import smape
 from reports.replaying.estimator import Estimate, EstimateFailed
-from reports.replaying.events import SYNTHETIC, ReplayEvent
+from reports.replaying.events import REAL, SYNTHETIC, ReplayEvent
 from reports.strata import Key, Strata
 from reports.tokens import Kind, Kinds, Tokens
 from reports.validation import Stratum, stratum_of
@@ -57,7 +57,7 @@ class Replay:
 
     `kinds` counts the events by what their deliverables were; `unsafe_paths` were replaced;
     `left_out_unknown` events tell neither paths nor their number, so that nothing could be asked of an
-    estimator; `not_predicted` are selected events without an answer, `failures` says why, by event key.
+    estimator; `failures` says why others have no answer, by event key.
     """
 
     strata_by: Strata
@@ -66,10 +66,14 @@ class Replay:
     unsafe_paths: int
     left_out_not_real: int
     left_out_unknown: int
-    not_predicted: int
     failures: dict[str, str]
     overall: Comparison
     strata: list[Comparison]
+
+    @property
+    def not_predicted(self) -> int:
+        """Selected events without an answer."""
+        return len(self.failures)
 
 
 def replay(
@@ -84,20 +88,16 @@ def replay(
     `real_only` leaves out made-up deliverables; `by_paths` is whether predictions are made of the
     deliverables, so that there must be some.
     """
-    rows: list[Replayed] = []
-    failures: dict[str, str] = {}
+    asked: list[ReplayEvent] = []
     not_real = unknown = 0
     for event in events:
-        if real_only and event.kind != "real":
+        if real_only and event.kind != REAL:
             not_real += 1
-            continue
-        if by_paths and not event.deliverables:
+        elif by_paths and not event.deliverables:
             unknown += 1
-            continue
-        try:
-            rows.append(Replayed(event, _positive(estimate(event))))
-        except EstimateFailed as error:
-            failures[event.event_key] = str(error)
+        else:
+            asked.append(event)
+    rows, failures = _predicted(asked, estimate)
     by_key: dict[Key, list[Replayed]] = {}
     for row in rows:
         by_key.setdefault(row.event.key, []).append(row)
@@ -109,11 +109,22 @@ def replay(
         unsafe_paths=sum(row.event.unsafe_paths for row in rows),
         left_out_not_real=not_real,
         left_out_unknown=unknown,
-        not_predicted=len(failures),
         failures=failures,
         overall=_compared(everything, rows),
         strata=[_compared(key, by_key[key]) for key in sorted(by_key, key=strata.place)],
     )
+
+
+def _predicted(events: list[ReplayEvent], estimate: Estimate) -> tuple[list[Replayed], dict[str, str]]:
+    """Return the events with their predictions, and why others have none, by event key."""
+    rows: list[Replayed] = []
+    failures: dict[str, str] = {}
+    for event in events:
+        try:
+            rows.append(Replayed(event, _positive(estimate(event))))
+        except EstimateFailed as error:
+            failures[event.event_key] = str(error)
+    return rows, failures
 
 
 def _positive(predicted: int) -> int:
@@ -124,7 +135,7 @@ def _positive(predicted: int) -> int:
 
 def made_up(replayed: Replay) -> int:
     """Return how many events were replayed with deliverables that are at least partly made up."""
-    return sum(count for kind, count in replayed.kinds.items() if kind != "real")
+    return sum(count for kind, count in replayed.kinds.items() if kind != REAL)
 
 
 def _compared(key: Key, rows: list[Replayed]) -> Comparison:
@@ -133,7 +144,7 @@ def _compared(key: Key, rows: list[Replayed]) -> Comparison:
     for row in rows:
         event = row.event
         risks.append((event.actual > row.predicted) - (event.actual > event.predicted))
-        if event.success and event.truncated is False:
+        if _kind(event).clean:
             old, new = smape(event.predicted, event.actual), smape(row.predicted, event.actual)
             if old is not None and new is not None:
                 errors.append(new - old)
@@ -146,11 +157,14 @@ def _compared(key: Key, rows: list[Replayed]) -> Comparison:
     )
 
 
+def _kind(event: ReplayEvent) -> Kind:
+    return Kind(event.success, event.truncated, real=event.kind != SYNTHETIC)
+
+
 def _kinds(predictions: Iterable[tuple[ReplayEvent, int]]) -> Kinds:
     kinds: Kinds = {}
     for event, predicted in predictions:
-        kind = Kind(event.success, event.truncated, real=event.kind != SYNTHETIC)
-        tokens = kinds.setdefault(kind, Tokens())
+        tokens = kinds.setdefault(_kind(event), Tokens())
         tokens.predicted.append(predicted)
         tokens.actual.append(event.actual)
         tokens.ceiling.append(event.ceiling)
