@@ -24,11 +24,6 @@ def median(values: Sequence[float]) -> float | None:
     return statistics.median(values) if values else None
 
 
-def sample_sd(values: Sequence[float]) -> float | None:
-    """Return the sample standard deviation (n - 1); `None` for fewer than two values."""
-    return moments(values).sd
-
-
 def p90(values: Sequence[float]) -> float | None:
     """Return the 90th percentile as `statistics.quantiles(n=10)` has it; the maximum of fewer than 10."""
     if len(values) < 10:

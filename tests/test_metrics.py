@@ -22,7 +22,6 @@ from reports.metrics import (
     p90,
     percentile,
     rate,
-    sample_sd,
     smape,
     spread,
     united_moments,
@@ -103,7 +102,7 @@ def test_share_of_nothing_has_no_rate_and_no_interval() -> None:
 # Middle and spread
 
 
-@pytest.mark.parametrize("metric", [mean, median, sample_sd, p90])
+@pytest.mark.parametrize("metric", [mean, median, lambda values: moments(values).sd, p90])
 def test_metrics_of_nothing_are_none(metric: Callable[[list[float]], float | None]) -> None:
     """Where there is nothing to measure there is no number, and no error either."""
     assert metric([]) is None
@@ -111,15 +110,15 @@ def test_metrics_of_nothing_are_none(metric: Callable[[list[float]], float | Non
 
 def test_one_value_has_no_spread() -> None:
     """The sample standard deviation divides by n - 1: of one value there is none, not 0."""
-    assert sample_sd([7.0]) is None
-    assert sample_sd([7.0, 7.0]) == 0
+    assert moments([7.0]).sd is None
+    assert moments([7.0, 7.0]).sd == 0
 
 
 @given(st.lists(NUMBERS, min_size=2, max_size=60))
 def test_sample_sd_agrees_with_the_standard_library(values: list[float]) -> None:
     """Divided by n - 1, to as many digits as floats of that size have."""
     size = max(map(abs, values))
-    assert sample_sd(values) == pytest.approx(statistics.stdev(values), rel=1e-9, abs=1e-12 * size + 1e-150)
+    assert moments(values).sd == pytest.approx(statistics.stdev(values), rel=1e-9, abs=1e-12 * size + 1e-150)
     assert mean(values) == statistics.fmean(values)
     assert median(values) == statistics.median(values)
 
@@ -204,7 +203,7 @@ def test_spread_is_each_metric_at_once(values: list[float]) -> None:
     assert found.mean == pytest.approx(mean(alone), abs=slack)
     assert (found.median, found.p90) == (median(alone), p90(alone))
     assert (found.low, found.high) == (min(alone), max(alone))
-    assert found.sd == (None if len(alone) == 1 else pytest.approx(sample_sd(alone), abs=slack))
+    assert found.sd == (None if len(alone) == 1 else pytest.approx(moments(alone).sd, abs=slack))
 
 
 def test_spread_of_nothing_is_none_throughout() -> None:
