@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from reports.bootstrap import Difference, paired_difference
 from reports.metrics import smape
 from reports.replaying.estimator import Estimate, EstimateFailed
-from reports.replaying.events import REAL, SYNTHETIC, ReplayEvent
+from reports.replaying.events import REAL, ReplayEvent
 from reports.strata import Key, Strata
 from reports.tokens import Kind, Kinds, Tokens
 from reports.validation import Stratum, stratum_of
@@ -158,7 +158,7 @@ def _compared(key: Key, rows: list[Replayed]) -> Comparison:
 
 
 def _kind(event: ReplayEvent) -> Kind:
-    return Kind(event.success, event.truncated, real=event.kind != SYNTHETIC)
+    return Kind(event.success, event.truncated, real=event.kind == REAL)
 
 
 def _kinds(predictions: Iterable[tuple[ReplayEvent, int]]) -> Kinds:
