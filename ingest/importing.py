@@ -61,12 +61,12 @@ def _opened(file: str) -> IO[bytes]:
     """Open an export so that it can be read twice: what can't be, or is compressed, is kept aside."""
     log = LogFile(file)
     try:
-        with log.opened() as (stream, compression):
-            if compression is None and not log.is_stream:
+        with log.opened() as opened:
+            if opened.is_plain:
                 return Path(file).open("rb")
             with ExitStack() as failed:
                 kept = failed.enter_context(tempfile.TemporaryFile())
-                kept.writelines(chunks(stream, log.shown))
+                kept.writelines(chunks(opened.stream, log.shown))
                 kept.seek(0)
                 failed.pop_all()
     except LogVanished as error:

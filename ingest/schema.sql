@@ -78,7 +78,9 @@ CREATE TABLE log_sources (
     calls_without_telemetry INTEGER NOT NULL,   -- builder calls seen whose event line was not
     remembered TEXT NOT NULL,               -- JSON: what reading and linking need to go on
     first_seen TEXT NOT NULL,               -- when bytes of it were first read, UTC
-    last_seen TEXT NOT NULL                 -- when bytes of it were last read, UTC
+    last_seen TEXT NOT NULL,                -- when bytes of it were last read, UTC
+    real_path TEXT,                         -- where links lead from path; NULL: a stream, or not known
+    ending TEXT                             -- hash of the last 256 bytes on disk while its time is too fresh to trust
 );
 
 -- One row for each place where an event was seen; many sightings, one event.

@@ -81,7 +81,7 @@ def _check_log(db: Database, sources: KnownSources, log: LogFile, result: Verifi
         _say_unknown(log, result)
         return
     checker = Comparison(db, log, found.source_id, result)
-    end = _end_of(found, recall(sources.resume(found)[0]).provisional)
+    end = _end_of(found, recall(sources.resume(found)[0])[0].provisional)
     for batch in scan(log, None, ScanOptions(found.timezone, finished=True, plain=True, end_offset=end)):
         checker.compare(batch)
         if batch.problem is not None:

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from ingest.pipeline import IngestOptions, ingest
+from ingest.pipeline import ingest
 from ingest.reading.zone import zone_named
+from ingest.summary import IngestOptions
 from ingest.verify import verify
 
 OPTIONS = IngestOptions("ingest", zone_named("Australia/Sydney"))

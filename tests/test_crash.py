@@ -23,10 +23,10 @@ from captures import COMPRESSIONS, capture
 from executor_log import ZONE, Shape, executor_run, interleaved, phase_names
 from ingest import pipeline
 from ingest.errors import DatabaseBusy
-from ingest.pipeline import IngestOptions, Summary
 from ingest.pipeline import ingest as ingest_logs
 from ingest.reading.zone import zone_named
 from ingest.storing import database, store
+from ingest.summary import IngestOptions, Summary
 from tables import Tables, check_invariants, opened, tables
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="children are forked")

@@ -12,8 +12,9 @@ import pytest
 from event_lines import anchor_message, event_message, logged
 from ingest.deliverables import import_deliverables
 from ingest.errors import DatabaseUnusable, UnusableImport
-from ingest.pipeline import IngestOptions, ingest
+from ingest.pipeline import ingest
 from ingest.reading.zone import zone_named
+from ingest.summary import IngestOptions
 
 OPTIONS = IngestOptions("ingest", zone_named("UTC"))
 ENTRY = {"run_id": "run-1", "phase_id": "p1", "deliverables": ["src/a.py"]}

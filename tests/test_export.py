@@ -22,8 +22,9 @@ from hypothesis import strategies as st
 
 from conftest import ROOT, Tokentail
 from event_lines import anchor_message, event_message, fallback_message, logged
-from ingest.pipeline import IngestOptions, ingest
+from ingest.pipeline import ingest
 from ingest.reading.zone import zone_named
+from ingest.summary import IngestOptions
 from reports.exporting.spreadsheet import _cell
 
 KEYS = (

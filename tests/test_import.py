@@ -19,8 +19,9 @@ from conftest import EXAMPLES, Tokentail
 from event_lines import anchor_message, event_message, fallback_message, logged
 from ingest.errors import UnusableImport
 from ingest.importing import import_events
-from ingest.pipeline import IngestOptions, ingest
+from ingest.pipeline import ingest
 from ingest.reading.zone import zone_named
+from ingest.summary import IngestOptions
 from ingest.verify import verify
 from reports.exporting.ndjson import ndjson_lines
 from reports.selection import Selection

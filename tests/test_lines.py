@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ingest.reading import lines
-from ingest.reading.lines import ENCODINGS, UTF_8, Line, Position, encoding_named, encoding_of, split_lines
+from ingest.reading.encoding import ENCODINGS, UTF_8, encoding_named, encoding_of
+from ingest.reading.lines import Line, Position, split_lines
 
 BY_NAME = {encoding.name: encoding for encoding in ENCODINGS}
 WIDE = (BY_NAME["utf-16-le"], BY_NAME["utf-16-be"])

@@ -29,8 +29,8 @@ each_compression = pytest.mark.parametrize(("name", "compress"), COMPRESSORS.ite
 def content(path) -> tuple[bytes, str | None]:
     """Read a log file to its end; return its bytes and the name of its compression."""
     log = LogFile(str(path))
-    with log.opened() as (stream, compression):
-        return b"".join(chunks(stream, log.shown)), compression
+    with log.opened() as opened:
+        return b"".join(chunks(opened.stream, log.shown)), opened.compression
 
 
 @each_compression
@@ -77,8 +77,8 @@ def test_second_member_still_being_written_is_unfinished(tmp_path, compress):
         path.write_bytes(whole + begun[:end])
         log, read = LogFile(str(path)), b""
         try:
-            with log.opened() as (stream, _):
-                for chunk in chunks(stream, log.shown):
+            with log.opened() as opened:
+                for chunk in chunks(opened.stream, log.shown):
                     read += chunk
         except LogUnfinished:
             pass
@@ -111,8 +111,8 @@ def test_what_stands_before_the_damage_is_read(tmp_path):
     whole = gzip.compress(os.urandom(1 << 20).hex().encode(), 1)
     path.write_bytes(gzip.compress(TEXT) + whole[: len(whole) // 2] + b"\0" * 100)
     log, read = LogFile(str(path)), b""
-    with pytest.raises((LogUnreadable, LogUnfinished)), log.opened() as (stream, _):
-        for chunk in chunks(stream, log.shown):
+    with pytest.raises((LogUnreadable, LogUnfinished)), log.opened() as opened:
+        for chunk in chunks(opened.stream, log.shown):
             read += chunk
     assert read.startswith(TEXT)
 
@@ -284,14 +284,14 @@ def test_damage_in_a_second_stream_is_told_and_what_came_before_counts(tmp_path,
     path = tmp_path / "a.log"
     whole = compress(b"first\n") + compress(b"second\n")
     path.write_bytes(whole)
-    with LogFile(str(path)).opened() as (stream, _):
-        assert b"".join(chunks(stream, "a.log")) == b"first\nsecond\n"
+    with LogFile(str(path)).opened() as opened:
+        assert b"".join(chunks(opened.stream, "a.log")) == b"first\nsecond\n"
     damaged = bytearray(whole)
     damaged[len(compress(b"first\n"))] ^= 0xFF
     path.write_bytes(damaged)
     found = []
-    with LogFile(str(path)).opened() as (stream, _), pytest.raises(LogUnreadable):
-        found.extend(chunks(stream, "a.log"))
+    with LogFile(str(path)).opened() as opened, pytest.raises(LogUnreadable):
+        found.extend(chunks(opened.stream, "a.log"))
     assert found == [b"first\n"]
 
 
@@ -299,5 +299,5 @@ def test_padding_after_xz_streams_is_no_damage(tmp_path):
     """The xz format has padding; the file is whole."""
     path = tmp_path / "a.log.xz"
     path.write_bytes(lzma.compress(b"first\n") + b"\0" * 8 + lzma.compress(b"second\n") + b"\0" * 4)
-    with LogFile(str(path)).opened() as (stream, _):
-        assert b"".join(chunks(stream, "a.log")) == b"first\nsecond\n"
+    with LogFile(str(path)).opened() as opened:
+        assert b"".join(chunks(opened.stream, "a.log")) == b"first\nsecond\n"

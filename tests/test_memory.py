@@ -24,7 +24,8 @@ CHILD = """
 import json, resource, sys, time
 from pathlib import Path
 sys.modules["numpy"] = sys.modules["pandas"] = None  # sqlite-utils loads them where they are installed
-from ingest.pipeline import IngestOptions, ingest
+from ingest.pipeline import ingest
+from ingest.summary import IngestOptions
 from ingest.reading.zone import zone_named
 
 started = time.monotonic()

@@ -34,8 +34,9 @@ from executor_log import (
     one_after_another,
     phase_names,
 )
-from ingest.pipeline import IngestOptions, Summary, ingest
+from ingest.pipeline import ingest
 from ingest.reading.zone import zone_named
+from ingest.summary import IngestOptions, Summary
 from tables import check_invariants, escalations, events, rows_as_stored, tables
 
 _FACTOR = float(os.environ.get("TOKENTAIL_EXAMPLES_FACTOR", "1"))

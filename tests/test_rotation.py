@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from event_lines import event_message, logged
-from ingest.pipeline import IngestOptions, ingest
+from ingest.pipeline import ingest
 from ingest.reading.zone import zone_named
 from ingest.storing.database import open_for_reading
+from ingest.summary import IngestOptions
 from ingest.verify import verify
 
 OPTIONS = IngestOptions("ingest", zone_named("UTC"))

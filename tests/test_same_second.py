@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from executor_log import ZONE
-from ingest.pipeline import IngestOptions, ingest
+from ingest.pipeline import ingest
 from ingest.reading.zone import zone_named
+from ingest.summary import IngestOptions
 from tables import check_invariants, escalations, events, tables
 
 EVENT = (

@@ -13,9 +13,10 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 from conftest import ROOT
 from event_lines import anchor_message, event_message, fallback_message, logged
-from ingest.pipeline import IngestOptions, ingest
+from ingest.pipeline import ingest
 from ingest.reading.zone import zone_named
 from ingest.storing.database import KNOWN_MIGRATIONS, migrations, open_for_writing
+from ingest.summary import IngestOptions
 
 EXECUTOR_COLUMNS = """
 event_id run_id phase_id timestamp category complexity deliverable_count deliverables_json

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from event_lines import anchor_message, event_message, logged
-from ingest.pipeline import IngestOptions, ingest
+from ingest.pipeline import ingest
 from ingest.reading.zone import zone_named
+from ingest.summary import IngestOptions
 from ingest.verify import verify
 
 OPTIONS = IngestOptions("ingest", zone_named("UTC"))

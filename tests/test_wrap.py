@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from event_lines import event_message, fallback_message, logged
-from ingest.reading.lines import Line, Position, encoding_named, split_lines
+from ingest.reading.encoding import encoding_named
+from ingest.reading.lines import Line, Position, split_lines
 from ingest.reading.wrap import Joiner, WrapWidth
 from parsers.line import parse_line
 from parsers.records import EstimationEvent

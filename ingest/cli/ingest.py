@@ -12,8 +12,9 @@ import click
 
 from ingest.cli import options
 from ingest.cli.output import complain, remark, say, say_json
-from ingest.pipeline import IngestOptions, Summary, ingest
+from ingest.pipeline import ingest
 from ingest.reading.zone import machine_zone, zone_named
+from ingest.summary import IngestOptions, Summary
 from reports.terminal import bytes_text, counted
 
 tz_option = click.option(
@@ -24,6 +25,14 @@ tz_option = click.option(
 )
 reject_option = click.option(
     "--fail-on-reject", is_flag=True, help="Exit with 1 if a marker line could not become an event."
+)
+
+
+full_option = click.option(
+    "--full",
+    is_flag=True,
+    help="Read every log from its start, whatever was read of it before: after an upgrade that understands "
+    "more, to correct --tz, or to bring deleted events back.",
 )
 
 
@@ -54,6 +63,7 @@ class _Chosen:
     fail_on_reject: bool
     quiet: bool
     as_json: bool
+    full: bool = False
 
 
 @click.command("ingest")
@@ -76,6 +86,7 @@ def ingest_command(paths: tuple[str, ...], **chosen: Any) -> int:
 
 
 @click.command("backfill")
+@full_option
 @_ingest_options
 def backfill_command(paths: tuple[str, ...], **chosen: Any) -> int:
     """Read old, finished logs at each PATH into the database.
@@ -83,6 +94,9 @@ def backfill_command(paths: tuple[str, ...], **chosen: Any) -> int:
     Like ingest, but for logs that nobody writes any more: an event in a last line without a newline
     counts, and a progress bar is shown on a terminal. Should such a log go on after all, the next
     run takes the unfinished line back and reads it whole.
+
+    With --full a log is read from its start though it was read before. An event that is found again
+    keeps its row; one that only this log told, and that it doesn't tell any more, is removed.
     """
     return _ingest("backfill", paths, _Chosen(**chosen))
 
@@ -104,6 +118,7 @@ def _ingest(command: str, paths: tuple[str, ...], chosen: _Chosen) -> int:
                 zone=machine_zone() if chosen.tz is None else zone_named(chosen.tz),
                 zone_asked=chosen.tz is not None,
                 finished=finished,
+                full=chosen.full,
                 globs=chosen.globs,
                 wait_seconds=chosen.wait_seconds,
                 fail_on_reject=chosen.fail_on_reject,

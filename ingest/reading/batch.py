@@ -9,6 +9,7 @@ from typing import Literal
 from ingest.linking.identity import Seen
 from ingest.linking.state import Amendment, EscalationContext
 from ingest.reading.checkpoint import Checkpoint, Counters
+from ingest.reading.logfile import FileState
 from parsers.records import Escalation
 
 State = Literal["reading", "complete", "unterminated", "unfinished", "damaged", "replaced"]
@@ -67,9 +68,11 @@ class Rows:
 class Batch:
     """The rows of a stretch of one source, and the checkpoint that covers them.
 
+    `file` is what was opened to read it: the bytes are of this file, whatever its path leads to now.
     `taken_back_from` names the offset from which an unterminated line was stored before, which
     this batch reads again. `counters` are the source's, all told. `unread_bytes` are left for the
-    next run; `problem` says why, where that is not only a line that is not finished.
+    next run; `problem` says why, where that is not only a line that is not finished. `remarks` are
+    worth knowing once.
     """
 
     rows: Rows
@@ -80,4 +83,6 @@ class Batch:
     bytes_read: int
     unread_bytes: int = 0
     taken_back_from: int | None = None
+    file: FileState | None = None
     problem: str | None = None
+    remarks: tuple[str, ...] = ()

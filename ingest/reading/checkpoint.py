@@ -36,6 +36,11 @@ class Sample:
     size_bytes: int
     digest: str
 
+    @property
+    def end_offset(self) -> int:
+        """The offset after the last of these bytes."""
+        return self.offset + self.size_bytes
+
 
 @dataclass(slots=True)
 class Remembered:
@@ -45,7 +50,8 @@ class Remembered:
     before it: if the file grows, what was stored of it is taken back and the line read again.
     `last_marker` is the newest marker line: a file that was truncated and grew again may have the
     same banner and the same tail, but not the same event at the same time in the same place.
-    `container_logs` until a line shows the executor's own prefix inside a container's.
+    `container_logs` until a line shows the executor's own prefix inside a container's. `foreign` once
+    a line was in another encoding than its file, and that was said.
     """
 
     position: Position = field(default_factory=Position)
@@ -55,6 +61,7 @@ class Remembered:
     provisional: bool = False
     container_logs: bool = True
     last_marker: Sample | None = None
+    foreign: bool = False
 
 
 @dataclass(frozen=True, slots=True)

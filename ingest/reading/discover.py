@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import fnmatch
 import os
+import re
 import stat
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ingest.reading.logfile import STANDARD_INPUT, LogFile, shown
+from ingest.reading.logfile import STANDARD_INPUT, FileState, LogFile, shown
 
 _NAMES = ("*.log", "*.log.*", "*.log-*", "*.txt", "*.out", "*.err", "*.jsonl")
 _COMPRESSED = (".gz", ".bz2", ".xz", ".zst")
@@ -24,9 +26,10 @@ GLOBS = (*_NAMES, *(f"{name}{ending}" for name in _NAMES for ending in _COMPRESS
 
 @dataclass(slots=True)
 class Discovered:
-    """What the paths led to. `problems` are paths that could not be followed, as sentences."""
+    """What the paths led to. `missing` were named and are not there; `problems` say so, as sentences."""
 
     logs: list[LogFile] = field(default_factory=list)
+    missing: list[LogFile] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -56,6 +59,7 @@ def discover(paths: Sequence[str], globs: Sequence[str] = (), not_logs: Sequence
                 _add(found, seen, LogFile(log, named=False))
         elif not os.path.lexists(path):
             found.problems.append(f"{shown(path)}: no such file or folder")
+            found.missing.append(LogFile(path))
         else:
             _add(found, seen, LogFile(path))
     return found
@@ -103,3 +107,36 @@ def _is_regular(path: str) -> bool:
         return stat.S_ISREG(os.stat(path).st_mode)
     except (OSError, ValueError):
         return not os.path.islink(path)  # what can't be looked at is told when it is read
+
+
+def target_of(real_path: str, log: LogFile) -> LogFile | None:
+    """Return the file that a path led to before, if it leads elsewhere now and that file is still there."""
+    if real_path == log.real_path or not os.path.exists(real_path):
+        return None
+    return LogFile(real_path, named=False, found_at=log.stored_path)
+
+
+_ROTATED = r"[._-]\d[\d_.:T-]*"
+"""What a rotation puts into a name: a number or a date."""
+
+
+def rotations_of(log: LogFile, read_before: FileState | None) -> list[LogFile]:
+    """Return the rotations beside a named file that may hold what was written since it was read.
+
+    `run.log.1`, `run.log-20260114`, `run.log.2026-01-14`, `run.1.log`, compressed or not. What was
+    changed last before the file was read is left out: nobody asked for it.
+    """
+    if not log.named:
+        return []
+    folder, name = os.path.split(os.path.realpath(log.path))
+    stem, ending = os.path.splitext(name)
+    packed = "|".join(re.escape(one) for one in _COMPRESSED)
+    pattern = re.compile(
+        rf"(?:{re.escape(name)}{_ROTATED}|{re.escape(stem)}{_ROTATED}{re.escape(ending)})(?:{packed})?"
+    )
+    oldest = read_before.modified_ns if read_before is not None else 0
+    found: list[LogFile] = []
+    with suppress(OSError), os.scandir(folder) as entries:
+        rotated = [entry for entry in entries if pattern.fullmatch(entry.name) and entry.is_file()]
+        found += [LogFile(entry.path, named=False) for entry in rotated if entry.stat().st_mtime_ns >= oldest]
+    return sorted(found, key=lambda log: log.path)

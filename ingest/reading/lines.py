@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
+from ingest.reading.encoding import UTF_16, Encoding, cut_wide, is_utf16_in_utf8
+
 MAX_LINE_BYTES = 1 << 20
 """Longest line that is kept whole; the longest in several hundred real logs had 319,000 bytes."""
 
@@ -23,6 +25,7 @@ class Line:
     `number` is the physical line's, `ordinal` the logical line's; both count from 1 and differ only
     in captures that were wrapped. `data` is UTF-8 without terminator, `size_bytes` what the line
     really had where it was cut. `terminated` is false for the rest of a file that may still grow.
+    `foreign` lines are not in the encoding of their file.
     """
 
     offset: int
@@ -32,6 +35,7 @@ class Line:
     data: bytes
     size_bytes: int
     terminated: bool = True
+    foreign: bool = False
 
     @property
     def is_cut(self) -> bool:
@@ -48,103 +52,110 @@ class Position:
     ordinal: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Encoding:
-    """How a file's bytes are text: the codec, its byte order mark, its newline."""
+class _Rest:
+    """Of the line that is under way: what is kept, and how much of it is not.
 
-    name: str
-    mark: bytes
-    newline: bytes
+    Small reads are put together only when a newline comes, or there is too much to keep: a line that
+    comes byte by byte takes no longer than one that comes at once.
+    """
 
-    @property
-    def is_wide(self) -> bool:
-        """Whether every character takes at least two bytes."""
-        return len(self.newline) == 2
+    def __init__(self) -> None:
+        self._pieces: list[bytes] = []
+        self._size = 0
+        self.dropped = 0
 
-    def as_utf8(self, data: bytes) -> bytes:
-        """Return a line as UTF-8; what is invalid is replaced where it must be decoded."""
-        return data.decode(self.name, "replace").encode() if self.is_wide else data
+    def add(self, chunk: bytes) -> bool:
+        """Keep a chunk; return whether it is time to look for lines."""
+        self._pieces.append(chunk)
+        self._size += len(chunk)
+        return b"\n" in chunk or self._size > 2 * MAX_LINE_BYTES
 
+    def take(self) -> bytes:
+        """Hand out what was kept."""
+        block = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
+        self._pieces, self._size = [], 0
+        return block
 
-UTF_8 = Encoding("utf-8", b"", b"\n")
-ENCODINGS = (
-    UTF_8,
-    Encoding("utf-8-sig", b"\xef\xbb\xbf", b"\n"),
-    Encoding("utf-16-le", b"\xff\xfe", b"\n\0"),
-    Encoding("utf-16-be", b"\xfe\xff", b"\0\n"),
-)
-
-
-def encoding_of(head: bytes) -> Encoding:
-    """Tell a file's encoding by its byte order mark; a NUL byte alone says nothing."""
-    return next((one for one in reversed(ENCODINGS) if head.startswith(one.mark)), UTF_8)
-
-
-def may_be_half_a_mark(head: bytes) -> bool:
-    """Whether all there is of a file may be the beginning of a byte order mark."""
-    return any(len(head) < len(one.mark) and one.mark.startswith(head) for one in ENCODINGS)
+    def keep(self, carry: bytes, step: int) -> None:
+        """Keep the beginning of a line, as much as is ever needed, and an end that may be half a newline."""
+        if len(carry) > MAX_LINE_BYTES:
+            half = len(carry) % step
+            self.dropped += len(carry) - MAX_LINE_BYTES - half
+            carry = carry[:MAX_LINE_BYTES] + carry[len(carry) - half :]
+        self._pieces, self._size = [carry], len(carry)
 
 
-def encoding_named(name: str) -> Encoding:
-    """Return the encoding that a source was first read with."""
-    return next(one for one in ENCODINGS if one.name == name)
+Wanted = Callable[[bytes], object]
 
 
 def split_lines(
-    chunks: Iterable[bytes],
-    position: Position,
-    encoding: Encoding,
-    wanted: Callable[[bytes], object],
+    chunks: Iterable[bytes], position: Position, encoding: Encoding, wanted: Wanted
 ) -> Iterator[Line]:
     """Yield the wanted lines and the overlong ones, and move `position` past every whole line.
 
     `chunks` begin at `position`. The last line comes with `terminated` false where no newline ends
     it; `position` stays at its start.
     """
-    newline, step = encoding.newline, len(encoding.newline)
-    carry, dropped = b"", 0  # of the line that is under way: what is kept, how much is not
+    whole_lines = _wide_lines if encoding.is_wide else _narrow_lines
+    rest = _Rest()
     for chunk in chunks:
-        block = carry + chunk
-        holes = step == 1 and b"\0" in block
-        *lines, carry = _split(block, newline)
-        offset, number, ordinal = position.offset, position.number, position.ordinal
-        for data in lines:
-            size, dropped = len(data) + dropped, 0
-            start, offset = offset, offset + size + step
-            number += 1
-            ordinal += 1
-            if holes and data.startswith(b"\0"):
-                hole = len(data) - len(data := data.lstrip(b"\0"))
-                start, size = start + hole, size - hole
-            if size > MAX_LINE_BYTES or wanted(data):
-                position.offset, position.number, position.ordinal = offset, number, ordinal
-                kept = encoding.as_utf8(data[:MAX_LINE_BYTES]).rstrip(b"\r")
-                yield Line(start, offset, number, ordinal, kept, size)
-        position.offset, position.number, position.ordinal = offset, number, ordinal
-        if holes and not dropped and carry.startswith(b"\0"):
-            position.offset += len(carry) - len(carry := carry.lstrip(b"\0"))
-        if len(carry) > MAX_LINE_BYTES:
-            half = len(carry) % step  # of a character, which may turn out to be the newline
-            dropped += len(carry) - MAX_LINE_BYTES - half
-            carry = carry[:MAX_LINE_BYTES] + carry[len(carry) - half :]
-    if carry and (dropped or wanted(carry)):
-        size = len(carry) + dropped
+        if rest.add(chunk):
+            yield from whole_lines(rest, position, encoding, wanted)
+    yield from whole_lines(rest, position, encoding, wanted)
+    carry = rest.take()
+    if carry and (rest.dropped or wanted(carry)):
+        size = len(carry) + rest.dropped
         data = encoding.as_utf8(carry).rstrip(b"\r")
         end, number, ordinal = position.offset + size, position.number + 1, position.ordinal + 1
         yield Line(position.offset, end, number, ordinal, data, size, terminated=False)
 
 
-def _split(block: bytes, newline: bytes) -> list[bytes]:
-    """Cut at newlines; those of two bytes count only at an even place, between characters."""
-    if len(newline) == 1:
-        return block.split(newline)
-    pieces, start, place = [], 0, block.find(newline)
-    while place >= 0:
-        if place % 2:
-            place = block.find(newline, place + 1)
-            continue
-        pieces.append(block[start:place])
-        start = place + 2
-        place = block.find(newline, start)
-    pieces.append(block[start:])
-    return pieces
+def _narrow_lines(rest: _Rest, position: Position, _: Encoding, wanted: Wanted) -> Iterator[Line]:
+    """Cut what is there of a file with one byte a character; most lines are passed over."""
+    block = rest.take()
+    holes = b"\0" in block
+    *lines, carry = block.split(b"\n")
+    offset, number, ordinal = position.offset, position.number, position.ordinal
+    dropped, rest.dropped = rest.dropped, 0 if lines else rest.dropped
+    for line in lines:
+        data, foreign = line, False
+        size, dropped = len(line) + dropped, 0
+        start, offset = offset, offset + size + 1
+        number += 1
+        ordinal += 1
+        if holes:
+            data = line.lstrip(b"\0")
+            hole = len(line) - len(data)
+            start, size = start + hole, size - hole
+            if foreign := is_utf16_in_utf8(data):
+                data = UTF_16.as_utf8(data)
+        if size > MAX_LINE_BYTES or wanted(data):
+            position.offset, position.number, position.ordinal = offset, number, ordinal
+            yield Line(start, offset, number, ordinal, _kept(data), size, foreign=foreign)
+    position.offset, position.number, position.ordinal = offset, number, ordinal
+    if holes and not rest.dropped:
+        position.offset += len(carry) - len(carry := carry.lstrip(b"\0"))
+    rest.keep(carry, 1)
+
+
+def _wide_lines(rest: _Rest, position: Position, encoding: Encoding, wanted: Wanted) -> Iterator[Line]:
+    """Cut what is there of a UTF-16 file."""
+    block = rest.take()
+    reached = 0
+    for start, end, one in cut_wide(block, encoding):
+        reached = end + len(one.newline)
+        size, rest.dropped = end - start + rest.dropped, 0
+        offset = position.offset
+        position.offset += size + len(one.newline)
+        position.number += 1
+        position.ordinal += 1
+        data = block[start:end]
+        if size > MAX_LINE_BYTES or wanted(data):
+            text = _kept(one.as_utf8(data[:MAX_LINE_BYTES]))
+            number, ordinal = position.number, position.ordinal
+            yield Line(offset, position.offset, number, ordinal, text, size, foreign=one is not encoding)
+    rest.keep(block[reached:], 2)
+
+
+def _kept(data: bytes) -> bytes:
+    return data[:MAX_LINE_BYTES].rstrip(b"\r")

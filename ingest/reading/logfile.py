@@ -12,14 +12,15 @@ import lzma
 import os
 import stat
 import sys
+import time
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, field, replace
 from typing import IO, cast
 
 from ingest.errors import LogUnfinished, LogUnreadable, LogVanished
+from ingest.reading.fingerprint import TAIL_BYTES, digest
 from ingest.reading.streams import bzip2_streams, xz_streams
 
 STANDARD_INPUT = "-"
@@ -27,7 +28,9 @@ STANDARD_INPUT = "-"
 CHUNK_BYTES = 256 * 1024
 """How much is read at once: large enough that the call costs nothing, small enough for the cache."""
 
-HEAD_BYTES = 4096
+FRESH_NS = 2_000_000_000
+"""How long after a change another one may show the same time, in nanoseconds: FAT ticks every two seconds."""
+
 _MAGIC = {
     "gzip": b"\x1f\x8b",
     "bzip2": b"BZh",
@@ -43,20 +46,52 @@ _DAMAGE = (OSError, zlib.error, lzma.LZMAError, EOFError)
 
 @dataclass(frozen=True, slots=True)
 class FileState:
-    """What one `stat` tells: enough to know an unchanged file without opening it."""
+    """What one `stat` tells: enough to know an unchanged file without opening it.
+
+    `ending` is the hash of its last bytes, where it was changed so lately that another change, of as
+    many bytes, might leave no trace in the rest: clocks of file systems tick slowly. `None` where it
+    had settled.
+    """
 
     device: int
     inode: int
     size_bytes: int
     modified_ns: int
+    ending: str | None = field(default=None, compare=False)
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether the file was changed so lately that its time can't tell another change."""
+        return self.modified_ns >= time.time_ns() - FRESH_NS
+
+
+@dataclass(frozen=True, slots=True)
+class OpenLog:
+    """An opened log: its decompressed bytes, how it is compressed, and what the very file is that was opened.
+
+    `file` is `None` for standard input.
+    """
+
+    stream: IO[bytes]
+    compression: str | None = None
+    file: FileState | None = None
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether its bytes are those on the disk, where they can be looked at again."""
+        return self.compression is None and self.file is not None
 
 
 @dataclass(frozen=True, slots=True)
 class LogFile:
-    """A path to read, and whether a person named it (rather than finding it in a folder)."""
+    """A path to read, and whether a person named it (rather than finding it in a folder).
+
+    `found_at` is the link that once led here, for a file that is read on though it leads elsewhere now.
+    """
 
     path: str
     named: bool = True
+    found_at: str | None = None
 
     @property
     def is_stream(self) -> bool:
@@ -73,7 +108,12 @@ class LogFile:
         """The path as the database keeps it: absolute, and text whatever its bytes are."""
         if self.is_stream:
             return STANDARD_INPUT
-        return shown(os.path.abspath(self.path))
+        return self.found_at or shown(os.path.abspath(self.path))
+
+    @property
+    def real_path(self) -> str | None:
+        """Where links lead from the path; `None` for standard input."""
+        return None if self.is_stream else shown(os.path.realpath(self.path))
 
     def state(self) -> FileState:
         """Look the file up.
@@ -87,40 +127,64 @@ class LogFile:
         except FileNotFoundError as error:
             raise LogVanished(f"{self.shown}: vanished, or a link to nothing") from error
         except (OSError, ValueError) as error:
-            raise LogUnreadable(f"{self.shown}: {_reason(error)}") from error
+            raise LogUnreadable(f"{self.shown}: {reason_of(error)}") from error
+        return self._state(found)
+
+    def _state(self, found: os.stat_result) -> FileState:
         if not stat.S_ISREG(found.st_mode):
             raise LogUnreadable(f"{self.shown}: not a regular file, so not read")
         device, inode = found.st_dev & _INTEGER, found.st_ino & _INTEGER
         return FileState(device, inode, found.st_size, found.st_mtime_ns)
 
     @contextmanager
-    def opened(self) -> Iterator[tuple[IO[bytes], str | None]]:
-        """Open the file; yield its decompressed bytes and the name of its compression.
+    def opened(self) -> Iterator[OpenLog]:
+        """Open the file, never waiting for it; it is looked up when it is open, so that it is the same file.
 
         Raises:
             LogVanished: it is not there.
-            LogUnreadable: it can't be opened, or what opens it is not installed.
+            LogUnreadable: it can't be opened, is no regular file, or what reads it is not installed.
         """
         if self.is_stream:
             if sys.stdin is None:  # closed by whoever started us
                 raise LogUnreadable("standard input is closed")
-            yield sys.stdin.buffer, None
+            yield OpenLog(sys.stdin.buffer)
             return
         with self._opened_raw() as raw:
             try:
+                state = self._state(os.fstat(raw.fileno()))
+                if state.is_fresh:
+                    state = replace(state, ending=_ending(raw, state.size_bytes))
                 compression = compression_of(raw.read(8))
                 raw.seek(0)
             except OSError as error:
-                raise LogUnreadable(f"{self.shown}: {_reason(error)}") from error
-            yield (raw if compression is None else _decompressed(raw, compression, self.shown), compression)
+                raise LogUnreadable(f"{self.shown}: {reason_of(error)}") from error
+            stream = raw if compression is None else _decompressed(raw, compression, self.shown)
+            yield OpenLog(stream, compression, state)
+
+    def ends_as(self, state: FileState) -> bool:
+        """Whether the file's last bytes are still those that `state.ending` is the hash of."""
+        with self._opened_raw() as raw:
+            return _ending(raw, state.size_bytes) == state.ending
 
     def _opened_raw(self) -> IO[bytes]:
         try:
-            return Path(self.path).open("rb")
+            return open(self.path, "rb", opener=_open_at_once)
         except FileNotFoundError as error:
             raise LogVanished(f"{self.shown}: vanished before it could be read") from error
         except (OSError, ValueError) as error:
-            raise LogUnreadable(f"{self.shown}: {_reason(error)}") from error
+            raise LogUnreadable(f"{self.shown}: {reason_of(error)}") from error
+
+
+def _ending(raw: IO[bytes], size_bytes: int) -> str:
+    raw.seek(max(0, size_bytes - TAIL_BYTES))
+    found = digest(raw.read(TAIL_BYTES))
+    raw.seek(0)
+    return found
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    """Open for reading without waiting: a pipe may have taken the place of the file that was there."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0))
 
 
 def shown(path: str) -> str:
@@ -168,7 +232,7 @@ def chunks(stream: IO[bytes], path: str, by_line: bool = False) -> Iterator[byte
         except _DAMAGE as error:
             if isinstance(error, EOFError) or str(error) == _HALF_A_MEMBER:
                 raise LogUnfinished(f"{path}: ends before the end of its compressed data") from error
-            raise LogUnreadable(f"{path}: damaged or unreadable: {_reason(error)}") from error
+            raise LogUnreadable(f"{path}: damaged or unreadable: {reason_of(error)}") from error
         if not chunk:
             return
         yield chunk
@@ -188,6 +252,7 @@ def what_is_not_a_log(head: bytes) -> str | None:
     return "a binary file" if controls * 20 > len(text) else None
 
 
-def _reason(error: BaseException) -> str:
+def reason_of(error: BaseException) -> str:
+    """Say what an error means, as the end of a sentence."""
     text = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return str(text)[:1].lower() + str(text)[1:]

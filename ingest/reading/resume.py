@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import IO
 
 from ingest.errors import LogUnfinished, LogUnreadable, NotALog
-from ingest.reading.checkpoint import Checkpoint, Remembered
+from ingest.reading.checkpoint import Checkpoint, Remembered, Sample
+from ingest.reading.encoding import Encoding, encoding_named, encoding_of, may_be_half_a_mark
 from ingest.reading.fingerprint import HEAD_BYTES, TAIL_BYTES, Fingerprint, digest, fingerprint_of, tail_of
-from ingest.reading.lines import Encoding, encoding_named, encoding_of, may_be_half_a_mark
-from ingest.reading.logfile import LogFile, chunks, what_is_not_a_log
+from ingest.reading.logfile import LogFile, OpenLog, chunks, what_is_not_a_log
 from ingest.reading.remembered import from_text
 
 
@@ -24,9 +24,9 @@ class NotTheSame(Exception):
 
 @dataclass(slots=True)
 class Opened:
-    """A stream that stands at the checkpoint, the bytes read past it on the way, what is remembered."""
+    """An open log that stands at the checkpoint, the bytes read past it on the way, what is remembered."""
 
-    stream: IO[bytes]
+    log: OpenLog
     offset: int
     before: bytes
     ahead: bytes
@@ -35,9 +35,7 @@ class Opened:
     remembered: Remembered
 
 
-def stand_at(
-    log: LogFile, stream: IO[bytes], compression: str | None, checkpoint: Checkpoint | None
-) -> Opened | None:
+def stand_at(log: LogFile, opened: OpenLog, checkpoint: Checkpoint | None) -> Opened | None:
     """Bring an opened log to its checkpoint, or past its byte order mark; `None` if it is empty.
 
     Raises:
@@ -45,11 +43,11 @@ def stand_at(
         NotALog: it is read for the first time, and is something else altogether.
         LogUnfinished, LogUnreadable: its compressed data ends, or is damaged, before the checkpoint.
     """
-    return _begin(log, stream) if checkpoint is None else _go_on(log, stream, compression, checkpoint)
+    return _begin(log, opened) if checkpoint is None else _go_on(log, opened, checkpoint)
 
 
-def _begin(log: LogFile, stream: IO[bytes]) -> Opened | None:
-    head = read_head(stream, log)
+def _begin(log: LogFile, opened: OpenLog) -> Opened | None:
+    head = read_head(opened.stream, log)
     if may_be_half_a_mark(head):  # or nothing at all: what it will be is not told yet
         return None
     not_a_log = what_is_not_a_log(head)
@@ -57,38 +55,44 @@ def _begin(log: LogFile, stream: IO[bytes]) -> Opened | None:
         raise NotALog(f"{log.shown}: {not_a_log}, not a log, so not read")
     encoding = encoding_of(head)
     mark = len(encoding.mark)
-    return Opened(stream, mark, head[:mark], head[mark:], fingerprint_of(head), encoding, Remembered())
+    return Opened(opened, mark, head[:mark], head[mark:], fingerprint_of(head), encoding, Remembered())
 
 
-def _go_on(log: LogFile, stream: IO[bytes], compression: str | None, checkpoint: Checkpoint) -> Opened:
-    remembered = recall(checkpoint)
+def _go_on(log: LogFile, opened: OpenLog, checkpoint: Checkpoint) -> Opened:
+    remembered, encoding = recall(checkpoint)
+    stream, offset = opened.stream, checkpoint.offset
     head = b""
     if checkpoint.fingerprint.size_bytes < HEAD_BYTES:  # the name of a file grows with it
         head = read_head(stream, log)
         if not checkpoint.fingerprint.matches(head):
             raise NotTheSame
     fingerprint = fingerprint_of(head) if head else checkpoint.fingerprint
-    if compression is None:
-        sample = remembered.last_marker
-        if sample is not None:
-            stream.seek(sample.offset)
-            if digest(stream.read(sample.size_bytes)) != sample.digest:
-                raise NotTheSame
-        first = max(0, checkpoint.offset - TAIL_BYTES)
-        stream.seek(first)
-        before, ahead = stream.read(checkpoint.offset - first), b""
+    if opened.is_plain:
+        if opened.file is not None and opened.file.size_bytes < offset:
+            raise NotTheSame
+        before, ahead = _before(stream, offset, remembered.last_marker), b""
     else:
-        before, ahead = _skip(log, stream, checkpoint.offset, head)
-    if len(before) < min(TAIL_BYTES, checkpoint.offset) or checkpoint.tail not in (None, tail_of(before)):
+        before, ahead = _skip(log, stream, offset, head)
+    if len(before) < min(TAIL_BYTES, offset) or checkpoint.tail not in (None, tail_of(before)):
         raise NotTheSame
-    encoding = encoding_named(checkpoint.encoding)
-    return Opened(stream, checkpoint.offset, before, ahead, fingerprint, encoding, remembered)
+    return Opened(opened, offset, before, ahead, fingerprint, encoding, remembered)
+
+
+def _before(stream: IO[bytes], offset: int, sample: Sample | None) -> bytes:
+    """Go to an offset of a plain file; return the last bytes before it."""
+    if sample is not None:
+        stream.seek(sample.offset)
+        if digest(stream.read(sample.size_bytes)) != sample.digest:
+            raise NotTheSame
+    first = max(0, offset - TAIL_BYTES)
+    stream.seek(first)
+    return stream.read(offset - first)
 
 
 def head_of(log: LogFile) -> bytes:
     """Open a log and read its first bytes; none where its compressed data has not got that far."""
-    with log.opened() as (stream, _), suppress(LogUnfinished):
-        return read_head(stream, log)
+    with log.opened() as opened, suppress(LogUnfinished):
+        return read_head(opened.stream, log)
     return b""
 
 
@@ -117,20 +121,24 @@ def _skip(log: LogFile, stream: IO[bytes], offset: int, head: bytes) -> tuple[by
 
 def is_source(log: LogFile, checkpoint: Checkpoint) -> bool:
     """Whether a log file holds, before a checkpoint, the bytes that were there when it was made."""
-    with log.opened() as (stream, compression):
+    with log.opened() as opened:
         try:
-            return stand_at(log, stream, compression, checkpoint) is not None
+            return stand_at(log, opened, checkpoint) is not None
         except (NotTheSame, LogUnfinished, LogUnreadable):
             return False
 
 
-def recall(checkpoint: Checkpoint) -> Remembered:
-    """Read back what a checkpoint remembers.
+def recall(checkpoint: Checkpoint) -> tuple[Remembered, Encoding]:
+    """Read back what a checkpoint remembers, and the encoding that it names.
 
     Raises:
-        NotTheSame: it is unreadable, so nothing is known of the source; it is read from its start.
+        NotTheSame: a part of it can't be, so nothing is known of the source; it is read from its start.
     """
     try:
-        return from_text(Remembered, checkpoint.remembered)
+        remembered = from_text(Remembered, checkpoint.remembered)
+        sample, offset = remembered.last_marker, checkpoint.offset
+        if offset < 0 or (sample is not None and not 0 <= sample.offset < sample.end_offset <= offset):
+            raise NotTheSame
+        return remembered, encoding_named(checkpoint.encoding)
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise NotTheSame from error

@@ -19,6 +19,7 @@ from sqlite_utils import Database
 from sqlite_utils.migrations import Migrations
 
 from ingest.errors import DatabaseBusy, DatabaseUnusable, UsageMistake
+from ingest.storing.journal import journal_mode
 
 DEFAULT_PATH = "telemetry.db"
 EVENTS_TABLE = "token_estimation_v2_events"
@@ -39,7 +40,16 @@ def m001_initial(db: Database) -> None:
         db.conn.execute(statement)
 
 
-KNOWN_MIGRATIONS = frozenset({"m001_initial"})
+@migrations()
+def m002_real_paths(db: Database) -> None:
+    """Keep where links lead, and how a file ended that had only just been written."""
+    there = {column.name for column in db.table("log_sources").columns}
+    for name in ("real_path", "ending"):
+        if name not in there:  # `schema.sql` has them
+            db.conn.execute(f"ALTER TABLE log_sources ADD COLUMN {name} TEXT")
+
+
+KNOWN_MIGRATIONS = frozenset({"m001_initial", "m002_real_paths"})
 """Every migration above: a database that has another one was made by a newer version."""
 
 
@@ -93,9 +103,10 @@ def open_for_writing(path: Path) -> Iterator[Database]:
         raise DatabaseUnusable(f"{path}: a folder, not a database: name a file with --db")
     with explained(path), _connected(path) as db:
         _refuse_foreign(db, path)
-        db.conn.execute("PRAGMA journal_mode = WAL")
-        # A power cut may take the last commits with it, rows and checkpoint alike: nothing doubles.
-        db.conn.execute("PRAGMA synchronous = NORMAL")
+        mode = journal_mode(path)
+        db.conn.execute(f"PRAGMA journal_mode = {mode}")
+        # A power cut may take the last commits in a WAL with it, rows and checkpoint alike: nothing doubles.
+        db.conn.execute(f"PRAGMA synchronous = {'NORMAL' if mode == 'WAL' else 'FULL'}")
         if migrations.pending(db):
             with immediate(db.conn):  # nobody else makes the schema meanwhile
                 migrations.apply(db)
@@ -139,22 +150,28 @@ def immediate(connection: sqlite3.Connection) -> Iterator[None]:
     The deferred transaction of most libraries would die of "database is locked" when two processes
     read and then write.
     """
-    deadline = time.monotonic() + BUSY_SECONDS
-    while True:
-        try:
-            connection.execute("BEGIN IMMEDIATE")
-            break
-        except sqlite3.OperationalError as error:
-            busy = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
-            if not busy or time.monotonic() >= deadline:
-                raise
+    _patiently(connection, "BEGIN IMMEDIATE")
     try:
         yield
-        connection.execute("COMMIT")
+        _patiently(connection, "COMMIT")  # in a rollback journal readers hold it up
     except BaseException:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
+
+
+def _patiently(connection: sqlite3.Connection, statement: str) -> None:
+    """Execute a statement as soon as others let it, within `BUSY_SECONDS`."""
+    deadline = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            connection.execute(statement)
+        except sqlite3.OperationalError as error:
+            busy = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
+            if not busy or time.monotonic() >= deadline:
+                raise
+        else:
+            return
 
 
 @contextmanager

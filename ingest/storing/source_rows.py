@@ -9,25 +9,23 @@ from sqlite_utils import Database
 
 from ingest.errors import DatabaseBusy
 from ingest.reading.batch import Batch
-from ingest.reading.logfile import FileState, LogFile
+from ingest.reading.logfile import LogFile
 from ingest.storing.rows import Row, time_text
-from ingest.storing.sources import Source, source_of
+from ingest.storing.sources import REPLACED, Source, source_of
 
 
-def write_source(
-    db: Database, batch: Batch, log: LogFile, file: FileState | None, source: Source | None
-) -> Source:
+def write_source(db: Database, batch: Batch, log: LogFile, source: Source | None) -> Source:
     """Store the checkpoint and the counts of a batch; a new source (`None`) gets its row here.
 
     Raises:
         DatabaseBusy: the checkpoint is not where this batch began: somebody has moved it meanwhile.
     """
     now = time_text(datetime.now(UTC))
-    values = _values(batch, log, file) | {"last_seen": now}
+    values = _values(batch, log) | {"last_seen": now}
     if source is None:
         source_id = db.table("log_sources").insert(values | {"first_seen": now}, pk="source_id").last_rowid
         assert source_id is not None  # noqa: S101 - for the type checker: an insert has one
-        return source_of(batch, log, file, source_id)
+        return source_of(batch, log, source_id)
     assignments = ", ".join(f"{name} = :{name}" for name in values)
     moved = db.conn.execute(
         f"UPDATE log_sources SET {assignments} WHERE source_id = :source_id AND byte_offset = :was",
@@ -35,11 +33,11 @@ def write_source(
     )
     if moved.rowcount != 1:
         raise DatabaseBusy(f"{log.shown}: another ingest has read it meanwhile; run the command again")
-    return source_of(batch, log, file, source.source_id)
+    return source_of(batch, log, source.source_id)
 
 
-def _values(batch: Batch, log: LogFile, file: FileState | None) -> Row:
-    checkpoint = batch.checkpoint
+def _values(batch: Batch, log: LogFile) -> Row:
+    checkpoint, file = batch.checkpoint, batch.file
     return {
         "path": log.stored_path,
         "fingerprint": checkpoint.fingerprint.digest,
@@ -57,14 +55,17 @@ def _values(batch: Batch, log: LogFile, file: FileState | None) -> Row:
         "state": batch.state,
         **asdict(batch.counters),
         "remembered": checkpoint.remembered,
+        "real_path": log.real_path,
+        "ending": file.ending if file else None,
     }
 
 
-def rename_source(db: Database, source: Source, log: LogFile) -> None:
-    """Keep where a source is found now."""
-    db.table("log_sources").update(source.source_id, {"path": log.stored_path})
+def keep_state(db: Database, source: Source, log: LogFile, ending: str | None) -> None:
+    """Keep where a source is found now, and the hash of its end while its time is too fresh to trust."""
+    row = {"path": log.stored_path, "real_path": log.real_path, "ending": ending}
+    db.table("log_sources").update(source.source_id, row)
 
 
 def mark_replaced(db: Database, source: Source) -> None:
     """Say that the file of a source is now another one."""
-    db.table("log_sources").update(source.source_id, {"state": "replaced"})
+    db.table("log_sources").update(source.source_id, {"state": REPLACED})

@@ -19,8 +19,11 @@ from ingest.reading.logfile import FileState, LogFile
 
 _COLUMNS = (
     "source_id, path, fingerprint, fingerprint_bytes, tail_fingerprint, device, inode, modified_ns, "
-    "size_bytes, byte_offset, unread_bytes, encoding, compression, timezone, state"
+    "size_bytes, ending, byte_offset, unread_bytes, encoding, compression, timezone, state, real_path"
 )
+
+REPLACED = "replaced"
+"""The state of a source whose file is now another one."""
 
 IMPORTED = "imported"
 """The state of a source that is an export of events: it is no log, and no log goes on with it."""
@@ -41,6 +44,7 @@ class Source:
     compression: str | None
     timezone: str
     state: str
+    real_path: str | None
 
     def is_unchanged(self, file: FileState, finished: bool) -> bool:
         """Whether a file, by its `stat` alone, holds nothing that was not read."""
@@ -57,6 +61,7 @@ class KnownSources:
         self._db = db
         self._by_fingerprint: dict[tuple[int, str], list[Source]] = {}
         self._by_file: dict[tuple[int, int], list[Source]] = {}
+        self._by_path: dict[str, list[Source]] = {}
         self._taken: set[int] = set()
         self._held: set[tuple[int, int]] = set()
         self._released: set[int] = set()
@@ -70,6 +75,7 @@ class KnownSources:
         if source.state == IMPORTED:
             self._imported += 1
             return
+        self._by_path.setdefault(source.path, []).append(source)
         name = (source.fingerprint.size_bytes, source.fingerprint.digest)
         self._by_fingerprint.setdefault(name, []).append(source)
         if source.file is not None:
@@ -88,7 +94,6 @@ class KnownSources:
         """Return the source that a file is, if nothing of it is new; costs no query and no open."""
         for source in self._by_file.get((file.device, file.inode), ()):
             if source.is_unchanged(file, finished):
-                self._taken.add(source.source_id)
                 return source
         return None
 
@@ -120,19 +125,38 @@ class KnownSources:
         ]
         return max(at, key=lambda source: source.source_id, default=None)
 
+    def former(self, log: LogFile) -> list[Source]:
+        """Return what was read at a path before and no file of this run continues: first the newest."""
+        at = self._by_path.get(log.stored_path, ())
+        left = [one for one in at if one.state != REPLACED and one.source_id not in self._taken]
+        return sorted(left, key=lambda source: -source.source_id)
+
+    def is_older(self, source: Source) -> bool:
+        """Whether something else was read at a source's path before this run, and after the source."""
+        return any(other.source_id > source.source_id for other in self._by_path.get(source.path, ()))
+
+    def is_taken(self, source: Source) -> bool:
+        """Whether a file of this run continues a source."""
+        return source.source_id in self._taken
+
     def paths_there(self) -> list[str]:
         """Return the paths at which sources were read last and something still is."""
-        known = {source.path for sources in self._by_fingerprint.values() for source in sources}
+        sources = [source for at in self._by_path.values() for source in at]
+        known = {source.path for source in sources} | {source.real_path or "" for source in sources}
         return sorted(path for path in known if os.path.exists(path))
 
     def left(self) -> int:
         """Count the sources that no file of this run continues."""
-        known = {source.source_id for sources in self._by_fingerprint.values() for source in sources}
+        known = {source.source_id for sources in self._by_path.values() for source in sources}
         return len(known - self._taken) + self._imported
 
     def release(self, source: Source) -> None:
         """Say that the file a source was read from is another one now: a copy may be the source."""
         self._released.add(source.source_id)
+
+    def is_released(self, source: Source) -> bool:
+        """Whether the file a source was read from turned out to be another one now."""
+        return source.source_id in self._released
 
     def resume(self, source: Source) -> tuple[Checkpoint, Counters]:
         """Load what must be known to go on in a source, and what was counted in it."""
@@ -150,7 +174,7 @@ class KnownSources:
         return checkpoint, Counters(*counts)
 
 
-def source_of(batch: Batch, log: LogFile, file: FileState | None, source_id: int) -> Source:
+def source_of(batch: Batch, log: LogFile, source_id: int) -> Source:
     """Return a source as it is once a batch of it is stored."""
     checkpoint = batch.checkpoint
     return Source(
@@ -158,13 +182,14 @@ def source_of(batch: Batch, log: LogFile, file: FileState | None, source_id: int
         path=log.stored_path,
         fingerprint=checkpoint.fingerprint,
         tail=checkpoint.tail,
-        file=file,
+        file=batch.file,
         offset=checkpoint.offset,
         unread_bytes=batch.unread_bytes,
         encoding=checkpoint.encoding,
         compression=batch.compression,
         timezone=checkpoint.zone,
         state=batch.state,
+        real_path=log.real_path,
     )
 
 
@@ -174,11 +199,11 @@ def _likelihood(source: Source, log: LogFile, here: tuple[int, int]) -> tuple[bo
 
 
 def _source(row: tuple[object, ...]) -> Source:
-    (source_id, path, fingerprint, size, tail, device, inode, modified, disk, *rest) = row
-    offset, unread, encoding, compression, zone, state = rest
+    (source_id, path, fingerprint, size, tail, device, inode, modified, disk, ending, *rest) = row
+    offset, unread, encoding, compression, zone, state, real_path = rest
     file = None
     if isinstance(device, int) and isinstance(inode, int):
-        file = FileState(device, inode, _int(disk), _int(modified))
+        file = FileState(device, inode, _int(disk), _int(modified), None if ending is None else str(ending))
     return Source(
         source_id=_int(source_id),
         path=str(path),
@@ -191,6 +216,7 @@ def _source(row: tuple[object, ...]) -> Source:
         compression=None if compression is None else str(compression),
         timezone=str(zone),
         state=str(state),
+        real_path=None if real_path is None else str(real_path),
     )
 
 

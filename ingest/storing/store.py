@@ -18,7 +18,7 @@ from ingest.linking.context import NOTHING_TOLD, Context, merged
 from ingest.linking.identity import Event, content_key, group_key, group_of
 from ingest.linking.state import Logged
 from ingest.reading.batch import Batch, Reject, Rows, SeenEscalation
-from ingest.reading.logfile import FileState, LogFile
+from ingest.reading.logfile import LogFile
 from ingest.storing.database import immediate
 from ingest.storing.rows import (
     Row,
@@ -27,7 +27,7 @@ from ingest.storing.rows import (
     time_text,
 )
 from ingest.storing.settling import Settling
-from ingest.storing.source_rows import mark_replaced, rename_source, write_source
+from ingest.storing.source_rows import keep_state, mark_replaced, write_source
 from ingest.storing.sources import Source
 from ingest.storing.statements import (
     INSERT_ESCALATION,
@@ -81,7 +81,7 @@ class Store:
         """Commit everything inside, or nothing of it."""
         return immediate(self._conn)
 
-    def commit(self, batch: Batch, log: LogFile, file: FileState | None, source: Source | None) -> Stored:
+    def commit(self, batch: Batch, log: LogFile, source: Source | None) -> Stored:
         """Store a batch of a source; a new source (`None`) gets its row here.
 
         Raises:
@@ -90,7 +90,7 @@ class Store:
         now = time_text(datetime.now(UTC))
         with self.transaction():
             self._settling.begin()
-            stored = Stored(write_source(self._db, batch, log, file, source))
+            stored = Stored(write_source(self._db, batch, log, source))
             source_id = stored.source.source_id
             if batch.taken_back_from is not None:
                 self._take_back(source_id, batch.taken_back_from)
@@ -135,29 +135,41 @@ class Store:
                     groups.setdefault(group_of(row["event_key"]), []).append(event)
             return len(self._settling.settle(groups, time_text(datetime.now(UTC))).updated)
 
-    def rename(self, source: Source, log: LogFile) -> None:
-        """Keep where a source is found now."""
+    def keep_state(self, source: Source, log: LogFile, ending: str | None) -> None:
+        """Keep where an unchanged source is found now, and the hash of its end while that is needed."""
         with self.transaction():
-            rename_source(self._db, source, log)
+            keep_state(self._db, source, log, ending)
 
     def mark_replaced(self, source: Source) -> None:
         """Say that the file of a source is now another one."""
         with self.transaction():
             mark_replaced(self._db, source)
 
-    def _take_back(self, source_id: int, offset: int) -> None:
-        """Undo what was stored of an unterminated line, which is about to be read again."""
+    def remove(self, source: Source) -> int:
+        """Take a source away, since another reading of the same bytes stands for it.
+
+        Returns:
+            How many events went with it: those that no other place has.
+        """
+        with self.transaction():
+            gone = self._take_back(source.source_id, 0)
+            self._conn.execute("DELETE FROM log_sources WHERE source_id = ?", [source.source_id])
+        return gone
+
+    def _take_back(self, source_id: int, offset: int) -> int:
+        """Undo what was stored of a source from an offset on; return how many events went with it."""
         where = "WHERE source_id = ? AND byte_offset >= ?"
         events = self._conn.execute(
             f"SELECT event_id FROM event_sightings {where}", [source_id, offset]
         ).fetchall()
         self._conn.execute(f"DELETE FROM event_sightings {where}", [source_id, offset])
         self._conn.execute(f"DELETE FROM rejected_lines {where}", [source_id, offset])
-        self._conn.executemany(
+        deleted = self._conn.executemany(
             "DELETE FROM token_estimation_v2_events WHERE event_id = ?1 "
             "AND NOT EXISTS (SELECT 1 FROM event_sightings WHERE event_id = ?1)",
-            events,
+            set(events),
         )
+        return max(0, deleted.rowcount)
 
     # Events
 

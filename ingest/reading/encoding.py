@@ -1,0 +1,106 @@
+"""How a log's bytes are text: told by its head, and by a line that was written otherwise.
+
+A file has one encoding, but Windows PowerShell 5.1 appends UTF-16 to whatever is there, and programs
+append UTF-8 to a capture of PowerShell's. A single line of the other kind is known by its first
+characters, which are ASCII in every line that matters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+_TOLD_BYTES = 16
+"""How many bytes at a line's start tell that it is no UTF-16: eight characters, all of them improbable."""
+
+_NULS = b"\0" * (_TOLD_BYTES // 2)
+_PRINTABLE = bytes([9, *range(32, 127)])
+
+
+@dataclass(frozen=True, slots=True)
+class Encoding:
+    """How a file's bytes are text: the codec, its byte order mark, its newline."""
+
+    name: str
+    mark: bytes
+    newline: bytes
+
+    @property
+    def is_wide(self) -> bool:
+        """Whether every character takes at least two bytes."""
+        return len(self.newline) == 2
+
+    def as_utf8(self, data: bytes) -> bytes:
+        """Return a line as UTF-8; what is invalid is replaced where it must be decoded."""
+        return data.decode(self.name, "replace").encode() if self.is_wide else data
+
+
+UTF_8 = Encoding("utf-8", b"", b"\n")
+UTF_16 = Encoding("utf-16-le", b"\xff\xfe", b"\n\0")
+ENCODINGS = (
+    UTF_8,
+    Encoding("utf-8-sig", b"\xef\xbb\xbf", b"\n"),
+    UTF_16,
+    Encoding("utf-16-be", b"\xfe\xff", b"\0\n"),
+)
+
+
+def encoding_of(head: bytes) -> Encoding:
+    """Tell a file's encoding by its byte order mark; a NUL byte alone says nothing."""
+    return next((one for one in reversed(ENCODINGS) if head.startswith(one.mark)), UTF_8)
+
+
+def may_be_half_a_mark(head: bytes) -> bool:
+    """Whether all there is of a file may be the beginning of a byte order mark."""
+    return any(len(head) < len(one.mark) and one.mark.startswith(head) for one in ENCODINGS)
+
+
+def encoding_named(name: str) -> Encoding:
+    """Return the encoding that a source was first read with.
+
+    Raises:
+        KeyError: there is none of this name.
+    """
+    return {one.name: one for one in ENCODINGS}[name]
+
+
+def is_utf16_in_utf8(line: bytes) -> bool:
+    """Whether a line of a UTF-8 file, whose first byte is no NUL, is UTF-16.
+
+    The second byte of its newline stands at the head of the next line, where NULs are dropped.
+    """
+    return line[1:_TOLD_BYTES:2] == _NULS and not line[0:_TOLD_BYTES:2].strip(_PRINTABLE)
+
+
+def cut_wide(block: bytes, encoding: Encoding) -> Iterator[tuple[int, int, Encoding]]:
+    """Yield where the lines of a UTF-16 block begin and end, without their newlines, and what each is.
+
+    A newline counts only at an even distance from its line's start, between characters. A line of
+    one byte a character is found as well, whatever the next one is.
+    """
+    start = 0
+    while True:
+        narrow = _is_utf8_in_utf16(block, start)
+        if narrow is None:
+            return
+        one = UTF_8 if narrow else encoding
+        end = block.find(one.newline, start)
+        while end >= 0 and not narrow and (end - start) % 2:
+            end = block.find(one.newline, end + 1)
+        if end < 0:
+            return
+        yield start, end, one
+        start = end + len(one.newline)
+
+
+def _is_utf8_in_utf16(block: bytes, start: int) -> bool | None:
+    """Whether a line of a UTF-16 file has one byte a character; `None` while too little of it is there."""
+    text, newline, after = block[start : start + _TOLD_BYTES].partition(b"\n")
+    text = text.removesuffix(b"\r")
+    if text.strip(_PRINTABLE):
+        return False
+    if newline and text:  # a short line, or characters that look like one before a newline of two bytes
+        return not after.startswith(b"\0") if after else None
+    if newline:  # an empty line, or the newline's byte in another character
+        return not after.strip(_PRINTABLE) if len(after) >= _TOLD_BYTES // 2 or b"\0" in after else None
+    return len(text) >= _TOLD_BYTES - 1 or None

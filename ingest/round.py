@@ -1,0 +1,216 @@
+"""One round over the logs that were found: each from where it was read last, into one writer.
+
+Which source a log is, is told by its bytes. Where they are not those that were read at its path
+before, what was there is looked for: where a link led, or among the rotations beside a named file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlite_utils import Database
+
+from ingest.errors import LogUnreadable, LogVanished, NotALog
+from ingest.reading.batch import State
+from ingest.reading.checkpoint import Counters
+from ingest.reading.discover import Discovered, rotations_of, target_of
+from ingest.reading.logfile import FileState, LogFile
+from ingest.reading.resume import NotTheSame, head_of, is_source
+from ingest.reading.scan import ScanOptions, scan
+from ingest.storing.sources import KnownSources, Source
+from ingest.storing.store import Store
+from ingest.summary import IngestOptions, Summary
+
+TRIES = 3
+"""How often a log is begun anew in one run while somebody rewrites it under our eyes."""
+
+
+class Round:
+    """One run over the discovered logs."""
+
+    def __init__(self, db: Database, options: IngestOptions, summary: Summary) -> None:
+        """Count in `summary`; the database is open for writing."""
+        self._options = options
+        self._summary = summary
+        self._store = Store(db)
+        self._sources = KnownSources(db)
+        self._scan_options = ScanOptions(zone=options.zone.name, finished=options.finished)
+        self._other_zones: dict[str, list[str]] = {}
+        self._identified: set[LogFile] = set()
+
+    def read(self, found: Discovered) -> None:
+        """Read every log that holds anything new."""
+        live: dict[LogFile, FileState | None] = {}
+        for log in found.logs:
+            with self._told(log):
+                state = None if log.is_stream else log.state()
+                if state is None or not self._sources.is_held(state):
+                    live[log] = state
+                    self._sources.hold(state)
+        total = sum(state.size_bytes for state in live.values() if state is not None)
+        done = 0
+        for log, state in live.items():
+            with self._told(log):
+                self._read_unless_unchanged(log, state)
+            done += state.size_bytes if state is not None else 0
+            if self._options.report is not None:
+                self._options.report(done, total)
+        for log in (*self._identified, *found.missing):
+            self._follow_former(log)
+        self._say_other_zones()
+
+    @contextmanager
+    def _told(self, log: LogFile) -> Iterator[None]:
+        """Name a log that can't be read, and go on with the others."""
+        try:
+            yield
+        except (LogVanished, NotALog) as error:  # nothing to worry about if nobody named it
+            (self._summary.problems if log.named else self._summary.notes).append(str(error))
+        except LogUnreadable as error:
+            self._summary.problems.append(str(error))
+
+    # Which source a log is
+
+    def _read_unless_unchanged(self, log: LogFile, state: FileState | None) -> None:
+        if state is None:
+            self._read_as(log, None)
+            return
+        unchanged = None if self._options.full else self._sources.unchanged(state, self._options.finished)
+        if unchanged is not None and self._keep_unchanged(log, state, unchanged):
+            return
+        if self._read_log(log, state) is not None or not state.size_bytes:
+            self._identified.add(log)
+
+    def _keep_unchanged(self, log: LogFile, state: FileState, source: Source) -> bool:
+        """Whether a file that looks unchanged is; where its time was too fresh to trust, its end tells."""
+        before = source.file.ending if source.file else None
+        if source.file and before is not None and not log.ends_as(source.file):
+            return False
+        ending = before if state.is_fresh else None
+        if (source.path, before) != (log.stored_path, ending):
+            self._store.keep_state(source, log, ending)
+        self._sources.take(source)
+        self._note_zone(log, source)
+        return True
+
+    def _read_log(self, log: LogFile, state: FileState) -> State | None:
+        """Find out by its bytes which source a log is, and read what is new of it; return how it was left."""
+        head = head_of(log)
+        before = self._sources.read_before(log, state)
+        candidates = list(self._sources.candidates(log, state, head))
+        if before is not None and before not in candidates:
+            self._say_replaced(log, state, before)
+            candidates = list(self._sources.candidates(log, state, head))
+        for source in candidates:
+            try:
+                return self._read_source(log, source)
+            except NotTheSame:
+                if source is before:
+                    self._say_replaced(log, state, source)
+        return self._read_anew(log)
+
+    def _read_source(self, log: LogFile, source: Source) -> State | None:
+        """Go on with a source, or read it again from its start if that was asked for.
+
+        Raises:
+            NotTheSame: the log is another one.
+        """
+        if not self._options.full:
+            state = self._read_as(log, source)
+            return self._read_anew(log) if state == "replaced" else state
+        if not is_source(log, self._sources.resume(source)[0]):
+            raise NotTheSame
+        self._sources.take(source)
+        zone = self._options.zone.name if self._options.zone_asked else source.timezone
+        state = self._read_anew(log, zone)
+        gone = self._store.remove(source) if state in ("complete", "unterminated") else 0
+        if gone:
+            self._summary.notes.append(f"{log.shown}: {gone} events that it no longer tells were removed")
+        return state
+
+    def _read_anew(self, log: LogFile, zone: str | None = None) -> State | None:
+        """Read a log from its start; again, if it is rewritten meanwhile."""
+        state: State | None = "replaced"
+        for _ in range(TRIES):
+            state = self._read_as(log, None, zone)
+            if state != "replaced":
+                break
+        return state
+
+    def _read_as(self, log: LogFile, source: Source | None, zone: str | None = None) -> State | None:
+        """Read a log as the rest of a source, or as a new one; return how it was left, or `None` if empty."""
+        options, counters, checkpoint = self._scan_options, Counters(), None
+        if source is not None:
+            checkpoint, counters = self._sources.resume(source)
+        elif zone is not None:
+            options = ScanOptions(zone=zone, finished=options.finished)
+        batches, state = 0, None
+        for batch in scan(log, checkpoint, options):
+            if source is not None and batches == 0:
+                self._note_zone(log, source)
+            stored = self._store.commit(batch, log, source)
+            source, state = stored.source, batch.state
+            self._sources.take(source)
+            self._summary.add(batch, counters, stored)
+            counters = batch.counters
+            batches += 1
+            if batch.problem is not None:
+                told = self._summary.problems if state == "damaged" else self._summary.warnings
+                told.append(f"{batch.problem}: read up to offset {source.offset}, the rest when it is whole")
+            if state == "replaced":
+                self._summary.warnings.append(
+                    f"{log.shown}: truncated or rewritten while it was read, after offset {source.offset}: "
+                    "read from its start"
+                )
+        self._summary.files_read += batches > 0
+        return state
+
+    def _say_replaced(self, log: LogFile, state: FileState, before: Source) -> None:
+        self._sources.release(before)
+        if before.state != "replaced":
+            self._store.mark_replaced(before)
+            self._summary.warnings.append(
+                f"{log.shown}: truncated or rewritten since it was read up to offset {before.offset} "
+                f"(it has {state.size_bytes} bytes now): read from its start"
+            )
+
+    # What was read at a path before
+
+    def _follow_former(self, log: LogFile) -> None:
+        """Read on what a path led to before, wherever it is now, or say that it is gone."""
+        for former in () if log.is_stream else self._sources.former(log):
+            elsewhere = target_of(former.real_path, log) if former.real_path else None
+            for other in [elsewhere] if elsewhere else rotations_of(log, former.file):
+                with self._told(other):
+                    state = other.state()
+                    if not self._sources.is_held(state):
+                        self._sources.hold(state)
+                        self._read_unless_unchanged(other, state)
+            if not self._sources.is_taken(former) and log in self._identified:
+                self._say_gone(log, former)
+
+    def _say_gone(self, log: LogFile, former: Source) -> None:
+        if self._sources.is_released(former):  # said when it was found to be another one
+            return
+        self._store.mark_replaced(former)
+        if self._sources.is_older(former):  # where a link led long ago
+            return
+        self._summary.warnings.append(
+            f"{log.shown}: another log than the one that was read here up to offset {former.offset}, and that"
+            " one is gone: if more was written to it before it was moved, name the folder where it is now"
+        )
+
+    # Zones
+
+    def _note_zone(self, log: LogFile, source: Source) -> None:
+        if self._options.zone_asked and source.timezone != self._options.zone.name:
+            self._other_zones.setdefault(source.timezone, []).append(log.shown)
+
+    def _say_other_zones(self) -> None:
+        for zone, logs in self._other_zones.items():
+            more = f" and {len(logs) - 1:,} more" if len(logs) > 1 else ""
+            self._summary.warnings.append(
+                f"{logs[0]}{more}: times stay read as {zone}, as they were the first time, "
+                f"not as {self._options.zone.name}"
+            )

@@ -1,0 +1,73 @@
+"""What is asked of one ingest, and what it did: values, handed in and out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from ingest.reading.batch import Batch
+from ingest.reading.checkpoint import Counters
+from ingest.reading.zone import Zone
+from ingest.storing.store import Stored
+
+
+@dataclass(frozen=True, slots=True)
+class IngestOptions:
+    """How to ingest.
+
+    `zone` reads the times of sources that are new; `zone_asked` says that a person named it.
+    `finished` logs have their unterminated last line counted. `full` reads every log from its start,
+    whatever was read of it before. `report` is called with the bytes read so far of those there are
+    (compressed files count as they are on disk).
+    """
+
+    command: str
+    zone: Zone
+    zone_asked: bool = False
+    finished: bool = False
+    full: bool = False
+    globs: tuple[str, ...] = ()
+    wait_seconds: float = 0.0
+    fail_on_reject: bool = False
+    report: Callable[[int, int], None] | None = None
+
+
+@dataclass(slots=True)
+class Summary:
+    """What one ingest did.
+
+    `problems` are files that could not be read, or not wholly; `warnings` may mean that bytes were
+    gone before anybody could read them, or need a look; `notes` are worth knowing once. All are
+    sentences that name the file.
+    """
+
+    database: str
+    timezone: str
+    exit_code: int = 0
+    files: int = 0
+    files_read: int = 0
+    bytes_read: int = 0
+    marker_lines: int = 0
+    events_new: int = 0
+    events_updated: int = 0
+    further_sightings: int = 0
+    rejects: int = 0
+    legacy_lines: int = 0
+    calls_without_telemetry: int = 0
+    problems: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def add(self, batch: Batch, before: Counters, stored: Stored) -> None:
+        """Count a committed batch, whose source's counters stood at `before`."""
+        self.bytes_read += batch.bytes_read
+        self.notes += batch.remarks
+        self.events_new += stored.events_new
+        self.events_updated += stored.events_updated
+        self.further_sightings += stored.further_sightings
+        self.marker_lines += batch.counters.marker_lines - before.marker_lines
+        self.rejects += batch.counters.rejects - before.rejects
+        self.legacy_lines += batch.counters.legacy_lines - before.legacy_lines
+        self.calls_without_telemetry += (
+            batch.counters.calls_without_telemetry - before.calls_without_telemetry
+        )
