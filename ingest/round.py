@@ -180,8 +180,7 @@ class Round:
     def _follow_former(self, log: LogFile) -> None:
         """Read on what a path led to before, wherever it is now, or say that it is gone."""
         for former in () if log.is_stream else self._sources.former(log):
-            elsewhere = target_of(former.real_path, log) if former.real_path else None
-            for other in [elsewhere] if elsewhere else rotations_of(log, former.file):
+            for other in (*target_of(former.real_path, log), *rotations_of(log, former.file)):
                 with self._told(other):
                     state = other.state()
                     if not self._sources.is_held(state):

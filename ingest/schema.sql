@@ -54,7 +54,7 @@ CREATE TABLE token_estimation_v2_events (
 -- One row for each log file that was read, whatever its name is now: its checkpoint and its counts.
 CREATE TABLE log_sources (
     source_id INTEGER PRIMARY KEY,
-    path TEXT NOT NULL,                     -- where it was read last; '-' is standard input
+    path TEXT NOT NULL,                     -- the path that led to it last; '-' is standard input
     fingerprint TEXT NOT NULL,              -- hash of the first fingerprint_bytes bytes, decompressed
     fingerprint_bytes INTEGER NOT NULL,
     tail_fingerprint TEXT,                  -- hash of the 256 bytes before byte_offset; NULL: out of reach
@@ -79,7 +79,7 @@ CREATE TABLE log_sources (
     remembered TEXT NOT NULL,               -- JSON: what reading and linking need to go on
     first_seen TEXT NOT NULL,               -- when bytes of it were first read, UTC
     last_seen TEXT NOT NULL,                -- when bytes of it were last read, UTC
-    real_path TEXT,                         -- where links lead from path; NULL: a stream, or not known
+    real_path TEXT,                         -- where it was read last: a link's target, a rotation; NULL: not known
     ending TEXT                             -- hash of the last 256 bytes on disk while its time is too fresh to trust
 );
 

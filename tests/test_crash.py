@@ -27,7 +27,7 @@ from ingest.pipeline import ingest as ingest_logs
 from ingest.reading.zone import zone_named
 from ingest.storing import database, store
 from ingest.summary import IngestOptions, Summary
-from tables import Tables, check_invariants, opened, tables
+from faults.tables import Tables, check_invariants, opened, tables
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="children are forked")
 

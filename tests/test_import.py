@@ -25,7 +25,7 @@ from ingest.summary import IngestOptions
 from ingest.verify import verify
 from reports.exporting.ndjson import ndjson_lines
 from reports.selection import Selection
-from tables import check_invariants, events, rows_as_stored
+from faults.tables import check_invariants, events, rows_as_stored
 from test_properties import FILES, SEEDS, Files, examples, folder, read
 
 OPTIONS = IngestOptions("ingest", zone_named("UTC"))

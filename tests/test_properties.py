@@ -37,7 +37,7 @@ from executor_log import (
 from ingest.pipeline import ingest
 from ingest.reading.zone import zone_named
 from ingest.summary import IngestOptions, Summary
-from tables import check_invariants, escalations, events, rows_as_stored, tables
+from faults.tables import check_invariants, escalations, events, rows_as_stored, tables
 
 _FACTOR = float(os.environ.get("TOKENTAIL_EXAMPLES_FACTOR", "1"))
 """How many times the usual number of examples; for a long search by hand."""

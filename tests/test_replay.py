@@ -34,7 +34,7 @@ from reports.replaying.events import ReplayEvent, is_safe, replay_events
 from reports.replaying.predictions import read_predictions
 from reports.selection import Selection
 from reports.strata import Strata
-from tables import opened
+from faults.tables import opened
 
 HALF = """
 class Answer:

@@ -86,7 +86,8 @@ class OpenLog:
 class LogFile:
     """A path to read, and whether a person named it (rather than finding it in a folder).
 
-    `found_at` is the link that once led here, for a file that is read on though it leads elsewhere now.
+    `found_at` is the path that led here before: a link that leads elsewhere now, or the name that the
+    file had before its rotation.
     """
 
     path: str

@@ -1,0 +1,4 @@
+"""The campaign against losing and doubling: what happens to logs, processes and disks, and what must come of it.
+
+Not a part of the program: `make faults`, `make kill` and `make fuzz` run it.
+"""
