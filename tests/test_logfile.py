@@ -176,6 +176,24 @@ def test_fifo_is_refused_without_waiting(tmp_path):
         LogFile(str(path)).state()
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no FIFOs here")
+def test_fifo_in_the_place_of_a_log_is_not_waited_for(tmp_path):
+    """A FIFO that took a log's place since it was looked up is refused, not opened until somebody writes."""
+    path = tmp_path / "a.log"
+    os.mkfifo(path)
+    with pytest.raises(LogUnreadable, match=r"a\.log: not a regular file, so not read"):
+        content(path)
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/zero"), reason="no such device here")
+def test_endless_device_in_the_place_of_a_log_is_not_read(tmp_path):
+    """A link to a device that never ends is refused when it is opened, however it came there."""
+    path = tmp_path / "a.log"
+    path.symlink_to("/dev/zero")
+    with pytest.raises(LogUnreadable, match=r"a\.log: not a regular file, so not read"):
+        content(path)
+
+
 @pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="no such sockets here")
 def test_socket_and_device_are_refused(tmp_path, monkeypatch):
     """Sockets and devices are no logs, whatever they are called."""
