@@ -21,7 +21,7 @@ from typing import IO, cast
 
 from ingest.errors import LogUnfinished, LogUnreadable, LogVanished
 from ingest.reading.fingerprint import TAIL_BYTES, digest
-from ingest.reading.streams import bzip2_streams, xz_streams
+from ingest.reading.streams import bounded, bzip2_streams, xz_streams
 
 STANDARD_INPUT = "-"
 
@@ -200,16 +200,17 @@ def compression_of(head: bytes) -> str | None:
 def _decompressed(raw: IO[bytes], compression: str, path: str) -> IO[bytes]:
     if compression == "gzip":
         return cast(IO[bytes], gzip.GzipFile(fileobj=raw))
+    size_bytes = os.fstat(raw.fileno()).st_size
     if compression == "bzip2":
-        return bzip2_streams(raw)
+        return bounded(bzip2_streams(raw), size_bytes)
     if compression == "xz":
-        return xz_streams(raw)
+        return bounded(xz_streams(raw), size_bytes)
     for name in ("compression.zstd", "backports.zstd", "pyzstd"):
         try:
-            opened: IO[bytes] = importlib.import_module(name).open(raw)
+            zstd = importlib.import_module(name)
         except ImportError:
             continue
-        return opened
+        return bounded(zstd.open(raw), size_bytes, zstd.ZstdError)
     raise LogUnreadable(
         f"{path}: compressed with zstd, which this Python can't read: pip install backports.zstd"
     )
