@@ -94,8 +94,8 @@ def test_what_is_large_for_its_size_on_disk_or_in_bytes_alone_is_no_bomb(
     repeating, big = b"the same\n" * 100_000, b"".join(b"%d\n" % (number**7) for number in range(90_000))
     for text in (repeating, big):
         (tmp_path / "a.log").write_bytes(compress(text))
-        with LogFile(str(tmp_path / "a.log")).opened() as (stream, _):
-            assert b"".join(chunks(stream, "a.log")) == text
+        with LogFile(str(tmp_path / "a.log")).opened() as log:
+            assert b"".join(chunks(log.stream, "a.log")) == text
     assert len(repeating) > 20 * len(compress(repeating))
     assert len(big) > 1 << 20
 
@@ -143,9 +143,9 @@ def test_damaged_zstd_is_named(tmp_path: Path) -> None:
     data = zstd_compress(EVENT * 50)
     for place in range(4, len(data)):
         path.write_bytes(data[:place] + bytes([data[place] ^ 0xFF]) + data[place + 1 :])
-        with suppress(LogUnfinished), LogFile(str(path)).opened() as (stream, _):
+        with suppress(LogUnfinished), LogFile(str(path)).opened() as log:
             try:
-                for _ in chunks(stream, "a.log.zst"):
+                for _ in chunks(log.stream, "a.log.zst"):
                     pass
             except LogUnreadable as error:
                 problems.append(str(error))

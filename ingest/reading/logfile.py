@@ -164,15 +164,22 @@ class LogFile:
     def ends_as(self, state: FileState) -> bool:
         """Whether the file's last bytes are still those that `state.ending` is the hash of."""
         with self._opened_raw() as raw:
-            return _ending(raw, state.size_bytes) == state.ending
+            try:
+                return _ending(raw, state.size_bytes) == state.ending
+            except OSError as error:
+                raise LogUnreadable(f"{self.shown}: {reason_of(error)}") from error
 
     def _opened_raw(self) -> IO[bytes]:
         try:
-            return open(self.path, "rb", opener=_open_at_once)
+            raw = open(self.path, "rb", opener=_open_at_once)  # noqa: SIM115 - the caller closes it
         except FileNotFoundError as error:
             raise LogVanished(f"{self.shown}: vanished before it could be read") from error
         except (OSError, ValueError) as error:
             raise LogUnreadable(f"{self.shown}: {reason_of(error)}") from error
+        if not stat.S_ISREG(os.fstat(raw.fileno()).st_mode):
+            raw.close()
+            raise LogUnreadable(f"{self.shown}: not a regular file, so not read")
+        return raw
 
 
 def _ending(raw: IO[bytes], size_bytes: int) -> str:
