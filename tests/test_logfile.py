@@ -255,8 +255,21 @@ def test_binary_file_is_not_a_log(head, what):
         b"\x1b[32mgreen\x1b[0m \x1b[1mbold\x1b[0m\x08\x08\x0c\n",
         "✅ émojis 😀\n".encode(),
         b"\xff\xfd invalid \x80\x81\n" * 20,
+        bytes(range(256)) + b"\n" + TEXT[:50] + b"\n" + bytes(range(256)),
     ],
-    ids=["empty", "text", "hole", "hole-and-text", "quoted", "le", "be", "colours", "emoji", "invalid"],
+    ids=[
+        "empty",
+        "text",
+        "hole",
+        "hole-and-text",
+        "quoted",
+        "le",
+        "be",
+        "colours",
+        "emoji",
+        "invalid",
+        "answer",
+    ],
 )
 def test_text_of_any_kind_may_be_a_log(head):
     """NULs, colours, wide text and invalid bytes all occur in real logs."""

@@ -22,6 +22,7 @@ from typing import IO, cast
 from ingest.errors import LogUnfinished, LogUnreadable, LogVanished
 from ingest.reading.fingerprint import TAIL_BYTES, digest
 from ingest.reading.streams import bounded, bzip2_streams, xz_streams
+from parsers.prefix import starts_with_prefix
 
 STANDARD_INPUT = "-"
 
@@ -249,13 +250,16 @@ def chunks(stream: IO[bytes], path: str, by_line: bool = False) -> Iterator[byte
 def what_is_not_a_log(head: bytes) -> str | None:
     """Say what a file is whose first bytes are no text; `None` if it may be a log.
 
-    NULs are left out: real logs quote UTF-16 text, and a truncated log may begin with a hole.
+    NULs are left out: real logs quote UTF-16 text, and a truncated log may begin with a hole. A line
+    that was logged makes it a log, whatever a model's answer holds around it.
     """
     if head.startswith(SQLITE_MAGIC):
         return "a SQLite database"
     if head[:2] in (b"\xff\xfe", b"\xfe\xff"):
         return None
     text = head.replace(b"\0", b"")
+    if any(map(starts_with_prefix, text.split(b"\n"))):
+        return None
     controls = sum(byte < 32 and byte not in _TEXT_CONTROLS for byte in text)
     return "a binary file" if controls * 20 > len(text) else None
 
