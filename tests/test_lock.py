@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -14,11 +15,13 @@ import pytest
 
 import ingest
 from ingest.errors import DatabaseBusy, DatabaseUnusable
+from ingest.storing.database import open_for_writing
 from ingest.storing.lock import ingest_lock
 
 HOLD = """
 import sys, time
 from pathlib import Path
+from ingest.storing.database import open_for_writing
 from ingest.storing.lock import ingest_lock
 with ingest_lock(Path(sys.argv[1]), 0):
     print("held", flush=True)
@@ -126,3 +129,107 @@ def test_place_without_a_folder_is_told(tmp_path):
         ingest_lock(tmp_path / "gone" / "t.db", 0),
     ):
         pass
+
+
+# What others may put in the lock file's place
+
+posix = pytest.mark.skipif(sys.platform == "win32", reason="other permissions, and no such files there")
+
+
+def refused(database: Path) -> None:
+    """Check that the lock can't be taken because of what stands in its place, which is named."""
+    expected = r"t\.db\.lock: not a lock file of tokentail, so not touched: .*or choose another database"
+    with pytest.raises(DatabaseUnusable, match=expected), ingest_lock(database, 0):
+        pass
+
+
+@posix
+@pytest.mark.parametrize("kind", ["file", "nothing"])
+def test_planted_link_is_not_followed(tmp_path, kind):
+    """A symbolic link in the lock's place is refused; what it points to is neither emptied nor made."""
+    target = tmp_path / "precious"
+    if kind == "file":
+        target.write_text("1234\n")
+    (tmp_path / "t.db.lock").symlink_to(target)
+    refused(tmp_path / "t.db")
+    assert (target.read_text() == "1234\n") if kind == "file" else not target.exists()
+
+
+@posix
+@pytest.mark.parametrize("name", ["link", "itself"])
+def test_file_that_is_no_lock_is_not_emptied(tmp_path, name):
+    """A file with other content, by a hard link or under this very name, is left as it is."""
+    precious = tmp_path / ("t.db.lock" if name == "itself" else "precious")
+    precious.write_text("dear diary\n")
+    if name == "link":
+        os.link(precious, tmp_path / "t.db.lock")
+    refused(tmp_path / "t.db")
+    assert precious.read_text() == "dear diary\n"
+
+
+@posix
+@pytest.mark.parametrize("kind", ["fifo", "folder", "socket"])
+def test_what_is_no_file_is_not_waited_for(tmp_path, monkeypatch, kind):
+    """A FIFO, a folder or a socket in the lock's place is refused at once."""
+    monkeypatch.chdir(tmp_path)
+    with socket.socket(socket.AF_UNIX) as listener:
+        {"fifo": os.mkfifo, "folder": os.mkdir, "socket": listener.bind}[kind]("t.db.lock")
+        refused(tmp_path / "t.db")
+
+
+@pytest.mark.parametrize("left", ["", "4711\n", "\0\0\0\0\0"], ids=["empty", "pid", "lost with the power"])
+def test_lock_file_that_was_left_is_taken(tmp_path, left):
+    """Whatever a holder may leave behind, the next one takes the lock."""
+    (tmp_path / "t.db.lock").write_text(left)
+    with ingest_lock(tmp_path / "t.db", 0):
+        assert (tmp_path / "t.db.lock").read_text() == f"{os.getpid()}\n"
+
+
+@posix
+@pytest.mark.parametrize(("mode", "lock_mode"), [(0o600, 0o600), (0o664, 0o664), (0o444, 0o644)], ids=oct)
+def test_lock_is_shared_as_the_database_is(tmp_path, mode, lock_mode):
+    """Who may write the database may lock it, and nobody else; its owner always may."""
+    database, lock = tmp_path / "t.db", tmp_path / "t.db.lock"
+    for left in (None, 0o640):
+        database.touch()
+        database.chmod(mode)
+        if left is not None:
+            lock.chmod(left)
+        with ingest_lock(database, 0):
+            assert lock.stat().st_mode & 0o777 == lock_mode
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root may give files away")
+def test_lock_made_by_root_belongs_to_the_databases_owner(tmp_path):
+    """After root has ingested once, the owner of the database can go on."""
+    database, lock = tmp_path / "t.db", tmp_path / "t.db.lock"
+    database.touch()
+    os.chown(database, 12345, 23456)
+    with ingest_lock(database, 0):
+        assert (lock.stat().st_uid, lock.stat().st_gid) == (12345, 23456)
+
+
+@posix
+def test_planted_hard_link_is_not_given_away(tmp_path):
+    """An empty file by another name in the lock's place keeps its permissions."""
+    database, precious = tmp_path / "t.db", tmp_path / "precious"
+    database.touch()
+    database.chmod(0o666)
+    precious.touch(0o600)
+    os.link(precious, tmp_path / "t.db.lock")
+    with ingest_lock(database, 0):
+        assert precious.stat().st_mode & 0o777 == 0o600
+
+
+@posix
+@pytest.mark.parametrize("mode", [0o600, 0o660], ids=oct)
+def test_journal_is_shared_as_the_database_is(tmp_path, mode):
+    """The files that SQLite puts beside the database tell nobody more than the database does."""
+    database = tmp_path / "t.db"
+    with open_for_writing(database):
+        pass
+    database.chmod(mode)
+    with open_for_writing(database) as db:
+        db.conn.execute("PRAGMA user_version = 7")
+        modes = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir()}
+    assert modes == {"t.db": mode, "t.db-wal": mode, "t.db-shm": mode}

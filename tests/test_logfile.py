@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import bz2
 import gzip
-import importlib.util
 import lzma
 import os
 import socket
 import sqlite3
+import sys
 
 import pytest
 
@@ -117,12 +117,10 @@ def test_what_stands_before_the_damage_is_read(tmp_path):
     assert read.startswith(TEXT)
 
 
-@pytest.mark.skipif(
-    any(importlib.util.find_spec(name.partition(".")[0]) for name in ("compression", "backports", "pyzstd")),
-    reason="this Python reads zstd",
-)
-def test_zstd_without_its_library_says_what_to_install(tmp_path):
+def test_zstd_without_its_library_says_what_to_install(tmp_path, monkeypatch):
     """A compression that this Python can't read is told with the next step."""
+    for name in ("compression.zstd", "backports.zstd", "pyzstd"):
+        monkeypatch.setitem(sys.modules, name, None)
     path = tmp_path / "a.log.zst"
     path.write_bytes(b"\x28\xb5\x2f\xfd rest")
     with pytest.raises(LogUnreadable, match=r"zstd.*pip install backports\.zstd"):
@@ -174,6 +172,28 @@ def test_fifo_is_refused_without_waiting(tmp_path):
     os.mkfifo(path)
     with pytest.raises(LogUnreadable, match="not a regular file"):
         LogFile(str(path)).state()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no FIFOs here")
+def test_fifo_in_the_place_of_a_log_is_not_waited_for(tmp_path):
+    """A FIFO that took a log's place since it was looked up is refused, not opened until somebody writes."""
+    path = tmp_path / "a.log"
+    path.write_bytes(TEXT)
+    before = LogFile(str(path)).state()
+    path.unlink()
+    os.mkfifo(path)
+    for look in (content, lambda path: LogFile(str(path)).ends_as(before)):
+        with pytest.raises(LogUnreadable, match=r"a\.log: not a regular file, so not read"):
+            look(path)
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/zero"), reason="no such device here")
+def test_endless_device_in_the_place_of_a_log_is_not_read(tmp_path):
+    """A link to a device that never ends is refused when it is opened, however it came there."""
+    path = tmp_path / "a.log"
+    path.symlink_to("/dev/zero")
+    with pytest.raises(LogUnreadable, match=r"a\.log: not a regular file, so not read"):
+        content(path)
 
 
 @pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="no such sockets here")
@@ -235,8 +255,21 @@ def test_binary_file_is_not_a_log(head, what):
         b"\x1b[32mgreen\x1b[0m \x1b[1mbold\x1b[0m\x08\x08\x0c\n",
         "✅ émojis 😀\n".encode(),
         b"\xff\xfd invalid \x80\x81\n" * 20,
+        bytes(range(256)) + b"\n" + TEXT[:50] + b"\n" + bytes(range(256)),
     ],
-    ids=["empty", "text", "hole", "hole-and-text", "quoted", "le", "be", "colours", "emoji", "invalid"],
+    ids=[
+        "empty",
+        "text",
+        "hole",
+        "hole-and-text",
+        "quoted",
+        "le",
+        "be",
+        "colours",
+        "emoji",
+        "invalid",
+        "answer",
+    ],
 )
 def test_text_of_any_kind_may_be_a_log(head):
     """NULs, colours, wide text and invalid bytes all occur in real logs."""

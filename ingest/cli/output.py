@@ -11,8 +11,8 @@ import click
 
 from reports.terminal import printable
 
-_UNSEEN = re.compile(r"[\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]")
-"""Characters that a terminal obeys or hides, and those that UTF-8 can't hold: in JSON they are escapes."""
+_BEYOND_ASCII = re.compile(r"[^ -~\n]")
+"""Characters that may be such as a terminal obeys or hides, or as UTF-8 can't hold."""
 
 
 def say(text: str) -> None:
@@ -29,7 +29,13 @@ def say_lines(lines: Iterable[str]) -> None:
 def say_json(value: Any) -> None:
     """Print the result as one JSON object."""
     text = json.dumps(value, indent=2, ensure_ascii=False)
-    click.echo(_UNSEEN.sub(lambda found: json.dumps(found[0])[1:-1], text))
+    click.echo(_BEYOND_ASCII.sub(_harmless, text))
+
+
+def _harmless(found: re.Match[str]) -> str:
+    """Write a character that is not to be obeyed as the escape that it has in JSON."""
+    character = found[0]
+    return character if printable(character) == character else json.dumps(character)[1:-1]
 
 
 def complain(text: str) -> None:

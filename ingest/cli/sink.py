@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import sys
 from collections.abc import Iterator, Sequence
@@ -48,9 +49,9 @@ def opened_sink(output: str | None, kept: Sequence[Path] = ()) -> Iterator[IO[by
 @contextmanager
 def _replacing(output: str, path: Path) -> Iterator[IO[bytes]]:
     """Write beside a file, and put the result in its place at the end; without an end, nothing is left."""
-    part = path.with_name(f".tokentail-{os.getpid()}.part")
+    part = path.with_name(f".tokentail-{secrets.token_hex(8)}.part")
     try:
-        with _opened(output, part) as file:
+        with _made(output, part, 0o600 if path.exists() else 0o666) as file:
             yield file
         with _named(output):
             if path.exists():
@@ -59,6 +60,12 @@ def _replacing(output: str, path: Path) -> Iterator[IO[bytes]]:
     except BaseException:
         part.unlink(missing_ok=True)
         raise
+
+
+def _made(output: str, path: Path, mode: int) -> IO[bytes]:
+    """Make a file that was not there: nothing that somebody put in its place is written to."""
+    with _named(output):
+        return open(path, "xb", opener=lambda name, flags: os.open(name, flags, mode))
 
 
 def _opened(output: str, path: Path) -> IO[bytes]:

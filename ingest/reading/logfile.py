@@ -21,7 +21,8 @@ from typing import IO, cast
 
 from ingest.errors import LogUnfinished, LogUnreadable, LogVanished
 from ingest.reading.fingerprint import TAIL_BYTES, digest
-from ingest.reading.streams import bzip2_streams, xz_streams
+from ingest.reading.streams import bounded, bzip2_streams, xz_streams
+from parsers.prefix import starts_with_prefix
 
 STANDARD_INPUT = "-"
 
@@ -165,15 +166,22 @@ class LogFile:
     def ends_as(self, state: FileState) -> bool:
         """Whether the file's last bytes are still those that `state.ending` is the hash of."""
         with self._opened_raw() as raw:
-            return _ending(raw, state.size_bytes) == state.ending
+            try:
+                return _ending(raw, state.size_bytes) == state.ending
+            except OSError as error:
+                raise LogUnreadable(f"{self.shown}: {reason_of(error)}") from error
 
     def _opened_raw(self) -> IO[bytes]:
         try:
-            return open(self.path, "rb", opener=_open_at_once)
+            raw = open(self.path, "rb", opener=_open_at_once)  # noqa: SIM115 - the caller closes it
         except FileNotFoundError as error:
             raise LogVanished(f"{self.shown}: vanished before it could be read") from error
         except (OSError, ValueError) as error:
             raise LogUnreadable(f"{self.shown}: {reason_of(error)}") from error
+        if not stat.S_ISREG(os.fstat(raw.fileno()).st_mode):
+            raw.close()
+            raise LogUnreadable(f"{self.shown}: not a regular file, so not read")
+        return raw
 
 
 def _ending(raw: IO[bytes], size_bytes: int) -> str:
@@ -201,16 +209,17 @@ def compression_of(head: bytes) -> str | None:
 def _decompressed(raw: IO[bytes], compression: str, path: str) -> IO[bytes]:
     if compression == "gzip":
         return cast(IO[bytes], gzip.GzipFile(fileobj=raw))
+    size_bytes = os.fstat(raw.fileno()).st_size
     if compression == "bzip2":
-        return bzip2_streams(raw)
+        return bounded(bzip2_streams(raw), size_bytes)
     if compression == "xz":
-        return xz_streams(raw)
+        return bounded(xz_streams(raw), size_bytes)
     for name in ("compression.zstd", "backports.zstd", "pyzstd"):
         try:
-            opened: IO[bytes] = importlib.import_module(name).open(raw)
+            zstd = importlib.import_module(name)
         except ImportError:
             continue
-        return opened
+        return bounded(zstd.open(raw), size_bytes, zstd.ZstdError)
     raise LogUnreadable(
         f"{path}: compressed with zstd, which this Python can't read: pip install backports.zstd"
     )
@@ -242,13 +251,16 @@ def chunks(stream: IO[bytes], path: str, by_line: bool = False) -> Iterator[byte
 def what_is_not_a_log(head: bytes) -> str | None:
     """Say what a file is whose first bytes are no text; `None` if it may be a log.
 
-    NULs are left out: real logs quote UTF-16 text, and a truncated log may begin with a hole.
+    NULs are left out: real logs quote UTF-16 text, and a truncated log may begin with a hole. A line
+    that was logged makes it a log, whatever a model's answer holds around it.
     """
     if head.startswith(SQLITE_MAGIC):
         return "a SQLite database"
     if head[:2] in (b"\xff\xfe", b"\xfe\xff"):
         return None
     text = head.replace(b"\0", b"")
+    if any(map(starts_with_prefix, text.split(b"\n"))):
+        return None
     controls = sum(byte < 32 and byte not in _TEXT_CONTROLS for byte in text)
     return "a binary file" if controls * 20 > len(text) else None
 

@@ -2,22 +2,29 @@
 
 The operating system holds the lock and gives it back when its holder ends, however it ends, so a
 killed process never blocks the next one. The lock file beside the database stays; its content only
-tells who the holder is.
+tells who the holder is. In a folder where others may write, anything may stand in its place: what is
+no lock file of ours is not followed, waited for or changed.
 """
 
 from __future__ import annotations
 
 import os
+import re
+import stat
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
 from ingest.errors import DatabaseBusy, DatabaseUnusable
 
 POLL_SECONDS = 0.05
+
+_CAREFULLY = sum(getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_NOCTTY"))
+_OURS = re.compile(r"[0-9\s\0]{0,20}")
+"""All that we ever write; NULs stand in a file whose text was lost with the power."""
 
 if sys.platform == "win32":
     import msvcrt
@@ -48,16 +55,9 @@ def ingest_lock(database: Path, wait_seconds: float) -> Iterator[None]:
 
     Raises:
         DatabaseBusy: another process still holds it after `wait_seconds`.
-        DatabaseUnusable: no lock file can be made beside the database.
+        DatabaseUnusable: no lock file can be made beside the database, or something else stands there.
     """
-    path = Path(os.path.realpath(database) + ".lock")
-    try:
-        file = path.open("a+", encoding="ascii", errors="replace")
-    except OSError as error:
-        raise DatabaseUnusable(
-            f"{database}: can't write beside it ({error.strerror}): choose another place with --db"
-        ) from error
-    with file:
+    with _opened(database) as file:
         deadline = time.monotonic() + wait_seconds
         while not _try_lock(file):
             if time.monotonic() >= deadline:
@@ -68,6 +68,49 @@ def ingest_lock(database: Path, wait_seconds: float) -> Iterator[None]:
         file.write(f"{os.getpid()}\n")
         file.flush()
         yield
+
+
+def _opened(database: Path) -> IO[str]:
+    """Open the lock file, or make it."""
+    path = Path(os.path.realpath(database) + ".lock")
+    in_the_way = DatabaseUnusable(
+        f"{path}: not a lock file of tokentail, so not touched: look who made it, move it away, "
+        "or choose another database with --db"
+    )
+    try:
+        file = open(path, "r+", encoding="ascii", errors="replace", opener=_open_carefully)  # noqa: SIM115
+    except OSError as error:
+        if os.path.islink(path) or (os.path.lexists(path) and not os.path.isfile(path)):
+            raise in_the_way from error
+        raise DatabaseUnusable(
+            f"{database}: can't write beside it ({error.strerror}): choose another place with --db"
+        ) from error
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode) or not _OURS.fullmatch(file.read(21)):
+        file.close()
+        raise in_the_way
+    _share_like(database, file.fileno())
+    return file
+
+
+def _open_carefully(path: str, flags: int) -> int:
+    """Open or make a file, but follow no symbolic link and wait for no FIFO."""
+    return os.open(path, flags | os.O_CREAT | _CAREFULLY, 0o666)
+
+
+def _share_like(database: Path, lock: int) -> None:
+    """Let those lock the database who may write it, where the lock file is ours to give."""
+    if sys.platform == "win32":
+        return
+    with suppress(OSError):  # there is no database yet, or the lock file belongs to somebody else
+        wanted, found = os.stat(database), os.fstat(lock)
+        if found.st_nlink > 1:  # planted: by its other name it may be a file worth having
+            return
+        if (wanted.st_uid, wanted.st_gid) != (found.st_uid, found.st_gid):
+            with suppress(OSError):  # only root gives a file away; its owner may choose among his groups
+                os.fchown(lock, wanted.st_uid if os.geteuid() == 0 else -1, wanted.st_gid)
+        mode = stat.S_IMODE(wanted.st_mode) & 0o666 | 0o600
+        if mode != stat.S_IMODE(found.st_mode):
+            os.fchmod(lock, mode)
 
 
 def _busy(database: Path, file: IO[str]) -> str:

@@ -17,6 +17,9 @@ from reports.exporting.ndjson import encode
 from reports.selection import Selection
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+_FORMULA_WITHIN = re.compile(r"(;\"*)(?=[=+\-@＝＋－＠])")
+"""Where a spreadsheet that cuts at semicolons, as those of half of Europe do, would see one."""
+
 _TO_BE_QUOTED = re.compile(r'[",\r\n]')
 
 
@@ -41,6 +44,7 @@ def _cell(value: Any) -> str:
     if not isinstance(value, str):
         return repr(value).lower()  # true and false as JSON has them; an exponent is e in both cases
     text = f"'{value}" if value.startswith(_FORMULA) else value
+    text = _FORMULA_WITHIN.sub(r"\1'", text)
     if _TO_BE_QUOTED.search(text):
         return '"' + text.replace('"', '""') + '"'
     return text
