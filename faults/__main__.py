@@ -1,4 +1,4 @@
-"""`make faults`: play the scenarios, print what came of each, and leave with 1 unless all is as it must be."""
+"""`make faults`: play the scenarios, print what came of each, leave with 1 unless all is as it must be."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Faults built into the ingest: at any boundary it can be made to die, or to stop until somebody lets it go on.
+"""Faults built into the ingest: at any boundary it can be made to die, or to stop until it is let go on.
 
 Boundaries are where something has just happened or is about to: a log opened, a chunk read, a line
 parsed, a statement about to run, a commit about to happen or done. Each is counted, so that a run can be

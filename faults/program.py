@@ -1,4 +1,4 @@
-"""The program, with faults built in where the environment asks for them: `python -m faults.program ingest ...`."""
+"""The program with faults built in, as the environment asks: `python -m faults.program ingest ...`."""
 
 from __future__ import annotations
 

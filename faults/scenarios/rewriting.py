@@ -26,7 +26,7 @@ def copied_and_truncated_smaller(world: World) -> None:
 
 
 def copied_and_truncated_same_size(world: World) -> None:
-    """copytruncate at once after a run, and regrown to the very size that was read."""
+    """Copytruncate at once after a run, and regrown to the very size that was read."""
     world.write(100)
     world.read()
     size = world.log.stat().st_size

@@ -1,4 +1,4 @@
-"""Rotations: renamed, copied, compressed, several between two runs, with and without a writer that holds on."""
+"""Rotations: renamed, compressed, several between two runs, with and without a writer that holds on."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import gzip
 import lzma
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 from faults.calls import text_of
@@ -120,7 +121,8 @@ def compressed_with_unread_tail(world: World) -> None:
 
 def compressed_otherwise(world: World) -> None:
     """The same with bzip2 and xz, and a compressed file beside the plain one that it came from."""
-    for number, (pack, ending) in enumerate(((bz2.compress, "bz2"), (lzma.compress, "xz")), start=1):
+    packers: tuple[tuple[Callable[[bytes], bytes], str], ...] = ((bz2.compress, "bz2"), (lzma.compress, "xz"))
+    for number, (pack, ending) in enumerate(packers, start=1):
         world.write(60)
         world.read()
         world.write(60)
