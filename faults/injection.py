@@ -7,8 +7,6 @@ made to end at the n-th of a kind, or of all.
 
 from __future__ import annotations
 
-import atexit
-import json
 import os
 import signal
 import sqlite3
@@ -33,7 +31,7 @@ FAULT = "TOKENTAIL_FAULT"
 """`die:KIND:N`, `kill:KIND:N` or `stop:KIND:N`: at the N-th boundary of a kind, or of `any`."""
 
 COUNTS = "TOKENTAIL_FAULT_COUNTS"
-"""A file that gets the number of boundaries of each kind at the end."""
+"""A file that gets the number of boundaries of each kind, as they were at the last commit."""
 
 CHUNK_BYTES = "TOKENTAIL_FAULT_CHUNK_BYTES"
 BATCH_RECORDS = "TOKENTAIL_FAULT_BATCH_RECORDS"
@@ -52,9 +50,8 @@ def install_from_environment() -> None:
     fault, counts = os.environ.get(FAULT), os.environ.get(COUNTS)
     if fault or counts:
         boundaries = boundaries_of(fault or "")
+        boundaries.counts_file = counts
         boundaries.install()
-        if counts:
-            atexit.register(boundaries.write_counts, counts)
 
 
 def boundaries_of(fault: str) -> Boundaries:
@@ -70,6 +67,7 @@ class Boundaries:
         """Do `action` at the boundary of this kind (or `any`) and number, counted from 1."""
         self._action, self._kind, self._number = action, kind, number
         self.counts: Counter[str] = Counter()
+        self.counts_file: str | None = None
 
     def reach(self, kind: str) -> None:
         """Count a boundary; at the chosen one this may be the end."""
@@ -77,6 +75,9 @@ class Boundaries:
         count = self.counts.total() if self._kind == "any" else self.counts[kind]
         if self._kind in (kind, "any") and count == self._number:
             self._act()
+        if self.counts_file is not None and kind == "committed":
+            text = "".join(f"{name} {number}\n" for name, number in self.counts.items())
+            Path(self.counts_file).write_text(text, encoding="ascii")
 
     def _act(self) -> None:
         if self._action == "die":
@@ -97,10 +98,6 @@ class Boundaries:
         log_file._opened_raw = self._after("open", log_file._opened_raw)
         self._trace_connections()
         self._watch_commits()
-
-    def write_counts(self, file: str) -> None:
-        """Write how many boundaries of each kind were reached."""
-        Path(file).write_text(json.dumps(self.counts), encoding="ascii")
 
     def _after(self, kind: str, function: Callable[..., Any]) -> Callable[..., Any]:
         def wrapped(*arguments: Any, **options: Any) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from faults.scenarios import content, copies, databases, files, processes, rewriting, rotation
+from faults.scenarios import content, copies, databases, files, processes, rewriting, rotation, versions
 from faults.scenarios.scenario import Scenario
 
 SCENARIOS: tuple[Scenario, ...] = (
@@ -13,4 +13,5 @@ SCENARIOS: tuple[Scenario, ...] = (
     *files.SCENARIOS,
     *databases.SCENARIOS,
     *processes.SCENARIOS,
+    *versions.SCENARIOS,
 )

@@ -1,0 +1,180 @@
+"""`make kill`: the ingest is killed at every boundary in turn, and at thousands of random moments.
+
+Each time the database must be sound, and the next run must end in the tables of a run that was never
+killed. It starts from nothing, from a database that has read half of the logs, or from one of the version
+before, so that it dies in a migration too.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import random
+import shutil
+import sqlite3
+import sys
+import tempfile
+import time
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import click
+
+from faults import children
+from faults.injection import KINDS, Boundaries
+from faults.scenarios.versions import make_older
+from faults.tables import Tables, check_invariants, tables
+
+LOGS = Path(__file__).resolve().parent.parent / "examples" / "logs"
+STARTS = ("nothing", "half", "older")
+"""What there is before the run that is killed."""
+
+
+@dataclass
+class Bench:
+    """A folder with the logs, the databases to start from, and what must come of each."""
+
+    root: Path
+    expected: dict[str, Tables] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+    boundaries: dict[str, dict[str, int]] = field(default_factory=dict)
+
+    def prepare(self) -> None:
+        """Make the starting points, and run from each of them once without a fault."""
+        self.logs.mkdir()
+        for log in sorted(LOGS.iterdir()):
+            data = log.read_bytes()
+            (self.logs / log.name).write_bytes(data if log.suffix == ".gz" else data[: len(data) // 2])
+        half = self.root / "half.db"
+        if self.run(half):
+            raise AssertionError((self.root / children.ERRORS).read_text(encoding="utf-8"))
+        shutil.copyfile(half, self.root / "older.db")
+        make_older(self.root / "older.db")
+        shutil.copytree(LOGS, self.logs, dirs_exist_ok=True)
+        for start in STARTS:
+            database = self.begin(start, "unkilled")
+            self.seconds[start] = children.seconds_of(lambda database=database: self.run(database))  # type: ignore[misc]
+            self.expected[start] = tables(database)
+            counted = self.begin(start, "counted")
+            self.boundaries[start] = self._count(counted)
+
+    @property
+    def logs(self) -> Path:
+        """The folder of logs."""
+        return self.root / "logs"
+
+    def begin(self, start: str, name: str) -> Path:
+        """Return a fresh database of one of the starting points."""
+        database = self.root / f"{name}.db"
+        for ending in ("", "-wal", "-shm", ".lock"):
+            database.with_name(database.name + ending).unlink(missing_ok=True)
+        if start != "nothing":
+            shutil.copyfile(self.root / f"{start}.db", database)
+        return database
+
+    def start(self, database: Path, fault: Boundaries | None = None) -> int:
+        """Start an ingest in a process of its own."""
+        arguments = ["ingest", str(self.logs), "--db", str(database), "--tz", "UTC"]
+        return children.start(arguments, self.root / children.ERRORS, fault)
+
+    def run(self, database: Path) -> int:
+        """Run an ingest to its end."""
+        return children.end(self.start(database))
+
+    def _count(self, database: Path) -> dict[str, int]:
+        counts = self.root / "counts"
+        fault = Boundaries()
+        fault.counts_file = str(counts)
+        children.end(self.start(database, fault))
+        lines = counts.read_text(encoding="ascii").split()
+        return {kind: int(number) for kind, number in zip(lines[::2], lines[1::2], strict=True)}
+
+    def recovers(self, database: Path, start: str) -> str | None:
+        """Check what a killed run left, run again, and compare; return what is wrong, if anything is."""
+        try:
+            with contextlib.suppress(sqlite3.OperationalError):  # the schema itself was not made yet
+                check_invariants(database)
+            if status := self.run(database):
+                errors = (self.root / children.ERRORS).read_text(encoding="utf-8", errors="replace")
+                return f"the next run left with {status}: {errors[-300:]}"
+            check_invariants(database)
+        except (AssertionError, sqlite3.DatabaseError) as error:
+            return f"not sound: {error}"
+        return None if tables(database) == self.expected[start] else "other tables than without the kill"
+
+
+@dataclass
+class Result:
+    """How often an ingest was killed, and what went wrong after it."""
+
+    killed: int = 0
+    wrong: list[str] = field(default_factory=list)
+
+
+def at_random(number: int, seed: int) -> Result:
+    """Kill at random moments until `number` kills have hit a run; some of the next runs are killed too."""
+    rng, result = random.Random(seed), Result()
+    with tempfile.TemporaryDirectory(prefix="kill-") as folder:
+        bench = Bench(Path(folder))
+        bench.prepare()
+        while result.killed < number:
+            start = rng.choice(STARTS)
+            database = bench.begin(start, "killed")
+            for _ in range(rng.choice((1, 1, 1, 2, 4))):
+                moment = rng.random() * bench.seconds[start]
+                result.killed += children.killed_after(bench.start(database), moment)
+            if trouble := bench.recovers(database, start):
+                result.wrong.append(f"seed {seed}, after {result.killed} kills, from {start}: {trouble}")
+    return result
+
+
+def at_boundaries(starts: tuple[str, ...], every: int, first: int) -> Result:
+    """Kill at every boundary in turn, or at each `every`-th from `first` on."""
+    result = Result()
+    with tempfile.TemporaryDirectory(prefix="kill-") as folder:
+        bench = Bench(Path(folder))
+        bench.prepare()
+        for start in starts:
+            for kind in KINDS:
+                for number in range(first, bench.boundaries[start].get(kind, 0) + 1, every):
+                    database = bench.begin(start, "killed")
+                    fault = Boundaries("kill", kind, number)
+                    result.killed += children.end(bench.start(database, fault)) != 0
+                    if trouble := bench.recovers(database, start):
+                        result.wrong.append(f"from {start}, at {kind} {number}: {trouble}")
+    return result
+
+
+@click.command()
+@click.option("--number", default=5_000, help="Kills at random moments.")
+@click.option("--every", default=1, help="Of the boundaries, take each N-th; 0 leaves them out.")
+@click.option("--seed", type=int, help="For the random moments; another one each time if it is left out.")
+@click.option("--jobs", default=2, help="Processes that do this side by side.")
+def main(number: int, every: int, seed: int | None, jobs: int) -> None:
+    """Kill the ingest, again and again, and see that nothing is lost and nothing doubled."""
+    chosen = random.SystemRandom().randrange(1 << 30) if seed is None else seed
+    click.echo(f"seed {chosen}: {number:,} kills at random moments, and at 1 of {every} boundaries")
+    started = time.monotonic()
+    with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
+        works = [
+            pool.submit(at_random, number // jobs + (job < number % jobs), chosen + job)
+            for job in range(jobs)
+        ]
+        if every:
+            works += [pool.submit(at_boundaries, (start,), every, 1 + chosen % every) for start in STARTS]
+        results = [work.result() for work in works]
+    wrong = [text for result in results for text in result.wrong]
+    for text in wrong[:20]:
+        click.echo(f"WRONG: {text}")
+    random_kills = sum(result.killed for result in results[:jobs])
+    others = sum(result.killed for result in results[jobs:])
+    click.echo(
+        f"{random_kills:,} kills at random moments and {others:,} at boundaries: {len(wrong)} not recovered "
+        f"exactly ({time.monotonic() - started:.0f} s)"
+    )
+    sys.exit(1 if wrong else 0)
+
+
+if __name__ == "__main__":
+    main()
