@@ -6,11 +6,10 @@ import bz2
 import gzip
 import importlib
 import lzma
-import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,7 +36,7 @@ WIDE = {"utf-16-le": b"\xff\xfe", "utf-16-be": b"\xfe\xff"}
 FORMS = ("plain", "utf-8-sig", *WIDE, *COMPRESSIONS)
 DAMAGES = ("whole", "whole", "whole", "truncated", "flipped")
 
-_START = b"[2026-01-14 08:00:00] INFO: start"
+START = b"[2026-01-14 08:00:00] INFO: start"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +73,7 @@ def growth(draws: Draws) -> Growth:
 def made(draws: Draws) -> Made:
     """Make a log of the bytes of an input."""
     form, newline, starts = draws.pick(FORMS), draws.pick((b"\n", b"\r\n")), draws.number(8) > 0
-    lines, valid, kinds = ([_START] if starts else []), set[int](), Counter[str]()
+    lines, valid, kinds = ([START] if starts else []), set[int](), Counter[str]()
     most = draws.pick((3, 8, MAX_LINES))
     while draws.left and len(lines) < most:
         kind = draws.pick(("valid", *GARBAGE, "valid"))
@@ -120,15 +119,19 @@ def check(data: bytes) -> Counter[str]:
     """
     draws = Draws(data)
     how, log = growth(draws), made(draws)
-    here = Path(tempfile.mkdtemp(prefix="tokentail-fuzz-"))
-    try:
-        whole = _in_one_pass(here / "whole", log)
-        _in_pieces(here / "pieces", log, whole, how)
+    with folder() as here:
+        whole = in_one_pass(here / "whole", log)
+        in_pieces(here / "pieces", log, whole, how)
         if how.copied:
             _with_a_copy(here / "whole", log)
-    finally:
-        shutil.rmtree(here, ignore_errors=True)
     return log.kinds
+
+
+@contextmanager
+def folder() -> Iterator[Path]:
+    """Give an input a folder of its own, and take it back."""
+    with tempfile.TemporaryDirectory(prefix="tokentail-fuzz-") as name:
+        yield Path(name)
 
 
 def _read(folder: Path, *logs: Path, finished: bool = True) -> Summary:
@@ -140,7 +143,8 @@ def _read(folder: Path, *logs: Path, finished: bool = True) -> Summary:
     return summary
 
 
-def _in_one_pass(folder: Path, log: Made) -> Path:
+def in_one_pass(folder: Path, log: Made) -> Path:
+    """Read a log at once, then once more, then verify it; return the database."""
     folder.mkdir()
     path, database = folder / "executor.log", folder / "t.db"
     path.write_bytes(log.data)
@@ -177,7 +181,7 @@ def _places(database: Path) -> list[object]:
         return [*events(database), *(tuple(row) for row in connection.execute(query))]
 
 
-def _in_pieces(folder: Path, log: Made, whole: Path, how: Growth) -> None:
+def in_pieces(folder: Path, log: Made, whole: Path, how: Growth) -> None:
     """Let the same bytes grow in two or three pieces, read in between."""
     folder.mkdir()
     path = folder / "executor.log"
