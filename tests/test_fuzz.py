@@ -114,3 +114,16 @@ def test_answer_of_control_characters_does_not_hide_a_log(tmp_path: Path, named:
     options = IngestOptions("ingest", zone_named("UTC"))
     summary = ingest([str(log if named else tmp_path)], tmp_path / "t.db", options)
     assert (summary.problems, summary.events_new) == ([], 1)
+
+
+@pytest.mark.parametrize(("mark", "codec"), [(b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be")])
+def test_broken_character_in_a_line_appended_to_a_capture_is_no_traceback(
+    tmp_path: Path, mark: bytes, codec: str
+) -> None:
+    """A UTF-8 line in a UTF-16 capture may hold bytes that are no UTF-8: the run ended with a traceback."""
+    log = tmp_path / "run.log"
+    wide = f"{logged('start')}\r\n".encode(codec)
+    narrow = f"{logged(event_message())}\n{logged('the answer: ')}".encode() + b"\xff\xc3\n"
+    log.write_bytes(mark + wide + narrow + wide)
+    summary = ingest([str(log)], tmp_path / "t.db", IngestOptions("ingest", zone_named("UTC")))
+    assert (summary.problems, summary.events_new) == ([], 1)

@@ -60,7 +60,7 @@ class Joiner:
         pieces: list[Line] = []
         size, may_continue = 0, False
         for line in lines:
-            text = line.data.decode()
+            text = line.data.decode("utf-8", "replace")
             new = not text or starts_with_prefix(line.data)
             if pieces and (new or not may_continue or size > MAX_LINE_BYTES):
                 yield self._whole(pieces, width)
