@@ -116,7 +116,7 @@ def search_guided(atheris: ModuleType, search: Search, seed: int, seconds: int) 
             os._exit(search.say(failed))
 
     flags = [f"-seed={seed % 2**32}", f"-max_len={MAX_INPUT_BYTES}", f"-max_total_time={seconds + 60}"]
-    atheris.Setup([sys.argv[0], *flags, "-len_control=0", "-timeout=300", "-print_final_stats=0"], try_one)
+    atheris.Setup([sys.argv[0], *flags, "-len_control=0", "-timeout=300", "-verbosity=0"], try_one)
     atheris.Fuzz()
 
 

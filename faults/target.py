@@ -73,18 +73,21 @@ def growth(draws: Draws) -> Growth:
 def made(draws: Draws) -> Made:
     """Make a log of the bytes of an input."""
     form, newline, starts = draws.pick(FORMS), draws.pick((b"\n", b"\r\n")), draws.number(8) > 0
-    lines, valid, kinds = ([START] if starts else []), set[int](), Counter[str]()
+    lines, valid, kinds = ([_physical(START, newline, form)] if starts else []), set[int](), Counter[str]()
     most = draws.pick((3, 8, MAX_LINES))
     while draws.left and len(lines) < most:
-        kind = draws.pick(("valid", *GARBAGE, "valid"))
-        kinds[kind] += 1
+        kind, foreign = draws.pick(("valid", *GARBAGE, "valid")), draws.number(8) == 1
         if kind == "valid":
             number = len(valid)
             valid.add(FIRST_NUMBER + number)
-            lines.append(valid_line(draws, number).encode())
+            line = valid_line(draws, number).encode()
         else:
-            lines.append(_fitting(garbage_line(kind, draws), form))
-    data = _encoded(newline.join(lines) + draws.pick((newline, newline, b"", b"\r")), form)
+            line = garbage_line(kind, draws)
+            line = _GARBAGE_PREFIX + line if form in WIDE else line
+        lines.append(_physical(line, newline, form, foreign))
+        kinds[f"foreign {kind}" if foreign else kind] += 1
+    content = b"".join(lines)
+    data = _stored(content[: len(content) - draws.pick((0, 0, 1, len(newline)))], form)
     damage = draws.pick(DAMAGES) if form in COMPRESSIONS else "whole"
     kinds |= Counter((form, f"{form} {damage}"))
     place = draws.number(2**24) % max(1, len(data))
@@ -95,19 +98,24 @@ def made(draws: Draws) -> Made:
     return Made(data, form, damage, frozenset(valid), starts and damage == "whole", kinds)
 
 
-def _fitting(line: bytes, form: str) -> bytes:
-    """Let a line of a wide capture begin with a prefix: else it is, rightly, the rest of the one above."""
-    if form not in WIDE:
-        return line
-    return b"[2026-01-14 09:30:00] DEBUG: " + line
+_GARBAGE_PREFIX = b"[2026-01-14 09:30:00] DEBUG: "
+"""Without it a line of a wide capture would, rightly, be the rest of the one above."""
 
 
-def _encoded(data: bytes, form: str) -> bytes:
+def _physical(line: bytes, newline: bytes, form: str, foreign: bool = False) -> bytes:
+    """Write a line in the encoding of its file, or in the other one, as programs do that append to it."""
+    narrow = line + newline
+    if (form in WIDE) == foreign:
+        return narrow
+    wide = narrow.decode("utf-8", "replace").encode(form if form in WIDE else "utf-16-le")
+    return narrow if foreign and b"\n" in wide[:-2] else wide  # half a character would end the line
+
+
+def _stored(content: bytes, form: str) -> bytes:
+    """Put the mark of its encoding before a log, or compress it."""
     if form in COMPRESSIONS:
-        return COMPRESSIONS[form](data)
-    if form in WIDE:
-        return WIDE[form] + data.decode("utf-8", "replace").encode(form)
-    return b"\xef\xbb\xbf" + data if form == "utf-8-sig" else data
+        return COMPRESSIONS[form](content)
+    return {**WIDE, "utf-8-sig": b"\xef\xbb\xbf"}.get(form, b"") + content
 
 
 def check(data: bytes) -> Counter[str]:
