@@ -1,1 +1,4 @@
-"""What may go wrong, made to happen: hostile input and hostile sizes. For development; not shipped."""
+"""The campaign against losing and doubling: what happens to logs, processes and disks, and what comes of it.
+
+Not a part of the program: `make faults`, `make kill` and `make fuzz` run it.
+"""

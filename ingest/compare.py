@@ -107,7 +107,8 @@ class Comparison:
 
     def _compare_payload(self, sighting: Sighting, row: Row) -> None:
         for name, value in payload_row(sighting.seen.payload).items():
-            if row[name] != value:
+            cut = name == "model" and sighting.seen.is_cut and _begins(row[name], value)
+            if row[name] != value and not cut:
                 self._differ(
                     sighting.line_number, f"{name} is {value!r} in the log, {row[name]!r} in the database"
                 )
@@ -143,6 +144,11 @@ class Comparison:
             self._differ(
                 reject.line_number, f"a marker line ({reject.reason}) that the database has no reject of"
             )
+
+
+def _begins(whole: Any, cut: Any) -> bool:
+    """Whether a model is what a cut line told the beginning of."""
+    return str(whole).startswith(str(cut).rstrip("\ufffd"))
 
 
 def _shown(value: Any) -> str:

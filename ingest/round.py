@@ -7,17 +7,18 @@ before, what was there is looked for: where a link led, or among the rotations b
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from sqlite_utils import Database
 
-from ingest.errors import LogUnreadable, LogVanished, NotALog
+from ingest.errors import LogUnfinished, LogUnreadable, LogVanished, NotALog
 from ingest.reading.batch import State
 from ingest.reading.checkpoint import Counters
 from ingest.reading.discover import Discovered, rotations_of, target_of
 from ingest.reading.logfile import FileState, LogFile
-from ingest.reading.resume import NotTheSame, head_of, is_source
+from ingest.reading.resume import NotTheSame, head_of, recall
 from ingest.reading.scan import ScanOptions, scan
+from ingest.recognition import is_still, standing
 from ingest.storing.sources import KnownSources, Source
 from ingest.storing.store import Store
 from ingest.summary import IngestOptions, Summary
@@ -49,6 +50,9 @@ class Round:
                     live[log] = state
                     self._sources.hold(state)
         total = sum(state.size_bytes for state in live.values() if state is not None)
+        for log, state in live.items():
+            if state is not None:
+                self._release_replaced(log, state)
         done = 0
         for log, state in live.items():
             with self._told(log):
@@ -69,6 +73,8 @@ class Round:
             (self._summary.problems if log.named else self._summary.notes).append(str(error))
         except LogUnreadable as error:
             self._summary.problems.append(str(error))
+        except LogUnfinished as error:
+            self._summary.warnings.append(f"{error}: the rest when it is whole")
 
     # Which source a log is
 
@@ -94,21 +100,32 @@ class Round:
         self._note_zone(log, source)
         return True
 
+    def _release_replaced(self, log: LogFile, state: FileState) -> None:
+        """Let a source go whose file is another one now, before any of its copies is looked at."""
+        before = self._sources.read_before(log, state)
+        if before is None or before.is_unchanged(state, finished=False):
+            return
+        with suppress(LogUnreadable):  # told when it is read
+            if not is_still(log, before, self._sources):
+                self._say_replaced(log, state, before)
+
     def _read_log(self, log: LogFile, state: FileState) -> State | None:
         """Find out by its bytes which source a log is, and read what is new of it; return how it was left."""
         head = head_of(log)
-        before = self._sources.read_before(log, state)
-        candidates = list(self._sources.candidates(log, state, head))
-        if before is not None and before not in candidates:
-            self._say_replaced(log, state, before)
-            candidates = list(self._sources.candidates(log, state, head))
-        for source in candidates:
+        for source in standing(log, state, head, self._sources):
             try:
                 return self._read_source(log, source)
             except NotTheSame:
-                if source is before:
-                    self._say_replaced(log, state, source)
-        return self._read_anew(log)
+                continue
+        return self._read_anew(log, self._zone_of_original(log, head))
+
+    def _zone_of_original(self, log: LogFile, head: bytes) -> str | None:
+        """Return the zone in which the log is read that a new one is a copy of: one event, one time."""
+        for source in self._sources.alike(head):
+            if source.timezone != self._options.zone.name and is_still(log, source, self._sources):
+                self._note_zone(log, source)
+                return source.timezone
+        return None
 
     def _read_source(self, log: LogFile, source: Source) -> State | None:
         """Go on with a source, or read it again from its start if that was asked for.
@@ -119,7 +136,7 @@ class Round:
         if not self._options.full:
             state = self._read_as(log, source)
             return self._read_anew(log) if state == "replaced" else state
-        if not is_source(log, self._sources.resume(source)[0]):
+        if not is_still(log, source, self._sources):
             raise NotTheSame
         self._sources.take(source)
         zone = self._options.zone.name if self._options.zone_asked else source.timezone
@@ -143,6 +160,9 @@ class Round:
         options, counters, checkpoint = self._scan_options, Counters(), None
         if source is not None:
             checkpoint, counters = self._sources.resume(source)
+            remembered = recall(checkpoint)[0]
+            if remembered.provisional is None and remembered.counters != counters:
+                raise NotTheSame
         elif zone is not None:
             options = ScanOptions(zone=zone, finished=options.finished)
         batches, state = 0, None
@@ -180,8 +200,7 @@ class Round:
     def _follow_former(self, log: LogFile) -> None:
         """Read on what a path led to before, wherever it is now, or say that it is gone."""
         for former in () if log.is_stream else self._sources.former(log):
-            elsewhere = target_of(former.real_path, log) if former.real_path else None
-            for other in [elsewhere] if elsewhere else rotations_of(log, former.file):
+            for other in (*target_of(former.real_path, log), *rotations_of(log, former.file)):
                 with self._told(other):
                     state = other.state()
                     if not self._sources.is_held(state):

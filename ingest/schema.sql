@@ -51,10 +51,12 @@ CREATE TABLE token_estimation_v2_events (
     context_parts TEXT                      -- JSON, rarely: which of the above sightings without a phase told
 );
 
+CREATE INDEX token_estimation_v2_events_timestamp ON token_estimation_v2_events (timestamp);
+
 -- One row for each log file that was read, whatever its name is now: its checkpoint and its counts.
 CREATE TABLE log_sources (
     source_id INTEGER PRIMARY KEY,
-    path TEXT NOT NULL,                     -- where it was read last; '-' is standard input
+    path TEXT NOT NULL,                     -- the path that led to it last; '-' is standard input
     fingerprint TEXT NOT NULL,              -- hash of the first fingerprint_bytes bytes, decompressed
     fingerprint_bytes INTEGER NOT NULL,
     tail_fingerprint TEXT,                  -- hash of the 256 bytes before byte_offset; NULL: out of reach
@@ -79,7 +81,7 @@ CREATE TABLE log_sources (
     remembered TEXT NOT NULL,               -- JSON: what reading and linking need to go on
     first_seen TEXT NOT NULL,               -- when bytes of it were first read, UTC
     last_seen TEXT NOT NULL,                -- when bytes of it were last read, UTC
-    real_path TEXT,                         -- where links lead from path; NULL: a stream, or not known
+    real_path TEXT,                         -- where it was read last: a link's target, a rotation; NULL: not known
     ending TEXT                             -- hash of the last 256 bytes on disk while its time is too fresh to trust
 );
 
@@ -90,8 +92,10 @@ CREATE TABLE event_sightings (
     byte_offset INTEGER NOT NULL,           -- start of the line, in the decompressed file
     line_number INTEGER NOT NULL,           -- physical, from 1
     phase_known INTEGER NOT NULL,           -- 1 if the lines around it told the phase
+    line_cut INTEGER NOT NULL DEFAULT 0,    -- 1 if no newline ended it: the end of its model may be missing
     PRIMARY KEY (source_id, byte_offset)
 ) WITHOUT ROWID;
+CREATE INDEX event_sightings_cut ON event_sightings (event_id) WHERE line_cut = 1;
 CREATE INDEX event_sightings_event ON event_sightings (event_id);
 
 -- One row for each marker line that could not become an event. Nothing is dropped in silence.

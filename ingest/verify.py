@@ -14,10 +14,12 @@ from sqlite_utils import Database
 
 from ingest.compare import Comparison, Verification
 from ingest.errors import LogUnreadable, NotALog
+from ingest.reading.checkpoint import Provisional
 from ingest.reading.discover import discover
 from ingest.reading.logfile import FileState, LogFile
-from ingest.reading.resume import head_of, is_source, recall
+from ingest.reading.resume import head_of, recall
 from ingest.reading.scan import ScanOptions, scan
+from ingest.recognition import is_still, standing
 from ingest.storing.database import files_of, open_for_reading
 from ingest.storing.sources import KnownSources, Source
 
@@ -75,6 +77,9 @@ def _check_log(db: Database, sources: KnownSources, log: LogFile, result: Verifi
         result.notes.append("standard input can't be read again, so it is not verified")
         return
     state = log.state()
+    if sources.is_held(state):  # another name of a file that was compared already
+        return
+    sources.hold(state)
     found = _source_of(sources, log, state)
     result.files += 1
     if found is None:
@@ -87,16 +92,14 @@ def _check_log(db: Database, sources: KnownSources, log: LogFile, result: Verifi
         if batch.problem is not None:
             result.problems.append(batch.problem)
     checker.finish()
-    if end is not None and found.file is not None and state.size_bytes > found.file.size_bytes:
+    if found.file is not None and state.size_bytes > found.file.size_bytes:
         grown = state.size_bytes - found.file.size_bytes
         result.notes.append(f"{log.shown}: has grown by {grown} bytes since: the next ingest reads them")
 
 
-def _end_of(source: Source, provisional: bool) -> int | None:
-    """Return where reading must stop to see what the database saw; `None` is the file's end."""
-    if not provisional:
-        return source.offset
-    return source.file.size_bytes if source.file is not None and source.compression is None else None
+def _end_of(source: Source, provisional: Provisional | None) -> int:
+    """Return where reading must stop to see what the database saw."""
+    return source.offset if provisional is None else provisional.end_offset
 
 
 def _say_unknown(log: LogFile, result: Verification) -> None:
@@ -114,9 +117,8 @@ def _say_unknown(log: LogFile, result: Verification) -> None:
 
 
 def _source_of(sources: KnownSources, log: LogFile, state: FileState) -> Source | None:
-    head = head_of(log)
-    for source in sources.candidates(log, state, head):
-        if is_source(log, sources.resume(source)[0]):
+    for source in standing(log, state, head_of(log), sources):
+        if is_still(log, source, sources):
             sources.take(source)
             return source
     return None

@@ -79,3 +79,9 @@ def shows_both_prefixes(line: bytes) -> bool:
 def is_event_line(line: bytes) -> bool:
     """Whether the start of a line, however it goes on, is that of an event line."""
     return split_prefix(line).message.startswith(_EVENT_MARKER)
+
+
+def is_whole_event(line: bytes) -> bool:
+    """Whether a line is an event, as it stands."""
+    parsed = parse_line(line)
+    return parsed is not None and isinstance(parsed.record, EstimationEvent)

@@ -17,13 +17,13 @@ from pathlib import Path
 import pytest
 
 from event_lines import event_message, logged
+from faults.tables import check_invariants, events, rows_as_stored
 from ingest.errors import LogUnfinished, LogUnreadable
 from ingest.pipeline import IngestOptions, Summary, ingest
 from ingest.reading import streams
 from ingest.reading.logfile import LogFile, chunks
 from ingest.reading.zone import zone_named
 from ingest.verify import verify
-from tables import check_invariants, events, rows_as_stored
 
 EVENT = f"{logged(event_message())}\n".encode()
 KIND = {"bz2": bz2.compress, "xz": lzma.compress}

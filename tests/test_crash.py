@@ -21,13 +21,13 @@ import pytest
 import ingest.reading.scan
 from captures import COMPRESSIONS, capture
 from executor_log import ZONE, Shape, executor_run, interleaved, phase_names
+from faults.tables import Tables, check_invariants, opened, tables
 from ingest import pipeline
 from ingest.errors import DatabaseBusy
 from ingest.pipeline import ingest as ingest_logs
 from ingest.reading.zone import zone_named
 from ingest.storing import database, store
 from ingest.summary import IngestOptions, Summary
-from tables import Tables, check_invariants, opened, tables
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="children are forked")
 

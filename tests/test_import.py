@@ -17,6 +17,7 @@ from sqlite_utils import Database
 
 from conftest import EXAMPLES, Tokentail
 from event_lines import anchor_message, event_message, fallback_message, logged
+from faults.tables import check_invariants, events, rows_as_stored
 from ingest.errors import UnusableImport
 from ingest.importing import import_events
 from ingest.pipeline import ingest
@@ -25,7 +26,6 @@ from ingest.summary import IngestOptions
 from ingest.verify import verify
 from reports.exporting.ndjson import ndjson_lines
 from reports.selection import Selection
-from tables import check_invariants, events, rows_as_stored
 from test_properties import FILES, SEEDS, Files, examples, folder, read
 
 OPTIONS = IngestOptions("ingest", zone_named("UTC"))

@@ -32,7 +32,7 @@ def in_chunks(data: bytes, size: int) -> list[bytes]:
 def read(chunks, encoding=UTF_8, wanted=anything, position=None) -> tuple[list[Line], Position]:
     """Read all lines of some chunks; return them with the position at the end."""
     position = Position() if position is None else position
-    return list(split_lines(chunks, position, encoding, wanted)), position
+    return [line for line in split_lines(chunks, position, encoding, wanted) if line is not None], position
 
 
 TEXT = "first line\r\n\r\nthe third: é ✓ 😀\nĊ and ਊ hold the newline's byte\n\nlast, without an end"
@@ -91,6 +91,7 @@ def test_position_stands_behind_each_line_as_it_is_yielded():
     steps = [
         (line.data, position.offset, position.number)
         for line in split_lines([b"a\nbb\n", b"ccc\nd"], position, UTF_8, anything)
+        if line is not None
     ]
     assert steps == [(b"a", 2, 1), (b"bb", 5, 2), (b"ccc", 9, 3), (b"d", 9, 3)]
     assert position == Position(9, 3, 3)

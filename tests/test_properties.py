@@ -34,10 +34,10 @@ from executor_log import (
     one_after_another,
     phase_names,
 )
+from faults.tables import check_invariants, escalations, events, rows_as_stored, tables
 from ingest.pipeline import ingest
 from ingest.reading.zone import zone_named
 from ingest.summary import IngestOptions, Summary
-from tables import check_invariants, escalations, events, rows_as_stored, tables
 
 _FACTOR = float(os.environ.get("TOKENTAIL_EXAMPLES_FACTOR", "1"))
 """How many times the usual number of examples; for a long search by hand."""

@@ -17,9 +17,10 @@ from ingest.linking.declared import Declared, OpenList
 from ingest.linking.runs import LiveRuns
 from ingest.linking.state import LinkerState, Unanchored
 from ingest.linking.windows import OpenEvent, PathList, Window, Windows
-from ingest.reading.checkpoint import Counters, Remembered
+from ingest.reading.checkpoint import Counters, Provisional, Remembered
 from ingest.reading.lines import Position
 from ingest.reading.remembered import as_text, from_text
+from ingest.reading.sample import Sample
 from ingest.reading.wrap import WrapWidth
 from parsers.records import BudgetUse, BuilderModel, Ceiling, Estimate
 
@@ -73,7 +74,7 @@ def full() -> Remembered:
             calls_lost=4,
         ),
         counters=Counters(9, 8, 1, 2, 3, 4, 5, 6),
-        provisional=True,
+        provisional=Provisional(Sample(7, 3, "ab"), 10),
     )
 
 

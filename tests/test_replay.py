@@ -25,6 +25,7 @@ from sqlite_utils import Database
 from conftest import ROOT, Tokentail
 from event_rows import HOSTILE, Row, event_row, holding, stored, strict
 from executor_log import Shape, executor_run
+from faults.tables import opened
 from ingest.cli.replay import replay_command
 from ingest.errors import UnusableEstimator, UnusableImport, UsageMistake
 from ingest.storing.database import open_for_reading, open_for_writing
@@ -34,7 +35,6 @@ from reports.replaying.events import ReplayEvent, is_safe, replay_events
 from reports.replaying.predictions import read_predictions
 from reports.selection import Selection
 from reports.strata import Strata
-from tables import opened
 
 HALF = """
 class Answer:

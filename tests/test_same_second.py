@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from executor_log import ZONE
+from faults.tables import check_invariants, escalations, events, tables
 from ingest.pipeline import ingest
 from ingest.reading.zone import zone_named
 from ingest.summary import IngestOptions
-from tables import check_invariants, escalations, events, tables
 
 EVENT = (
     "[TokenEstimationV2] predicted_output=5200 actual_output=1157 smape=127.2% selected_budget=8192 "

@@ -63,7 +63,7 @@ def read(data: bytes, position: Position | None = None, width: WrapWidth | None 
     physical = Position(position.offset, position.number, position.ordinal)
     wide = encoding_named("utf-16-le")
     pieces = split_lines([data[position.offset :]], physical, wide, anything)
-    return list(joiner.joined(pieces)), joiner
+    return [line for line in joiner.joined(pieces) if line is not None], joiner
 
 
 def texts(lines: list[Line]) -> list[str]:

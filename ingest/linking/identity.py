@@ -26,12 +26,16 @@ _SEPARATOR = "\x1f"
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """One sighting of an event: its payload, its time (aware UTC and as logged), its context."""
+    """One sighting of an event: its payload, its time (aware UTC and as logged), its context.
+
+    `is_cut` where no newline ended the line, so that the end of the model may be missing.
+    """
 
     payload: EstimationEvent
     moment: datetime
     timestamp_text: str
     context: Context
+    is_cut: bool = False
 
 
 def group_key(payload: EstimationEvent, moment: datetime) -> str:

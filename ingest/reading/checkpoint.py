@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from ingest.linking.state import LinkerState
 from ingest.reading.fingerprint import Fingerprint
 from ingest.reading.lines import Position
+from ingest.reading.sample import Sample
 from ingest.reading.wrap import WrapWidth
 
 
@@ -29,25 +30,19 @@ class Counters:
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
-    """Some bytes of a source: where they begin, how many they are, their hash."""
+class Provisional:
+    """An unterminated last line that was stored: its beginning, and the offset after it as it was then."""
 
-    offset: int
-    size_bytes: int
-    digest: str
-
-    @property
-    def end_offset(self) -> int:
-        """The offset after the last of these bytes."""
-        return self.offset + self.size_bytes
+    sample: Sample
+    end_offset: int
 
 
 @dataclass(slots=True)
 class Remembered:
     """The part of a checkpoint that is no column: the state of reading and linking.
 
-    `provisional` is set while the unterminated last line was stored, though the checkpoint stands
-    before it: if the file grows, what was stored of it is taken back and the line read again.
+    `provisional` is the unterminated last line that was stored, though the checkpoint stands before
+    it: if the file grows, what was stored of it is taken back and the line read again.
     `last_marker` is the newest marker line: a file that was truncated and grew again may have the
     same banner and the same tail, but not the same event at the same time in the same place.
     `container_logs` until a line shows the executor's own prefix inside a container's. `foreign` once
@@ -58,7 +53,7 @@ class Remembered:
     width: WrapWidth = field(default_factory=WrapWidth)
     linker: LinkerState = field(default_factory=LinkerState)
     counters: Counters = field(default_factory=Counters)
-    provisional: bool = False
+    provisional: Provisional | None = None
     container_logs: bool = True
     last_marker: Sample | None = None
     foreign: bool = False

@@ -109,11 +109,11 @@ def _is_regular(path: str) -> bool:
         return not os.path.islink(path)  # what can't be looked at is told when it is read
 
 
-def target_of(real_path: str, log: LogFile) -> LogFile | None:
+def target_of(real_path: str | None, log: LogFile) -> list[LogFile]:
     """Return the file that a path led to before, if it leads elsewhere now and that file is still there."""
-    if real_path == log.real_path or not os.path.exists(real_path):
-        return None
-    return LogFile(real_path, named=False, found_at=log.stored_path)
+    if real_path is None or real_path == log.real_path or not os.path.exists(real_path):
+        return []
+    return [LogFile(real_path, named=False, found_at=log.stored_path)]
 
 
 _ROTATED = r"[._-]\d[\d_.:T-]*"

@@ -8,14 +8,17 @@ same banner, is known to be another one and is read from its start.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ingest.reading.lines import Position
+from ingest.reading.sample import digest
 
 HEAD_BYTES = 1024
 TAIL_BYTES = 256
+
+_KEPT_BYTES = 2 * TAIL_BYTES
+"""Bytes before the newest chunk that are remembered: some lines are told a few bytes after their end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +39,6 @@ def fingerprint_of(head: bytes) -> Fingerprint:
     return Fingerprint(len(covered), digest(covered))
 
 
-def digest(data: bytes) -> str:
-    """Return the hash used throughout: 128 bits are far beyond chance."""
-    return hashlib.blake2b(data, digest_size=16).hexdigest()
-
-
 def tail_of(before: bytes) -> str:
     """Return the hash of the last `TAIL_BYTES` of what stands before an offset."""
     return digest(before[-TAIL_BYTES:])
@@ -54,19 +52,20 @@ class Recent:
 
         The tail at the position is kept whenever the bytes move on, however long the line after it.
         """
-        offset = position.offset
         self._position = position
-        self._kept: tuple[int, str | None] = (offset, tail_of(before))
-        self._start = offset - len(before)
-        self._older = b""
-        self._newer = before
+        self._kept: tuple[int, str | None] = (position.offset, tail_of(before))
+        self._before = before
+        self._chunk = b""
+        self._start = position.offset - len(before)
 
     def through(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
-        """Pass chunks on; the last two are remembered."""
+        """Pass chunks on; the last one is remembered, and what stands before it."""
         for chunk in chunks:
             self._kept = (self._position.offset, self.tail_before(self._position.offset))
-            self._start += len(self._older)
-            self._older, self._newer = self._newer, chunk
+            end = self._start + len(self._before) + len(self._chunk)
+            self._before = (self._before + self._chunk[-_KEPT_BYTES:])[-_KEPT_BYTES:]
+            self._chunk = chunk
+            self._start = end - len(self._before)
             yield chunk
 
     def tail_before(self, offset: int) -> str | None:
@@ -76,4 +75,4 @@ class Recent:
         first = max(0, offset - TAIL_BYTES) - self._start
         if first < 0:
             return None
-        return tail_of((self._older + self._newer)[first : offset - self._start])
+        return tail_of((self._before + self._chunk)[first : offset - self._start])

@@ -13,15 +13,11 @@ from ingest.linking.identity import Seen
 from ingest.linking.linker import Linker
 from ingest.linking.state import Logged
 from ingest.reading.batch import Reject, Rows, SeenEscalation, Sighting
-from ingest.reading.checkpoint import Counters, Remembered, Sample
-from ingest.reading.fingerprint import digest
+from ingest.reading.checkpoint import Counters, Remembered
 from ingest.reading.lines import Line
 from ingest.reading.zone import Zone
 from parsers.line import ParsedLine, is_event_line, parse_line, shows_both_prefixes
 from parsers.records import Escalation, EstimationEvent, Malformed, Noted
-
-SAMPLE_BYTES = 256
-"""Bytes of a marker line that are remembered by their hash; the time stands at its beginning."""
 
 MAX_REJECT_TEXT = 4_000
 """Characters of a rejected line that are kept; the file and the offset tell where the rest is."""
@@ -30,15 +26,13 @@ MAX_REJECT_TEXT = 4_000
 class Gathering:
     """The rows of one stretch after another of one source; `remembered` is kept up to date.
 
-    `bytes_as_read` says that a line's bytes are in the file as they are here, so that they may be
-    looked for later. `remarks` are sentences' ends, worth saying once.
+    `remarks` are sentences' ends, worth saying once.
     """
 
-    def __init__(self, remembered: Remembered, zone: Zone, bytes_as_read: bool) -> None:
+    def __init__(self, remembered: Remembered, zone: Zone) -> None:
         """Go on from what a checkpoint remembers."""
         self._remembered = remembered
         self._zone = zone
-        self._bytes_as_read = bytes_as_read
         self._linker = Linker(remembered.linker)
         self._rows = Rows()
         self._by_offset: dict[int, Sighting] = {}
@@ -110,18 +104,18 @@ class Gathering:
         logged = Logged(moment.isoformat(), parsed.stamp.text)
         context = self._linker.event(record, line.offset, line.ordinal, logged)
         self._collect_amendments()
-        sighting = Sighting(line.offset, line.number, Seen(record, moment, parsed.stamp.text, context))
+        seen = Seen(record, moment, parsed.stamp.text, context, is_cut=not line.terminated)
+        sighting = Sighting(line.offset, line.number, seen)
         self._rows.sightings.append(sighting)
         self._by_offset[line.offset] = sighting
         self._mark(line)
         self._counters.sightings += 1
 
     def _mark(self, line: Line) -> None:
-        """Count a marker line, and remember its bytes where they are in the file as they are here."""
+        """Count a marker line, and remember the newest that stays as it is."""
         self._counters.marker_lines += 1
-        if line.terminated and self._bytes_as_read and not line.foreign:
-            covered = line.data[:SAMPLE_BYTES]
-            self._remembered.last_marker = Sample(line.offset, len(covered), digest(covered))
+        if line.terminated:
+            self._remembered.last_marker = line.sample()
 
     def _reject(self, line: Line, reason: str) -> None:
         text = line.data[: 4 * MAX_REJECT_TEXT].decode("utf-8", "backslashreplace")[:MAX_REJECT_TEXT]

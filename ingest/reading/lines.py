@@ -1,20 +1,30 @@
 """From chunks of bytes to lines with their offsets, in bounded memory.
 
 A line is bytes without its terminator, plus the offset of its start. A line longer than the limit
-is cut and its true length kept; it is never buffered whole. NULs at the head of a line are dropped:
-a writer that goes on at its old offset after a truncation leaves a hole of them, and the line after
-the hole is whole.
+is cut and its true length kept; it is never buffered whole.
+
+A hole is a run of NULs: a writer that goes on at its old offset after a truncation leaves one at the
+head, a file that was made large in advance has one at its end, a power cut leaves one anywhere. A hole
+ends a line; at the end of what is there it is left unread, since it may be filled yet.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from ingest.reading.encoding import UTF_16, Encoding, cut_wide, is_utf16_in_utf8
+from ingest.reading.sample import Sample, sample_of
 
 MAX_LINE_BYTES = 1 << 20
 """Longest line that is kept whole; the longest in several hundred real logs had 319,000 bytes."""
+
+SAMPLE_BYTES = 256
+"""Bytes at a line's start that are remembered by their hash; the time stands among them."""
+
+_HOLE = re.compile(rb"\0{16,}")
+"""What can't be a part of a line: quoted UTF-16 and binary numbers have shorter runs of NULs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +35,8 @@ class Line:
     `number` is the physical line's, `ordinal` the logical line's; both count from 1 and differ only
     in captures that were wrapped. `data` is UTF-8 without terminator, `size_bytes` what the line
     really had where it was cut. `terminated` is false for the rest of a file that may still grow.
-    `foreign` lines are not in the encoding of their file.
+    `foreign` lines are not in the encoding of their file. `raw` is how the line begins in the file,
+    where that is not as in `data`.
     """
 
     offset: int
@@ -36,11 +47,16 @@ class Line:
     size_bytes: int
     terminated: bool = True
     foreign: bool = False
+    raw: bytes = b""
 
     @property
     def is_cut(self) -> bool:
         """Whether `data` is only the beginning of the line."""
         return self.size_bytes > MAX_LINE_BYTES
+
+    def sample(self) -> Sample:
+        """Return the beginning of the line as it is in the file, to be looked for later."""
+        return sample_of(self.offset, (self.raw or self.data)[:SAMPLE_BYTES])
 
 
 @dataclass(slots=True)
@@ -53,7 +69,7 @@ class Position:
 
 
 class _Rest:
-    """Of the line that is under way: what is kept, and how much of it is not.
+    """Of the line that is under way: what is kept, how much of it is not, how many NULs are before it.
 
     Small reads are put together only when a newline comes, or there is too much to keep: a line that
     comes byte by byte takes no longer than one that comes at once.
@@ -63,6 +79,7 @@ class _Rest:
         self._pieces: list[bytes] = []
         self._size = 0
         self.dropped = 0
+        self.hole = 0
 
     def add(self, chunk: bytes) -> bool:
         """Keep a chunk; return whether it is time to look for lines."""
@@ -90,24 +107,27 @@ Wanted = Callable[[bytes], object]
 
 def split_lines(
     chunks: Iterable[bytes], position: Position, encoding: Encoding, wanted: Wanted
-) -> Iterator[Line]:
+) -> Iterator[Line | None]:
     """Yield the wanted lines and the overlong ones, and move `position` past every whole line.
 
-    `chunks` begin at `position`. The last line comes with `terminated` false where no newline ends
-    it; `position` stays at its start.
+    `chunks` begin at `position`. After each chunk comes a `None`, so that whoever reads has a say
+    though no line is wanted. The last line comes with `terminated` false where no newline ends it;
+    `position` stays before it.
     """
     whole_lines = _wide_lines if encoding.is_wide else _narrow_lines
     rest = _Rest()
     for chunk in chunks:
         if rest.add(chunk):
             yield from whole_lines(rest, position, encoding, wanted)
+        yield None
     yield from whole_lines(rest, position, encoding, wanted)
-    carry = rest.take()
+    carry, start = rest.take(), position.offset + rest.hole
     if carry and (rest.dropped or wanted(carry)):
         size = len(carry) + rest.dropped
         data = encoding.as_utf8(carry).rstrip(b"\r")
-        end, number, ordinal = position.offset + size, position.number + 1, position.ordinal + 1
-        yield Line(position.offset, end, number, ordinal, data, size, terminated=False)
+        number, ordinal = position.number + 1, position.ordinal + 1
+        raw = carry[:SAMPLE_BYTES] if encoding.is_wide else b""
+        yield Line(start, start + size, number, ordinal, data, size, terminated=False, raw=raw)
 
 
 def _narrow_lines(rest: _Rest, position: Position, _: Encoding, wanted: Wanted) -> Iterator[Line]:
@@ -116,26 +136,39 @@ def _narrow_lines(rest: _Rest, position: Position, _: Encoding, wanted: Wanted) 
     holes = b"\0" in block
     *lines, carry = block.split(b"\n")
     offset, number, ordinal = position.offset, position.number, position.ordinal
-    dropped, rest.dropped = rest.dropped, 0 if lines else rest.dropped
     for line in lines:
-        data, foreign = line, False
-        size, dropped = len(line) + dropped, 0
-        start, offset = offset, offset + size + 1
+        start, size = offset + rest.hole, len(line) + rest.dropped
+        offset = start + size + 1
+        rest.hole = rest.dropped = 0
         number += 1
         ordinal += 1
-        if holes:
-            data = line.lstrip(b"\0")
-            hole = len(line) - len(data)
-            start, size = start + hole, size - hole
-            if foreign := is_utf16_in_utf8(data):
-                data = UTF_16.as_utf8(data)
-        if size > MAX_LINE_BYTES or wanted(data):
-            position.offset, position.number, position.ordinal = offset, number, ordinal
-            yield Line(start, offset, number, ordinal, _kept(data), size, foreign=foreign)
+        if not holes:
+            if size > MAX_LINE_BYTES or wanted(line):
+                position.offset, position.number, position.ordinal = offset, number, ordinal
+                yield Line(start, offset, number, ordinal, _kept(line), size)
+            continue
+        for data, place, raw in _parts(line):
+            size_here = size if len(line) < size else len(raw or data)
+            if size_here > MAX_LINE_BYTES or wanted(data):
+                position.offset, position.number, position.ordinal = offset, number, ordinal
+                kept, first = _kept(data), start + place
+                yield Line(first, offset, number, ordinal, kept, size_here, foreign=bool(raw), raw=raw)
     position.offset, position.number, position.ordinal = offset, number, ordinal
     if holes and not rest.dropped:
-        position.offset += len(carry) - len(carry := carry.lstrip(b"\0"))
+        rest.hole += len(carry) - len(carry := carry.lstrip(b"\0"))
     rest.keep(carry, 1)
+
+
+def _parts(line: bytes) -> Iterator[tuple[bytes, int, bytes]]:
+    """Yield what is between the holes of a line, and where; the bytes as they are where it is UTF-16."""
+    start = 0
+    for end, following in (*((hole.start(), hole.end()) for hole in _HOLE.finditer(line)), (len(line), 0)):
+        data = line[start:end].lstrip(b"\0")
+        place, start = end - len(data), following
+        if is_utf16_in_utf8(data):
+            yield UTF_16.as_utf8(data), place, data
+        elif data or not following:
+            yield data, place, b""
 
 
 def _wide_lines(rest: _Rest, position: Position, encoding: Encoding, wanted: Wanted) -> Iterator[Line]:
@@ -151,9 +184,9 @@ def _wide_lines(rest: _Rest, position: Position, encoding: Encoding, wanted: Wan
         position.ordinal += 1
         data = block[start:end]
         if size > MAX_LINE_BYTES or wanted(data):
-            text = _kept(one.as_utf8(data[:MAX_LINE_BYTES]))
-            number, ordinal = position.number, position.ordinal
-            yield Line(offset, position.offset, number, ordinal, text, size, foreign=one is not encoding)
+            text, raw = _kept(one.as_utf8(data[:MAX_LINE_BYTES])), data[:SAMPLE_BYTES]
+            number, ordinal, foreign = position.number, position.ordinal, one is not encoding
+            yield Line(offset, position.offset, number, ordinal, text, size, foreign=foreign, raw=raw)
     rest.keep(block[reached:], 2)
 
 

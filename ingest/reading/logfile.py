@@ -11,6 +11,7 @@ import gzip
 import importlib
 import lzma
 import os
+import re
 import stat
 import sys
 import time
@@ -21,7 +22,8 @@ from dataclasses import dataclass, field, replace
 from typing import IO, cast
 
 from ingest.errors import LogUnfinished, LogUnreadable, LogVanished
-from ingest.reading.fingerprint import TAIL_BYTES, digest
+from ingest.reading.fingerprint import TAIL_BYTES
+from ingest.reading.sample import digest
 from ingest.reading.streams import bounded, bzip2_streams, xz_streams
 from parsers.prefix import starts_with_prefix
 
@@ -35,10 +37,11 @@ FRESH_NS = 2_000_000_000
 
 _MAGIC = {
     "gzip": b"\x1f\x8b",
-    "bzip2": b"BZh",
+    "bzip2": b"BZh",  # and a digit and what follows it, see `compression_of`
     "xz": b"\xfd7zXZ\x00",
     "zstd": b"\x28\xb5\x2f\xfd",
 }
+_BZIP2 = re.compile(rb"BZh[1-9](?:1AY&|\x17rE8|.{0,3}\Z)", re.DOTALL)
 SQLITE_MAGIC = b"SQLite format 3\0"
 _INTEGER = (1 << 63) - 1  # what SQLite can hold; some file systems number files beyond it
 _TEXT_CONTROLS = b"\t\n\r\f\b\x1b"
@@ -88,7 +91,8 @@ class OpenLog:
 class LogFile:
     """A path to read, and whether a person named it (rather than finding it in a folder).
 
-    `found_at` is the link that once led here, for a file that is read on though it leads elsewhere now.
+    `found_at` is the path that led here before: a link that leads elsewhere now, or the name that the
+    file had before its rotation.
     """
 
     path: str
@@ -203,7 +207,10 @@ def shown(path: str) -> str:
 
 def compression_of(head: bytes) -> str | None:
     """Tell how a file is compressed by its first bytes."""
-    return next((name for name, magic in _MAGIC.items() if head.startswith(magic)), None)
+    found = next((name for name, magic in _MAGIC.items() if head.startswith(magic)), None)
+    if found == "bzip2" and not _BZIP2.match(head):  # text may begin with the letters
+        return None
+    return found
 
 
 def _decompressed(raw: IO[bytes], compression: str, path: str) -> IO[bytes]:

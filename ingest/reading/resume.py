@@ -1,7 +1,7 @@
 """Go on where a source was left: from an open log file to its first unread byte.
 
-Here the bytes decide whether the file is the source at all: those before the checkpoint must be the
-ones that were there when it was made.
+Here the bytes decide whether the file is the source at all: what a checkpoint remembers of them must
+stand where it stood.
 """
 
 from __future__ import annotations
@@ -11,11 +11,14 @@ from dataclasses import dataclass
 from typing import IO
 
 from ingest.errors import LogUnfinished, LogUnreadable, NotALog
-from ingest.reading.checkpoint import Checkpoint, Remembered, Sample
+from ingest.reading.checkpoint import Checkpoint, Remembered
 from ingest.reading.encoding import Encoding, encoding_named, encoding_of, may_be_half_a_mark
-from ingest.reading.fingerprint import HEAD_BYTES, TAIL_BYTES, Fingerprint, digest, fingerprint_of, tail_of
+from ingest.reading.evidence import Watch, stands_in, upto
+from ingest.reading.fingerprint import HEAD_BYTES, TAIL_BYTES, Fingerprint, fingerprint_of
 from ingest.reading.logfile import LogFile, OpenLog, chunks, what_is_not_a_log
+from ingest.reading.pipe import piped_chunks
 from ingest.reading.remembered import from_text
+from ingest.reading.sample import Sample
 
 
 class NotTheSame(Exception):
@@ -24,7 +27,10 @@ class NotTheSame(Exception):
 
 @dataclass(slots=True)
 class Opened:
-    """An open log that stands at the checkpoint, the bytes read past it on the way, what is remembered."""
+    """An open log that stands at the checkpoint, the bytes read past it on the way, what is remembered.
+
+    `trouble` came up while they were read: it is due when they are used up.
+    """
 
     log: OpenLog
     offset: int
@@ -33,6 +39,15 @@ class Opened:
     fingerprint: Fingerprint
     encoding: Encoding
     remembered: Remembered
+    trouble: LogUnfinished | LogUnreadable | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """A stream's first bytes, and what ended them too early."""
+
+    data: bytes
+    trouble: LogUnfinished | LogUnreadable | None = None
 
 
 def stand_at(log: LogFile, opened: OpenLog, checkpoint: Checkpoint | None) -> Opened | None:
@@ -41,91 +56,108 @@ def stand_at(log: LogFile, opened: OpenLog, checkpoint: Checkpoint | None) -> Op
     Raises:
         NotTheSame: its bytes before the checkpoint are not those of the source.
         NotALog: it is read for the first time, and is something else altogether.
-        LogUnfinished, LogUnreadable: its compressed data ends, or is damaged, before the checkpoint.
+        LogUnfinished, LogUnreadable: there is not even a first byte.
     """
     return _begin(log, opened) if checkpoint is None else _go_on(log, opened, checkpoint)
 
 
 def _begin(log: LogFile, opened: OpenLog) -> Opened | None:
     head = read_head(opened.stream, log)
-    if may_be_half_a_mark(head):  # or nothing at all: what it will be is not told yet
+    if head.trouble is not None and not head.data:
+        raise head.trouble
+    if may_be_half_a_mark(head.data):  # or nothing at all: what it will be is not told yet
         return None
-    not_a_log = what_is_not_a_log(head)
+    not_a_log = what_is_not_a_log(head.data)
     if not_a_log is not None:
         raise NotALog(f"{log.shown}: {not_a_log}, not a log, so not read")
-    encoding = encoding_of(head)
-    mark = len(encoding.mark)
-    return Opened(opened, mark, head[:mark], head[mark:], fingerprint_of(head), encoding, Remembered())
+    encoding = encoding_of(head.data)
+    before, ahead = head.data[: len(encoding.mark)], head.data[len(encoding.mark) :]
+    fingerprint = fingerprint_of(head.data)
+    return Opened(opened, len(before), before, ahead, fingerprint, encoding, Remembered(), head.trouble)
 
 
 def _go_on(log: LogFile, opened: OpenLog, checkpoint: Checkpoint) -> Opened:
     remembered, encoding = recall(checkpoint)
-    stream, offset = opened.stream, checkpoint.offset
+    samples, offset = evidence_of(checkpoint, remembered), checkpoint.offset
     head = b""
     if checkpoint.fingerprint.size_bytes < HEAD_BYTES:  # the name of a file grows with it
-        head = read_head(stream, log)
-        if not checkpoint.fingerprint.matches(head):
-            raise NotTheSame
-    fingerprint = fingerprint_of(head) if head else checkpoint.fingerprint
+        head = read_head(opened.stream, log).data
     if opened.is_plain:
-        if opened.file is not None and opened.file.size_bytes < offset:
-            raise NotTheSame
-        before, ahead = _before(stream, offset, remembered.last_marker), b""
+        before, ahead = _seek(log, opened, offset, samples), b""
     else:
-        before, ahead = _skip(log, stream, offset, head)
-    if len(before) < min(TAIL_BYTES, offset) or checkpoint.tail not in (None, tail_of(before)):
-        raise NotTheSame
+        before, ahead = _skip(log, opened.stream, head, offset, samples)
+    fingerprint = fingerprint_of(head) if head else checkpoint.fingerprint
     return Opened(opened, offset, before, ahead, fingerprint, encoding, remembered)
 
 
-def _before(stream: IO[bytes], offset: int, sample: Sample | None) -> bytes:
+def _seek(log: LogFile, opened: OpenLog, offset: int, samples: list[Sample]) -> bytes:
     """Go to an offset of a plain file; return the last bytes before it."""
-    if sample is not None:
-        stream.seek(sample.offset)
-        if digest(stream.read(sample.size_bytes)) != sample.digest:
-            raise NotTheSame
+    too_short = opened.file is not None and opened.file.size_bytes < offset
+    if too_short or not stands_in(opened.stream, samples, log):
+        raise NotTheSame
     first = max(0, offset - TAIL_BYTES)
-    stream.seek(first)
-    return stream.read(offset - first)
+    opened.stream.seek(first)
+    return opened.stream.read(offset - first)
+
+
+def _skip(
+    log: LogFile, stream: IO[bytes], head: bytes, offset: int, samples: list[Sample]
+) -> tuple[bytes, bytes]:
+    """Decompress up to an offset, and past it as far as a sample goes; return what is on both sides of it."""
+    watch = Watch(samples)
+    watch.see(0, head)
+    before, ahead = head[:offset], head[offset:]
+    try:
+        for start, chunk in upto(chunks(stream, log.shown), len(head), max(offset, watch.end_offset)):
+            watch.see(start, chunk)
+            split = max(0, offset - start)
+            before = (before + chunk[:split])[-TAIL_BYTES:]
+            ahead += chunk[split:]
+    except (LogUnfinished, LogUnreadable) as error:  # nothing shows that this is the source
+        raise NotTheSame from error
+    if not watch.standing.issuperset(samples):
+        raise NotTheSame
+    return before[-TAIL_BYTES:], ahead
 
 
 def head_of(log: LogFile) -> bytes:
-    """Open a log and read its first bytes; none where its compressed data has not got that far."""
-    with log.opened() as opened, suppress(LogUnfinished):
-        return read_head(opened.stream, log)
-    return b""
+    """Open a log and read its first bytes, as many as its compressed data gives."""
+    with log.opened() as opened:
+        return read_head(opened.stream, log).data
 
 
-def read_head(stream: IO[bytes], log: LogFile) -> bytes:
+def read_head(stream: IO[bytes], log: LogFile) -> Head:
     """Read a stream's first bytes: those that its fingerprint may cover, or all there are."""
     head = b""
-    for chunk in chunks(stream, log.shown):
-        head += chunk
-        if len(head) >= HEAD_BYTES or (log.is_stream and b"\n" in head):
-            break
-    return head
-
-
-def _skip(log: LogFile, stream: IO[bytes], offset: int, head: bytes) -> tuple[bytes, bytes]:
-    """Decompress up to an offset; return the last bytes before it and those read past it."""
-    before, reached = head, len(head)
-    for chunk in chunks(stream, log.shown) if reached < offset else ():
-        before, reached = (before + chunk)[-TAIL_BYTES - len(chunk) :], reached + len(chunk)
-        if reached >= offset:
-            break
-    past = reached - offset
-    if past < 0:
-        raise NotTheSame
-    return (before[:-past] if past else before)[-TAIL_BYTES:], before[len(before) - past :]
+    try:
+        for chunk in piped_chunks(stream, log.shown) if log.is_stream else chunks(stream, log.shown):
+            head += chunk
+            if len(head) >= HEAD_BYTES or (log.is_stream and b"\n" in head):
+                break
+    except (LogUnfinished, LogUnreadable) as error:
+        return Head(head, error)
+    return Head(head)
 
 
 def is_source(log: LogFile, checkpoint: Checkpoint) -> bool:
     """Whether a log file holds, before a checkpoint, the bytes that were there when it was made."""
-    with log.opened() as opened:
-        try:
-            return stand_at(log, opened, checkpoint) is not None
-        except (NotTheSame, LogUnfinished, LogUnreadable):
-            return False
+    with log.opened() as opened, suppress(NotTheSame, LogUnfinished, LogUnreadable):
+        return stand_at(log, opened, checkpoint) is not None
+    return False
+
+
+def evidence_of(checkpoint: Checkpoint, remembered: Remembered) -> list[Sample]:
+    """Return what must stand in a file for it to be the source of a checkpoint."""
+    fingerprint, offset = checkpoint.fingerprint, checkpoint.offset
+    samples = [Sample(0, fingerprint.size_bytes, fingerprint.digest)]
+    if checkpoint.tail is not None:
+        size = min(TAIL_BYTES, offset)
+        samples.append(Sample(offset - size, size, checkpoint.tail))
+    if remembered.last_marker is not None:
+        samples.append(remembered.last_marker)
+    if remembered.provisional is not None:
+        samples.append(remembered.provisional.sample)
+    return samples
 
 
 def recall(checkpoint: Checkpoint) -> tuple[Remembered, Encoding]:
@@ -136,9 +168,12 @@ def recall(checkpoint: Checkpoint) -> tuple[Remembered, Encoding]:
     """
     try:
         remembered = from_text(Remembered, checkpoint.remembered)
-        sample, offset = remembered.last_marker, checkpoint.offset
-        if offset < 0 or (sample is not None and not 0 <= sample.offset < sample.end_offset <= offset):
-            raise NotTheSame
-        return remembered, encoding_named(checkpoint.encoding)
+        encoding = encoding_named(checkpoint.encoding)
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise NotTheSame from error
+    if remembered.position.offset != checkpoint.offset:
+        raise NotTheSame
+    for sample in evidence_of(checkpoint, remembered):
+        if sample.offset < 0 or not 0 <= sample.size_bytes <= HEAD_BYTES:
+            raise NotTheSame
+    return remembered, encoding

@@ -6,19 +6,21 @@ all that the store needs.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from ingest.errors import LogUnfinished, LogUnreadable, UsageMistake
 from ingest.reading.batch import Batch, State
-from ingest.reading.checkpoint import Checkpoint
-from ingest.reading.fingerprint import Recent
+from ingest.reading.checkpoint import Checkpoint, Provisional
+from ingest.reading.fingerprint import TAIL_BYTES, Recent, tail_of
 from ingest.reading.gathering import Gathering
 from ingest.reading.lines import Line, Position, split_lines
 from ingest.reading.logfile import LogFile, chunks
 from ingest.reading.overlap import Rewritten, overlapping_chunks
+from ingest.reading.pipe import WAIT_SECONDS, piped_chunks
 from ingest.reading.remembered import as_text
-from ingest.reading.resume import Opened, stand_at
+from ingest.reading.resume import NotTheSame, Opened, stand_at
 from ingest.reading.wrap import Joiner
 from ingest.reading.zone import Zone, zone_recorded
 from parsers.line import is_wanted, parse_line
@@ -81,45 +83,62 @@ class _Scan:
         self._zone: Zone = _zone_of(log, checkpoint.zone if checkpoint else options.zone)
         self._remembered = opened.remembered
         self._remembered.position.offset = opened.offset
-        self._was_provisional = self._remembered.provisional
+        self._was_provisional = self._remembered.provisional is not None
         self._taken_back_from = opened.offset if self._was_provisional else None
-        self._remembered.provisional = False
-        self._gathering = Gathering(self._remembered, self._zone, not opened.encoding.is_wide)
+        self._remembered.provisional = None
+        self._gathering = Gathering(self._remembered, self._zone)
         self._recent = Recent(self._remembered.position, opened.before)
         self._joiner = Joiner(self._remembered.position, self._remembered.width)
         self._batch_start = opened.offset
         self._bytes_read = 0  # in this batch
         self._bytes_seen = opened.offset  # in the whole file
+        self._stream_due = 0.0
+        self._last_line: Line | None = None  # of the file, if no newline ends it
 
     @property
     def _position(self) -> Position:
         return self._remembered.position
 
     def batches(self) -> Iterator[Batch]:
-        last: Line | None = None
         state: State = "complete"
-        problem: str | None = None
+        trouble: Exception | None = None
+        try:
+            yield from self._whole_lines()
+        except LogUnfinished as error:
+            state, trouble = "unfinished", error
+        except LogUnreadable as error:
+            state, trouble = "damaged", error
+        except Rewritten as error:
+            state, trouble = "replaced", NotTheSame(error)
+        if trouble is not None and self._taken_back_from == self._position.offset:
+            raise trouble  # the unterminated line that was stored is not reached: it stays
+        yield self._last_batch(state, None if isinstance(trouble, NotTheSame) else trouble)
+
+    def _whole_lines(self) -> Iterator[Batch]:
+        """Take all lines but one that no newline ends, and yield the batches that are full."""
         try:
             for line in self._lines():
-                if not line.terminated:
-                    last = line
-                    break
-                self._gathering.take(line)
+                if line is not None and not line.terminated:
+                    self._last_line = line
+                    return
+                if line is not None:
+                    self._gathering.take(line)
                 if self._is_full():
                     yield self._batch(self._checkpoint(), "reading")
-        except LogUnfinished as error:
-            state, problem = "unfinished", str(error)
-        except LogUnreadable as error:
-            state, problem = "damaged", str(error)
-        except Rewritten:
-            state = "replaced"
-        yield self._last_batch(last, state, problem)
+        except (Exception, GeneratorExit):
+            raise
+        except BaseException:  # a signal: what came through a pipe will not come again
+            if self._log.is_stream:
+                yield self._last_batch("reading", None)
+            raise
 
-    def _last_batch(self, last: Line | None, state: State, problem: str | None) -> Batch:
+    def _last_batch(self, state: State, trouble: Exception | None) -> Batch:
         """Hand over the rest, with a last line that no newline ends where that counts."""
+        last = self._last_line
         self._gathering.reach(self._position.ordinal)
         taken = last is not None and state == "complete" and self._counts_unterminated(last)
-        self._remembered.provisional = taken
+        if last is not None and taken:
+            self._remembered.provisional = Provisional(last.sample(), last.end_offset)
         checkpoint = self._checkpoint()
         if last is not None and taken:
             self._gathering.take(last)
@@ -127,7 +146,7 @@ class _Scan:
         unread = 0 if taken else max(0, self._bytes_seen - self._position.offset)
         if unread and state == "complete":
             state = "unterminated"
-        return self._batch(checkpoint, state, unread, problem)
+        return self._batch(checkpoint, state, unread, None if trouble is None else str(trouble))
 
     def _counts_unterminated(self, line: Line) -> bool:
         """Whether the last line is read though no newline ends it.
@@ -143,7 +162,7 @@ class _Scan:
         finished = self._options.finished or self._was_provisional  # what was stored once stays stored
         return finished and (marker or line.is_cut)
 
-    def _lines(self) -> Iterator[Line]:
+    def _lines(self) -> Iterator[Line | None]:
         """Yield the lines from the checkpoint on; captures that may be wrapped are joined."""
         opened = self._opened
         wanted: Callable[[bytes], object] = _every_line if self._options.plain else is_wanted
@@ -162,7 +181,11 @@ class _Scan:
         opened, stream, path = self._opened, self._open_log.stream, self._log.shown
         if opened.ahead:
             yield opened.ahead
-        if self._open_log.is_plain and not self._options.plain:
+        if opened.trouble is not None:
+            raise opened.trouble
+        if self._log.is_stream:
+            yield from piped_chunks(stream, path)
+        elif self._open_log.is_plain and not self._options.plain:
             yield from overlapping_chunks(stream, path, opened.before + opened.ahead)
         else:
             yield from chunks(stream, path, by_line=self._options.plain)
@@ -177,6 +200,9 @@ class _Scan:
                 return
 
     def _is_full(self) -> bool:
+        if self._log.is_stream and len(self._gathering) and time.monotonic() >= self._stream_due:
+            self._stream_due = time.monotonic() + WAIT_SECONDS
+            return True
         return (
             len(self._gathering) >= MAX_BATCH_RECORDS
             or self._position.offset - self._batch_start >= MAX_BATCH_BYTES
@@ -187,12 +213,23 @@ class _Scan:
         self._gathering.counters()
         return Checkpoint(
             fingerprint=self._opened.fingerprint,
-            tail=self._recent.tail_before(self._position.offset),
+            tail=self._tail(),
             offset=self._position.offset,
             encoding=self._opened.encoding.name,
             zone=self._zone.name,
             remembered=as_text(self._remembered),
         )
+
+    def _tail(self) -> str | None:
+        """Return the tail at the position; where it has passed out of reach it is read again."""
+        offset, stream = self._position.offset, self._open_log.stream
+        tail = self._recent.tail_before(offset)
+        if tail is None and self._open_log.is_plain:
+            place, first = stream.tell(), max(0, offset - TAIL_BYTES)
+            stream.seek(first)
+            tail = tail_of(stream.read(offset - first))
+            stream.seek(place)
+        return tail
 
     def _batch(
         self, checkpoint: Checkpoint, state: State, unread_bytes: int = 0, problem: str | None = None

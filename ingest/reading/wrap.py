@@ -2,8 +2,9 @@
 
 A physical line without a prefix continues the one before it if that one reached the console's
 width or ends in a space; joining is plain concatenation. The width is told nowhere: it is the
-length of the longest line so far, since nothing can be longer. Only UTF-16 captures are treated so;
-in ordinary logs unprefixed dumps follow event lines.
+length of the longest line so far, since nothing can be longer. As long as only one line has that
+length it may be no width at all, and an event that is whole is not joined with what follows it. Only
+UTF-16 captures are treated so; in ordinary logs unprefixed dumps follow event lines.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from ingest.reading.lines import MAX_LINE_BYTES, Line, Position
+from parsers.line import is_whole_event
 from parsers.prefix import starts_with_prefix
 
 MIN_WIDTH = 40
@@ -20,7 +22,7 @@ MIN_WIDTH = 40
 
 @dataclass(frozen=True, slots=True)
 class WrapWidth:
-    """What is known of a capture's width: the longest physical line so far.
+    """What is known of a capture's width: the longest physical line so far, and how many had its length.
 
     It is measured twice, in characters and in UTF-16 units, since a capture may have been cut by
     either and an emoji has one of the former and two of the latter.
@@ -28,14 +30,24 @@ class WrapWidth:
 
     characters: int = MIN_WIDTH
     units: int = MIN_WIDTH
+    reached: int = 0
 
     def seen(self, text: str) -> WrapWidth:
         """Return what is known after one more line."""
-        return WrapWidth(max(self.characters, len(text)), max(self.units, _units(text)))
+        length, units = len(text), _units(text)
+        if length > self.characters:
+            return WrapWidth(length, max(self.units, units), 1)
+        reached = self.reached + (length == self.characters)
+        return WrapWidth(self.characters, max(self.units, units), reached)
 
     def may_continue(self, text: str) -> bool:
         """Whether a physical line may go on in the next one."""
         return text.endswith(" ") or len(text) >= self.characters or _units(text) >= self.units
+
+    @property
+    def is_sure(self) -> bool:
+        """Whether lines were cut at this width: more than one has it, so that none was longer by chance."""
+        return self.reached > 1
 
 
 def _units(text: str) -> int:
@@ -54,21 +66,26 @@ class Joiner:
         self.position = position
         self.width = width
 
-    def joined(self, lines: Iterable[Line]) -> Iterator[Line]:
+    def joined(self, lines: Iterable[Line | None]) -> Iterator[Line | None]:
         """Yield the logical lines; the last has `terminated` false while it may still go on."""
         width = self.width
         pieces: list[Line] = []
         size, may_continue = 0, False
         for line in lines:
+            if line is None:
+                yield None
+                continue
             text = line.data.decode("utf-8", "replace")
             new = not text or starts_with_prefix(line.data)
             if pieces and (new or not may_continue or size > MAX_LINE_BYTES):
                 yield self._whole(pieces, width)
                 pieces, size = [], 0
             width = width.seen(text)
-            may_continue = width.may_continue(text)
             pieces.append(line)
             size += line.size_bytes
+            may_continue = width.may_continue(text)
+            if may_continue and not width.is_sure and not text.endswith(" "):
+                may_continue = not is_whole_event(b"".join(piece.data for piece in pieces))
         if pieces and pieces[-1].terminated and not may_continue:
             yield self._whole(pieces, width)
         elif pieces:

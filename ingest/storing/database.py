@@ -41,15 +41,25 @@ def m001_initial(db: Database) -> None:
 
 
 @migrations()
-def m002_real_paths(db: Database) -> None:
-    """Keep where links lead, and how a file ended that had only just been written."""
-    there = {column.name for column in db.table("log_sources").columns}
-    for name in ("real_path", "ending"):
-        if name not in there:  # `schema.sql` has them
-            db.conn.execute(f"ALTER TABLE log_sources ADD COLUMN {name} TEXT")
+def m002_doubts(db: Database) -> None:
+    """Keep what resolves doubts: real paths, ends of files just written, lines that were cut."""
+    for table, column, kind in (  # `schema.sql` has them all
+        ("log_sources", "real_path", "TEXT"),
+        ("log_sources", "ending", "TEXT"),
+        ("event_sightings", "line_cut", "INTEGER NOT NULL DEFAULT 0"),
+    ):
+        if column not in {one.name for one in db.table(table).columns}:
+            db.conn.execute(f"ALTER TABLE {table} ADD COLUMN {column} {kind}")
+    db.conn.execute(
+        "CREATE INDEX IF NOT EXISTS event_sightings_cut ON event_sightings (event_id) WHERE line_cut = 1"
+    )
+    db.conn.execute(
+        "CREATE INDEX IF NOT EXISTS token_estimation_v2_events_timestamp "
+        "ON token_estimation_v2_events (timestamp)"
+    )
 
 
-KNOWN_MIGRATIONS = frozenset({"m001_initial", "m002_real_paths"})
+KNOWN_MIGRATIONS = frozenset({"m001_initial", "m002_doubts"})
 """Every migration above: a database that has another one was made by a newer version."""
 
 

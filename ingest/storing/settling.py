@@ -23,6 +23,12 @@ class Written:
     updated: set[int]
     event_ids: dict[int, int]
 
+    def with_more(self, more: Written) -> Written:
+        """Return what was written, and what was written after it."""
+        return Written(
+            self.inserted | more.inserted, self.updated | more.updated, self.event_ids | more.event_ids
+        )
+
 
 Origin = tuple[int, str]
 """The id that a row had in another database, and when it was made there."""

@@ -14,8 +14,10 @@ from sqlite_utils import Database
 
 from ingest.reading.batch import Batch
 from ingest.reading.checkpoint import Checkpoint, Counters
-from ingest.reading.fingerprint import Fingerprint, digest
+from ingest.reading.fingerprint import Fingerprint
 from ingest.reading.logfile import FileState, LogFile
+from ingest.reading.resume import NotTheSame
+from ingest.reading.sample import digest
 
 _COLUMNS = (
     "source_id, path, fingerprint, fingerprint_bytes, tail_fingerprint, device, inode, modified_ns, "
@@ -100,17 +102,21 @@ class KnownSources:
     def candidates(self, log: LogFile, file: FileState, head: bytes) -> Iterator[Source]:
         """Yield the sources that a file with this head may be, the likeliest first."""
         here = (file.device, file.inode)
-        found: list[Source] = []
-        for size in self._sizes:
-            if size <= len(head):
-                found += self._by_fingerprint.get((size, digest(head[:size])), ())
-        for source in sorted(found, key=lambda one: _likelihood(one, log, here)):
+        for source in sorted(self.alike(head), key=lambda one: _likelihood(one, log, here)):
             elsewhere = source.file and (source.file.device, source.file.inode)
             if source.source_id in self._taken:
                 continue
             if elsewhere != here and elsewhere in self._held and source.source_id not in self._released:
                 continue
             yield source
+
+    def alike(self, head: bytes) -> list[Source]:
+        """Return all sources that begin as a file does, whoever continues them."""
+        found: list[Source] = []
+        for size in self._sizes:
+            if size <= len(head):
+                found += self._by_fingerprint.get((size, digest(head[:size])), ())
+        return found
 
     def take(self, source: Source) -> None:
         """Say that a file of this run continues a source."""
@@ -159,10 +165,16 @@ class KnownSources:
         return source.source_id in self._released
 
     def resume(self, source: Source) -> tuple[Checkpoint, Counters]:
-        """Load what must be known to go on in a source, and what was counted in it."""
+        """Load what must be known to go on in a source, and what was counted in it.
+
+        Raises:
+            NotTheSame: the counts are no numbers, so that nothing of it can be believed.
+        """
         names = [field.name for field in fields(Counters)]
         query = f"SELECT remembered, {', '.join(names)} FROM log_sources WHERE source_id = ?"
         remembered, *counts = self._db.conn.execute(query, [source.source_id]).fetchone()
+        if not all(isinstance(count, int) for count in counts):
+            raise NotTheSame
         checkpoint = Checkpoint(
             fingerprint=source.fingerprint,
             tail=source.tail,

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from sqlite_utils import Database
 
 from ingest.linking.context import NOTHING_TOLD, Context, merged
-from ingest.linking.identity import Event, content_key, group_key, group_of
+from ingest.linking.identity import Event, content_key, group_of
 from ingest.linking.state import Logged
 from ingest.reading.batch import Batch, Reject, Rows, SeenEscalation
 from ingest.reading.logfile import LogFile
@@ -27,16 +27,20 @@ from ingest.storing.rows import (
     time_text,
 )
 from ingest.storing.settling import Settling
+from ingest.storing.sightings import Sightings
 from ingest.storing.source_rows import keep_state, mark_replaced, write_source
 from ingest.storing.sources import Source
 from ingest.storing.statements import (
     INSERT_ESCALATION,
+    INSERT_SIGHTING,
     MOVE_SIGHTING,
     READ_ONE,
     READ_SIGHTED,
     SIGHTED_COLUMNS,
     TOLD_PHASE,
 )
+
+_NOTHING: list[tuple[int]] = []
 
 
 @dataclass(slots=True)
@@ -76,6 +80,7 @@ class Store:
         self._db = db
         self._conn: sqlite3.Connection = db.conn
         self._settling = Settling(self._conn)
+        self._sightings = Sightings(self._conn, self._settling)
 
     def transaction(self) -> AbstractContextManager[None]:
         """Commit everything inside, or nothing of it."""
@@ -92,14 +97,17 @@ class Store:
             self._settling.begin()
             stored = Stored(write_source(self._db, batch, log, source))
             source_id = stored.source.source_id
+            taken = _NOTHING
             if batch.taken_back_from is not None:
-                self._take_back(source_id, batch.taken_back_from)
-            seen = self._settling.settle(_seen(batch.rows), now)
-            self._write_sightings(batch.rows, source_id, seen.event_ids)
+                taken = self._take_back(source_id, batch.taken_back_from)
+            seen = self._sightings.settle(batch.rows, now)
+            self._sightings.write(batch.rows, source_id, seen.event_ids)
             told = self._tell(batch.rows, source_id, now)
+            self._drop_unseen(taken)
+            again = len(batch.rows.sightings) - len(seen.inserted) - len(taken)
             stored.events_new = len(seen.inserted)
             stored.events_updated = len((seen.updated | told) - seen.inserted)
-            stored.further_sightings = len(batch.rows.sightings) - len(seen.inserted)
+            stored.further_sightings = max(0, again)
             self._conn.executemany(
                 "INSERT INTO rejected_lines VALUES (?, ?, ?, ?, ?)",
                 [(source_id, *_reject_values(reject)) for reject in batch.rows.rejects],
@@ -119,10 +127,10 @@ class Store:
         made = {number: (new.event_id, new.created_at) for number, new in enumerate(events)}
         written = self._settling.settle(groups, time_text(datetime.now(UTC)), made)
         places = [
-            (written.event_ids[number], source_id, *new.place, new.event.phase is not None)
+            (written.event_ids[number], source_id, *new.place, new.event.phase is not None, False)
             for number, new in enumerate(events)
         ]
-        self._conn.executemany("INSERT OR IGNORE INTO event_sightings VALUES (?, ?, ?, ?, ?)", places)
+        self._conn.executemany(INSERT_SIGHTING.replace("INSERT", "INSERT OR IGNORE", 1), places)
         return Added(len(written.inserted), len(written.updated - written.inserted))
 
     def amend(self, amendments: Iterable[tuple[int, Context]]) -> int:
@@ -152,18 +160,22 @@ class Store:
             How many events went with it: those that no other place has.
         """
         with self.transaction():
-            gone = self._take_back(source.source_id, 0)
+            gone = self._drop_unseen(self._take_back(source.source_id, 0))
             self._conn.execute("DELETE FROM log_sources WHERE source_id = ?", [source.source_id])
         return gone
 
-    def _take_back(self, source_id: int, offset: int) -> int:
-        """Undo what was stored of a source from an offset on; return how many events went with it."""
+    def _take_back(self, source_id: int, offset: int) -> list[tuple[int]]:
+        """Undo what was stored of a source from an offset on; return the ids of the events seen there."""
         where = "WHERE source_id = ? AND byte_offset >= ?"
         events = self._conn.execute(
             f"SELECT event_id FROM event_sightings {where}", [source_id, offset]
         ).fetchall()
         self._conn.execute(f"DELETE FROM event_sightings {where}", [source_id, offset])
         self._conn.execute(f"DELETE FROM rejected_lines {where}", [source_id, offset])
+        return events
+
+    def _drop_unseen(self, events: list[tuple[int]]) -> int:
+        """Delete those of some events that no place has any more; return how many they were."""
         deleted = self._conn.executemany(
             "DELETE FROM token_estimation_v2_events WHERE event_id = ?1 "
             "AND NOT EXISTS (SELECT 1 FROM event_sightings WHERE event_id = ?1)",
@@ -192,31 +204,6 @@ class Store:
         moved = [(event_id, source_id, offset) for offset, event_id in written.event_ids.items()]
         self._conn.executemany(MOVE_SIGHTING, moved)
         return written.updated
-
-    def _write_sightings(self, rows: Rows, source_id: int, event_ids: dict[int, int]) -> None:
-        self._conn.executemany(
-            "INSERT INTO event_sightings VALUES (?, ?, ?, ?, ?)",
-            [
-                (
-                    event_ids[number],
-                    source_id,
-                    one.offset,
-                    one.line_number,
-                    one.seen.context.phase is not None,
-                )
-                for number, one in enumerate(rows.sightings)
-            ],
-        )
-
-
-def _seen(rows: Rows) -> dict[str, list[Event]]:
-    """Return what a batch saw, by groups."""
-    groups: dict[str, list[Event]] = {}
-    for number, sighting in enumerate(rows.sightings):
-        seen = sighting.seen
-        event = Event(seen.payload, seen.moment, seen.timestamp_text, seen.context, sightings=[number])
-        groups.setdefault(group_key(seen.payload, seen.moment), []).append(event)
-    return groups
 
 
 def _reject_values(reject: Reject) -> tuple[int, int, str, str]:

@@ -1,0 +1,50 @@
+"""`make faults`: play the scenarios, print what came of each, leave with 1 unless all is as it must be."""
+
+from __future__ import annotations
+
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import click
+
+from faults import table
+from faults.scenarios import SCENARIOS
+from faults.scenarios.scenario import Scenario
+from faults.tailers import Tokentail, installed
+from faults.verdict import Verdict, play
+from faults.world import Tailer
+
+
+@click.command()
+@click.argument("ids", nargs=-1)
+@click.option("--others", is_flag=True, help="Try the other tailers that are installed as well.")
+@click.option("--write", type=click.Path(path_type=Path), help="Put the table into this document.")
+@click.option("--keep", type=click.Path(path_type=Path), help="Leave the folders of the scenarios here.")
+@click.option("--jobs", default=2, help="How many scenarios are played at a time.")
+def main(ids: tuple[str, ...], others: bool, write: Path | None, keep: Path | None, jobs: int) -> None:
+    """Play the scenarios, or those with these IDS, with our program and with other tailers."""
+    chosen = [one for one in SCENARIOS if not ids or one.id in ids]
+    ours: list[tuple[Scenario, Tailer, str]] = [
+        (one, Tokentail(), mode) for one in chosen for mode in one.modes
+    ]
+    theirs: list[tuple[Scenario, Tailer, str]] = [
+        (one, other, "named") for other in (installed() if others else ()) for one in chosen if one.others
+    ]
+    verdicts: list[Verdict] = []
+    with ThreadPoolExecutor(jobs) as pool:
+        for verdict in pool.map(lambda work: play(work[0], work[1], work[2], keep), [*ours, *theirs]):
+            verdicts.append(verdict)
+            if verdict.tailer == Tokentail.name:
+                click.echo(table.line(verdict))
+    if theirs:
+        click.echo("\n".join(["", *table.side_by_side(verdicts)]))
+    if write is not None:
+        table.write(write, verdicts)
+    our_verdicts = [one for one in verdicts if one.tailer == Tokentail.name]
+    click.echo(table.summary(our_verdicts))
+    sys.exit(0 if all(one.is_clean for one in our_verdicts) else 1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,141 @@
+"""Faults built into the ingest: at any boundary it can be made to die, or to stop until it is let go on.
+
+Boundaries are where something has just happened or is about to: a log opened, a chunk read, a line
+parsed, a statement about to run, a commit about to happen or done. Each is counted, so that a run can be
+made to end at the n-th of a kind, or of all.
+"""
+
+from __future__ import annotations
+
+import atexit
+import json
+import os
+import signal
+import sqlite3
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import ingest.reading.gathering
+import ingest.reading.lines
+import ingest.reading.logfile
+import ingest.reading.overlap
+import ingest.reading.scan
+from ingest.storing import database
+
+KINDS = ("open", "read", "parse", "statement", "commit", "committed")
+
+DIED = 86
+"""Exit status of a process that was made to die; any other one is a failure of the test itself."""
+
+FAULT = "TOKENTAIL_FAULT"
+"""`die:KIND:N`, `kill:KIND:N` or `stop:KIND:N`: at the N-th boundary of a kind, or of `any`."""
+
+COUNTS = "TOKENTAIL_FAULT_COUNTS"
+"""A file that gets the number of boundaries of each kind at the end."""
+
+CHUNK_BYTES = "TOKENTAIL_FAULT_CHUNK_BYTES"
+BATCH_RECORDS = "TOKENTAIL_FAULT_BATCH_RECORDS"
+BUSY_SECONDS = "TOKENTAIL_FAULT_BUSY_SECONDS"
+
+
+def install_from_environment() -> None:
+    """Build in what the environment asks for."""
+    if size := os.environ.get(CHUNK_BYTES):
+        ingest.reading.logfile.CHUNK_BYTES = int(size)
+        ingest.reading.overlap.CHUNK_BYTES = int(size)  # type: ignore[attr-defined]
+    if records := os.environ.get(BATCH_RECORDS):
+        ingest.reading.scan.MAX_BATCH_RECORDS = int(records)
+    if seconds := os.environ.get(BUSY_SECONDS):
+        database.BUSY_SECONDS = float(seconds)
+    fault, counts = os.environ.get(FAULT), os.environ.get(COUNTS)
+    if fault or counts:
+        boundaries = boundaries_of(fault or "")
+        boundaries.install()
+        if counts:
+            atexit.register(boundaries.write_counts, counts)
+
+
+def boundaries_of(fault: str) -> Boundaries:
+    """Read a fault as it stands in the environment; an empty one does nothing but count."""
+    action, kind, number = fault.split(":") if fault else ("", "", "0")
+    return Boundaries(action, kind, int(number))
+
+
+class Boundaries:
+    """The boundaries of one process, and what happens at one of them."""
+
+    def __init__(self, action: str = "", kind: str = "", number: int = 0) -> None:
+        """Do `action` at the boundary of this kind (or `any`) and number, counted from 1."""
+        self._action, self._kind, self._number = action, kind, number
+        self.counts: Counter[str] = Counter()
+
+    def reach(self, kind: str) -> None:
+        """Count a boundary; at the chosen one this may be the end."""
+        self.counts[kind] += 1
+        count = self.counts.total() if self._kind == "any" else self.counts[kind]
+        if self._kind in (kind, "any") and count == self._number:
+            self._act()
+
+    def _act(self) -> None:
+        if self._action == "die":
+            os._exit(DIED)
+        elif self._action == "kill":
+            os.kill(os.getpid(), signal.SIGKILL)
+        elif self._action == "stop":
+            os.kill(os.getpid(), signal.SIGSTOP)
+
+    def install(self) -> None:
+        """Wrap what the ingest calls at its boundaries; for the rest of this process."""
+        scan: Any = ingest.reading.scan
+        scan.chunks = self._after_each(scan.chunks)
+        scan.overlapping_chunks = self._after_each(scan.overlapping_chunks)
+        gathering: Any = ingest.reading.gathering
+        gathering.parse_line = self._after("parse", gathering.parse_line)
+        log_file: Any = ingest.reading.logfile.LogFile
+        log_file._opened_raw = self._after("open", log_file._opened_raw)
+        self._trace_connections()
+        self._watch_commits()
+
+    def write_counts(self, file: str) -> None:
+        """Write how many boundaries of each kind were reached."""
+        Path(file).write_text(json.dumps(self.counts), encoding="ascii")
+
+    def _after(self, kind: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        def wrapped(*arguments: Any, **options: Any) -> Any:
+            result = function(*arguments, **options)
+            self.reach(kind)
+            return result
+
+        return wrapped
+
+    def _after_each(self, function: Callable[..., Iterator[bytes]]) -> Callable[..., Iterator[bytes]]:
+        def wrapped(*arguments: Any, **options: Any) -> Iterator[bytes]:
+            for chunk in function(*arguments, **options):
+                self.reach("read")
+                yield chunk
+
+        return wrapped
+
+    def _trace_connections(self) -> None:
+        original: Any = sqlite3.connect
+
+        def connect(*arguments: Any, **options: Any) -> sqlite3.Connection:
+            connection: sqlite3.Connection = original(*arguments, **options)
+            connection.set_trace_callback(lambda _: self.reach("statement"))
+            return connection
+
+        sqlite3.connect = connect  # type: ignore[assignment]
+
+    def _watch_commits(self) -> None:
+        original = database._patiently
+
+        def patiently(connection: sqlite3.Connection, statement: str) -> None:
+            if statement == "COMMIT":
+                self.reach("commit")
+            original(connection, statement)
+            if statement == "COMMIT":
+                self.reach("committed")
+
+        database._patiently = patiently

@@ -1,0 +1,8 @@
+"""Every scenario, in an explicit tuple: to add one, write its script and list it in its module."""
+
+from __future__ import annotations
+
+from faults.scenarios import rewriting, rotation
+from faults.scenarios.scenario import Scenario
+
+SCENARIOS: tuple[Scenario, ...] = (*rotation.SCENARIOS, *rewriting.SCENARIOS)

@@ -1,0 +1,32 @@
+"""What a scenario is: an id, a sentence, a script of what happens, and the modes in which it is tried."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from faults.world import World
+
+FOLDER = ("folder",)
+ALL = ("folder", "named", "backfill")
+CRON = ("folder", "named")
+FINISHED = ("folder", "backfill")
+
+
+class Impossible(Exception):
+    """This machine can't play the scenario; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """One scripted life of log files.
+
+    `others` says that other tailers can be tried in it too; `quick` ones are played in the suite.
+    """
+
+    id: str
+    title: str
+    play: Callable[[World], None]
+    modes: tuple[str, ...] = FOLDER
+    others: bool = True
+    quick: bool = True

@@ -1,0 +1,44 @@
+"""Which of the sources that are known a log is: told by its bytes, for an ingest and for the proof alike."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from ingest.reading.evidence import standing_in
+from ingest.reading.logfile import FileState, LogFile
+from ingest.reading.resume import NotTheSame, evidence_of, is_source, recall
+from ingest.reading.sample import Sample
+from ingest.storing.sources import KnownSources, Source
+
+
+def is_still(log: LogFile, source: Source, sources: KnownSources) -> bool:
+    """Whether a log holds what was read of a source, where it was read.
+
+    Raises:
+        LogUnreadable: it can't be opened.
+    """
+    with suppress(NotTheSame):
+        return is_source(log, sources.resume(source)[0])
+    return False
+
+
+def standing(log: LogFile, state: FileState, head: bytes, sources: KnownSources) -> list[Source]:
+    """Return the sources that a log may be, the likeliest first; one pass over it for all of them.
+
+    Raises:
+        LogUnreadable: it can't be opened.
+    """
+    candidates = list(sources.candidates(log, state, head))
+    if len(candidates) < 2:
+        return candidates
+    evidence: dict[int, list[Sample]] = {}
+    for source in candidates:
+        with suppress(NotTheSame):
+            checkpoint = sources.resume(source)[0]
+            evidence[source.source_id] = evidence_of(checkpoint, recall(checkpoint)[0])
+    there = standing_in(log, {sample for samples in evidence.values() for sample in samples})
+    return [
+        source
+        for source in candidates
+        if source.source_id in evidence and there.issuperset(evidence[source.source_id])
+    ]
