@@ -19,6 +19,10 @@ from parsers.prefix import starts_with_prefix
 MIN_WIDTH = 40
 """Columns; no console is narrower, and shorter lines say nothing of the width."""
 
+MAX_EVENT_BYTES = 16 * 1024
+"""How long a line may be to be looked at for an event that is whole: longer ones are none, and looking at
+each of their pieces anew would take time by the square of their number."""
+
 
 @dataclass(frozen=True, slots=True)
 class WrapWidth:
@@ -84,7 +88,7 @@ class Joiner:
             pieces.append(line)
             size += line.size_bytes
             may_continue = width.may_continue(text)
-            if may_continue and not width.is_sure and not text.endswith(" "):
+            if may_continue and size <= MAX_EVENT_BYTES and not width.is_sure and not text.endswith(" "):
                 may_continue = not is_whole_event(b"".join(piece.data for piece in pieces))
         if pieces and pieces[-1].terminated and not may_continue:
             yield self._whole(pieces, width)
