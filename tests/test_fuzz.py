@@ -127,3 +127,31 @@ def test_broken_character_in_a_line_appended_to_a_capture_is_no_traceback(
     log.write_bytes(mark + wide + narrow + wide)
     summary = ingest([str(log)], tmp_path / "t.db", IngestOptions("ingest", zone_named("UTC")))
     assert (summary.problems, summary.events_new) == ([], 1)
+
+
+EVENT = logged(event_message())
+UNTERMINATED = {
+    "half a newline, little": (b"\xff\xfe", "utf-16-le", EVENT.encode("utf-16-le") + b"\n"),
+    "half a newline, big": (b"\xfe\xff", "utf-16-be", EVENT.encode("utf-16-be") + b"\0"),
+    "UTF-8 in a capture": (b"\xff\xfe", "utf-16-le", EVENT.encode()),
+    "UTF-16 in a log": (b"", "utf-8", EVENT.encode("utf-16-le")),
+}
+
+
+@pytest.mark.parametrize(("mark", "codec", "last"), UNTERMINATED.values(), ids=UNTERMINATED.keys())
+def test_last_line_without_its_newline_is_what_it_is_with_it(
+    tmp_path: Path, mark: bytes, codec: str, last: bytes
+) -> None:
+    """A backfill lost an unterminated event in the other encoding, or put a broken character at its end."""
+    log, database = tmp_path / "run.log", tmp_path / "t.db"
+    log.write_bytes(mark + f"{logged('start')}\n".encode(codec) + last)
+    options = IngestOptions("backfill", zone_named("UTC"), finished=True)
+    assert ingest([str(log)], database, options).events_new == 1
+    (before,) = events(database)
+    assert before["model"] == "some-model-4"
+    newline = "\n".encode(codec if "newline" in last.decode("latin-1") or mark else "utf-16-le")
+    whole = {b"\n": b"\0", b"\0": b"\n"}.get(last[-1:], newline) if len(last) % 2 else newline
+    with log.open("ab") as file:
+        file.write(b"\n" if last == EVENT.encode() else whole)
+    ingest([str(log)], database, options)
+    assert events(database) == [before]
