@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from faults.injection import install_from_environment
+import os
+
 from ingest.cli import main
 
 if __name__ == "__main__":
-    install_from_environment()
+    if any(name.startswith("TOKENTAIL_FAULT") for name in os.environ):
+        from faults.injection import install_from_environment
+
+        install_from_environment()
     main()

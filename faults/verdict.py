@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
+import subprocess
+import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +12,7 @@ from pathlib import Path
 
 from faults.scenarios.scenario import Impossible, Scenario
 from faults.tables import check_invariants, rows_as_stored
-from faults.tailers import environment_of, run_process
+from faults.tailers import run_process
 from faults.world import Outcome, Tailer, World
 
 
@@ -43,6 +46,8 @@ def play(scenario: Scenario, tailer: Tailer, mode: str, keep: Path | None = None
             scenario.play(world)
         except Impossible as reason:
             return Verdict(scenario, mode, tailer.name, skipped=str(reason))
+        except (OSError, AssertionError, sqlite3.Error, subprocess.SubprocessError) as error:
+            world.complaints.append(f"the scenario itself failed: {error!r}")
         if world.is_tokentail:
             _check_in_the_end(world)
         seen = tailer.seen(world)
@@ -88,7 +93,5 @@ def _check_in_the_end(world: World) -> None:
 
 def verify(world: World) -> Outcome:
     """Run `tokentail verify` over a world's database and all logs that it knows."""
-    import sys  # noqa: PLC0415 - only here
-
     command = [sys.executable, "-m", "faults.program", "verify", "--quiet", "--db", str(world.database)]
-    return run_process(world, command, environment_of(world, {}))
+    return run_process(world, command)

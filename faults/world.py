@@ -165,10 +165,10 @@ class World:
         *options: str,
         exits: int | tuple[int, ...] = 0,
         says: str | tuple[str, ...] = (),
-        **environment: str,
+        faults: dict[str, str] | None = None,
     ) -> Outcome:
         """Let the tailer read what is new; ours must leave with `exits` and say all of `says`."""
-        outcome = self.tailer.run(self, options, environment)
+        outcome = self.tailer.run(self, options, faults or {})
         self.outcomes.append(outcome)
         if self.is_tokentail:
             self.check(outcome, exits, says)

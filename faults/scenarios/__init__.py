@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from faults.scenarios import rewriting, rotation
+from faults.scenarios import content, copies, databases, files, processes, rewriting, rotation
 from faults.scenarios.scenario import Scenario
 
-SCENARIOS: tuple[Scenario, ...] = (*rotation.SCENARIOS, *rewriting.SCENARIOS)
+SCENARIOS: tuple[Scenario, ...] = (
+    *rotation.SCENARIOS,
+    *rewriting.SCENARIOS,
+    *copies.SCENARIOS,
+    *content.SCENARIOS,
+    *files.SCENARIOS,
+    *databases.SCENARIOS,
+    *processes.SCENARIOS,
+)

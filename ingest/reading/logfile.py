@@ -9,6 +9,7 @@ from __future__ import annotations
 import codecs
 import gzip
 import importlib
+import io
 import lzma
 import os
 import re
@@ -164,7 +165,8 @@ class LogFile:
                 raw.seek(0)
             except OSError as error:
                 raise LogUnreadable(f"{self.shown}: {reason_of(error)}") from error
-            stream = raw if compression is None else _decompressed(raw, compression, self.shown)
+            plain = cast(IO[bytes], raw)
+            stream = plain if compression is None else _decompressed(raw, compression, self.shown)
             yield OpenLog(stream, compression, state)
 
     def ends_as(self, state: FileState) -> bool:
@@ -175,9 +177,10 @@ class LogFile:
             except OSError as error:
                 raise LogUnreadable(f"{self.shown}: {reason_of(error)}") from error
 
-    def _opened_raw(self) -> IO[bytes]:
+    def _opened_raw(self) -> io.FileIO:
         try:
-            raw = open(self.path, "rb", opener=_open_at_once)  # noqa: SIM115 - the caller closes it
+            # Unbuffered: what is read again must come from the file, which may be another one by now.
+            raw = open(self.path, "rb", buffering=0, opener=_open_at_once)  # noqa: SIM115 - closed by callers
         except FileNotFoundError as error:
             raise LogVanished(f"{self.shown}: vanished before it could be read") from error
         except (OSError, ValueError) as error:
@@ -188,7 +191,7 @@ class LogFile:
         return raw
 
 
-def _ending(raw: IO[bytes], size_bytes: int) -> str:
+def _ending(raw: io.FileIO, size_bytes: int) -> str:
     raw.seek(max(0, size_bytes - TAIL_BYTES))
     found = digest(raw.read(TAIL_BYTES))
     raw.seek(0)
@@ -213,7 +216,8 @@ def compression_of(head: bytes) -> str | None:
     return found
 
 
-def _decompressed(raw: IO[bytes], compression: str, path: str) -> IO[bytes]:
+def _decompressed(file: io.FileIO, compression: str, path: str) -> IO[bytes]:
+    raw = io.BufferedReader(file)
     if compression == "gzip":
         return cast(IO[bytes], gzip.GzipFile(fileobj=raw))
     size_bytes = os.fstat(raw.fileno()).st_size

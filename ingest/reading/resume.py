@@ -20,6 +20,9 @@ from ingest.reading.pipe import piped_chunks
 from ingest.reading.remembered import from_text
 from ingest.reading.sample import Sample
 
+MAX_OFFSET = 1 << 60
+"""No file reaches as far; an offset beyond it was not written by us."""
+
 
 class NotTheSame(Exception):
     """The bytes before the checkpoint are others: this file is not the source it seemed to be."""
@@ -174,6 +177,6 @@ def recall(checkpoint: Checkpoint) -> tuple[Remembered, Encoding]:
     if remembered.position.offset != checkpoint.offset:
         raise NotTheSame
     for sample in evidence_of(checkpoint, remembered):
-        if sample.offset < 0 or not 0 <= sample.size_bytes <= HEAD_BYTES:
+        if not 0 <= sample.offset < MAX_OFFSET or not 0 <= sample.size_bytes <= HEAD_BYTES:
             raise NotTheSame
     return remembered, encoding

@@ -6,6 +6,7 @@ all that the store needs.
 
 from __future__ import annotations
 
+import io
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -187,13 +188,18 @@ class _Scan:
             yield from piped_chunks(stream, path)
         elif self._open_log.is_plain and not self._options.plain:
             yield from overlapping_chunks(stream, path, opened.before + opened.ahead)
+        elif isinstance(stream, io.FileIO):  # a line at a time would be a byte at a time
+            yield from chunks(io.BufferedReader(stream), path, by_line=True)
         else:
             yield from chunks(stream, path, by_line=self._options.plain)
 
     def _limited(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
         end = self._options.end_offset
+        if end is None:
+            yield from chunks
+            return
         for chunk in chunks:
-            left = len(chunk) if end is None else end - self._bytes_seen
+            left = end - self._bytes_seen
             if left > 0:
                 yield chunk[:left]
             if left < len(chunk):

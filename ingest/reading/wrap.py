@@ -2,9 +2,9 @@
 
 A physical line without a prefix continues the one before it if that one reached the console's
 width or ends in a space; joining is plain concatenation. The width is told nowhere: it is the
-length of the longest line so far, since nothing can be longer. As long as only one line has that
-length it may be no width at all, and an event that is whole is not joined with what follows it. Only
-UTF-16 captures are treated so; in ordinary logs unprefixed dumps follow event lines.
+length of the longest line so far, since nothing can be longer. As long as only whole events have that
+length it may be no width at all, and they are not joined with what follows. Only UTF-16 captures are
+treated so; in ordinary logs unprefixed dumps follow event lines.
 """
 
 from __future__ import annotations
@@ -26,32 +26,27 @@ each of their pieces anew would take time by the square of their number."""
 
 @dataclass(frozen=True, slots=True)
 class WrapWidth:
-    """What is known of a capture's width: the longest physical line so far, and how many had its length.
+    """What is known of a capture's width: the longest physical line so far.
 
     It is measured twice, in characters and in UTF-16 units, since a capture may have been cut by
-    either and an emoji has one of the former and two of the latter.
+    either and an emoji has one of the former and two of the latter. `reached` counts the lines of
+    that length that are no whole events: they were cut there, while events may be as long as others.
     """
 
     characters: int = MIN_WIDTH
     units: int = MIN_WIDTH
     reached: int = 0
 
-    def seen(self, text: str) -> WrapWidth:
+    def seen(self, text: str, is_event: bool = False) -> WrapWidth:
         """Return what is known after one more line."""
-        length, units = len(text), _units(text)
-        if length > self.characters:
-            return WrapWidth(length, max(self.units, units), 1)
-        reached = self.reached + (length == self.characters)
-        return WrapWidth(self.characters, max(self.units, units), reached)
+        length, units = len(text), max(self.units, _units(text))
+        if length < self.characters:
+            return WrapWidth(self.characters, units, self.reached)
+        return WrapWidth(length, units, (not is_event) + (self.reached if length == self.characters else 0))
 
     def may_continue(self, text: str) -> bool:
         """Whether a physical line may go on in the next one."""
         return text.endswith(" ") or len(text) >= self.characters or _units(text) >= self.units
-
-    @property
-    def is_sure(self) -> bool:
-        """Whether lines were cut at this width: more than one has it, so that none was longer by chance."""
-        return self.reached > 1
 
 
 def _units(text: str) -> int:
@@ -84,12 +79,12 @@ class Joiner:
             if pieces and (new or not may_continue or size > MAX_LINE_BYTES):
                 yield self._whole(pieces, width)
                 pieces, size = [], 0
-            width = width.seen(text)
             pieces.append(line)
             size += line.size_bytes
-            may_continue = width.may_continue(text)
-            if may_continue and size <= MAX_EVENT_BYTES and not width.is_sure and not text.endswith(" "):
-                may_continue = not is_whole_event(b"".join(piece.data for piece in pieces))
+            longest = len(text) >= width.characters and size <= MAX_EVENT_BYTES
+            is_event = longest and is_whole_event(_data(pieces))
+            width = width.seen(text, is_event)
+            may_continue = width.may_continue(text) and (width.reached > 0 or not is_event)
         if pieces and pieces[-1].terminated and not may_continue:
             yield self._whole(pieces, width)
         elif pieces:
@@ -107,6 +102,10 @@ def _concatenated(pieces: list[Line]) -> Line:
     return replace(
         pieces[0],
         end_offset=pieces[-1].end_offset,
-        data=b"".join(line.data for line in pieces),
+        data=_data(pieces),
         size_bytes=sum(line.size_bytes for line in pieces),
     )
+
+
+def _data(pieces: list[Line]) -> bytes:
+    return b"".join(line.data for line in pieces)

@@ -1,0 +1,189 @@
+"""Processes: killed, signalled, several at once, readers beside them; and clocks and zones."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+from faults.calls import Call, text_of
+from faults.injection import BATCH_RECORDS, FAULT
+from faults.scenarios.scenario import ALL, CRON, FINISHED, FOLDER, Scenario
+from faults.tailers import TIMEOUT_SECONDS, command_of, environment_of
+from faults.world import Outcome, World, append
+
+
+def _start(world: World, *options: str, **environment: str) -> subprocess.Popen[str]:
+    world.database.parent.mkdir(exist_ok=True)
+    return subprocess.Popen(
+        command_of(world, options),
+        cwd=world.root,
+        env=environment_of(world, {BATCH_RECORDS: "20", **environment}),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def _end(world: World, process: subprocess.Popen[str]) -> Outcome:
+    output, errors = process.communicate(timeout=TIMEOUT_SECONDS)
+    outcome = Outcome(process.returncode, output, errors)
+    world.outcomes.append(outcome)
+    return outcome
+
+
+def killed_at_random(world: World) -> None:
+    """SIGKILL at random moments, appends between; the seed is the same in every run."""
+    rng = random.Random(29)
+    for _ in range(25):
+        world.write(rng.randrange(1, 60))
+        process = _start(world)
+        time.sleep(rng.random() * 0.45)
+        process.kill()
+        _end(world, process)
+    world.read()
+
+
+def signalled(world: World) -> None:
+    """SIGTERM, SIGINT and SIGHUP in the middle: over within two seconds, the next run completes."""
+    for number, code in ((signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGHUP, 130)):
+        world.write(200)
+        process = _start(world, **{FAULT: "stop:committed:4"})
+        os.waitpid(process.pid, os.WUNTRACED)
+        process.send_signal(number)
+        started = time.monotonic()
+        process.send_signal(signal.SIGCONT)
+        world.check(_end(world, process), code, ())
+        world.require(time.monotonic() - started < 2, f"signal {number}: took more than two seconds")
+    world.read()
+
+
+def broken_pipe(world: World) -> None:
+    """Whoever read the output has gone: no traceback, and what was read is stored."""
+    world.write(50)
+    process = _start(world, "--json", **{FAULT: "stop:committed:1"})
+    os.waitpid(process.pid, os.WUNTRACED)
+    assert process.stdout is not None
+    process.stdout.close()
+    process.send_signal(signal.SIGCONT)
+    assert process.stderr is not None
+    errors = process.stderr.read()
+    world.check(Outcome(process.wait(TIMEOUT_SECONDS), "", errors), 1, ())
+    world.read()
+
+
+def overlapping(world: World, count: int, waiting: bool) -> None:
+    """Start several ingests of one database at the same time, with readers beside them."""
+    for number in range(4):
+        world.write(100, world.logs / f"{number}.log")
+    options = ("--wait", "60") if waiting else ()
+    first = _start(world, *options, **{FAULT: "stop:committed:2"})
+    os.waitpid(first.pid, os.WUNTRACED)
+    others = [_start(world, *options) for _ in range(count - 1)]
+    readers = [_query(world) for _ in range(2)]
+    time.sleep(0.5)
+    if not waiting:
+        for other in others:
+            world.check(_end(world, other), 75, f"another ingest (pid {first.pid})")
+    first.send_signal(signal.SIGCONT)
+    world.check(_end(world, first), 0, ())
+    for other in others if waiting else ():
+        world.check(_end(world, other), 0, ())
+    for reader in readers:
+        output, errors = reader.communicate(timeout=TIMEOUT_SECONDS)
+        world.require(reader.returncode == 0 and "events" in output, f"a reader failed: {errors}")
+    world.write(5)
+    world.read()
+
+
+def _query(world: World) -> subprocess.Popen[str]:
+    query = "select count(*) as events from token_estimation_v2_events"
+    return subprocess.Popen(
+        [sys.executable, "-m", "sqlite_utils", str(world.database), query],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def two_overlapping(world: World) -> None:
+    """Two, the second leaves with 75."""
+    overlapping(world, 2, waiting=False)
+
+
+def four_overlapping(world: World) -> None:
+    """Four, three leave with 75 at once and name the holder."""
+    overlapping(world, 4, waiting=False)
+
+
+def eight_waiting(world: World) -> None:
+    """Eight that wait for each other."""
+    overlapping(world, 8, waiting=True)
+
+
+def stale_lock(world: World) -> None:
+    """A killed process leaves its lock file: it blocks nobody."""
+    world.write(100)
+    process = _start(world, **{FAULT: "kill:committed:2"})
+    world.require(_end(world, process).exit_code == -signal.SIGKILL, "it was not killed")
+    world.require(world.database.with_name("telemetry.db.lock").exists(), "there was no lock to be stale")
+    world.read()
+
+
+def hour_that_occurs_twice(world: World) -> None:
+    """Logs of a night when the clock goes back: the first reading counts, in the source's own zone."""
+    world.needs_phase = False
+    world.time_zone = "Australia/Sydney"
+    line = Call(1).event.replace("2026-01-14 09:00:01", "2026-04-05 02:30:00")
+    append(world.log, (line + "\n").encode())
+    world.read()
+    if world.is_tokentail:
+        from faults.tables import events  # noqa: PLC0415 - only where there is a database
+
+        times = [row["timestamp"] for row in events(world.database)]
+        world.require(times == ["2026-04-04 15:30:00.000000"], f"read as {times}")
+        world.database.unlink()
+    world.log.unlink()
+    world.time_zone = "UTC"
+    world.write(10)
+    world.read(exits=(0, 1))
+
+
+def zone_changed(world: World) -> None:
+    """Another `--tz` for the same file, and for a copy of it: said, and no event doubled."""
+    world.write(20)
+    world.read()
+    world.write(20)
+    world.read("--tz", "Australia/Sydney", says=("times stay read as UTC", "not as Australia/Sydney"))
+    copy = world.logs / "copy.log"
+    copy.write_bytes(world.log.read_bytes())
+    world.read("--tz", "Australia/Sydney", says="times stay read as UTC")
+    world.write(5)
+    world.read()
+
+
+def from_the_future(world: World) -> None:
+    """Times that go back and forth, and lie far ahead: order and identity do not depend on them."""
+    calls = world.made(30)
+    random.Random(39).shuffle(calls)
+    for start in range(0, 30, 10):
+        append(world.log, text_of(calls[start : start + 10]).encode())
+        world.read()
+
+
+SCENARIOS = (
+    Scenario("R29", "SIGKILL at random moments, appends between", killed_at_random, ALL, False, quick=False),
+    Scenario("R31", "SIGTERM, SIGINT, SIGHUP", signalled, FINISHED, False),
+    Scenario("R31b", "broken pipe", broken_pipe, FOLDER, False),
+    Scenario("R32a", "two overlapping runs", two_overlapping, FOLDER, False),
+    Scenario("R32b", "four overlapping runs, readers beside them", four_overlapping, FOLDER, False),
+    Scenario("R32c", "eight runs that wait, readers beside them", eight_waiting, FOLDER, False, quick=False),
+    Scenario("R32d", "a stale lock", stale_lock, FOLDER, False),
+    Scenario("R39b", "an hour that occurs twice", hour_that_occurs_twice, FOLDER, False),
+    Scenario("R39c", "a clock that jumps", from_the_future, CRON),
+    Scenario("R49", "--tz changed between two runs", zone_changed, FOLDER, False),
+)
