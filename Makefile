@@ -5,7 +5,7 @@ LOGS ?= examples/logs
 DB ?= telemetry.db
 BIN := $(VENV)/bin
 
-.PHONY: run test check properties fix clean
+.PHONY: run test check properties fuzz fix clean
 
 run: $(VENV)/.installed
 	$(BIN)/tokentail ingest $(LOGS) --db $(DB)
@@ -18,6 +18,15 @@ test: check
 FACTOR ?= 30
 properties: $(VENV)/.installed-dev
 	TOKENTAIL_EXAMPLES_FACTOR=$(FACTOR) $(BIN)/pytest tests/test_properties.py tests/test_identity.py
+
+# Hostile logs for SECONDS, guided by coverage where atheris installs; then: is every line read in linear
+# time? SEED repeats a search; a failing input is saved, and `python -m faults.fuzz FILE` tries it again.
+SECONDS ?= 300
+SEED ?=
+fuzz: $(VENV)/.installed-dev
+	-$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[fuzz]"
+	$(BIN)/python -m faults.fuzz --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
+	$(BIN)/python -m faults.linear
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .

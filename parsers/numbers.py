@@ -14,9 +14,10 @@ _WHOLE = re.compile(r"[0-9]{1,18}", re.ASCII)
 
 _DECIMAL = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9})?", re.ASCII)
 
-_STRING = r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\""
+# Possessive: nothing is tried twice, nor remembered for it.
+_STRING = r"'[^'\\]*+(?:\\.[^'\\]*+)*+'|\"[^\"\\]*+(?:\\.[^\"\\]*+)*+\""
 _ITEM = re.compile(_STRING)
-_LIST = re.compile(rf"\[(?:(?:{_STRING})(?:, (?:{_STRING}))*)?\]")
+_LIST = re.compile(rf"\[(?:(?:{_STRING})(?:, (?:{_STRING}))*+)?\]")
 
 
 def whole(text: str) -> int | None:

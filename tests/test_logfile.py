@@ -256,6 +256,7 @@ def test_binary_file_is_not_a_log(head, what):
         "✅ émojis 😀\n".encode(),
         b"\xff\xfd invalid \x80\x81\n" * 20,
         bytes(range(256)) + b"\n" + TEXT[:50] + b"\n" + bytes(range(256)),
+        b"\xef\xbb\xbf" + TEXT[:36] + bytes(range(256)),
     ],
     ids=[
         "empty",
@@ -269,6 +270,7 @@ def test_binary_file_is_not_a_log(head, what):
         "emoji",
         "invalid",
         "answer",
+        "marked",
     ],
 )
 def test_text_of_any_kind_may_be_a_log(head):

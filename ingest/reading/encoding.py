@@ -31,8 +31,13 @@ class Encoding:
         return len(self.newline) == 2
 
     def as_utf8(self, data: bytes) -> bytes:
-        """Return a line as UTF-8; what is invalid is replaced where it must be decoded."""
-        return data.decode(self.name, "replace").encode() if self.is_wide else data
+        """Return a line as UTF-8; what is invalid is replaced where it must be decoded.
+
+        Half a character at its end is left out: it is that of a newline which was not written whole.
+        """
+        if not self.is_wide:
+            return data
+        return data[: len(data) // 2 * 2].decode(self.name, "replace").encode()
 
 
 UTF_8 = Encoding("utf-8", b"", b"\n")
@@ -70,6 +75,13 @@ def is_utf16_in_utf8(line: bytes) -> bool:
     The second byte of its newline stands at the head of the next line, where NULs are dropped.
     """
     return line[1:_TOLD_BYTES:2] == _NULS and not line[0:_TOLD_BYTES:2].strip(_PRINTABLE)
+
+
+def encoding_of_rest(rest: bytes, encoding: Encoding) -> Encoding:
+    """Tell how the last line of a file, that no newline ends, is text."""
+    if encoding.is_wide:
+        return UTF_8 if _is_utf8_in_utf16(rest, 0) else encoding
+    return UTF_16 if b"\0" in rest and is_utf16_in_utf8(rest) else encoding
 
 
 def cut_wide(block: bytes, encoding: Encoding) -> Iterator[tuple[int, int, Encoding]]:

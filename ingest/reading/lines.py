@@ -14,7 +14,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from ingest.reading.encoding import UTF_16, Encoding, cut_wide, is_utf16_in_utf8
+from ingest.reading.encoding import UTF_16, Encoding, cut_wide, encoding_of_rest, is_utf16_in_utf8
 from ingest.reading.sample import Sample, sample_of
 
 MAX_LINE_BYTES = 1 << 20
@@ -122,12 +122,13 @@ def split_lines(
         yield None
     yield from whole_lines(rest, position, encoding, wanted)
     carry, start = rest.take(), position.offset + rest.hole
-    if carry and (rest.dropped or wanted(carry)):
-        size = len(carry) + rest.dropped
-        data = encoding.as_utf8(carry).rstrip(b"\r")
+    one = encoding_of_rest(carry, encoding)
+    data = one.as_utf8(carry).rstrip(b"\r")
+    if len(carry) >= len(one.newline) and (rest.dropped or wanted(data)):
+        size, foreign = len(carry) + rest.dropped, one is not encoding
         number, ordinal = position.number + 1, position.ordinal + 1
-        raw = carry[:SAMPLE_BYTES] if encoding.is_wide else b""
-        yield Line(start, start + size, number, ordinal, data, size, terminated=False, raw=raw)
+        raw = carry[:SAMPLE_BYTES] if encoding.is_wide or foreign else b""
+        yield Line(start, start + size, number, ordinal, data, size, False, foreign, raw)
 
 
 def _narrow_lines(rest: _Rest, position: Position, _: Encoding, wanted: Wanted) -> Iterator[Line]:

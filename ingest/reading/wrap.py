@@ -19,6 +19,10 @@ from parsers.prefix import starts_with_prefix
 MIN_WIDTH = 40
 """Columns; no console is narrower, and shorter lines say nothing of the width."""
 
+MAX_EVENT_BYTES = 16 * 1024
+"""How long a line may be to be looked at for an event that is whole: longer ones are none, and looking at
+each of their pieces anew would take time by the square of their number."""
+
 
 @dataclass(frozen=True, slots=True)
 class WrapWidth:
@@ -70,14 +74,15 @@ class Joiner:
             if line is None:
                 yield None
                 continue
-            text = line.data.decode()
+            text = line.data.decode("utf-8", "replace")
             new = not text or starts_with_prefix(line.data)
             if pieces and (new or not may_continue or size > MAX_LINE_BYTES):
                 yield self._whole(pieces, width)
                 pieces, size = [], 0
             pieces.append(line)
             size += line.size_bytes
-            is_event = len(text) >= width.characters and is_whole_event(_data(pieces))
+            longest = len(text) >= width.characters and size <= MAX_EVENT_BYTES
+            is_event = longest and is_whole_event(_data(pieces))
             width = width.seen(text, is_event)
             may_continue = width.may_continue(text) and (width.reached > 0 or not is_event)
         if pieces and pieces[-1].terminated and not may_continue:
