@@ -38,7 +38,7 @@ class Round:
         self._sources = KnownSources(db)
         self._scan_options = ScanOptions(zone=options.zone.name, finished=options.finished)
         self._other_zones: dict[str, list[str]] = {}
-        self._identified: set[LogFile] = set()
+        self._identified: list[LogFile] = []
 
     def read(self, found: Discovered) -> None:
         """Read every log that holds anything new."""
@@ -83,10 +83,9 @@ class Round:
             self._read_as(log, None)
             return
         unchanged = None if self._options.full else self._sources.unchanged(state, self._options.finished)
-        if unchanged is not None and self._keep_unchanged(log, state, unchanged):
-            return
-        if self._read_log(log, state) is not None or not state.size_bytes:
-            self._identified.add(log)
+        kept = unchanged is not None and self._keep_unchanged(log, state, unchanged)
+        if kept or self._read_log(log, state) is not None or not state.size_bytes:
+            self._identified.append(log)
 
     def _keep_unchanged(self, log: LogFile, state: FileState, source: Source) -> bool:
         """Whether a file that looks unchanged is; where its time was too fresh to trust, its end tells."""
@@ -143,7 +142,8 @@ class Round:
         state = self._read_anew(log, zone)
         gone = self._store.remove(source) if state in ("complete", "unterminated") else 0
         if gone:
-            self._summary.notes.append(f"{log.shown}: {gone} events that it no longer tells were removed")
+            removed = f"{gone} event{'s' if gone > 1 else ''}"
+            self._summary.notes.append(f"{log.shown}: removed {removed} that it no longer tells")
         return state
 
     def _read_anew(self, log: LogFile, zone: str | None = None) -> State | None:

@@ -8,7 +8,7 @@ from typing import Any
 from sqlite_utils import Database
 
 _SOURCES = """
-SELECT source.source_id, source.path, source.state, source.byte_offset, source.size_bytes,
+SELECT source.source_id, source.path, source.real_path, source.state, source.byte_offset, source.size_bytes,
     source.unread_bytes, source.encoding, source.compression, source.timezone, source.marker_lines,
     source.sightings, source.rejects, source.legacy_lines, source.write_failures,
     source.skipped_events, source.long_lines, source.calls_without_telemetry, source.last_seen,

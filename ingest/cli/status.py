@@ -69,7 +69,7 @@ def _show(database: str, found: Status) -> None:
 def _source(source: dict[str, Any]) -> tuple[str, ...]:
     compression = f" in {source['compression']}" if source["compression"] else ""
     return (
-        source["path"],
+        source["real_path"] or source["path"],
         source["state"],
         source["timezone"],
         source["encoding"] + compression,

@@ -138,5 +138,6 @@ def rotations_of(log: LogFile, read_before: FileState | None) -> list[LogFile]:
     found: list[LogFile] = []
     with suppress(OSError), os.scandir(folder) as entries:
         rotated = [entry for entry in entries if pattern.fullmatch(entry.name) and entry.is_file()]
-        found += [LogFile(entry.path, named=False) for entry in rotated if entry.stat().st_mtime_ns >= oldest]
-    return sorted(found, key=lambda log: log.path)
+        newer = [entry.path for entry in rotated if entry.stat().st_mtime_ns >= oldest]
+        found += [LogFile(path, named=False, found_at=log.stored_path) for path in sorted(newer)]
+    return found

@@ -1,0 +1,73 @@
+"""Lines of another encoding than their file's are read as what they are, at every size of read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from event_lines import event_message, logged
+from ingest.pipeline import ingest
+from ingest.reading.encoding import UTF_8, UTF_16, Encoding
+from ingest.reading.lines import Line, Position, split_lines
+from ingest.reading.zone import zone_named
+from ingest.summary import IngestOptions, Summary
+from ingest.verify import verify
+
+NARROW = "[2025-12-29 19:40:02] INFO: é one\r\nshort\r\n\r\nagain a longer line of text\r\n"
+WIDE = "[2025-12-29 19:41:02] INFO: two → three\r\nx\r\n\r\n[2025-12-29 19:41:03] and one more line\r\n"
+
+
+def lines_of(data: bytes, encoding: Encoding, size: int) -> list[Line]:
+    """Read all lines in chunks of one size."""
+    chunks = [data[start : start + size] for start in range(0, len(data), size)]
+    return [line for line in split_lines(chunks, Position(), encoding, lambda _: True) if line is not None]
+
+
+MIXED = {
+    "UTF-16 in UTF-8": (UTF_8, NARROW.encode() + WIDE.encode("utf-16-le") + NARROW.encode()),
+    "UTF-8 in UTF-16": (UTF_16, WIDE.encode("utf-16-le") + NARROW.encode() + WIDE.encode("utf-16-le")),
+}
+
+
+@pytest.mark.parametrize(("encoding", "data"), MIXED.values(), ids=MIXED)
+def test_every_size_of_read_gives_the_same_lines_of_both_encodings(encoding: Encoding, data: bytes) -> None:
+    """Where a line of the other encoding begins does not depend on where the bytes were cut."""
+    whole = lines_of(data, encoding, len(data))
+    logged_lines = [line for line in whole if line.data.startswith(b"[2025")]
+    assert [line.data.decode() for line in logged_lines if line.foreign] == [
+        text for text in (WIDE if encoding is UTF_8 else NARROW).split("\r\n") if text.startswith("[2025")
+    ]
+    for size in range(1, 70):
+        assert lines_of(data, encoding, size) == whole
+
+
+@pytest.mark.parametrize(("encoding", "data"), MIXED.values(), ids=MIXED)
+def test_offsets_point_at_the_lines_as_they_are_in_the_file(encoding: Encoding, data: bytes) -> None:
+    """A sample of a line of the other encoding is of the file's own bytes."""
+    for line in lines_of(data, encoding, 50):
+        if line.foreign:
+            assert data[line.offset :].startswith(line.raw)
+
+
+def ingested(folder: Path) -> Summary:
+    """Ingest a folder in UTC."""
+    return ingest([str(folder)], folder.parent / "t.db", IngestOptions("ingest", zone_named("UTC")))
+
+
+@pytest.mark.parametrize("first", ["utf-8", "utf-16"])
+def test_change_of_encoding_is_said_once_and_nothing_is_read_twice(tmp_path: Path, first: str) -> None:
+    """PowerShell appends UTF-16 to any file, programs append UTF-8 to its captures."""
+    folder = tmp_path / "logs"
+    folder.mkdir()
+    log, second = folder / "run.log", "utf-16-le" if first == "utf-8" else "utf-8"
+    events = [logged(event_message(predicted_output=number)) + "\r\n" for number in range(10, 16)]
+    log.write_bytes("".join(events[:2]).encode(first) + "".join(events[2:4]).encode(second))
+    summary = ingested(folder)
+    assert summary.events_new == 4
+    assert [note for note in summary.notes if "the encoding changes at offset" in note]
+    with log.open("ab") as file:
+        file.write("".join(events[4:]).encode(second))
+    again = ingested(folder)
+    assert (again.events_new, again.further_sightings, again.notes) == (2, 0, [])
+    assert verify([str(folder)], tmp_path / "t.db").differences == []

@@ -1,0 +1,149 @@
+"""What a path led to is looked for: a link's old target, rotations of a named file; else that is said."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from event_lines import event_message, logged
+from faults.invariants import events
+from ingest.pipeline import ingest
+from ingest.reading.discover import rotations_of
+from ingest.reading.logfile import LogFile
+from ingest.reading.zone import zone_named
+from ingest.summary import IngestOptions, Summary
+
+
+def append(path: Path, *numbers: int) -> None:
+    """Append one event for each number."""
+    with path.open("a") as file:
+        file.writelines(logged(event_message(predicted_output=number)) + "\n" for number in numbers)
+
+
+def read(*paths: Path, full: bool = False, tz: str = "UTC", asked: bool = False) -> Summary:
+    """Ingest some paths into the database beside the folder of logs."""
+    options = IngestOptions("ingest", zone_named(tz), zone_asked=asked, full=full)
+    root = paths[0] if paths[0].name == "logs" else paths[0].parent
+    return ingest([str(path) for path in paths], root.parent / "t.db", options)
+
+
+def predicted(path: Path) -> list[int]:
+    """Return what the stored events predicted."""
+    return sorted(row["predicted_output_tokens"] for row in events(path.parent.parent / "t.db"))
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    """Make an empty folder of logs, and return where the log is to be."""
+    (tmp_path / "logs").mkdir()
+    return tmp_path / "logs" / "run.log"
+
+
+@pytest.mark.parametrize(
+    "name", ["run.log.1", "run.log-20260114", "run.log.2026-01-14", "run.1.log", "run-2026-01-14_09.log"]
+)
+def test_rotation_beside_a_named_log_is_read_on(log: Path, name: str) -> None:
+    """Whatever the rotation called it, the unread tail of what had the name before is read."""
+    append(log, 1)
+    read(log)
+    append(log, 2)
+    log.rename(log.with_name(name))
+    append(log, 3)
+    assert read(log).warnings == []
+    assert predicted(log) == [1, 2, 3]
+    append(log.with_name(name), 4)  # the writer still holds it
+    read(log)
+    assert predicted(log) == [1, 2, 3, 4]
+
+
+def test_rotations_from_before_are_left_alone(log: Path) -> None:
+    """Who names one log gets no older ones: neither in the first run nor in later ones."""
+    append(log.with_name("run.log.2"), 8)
+    append(log.with_name("other.log.1"), 9)
+    os.utime(log.with_name("run.log.2"), (1_000, 1_000))
+    append(log, 1)
+    read(log)
+    log.rename(log.with_name("run.log.1"))
+    append(log, 2)
+    read(log)
+    assert predicted(log) == [1, 2]
+
+
+def test_only_rotations_of_the_very_name_are_found(log: Path) -> None:
+    """Names that only begin alike are other logs."""
+    for name in ("run.log.1", "run.log.old", "run.logs.1", "running.log.1", "run.log.1.bak", "run.log.2.gz"):
+        append(log.with_name(name), 1)
+    found = [Path(one.path).name for one in rotations_of(LogFile(str(log)), None)]
+    assert found == ["run.log.1", "run.log.2.gz"]
+    assert rotations_of(LogFile(str(log), named=False), None) == []
+
+
+def test_log_that_is_gone_is_said_once(log: Path) -> None:
+    """Another log under the name, and the old one nowhere: a warning, and no second one."""
+    append(log, 1)
+    read(log)
+    log.replace(log.parent.parent / "elsewhere")
+    append(log, 2)
+    (warning,) = read(log.parent).warnings
+    assert "run.log: another log than the one that was read here up to offset" in warning
+    assert read(log.parent).warnings == []
+
+
+def test_link_that_is_swapped_every_day_warns_of_nothing(log: Path) -> None:
+    """Old targets are read on while they are there, and may be deleted later."""
+    days = [log.parent.parent / f"day{number}.txt" for number in range(4)]
+    for number, day in enumerate(days):
+        append(day, number)
+        log.unlink(missing_ok=True)
+        log.symlink_to(day)
+        if number > 1:
+            days[number - 2].unlink()
+        assert read(log).warnings == []
+        append(day, 10 + number)
+    read(log)
+    assert predicted(log) == [0, 1, 2, 3, 10, 11, 12, 13]
+
+
+def test_full_reading_keeps_rows_and_brings_deleted_ones_back(log: Path) -> None:
+    """Read from the start again: the same events under the same ids, no source or sighting more."""
+    append(log, 1, 2)
+    read(log)
+    before = events(log.parent.parent / "t.db")
+    summary = read(log, full=True)
+    assert (summary.events_new, summary.further_sightings) == (0, 2)
+    assert events(log.parent.parent / "t.db") == before
+    assert read(log).bytes_read == 0
+
+
+def test_full_reading_corrects_a_zone(log: Path) -> None:
+    """With another zone the events have other times; those of the wrong zone are gone, and that is said."""
+    append(log, 1)
+    read(log, tz="Australia/Sydney", asked=True)
+    summary = read(log, tz="UTC", asked=True, full=True)
+    assert summary.notes == [f"{log}: removed 1 event that it no longer tells"]
+    assert [row["timestamp"] for row in events(log.parent.parent / "t.db")] == ["2025-12-29 19:40:02.000000"]
+    assert read(log).warnings == []
+
+
+def test_copy_of_a_log_is_read_in_the_logs_zone(log: Path) -> None:
+    """The same content has the same times, whatever zone is asked for now."""
+    append(log, 1, 2)
+    read(log, tz="Australia/Sydney", asked=True)
+    log.with_name("copy.log").write_bytes(log.read_bytes())
+    summary = read(log.parent, tz="UTC", asked=True)
+    assert predicted(log) == [1, 2]
+    assert "times stay read as Australia/Sydney" in summary.warnings[0]
+
+
+def test_file_written_within_a_tick_of_its_reading_is_looked_at_again(log: Path) -> None:
+    """The same size and the same time: only its end tells that it is another one."""
+    append(log, 1)
+    read(log)
+    times = log.stat()
+    log.write_text(log.read_text().replace("model=some-model-4", "model=some-model-5"))
+    os.utime(log, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert log.stat().st_size == times.st_size
+    read(log)
+    assert {row["model"] for row in events(log.parent.parent / "t.db")} == {"some-model-4", "some-model-5"}
