@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import ingest.reading.scan
@@ -53,12 +53,3 @@ def killed_after(child: int, seconds: float) -> bool:
     with contextlib.suppress(ProcessLookupError):
         os.kill(child, signal.SIGKILL)
     return end(child) == -signal.SIGKILL
-
-
-def seconds_of(run: Callable[[], int]) -> float:
-    """Measure how long a run takes, which is to end well."""
-    started = time.monotonic()
-    status = run()
-    if status:
-        raise AssertionError(f"a run that nobody disturbed left with {status}")
-    return time.monotonic() - started

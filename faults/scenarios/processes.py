@@ -65,14 +65,15 @@ def signalled(world: World) -> None:
 def broken_pipe(world: World) -> None:
     """Whoever read the output has gone: no traceback, and what was read is stored."""
     world.write(50)
-    process = _start(world, "--json", **{FAULT: "stop:committed:1"})
-    os.waitpid(process.pid, os.WUNTRACED)
-    assert process.stdout is not None
-    process.stdout.close()
-    process.send_signal(signal.SIGCONT)
-    assert process.stderr is not None
-    errors = process.stderr.read()
-    world.check(Outcome(process.wait(TIMEOUT_SECONDS), "", errors), 1, ())
+    with _start(world, "--json", **{FAULT: "stop:committed:1"}) as process:
+        os.waitpid(process.pid, os.WUNTRACED)
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        process.send_signal(signal.SIGCONT)
+        errors = process.stderr.read()
+    world.outcomes.append(Outcome(process.returncode, "", errors))
+    world.check(world.outcomes[-1], 1, ())
     world.read()
 
 
