@@ -189,7 +189,12 @@ class _Scan:
         elif self._open_log.is_plain and not self._options.plain:
             yield from overlapping_chunks(stream, path, opened.before + opened.ahead)
         elif isinstance(stream, io.FileIO):  # a line at a time would be a byte at a time
-            yield from chunks(io.BufferedReader(stream), path, by_line=True)
+            buffered = io.BufferedReader(stream)
+            try:
+                yield from chunks(buffered, path, by_line=True)
+            finally:
+                if not stream.closed:  # a buffer that is thrown away closes what it reads from
+                    buffered.detach()
         else:
             yield from chunks(stream, path, by_line=self._options.plain)
 
