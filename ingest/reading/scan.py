@@ -193,7 +193,8 @@ class _Scan:
             try:
                 yield from chunks(buffered, path, by_line=True)
             finally:
-                buffered.detach()
+                if not stream.closed:  # a buffer that is thrown away closes what it reads from
+                    buffered.detach()
         else:
             yield from chunks(stream, path, by_line=self._options.plain)
 
