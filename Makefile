@@ -5,19 +5,37 @@ LOGS ?= examples/logs
 DB ?= telemetry.db
 BIN := $(VENV)/bin
 
-.PHONY: run test check properties fuzz fix clean
+.PHONY: run test check properties faults kill model fuzz fix clean
 
 run: $(VENV)/.installed
 	$(BIN)/tokentail ingest $(LOGS) --db $(DB)
 	$(BIN)/tokentail report --db $(DB)
 
+# WORKERS processes run the suite; `$(BIN)/pytest` alone runs it in one.
+WORKERS ?= auto
 test: check
-	$(BIN)/pytest
+	$(BIN)/pytest -n $(WORKERS)
 
 # A long search for counter-examples: FACTOR times the examples of the suite, new ones each time.
 FACTOR ?= 30
 properties: $(VENV)/.installed-dev
 	TOKENTAIL_EXAMPLES_FACTOR=$(FACTOR) $(BIN)/pytest tests/test_properties.py tests/test_identity.py
+
+# Every scenario of docs/reliability.md in every mode, with the other tailers that are installed beside it;
+# ONLY="R07 R26" plays some. The table goes into the document.
+ONLY ?=
+faults: $(VENV)/.installed-dev
+	-$(BIN)/python -m pip install --quiet --disable-pip-version-check pygtail
+	$(BIN)/python -m faults --others $(if $(ONLY),$(ONLY),--write docs/reliability.md)
+
+# N kills at random moments, and one at every EVERY-th boundary (0: none); N random lives of a folder.
+N ?= 5000
+EVERY ?= 1
+kill: $(VENV)/.installed-dev
+	$(BIN)/python -m faults.kill --number $(N) --every $(EVERY) $(if $(SEED),--seed $(SEED))
+
+model: $(VENV)/.installed-dev
+	$(BIN)/python -m faults.model --number $(N) $(if $(SEED),--seed $(SEED))
 
 # Hostile logs for SECONDS, guided by coverage where atheris installs; then: is every line read in linear
 # time? SEED repeats a search; a failing input is saved, and `python -m faults.fuzz FILE` tries it again.
