@@ -5,7 +5,7 @@ from __future__ import annotations
 from faults.scenarios import content, copies, databases, files, processes, rewriting, rotation, versions
 from faults.scenarios.scenario import Scenario
 
-SCENARIOS: tuple[Scenario, ...] = (
+_ALL: tuple[Scenario, ...] = (
     *rotation.SCENARIOS,
     *rewriting.SCENARIOS,
     *copies.SCENARIOS,
@@ -15,3 +15,5 @@ SCENARIOS: tuple[Scenario, ...] = (
     *processes.SCENARIOS,
     *versions.SCENARIOS,
 )
+
+SCENARIOS = tuple(sorted(_ALL, key=lambda scenario: scenario.id))

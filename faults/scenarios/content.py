@@ -209,7 +209,7 @@ SCENARIOS = (
     Scenario("R18b", "UTF-16 BE that grows", utf16_be, FINISHED, False),
     Scenario("R18c", "UTF-8 with a byte order mark", utf8_mark, FINISHED, False),
     Scenario("R19", "an invalid byte in one event", invalid_byte, FINISHED, False),
-    Scenario("R21", "lines of 2 MB and 64 MB", long_lines, FOLDER, quick=False),
+    Scenario("R21", "lines of 2 MB and 64 MB", long_lines, FOLDER, False, quick=False),
     Scenario("R22", "malformed events, 10,000 keys, 1,000 digits", malformed, FINISHED, False),
     Scenario("R22b", "markers forged in model output", forged, FINISHED, False),
     Scenario("R43a", "UTF-16 appended to a UTF-8 log", utf16_appended, FINISHED, False),

@@ -15,7 +15,8 @@ from pathlib import Path
 from faults.calls import text_of
 from faults.injection import BATCH_RECORDS, BUSY_SECONDS, FAULT
 from faults.invariants import check_invariants
-from faults.scenarios.scenario import FINISHED, FOLDER, Impossible, Scenario
+from faults.scenarios.powers import given_away, mounted, without_powers
+from faults.scenarios.scenario import FINISHED, FOLDER, Scenario
 from faults.tailers import command_of, environment_of
 from faults.world import Outcome, World, append
 
@@ -61,6 +62,24 @@ def not_writable(world: World) -> None:
     world.write(20)
     world.read("--db", "/proc/telemetry.db", exits=1, says="/proc/telemetry.db")
     world.read("--db", str(world.root / "none" / "t.db"), exits=1, says="t.db")
+    world.read()
+
+
+def read_only(world: World) -> None:
+    """A database that may be read and not written: exit 1, nothing changed, then it may."""
+    world.write(20)
+    world.read()
+    before = world.database.read_bytes()
+    world.database.chmod(0o444)
+    world.database.parent.chmod(0o555)
+    given_away(*world.database.parent.iterdir(), world.database.parent)
+    world.write(20)
+    outcome = without_powers(world)
+    world.outcomes.append(outcome)
+    world.check(outcome, 1, "telemetry.db")
+    world.require(world.database.read_bytes() == before, "it was changed")
+    world.database.parent.chmod(0o755)
+    world.database.chmod(0o644)
     world.read()
 
 
@@ -138,16 +157,8 @@ def _limited(world: World, size_bytes: int) -> Outcome:
 
 def disk_full_really(world: World) -> None:
     """The same on a small file system that is really full, then freed."""
-    if os.geteuid() != 0:
-        raise Impossible("only root can mount a small file system")
-    place = world.database.parent
-    place.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=400k", "tmpfs", str(place)], capture_output=True, check=False
-    )
-    if mounted.returncode:
-        raise Impossible("no file system can be mounted here")
-    try:
+    place, kept = world.database.parent, world.root / "kept.db"
+    with mounted(place, "-t", "tmpfs", "-o", "size=400k", "tmpfs"):
         filler = place / "filler"
         filler.write_bytes(b"x" * 200_000)
         world.write(2_000)
@@ -155,11 +166,8 @@ def disk_full_really(world: World) -> None:
         filler.unlink()
         subprocess.run(["mount", "-o", "remount,size=64m", str(place)], check=True)
         world.read()
-        world.outcomes.append(world.tailer.run(world, (), {}))
-        (world.root / "kept.db").write_bytes(_whole(world.database))
-    finally:
-        subprocess.run(["umount", "-l", str(place)], check=False)
-    world.database.write_bytes((world.root / "kept.db").read_bytes())
+        kept.write_bytes(_whole(world.database))
+    kept.rename(world.database)
 
 
 def _whole(database: Path) -> bytes:
@@ -183,9 +191,10 @@ SCENARIOS = (
     Scenario("R33a", "locked by another program for a while", locked_for_a_while, FOLDER, False),
     Scenario("R33b", "locked for ever", locked_for_ever, FOLDER, False),
     Scenario("R34a", "no room for the database (limit on files)", disk_full, FINISHED, False),
-    Scenario("R34b", "no room for the database (full tmpfs)", disk_full_really, FINISHED, False),
+    Scenario("R34b", "no room for the database (full tmpfs)", disk_full_really, FINISHED, False, quick=False),
     Scenario("R35a", "database corrupt or none", corrupt, FOLDER, False),
     Scenario("R35b", "nowhere to write", not_writable, FOLDER, False),
+    Scenario("R35e", "database read-only", read_only, FOLDER, False),
     Scenario("R35c", "database deleted between runs", deleted, FOLDER, False),
     Scenario("R39a", "file times of 1970, of the future, set back", clock_set_back, FOLDER, False),
 )

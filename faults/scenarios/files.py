@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import shutil
 import signal
@@ -15,7 +14,8 @@ from collections.abc import Callable
 
 from faults.calls import text_of
 from faults.injection import COUNTS, FAULT
-from faults.scenarios.scenario import FINISHED, FOLDER, Impossible, Scenario
+from faults.scenarios.powers import given_away, without_powers
+from faults.scenarios.scenario import FINISHED, FOLDER, Scenario
 from faults.tailers import TIMEOUT_SECONDS, command_of, environment_of, run_process
 from faults.world import Outcome, World, append
 
@@ -47,40 +47,13 @@ def not_readable(world: World) -> None:
     world.write(20)
     secret.write_text(text_of(world.made(20)))
     secret.chmod(0)
-    if os.geteuid() == 0:
-        os.chown(secret, 65534, 65534)
-    outcome = _without_powers(world)
+    given_away(secret)
+    outcome = without_powers(world)
     world.outcomes.append(outcome)
     world.check(outcome, exits=1, says="secret.log: permission denied")
     world.require("run.log" not in outcome.errors, "others are complained about")
     secret.chmod(0o644)
-    world.outcomes.append(_without_powers(world))
-
-
-def _without_powers(world: World) -> Outcome:
-    """Run as somebody who may not read everything: root gives up that power."""
-    world.database.parent.mkdir(exist_ok=True)
-    drop: Callable[[], None] | None = None
-    if os.geteuid() == 0:
-        try:
-            prctl = ctypes.CDLL(None, use_errno=True).prctl
-        except (OSError, AttributeError) as error:
-            raise Impossible("root can't give up its powers here") from error
-
-        def drop() -> None:
-            for power in (1, 2):  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH
-                prctl(24, power, 0, 0, 0)
-
-    done = subprocess.run(
-        command_of(world),
-        env=environment_of(world, {}),
-        preexec_fn=drop,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=TIMEOUT_SECONDS,
-    )
-    return Outcome(done.returncode, done.stdout, done.stderr)
+    world.outcomes.append(without_powers(world))
 
 
 def _stopped_at(world: World, boundary: str, meanwhile: Callable[[], None]) -> Outcome:
@@ -171,6 +144,14 @@ def shrunk_while_read(world: World) -> None:
     world.read()
 
 
+def vanished_while_read(world: World) -> None:
+    """A log is deleted while it is read: it is read to its end all the same."""
+    world.write(2_000)
+    world.check(_stopped_at(world, "read:1", world.log.unlink), 0, ())
+    world.write(10)
+    world.read()
+
+
 def unlinked_while_written(world: World) -> None:
     """Deleted while a writer goes on in it, and made anew: what only the old handle held is gone."""
     with world.writer() as held:
@@ -242,6 +223,7 @@ SCENARIOS = (
     Scenario("R37b", "renamed between listing and opening", rotated_before_opening, FOLDER, False),
     Scenario("R37c", "copytruncate while it is read, regrown", truncated_while_read, FINISHED, False),
     Scenario("R37d", "shrinks while it is read", shrunk_while_read, FOLDER, False),
+    Scenario("R37e", "vanishes while it is read", vanished_while_read, FOLDER, False),
     Scenario("R38", "unlinked while written (the loss is said)", unlinked_while_written, FOLDER, False),
     Scenario("R40", "copied back: other inodes and device", copied_back, FOLDER),
     Scenario("R41", "10,000 files: none opened twice", many_files, FOLDER, False, quick=False),

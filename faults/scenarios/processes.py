@@ -126,6 +126,21 @@ def eight_waiting(world: World) -> None:
     overlapping(world, 8, waiting=True)
 
 
+def different_logs(world: World) -> None:
+    """Four at once, each on a log of its own, into one database: they wait for each other."""
+    started = []
+    for number in range(4):
+        log = world.logs / f"{number}.log"
+        world.write(100, log)
+        world.watched = lambda log=log: [log]
+        started.append(_start(world, "--wait", "60"))
+    world.watched = None
+    for process in started:
+        world.check(_end(world, process), 0, ())
+    world.write(5)
+    world.read()
+
+
 def stale_lock(world: World) -> None:
     """A killed process leaves its lock file: it blocks nobody."""
     world.write(100)
@@ -183,6 +198,7 @@ SCENARIOS = (
     Scenario("R32a", "two overlapping runs", two_overlapping, FOLDER, False),
     Scenario("R32b", "four overlapping runs, readers beside them", four_overlapping, FOLDER, False),
     Scenario("R32c", "eight runs that wait, readers beside them", eight_waiting, FOLDER, False, quick=False),
+    Scenario("R32e", "four runs on different logs that wait", different_logs, FOLDER, False),
     Scenario("R32d", "a stale lock", stale_lock, FOLDER, False),
     Scenario("R39b", "an hour that occurs twice", hour_that_occurs_twice, FOLDER, False),
     Scenario("R39c", "a clock that jumps", from_the_future, CRON),

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from faults.calls import text_of
+from faults.scenarios.powers import mounted
 from faults.scenarios.scenario import ALL, CRON, FOLDER, Scenario
 from faults.tables import rows_as_stored
 from faults.world import World
@@ -221,6 +222,20 @@ def folder_renamed(world: World) -> None:
     world.read()
 
 
+def bound_elsewhere(world: World) -> None:
+    """The folder is mounted at another place too, and read there."""
+    world.write(50)
+    world.read()
+    elsewhere = world.root / "elsewhere"
+    with mounted(elsewhere, "--bind", str(world.logs)):
+        world.watched = lambda: [elsewhere if world.is_tokentail else elsewhere / "run.log"]
+        world.write(50)
+        world.read()
+    world.watched = lambda: [world.logs if world.is_tokentail else world.log]
+    world.write(50)
+    world.read()
+
+
 SCENARIOS = (
     Scenario("R01", "append, run, append, run, run again", appended, ALL),
     Scenario("R02", "rename rotation with 100 unread calls, new file", renamed, CRON),
@@ -238,4 +253,5 @@ SCENARIOS = (
     Scenario("R14c", "damaged gz, mended later", compression_damaged, FOLDER, False),
     Scenario("R27", "symbolic link swapped, unread tail in the old target", link_swapped),
     Scenario("R28", "folder renamed", folder_renamed),
+    Scenario("R28b", "folder mounted at another place", bound_elsewhere, quick=False),
 )
