@@ -21,10 +21,10 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from tables import check_invariants, events
 
 from conftest import Tokentail
 from event_lines import anchor_message, event_message, json_line, logged
+from faults.tables import check_invariants, events
 from ingest.pipeline import IngestOptions, ingest
 from ingest.reading.zone import zone_named
 
