@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import ingest.reading.feed
 import ingest.reading.gathering
 import ingest.reading.lines
 import ingest.reading.logfile
@@ -89,9 +90,9 @@ class Boundaries:
 
     def install(self) -> None:
         """Wrap what the ingest calls at its boundaries; for the rest of this process."""
-        scan: Any = ingest.reading.scan
-        scan.chunks = self._after_each(scan.chunks)
-        scan.overlapping_chunks = self._after_each(scan.overlapping_chunks)
+        feed: Any = ingest.reading.feed
+        feed.chunks = self._after_each(feed.chunks)
+        feed.overlapping_chunks = self._after_each(feed.overlapping_chunks)
         gathering: Any = ingest.reading.gathering
         gathering.parse_line = self._after("parse", gathering.parse_line)
         log_file: Any = ingest.reading.logfile.LogFile

@@ -7,12 +7,9 @@ not by its name: a rotation may rename and compress it at any time.
 from __future__ import annotations
 
 import codecs
-import gzip
-import importlib
 import io
 import lzma
 import os
-import re
 import stat
 import sys
 import time
@@ -23,9 +20,9 @@ from dataclasses import dataclass, field, replace
 from typing import IO, cast
 
 from ingest.errors import LogUnfinished, LogUnreadable, LogVanished
+from ingest.reading.compression import compression_of, decompressed
 from ingest.reading.fingerprint import TAIL_BYTES
 from ingest.reading.sample import digest
-from ingest.reading.streams import bounded, bzip2_streams, xz_streams
 from parsers.prefix import starts_with_prefix
 
 STANDARD_INPUT = "-"
@@ -36,13 +33,6 @@ CHUNK_BYTES = 256 * 1024
 FRESH_NS = 2_000_000_000
 """How long after a change another one may show the same time, in nanoseconds: FAT ticks every two seconds."""
 
-_MAGIC = {
-    "gzip": b"\x1f\x8b",
-    "bzip2": b"BZh",  # and a digit and what follows it, see `compression_of`
-    "xz": b"\xfd7zXZ\x00",
-    "zstd": b"\x28\xb5\x2f\xfd",
-}
-_BZIP2 = re.compile(rb"BZh[1-9](?:1AY&|\x17rE8|.{0,3}\Z)", re.DOTALL)
 SQLITE_MAGIC = b"SQLite format 3\0"
 _INTEGER = (1 << 63) - 1  # what SQLite can hold; some file systems number files beyond it
 _TEXT_CONTROLS = b"\t\n\r\f\b\x1b"
@@ -166,7 +156,7 @@ class LogFile:
             except OSError as error:
                 raise LogUnreadable(f"{self.shown}: {reason_of(error)}") from error
             plain = cast(IO[bytes], raw)
-            stream = plain if compression is None else _decompressed(raw, compression, self.shown)
+            stream = plain if compression is None else decompressed(raw, compression, self.shown)
             yield OpenLog(stream, compression, state)
 
     def ends_as(self, state: FileState) -> bool:
@@ -206,34 +196,6 @@ def _open_at_once(path: str, flags: int) -> int:
 def shown(path: str) -> str:
     """Return a path as text, whatever its bytes are."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
-
-
-def compression_of(head: bytes) -> str | None:
-    """Tell how a file is compressed by its first bytes."""
-    found = next((name for name, magic in _MAGIC.items() if head.startswith(magic)), None)
-    if found == "bzip2" and not _BZIP2.match(head):  # text may begin with the letters
-        return None
-    return found
-
-
-def _decompressed(file: io.FileIO, compression: str, path: str) -> IO[bytes]:
-    raw = io.BufferedReader(file)
-    if compression == "gzip":
-        return cast(IO[bytes], gzip.GzipFile(fileobj=raw))
-    size_bytes = os.fstat(raw.fileno()).st_size
-    if compression == "bzip2":
-        return bounded(bzip2_streams(raw), size_bytes)
-    if compression == "xz":
-        return bounded(xz_streams(raw), size_bytes)
-    for name in ("compression.zstd", "backports.zstd", "pyzstd"):
-        try:
-            zstd = importlib.import_module(name)
-        except ImportError:
-            continue
-        return bounded(zstd.open(raw), size_bytes, zstd.ZstdError)
-    raise LogUnreadable(
-        f"{path}: compressed with zstd, which this Python can't read: pip install backports.zstd"
-    )
 
 
 def chunks(stream: IO[bytes], path: str, by_line: bool = False) -> Iterator[bytes]:

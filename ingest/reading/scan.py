@@ -6,7 +6,6 @@ all that the store needs.
 
 from __future__ import annotations
 
-import io
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -14,12 +13,12 @@ from dataclasses import dataclass, replace
 from ingest.errors import LogUnfinished, LogUnreadable, UsageMistake
 from ingest.reading.batch import Batch, State
 from ingest.reading.checkpoint import Checkpoint, Provisional
-from ingest.reading.fingerprint import TAIL_BYTES, Recent, tail_of
+from ingest.reading.feed import Feed
 from ingest.reading.gathering import Gathering
 from ingest.reading.lines import Line, Position, split_lines
-from ingest.reading.logfile import LogFile, chunks
-from ingest.reading.overlap import Rewritten, overlapping_chunks
-from ingest.reading.pipe import WAIT_SECONDS, piped_chunks
+from ingest.reading.logfile import LogFile
+from ingest.reading.overlap import Rewritten
+from ingest.reading.pipe import WAIT_SECONDS
 from ingest.reading.remembered import as_text
 from ingest.reading.resume import NotTheSame, Opened, stand_at
 from ingest.reading.wrap import Joiner
@@ -88,11 +87,9 @@ class _Scan:
         self._taken_back_from = opened.offset if self._was_provisional else None
         self._remembered.provisional = None
         self._gathering = Gathering(self._remembered, self._zone)
-        self._recent = Recent(self._remembered.position, opened.before)
+        self._feed = Feed(log, opened, self._remembered.position, options.plain, options.end_offset)
         self._joiner = Joiner(self._remembered.position, self._remembered.width)
-        self._batch_start = opened.offset
-        self._bytes_read = 0  # in this batch
-        self._bytes_seen = opened.offset  # in the whole file
+        self._batch_start = self._fed_upto = opened.offset
         self._stream_due = 0.0
         self._last_line: Line | None = None  # of the file, if no newline ends it
 
@@ -144,7 +141,7 @@ class _Scan:
         if last is not None and taken:
             self._gathering.take(last)
             self._gathering.reach(last.ordinal)
-        unread = 0 if taken else max(0, self._bytes_seen - self._position.offset)
+        unread = 0 if taken else max(0, self._feed.end_offset - self._position.offset)
         if unread and state == "complete":
             state = "unterminated"
         return self._batch(checkpoint, state, unread, None if trouble is None else str(trouble))
@@ -168,47 +165,9 @@ class _Scan:
         opened = self._opened
         wanted: Callable[[bytes], object] = _every_line if self._options.plain else is_wanted
         if not opened.encoding.is_wide:
-            return split_lines(self._bytes(), self._position, opened.encoding, wanted)
+            return split_lines(self._feed.chunks(), self._position, opened.encoding, wanted)
         physical = replace(self._position)
-        return self._joiner.joined(split_lines(self._bytes(), physical, opened.encoding, _every_line))
-
-    def _bytes(self) -> Iterator[bytes]:
-        for chunk in self._recent.through(self._limited(self._chunks())):
-            self._bytes_read += len(chunk)
-            self._bytes_seen += len(chunk)
-            yield chunk
-
-    def _chunks(self) -> Iterator[bytes]:
-        opened, stream, path = self._opened, self._open_log.stream, self._log.shown
-        if opened.ahead:
-            yield opened.ahead
-        if opened.trouble is not None:
-            raise opened.trouble
-        if self._log.is_stream:
-            yield from piped_chunks(stream, path)
-        elif self._open_log.is_plain and not self._options.plain:
-            yield from overlapping_chunks(stream, path, opened.before + opened.ahead)
-        elif isinstance(stream, io.FileIO):  # a line at a time would be a byte at a time
-            buffered = io.BufferedReader(stream)
-            try:
-                yield from chunks(buffered, path, by_line=True)
-            finally:
-                if not stream.closed:  # a buffer that is thrown away closes what it reads from
-                    buffered.detach()
-        else:
-            yield from chunks(stream, path, by_line=self._options.plain)
-
-    def _limited(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
-        end = self._options.end_offset
-        if end is None:
-            yield from chunks
-            return
-        for chunk in chunks:
-            left = end - self._bytes_seen
-            if left > 0:
-                yield chunk[:left]
-            if left < len(chunk):
-                return
+        return self._joiner.joined(split_lines(self._feed.chunks(), physical, opened.encoding, _every_line))
 
     def _is_full(self) -> bool:
         if self._log.is_stream and len(self._gathering) and time.monotonic() >= self._stream_due:
@@ -224,23 +183,12 @@ class _Scan:
         self._gathering.counters()
         return Checkpoint(
             fingerprint=self._opened.fingerprint,
-            tail=self._tail(),
+            tail=self._feed.tail(),
             offset=self._position.offset,
             encoding=self._opened.encoding.name,
             zone=self._zone.name,
             remembered=as_text(self._remembered),
         )
-
-    def _tail(self) -> str | None:
-        """Return the tail at the position; where it has passed out of reach it is read again."""
-        offset, stream = self._position.offset, self._open_log.stream
-        tail = self._recent.tail_before(offset)
-        if tail is None and self._open_log.is_plain:
-            place, first = stream.tell(), max(0, offset - TAIL_BYTES)
-            stream.seek(first)
-            tail = tail_of(stream.read(offset - first))
-            stream.seek(place)
-        return tail
 
     def _batch(
         self, checkpoint: Checkpoint, state: State, unread_bytes: int = 0, problem: str | None = None
@@ -253,7 +201,7 @@ class _Scan:
             counters=self._gathering.counters(),
             state=state,
             compression=self._open_log.compression,
-            bytes_read=self._bytes_read,
+            bytes_read=self._feed.end_offset - self._fed_upto,
             unread_bytes=unread_bytes,
             taken_back_from=self._taken_back_from,
             file=self._open_log.file,
@@ -262,7 +210,7 @@ class _Scan:
         )
         self._taken_back_from = None
         self._gathering.remarks.clear()
-        self._batch_start, self._bytes_read = self._position.offset, 0
+        self._batch_start, self._fed_upto = self._position.offset, self._feed.end_offset
         return batch
 
 
