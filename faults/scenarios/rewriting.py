@@ -70,6 +70,31 @@ def truncated_regrown_with_banner(world: World) -> None:
     world.read()
 
 
+def truncated_regrown_with_banner_and_footer(world: World) -> None:
+    """The same, and both generations have the same bytes before the old offset too."""
+    footer = b"=" * 79 + b"\n"
+    append(world.log, BANNER)
+    world.write(100)
+    append(world.log, footer * 5)
+    world.read()
+    os.truncate(world.log, 0)
+    append(world.log, BANNER)
+    world.write(100)
+    append(world.log, footer * 6)
+    world.write(20)
+    world.read()
+
+
+def truncated_before_any_event(world: World) -> None:
+    """What was read held no event; the next generation begins alike, and has events before the old offset."""
+    append(world.log, BANNER * 3)
+    world.read()
+    os.truncate(world.log, 0)
+    append(world.log, BANNER)
+    world.write(100)
+    world.read()
+
+
 def truncated_to_a_prefix(world: World) -> None:
     """Truncated to a part of what was read; different lines follow."""
     world.write(100)
@@ -162,6 +187,8 @@ SCENARIOS = (
     Scenario("R07", "copytruncate, regrown past the old offset", copied_and_truncated_regrown, CRON),
     Scenario("R08", "truncated, regrown past the old offset", truncated_regrown, CRON),
     Scenario("R09", "the same, identical banner of 3 KB", truncated_regrown_with_banner, CRON),
+    Scenario("R09b", "the same banner, and the same tail", truncated_regrown_with_banner_and_footer, CRON),
+    Scenario("R09c", "the same banner, and no event before it", truncated_before_any_event, CRON),
     Scenario("R10", "truncated to a part, other lines appended", truncated_to_a_prefix, CRON),
     Scenario("R11", "deleted and recreated on the same inode", recreated_on_the_same_inode, CRON),
     Scenario("R20", "hole of NULs at the head", hole_at_the_head, FOLDER),
