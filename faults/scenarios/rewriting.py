@@ -73,15 +73,30 @@ def truncated_regrown_with_banner(world: World) -> None:
 def truncated_regrown_with_banner_and_footer(world: World) -> None:
     """The same, and both generations have the same bytes before the old offset too."""
     footer = b"=" * 79 + b"\n"
+    world.gone(world.made(100))  # from here on, all numbers have three digits
     append(world.log, BANNER)
     world.write(100)
     append(world.log, footer * 5)
     world.read()
+    size = world.log.stat().st_size
     os.truncate(world.log, 0)
     append(world.log, BANNER)
     world.write(100)
-    append(world.log, footer * 6)
+    append(world.log, footer * 5)
+    world.require(world.log.stat().st_size == size, "the scenario itself is wrong")
     world.write(20)
+    world.read()
+
+
+def rewritten_within_a_tick(world: World) -> None:
+    """Rewritten at once with as many bytes, and the same time of modification."""
+    world.gone(world.made(100))
+    world.write(50)
+    world.read()
+    times = world.log.stat()
+    world.log.write_bytes(text_of(world.made(50)).encode())
+    os.utime(world.log, ns=(times.st_atime_ns, times.st_mtime_ns))
+    world.require(world.log.stat().st_size == times.st_size, "the scenario itself is wrong")
     world.read()
 
 
@@ -184,6 +199,7 @@ def large_hole_at_the_head(world: World) -> None:
 SCENARIOS = (
     Scenario("R06", "copytruncate, smaller than the old offset", copied_and_truncated_smaller, CRON),
     Scenario("R06b", "copytruncate, the same size at once", copied_and_truncated_same_size, CRON),
+    Scenario("R06c", "rewritten within a tick: same size, same time", rewritten_within_a_tick, CRON),
     Scenario("R07", "copytruncate, regrown past the old offset", copied_and_truncated_regrown, CRON),
     Scenario("R08", "truncated, regrown past the old offset", truncated_regrown, CRON),
     Scenario("R09", "the same, identical banner of 3 KB", truncated_regrown_with_banner, CRON),
