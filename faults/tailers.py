@@ -11,7 +11,7 @@ import sqlite3
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -41,6 +41,11 @@ def command_of(world: World, options: Sequence[str] = ()) -> list[str]:
     zone = () if "--tz" in options else ("--tz", world.time_zone)
     program = [sys.executable, "-m", "faults.program", MODES[world.mode]]
     return [*program, "--db", str(world.database), *zone, *options, *map(str, world.paths)]
+
+
+def verify_command(world: World) -> list[str]:
+    """Return the command that compares a world's database with all logs that it knows."""
+    return [sys.executable, "-m", "faults.program", "verify", "--quiet", "--db", str(world.database)]
 
 
 class Tokentail:
@@ -80,8 +85,13 @@ def _is_of(row: tuple[object, ...], call: Call, needs_phase: bool) -> bool:
     )
 
 
-def run_process(world: World, command: Sequence[str], environment: dict[str, str] | None = None) -> Outcome:
-    """Run a process to its end in the world's folder."""
+def run_process(
+    world: World,
+    command: Sequence[str],
+    environment: dict[str, str] | None = None,
+    prepare: Callable[[], None] | None = None,
+) -> Outcome:
+    """Run a process to its end in the world's folder; `prepare` is called in it, before the command."""
     world.database.parent.mkdir(exist_ok=True)
     done = subprocess.run(
         command,
@@ -91,10 +101,10 @@ def run_process(world: World, command: Sequence[str], environment: dict[str, str
         capture_output=True,
         check=False,
         timeout=TIMEOUT_SECONDS,
+        preexec_fn=prepare,
     )
-    return Outcome(
-        done.returncode, done.stdout.decode("utf-8", "replace"), done.stderr.decode("utf-8", "replace")
-    )
+    output, errors = (text.decode("utf-8", "replace") for text in (done.stdout, done.stderr))
+    return Outcome(done.returncode, output, errors)
 
 
 class _Printing:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sqlite3
 import subprocess
-import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,8 +11,8 @@ from pathlib import Path
 
 from faults.scenarios.scenario import Impossible, Scenario
 from faults.tables import check_invariants, rows_as_stored
-from faults.tailers import run_process
-from faults.world import Outcome, Tailer, World
+from faults.tailers import run_process, verify_command
+from faults.world import Tailer, World
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,12 +85,6 @@ def _check_in_the_end(world: World) -> None:
     except AssertionError as error:
         world.complaints.append(f"an invariant is broken: {error}")
     if world.verified:
-        found = verify(world)
+        found = run_process(world, verify_command(world))
         if found.exit_code:
             world.complaints.append(f"verify: {(found.output + found.errors).strip()[:300]}")
-
-
-def verify(world: World) -> Outcome:
-    """Run `tokentail verify` over a world's database and all logs that it knows."""
-    command = [sys.executable, "-m", "faults.program", "verify", "--quiet", "--db", str(world.database)]
-    return run_process(world, command)

@@ -17,7 +17,7 @@ from faults.injection import BATCH_RECORDS, BUSY_SECONDS, FAULT
 from faults.invariants import check_invariants
 from faults.scenarios.powers import given_away, mounted, without_powers
 from faults.scenarios.scenario import FINISHED, FOLDER, Scenario
-from faults.tailers import command_of, environment_of
+from faults.tailers import command_of, run_process
 from faults.world import Outcome, World, append
 
 
@@ -139,20 +139,11 @@ def disk_full(world: World) -> None:
 
 def _limited(world: World, size_bytes: int) -> Outcome:
     """Run with a limit on the size of files: what a full disk looks like to SQLite."""
-    world.database.parent.mkdir(exist_ok=True)
 
     def limit() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (size_bytes, size_bytes))
 
-    done = subprocess.run(
-        command_of(world),
-        env=environment_of(world, {BATCH_RECORDS: "20"}),
-        preexec_fn=limit,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return Outcome(done.returncode, done.stdout, done.stderr)
+    return run_process(world, command_of(world), {BATCH_RECORDS: "20"}, limit)
 
 
 def disk_full_really(world: World) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from faults.scenarios.scenario import Impossible
-from faults.tailers import TIMEOUT_SECONDS, command_of, environment_of
+from faults.tailers import command_of, run_process
 from faults.world import Outcome, World
 
 NOBODY = 65534
@@ -18,7 +18,6 @@ NOBODY = 65534
 
 def without_powers(world: World) -> Outcome:
     """Run as somebody who may not read everything: root gives up that power."""
-    world.database.parent.mkdir(exist_ok=True)
     drop: Callable[[], None] | None = None
     if os.geteuid() == 0:
         try:
@@ -30,16 +29,7 @@ def without_powers(world: World) -> Outcome:
             for power in (1, 2):  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH
                 prctl(24, power, 0, 0, 0)
 
-    done = subprocess.run(
-        command_of(world),
-        env=environment_of(world, {}),
-        preexec_fn=drop,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=TIMEOUT_SECONDS,
-    )
-    return Outcome(done.returncode, done.stdout, done.stderr)
+    return run_process(world, command_of(world), prepare=drop)
 
 
 def given_away(*paths: Path) -> None:

@@ -5,16 +5,14 @@ from __future__ import annotations
 import contextlib
 import re
 import sqlite3
-import subprocess
-import sys
 from importlib.resources import files
 from pathlib import Path
 
 from faults.injection import DIED, FAULT
 from faults.invariants import check_invariants
 from faults.scenarios.scenario import FOLDER, Scenario
-from faults.tailers import environment_of
-from faults.world import Outcome, World
+from faults.tailers import run_process, verify_command
+from faults.world import World
 
 
 def altered(world: World, statement: str, *values: object) -> None:
@@ -65,14 +63,8 @@ def rows_deleted(world: World) -> None:
     world.write(5)
     world.read()
     world.require(len(world.tailer.seen(world).counts) == 20, "deleted rows came back unasked")
-    found = subprocess.run(
-        [sys.executable, "-m", "faults.program", "verify", "--db", str(world.database)],
-        env=environment_of(world, {}),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    world.check(Outcome(found.returncode, found.stdout, found.stderr), 1, "but not its row")
+    found = run_process(world, verify_command(world))
+    world.check(found, 1, "but not its row")
     mode, world.mode = world.mode, "backfill"
     world.read("--full")
     world.mode = mode
