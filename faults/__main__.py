@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -24,6 +25,7 @@ from faults.world import Tailer
 @click.option("--jobs", default=2, help="How many scenarios are played at a time.")
 def main(ids: tuple[str, ...], others: bool, write: Path | None, keep: Path | None, jobs: int) -> None:
     """Play the scenarios, or those with these IDS, with our program and with other tailers."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background would have it ignored
     chosen = [one for one in SCENARIOS if not ids or one.id in ids]
     ours: list[tuple[Scenario, Tailer, str]] = [
         (one, Tokentail(), mode) for one in chosen for mode in one.modes

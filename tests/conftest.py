@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -19,6 +20,10 @@ EXAMPLES = ROOT / "examples"
 settings.register_profile("suite", derandomize=True, deadline=None)
 settings.register_profile("search", print_blob=True, deadline=None)
 settings.load_profile("search" if "TOKENTAIL_EXAMPLES_FACTOR" in os.environ else "suite")
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # Started in a shell's background, where Ctrl-C is ignored; the programs that are tried must hear it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 Tokentail = Callable[..., "subprocess.CompletedProcess[str]"]
 

@@ -84,11 +84,11 @@ def read_only(world: World) -> None:
 
 
 def locked_for_a_while(world: World) -> None:
-    """Another program writes for three seconds: waited for."""
+    """Another program writes for two seconds: waited for."""
     world.write(20)
     world.read()
     world.write(20)
-    with _writing(world.database, seconds=3):
+    with _writing(world.database, seconds=2):
         world.read()
 
 
@@ -97,8 +97,8 @@ def locked_for_ever(world: World) -> None:
     world.write(20)
     world.read()
     world.write(20)
-    with _writing(world.database, seconds=6):
-        world.read(exits=75, says="database is locked", faults={BUSY_SECONDS: "1.5"})
+    with _writing(world.database, seconds=4):
+        world.read(exits=75, says="database is locked", faults={BUSY_SECONDS: "1.0"})
     world.read()
 
 
@@ -128,7 +128,7 @@ def _writing(database: Path, seconds: float) -> Iterator[None]:
 def disk_full(world: World) -> None:
     """No more than some kilobytes can be written: exit 1, what is committed stands, then it completes."""
     world.write(300)
-    for size in (40_000, 120_000, 200_000):
+    for size in (40_000, 150_000):
         outcome = _limited(world, size)
         world.outcomes.append(outcome)
         world.check(outcome, exits=1, says="telemetry.db")
