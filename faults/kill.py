@@ -15,7 +15,7 @@ import sqlite3
 import sys
 import tempfile
 import time
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -27,6 +27,9 @@ from faults.scenarios.versions import make_older
 from faults.tables import Tables, check_invariants, tables
 
 LOGS = Path(__file__).resolve().parent.parent / "examples" / "logs"
+SHARE = 250
+"""Kills that one process does before it says how far it is."""
+
 STARTS = ("nothing", "half", "older", "finished")
 """What there is before the run that is killed; `finished` is half, gone on with by `backfill`."""
 
@@ -114,6 +117,11 @@ class Result:
     killed: int = 0
     wrong: list[str] = field(default_factory=list)
 
+    def add(self, other: Result) -> None:
+        """Add up."""
+        self.killed += other.killed
+        self.wrong += other.wrong
+
 
 def at_random(number: int, seed: int) -> Result:
     """Kill at random moments until `number` kills have hit a run; some of the next runs are killed too."""
@@ -159,22 +167,26 @@ def main(number: int, every: int, seed: int | None, jobs: int) -> None:
     chosen = random.SystemRandom().randrange(1 << 30) if seed is None else seed
     click.echo(f"seed {chosen}: {number:,} kills at random moments, and at 1 of {every} boundaries")
     started = time.monotonic()
+    moments, boundaries = Result(), Result()
     with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
-        works = [
-            pool.submit(at_random, number // jobs + (job < number % jobs), chosen + job)
-            for job in range(jobs)
-        ]
+        works = {
+            pool.submit(at_random, min(SHARE, number - first), chosen + first): moments
+            for first in range(0, number, SHARE)
+        }
         if every:
-            works += [pool.submit(at_boundaries, (start,), every, 1 + chosen % every) for start in STARTS]
-        results = [work.result() for work in works]
-    wrong = [text for result in results for text in result.wrong]
+            works |= {
+                pool.submit(at_boundaries, (start,), every, 1 + chosen % every): boundaries
+                for start in STARTS
+            }
+        for work in as_completed(works):
+            works[work].add(work.result())
+            click.echo(f"{moments.killed:,} of {number:,}, {boundaries.killed:,} at boundaries", err=True)
+    wrong = [*moments.wrong, *boundaries.wrong]
     for text in wrong[:20]:
         click.echo(f"WRONG: {text}")
-    random_kills = sum(result.killed for result in results[:jobs])
-    others = sum(result.killed for result in results[jobs:])
     click.echo(
-        f"{random_kills:,} kills at random moments and {others:,} at boundaries: {len(wrong)} not recovered "
-        f"exactly ({time.monotonic() - started:.0f} s)"
+        f"{moments.killed:,} kills at random moments and {boundaries.killed:,} at boundaries: {len(wrong)} "
+        f"not recovered exactly ({time.monotonic() - started:.0f} s)"
     )
     sys.exit(1 if wrong else 0)
 
