@@ -19,7 +19,7 @@ from ingest.reading.logfile import FileState, LogFile
 from ingest.reading.resume import NotTheSame, head_of, recall
 from ingest.reading.scan import ScanOptions, scan
 from ingest.recognition import is_still, standing
-from ingest.storing.sources import KnownSources, Source
+from ingest.storing.sources import REPLACED, KnownSources, Source
 from ingest.storing.store import Store
 from ingest.summary import IngestOptions, Summary
 
@@ -39,6 +39,9 @@ class Round:
         self._scan_options = ScanOptions(zone=options.zone.name, finished=options.finished)
         self._other_zones: dict[str, list[str]] = {}
         self._identified: list[LogFile] = []
+        self._moved_here: set[LogFile] = set()
+        self._replaced: list[tuple[LogFile, Source, str]] = []
+        self._latest: Source | None = None
 
     def read(self, found: Discovered) -> None:
         """Read every log that holds anything new."""
@@ -62,6 +65,7 @@ class Round:
                 self._options.report(done, total)
         for log in (*self._identified, *found.missing):
             self._follow_former(log)
+        self._tell_replaced()
         self._say_other_zones()
 
     @contextmanager
@@ -93,9 +97,11 @@ class Round:
         if source.file and before is not None and not log.ends_as(source.file):
             return False
         ending = before if state.is_fresh else None
-        if (source.path, before) != (log.stored_path, ending):
+        moved = log.found_at is not None and source.real_path != log.real_path
+        if moved or (source.path, before) != (log.stored_path, ending):
             self._store.keep_state(source, log, ending)
         self._sources.take(source)
+        self._note_moved(log, source)
         self._note_zone(log, source)
         return True
 
@@ -111,12 +117,22 @@ class Round:
     def _read_log(self, log: LogFile, state: FileState) -> State | None:
         """Find out by its bytes which source a log is, and read what is new of it; return how it was left."""
         head = head_of(log)
-        for source in standing(log, state, head, self._sources):
+        candidates = standing(log, state, head, self._sources)
+        if self._options.full:
+            return self._read_full(log, head, candidates)
+        for source in candidates:
             try:
-                return self._read_source(log, source)
+                left = self._read_as(log, source)
             except NotTheSame:
                 continue
+            self._note_moved(log, source)
+            return self._read_anew(log) if left == "replaced" else left
         return self._read_anew(log, self._zone_of_original(log, head))
+
+    def _note_moved(self, log: LogFile, source: Source) -> None:
+        """Remember that a log has the name of another one now, as rotations do."""
+        if source.path != log.stored_path:
+            self._moved_here.add(log)
 
     def _zone_of_original(self, log: LogFile, head: bytes) -> str | None:
         """Return the zone in which the log is read that a new one is a copy of: one event, one time."""
@@ -126,25 +142,21 @@ class Round:
                 return source.timezone
         return None
 
-    def _read_source(self, log: LogFile, source: Source) -> State | None:
-        """Go on with a source, or read it again from its start if that was asked for.
-
-        Raises:
-            NotTheSame: the log is another one.
-        """
-        if not self._options.full:
-            state = self._read_as(log, source)
-            return self._read_anew(log) if state == "replaced" else state
-        if not is_still(log, source, self._sources):
-            raise NotTheSame
-        self._sources.take(source)
-        zone = self._options.zone.name if self._options.zone_asked else source.timezone
-        state = self._read_anew(log, zone)
-        gone = self._store.remove(source) if state in ("complete", "unterminated") else 0
+    def _read_full(self, log: LogFile, head: bytes, candidates: list[Source]) -> State | None:
+        """Read a log from its start; the sources that it was read as before go when it is read as far."""
+        before = [source for source in candidates if is_still(log, source, self._sources)]
+        for source in before:
+            self._sources.take(source)
+        zone = self._zone_of_original(log, head)
+        if before:
+            zone = self._options.zone.name if self._options.zone_asked else before[0].timezone
+        left = self._read_anew(log, zone)
+        read_upto = self._latest.offset if left is not None and self._latest is not None else -1
+        gone = sum(self._store.remove(source) for source in before if source.offset <= read_upto)
         if gone:
             removed = f"{gone} event{'s' if gone > 1 else ''}"
             self._summary.notes.append(f"{log.shown}: removed {removed} that it no longer tells")
-        return state
+        return left
 
     def _read_anew(self, log: LogFile, zone: str | None = None) -> State | None:
         """Read a log from its start; again, if it is rewritten meanwhile."""
@@ -172,6 +184,7 @@ class Round:
             stored = self._store.commit(batch, log, source)
             source, state = stored.source, batch.state
             self._sources.take(source)
+            self._latest = source
             self._summary.add(batch, counters, stored)
             counters = batch.counters
             batches += 1
@@ -188,24 +201,36 @@ class Round:
 
     def _say_replaced(self, log: LogFile, state: FileState, before: Source) -> None:
         self._sources.release(before)
-        if before.state != "replaced":
+        if before.state != REPLACED:
             self._store.mark_replaced(before)
-            self._summary.warnings.append(
+            text = (
                 f"{log.shown}: truncated or rewritten since it was read up to offset {before.offset} "
                 f"(it has {state.size_bytes} bytes now): read from its start"
             )
+            self._replaced.append((log, before, text))
+
+    def _tell_replaced(self) -> None:
+        """Warn of what was rewritten, unless a copy or a rotation shows that nothing is missing."""
+        for log, before, text in self._replaced:
+            found = self._sources.is_taken(before) or log in self._moved_here
+            (self._summary.notes if found else self._summary.warnings).append(text)
 
     # What was read at a path before
 
     def _follow_former(self, log: LogFile) -> None:
         """Read on what a path led to before, wherever it is now, or say that it is gone."""
-        for former in () if log.is_stream else self._sources.former(log):
-            for other in (*target_of(former.real_path, log), *rotations_of(log, former.file)):
-                with self._told(other):
-                    state = other.state()
-                    if not self._sources.is_held(state):
-                        self._sources.hold(state)
-                        self._read_unless_unchanged(other, state)
+        formers = [] if log.is_stream else self._sources.former(log)
+        if not formers:
+            return
+        changed = [former.file.modified_ns for former in formers if former.file is not None]
+        targets = [target for former in formers for target in target_of(former.real_path, log)]
+        for other in (*targets, *rotations_of(log, min(changed, default=0))):
+            with self._told(other):
+                state = other.state()
+                if not self._sources.is_held(state):
+                    self._sources.hold(state)
+                    self._read_unless_unchanged(other, state)
+        for former in formers:
             if not self._sources.is_taken(former) and log in self._identified:
                 self._say_gone(log, former)
 
@@ -213,8 +238,11 @@ class Round:
         if self._sources.is_released(former):  # said when it was found to be another one
             return
         self._store.mark_replaced(former)
-        if self._sources.is_older(former):  # where a link led long ago
+        if self._sources.is_older(former) or log in self._moved_here:  # a link or a rotation of long ago
             return
+        with suppress(LogUnreadable):
+            if is_still(log, former, self._sources):  # read twice, by a full reading that was cut short
+                return
         self._summary.warnings.append(
             f"{log.shown}: another log than the one that was read here up to offset {former.offset}, and that"
             " one is gone: if more was written to it before it was moved, name the folder where it is now"

@@ -71,3 +71,33 @@ def test_change_of_encoding_is_said_once_and_nothing_is_read_twice(tmp_path: Pat
     again = ingested(folder)
     assert (again.events_new, again.further_sightings, again.notes) == (2, 0, [])
     assert verify([str(folder)], tmp_path / "t.db").differences == []
+
+
+def event_lines(count: int) -> list[str]:
+    """Return event lines that tell each other apart."""
+    return [logged(event_message(predicted_output=number)) + "\r\n" for number in range(1, count + 1)]
+
+
+@pytest.mark.parametrize("codec", ["utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("hole", [0, 2, 16, 40, 41, 4096])
+def test_line_behind_a_hole_in_a_capture_is_whole(tmp_path: Path, codec: str, hole: int) -> None:
+    """A power cut leaves NULs in UTF-16 too, an odd number of them or not."""
+    folder = tmp_path / "logs"
+    folder.mkdir()
+    first, *rest = event_lines(3)
+    mark = "\ufeff".encode(codec)
+    data = mark + first.encode(codec) + b"\0" * hole + "".join(rest).encode(codec)
+    (folder / "run.log").write_bytes(data)
+    assert ingested(folder).events_new == 3
+    assert verify([str(folder)], tmp_path / "t.db").differences == []
+
+
+@pytest.mark.parametrize("first", ["utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("second", ["utf-8-sig", "utf-16"])
+def test_marks_of_files_that_were_put_together_are_no_text(tmp_path: Path, first: str, second: str) -> None:
+    """`cat a b > c` leaves a byte order mark in the middle."""
+    folder = tmp_path / "logs"
+    folder.mkdir()
+    one, two, three = event_lines(3)
+    (folder / "run.log").write_bytes(one.encode(first) + (two + three).encode(second))
+    assert ingested(folder).events_new == 3

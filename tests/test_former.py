@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -73,11 +74,19 @@ def test_rotations_from_before_are_left_alone(log: Path) -> None:
 
 def test_only_rotations_of_the_very_name_are_found(log: Path) -> None:
     """Names that only begin alike are other logs."""
-    for name in ("run.log.1", "run.log.old", "run.logs.1", "running.log.1", "run.log.1.bak", "run.log.2.gz"):
+    for name in (
+        "run.log.1",
+        "run.log.old",
+        "run.logs.1",
+        "running.log.1",
+        "run.log.1.bak",
+        "run.log.2.gz",
+        "run-2.log",
+    ):
         append(log.with_name(name), 1)
-    found = [Path(one.path).name for one in rotations_of(LogFile(str(log)), None)]
+    found = [Path(one.path).name for one in rotations_of(LogFile(str(log)), 0)]
     assert found == ["run.log.1", "run.log.2.gz"]
-    assert rotations_of(LogFile(str(log), named=False), None) == []
+    assert rotations_of(LogFile(str(log), named=False), 0) == []
 
 
 def test_log_that_is_gone_is_said_once(log: Path) -> None:
@@ -147,3 +156,22 @@ def test_file_written_within_a_tick_of_its_reading_is_looked_at_again(log: Path)
     assert log.stat().st_size == times.st_size
     read(log)
     assert {row["model"] for row in events(log.parent.parent / "t.db")} == {"some-model-4", "some-model-5"}
+
+
+def test_full_reading_that_was_cut_short_leaves_nothing_behind(log: Path) -> None:
+    """A second source of the same bytes is neither warned of nor kept by the next full reading."""
+    append(log, 1, 2, 3)
+    read(log)
+    database = log.parent.parent / "t.db"
+    with sqlite3.connect(database) as connection:  # as a killed full reading leaves it
+        connection.execute("CREATE TEMP TABLE half AS SELECT * FROM log_sources")
+        connection.execute("UPDATE half SET source_id = 99, marker_lines = 0, sightings = 0")
+        connection.execute("INSERT INTO log_sources SELECT * FROM half")
+    connection.close()
+    append(log, 4)
+    assert read(log).warnings == []
+    assert read(log, full=True).warnings == []
+    assert predicted(log) == [1, 2, 3, 4]
+    with sqlite3.connect(database) as connection:
+        assert connection.execute("SELECT COUNT(*) FROM event_sightings").fetchone() == (4,)
+    connection.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import sqlite3
 from itertools import permutations
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 
 from event_lines import anchor_message, event_message, logged
 from faults.invariants import check_invariants, events
+from faults.scenarios.versions import make_older
 from ingest.pipeline import ingest
 from ingest.reading.zone import zone_named
 from ingest.summary import IngestOptions, Summary
@@ -107,3 +109,36 @@ def test_provisional_line_of_another_file_is_not_taken_back(tmp_path: Path) -> N
     (tmp_path / "run.log").write_text(banner + logged(event_message(predicted_output=2)) + "\n")
     read(tmp_path, "run.log", command="ingest")
     assert sorted(row["predicted_output_tokens"] for row in events(tmp_path / "t.db")) == [1, 2]
+
+
+@pytest.mark.parametrize("order", list(permutations(("a.log", "b.log", "f.log"))), ids="".join)
+def test_fragment_of_another_phase_is_another_event(tmp_path: Path, order: tuple[str, ...]) -> None:
+    """A cut line whose phase is known completes no event of another phase, in any order."""
+    texts = {
+        "a.log": ANCHOR + logged(event_message(model="gpt-4")) + "\n",
+        "b.log": logged(anchor_message("phase-2")) + "\n" + logged(event_message(model="gpt-4o")) + "\n",
+        "f.log": "# a copy\n" + ANCHOR + logged(event_message(model="gpt-4")),
+    }
+    for name in order:
+        (tmp_path / name).write_text(texts[name])
+        read(tmp_path, name)
+    found = sorted((row["phase_id"], row["model"]) for row in events(tmp_path / "t.db"))
+    assert found == [("phase-1", "gpt-4"), ("phase-2", "gpt-4o")]
+
+
+def test_unfinished_line_of_an_older_database_is_taken_back(tmp_path: Path) -> None:
+    """What the version before stored of a line that goes on now is that line's event, and nothing is said."""
+    log, database = tmp_path / "run.log", tmp_path / "t.db"
+    log.write_text(ANCHOR + WHOLE + ANCHOR + WHOLE.replace("19:40:02", "19:41:02")[:-8])
+    read(tmp_path, "run.log")
+    with sqlite3.connect(database) as connection:
+        connection.execute(
+            "UPDATE log_sources SET remembered = json_set(remembered, '$.provisional', json('true'))"
+        )
+    connection.close()
+    make_older(database)
+    log.write_text(ANCHOR + WHOLE + ANCHOR + WHOLE.replace("19:40:02", "19:41:02"))
+    summary = read(tmp_path, "run.log")
+    assert (summary.warnings, summary.events_new) == ([], 0)
+    assert models(tmp_path) == ["claude-sonnet-4-5"] * 2
+    assert verify([str(log)], database).differences == []

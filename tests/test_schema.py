@@ -184,7 +184,7 @@ def test_schema_is_made_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.
         return ["CREATE TABLE token_estimation_v2_events (event_id INTEGER)", "CREATE nonsense"]
 
     with monkeypatch.context() as patched:
-        patched.setattr("ingest.storing.database._statements", half)
+        patched.setattr("ingest.storing.migrations._statements", half)
         with pytest.raises(sqlite3.OperationalError), open_for_writing(tmp_path / "t.db"):
             pass
     with open_for_writing(tmp_path / "t.db") as db:

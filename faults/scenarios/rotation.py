@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bz2
+import contextlib
 import gzip
 import lzma
 import os
@@ -173,6 +174,33 @@ def compression_damaged(world: World) -> None:
     world.read()
 
 
+def rotated_for_weeks(world: World) -> None:
+    """Eight rotations that keep two, the oldest deleted each time: nothing is missing, so nothing is said."""
+    for _ in range(8):
+        world.write(20)
+        world.read("--quiet")
+        world.log.with_name("run.log.2").unlink(missing_ok=True)
+        world.rotate()
+        world.write(5)
+        world.read("--quiet")
+    world.verified = False
+    world.require(not any(outcome.errors for outcome in world.outcomes), "cron would have sent mail")
+
+
+def copytruncated_for_weeks(world: World) -> None:
+    """Six copies and truncations that keep two: the copies have it all, so nothing is said."""
+    for _ in range(6):
+        world.write(20)
+        world.read("--quiet")
+        with contextlib.suppress(FileNotFoundError):
+            world.log.with_name("run.log.1").replace(world.log.with_name("run.log.2"))
+        world.copytruncate()
+        world.write(5)
+        world.read("--quiet")
+    world.verified = False
+    world.require(not any(outcome.errors for outcome in world.outcomes), "cron would have sent mail")
+
+
 def link_swapped(world: World) -> None:
     """`current.log` leads to another file now; the old one has an unread tail, and grows on."""
     world.watched = lambda: [world.log]
@@ -242,6 +270,8 @@ SCENARIOS = (
     Scenario("R02b", "the same, the new file only after a run (nocreate)", renamed_without_a_new_one, CRON),
     Scenario("R03", "two rotations between runs", renamed_twice, CRON),
     Scenario("R04", "nine rotations by date, missed days", renamed_nine_times_by_date, CRON, quick=False),
+    Scenario("R04b", "rotated for weeks, the oldest deleted: no word", rotated_for_weeks, CRON),
+    Scenario("R06d", "copytruncate for weeks: no word", copytruncated_for_weeks, CRON),
     Scenario("R05", "renamed while the writer holds the old file", renamed_while_written, CRON),
     Scenario("R12", "gz of an already read file, a run later", compressed_after_reading, CRON),
     Scenario("R13", "unread tail that is only inside the .gz", compressed_with_unread_tail, CRON),

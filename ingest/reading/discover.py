@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ingest.reading.logfile import STANDARD_INPUT, FileState, LogFile, shown
+from ingest.reading.logfile import FRESH_NS, STANDARD_INPUT, LogFile, shown
 
 _NAMES = ("*.log", "*.log.*", "*.log-*", "*.txt", "*.out", "*.err", "*.jsonl")
 _COMPRESSED = (".gz", ".bz2", ".xz", ".zst")
@@ -117,27 +117,30 @@ def target_of(real_path: str | None, log: LogFile) -> list[LogFile]:
 
 
 _ROTATED = r"[._-]\d[\d_.:T-]*"
-"""What a rotation puts into a name: a number or a date."""
+"""What a rotation puts behind a name: a number or a date."""
+
+_ROTATED_WITHIN = r"(?:\.\d+|[._-]\d{4}[\d_.:T-]*)"
+"""What it puts before the ending; `app-2.log` is another log beside `app.log`."""
 
 
-def rotations_of(log: LogFile, read_before: FileState | None) -> list[LogFile]:
+def rotations_of(log: LogFile, oldest_ns: int) -> list[LogFile]:
     """Return the rotations beside a named file that may hold what was written since it was read.
 
     `run.log.1`, `run.log-20260114`, `run.log.2026-01-14`, `run.1.log`, compressed or not. What was
-    changed last before the file was read is left out: nobody asked for it.
+    changed last before `oldest_ns` is left out: nobody asked for it.
     """
     if not log.named:
         return []
     folder, name = os.path.split(os.path.realpath(log.path))
     stem, ending = os.path.splitext(name)
     packed = "|".join(re.escape(one) for one in _COMPRESSED)
-    pattern = re.compile(
-        rf"(?:{re.escape(name)}{_ROTATED}|{re.escape(stem)}{_ROTATED}{re.escape(ending)})(?:{packed})?"
+    rotated_name = re.compile(
+        rf"(?:{re.escape(name)}{_ROTATED}|{re.escape(stem)}{_ROTATED_WITHIN}{re.escape(ending)})(?:{packed})?"
     )
-    oldest = read_before.modified_ns if read_before is not None else 0
+    oldest = oldest_ns - FRESH_NS  # some tools keep whole seconds
     found: list[LogFile] = []
     with suppress(OSError), os.scandir(folder) as entries:
-        rotated = [entry for entry in entries if pattern.fullmatch(entry.name) and entry.is_file()]
+        rotated = [entry for entry in entries if rotated_name.fullmatch(entry.name) and entry.is_file()]
         newer = [entry.path for entry in rotated if entry.stat().st_mtime_ns >= oldest]
         found += [LogFile(path, named=False, found_at=log.stored_path) for path in sorted(newer)]
     return found

@@ -40,11 +40,13 @@ class Encoding:
         return data[: len(data) // 2 * 2].decode(self.name, "replace").encode()
 
 
+UTF_8_MARK = b"\xef\xbb\xbf"
+
 UTF_8 = Encoding("utf-8", b"", b"\n")
 UTF_16 = Encoding("utf-16-le", b"\xff\xfe", b"\n\0")
 ENCODINGS = (
     UTF_8,
-    Encoding("utf-8-sig", b"\xef\xbb\xbf", b"\n"),
+    Encoding("utf-8-sig", UTF_8_MARK, b"\n"),
     UTF_16,
     Encoding("utf-16-be", b"\xfe\xff", b"\0\n"),
 )
@@ -84,6 +86,15 @@ def encoding_of_rest(rest: bytes, encoding: Encoding) -> Encoding:
     return UTF_16 if b"\0" in rest and is_utf16_in_utf8(rest) else encoding
 
 
+def without_mark(line: bytes) -> bytes:
+    """Return a line of a UTF-8 file without the mark that stands before it where files were put together."""
+    if line.startswith(UTF_8_MARK):
+        return line[len(UTF_8_MARK) :]
+    if line.startswith(UTF_16.mark) and is_utf16_in_utf8(line[len(UTF_16.mark) :]):
+        return line[len(UTF_16.mark) :]
+    return line
+
+
 def cut_wide(block: bytes, encoding: Encoding) -> Iterator[tuple[int, int, Encoding]]:
     """Yield where the lines of a UTF-16 block begin and end, without their newlines, and what each is.
 
@@ -92,6 +103,7 @@ def cut_wide(block: bytes, encoding: Encoding) -> Iterator[tuple[int, int, Encod
     """
     start = 0
     while True:
+        start = _behind_hole(block, start, encoding)
         narrow = _is_utf8_in_utf16(block, start)
         if narrow is None:
             return
@@ -103,6 +115,22 @@ def cut_wide(block: bytes, encoding: Encoding) -> Iterator[tuple[int, int, Encod
             return
         yield start, end, one
         start = end + len(one.newline)
+
+
+def _behind_hole(block: bytes, start: int, encoding: Encoding) -> int:
+    """Return where a line begins behind a mark and a hole of NULs, however many they are."""
+    if block.startswith(encoding.mark, start):
+        start += len(encoding.mark)
+    if block.startswith(UTF_8_MARK, start):
+        told = start + len(UTF_8_MARK)
+        behind = block[told : told + _TOLD_BYTES // 2]
+        if len(behind) == _TOLD_BYTES // 2 and not behind.strip(_PRINTABLE):
+            return told
+    if not block.startswith(b"\0\0", start):
+        return start
+    text = len(block) - len(block[start:].lstrip(b"\0"))
+    first_is_nul = encoding.newline.startswith(b"\0")  # big-endian: the first half of an ASCII character
+    return text - first_is_nul if text < len(block) else start
 
 
 def _is_utf8_in_utf16(block: bytes, start: int) -> bool | None:

@@ -34,8 +34,9 @@ class Fingerprint:
 
 
 def fingerprint_of(head: bytes) -> Fingerprint:
-    """Name a file by its first bytes."""
+    """Name a file by its first bytes; a hole behind them may be filled yet."""
     covered = head[:HEAD_BYTES]
+    covered = covered.rstrip(b"\0") or covered
     return Fingerprint(len(covered), digest(covered))
 
 

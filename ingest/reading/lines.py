@@ -14,7 +14,15 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from ingest.reading.encoding import UTF_16, Encoding, cut_wide, encoding_of_rest, is_utf16_in_utf8
+from ingest.reading.encoding import (
+    UTF_8_MARK,
+    UTF_16,
+    Encoding,
+    cut_wide,
+    encoding_of_rest,
+    is_utf16_in_utf8,
+    without_mark,
+)
 from ingest.reading.sample import Sample, sample_of
 
 MAX_LINE_BYTES = 1 << 20
@@ -134,7 +142,7 @@ def split_lines(
 def _narrow_lines(rest: _Rest, position: Position, _: Encoding, wanted: Wanted) -> Iterator[Line]:
     """Cut what is there of a file with one byte a character; most lines are passed over."""
     block = rest.take()
-    holes = b"\0" in block
+    holes = b"\0" in block or UTF_8_MARK in block
     *lines, carry = block.split(b"\n")
     offset, number, ordinal = position.offset, position.number, position.ordinal
     for line in lines:
@@ -164,7 +172,7 @@ def _parts(line: bytes) -> Iterator[tuple[bytes, int, bytes]]:
     """Yield what is between the holes of a line, and where; the bytes as they are where it is UTF-16."""
     start = 0
     for end, following in (*((hole.start(), hole.end()) for hole in _HOLE.finditer(line)), (len(line), 0)):
-        data = line[start:end].lstrip(b"\0")
+        data = without_mark(line[start:end].lstrip(b"\0"))
         place, start = end - len(data), following
         if is_utf16_in_utf8(data):
             yield UTF_16.as_utf8(data), place, data
@@ -177,10 +185,10 @@ def _wide_lines(rest: _Rest, position: Position, encoding: Encoding, wanted: Wan
     block = rest.take()
     reached = 0
     for start, end, one in cut_wide(block, encoding):
+        offset = position.offset + start - reached
         reached = end + len(one.newline)
         size, rest.dropped = end - start + rest.dropped, 0
-        offset = position.offset
-        position.offset += size + len(one.newline)
+        position.offset = offset + size + len(one.newline)
         position.number += 1
         position.ordinal += 1
         data = block[start:end]

@@ -12,14 +12,13 @@ import sqlite3
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from importlib.resources import files
 from pathlib import Path
 
 from sqlite_utils import Database
-from sqlite_utils.migrations import Migrations
 
 from ingest.errors import DatabaseBusy, DatabaseUnusable, UsageMistake
 from ingest.storing.journal import journal_mode
+from ingest.storing.migrations import KNOWN_MIGRATIONS, migrations
 
 DEFAULT_PATH = "telemetry.db"
 EVENTS_TABLE = "token_estimation_v2_events"
@@ -29,48 +28,6 @@ BUSY_SECONDS = 30.0
 
 POLL_SECONDS = 0.5
 """How long SQLite itself waits at a time: while it does, no signal is heard."""
-
-migrations = Migrations("tokentail")
-
-
-@migrations()
-def m001_initial(db: Database) -> None:
-    """Make the tables and views of `schema.sql`."""
-    for statement in _statements(files("ingest").joinpath("schema.sql").read_text(encoding="utf-8")):
-        db.conn.execute(statement)
-
-
-@migrations()
-def m002_doubts(db: Database) -> None:
-    """Keep what resolves doubts: real paths, ends of files just written, lines that were cut."""
-    for table, column, kind in (  # `schema.sql` has them all
-        ("log_sources", "real_path", "TEXT"),
-        ("log_sources", "ending", "TEXT"),
-        ("event_sightings", "line_cut", "INTEGER NOT NULL DEFAULT 0"),
-    ):
-        if column not in {one.name for one in db.table(table).columns}:
-            db.conn.execute(f"ALTER TABLE {table} ADD COLUMN {column} {kind}")
-    db.conn.execute(
-        "CREATE INDEX IF NOT EXISTS event_sightings_cut ON event_sightings (event_id) WHERE line_cut = 1"
-    )
-    db.conn.execute(
-        "CREATE INDEX IF NOT EXISTS token_estimation_v2_events_timestamp "
-        "ON token_estimation_v2_events (timestamp)"
-    )
-
-
-KNOWN_MIGRATIONS = frozenset({"m001_initial", "m002_doubts"})
-"""Every migration above: a database that has another one was made by a newer version."""
-
-
-def _statements(script: str) -> Iterator[str]:
-    """Cut a script into statements: `executescript` would commit the transaction around it."""
-    statement = ""
-    for line in script.splitlines(keepends=True):
-        statement += line
-        if sqlite3.complete_statement(statement):
-            yield statement
-            statement = ""
 
 
 def database_path(option: str | None, environment: Mapping[str, str]) -> Path:

@@ -20,7 +20,8 @@ _SAME_BUT_MODEL = (
     "predicted_output_tokens = :predicted AND actual_output_tokens = :actual AND actual_is_total = :total "
     "AND logged_smape_percent IS :smape AND selected_budget = :budget AND category IS :category "
     "AND complexity IS :complexity AND deliverable_count = :count AND success IS :success "
-    "AND stop_reason IS :stop AND truncated IS :truncated"
+    "AND stop_reason IS :stop AND truncated IS :truncated "
+    "AND (phase_source IS NULL OR :phase IS NULL OR phase_id = :phase)"
 )
 _IS_CUT = (
     "NOT EXISTS (SELECT 1 FROM event_sightings AS s WHERE s.event_id = event.event_id AND s.line_cut = 0)"
@@ -104,4 +105,5 @@ def _values(seen: Seen) -> dict[str, Any]:
         "stop": payload.stop_reason,
         "truncated": payload.truncated,
         "model": "None" if payload.model is None else payload.model,
+        "phase": seen.context.phase.name if seen.context.phase else None,
     }

@@ -127,7 +127,9 @@ class KnownSources:
         at = [
             source
             for source in self._by_file.get((file.device, file.inode), ())
-            if source.path == log.stored_path and source.source_id not in self._taken
+            if source.path == log.stored_path
+            and source.real_path in (None, log.real_path)
+            and source.source_id not in self._taken
         ]
         return max(at, key=lambda source: source.source_id, default=None)
 

@@ -1,0 +1,84 @@
+"""The schema's history: `schema.sql` as it is now, and what made older databases into it.
+
+sqlite-utils records each migration in the transaction that makes it.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from importlib.resources import files
+
+from sqlite_utils import Database
+from sqlite_utils.migrations import Migrations
+
+from ingest.reading.sample import digest
+
+migrations = Migrations("tokentail")
+
+
+@migrations()
+def m001_initial(db: Database) -> None:
+    """Make the tables and views of `schema.sql`."""
+    for statement in _statements(files("ingest").joinpath("schema.sql").read_text(encoding="utf-8")):
+        db.conn.execute(statement)
+
+
+_OLD_PROVISIONAL = (
+    """
+    UPDATE event_sightings SET line_cut = 1 WHERE EXISTS (
+        SELECT 1 FROM log_sources AS source
+        WHERE source.source_id = event_sightings.source_id
+            AND event_sightings.byte_offset >= source.byte_offset
+            AND source.remembered LIKE '%"provisional":true%'
+    )
+    """,
+    """
+    UPDATE log_sources SET remembered = json_remove(remembered, '$.last_marker')
+    WHERE remembered LIKE '%"provisional":true%'
+        AND json_extract(remembered, '$.last_marker.offset') >= byte_offset
+    """,
+    """
+    UPDATE log_sources SET remembered = json_set(remembered, '$.provisional', json_object(
+        'sample', json_object('offset', byte_offset, 'size_bytes', 0, 'digest', :nothing),
+        'end_offset', CASE WHEN compression IS NULL THEN size_bytes ELSE 1 << 60 END
+    ))
+    WHERE remembered LIKE '%"provisional":true%'
+    """,
+)
+"""How an unterminated line that was stored is told now: by a sample of it; the first version only said so."""
+
+
+@migrations()
+def m002_doubts(db: Database) -> None:
+    """Keep what resolves doubts: real paths, ends of files just written, lines that were cut."""
+    for table, column, kind in (  # `schema.sql` has them all
+        ("log_sources", "real_path", "TEXT"),
+        ("log_sources", "ending", "TEXT"),
+        ("event_sightings", "line_cut", "INTEGER NOT NULL DEFAULT 0"),
+    ):
+        if column not in {one.name for one in db.table(table).columns}:
+            db.conn.execute(f"ALTER TABLE {table} ADD COLUMN {column} {kind}")
+    for statement in _OLD_PROVISIONAL:
+        db.conn.execute(statement, {"nothing": digest(b"")})
+    db.conn.execute(
+        "CREATE INDEX IF NOT EXISTS event_sightings_cut ON event_sightings (event_id) WHERE line_cut = 1"
+    )
+    db.conn.execute(
+        "CREATE INDEX IF NOT EXISTS token_estimation_v2_events_timestamp "
+        "ON token_estimation_v2_events (timestamp)"
+    )
+
+
+KNOWN_MIGRATIONS = frozenset({"m001_initial", "m002_doubts"})
+"""Every migration above: a database that has another one was made by a newer version."""
+
+
+def _statements(script: str) -> Iterator[str]:
+    """Cut a script into statements: `executescript` would commit the transaction around it."""
+    statement = ""
+    for line in script.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""
