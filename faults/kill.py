@@ -165,7 +165,8 @@ def at_boundaries(starts: tuple[str, ...], every: int, first: int) -> Result:
 def main(number: int, every: int, seed: int | None, jobs: int) -> None:
     """Kill the ingest, again and again, and see that nothing is lost and nothing doubled."""
     chosen = random.SystemRandom().randrange(1 << 30) if seed is None else seed
-    click.echo(f"seed {chosen}: {number:,} kills at random moments, and at 1 of {every} boundaries")
+    places = f"at 1 of {every} boundaries" if every else "at no boundary"
+    click.echo(f"seed {chosen}: {number:,} kills at random moments, and {places}")
     started = time.monotonic()
     moments, boundaries = Result(), Result()
     with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as pool:

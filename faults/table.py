@@ -30,7 +30,8 @@ def summary(verdicts: Sequence[Verdict]) -> str:
     wrong = [one for one in played if not one.is_clean]
     return (
         f"{len({one.scenario.id for one in played})} scenarios in {len(played)} plays: "
-        f"{sum(one.expected for one in played):,} calls expected, {sum(one.lost for one in played)} lost, "
+        f"{sum(one.expected for one in played):,} calls expected in all, "
+        f"{sum(one.lost for one in played)} lost, "
         f"{sum(one.doubled for one in played)} doubled, {sum(one.damaged for one in played)} damaged, "
         f"{len(wrong)} wrong; {len(verdicts) - len(played)} not played"
     )
@@ -62,7 +63,7 @@ def rows(verdicts: Sequence[Verdict]) -> list[list[str]]:
         found.append([scenario.id, scenario.title, f"{calls:,}" if calls else "", *cells])
     tried = [[one for one in verdicts if one.tailer == name and one.skipped is None] for name in names]
     exact = [f"{len(_exact(of))} of {len({one.scenario.id for one in of})}" for of in tried]
-    return [*found, ["", "exact", "", *exact]]
+    return [*found, ["", "exact in", "", *exact]]
 
 
 def _exact(verdicts: Sequence[Verdict]) -> set[str]:

@@ -18,6 +18,7 @@ from ingest.reading.discover import Discovered, rotations_of, target_of
 from ingest.reading.logfile import FileState, LogFile
 from ingest.reading.resume import NotTheSame, head_of, recall
 from ingest.reading.scan import ScanOptions, scan
+from ingest.reading.zone import is_same_zone
 from ingest.recognition import is_still, standing
 from ingest.storing.sources import REPLACED, KnownSources, Source
 from ingest.storing.store import Store
@@ -147,15 +148,18 @@ class Round:
         before = [source for source in candidates if is_still(log, source, self._sources)]
         for source in before:
             self._sources.take(source)
-        zone = self._zone_of_original(log, head)
+        zone, former_zone = self._zone_of_original(log, head) if not before else None, None
         if before:
-            zone = self._options.zone.name if self._options.zone_asked else before[0].timezone
+            former_zone = before[0].timezone
+            zone = self._options.zone.name if self._options.zone_asked else former_zone
         left = self._read_anew(log, zone)
         read_upto = self._latest.offset if left is not None and self._latest is not None else -1
         gone = sum(self._store.remove(source) for source in before if source.offset <= read_upto)
         if gone:
-            removed = f"{gone} event{'s' if gone > 1 else ''}"
-            self._summary.notes.append(f"{log.shown}: removed {removed} that it no longer tells")
+            events = f"{gone} event{'s' if gone > 1 else ''}"
+            changed = f"read as {zone} now, not as {former_zone}: {events} of other times replaced"
+            same = f"removed {events} that it no longer tells"
+            self._summary.notes.append(f"{log.shown}: {same if zone == former_zone else changed}")
         return left
 
     def _read_anew(self, log: LogFile, zone: str | None = None) -> State | None:
@@ -251,7 +255,7 @@ class Round:
     # Zones
 
     def _note_zone(self, log: LogFile, source: Source) -> None:
-        if self._options.zone_asked and source.timezone != self._options.zone.name:
+        if self._options.zone_asked and not is_same_zone(source.timezone, self._options.zone.name):
             self._other_zones.setdefault(source.timezone, []).append(log.shown)
 
     def _say_other_zones(self) -> None:
@@ -259,5 +263,5 @@ class Round:
             more = f" and {len(logs) - 1:,} more" if len(logs) > 1 else ""
             self._summary.warnings.append(
                 f"{logs[0]}{more}: times stay read as {zone}, as they were the first time, "
-                f"not as {self._options.zone.name}"
+                f"not as {self._options.zone.name} (`tokentail backfill --full --tz ZONE` changes it)"
             )

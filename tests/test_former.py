@@ -131,7 +131,10 @@ def test_full_reading_corrects_a_zone(log: Path) -> None:
     append(log, 1)
     read(log, tz="Australia/Sydney", asked=True)
     summary = read(log, tz="UTC", asked=True, full=True)
-    assert summary.notes == [f"{log}: removed 1 event that it no longer tells"]
+    assert summary.warnings == []
+    assert summary.notes == [
+        f"{log}: read as UTC now, not as Australia/Sydney: 1 event of other times replaced"
+    ]
     assert [row["timestamp"] for row in events(log.parent.parent / "t.db")] == ["2025-12-29 19:40:02.000000"]
     assert read(log).warnings == []
 

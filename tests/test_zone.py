@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ingest.errors import UsageMistake
-from ingest.reading.zone import machine_zone, zone_named, zone_recorded
+from ingest.reading.zone import is_same_zone, machine_zone, zone_named, zone_recorded
 
 
 def utc(text: str) -> datetime:
@@ -152,3 +152,12 @@ def test_zone_of_the_machine_comes_from_its_environment(monkeypatch):
     """`TZ` names the machine's zone."""
     monkeypatch.setenv("TZ", "Australia/Sydney")
     assert machine_zone().name == "Australia/Sydney"
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [("UTC", "Etc/UTC", True), ("Zulu", "Etc/UCT", True), ("UTC", "GMT", False), ("local", "local", True)],
+)
+def test_names_of_utc_are_one_zone(one: str, other: str, same: bool) -> None:
+    """A machine may call it `Etc/UTC`, a person `UTC`: no reason to warn."""
+    assert is_same_zone(one, other) is same

@@ -21,7 +21,8 @@ tz_option = click.option(
     "--tz",
     metavar="ZONE",
     help="The time zone that the executor ran in, e.g. Australia/Sydney: logs give local times without an "
-    "offset. Default: this machine's. A log keeps the zone it was first read with.",
+    "offset. Default: this machine's. A log keeps the zone it was first read with; backfill --full changes "
+    "it.",
 )
 reject_option = click.option(
     "--fail-on-reject", is_flag=True, help="Exit with 1 if a marker line could not become an event."
@@ -77,10 +78,14 @@ def ingest_command(paths: tuple[str, ...], **chosen: Any) -> int:
 
     \b
     Every five minutes, from cron:
-      */5 * * * *  tokentail ingest --quiet --db /data/telemetry.db /var/log/executor
+      */5 * * * *  /path/to/tokentail ingest --quiet --tz UTC --db /data/telemetry.db /var/log/executor
 
-    Exit codes: 0 done, 1 something could not be read or written (named; the rest is done), 2 wrong
-    use, 75 another ingest holds the database, 130 interrupted (nothing lost).
+    The rotations beside a log that is named are read on as far as they are new, and so is where a
+    swapped link led before.
+
+    Exit codes: 0 done, 1 something could not be read or written (named; the rest is done) or there was
+    a reject and --fail-on-reject, 2 wrong use, 75 another ingest holds the database, 130 interrupted and
+    143 ended by SIGTERM (nothing lost).
     """  # noqa: D301 - Click's mark must be the character itself
     return _ingest("ingest", paths, _Chosen(**chosen))
 
@@ -158,6 +163,6 @@ def _show(summary: Summary) -> None:
         f"{counted(summary.files, 'file')}, {bytes_text(summary.bytes_read)} read: "
         f"{counted(summary.marker_lines, 'marker line')}, {counted(summary.events_new, 'event')} new, "
         f"{summary.events_updated:,} updated, {counted(summary.further_sightings, 'further sighting')}, "
-        f"{rejects}, {counted(summary.calls_without_telemetry, 'builder call')} without telemetry"
+        f"{rejects}, {counted(max(0, summary.calls_without_telemetry), 'builder call')} without telemetry"
     )
     say(f"times read as {summary.timezone}; database {summary.database}")

@@ -16,6 +16,7 @@ from dateutil import tz
 
 from ingest.errors import UsageMistake
 
+_UTC = frozenset({"UTC", "UCT", "Zulu", "Universal", "Etc/UTC", "Etc/UCT", "Etc/Zulu", "Etc/Universal"})
 _NAME = re.compile(r"[A-Za-z0-9_+-]+(?:/[A-Za-z0-9_+-]+)*")
 
 
@@ -73,6 +74,11 @@ def zone_named(name: str) -> Zone:
     if rules is None or isinstance(rules, tz.tzstr):  # rules spelled out are no name either
         raise UsageMistake(f"unknown time zone {name!r}: give an IANA name such as Australia/Sydney or UTC")
     return Zone(name, rules)
+
+
+def is_same_zone(one: str, other: str) -> bool:
+    """Whether two names are of one zone, as far as that is plain: UTC has many."""
+    return one == other or {one, other} <= _UTC
 
 
 def machine_zone() -> Zone:
