@@ -204,7 +204,7 @@ SCENARIOS = (
         "R15", "last line in pieces, cut within characters", partial_line, ("folder", "named", "backfill")
     ),
     Scenario("R15b", "one byte a run", every_byte_a_run, CRON, quick=False),
-    Scenario("R17", "reads of 1 to 64 bytes", small_reads, FINISHED, False),
+    Scenario("R17", "reads of 1 to 64 bytes", small_reads, FINISHED, False, quick=False),
     Scenario("R18a", "UTF-16 LE that grows", utf16_le, FINISHED, False),
     Scenario("R18b", "UTF-16 BE that grows", utf16_be, FINISHED, False),
     Scenario("R18c", "UTF-8 with a byte order mark", utf8_mark, FINISHED, False),
