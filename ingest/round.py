@@ -148,10 +148,8 @@ class Round:
         before = [source for source in candidates if is_still(log, source, self._sources)]
         for source in before:
             self._sources.take(source)
-        zone, former_zone = self._zone_of_original(log, head) if not before else None, None
-        if before:
-            former_zone = before[0].timezone
-            zone = self._options.zone.name if self._options.zone_asked else former_zone
+        former_zone = before[0].timezone if before else self._zone_of_original(log, head)
+        zone = self._options.zone.name if before and self._options.zone_asked else former_zone
         left = self._read_anew(log, zone)
         read_upto = self._latest.offset if left is not None and self._latest is not None else -1
         gone = sum(self._store.remove(source) for source in before if source.offset <= read_upto)

@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import IO
 
 from ingest.errors import LogUnfinished, LogUnreadable
-from ingest.reading.logfile import LogFile, chunks, reason_of
+from ingest.reading.logfile import LogFile, chunks, reading
 from ingest.reading.sample import Sample, digest
 
 
@@ -21,10 +21,8 @@ def stands_in(stream: IO[bytes], samples: Collection[Sample], log: LogFile) -> b
     Raises:
         LogUnreadable: it can't be read.
     """
-    try:
+    with reading(log.shown):
         return all(_stands(stream, sample) for sample in samples)
-    except OSError as error:
-        raise LogUnreadable(f"{log.shown}: damaged or unreadable: {reason_of(error)}") from error
 
 
 def _stands(stream: IO[bytes], sample: Sample) -> bool:

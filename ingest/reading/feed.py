@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from ingest.reading.fingerprint import TAIL_BYTES, Recent, tail_of
 from ingest.reading.lines import Position
-from ingest.reading.logfile import LogFile, chunks
+from ingest.reading.logfile import LogFile, chunks, reading
 from ingest.reading.overlap import overlapping_chunks
 from ingest.reading.pipe import piped_chunks
 from ingest.reading.resume import Opened
@@ -48,10 +48,12 @@ class Feed:
         offset, stream = self._position.offset, self._opened.log.stream
         tail = self._recent.tail_before(offset)
         if tail is None and self._opened.log.is_plain:
-            place, first = stream.tell(), max(0, offset - TAIL_BYTES)
-            stream.seek(first)
-            tail = tail_of(stream.read(offset - first))
-            stream.seek(place)
+            first = max(0, offset - TAIL_BYTES)
+            with reading(self._log.shown):
+                place = stream.tell()
+                stream.seek(first)
+                tail = tail_of(stream.read(offset - first))
+                stream.seek(place)
         return tail
 
     def _all_chunks(self) -> Iterator[bytes]:

@@ -238,6 +238,19 @@ def what_is_not_a_log(head: bytes) -> str | None:
     return "a binary file" if controls * 20 > len(text) else None
 
 
+@contextmanager
+def reading(path: str) -> Iterator[None]:
+    """Name the log that can't be read on.
+
+    Raises:
+        LogUnreadable: for any error of the system's.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise LogUnreadable(f"{path}: damaged or unreadable: {reason_of(error)}") from error
+
+
 def reason_of(error: BaseException) -> str:
     """Say what an error means, as the end of a sentence."""
     text = getattr(error, "strerror", None) or str(error) or type(error).__name__

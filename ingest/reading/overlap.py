@@ -10,8 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import IO
 
-from ingest.errors import LogUnreadable
-from ingest.reading.logfile import CHUNK_BYTES, reason_of
+from ingest.reading.logfile import CHUNK_BYTES, reading
 
 OVERLAP_BYTES = 256
 """Bytes that are read twice: enough to hold the time of a log line, few enough to cost nothing."""
@@ -30,11 +29,9 @@ def overlapping_chunks(stream: IO[bytes], path: str, newest: bytes) -> Iterator[
     """
     newest = newest[-OVERLAP_BYTES:]
     while True:
-        try:
+        with reading(path):
             stream.seek(-len(newest), 1)
             again = stream.read(len(newest) + CHUNK_BYTES)
-        except OSError as error:
-            raise LogUnreadable(f"{path}: damaged or unreadable: {reason_of(error)}") from error
         if not again.startswith(newest):
             raise Rewritten
         if len(again) == len(newest):

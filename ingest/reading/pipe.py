@@ -10,8 +10,7 @@ import sys
 from collections.abc import Iterator
 from typing import IO
 
-from ingest.errors import LogUnreadable
-from ingest.reading.logfile import CHUNK_BYTES, reason_of
+from ingest.reading.logfile import CHUNK_BYTES, reading
 
 WAIT_SECONDS = 1.0
 """How long to wait at a time; and how long what came may wait to be stored."""
@@ -24,17 +23,13 @@ def piped_chunks(stream: IO[bytes], path: str) -> Iterator[bytes]:
         LogUnreadable: it can't be read.
     """
     read = getattr(stream, "read1", stream.read)
-    try:
-        while True:
-            if not _is_readable(stream):
-                yield b""
-                continue
-            chunk = read(CHUNK_BYTES)
-            if not chunk:
-                return
-            yield chunk
-    except OSError as error:
-        raise LogUnreadable(f"{path}: damaged or unreadable: {reason_of(error)}") from error
+    while True:
+        with reading(path):
+            waiting = not _is_readable(stream)
+            chunk = b"" if waiting else read(CHUNK_BYTES)
+        if not chunk and not waiting:
+            return
+        yield chunk
 
 
 def _is_readable(stream: IO[bytes]) -> bool:

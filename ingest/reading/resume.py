@@ -15,7 +15,7 @@ from ingest.reading.checkpoint import Checkpoint, Remembered
 from ingest.reading.encoding import Encoding, encoding_named, encoding_of, may_be_half_a_mark
 from ingest.reading.evidence import Watch, stands_in, upto
 from ingest.reading.fingerprint import HEAD_BYTES, TAIL_BYTES, Fingerprint, fingerprint_of
-from ingest.reading.logfile import LogFile, OpenLog, chunks, what_is_not_a_log
+from ingest.reading.logfile import LogFile, OpenLog, chunks, reading, what_is_not_a_log
 from ingest.reading.pipe import piped_chunks
 from ingest.reading.remembered import from_text
 from ingest.reading.sample import Sample
@@ -99,8 +99,9 @@ def _seek(log: LogFile, opened: OpenLog, offset: int, samples: list[Sample]) -> 
     if too_short or not stands_in(opened.stream, samples, log):
         raise NotTheSame
     first = max(0, offset - TAIL_BYTES)
-    opened.stream.seek(first)
-    return opened.stream.read(offset - first)
+    with reading(log.shown):
+        opened.stream.seek(first)
+        return opened.stream.read(offset - first)
 
 
 def _skip(

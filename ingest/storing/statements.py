@@ -27,10 +27,12 @@ READ_SIGHTED = (
 READ_ONE = f"SELECT {READ} FROM token_estimation_v2_events AS event WHERE event_id = ?"
 TOLD_PHASE = "UPDATE event_sightings SET phase_known = 1 WHERE source_id = ? AND byte_offset = ?"
 MOVE_SIGHTING = "UPDATE event_sightings SET event_id = ? WHERE source_id = ? AND byte_offset = ?"
-INSERT_SIGHTING = (
-    "INSERT INTO event_sightings (event_id, source_id, byte_offset, line_number, phase_known, line_cut) "
+_SIGHTING = (
+    "INTO event_sightings (event_id, source_id, byte_offset, line_number, phase_known, line_cut) "
     "VALUES (?, ?, ?, ?, ?, ?)"
 )
+INSERT_SIGHTING = f"INSERT {_SIGHTING}"
+INSERT_NEW_SIGHTING = f"INSERT OR IGNORE {_SIGHTING}"
 INSERT_ESCALATION = """
 INSERT INTO token_budget_escalation_events (
     run_id, phase_id, timestamp, attempt_index, reason, was_truncated, output_utilization,

@@ -32,7 +32,7 @@ from ingest.storing.source_rows import keep_state, mark_replaced, write_source
 from ingest.storing.sources import Source
 from ingest.storing.statements import (
     INSERT_ESCALATION,
-    INSERT_SIGHTING,
+    INSERT_NEW_SIGHTING,
     MOVE_SIGHTING,
     READ_ONE,
     READ_SIGHTED,
@@ -130,7 +130,7 @@ class Store:
             (written.event_ids[number], source_id, *new.place, new.event.phase is not None, False)
             for number, new in enumerate(events)
         ]
-        self._conn.executemany(INSERT_SIGHTING.replace("INSERT", "INSERT OR IGNORE", 1), places)
+        self._conn.executemany(INSERT_NEW_SIGHTING, places)
         return Added(len(written.inserted), len(written.updated - written.inserted))
 
     def amend(self, amendments: Iterable[tuple[int, Context]]) -> int:
