@@ -1,0 +1,116 @@
+"""What is wanted, and whether a run met it: a target compares two competitors of a case, or bounds one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from bench.results import Result, named
+
+
+class Kind(StrEnum):
+    """How a target's value is computed."""
+
+    AT_MOST_TIMES = "time of ours / time of the other, at most"
+    TIMES_FASTER = "time of the other / time of ours, at least"
+    CPU_ABOVE = "processor seconds of ours above those of the other, at most"
+    PEAK = "peak of ours in MB, below"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One target; `other` is empty for a bound on ours alone."""
+
+    ours: str
+    kind: Kind
+    limit: float
+    other: str = ""
+
+    @property
+    def text(self) -> str:
+        """Say it in words."""
+        match self.kind:
+            case Kind.AT_MOST_TIMES:
+                return f"{self.ours}: at most {self.limit:g} x {self.other}"
+            case Kind.TIMES_FASTER if self.limit < 1:
+                return f"{self.ours}: at least {self.limit:g} of the rate of {self.other}"
+            case Kind.TIMES_FASTER:
+                return f"{self.ours}: at least {self.limit:g} x as fast as {self.other}"
+            case Kind.CPU_ABOVE:
+                return f"{self.ours}: below {self.limit:g} s CPU above {self.other}"
+            case Kind.PEAK:
+                return f"{self.ours}: peak below {self.limit:g} MB"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """A target and its value in a run; `None` where a competitor was not there."""
+
+    case: str
+    target: Target
+    value: float | None
+
+    @property
+    def is_met(self) -> bool | None:
+        """Whether it was met; `None` where it was not measured."""
+        if self.value is None:
+            return None
+        if self.target.kind is Kind.TIMES_FASTER:
+            return self.value >= self.target.limit
+        if self.target.kind is Kind.AT_MOST_TIMES:
+            return self.value <= self.target.limit
+        return self.value < self.target.limit
+
+    @property
+    def shown(self) -> str:
+        """Say the value with its unit."""
+        if self.value is None:
+            return "not measured"
+        unit = {Kind.CPU_ABOVE: " s", Kind.PEAK: " MB"}.get(self.target.kind, " x")
+        return f"{self.value:.0f}{unit}" if self.target.kind is Kind.PEAK else f"{self.value:.2f}{unit}"
+
+    @property
+    def word(self) -> str:
+        """Say what came of it."""
+        return {True: "met", False: "NOT MET", None: "-"}[self.is_met]
+
+
+def _value(target: Target, results: Sequence[Result]) -> float | None:
+    ours, other = named(results, target.ours), named(results, target.other)
+    if ours is None:
+        return None
+    if target.kind is Kind.PEAK:
+        return ours.peak_bytes / 1e6
+    if other is None:
+        return None
+    if target.kind is Kind.CPU_ABOVE:
+        return ours.cpu_s - other.cpu_s
+    if target.kind is Kind.AT_MOST_TIMES:
+        return ours.wall_s / other.wall_s
+    return other.wall_s / ours.wall_s
+
+
+def judge(case: str, targets: Sequence[Target], results: Sequence[Result]) -> list[Verdict]:
+    """Hold a case's results against its targets."""
+    return [Verdict(case, target, _value(target, results)) for target in targets]
+
+
+def faster(ours: str, times: float, other: str) -> Target:
+    """Ours is at least so many times as fast."""
+    return Target(ours, Kind.TIMES_FASTER, times, other)
+
+
+def at_most(ours: str, times: float, other: str) -> Target:
+    """Ours takes at most so many times as long."""
+    return Target(ours, Kind.AT_MOST_TIMES, times, other)
+
+
+def cpu_above(ours: str, seconds: float, other: str) -> Target:
+    """Ours takes less than so much more processor time."""
+    return Target(ours, Kind.CPU_ABOVE, seconds, other)
+
+
+def below_100_mb(*ours: str) -> list[Target]:
+    """None of the processes of ours ever had 100 MB."""
+    return [Target(one, Kind.PEAK, 100) for one in ours]
