@@ -58,9 +58,10 @@ bench: $(VENV)/.installed-dev
 
 # Where the time of one ingest goes, line by line.
 CASE ?= dense
+PROFILE_SCALE ?= 0.05
 profile: $(VENV)/.installed-dev
 	-$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[bench]"
-	$(BIN)/python -m bench.profiled --dir $(BENCH_DIR) --scale $(if $(filter 1,$(SCALE)),0.05,$(SCALE)) $(CASE)
+	$(BIN)/python -m bench.profiled --dir $(BENCH_DIR) --scale $(PROFILE_SCALE) $(CASE)
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .

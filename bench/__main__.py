@@ -19,10 +19,15 @@ from bench.runner import Case, play
 from bench.targets import Verdict, judge
 
 
-def _conditions(scale: float, rounds: int) -> str:
+def _load() -> float:
+    return os.getloadavg()[0]
+
+
+def _conditions(scale: float, rounds: int, load_before: float) -> str:
     return (
         f"Scale {scale:g}, up to {rounds} rounds; {os.cpu_count()} processors, {platform.system()}, "
-        f"Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}."
+        f"Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}. "
+        f"Load when it began {load_before:.1f}, when it ended {_load():.1f}; alone it is about 1."
     )
 
 
@@ -39,6 +44,7 @@ def main(
     names: tuple[str, ...], folder: Path, scale: float, rounds: int, seed: int, write: Path | None
 ) -> None:
     """Play the cases of these NAMES, or all."""
+    load = _load()
     inputs = Inputs(folder.absolute(), scale, seed)
     work = inputs.folder / "work"
     verdicts: list[Verdict] = []
@@ -57,9 +63,10 @@ def main(
         sys.exit(f"bench: {failure}")
     finally:
         shutil.rmtree(work, ignore_errors=True)
-    click.echo(f"\n{table.plain(table.targets_of(verdicts))}\n\n{table.summary(verdicts)}")
+    conditions = _conditions(scale, rounds, load)
+    click.echo(f"\n{conditions}\n\n{table.plain(table.targets_of(verdicts))}\n\n{table.summary(verdicts)}")
     if write is not None:
-        table.write(write, table.report(_conditions(scale, rounds), played, verdicts))
+        table.write(write, table.report(conditions, played, verdicts))
 
 
 if __name__ == "__main__":

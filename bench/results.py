@@ -40,6 +40,11 @@ class Result:
         return median(run.cpu_s for run in self.runs)
 
     @property
+    def has_cpu(self) -> bool:
+        """Whether the processor time is of what the wall clock timed, and of nothing else."""
+        return not any(run.own_clock for run in self.runs)
+
+    @property
     def peak_bytes(self) -> int:
         """The highest peak of any of its processes in any run."""
         return max(run.peak_bytes for run in self.runs)

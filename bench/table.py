@@ -12,7 +12,7 @@ from bench.targets import Verdict
 BEGIN, END = "<!-- bench: begin -->", "<!-- bench: end -->"
 
 RESULT_HEADER = ["competitor", "median", "fastest to slowest", "CPU", "events/s", "peak", "disk", "rounds"]
-TARGET_HEADER = ["case", "target", "measured", ""]
+TARGET_HEADER = ["case", "target", "measured", "", "by CPU"]
 
 Rows = list[list[str]]
 
@@ -45,7 +45,10 @@ def results_of(results: Sequence[Result]) -> Rows:
 
 def targets_of(verdicts: Sequence[Verdict]) -> Rows:
     """Return the table of targets."""
-    return [TARGET_HEADER, *([one.case, one.target.text, one.shown, one.word] for one in verdicts)]
+    return [
+        TARGET_HEADER,
+        *([one.case, one.target.text, one.shown, one.word, one.cpu_shown] for one in verdicts),
+    ]
 
 
 def plain(rows: Rows) -> str:

@@ -45,11 +45,16 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """A target and its value in a run; `None` where a competitor was not there."""
+    """A target and its value in a run; `None` where a competitor was not there.
+
+    `by_cpu` is the same ratio in processor time, which a busy machine or a slow disk changes less. It
+    never decides. `None` where there is none.
+    """
 
     case: str
     target: Target
     value: float | None
+    by_cpu: float | None = None
 
     @property
     def is_met(self) -> bool | None:
@@ -71,6 +76,11 @@ class Verdict:
         return f"{self.value:.0f}{unit}" if self.target.kind is Kind.PEAK else f"{self.value:.2f}{unit}"
 
     @property
+    def cpu_shown(self) -> str:
+        """Say the ratio in processor time."""
+        return "" if self.by_cpu is None else f"{self.by_cpu:.2f} x"
+
+    @property
     def word(self) -> str:
         """Say what came of it."""
         return {True: "met", False: "NOT MET", None: "-"}[self.is_met]
@@ -86,14 +96,24 @@ def _value(target: Target, results: Sequence[Result]) -> float | None:
         return None
     if target.kind is Kind.CPU_ABOVE:
         return ours.cpu_s - other.cpu_s
-    if target.kind is Kind.AT_MOST_TIMES:
-        return ours.wall_s / other.wall_s
-    return other.wall_s / ours.wall_s
+    return _ratio(target, ours.wall_s, other.wall_s)
+
+
+def _ratio(target: Target, ours: float, other: float) -> float:
+    return ours / other if target.kind is Kind.AT_MOST_TIMES else other / ours
+
+
+def _by_cpu(target: Target, results: Sequence[Result]) -> float | None:
+    ours, other = named(results, target.ours), named(results, target.other)
+    if ours is None or other is None or target.kind not in (Kind.AT_MOST_TIMES, Kind.TIMES_FASTER):
+        return None
+    told = ours.has_cpu and other.has_cpu and ours.cpu_s > 0 and other.cpu_s > 0
+    return _ratio(target, ours.cpu_s, other.cpu_s) if told else None
 
 
 def judge(case: str, targets: Sequence[Target], results: Sequence[Result]) -> list[Verdict]:
     """Hold a case's results against its targets."""
-    return [Verdict(case, target, _value(target, results)) for target in targets]
+    return [Verdict(case, target, _value(target, results), _by_cpu(target, results)) for target in targets]
 
 
 def faster(ours: str, times: float, other: str) -> Target:

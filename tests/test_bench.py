@@ -129,6 +129,7 @@ def test_targets_are_held_against_medians() -> None:
         "50 MB",
         "not measured",
     ]
+    assert [one.cpu_shown for one in verdicts[:5]] == ["1.50 x", "1.50 x", "0.67 x", "0.67 x", ""]
     assert table.summary(verdicts) == "4 targets met, 4 not met, 2 not measured"
 
 
@@ -143,7 +144,7 @@ def test_the_tables_go_between_the_marks(tmp_path: Path) -> None:
     text = document.read_text(encoding="utf-8")
     assert text.startswith(f"before\n{table.BEGIN}\nHere.\n")
     assert text.endswith(f"{table.END}\nafter\n")
-    assert "| c | a: at most 1 x b | 0.50 x | met |" in text
+    assert "| c | a: at most 1 x b | 0.50 x | met |  |" in text
     assert "| a \\| b | 1.500 s | 1.000 s to 2.000 s | 1.000 s |" in text
     assert "old" not in text
 
