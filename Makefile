@@ -5,7 +5,7 @@ LOGS ?= examples/logs
 DB ?= telemetry.db
 BIN := $(VENV)/bin
 
-.PHONY: run test check properties faults kill model fuzz fix clean
+.PHONY: run test check properties faults kill model fuzz bench profile fix clean
 
 run: $(VENV)/.installed
 	$(BIN)/tokentail ingest $(LOGS) --db $(DB)
@@ -46,6 +46,23 @@ fuzz: $(VENV)/.installed-dev
 	$(BIN)/python -m faults.fuzz --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
 	$(BIN)/python -m faults.linear
 
+# How fast and how small, beside other ways to the same rows; ONLY="sparse dense" plays some cases, SCALE=0.1
+# takes a tenth of the sizes. Inputs stay in BENCH_DIR. WRITE=docs/performance.md puts the tables there.
+SCALE ?= 1
+ROUNDS ?= 5
+BENCH_DIR ?= .bench
+WRITE ?=
+bench: $(VENV)/.installed-dev
+	-$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[bench]"
+	$(BIN)/python -m bench --dir $(BENCH_DIR) --scale $(SCALE) --rounds $(ROUNDS) $(if $(WRITE),--write $(WRITE)) $(ONLY)
+
+# Where the time of one ingest goes, line by line.
+CASE ?= dense
+PROFILE_SCALE ?= 0.05
+profile: $(VENV)/.installed-dev
+	-$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[bench]"
+	$(BIN)/python -m bench.profiled --dir $(BENCH_DIR) --scale $(PROFILE_SCALE) $(CASE)
+
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -57,7 +74,7 @@ fix: $(VENV)/.installed-dev
 	$(BIN)/ruff check --fix .
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .bench
 	rm -f telemetry.db telemetry.db-wal telemetry.db-shm telemetry.db.lock
 
 $(VENV)/bin/python:

@@ -1,0 +1,73 @@
+"""`make bench`: play the cases, print the tables, leave with 1 if a competitor found something else."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import sqlite3
+import sys
+from pathlib import Path
+
+import click
+
+from bench import table
+from bench.cases import CASES
+from bench.inputs import Inputs
+from bench.measure import Failed
+from bench.runner import Case, play
+from bench.targets import Verdict, judge
+
+
+def _load() -> float:
+    return os.getloadavg()[0]
+
+
+def _conditions(scale: float, rounds: int, load_before: float) -> str:
+    return (
+        f"Scale {scale:g}, up to {rounds} rounds; {os.cpu_count()} processors, {platform.system()}, "
+        f"Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}. "
+        f"Load when it began {load_before:.1f}, when it ended {_load():.1f}; alone it is about 1."
+    )
+
+
+@click.command()
+@click.argument("names", nargs=-1, type=click.Choice(list(CASES)))
+@click.option(
+    "--dir", "folder", type=click.Path(path_type=Path), default=Path(".bench"), help="Where inputs are kept."
+)
+@click.option("--scale", default=1.0, help="Multiplies the sizes.")
+@click.option("--rounds", default=5, help="How often each competitor runs.")
+@click.option("--seed", default=1, help="Of the generated logs.")
+@click.option("--write", type=click.Path(path_type=Path), help="Put the tables into this document.")
+def main(
+    names: tuple[str, ...], folder: Path, scale: float, rounds: int, seed: int, write: Path | None
+) -> None:
+    """Play the cases of these NAMES, or all."""
+    load = _load()
+    inputs = Inputs(folder.absolute(), scale, seed)
+    work = inputs.folder / "work"
+    verdicts: list[Verdict] = []
+    played: list[tuple[Case, table.Rows]] = []
+    try:
+        for name in names or CASES:
+            shutil.rmtree(work, ignore_errors=True)
+            work.mkdir(parents=True)
+            case = CASES[name](inputs, work)
+            results = play(case, rounds, work, lambda line: click.echo(f"  {line}", err=True))
+            rows = table.results_of(results)
+            click.echo(f"\n{case.name}: {case.title}\n\n{table.plain(rows)}")
+            played.append((case, rows))
+            verdicts += judge(case.name, case.targets, results)
+    except Failed as failure:
+        sys.exit(f"bench: {failure}")
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    conditions = _conditions(scale, rounds, load)
+    click.echo(f"\n{conditions}\n\n{table.plain(table.targets_of(verdicts))}\n\n{table.summary(verdicts)}")
+    if write is not None:
+        table.write(write, table.report(conditions, played, verdicts))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,216 @@
+"""The cases: which logs, who reads them, and what is wanted. An explicit list, like every registry here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from bench import competitor, ours
+from bench.competitor import Competitor, child, script
+from bench.inputs import Inputs
+from bench.ours import AGAIN, ONE_JOB, TWO_JOBS, Known
+from bench.runner import Case
+from bench.targets import Target, at_most, below_100_mb, cpu_above, faster
+
+GREP, PLAIN, PIPE = "grep -cF", "regex + upsert_all", "rg | sqlite-utils"
+DUCK, DUCK_CONTEXT = "DuckDB", "DuckDB with context"
+PASS, VERSION, UTILS = "python -c pass", "tokentail --version", "sqlite-utils --version"
+
+HELD_EVENTS = (10_000, 100_000, 1_000_000)
+ONE_UNCHANGED = "tokentail ingest, 1 unchanged file"
+FILES_FEW, FILES_MANY = 10_000, 100_000
+
+
+def sparse(inputs: Inputs, folder: Path) -> Case:
+    """Return the usual log: much noise, few events, context around each."""
+    log = inputs.sparse()
+    path, tally = log.path, log.tally
+    return Case(
+        "sparse",
+        f"{log.size_bytes / 1e6:,.0f} MB, {tally.events:,} events with context lines",
+        (path,),
+        (
+            *competitor.scanners(path, tally),
+            *ours.with_jobs(path, tally),
+            Known(path, tally, folder).again(),
+            competitor.plain(path, tally),
+            competitor.piped(path, tally),
+            *competitor.duckdb(path, tally),
+            *competitor.duckdb(path, tally, with_context=True),
+            *competitor.lnav(path, tally),
+        ),
+        (
+            at_most(ONE_JOB, 4, GREP),
+            faster(ONE_JOB, 4, PLAIN),
+            faster(ONE_JOB, 1, PIPE),
+            at_most(TWO_JOBS, 2.8, GREP),
+            faster(TWO_JOBS, 4, DUCK_CONTEXT),
+            faster(TWO_JOBS, 1, DUCK),
+            *below_100_mb(ONE_JOB, TWO_JOBS, AGAIN),
+        ),
+    )
+
+
+def none(inputs: Inputs, _folder: Path) -> Case:
+    """Return a log that has nothing for us."""
+    log = inputs.none()
+    return Case(
+        "none",
+        f"{log.size_bytes / 1e6:,.0f} MB without a line of ours",
+        (log.path,),
+        (*competitor.scanners(log.path, log.tally), *ours.with_jobs(log.path, log.tally)),
+        (at_most(ONE_JOB, 1.3, GREP), *below_100_mb(ONE_JOB)),
+    )
+
+
+def dense(inputs: Inputs, folder: Path) -> Case:
+    """Return a log of event lines alone, first and again."""
+    log = inputs.dense()
+    path, tally, known = log.path, log.tally, Known(log.path, log.tally, folder)
+    return Case(
+        "dense",
+        f"{tally.events:,} event lines alone, {log.size_bytes / 1e6:,.0f} MB",
+        (path,),
+        (
+            *competitor.scanners(path, tally)[:1],
+            *ours.with_jobs(path, tally),
+            known.again(),
+            *known.floors(),
+            competitor.plain(path, tally),
+            competitor.piped(path, tally),
+            *competitor.duckdb(path, tally),
+        ),
+        (
+            faster(ONE_JOB, 1, "bare executemany"),
+            faster(ONE_JOB, 4, PLAIN),
+            faster(ONE_JOB, 2.5, PIPE),
+            faster(TWO_JOBS, 8, PLAIN),
+            faster(TWO_JOBS, 4.5, PIPE),
+            faster(TWO_JOBS, 1.6, DUCK),
+            faster(AGAIN, 0.75, "bare upsert, rows known"),
+            *below_100_mb(ONE_JOB, TWO_JOBS, AGAIN),
+        ),
+    )
+
+
+def many(inputs: Inputs, _folder: Path) -> Case:
+    """Return the usual log in one file and in many."""
+    whole, cut = inputs.sparse(), inputs.many()
+    files = sum(1 for _ in cut.path.iterdir())
+    one, several = "tokentail, one file", f"tokentail, {files:,} files"
+    return Case(
+        "many",
+        f"the sparse log as {files:,} files",
+        (whole.path, cut.path),
+        (ours.first(one, whole.path, whole.tally), ours.first(several, cut.path, cut.tally)),
+        (at_most(several, 1.2, one), *below_100_mb(several)),
+    )
+
+
+def gz(inputs: Inputs, _folder: Path) -> Case:
+    """Return the usual log, compressed."""
+    log = inputs.gz()
+    other = competitor.gzip_grep(log.path, log.tally)
+    return Case(
+        "gz",
+        f"the sparse log as gzip, {log.size_bytes / 1e6:,.0f} MB",
+        (log.path,),
+        (other, *ours.with_jobs(log.path, log.tally)),
+        (at_most(ONE_JOB, 1.2, other.name), *below_100_mb(ONE_JOB)),
+    )
+
+
+def utf16(inputs: Inputs, _folder: Path) -> Case:
+    """Return a capture in two encodings."""
+    narrow, wide = inputs.sparse(100), inputs.utf16()
+    one, other = "tokentail, UTF-8", "tokentail, UTF-16"
+    return Case(
+        "utf16",
+        f"{narrow.size_bytes / 1e6:,.0f} MB as UTF-8, and as UTF-16 with CRLF",
+        (narrow.path, wide.path),
+        (ours.first(one, narrow.path, narrow.tally), ours.first(other, wide.path, wide.tally)),
+        (at_most(other, 3, one), *below_100_mb(other)),
+    )
+
+
+def mix(inputs: Inputs, _folder: Path) -> Case:
+    """Return a folder as people have it."""
+    log = inputs.mix()
+    return Case(
+        "mix",
+        f"20 files, {log.size_bytes / 1e6:,.0f} MB: plain, gzip, UTF-16, JSON lines, Docker's JSON",
+        (log.path,),
+        tuple(ours.with_jobs(log.path, log.tally)),
+        tuple(below_100_mb(ONE_JOB, TWO_JOBS)),
+    )
+
+
+def start(inputs: Inputs, folder: Path) -> Case:
+    """Return what a run costs that has nothing to do."""
+    log = inputs.events(100)
+    return Case(
+        "start",
+        "start-up, and a run that finds nothing new",
+        (log.path,),
+        (
+            _fixed(PASS, [script("python"), "-c", "pass"]),
+            _fixed(VERSION, [script(ours.TOKENTAIL), "--version"]),
+            ours.unchanged(ONE_UNCHANGED, log.path, folder),
+            _fixed(UTILS, [script("sqlite-utils"), "--version"]),
+        ),
+        (
+            at_most(VERSION, 5, PASS),
+            at_most(ONE_UNCHANGED, 6, PASS),
+            at_most(VERSION, 0.5, UTILS),
+        ),
+    )
+
+
+def unchanged(inputs: Inputs, folder: Path) -> Case:
+    """Return runs over many files of which none has changed."""
+    counts = [int(files * inputs.scale) for files in (FILES_FEW, FILES_MANY)]
+    limits = [seconds * inputs.scale for seconds in (0.1, 0.8)]
+    made = [inputs.small(files).path for files in counts]
+    names = [f"tokentail ingest, {files:,} unchanged files" for files in counts]
+    walks = [f"os.walk, os.stat and a look-up, {files:,} files" for files in counts]
+    one = ours.unchanged(ONE_UNCHANGED, inputs.events(100).path, folder)
+    competitors: list[Competitor] = [_fixed(VERSION, [script(ours.TOKENTAIL), "--version"]), one]
+    targets: list[Target] = []
+    for path, name, walk, limit in zip(made, names, walks, limits, strict=True):
+        competitors += [_fixed(walk, child("listing", str(path))), ours.unchanged(name, path, folder)]
+        targets += [cpu_above(name, limit, ONE_UNCHANGED), *below_100_mb(name)]
+    return Case(
+        "unchanged", "many short files, all unchanged", tuple(made), tuple(competitors), tuple(targets)
+    )
+
+
+def growth(inputs: Inputs, folder: Path) -> Case:
+    """Return what further events cost in a database that holds many."""
+    further = Inputs(inputs.folder, inputs.scale, inputs.seed + 1).dense(10_000)
+    competitors = []
+    for size in (int(events * inputs.scale) for events in HELD_EVENTS):
+        held = inputs.events(size)
+        known = Known(held.path, held.tally, folder)
+        name = f"{further.tally.events:,} further events into {size:,}"
+        competitors.append(ours.more(name, known, further, held.tally))
+    title = "further events in a database that holds many"
+    return Case("growth", title, (further.path,), tuple(competitors))
+
+
+def _fixed(name: str, command: list[str]) -> Competitor:
+    return Competitor(name, competitor.fixed(command))
+
+
+CASES: dict[str, Callable[[Inputs, Path], Case]] = {
+    "sparse": sparse,
+    "none": none,
+    "dense": dense,
+    "many": many,
+    "gz": gz,
+    "utf16": utf16,
+    "mix": mix,
+    "start": start,
+    "unchanged": unchanged,
+    "growth": growth,
+}
+"""All cases by name, in the order in which they are played."""

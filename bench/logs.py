@@ -1,0 +1,129 @@
+"""Logs of any size, made from a seed: real-shaped ones, ones without our lines, ones of nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+from random import Random
+
+from bench import calls
+from bench.events import Values, draw
+from bench.noise import STAMP, Noise
+from bench.tally import Tally
+
+BYTES_PER_EVENT = 13_717
+"""72,900 events in a GB, as in real logs: about seven lines of a thousand."""
+
+PHASES_PER_RUN = 300
+_STAMP = STAMP.encode()
+_BEGAN = datetime(2024, 3, 1, 6, 0, 0)  # noqa: DTZ001  logs tell local times without an offset
+
+
+class Clock:
+    """The time that lines are stamped with; it only goes forward."""
+
+    def __init__(self, seed: int) -> None:
+        self._now = _BEGAN + timedelta(hours=seed % 97)
+        self.stamp = b""
+        self.pass_by(0)
+
+    def pass_by(self, seconds: int) -> None:
+        """Go forward, by no second or more."""
+        self._now += timedelta(seconds=seconds)
+        self.stamp = f"[{self._now:%Y-%m-%d %H:%M:%S}] ".encode()
+
+    def stamped(self, block: bytes) -> bytes:
+        """Put the time where a block has a place for it."""
+        return block.replace(_STAMP, self.stamp)
+
+
+class Executor:
+    """An executor that goes from run to run and phase to phase, with as much noise as room is left for."""
+
+    def __init__(self, seed: int) -> None:
+        self._rng = Random(f"calls {seed}")
+        self._noise = Noise(seed)
+        self._clock = Clock(seed)
+        self._tag = f"s{seed}"
+        self.tally = Tally()
+
+    def noise(self, room_bytes: int) -> Iterator[bytes]:
+        """Yield blocks until the room is filled; the last one may go a little beyond."""
+        while room_bytes > 0:
+            self._clock.pass_by(int(self._rng.random() * 3))
+            block = self._clock.stamped(self._noise.block())
+            room_bytes -= len(block)
+            yield block
+
+    def _said(self, lines: list[str]) -> bytes:
+        return self._clock.stamped(("\n".join(lines) + "\n").encode())
+
+    def phase(self, number: int) -> Iterator[bytes]:
+        """Yield the lines of a phase with one event, or more where a call is repeated with more room."""
+        rng, run = self._rng, f"{self._tag}-run-{number // PHASES_PER_RUN}"
+        name = f"{run}-p{number % PHASES_PER_RUN}-{rng.randrange(10**6):06d}"
+        if number % PHASES_PER_RUN == 0:
+            if number:
+                yield self._said([f"{calls.INFO}Autonomous execution loop finished"])
+            yield self._said(calls.run_lines(run, rng))
+        values = draw(rng)
+        paths = calls.paths_of(values, rng)
+        yield from self.noise(2500)
+        yield self._said(calls.opening(run, name, paths, rng))
+        yield from self.noise(2500)
+        yield from self._call(run, name, 0, values)
+        if values.truncated and rng.random() < 0.7:
+            yield self._said(calls.escalating(name, 0, values))
+            yield from self.noise(5000)
+            values = draw(rng)
+            yield from self._call(run, name, 1, values)
+        yield from self.noise(2500)
+        yield self._said(calls.closing(name, paths, values, rng))
+
+    def _call(self, run: str, name: str, attempt: int, values: Values) -> Iterator[bytes]:
+        yield self._said(calls.asking(run, name, attempt, values, self._rng))
+        self._clock.pass_by(2 + self._rng.randrange(60))
+        yield self._said(calls.answering(name, values))
+        self.tally.add(values)
+
+
+def write_sparse(path: Path, size_bytes: int, seed: int) -> Tally:
+    """Write a real-shaped log of about so many bytes; return what is in it."""
+    executor = Executor(seed)
+    written = number = 0
+    with path.open("wb", buffering=1 << 20) as file:
+        while written < size_bytes:
+            for block in executor.phase(number):
+                written += file.write(block)
+            for block in executor.noise(executor.tally.events * BYTES_PER_EVENT - written):
+                written += file.write(block)
+            number += 1
+    return executor.tally
+
+
+def write_none(path: Path, size_bytes: int, seed: int) -> Tally:
+    """Write a log of about so many bytes without a line of ours."""
+    executor = Executor(seed)
+    with path.open("wb", buffering=1 << 20) as file:
+        for block in executor.noise(size_bytes):
+            file.write(block)
+    return executor.tally
+
+
+def write_dense(path: Path, events: int, seed: int) -> Tally:
+    """Write a log of event lines alone, all distinct: what a second has twice is drawn again."""
+    rng, clock, tally = Random(f"dense {seed}"), Clock(seed), Tally()
+    seen: set[str] = set()
+    with path.open("wb", buffering=1 << 20) as file:
+        while tally.events < events:
+            if seconds := int(rng.random() * 5):
+                clock.pass_by(seconds)
+                seen.clear()
+            values = draw(rng)
+            line = values.line()
+            if line not in seen:
+                seen.add(line)
+                file.write(b"%sINFO: %s\n" % (clock.stamp, line.encode()))
+                tally.add(values)
+    return tally

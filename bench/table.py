@@ -1,0 +1,87 @@
+"""The results as tables: for a terminal, and between the marks of a document."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from bench.results import Result
+from bench.runner import Case
+from bench.targets import Verdict
+
+BEGIN, END = "<!-- bench: begin -->", "<!-- bench: end -->"
+
+RESULT_HEADER = ["competitor", "median", "fastest to slowest", "CPU", "events/s", "peak", "disk", "rounds"]
+TARGET_HEADER = ["case", "target", "measured", "", "by CPU"]
+
+Rows = list[list[str]]
+
+
+def _seconds(value: float) -> str:
+    return f"{value:.3f} s" if value < 10 else f"{value:.1f} s"
+
+
+def _row(result: Result) -> list[str]:
+    low, high = result.spread_s
+    disk = f"{result.disk_bytes / 1e6:.1f} MB" if result.disk_bytes else ""
+    if disk and result.events:
+        disk += f", {result.disk_bytes / result.events:.0f} B an event"
+    return [
+        result.name,
+        _seconds(result.wall_s),
+        f"{_seconds(low)} to {_seconds(high)}",
+        _seconds(result.cpu_s),
+        f"{result.rate:,.0f}" if result.rate else "",
+        f"{result.peak_bytes / 1e6:.0f} MB",
+        disk,
+        str(len(result.runs)),
+    ]
+
+
+def results_of(results: Sequence[Result]) -> Rows:
+    """Return the table of a case, a competitor a row."""
+    return [RESULT_HEADER, *(_row(one) for one in results)]
+
+
+def targets_of(verdicts: Sequence[Verdict]) -> Rows:
+    """Return the table of targets."""
+    return [
+        TARGET_HEADER,
+        *([one.case, one.target.text, one.shown, one.word, one.cpu_shown] for one in verdicts),
+    ]
+
+
+def plain(rows: Rows) -> str:
+    """Lay a table out for a terminal."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    )
+
+
+def markdown(rows: Rows) -> str:
+    """Lay a table out for a document."""
+    header, *body = rows
+    lines = [header, ["---"] * len(header), *body]
+    return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |" for row in lines)
+
+
+def summary(verdicts: Sequence[Verdict]) -> str:
+    """Say how many targets were met."""
+    counts = [sum(one.is_met is want for one in verdicts) for want in (True, False, None)]
+    return f"{counts[0]} targets met, {counts[1]} not met, {counts[2]} not measured"
+
+
+def report(conditions: str, played: Sequence[tuple[Case, Rows]], verdicts: Sequence[Verdict]) -> str:
+    """Return all of it for a document."""
+    parts = [conditions, f"{summary(verdicts)}.", markdown(targets_of(verdicts))]
+    for case, rows in played:
+        parts += [f"### {case.name}: {case.title}", markdown(rows)]
+    return "\n\n".join(parts)
+
+
+def write(document: Path, text: str) -> None:
+    """Put a report between the marks of a document."""
+    before, _, rest = document.read_text(encoding="utf-8").partition(BEGIN)
+    after = rest.partition(END)[2]
+    document.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}", encoding="utf-8")

@@ -1,0 +1,136 @@
+"""What is wanted, and whether a run met it: a target compares two competitors of a case, or bounds one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from bench.results import Result, named
+
+
+class Kind(StrEnum):
+    """How a target's value is computed."""
+
+    AT_MOST_TIMES = "time of ours / time of the other, at most"
+    TIMES_FASTER = "time of the other / time of ours, at least"
+    CPU_ABOVE = "processor seconds of ours above those of the other, at most"
+    PEAK = "peak of ours in MB, below"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One target; `other` is empty for a bound on ours alone."""
+
+    ours: str
+    kind: Kind
+    limit: float
+    other: str = ""
+
+    @property
+    def text(self) -> str:
+        """Say it in words."""
+        match self.kind:
+            case Kind.AT_MOST_TIMES:
+                return f"{self.ours}: at most {self.limit:g} x {self.other}"
+            case Kind.TIMES_FASTER if self.limit < 1:
+                return f"{self.ours}: at least {self.limit:g} of the rate of {self.other}"
+            case Kind.TIMES_FASTER:
+                return f"{self.ours}: at least {self.limit:g} x as fast as {self.other}"
+            case Kind.CPU_ABOVE:
+                return f"{self.ours}: below {self.limit:g} s CPU above {self.other}"
+            case Kind.PEAK:
+                return f"{self.ours}: peak below {self.limit:g} MB"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """A target and its value in a run; `None` where a competitor was not there.
+
+    `by_cpu` is the same ratio in processor time, which a busy machine or a slow disk changes less. It
+    never decides. `None` where there is none.
+    """
+
+    case: str
+    target: Target
+    value: float | None
+    by_cpu: float | None = None
+
+    @property
+    def is_met(self) -> bool | None:
+        """Whether it was met; `None` where it was not measured."""
+        if self.value is None:
+            return None
+        if self.target.kind is Kind.TIMES_FASTER:
+            return self.value >= self.target.limit
+        if self.target.kind is Kind.AT_MOST_TIMES:
+            return self.value <= self.target.limit
+        return self.value < self.target.limit
+
+    @property
+    def shown(self) -> str:
+        """Say the value with its unit."""
+        if self.value is None:
+            return "not measured"
+        unit = {Kind.CPU_ABOVE: " s", Kind.PEAK: " MB"}.get(self.target.kind, " x")
+        return f"{self.value:.0f}{unit}" if self.target.kind is Kind.PEAK else f"{self.value:.2f}{unit}"
+
+    @property
+    def cpu_shown(self) -> str:
+        """Say the ratio in processor time."""
+        return "" if self.by_cpu is None else f"{self.by_cpu:.2f} x"
+
+    @property
+    def word(self) -> str:
+        """Say what came of it."""
+        return {True: "met", False: "NOT MET", None: "-"}[self.is_met]
+
+
+def _value(target: Target, results: Sequence[Result]) -> float | None:
+    ours, other = named(results, target.ours), named(results, target.other)
+    if ours is None:
+        return None
+    if target.kind is Kind.PEAK:
+        return ours.peak_bytes / 1e6
+    if other is None:
+        return None
+    if target.kind is Kind.CPU_ABOVE:
+        return ours.cpu_s - other.cpu_s
+    return _ratio(target, ours.wall_s, other.wall_s)
+
+
+def _ratio(target: Target, ours: float, other: float) -> float:
+    return ours / other if target.kind is Kind.AT_MOST_TIMES else other / ours
+
+
+def _by_cpu(target: Target, results: Sequence[Result]) -> float | None:
+    ours, other = named(results, target.ours), named(results, target.other)
+    if ours is None or other is None or target.kind not in (Kind.AT_MOST_TIMES, Kind.TIMES_FASTER):
+        return None
+    told = ours.has_cpu and other.has_cpu and ours.cpu_s > 0 and other.cpu_s > 0
+    return _ratio(target, ours.cpu_s, other.cpu_s) if told else None
+
+
+def judge(case: str, targets: Sequence[Target], results: Sequence[Result]) -> list[Verdict]:
+    """Hold a case's results against its targets."""
+    return [Verdict(case, target, _value(target, results), _by_cpu(target, results)) for target in targets]
+
+
+def faster(ours: str, times: float, other: str) -> Target:
+    """Ours is at least so many times as fast."""
+    return Target(ours, Kind.TIMES_FASTER, times, other)
+
+
+def at_most(ours: str, times: float, other: str) -> Target:
+    """Ours takes at most so many times as long."""
+    return Target(ours, Kind.AT_MOST_TIMES, times, other)
+
+
+def cpu_above(ours: str, seconds: float, other: str) -> Target:
+    """Ours takes less than so much more processor time."""
+    return Target(ours, Kind.CPU_ABOVE, seconds, other)
+
+
+def below_100_mb(*ours: str) -> list[Target]:
+    """None of the processes of ours ever had 100 MB."""
+    return [Target(one, Kind.PEAK, 100) for one in ours]
