@@ -16,7 +16,7 @@ from ingest.linking.context import NOTHING_TOLD, Context, merged
 from ingest.linking.state import Amendment
 from ingest.reading.batch import Batch, Reject, Sighting
 from ingest.reading.logfile import LogFile
-from ingest.storing.rows import PAYLOAD_COLUMNS, READ_COLUMNS, Row, context_of, payload_row, time_text
+from ingest.storing.rows import PAYLOAD_COLUMNS, READ_COLUMNS, Row, context_of, payload_row
 
 _COLUMNS = (*READ_COLUMNS, *PAYLOAD_COLUMNS)
 _SIGHTED = f"""
@@ -112,7 +112,7 @@ class Comparison:
                 self._differ(
                     sighting.line_number, f"{name} is {value!r} in the log, {row[name]!r} in the database"
                 )
-        second = time_text(sighting.seen.moment)[:19]
+        second = sighting.seen.timestamp[:19]
         if row["timestamp"][:19] != second:
             self._differ(
                 sighting.line_number, f"logged at {second} UTC, {row['timestamp']!r} in the database"

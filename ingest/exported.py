@@ -15,7 +15,8 @@ from typing import Any
 from ingest.errors import UnusableImport
 from ingest.linking.context import DELIVERABLES_SOURCES, PHASE_SOURCES, RUN_SOURCES, Context
 from ingest.linking.identity import Event, event_key, group_key
-from ingest.storing.rows import Row, context_row, payload_of, payload_row, stored_event, time_text
+from ingest.linking.timestamps import time_text
+from ingest.storing.rows import Row, context_row, payload_of, payload_row, stored_event
 from ingest.storing.statements import EVENT_COLUMNS
 from ingest.storing.store import NewEvent
 from parsers.records import EstimationEvent
@@ -178,8 +179,7 @@ def _payload(row: Row) -> EstimationEvent:
     """Return the payload with truths as the parsers have them: they are part of an event's identity."""
     payload = payload_of(row)
     smape = payload.smape_percent  # other programs write 80.0 as 80
-    return replace(
-        payload,
+    return payload._replace(
         success=_bool(payload.success),
         truncated=_bool(payload.truncated),
         smape_percent=None if smape is None else float(smape),
@@ -192,7 +192,7 @@ def _bool(value: Any) -> bool | None:
 
 def _group(row: Row, event: Event, payload: EstimationEvent, where: str) -> str:
     """Return the event's group, which its content must have; a budget of 0 may have been `None`."""
-    unbudgeted = replace(payload, selected_budget=payload.selected_budget or None)
+    unbudgeted = payload._replace(selected_budget=payload.selected_budget or None)
     for one in (payload, unbudgeted):
         group = group_key(one, event.moment)
         if event_key(group, event.phase, event.moment) == row["event_key"]:

@@ -21,10 +21,10 @@ from sqlite_utils import Database
 
 from ingest.errors import LogUnfinished, LogUnreadable, LogVanished, UnusableImport
 from ingest.exported import exported_event
+from ingest.linking.timestamps import time_text
 from ingest.reading.logfile import STANDARD_INPUT, LogFile, chunks, shown
 from ingest.storing.database import EVENTS_TABLE, open_for_writing
 from ingest.storing.lock import ingest_lock
-from ingest.storing.rows import time_text
 from ingest.storing.sources import IMPORTED
 from ingest.storing.store import NewEvent, Store
 

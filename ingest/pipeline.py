@@ -14,12 +14,12 @@ from pathlib import Path
 
 from sqlite_utils import Database
 
+from ingest.linking.timestamps import time_text
 from ingest.reading.discover import discover
 from ingest.round import Round
 from ingest.storing.database import files_of, immediate, open_for_writing
 from ingest.storing.journal import network_kind
 from ingest.storing.lock import ingest_lock
-from ingest.storing.rows import time_text
 from ingest.summary import IngestOptions, Summary
 from ingest.version import program_version
 

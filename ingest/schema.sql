@@ -34,7 +34,7 @@ CREATE TABLE token_estimation_v2_events (
     sot_file_name TEXT,
     sot_entry_count_hint INTEGER,
     created_at TEXT NOT NULL,               -- when this row was made, UTC
-    event_key TEXT NOT NULL UNIQUE,         -- identity by content: group of second and payload ':' phase or time
+    event_key TEXT NOT NULL UNIQUE,         -- identity: digits of its second, hash of that and its payload, ':', its phase or microseconds
     timestamp_text TEXT NOT NULL,           -- the time exactly as logged
     actual_is_total INTEGER NOT NULL,       -- 1 for the fallback line: left out of every metric of ours
     logged_smape_percent REAL,              -- event line, as the executor rounded it; NULL in the fallback

@@ -37,6 +37,7 @@ def read(message: str) -> BudgetUse | None:
 
 FAMILY = Family(
     name="budget",
+    markers=("[TOKEN_BUDGET] phase=",),
     opening=r"\[TOKEN_BUDGET\] phase=",
     read=read,
     samples=(

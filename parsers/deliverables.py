@@ -93,6 +93,7 @@ def read_scope(message: str) -> ScopePaths | None:
 FAMILIES = (
     Family(
         name="applied_files",
+        markers=("Applied files: ",),
         opening=PHASE_TAG + r"Applied files: ",
         read=read_applied,
         samples=("[p1] Applied files: ['src/a.py', \"it's.md\", 'dir\\\\b.py']", "[p1] Applied files: []"),
@@ -100,12 +101,14 @@ FAMILIES = (
     ),
     Family(
         name="deliverables_refused",
+        markers=("DELIVERABLES VALIDATION FAILED",),
         opening=PHASE_TAG + r"[^\s\w\[][^\s\[]{0,40} DELIVERABLES VALIDATION FAILED",
         read=read_refused,
         samples=("[p1] ❌ DELIVERABLES VALIDATION FAILED",),
     ),
     Family(
         name="required_list",
+        markers=("REQUIRED DELIVERABLES:",),
         opening=r"[^\s\w\[][^\s\[]{0,40} REQUIRED DELIVERABLES:",
         read=read_required,
         needs_prefix=False,
@@ -114,6 +117,7 @@ FAMILIES = (
     ),
     Family(
         name="listed_path",
+        markers=(),
         opening=r"  (?:[^\s\w\"'(\[{<=+*/|~^-]{1,40} |\.\.\. and )",
         read=read_listed,
         needs_prefix=False,
@@ -122,12 +126,14 @@ FAMILIES = (
     ),
     Family(
         name="missing_list",
+        markers=("deliverables:",),
         opening=PHASE_TAG + r" +Missing \d+ required deliverables:",
         read=read_missing,
         samples=("[p1]    Missing 2 required deliverables:",),
     ),
     Family(
         name="missing_path",
+        markers=("]      - ",),
         opening=PHASE_TAG + r"     - ",
         read=read_missing_path,
         samples=("[p1]      - docs/STATUS.md",),
@@ -135,6 +141,7 @@ FAMILIES = (
     ),
     Family(
         name="scope_inferred",
+        markers=("[BUILD-128] Phase ",),
         opening=r"\[BUILD-128\] Phase '",
         read=read_inferred,
         samples=("[BUILD-128] Phase 'p1' has deliverables - inferring scope from deliverables",),
@@ -142,6 +149,7 @@ FAMILIES = (
     ),
     Family(
         name="scope_paths",
+        markers=("[Scope] Scope paths: ",),
         opening=r"\[Scope\] Scope paths: ",
         read=read_scope,
         samples=("[Scope] Scope paths: ['pytest.ini', '.gitignore']",),

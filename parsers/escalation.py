@@ -64,6 +64,7 @@ def read_skipped(message: str) -> Noted | None:
 FAMILIES = (
     Family(
         name="escalation",
+        markers=("[BUILD-129:P10] ESCALATE-ONCE: ",),
         opening=r"\[BUILD-129:P10\] ESCALATE-ONCE: ",
         read=read,
         samples=(
@@ -76,6 +77,7 @@ FAMILIES = (
     ),
     Family(
         name="token_escalation",
+        markers=("[TOKEN_ESCALATION] ",),
         opening=r"\[TOKEN_ESCALATION\] ",
         read=read,
         samples=(
@@ -85,6 +87,7 @@ FAMILIES = (
     ),
     Family(
         name="skipped_event",
+        markers=("[TELEMETRY] Skipping invalid event for ",),
         opening=r"\[TELEMETRY\] Skipping invalid event for ",
         read=read_skipped,
         samples=("[TELEMETRY] Skipping invalid event for p1: actual_output_tokens=12 < 50 (likely error)",),

@@ -73,6 +73,7 @@ def read_model(message: str) -> BuilderModel | None:
 FAMILIES = (
     Family(
         name="estimate",
+        markers=("Token estimate: ",),
         opening=r"\[BUILD-1\d\d(?::\w+)?\] Token estimate: ",
         read=read_estimate,
         samples=(
@@ -86,6 +87,7 @@ FAMILIES = (
     ),
     Family(
         name="selection",
+        markers=("Budget selection: ",),
         opening=r"\[TokenEstimator\] Budget selection: ",
         read=read_selection,
         samples=(
@@ -96,6 +98,7 @@ FAMILIES = (
     ),
     Family(
         name="ceiling",
+        markers=("Final max_tokens enforcement: ",),
         opening=r"\[BUILD-129:P4\] Final max_tokens enforcement: ",
         read=read_ceiling,
         samples=("[BUILD-129:P4] Final max_tokens enforcement: 16384 (token_selected_budget=8192)",),
@@ -103,6 +106,7 @@ FAMILIES = (
     ),
     Family(
         name="builder_model",
+        markers=("[MODEL-SELECT] Builder: ",),
         opening=r"\[MODEL-SELECT\] Builder: ",
         read=read_model,
         samples=(

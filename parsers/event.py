@@ -118,6 +118,7 @@ def read(message: str) -> EstimationEvent | Malformed | Noted:
 
 FAMILY = Family(
     name="event",
+    markers=(MARKER,),
     opening=r"\[TokenEstimationV2\]",
     read=read,
     needs_prefix=False,  # without one it has no time, and that is a reject, not nothing

@@ -22,7 +22,9 @@ class Family:
 
     `opening` is a regular expression without groups or back-tracking traps, matched on the bytes
     at the start of the message; it is ASCII (any run of bytes stands for an emoji, which a capture
-    may have turned into something else). `read` gets the whole message as text and returns its
+    may have turned into something else). `markers` are literals of which every line of the family, as
+    it stands in the log, holds one, wherever; without any, the lines stand directly below a line of
+    another family. `read` gets the whole message as text and returns its
     record, or `None` where the message opens like the family but is not one of it. `samples` are
     messages that `read` must understand, `near_misses` are messages that it must refuse.
     `needs_prefix` is false for what the executor prints without one; any other family found at the
@@ -30,6 +32,7 @@ class Family:
     """
 
     name: str
+    markers: tuple[str, ...]
     opening: str
     read: Callable[[str], Record | None]
     samples: tuple[str, ...]

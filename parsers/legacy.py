@@ -24,6 +24,7 @@ def read(message: str) -> Noted | None:
 
 FAMILY = Family(
     name="legacy",
+    markers=("[TokenEstimation] Predicted",),
     opening=r"\[TokenEstimation\] Predicted",
     read=read,
     samples=(

@@ -13,7 +13,7 @@ from parsers import event
 from parsers.family import PHASE_TAG
 from parsers.prefix import INNER, JSON, OUTER, POWERSHELL, Prefixed, split_prefix
 from parsers.records import EstimationEvent, Malformed, Record, Stamp
-from parsers.registry import FAMILIES
+from parsers.registry import FAMILIES, MARKERS
 
 _OPENINGS = "|".join(f"(?P<f{number}>{family.opening})" for number, family in enumerate(FAMILIES))
 _OPENING = re.compile(_OPENINGS.encode())
@@ -37,6 +37,20 @@ _WANTED = re.compile(rf"(?:{POWERSHELL})?+(?:(?:{INNER})?+(?:{_factored()})|{OUT
 
 is_wanted = _WANTED.match
 """Cheap test of a line's first bytes: false for every line that `parse_line` would not understand."""
+
+
+def has_marker(line: bytes) -> bool:
+    """Whether a line holds any marker, wherever: one that doesn't says nothing by itself."""
+    return is_wanted(line) is not None and any(marker in line for marker in MARKERS)
+
+
+def read_message(block: bytes, start: int, end: int) -> Record | None:
+    """Read the message that stands between two indexes, behind the executor's own prefix."""
+    opening = _OPENING.match(block, start, end)
+    if opening is None or opening.lastindex is None:
+        return None
+    return FAMILIES[opening.lastindex - 1].read(block[start:end].rstrip(b"\r").decode("utf-8", "replace"))
+
 
 _EVENT_MARKER = event.MARKER.encode()
 

@@ -57,12 +57,14 @@ def read_status(message: str) -> PhaseStatus | None:
 FAMILIES = (
     Family(
         name="phase_requested",
+        markers=("Next phase: ",),
         opening=r"(?:\[BUILD-041\] )?Next phase: ",
         read=read_next,
         samples=("[BUILD-041] Next phase: p1-string-util", "Next phase: p1-string-util"),
     ),
     Family(
         name="phase_generating",
+        markers=("Generating code with Builder",),
         opening=PHASE_TAG + r"Step 1/",
         read=read_generating,
         samples=("[p1-string-util] Step 1/4: Generating code with Builder (via LlmService)...",),
@@ -70,6 +72,7 @@ FAMILIES = (
     ),
     Family(
         name="builder",
+        markers=("Builder succeeded", "Builder failed"),
         opening=PHASE_TAG + r"Builder (?:succeeded|failed)",
         read=read_builder,
         samples=(
@@ -80,6 +83,7 @@ FAMILIES = (
     ),
     Family(
         name="phase_updated",
+        markers=("Updated phase ",),
         opening=r"Updated phase ",
         read=read_status,
         samples=("Updated phase p1-string-util status to COMPLETE",),
@@ -87,6 +91,7 @@ FAMILIES = (
     ),
     Family(
         name="phase_finished",
+        markers=("finished with status: ",),
         opening=r"Phase [^\n]* finished with status: ",
         read=read_status,
         samples=("Phase p1-string-util finished with status: REPLAN_REQUESTED",),

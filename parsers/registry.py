@@ -15,3 +15,6 @@ FAMILIES: tuple[Family, ...] = (
     *deliverables.FAMILIES,
     *escalation.FAMILIES,
 )
+
+MARKERS: tuple[bytes, ...] = tuple(marker.encode() for family in FAMILIES for marker in family.markers)
+"""Every line that says anything holds one of these, but those directly below a line that begins a list."""

@@ -75,12 +75,14 @@ def read_loop_finished(_: str) -> RunEnded:
 FAMILIES = (
     Family(
         name="run_initialized",
+        markers=("autonomous executor for run: ",),
         opening=r"Initialized autonomous executor for run: ",
         read=read_initialized,
         samples=("Initialized autonomous executor for run: collection-v4",),
     ),
     Family(
         name="run_verified",
+        markers=("verified in API database",),
         opening=r"[^\s\w\[{\"'][^\s\[{\"']{0,40} Run '",
         read=read_verified,
         samples=(
@@ -91,6 +93,7 @@ FAMILIES = (
     ),
     Family(
         name="run_lock",
+        markers=("executor lock for run_id=",),
         opening=r"\[LOCK\] ",
         read=read_lock,
         samples=(
@@ -101,12 +104,14 @@ FAMILIES = (
     ),
     Family(
         name="run_manifest",
+        markers=("Generating manifest for run: ",),
         opening=r"Generating manifest for run: ",
         read=read_manifest,
         samples=("Generating manifest for run: collection-v4",),
     ),
     Family(
         name="soft_cap",
+        markers=("[TOKEN_SOFT_CAP] run_id=",),
         opening=r"\[TOKEN_SOFT_CAP\] run_id=",
         read=read_soft_cap,
         samples=(
@@ -117,6 +122,7 @@ FAMILIES = (
     ),
     Family(
         name="draining",
+        markers=("[drain_one_phase] Draining: ",),
         opening=r"\[drain_one_phase\] Draining: ",
         read=read_draining,
         needs_prefix=False,
@@ -125,6 +131,7 @@ FAMILIES = (
     ),
     Family(
         name="run_loop_finished",
+        markers=("Autonomous execution loop finished",),
         opening=r"Autonomous execution loop finished",
         read=read_loop_finished,
         samples=("Autonomous execution loop finished",),

@@ -416,7 +416,8 @@ def test_full_disk_is_said_and_nothing_is_lost_or_doubled(tokentail: Tokentail, 
         tmp_path / "run.log", *(event_message(predicted_output=number) for number in range(1, 1500))
     )
     program = (
-        "import resource, ingest.reading.scan as scan; scan.MAX_BATCH_RECORDS = 50; "
+        "import resource, ingest.reading.scan as scan, ingest.reading.overlap as overlap; "
+        "scan.MAX_BATCH_RECORDS = 50; overlap.CHUNK_BYTES = 8_000; "
         "resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, 400_000)); from ingest.cli import main; main()"
     )
     done = subprocess.run(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import time
 
 import pytest
@@ -15,7 +14,7 @@ from parsers.records import EstimationEvent, Malformed, Noted
 
 def changed(**fields: object) -> EstimationEvent:
     """Return the plain event with these fields changed."""
-    return dataclasses.replace(PLAIN_EVENT, **fields)
+    return PLAIN_EVENT._replace(**fields)
 
 
 def test_full_form_is_read_field_by_field():
@@ -184,7 +183,7 @@ def test_line_cut_at_any_length_is_an_event_only_within_its_last_value(message):
         record = read(message[:end])
         if end > model_at:
             shorter = message[model_at:end].strip()
-            assert record == dataclasses.replace(whole, model=shorter), message[:end]
+            assert record == whole._replace(model=shorter), message[:end]
         else:
             assert record == Malformed("cut off"), message[:end]
 

@@ -301,7 +301,7 @@ def test_otel_has_the_conventions_names(tokentail: Tokentail, tmp_path: Path) ->
         "tokentail.waste_ratio": 5200 / 1157,
         "tokentail.underestimated": False,
     }
-    assert len(key) == 41
+    assert len(key) == 55
     assert newest["timestamp"] == "2025-12-29T19:43:00.250000Z"
     assert "gen_ai.request.model" not in bare
     assert "tokentail.phase_id" not in bare

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
@@ -13,6 +12,7 @@ from hypothesis import strategies as st
 from event_lines import PLAIN_EVENT
 from ingest.linking.context import NOTHING_TOLD, Context, Told
 from ingest.linking.identity import Event, Seen, event_key, group_key, group_of, settle
+from ingest.linking.timestamps import time_text
 
 AT = datetime(2025, 12, 29, 8, 40, 2, tzinfo=UTC)
 
@@ -26,7 +26,7 @@ def seen(phase=None, run=None, milliseconds=0, **more) -> Seen:
         phase=Told(phase, "budget") if phase else None,
         **more,
     )
-    return Seen(PLAIN_EVENT, moment, text, context)
+    return Seen(PLAIN_EVENT, time_text(moment), text, context)
 
 
 def event_of(one: Seen, number: int = 0) -> Event:
@@ -123,14 +123,12 @@ def test_what_strays_tell_is_believed_while_one_phase_is_known():
     assert [event.known.run for event in events] == [None, None]
 
 
-@pytest.mark.parametrize(
-    "field", [field.name for field in dataclasses.fields(PLAIN_EVENT)], ids=lambda name: name
-)
+@pytest.mark.parametrize("field", PLAIN_EVENT._fields, ids=lambda name: name)
 def test_every_field_of_the_payload_tells_events_apart(field):
     """Events that differ in any field of the line are different events."""
     value = getattr(PLAIN_EVENT, field)
     other = value + "x" if isinstance(value, str) else not value if isinstance(value, bool) else value + 1
-    changed = dataclasses.replace(PLAIN_EVENT, **{field: other})
+    changed = PLAIN_EVENT._replace(**{field: other})
     assert group_key(changed, AT) != group_key(PLAIN_EVENT, AT)
 
 

@@ -124,3 +124,7 @@ class Preparation:
         if self.model is None or self.model.model != event.model:
             return None
         return self.model.attempt_index
+
+
+NOT_PREPARED = Preparation()
+"""What was said before a call of which nothing was."""

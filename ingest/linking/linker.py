@@ -14,8 +14,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from ingest.linking.calls import Preparation
-from ingest.linking.context import MAX_PATHS, Context, Told
+from ingest.linking.calls import NOT_PREPARED, Preparation
+from ingest.linking.context import MAX_PATHS, NOTHING_TOLD, Context, Told
 from ingest.linking.declared import DeclaringRecord, from_scope
 from ingest.linking.state import Amendment, EscalationContext, LinkerState, Logged, Unanchored
 from ingest.linking.windows import OpenEvent, PathList, Window
@@ -62,6 +62,11 @@ class Linker:
         return self.state.calls_lost + self.state.anchors.without_event
 
     @property
+    def is_listing(self) -> bool:
+        """Whether the lines directly below may go on with a list."""
+        return self.state.declared.open_list is not None
+
+    @property
     def _crowded(self) -> bool:
         return self.state.runs.crowded or self.state.windows.overlapping
 
@@ -71,12 +76,18 @@ class Linker:
             self._amend(event, context)
 
     def event(
-        self, record: EstimationEvent, offset: int, ordinal: int, logged: Logged | None = None
+        self,
+        record: EstimationEvent,
+        offset: int,
+        ordinal: int,
+        logged: Logged | None = None,
     ) -> Context:
         """Return what is known of an event at its line."""
         self.reach(ordinal)
         state = self.state
         crowded = self._crowded
+        if not (crowded or state.anchors.pending or state.preparation != NOT_PREPARED):
+            return self._bare_event(record, offset, ordinal, logged)
         anchored = state.anchors.take(record, crowded)
         phase, anchor = anchored.phase, anchored.anchor
         window = self._window_of(phase) if phase is not None else None
@@ -112,6 +123,17 @@ class Linker:
             estimated_deliverable_count=opened.estimated,
             deliverables=None if window is None or crowded else from_scope(window, opened),
         )
+
+    def _bare_event(
+        self, record: EstimationEvent, offset: int, ordinal: int, logged: Logged | None
+    ) -> Context:
+        """Return what is known of an event before which nothing was said of it."""
+        opened = OpenEvent(
+            offset, record.deliverable_count, None, record.selected_budget, None, record.actual_output_tokens
+        )
+        self.state.unanchored = Unanchored(offset, ordinal, record.success, opened, logged)
+        run = self._run_of(None)
+        return NOTHING_TOLD if run is None else Context(run=run)
 
     def escalation(self, record: Escalation) -> EscalationContext:
         """Return what is known around an escalation at its line."""

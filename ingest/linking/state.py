@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from ingest.linking.calls import Anchors, Preparation
 from ingest.linking.context import Context, Told
@@ -14,9 +15,8 @@ from ingest.linking.runs import LiveRuns
 from ingest.linking.windows import OpenEvent, Windows
 
 
-@dataclass(frozen=True, slots=True)
-class Logged:
-    """The time of an event's line: aware UTC in ISO form, and as logged."""
+class Logged(NamedTuple):
+    """The time of an event's line: as the database writes it, and as logged."""
 
     moment: str
     text: str
@@ -34,8 +34,7 @@ class Amendment:
     logged: Logged | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Unanchored:
+class Unanchored(NamedTuple):
     """The last event, while its phase may still be told from behind."""
 
     offset: int

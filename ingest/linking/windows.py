@@ -7,6 +7,7 @@ what a checkpoint must remember small; a phase so old that it was dropped keeps 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from ingest.linking.context import Told
 
@@ -15,8 +16,7 @@ MAX_EVENTS = 16
 """Events of one window that can still gain context: the last ones."""
 
 
-@dataclass(frozen=True, slots=True)
-class OpenEvent:
+class OpenEvent(NamedTuple):
     """An event that may still gain context, as far as the guards and escalations need it.
 
     `offset` names the sighting within the source. `declared` is the number of deliverables that

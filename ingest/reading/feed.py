@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from ingest.reading.fingerprint import TAIL_BYTES, Recent, tail_of
 from ingest.reading.lines import Position
-from ingest.reading.logfile import LogFile, chunks, reading
+from ingest.reading.logfile import CHUNK_BYTES, LogFile, chunks, reading
 from ingest.reading.overlap import overlapping_chunks
 from ingest.reading.pipe import piped_chunks
 from ingest.reading.resume import Opened
@@ -55,6 +55,22 @@ class Feed:
                 tail = tail_of(stream.read(offset - first))
                 stream.seek(place)
         return tail
+
+    def newlines(self, start: int, end: int) -> int:
+        """Count the newlines between two offsets of a plain file, which is read again for it.
+
+        Raises:
+            LogUnreadable: it can't be read.
+        """
+        stream, count = self._opened.log.stream, 0
+        with reading(self._log.shown):
+            place = stream.tell()
+            stream.seek(start)
+            while start < end and (chunk := stream.read(min(CHUNK_BYTES, end - start))):
+                count += chunk.count(b"\n")
+                start += len(chunk)
+            stream.seek(place)
+        return count
 
     def _all_chunks(self) -> Iterator[bytes]:
         opened, stream, path = self._opened, self._opened.log.stream, self._log.shown

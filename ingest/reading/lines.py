@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from ingest.reading.encoding import (
     UTF_8_MARK,
@@ -35,8 +36,7 @@ _HOLE = re.compile(rb"\0{16,}")
 """What can't be a part of a line: quoted UTF-16 and binary numbers have shorter runs of NULs."""
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(NamedTuple):
     """One line of a log file.
 
     `offset` and `end_offset` are bytes of the decompressed file, `end_offset` after the terminator.
@@ -69,14 +69,19 @@ class Line:
 
 @dataclass(slots=True)
 class Position:
-    """The point up to which a source was read: its offset, and how many lines are before it."""
+    """The point up to which a source was read: its offset, and how many lines are before it.
+
+    The lines are counted up to `counted_offset` only, where that is not `None`: those behind it hold
+    nothing of ours, and counting them would take longer than finding that out.
+    """
 
     offset: int = 0
     number: int = 0
     ordinal: int = 0
+    counted_offset: int | None = None
 
 
-class _Rest:
+class Rest:
     """Of the line that is under way: what is kept, how much of it is not, how many NULs are before it.
 
     Small reads are put together only when a newline comes, or there is too much to keep: a line that
@@ -101,6 +106,10 @@ class _Rest:
         self._pieces, self._size = [], 0
         return block
 
+    def give_back(self, block: bytes) -> None:
+        """Keep again what was taken."""
+        self._pieces, self._size = [block], len(block)
+
     def keep(self, carry: bytes, step: int) -> None:
         """Keep the beginning of a line, as much as is ever needed, and an end that may be half a newline."""
         if len(carry) > MAX_LINE_BYTES:
@@ -122,13 +131,18 @@ def split_lines(
     though no line is wanted. The last line comes with `terminated` false where no newline ends it;
     `position` stays before it.
     """
-    whole_lines = _wide_lines if encoding.is_wide else _narrow_lines
-    rest = _Rest()
+    whole_lines = _wide_lines if encoding.is_wide else narrow_lines
+    rest = Rest()
     for chunk in chunks:
         if rest.add(chunk):
             yield from whole_lines(rest, position, encoding, wanted)
         yield None
     yield from whole_lines(rest, position, encoding, wanted)
+    yield from last_line(rest, position, encoding, wanted)
+
+
+def last_line(rest: Rest, position: Position, encoding: Encoding, wanted: Wanted) -> Iterator[Line]:
+    """Yield what no newline ends, if it is wanted."""
     carry, start = rest.take(), position.offset + rest.hole
     one = encoding_of_rest(carry, encoding)
     data = one.as_utf8(carry).rstrip(b"\r")
@@ -139,7 +153,7 @@ def split_lines(
         yield Line(start, start + size, number, ordinal, data, size, False, foreign, raw)
 
 
-def _narrow_lines(rest: _Rest, position: Position, _: Encoding, wanted: Wanted) -> Iterator[Line]:
+def narrow_lines(rest: Rest, position: Position, _: Encoding, wanted: Wanted) -> Iterator[Line]:
     """Cut what is there of a file with one byte a character; most lines are passed over."""
     block = rest.take()
     holes = b"\0" in block or UTF_8_MARK in block
@@ -180,7 +194,7 @@ def _parts(line: bytes) -> Iterator[tuple[bytes, int, bytes]]:
             yield data, place, b""
 
 
-def _wide_lines(rest: _Rest, position: Position, encoding: Encoding, wanted: Wanted) -> Iterator[Line]:
+def _wide_lines(rest: Rest, position: Position, encoding: Encoding, wanted: Wanted) -> Iterator[Line]:
     """Cut what is there of a UTF-16 file."""
     block = rest.take()
     reached = 0

@@ -32,6 +32,10 @@ def from_text(kind: type[T], text: str) -> T:
 
 
 def _plain(value: Any) -> Any:
+    if hasattr(value, "_field_defaults"):
+        defaults = value._field_defaults
+        named = value._asdict().items()
+        return {name: _plain(one) for name, one in named if name not in defaults or one != defaults[name]}
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {
             field.name: _plain(getattr(value, field.name))
@@ -53,7 +57,7 @@ def _default(field: dataclasses.Field[Any]) -> Any:
 
 def _typed(kind: Any, value: Any) -> Any:
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
-    if dataclasses.is_dataclass(kind) and isinstance(kind, type):
+    if isinstance(kind, type) and (dataclasses.is_dataclass(kind) or hasattr(kind, "_fields")):
         _require(value, dict)
         hints = typing.get_type_hints(kind)
         return kind(**{name: _typed(hints[name], item) for name, item in value.items()})

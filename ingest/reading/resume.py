@@ -15,6 +15,7 @@ from ingest.reading.checkpoint import Checkpoint, Remembered
 from ingest.reading.encoding import Encoding, encoding_named, encoding_of, may_be_half_a_mark
 from ingest.reading.evidence import Watch, stands_in, upto
 from ingest.reading.fingerprint import HEAD_BYTES, TAIL_BYTES, Fingerprint, fingerprint_of
+from ingest.reading.lines import Position
 from ingest.reading.logfile import LogFile, OpenLog, chunks, reading, what_is_not_a_log
 from ingest.reading.pipe import piped_chunks
 from ingest.reading.remembered import from_text
@@ -88,7 +89,10 @@ def _go_on(log: LogFile, opened: OpenLog, checkpoint: Checkpoint) -> Opened:
     if opened.is_plain:
         before, ahead = _seek(log, opened, offset, samples), b""
     else:
-        before, ahead = _skip(log, opened.stream, head, offset, samples)
+        before, ahead, newlines = _skip(log, opened.stream, head, remembered.position, samples)
+        if remembered.position.counted_offset is not None:
+            number = remembered.position.number + newlines
+            remembered.position = Position(offset, number, number)
     fingerprint = fingerprint_of(head) if head else checkpoint.fingerprint
     return Opened(opened, offset, before, ahead, fingerprint, encoding, remembered)
 
@@ -105,23 +109,30 @@ def _seek(log: LogFile, opened: OpenLog, offset: int, samples: list[Sample]) -> 
 
 
 def _skip(
-    log: LogFile, stream: IO[bytes], head: bytes, offset: int, samples: list[Sample]
-) -> tuple[bytes, bytes]:
-    """Decompress up to an offset, and past it as far as a sample goes; return what is on both sides of it."""
-    watch = Watch(samples)
+    log: LogFile, stream: IO[bytes], head: bytes, position: Position, samples: list[Sample]
+) -> tuple[bytes, bytes, int]:
+    """Decompress up to a position, and past it as far as a sample goes.
+
+    Returns:
+        What is on both sides of it, and how many newlines before it were not counted yet.
+    """
+    watch, offset = Watch(samples), position.offset
+    counted = offset if position.counted_offset is None else position.counted_offset
     watch.see(0, head)
+    newlines = head[:offset].count(b"\n", counted)
     before, ahead = head[:offset], head[offset:]
     try:
         for start, chunk in upto(chunks(stream, log.shown), len(head), max(offset, watch.end_offset)):
             watch.see(start, chunk)
             split = max(0, offset - start)
+            newlines += chunk.count(b"\n", max(0, counted - start), split)
             before = (before + chunk[:split])[-TAIL_BYTES:]
             ahead += chunk[split:]
     except (LogUnfinished, LogUnreadable) as error:  # nothing shows that this is the source
         raise NotTheSame from error
     if not watch.standing.issuperset(samples):
         raise NotTheSame
-    return before[-TAIL_BYTES:], ahead
+    return before[-TAIL_BYTES:], ahead, newlines
 
 
 def head_of(log: LogFile) -> bytes:

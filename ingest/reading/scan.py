@@ -7,11 +7,12 @@ all that the store needs.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from ingest.errors import LogUnfinished, LogUnreadable, UsageMistake
 from ingest.reading.batch import Batch, State
+from ingest.reading.blocks import Block, Numbering, split_blocks
 from ingest.reading.checkpoint import Checkpoint, Provisional
 from ingest.reading.feed import Feed
 from ingest.reading.gathering import Gathering
@@ -23,7 +24,7 @@ from ingest.reading.remembered import as_text
 from ingest.reading.resume import NotTheSame, Opened, stand_at
 from ingest.reading.wrap import Joiner
 from ingest.reading.zone import Zone, zone_recorded
-from parsers.line import is_wanted, parse_line
+from parsers.line import parse_line
 from parsers.records import EstimationEvent, Malformed
 
 MAX_BATCH_RECORDS = 5_000
@@ -88,6 +89,9 @@ class _Scan:
         self._remembered.provisional = None
         self._gathering = Gathering(self._remembered, self._zone)
         self._feed = Feed(log, opened, self._remembered.position, options.plain, options.end_offset)
+        self._numbering = Numbering(
+            self._remembered.position, self._feed.newlines if opened.log.is_plain else None
+        )
         self._joiner = Joiner(self._remembered.position, self._remembered.width)
         self._batch_start = self._fed_upto = opened.offset
         self._stream_due = 0.0
@@ -116,10 +120,12 @@ class _Scan:
         """Take all lines but one that no newline ends, and yield the batches that are full."""
         try:
             for line in self._lines():
-                if line is not None and not line.terminated:
+                if isinstance(line, Block):
+                    self._gathering.take_block(line, self._numbering)
+                elif line is not None and not line.terminated:
                     self._last_line = line
                     return
-                if line is not None:
+                elif line is not None:
                     self._gathering.take(line)
                 if self._is_full():
                     yield self._batch(self._checkpoint(), "reading")
@@ -133,14 +139,12 @@ class _Scan:
     def _last_batch(self, state: State, trouble: Exception | None) -> Batch:
         """Hand over the rest, with a last line that no newline ends where that counts."""
         last = self._last_line
-        self._gathering.reach(self._position.ordinal)
         taken = last is not None and state == "complete" and self._counts_unterminated(last)
         if last is not None and taken:
             self._remembered.provisional = Provisional(last.sample(), last.end_offset)
         checkpoint = self._checkpoint()
         if last is not None and taken:
             self._gathering.take(last)
-            self._gathering.reach(last.ordinal)
         unread = 0 if taken else max(0, self._feed.end_offset - self._position.offset)
         if unread and state == "complete":
             state = "unterminated"
@@ -160,14 +164,18 @@ class _Scan:
         finished = self._options.finished or self._was_provisional  # what was stored once stays stored
         return finished and (marker or line.is_cut)
 
-    def _lines(self) -> Iterator[Line | None]:
-        """Yield the lines from the checkpoint on; captures that may be wrapped are joined."""
-        opened = self._opened
-        wanted: Callable[[bytes], object] = _every_line if self._options.plain else is_wanted
-        if not opened.encoding.is_wide:
-            return split_lines(self._feed.chunks(), self._position, opened.encoding, wanted)
-        physical = replace(self._position)
-        return self._joiner.joined(split_lines(self._feed.chunks(), physical, opened.encoding, _every_line))
+    def _lines(self) -> Iterator[Block | Line | None]:
+        """Yield the lines from the checkpoint on, in blocks where that can be.
+
+        Captures that may be wrapped are joined.
+        """
+        chunks, encoding = self._feed.chunks(), self._opened.encoding
+        if encoding.is_wide:
+            physical = replace(self._position)
+            return self._joiner.joined(split_lines(chunks, physical, encoding, _every_line))
+        if self._options.plain:
+            return split_lines(chunks, self._position, encoding, _every_line)
+        return split_blocks(chunks, self._numbering, encoding, self._gathering.wants)
 
     def _is_full(self) -> bool:
         if self._log.is_stream and len(self._gathering) and time.monotonic() >= self._stream_due:

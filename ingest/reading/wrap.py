@@ -10,7 +10,7 @@ treated so; in ordinary logs unprefixed dumps follow event lines.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from ingest.reading.lines import MAX_LINE_BYTES, Line, Position
 from parsers.line import is_whole_event
@@ -88,10 +88,10 @@ class Joiner:
         if pieces and pieces[-1].terminated and not may_continue:
             yield self._whole(pieces, width)
         elif pieces:
-            yield replace(_concatenated(pieces), ordinal=self.position.ordinal + 1, terminated=False)
+            yield _concatenated(pieces)._replace(ordinal=self.position.ordinal + 1, terminated=False)
 
     def _whole(self, pieces: list[Line], width: WrapWidth) -> Line:
-        line = replace(_concatenated(pieces), ordinal=self.position.ordinal + 1)
+        line = _concatenated(pieces)._replace(ordinal=self.position.ordinal + 1)
         self.position.offset, self.position.number = line.end_offset, pieces[-1].number
         self.position.ordinal = line.ordinal
         self.width = width
@@ -99,8 +99,7 @@ class Joiner:
 
 
 def _concatenated(pieces: list[Line]) -> Line:
-    return replace(
-        pieces[0],
+    return pieces[0]._replace(
         end_offset=pieces[-1].end_offset,
         data=_data(pieces),
         size_bytes=sum(line.size_bytes for line in pieces),

@@ -11,13 +11,26 @@ import re
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
+from typing import NamedTuple
 
 from dateutil import tz
 
 from ingest.errors import UsageMistake
 
 _UTC = frozenset({"UTC", "UCT", "Zulu", "Universal", "Etc/UTC", "Etc/UCT", "Etc/Zulu", "Etc/Universal"})
+_MAX_REMEMBERED = 10_000
+"""Quarters and minutes that are remembered: a hostile log may name every one there is."""
+
 _NAME = re.compile(r"[A-Za-z0-9_+-]+(?:/[A-Za-z0-9_+-]+)*")
+
+
+class Minute(NamedTuple):
+    """A minute in UTC: its start, that up to the seconds as text and as bytes, and its digits alone."""
+
+    start: datetime
+    shown: str
+    text: bytes
+    digits: str
 
 
 class Zone:
@@ -32,6 +45,7 @@ class Zone:
         self.name = name
         self._rules = rules
         self._offsets: dict[tuple[int, int, int, int, int], timedelta] = {}
+        self._minutes: dict[bytes, Minute | None] = {}
 
     def to_utc(self, moment: datetime) -> datetime:
         """Return the aware UTC time of a local (naive) one; an aware one keeps its own offset."""
@@ -44,13 +58,36 @@ class Zone:
         offset = self._offsets.get(quarter)
         if offset is None:
             offset = self._offset(moment)
-            if len(self._offsets) > 10_000:  # a hostile log may name every quarter there is
+            if len(self._offsets) > _MAX_REMEMBERED:
                 self._offsets.clear()
             self._offsets[quarter] = offset
         try:
             return (moment - offset).replace(tzinfo=UTC)
         except OverflowError:
             return moment.replace(tzinfo=UTC)
+
+    def minute(self, text: bytes) -> Minute | None:
+        """Return the minute of UTC of a local one as logged, `YYYY-MM-DD HH:MM`.
+
+        `None` where there is no such time, or its seconds are others in UTC, as before zones were agreed.
+        """
+        try:
+            return self._minutes[text]
+        except KeyError:
+            if len(self._minutes) > _MAX_REMEMBERED:
+                self._minutes.clear()
+            found = self._minutes[text] = self._minute(text.decode("ascii"))
+            return found
+
+    def _minute(self, text: str) -> Minute | None:
+        try:
+            start = self.to_utc(datetime.fromisoformat(f"{text}:00"))
+        except ValueError:
+            return None
+        if start.second or start.microsecond:
+            return None
+        shown = f"{start.isoformat(' ', 'minutes')[:16]}:"
+        return Minute(start, shown, shown.encode("ascii"), "".join(filter(str.isdigit, shown)))
 
     def _offset(self, moment: datetime) -> timedelta:
         try:

@@ -8,12 +8,10 @@ whichever of the two is read first.
 from __future__ import annotations
 
 import sqlite3
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 from ingest.linking.identity import Seen, event_key, group_key
-from ingest.storing.rows import time_text
 from parsers.records import EstimationEvent
 
 _SAME_BUT_MODEL = (
@@ -59,12 +57,17 @@ class Fragments:
         ):
             self._at.setdefault((timestamp[:19], predicted, actual), set()).add(event_id)
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is none."""
+        return not self._at
+
     def completed(self, seen: Seen) -> EstimationEvent:
         """Return the payload of a cut line with the model of the event that it is of, if that is known."""
         values = _values(seen)
         values["model"] = str(values["model"]).rstrip(_UNREAD)
         found = self._conn.execute(_WHOLE, values).fetchone()
-        return replace(seen.payload, model=found[0]) if found else seen.payload
+        return seen.payload._replace(model=found[0]) if found else seen.payload
 
     def claim(self, seen: Seen) -> None:
         """Give the fragments of an event its whole model: they are then found as the event itself."""
@@ -86,13 +89,13 @@ class Fragments:
 
 def _place(seen: Seen) -> Place:
     payload = seen.payload
-    return (time_text(seen.moment)[:19], payload.predicted_output_tokens, payload.actual_output_tokens)
+    return (seen.timestamp[:19], payload.predicted_output_tokens, payload.actual_output_tokens)
 
 
 def _values(seen: Seen) -> dict[str, Any]:
     payload = seen.payload
     return {
-        "second": time_text(seen.moment)[:19],
+        "second": seen.timestamp[:19],
         "predicted": payload.predicted_output_tokens,
         "actual": payload.actual_output_tokens,
         "total": payload.actual_is_total,

@@ -70,7 +70,16 @@ def m002_doubts(db: Database) -> None:
     )
 
 
-KNOWN_MIGRATIONS = frozenset({"m001_initial", "m002_doubts"})
+@migrations()
+def m003_keys_in_time(db: Database) -> None:
+    """Let keys begin with their event's time, so that neighbours in time are neighbours in the index."""
+    db.conn.execute(
+        "UPDATE token_estimation_v2_events SET event_key = STRFTIME('%Y%m%d%H%M%S', timestamp) || event_key "
+        "WHERE INSTR(event_key, ':') = 25"
+    )
+
+
+KNOWN_MIGRATIONS = frozenset({"m001_initial", "m002_doubts", "m003_keys_in_time"})
 """Every migration above: a database that has another one was made by a newer version."""
 
 

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from typing import Any
 
 from ingest.linking.context import NOTHING_TOLD, Context, Deliverables, Told
 from ingest.linking.identity import Event, event_key
 from ingest.linking.state import Logged
+from ingest.linking.timestamps import moment_of, time_text
 from ingest.reading.batch import SeenEscalation
 from ingest.reading.remembered import as_text, from_text
 from parsers.records import EstimationEvent
@@ -61,12 +61,15 @@ PAYLOAD_COLUMNS = (
     "logged_smape_percent",
 )
 
+_UNTOLD = {
+    "run_id": UNKNOWN,
+    "phase_id": UNKNOWN,
+    "deliverables_json": "[]",
+    "deliverables_complete": False,
+}
+"""What stands in columns that are never NULL where nothing was told."""
+
 READ_COLUMNS = ("event_id", *CONTEXT_COLUMNS)
-
-
-def time_text(moment: datetime) -> str:
-    """Write an aware time as the database does: UTC, `YYYY-MM-DD HH:MM:SS.ffffff`."""
-    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(sep=" ", timespec="microseconds")
 
 
 def payload_row(payload: EstimationEvent) -> Row:
@@ -93,18 +96,14 @@ def payload_row(payload: EstimationEvent) -> Row:
     }
 
 
-def context_row(group: str, event: Event) -> Row:
-    """Return the columns that the lines around an event tell."""
-    context = event.known
+def told_row(context: Context) -> Row:
+    """Return the columns that a context tells; `None` in those that it doesn't."""
     run, phase, found = context.run, context.phase, context.deliverables
     return {
-        "run_id": run.name if run else UNKNOWN,
-        "phase_id": phase.name if phase else UNKNOWN,
-        "timestamp": time_text(event.moment),
-        "deliverables_json": found.as_json() if found else "[]",
+        "run_id": run.name if run else None,
+        "phase_id": phase.name if phase else None,
+        "deliverables_json": found.as_json() if found else None,
         "actual_max_tokens": context.actual_max_tokens,
-        "event_key": event_key(group, event.phase, event.moment),
-        "timestamp_text": event.timestamp_text,
         "input_tokens": context.input_tokens,
         "total_tokens": context.total_tokens,
         "confidence": context.confidence,
@@ -112,9 +111,22 @@ def context_row(group: str, event: Event) -> Row:
         "estimated_deliverable_count": context.estimated_deliverable_count,
         "phase_outcome": context.phase_outcome,
         "deliverables_source": found.source if found else None,
-        "deliverables_complete": found.complete if found else False,
+        "deliverables_complete": found.complete if found else None,
         "run_source": run.source if run else None,
         "phase_source": phase.source if phase else None,
+    }
+
+
+def context_row(group: str, event: Event) -> Row:
+    """Return the columns that the lines around an event tell."""
+    told = told_row(event.known)
+    untold = {name: value for name, value in _UNTOLD.items() if told[name] is None}
+    return {
+        **told,
+        **untold,
+        "timestamp": time_text(event.moment),
+        "event_key": event_key(group, event.phase, event.moment),
+        "timestamp_text": event.timestamp_text,
         "context_parts": None if event.strays == NOTHING_TOLD else as_text(_parts(event)),
     }
 
@@ -165,7 +177,7 @@ def stored_event(row: Row) -> Event:
     parts = from_text(_Parts, row["context_parts"]) if row["context_parts"] else _Parts(context_of(row))
     return Event(
         payload=None,
-        moment=datetime.fromisoformat(row["timestamp"]).replace(tzinfo=UTC),
+        moment=moment_of(row["timestamp"]),
         timestamp_text=row["timestamp_text"],
         context=parts.context,
         strays=parts.strays,
@@ -181,7 +193,7 @@ def amended(row: Row, context: Context, sighting: int, logged: Logged | None = N
     """
     event = stored_event(row)
     if context.phase is not None and logged is not None:
-        moment = datetime.fromisoformat(logged.moment)
+        moment = moment_of(logged.moment)
         return Event(payload_of(row), moment, logged.text, context, sightings=[sighting])
     told = replace(context, phase=event.context.phase)
     return Event(None, event.moment, event.timestamp_text, told, stored_ids=event.stored_ids)

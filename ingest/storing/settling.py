@@ -45,10 +45,17 @@ class Settling:
         self._next_event_id = 0
         self._given: set[int] = set()
 
-    def begin(self) -> None:
-        """Look which ids are free; at the begin of each transaction that adds events."""
+    def begin(self) -> int:
+        """Look which ids are free, at the begin of each transaction that adds events; return the first."""
         (largest,) = self._conn.execute("SELECT MAX(event_id) FROM token_estimation_v2_events").fetchone()
-        self._next_event_id = (largest or 0) + 1
+        self._next_event_id = int(largest or 0) + 1
+        return self._next_event_id
+
+    def reserve(self, count: int) -> int:
+        """Set as many ids aside as are asked for; return the first of them."""
+        first = self._next_event_id
+        self._next_event_id += count
+        return first
 
     def read(self, query: str, values: list[Any], columns: tuple[str, ...] = READ_COLUMNS) -> list[Row]:
         """Return rows as a query of `ingest.storing.statements` reads them."""

@@ -8,9 +8,10 @@ from datetime import UTC, datetime
 from sqlite_utils import Database
 
 from ingest.errors import DatabaseBusy
+from ingest.linking.timestamps import time_text
 from ingest.reading.batch import Batch
 from ingest.reading.logfile import LogFile
-from ingest.storing.rows import Row, time_text
+from ingest.storing.rows import Row
 from ingest.storing.sources import REPLACED, Source, source_of
 
 

@@ -17,6 +17,7 @@ from sqlite_utils import Database
 from ingest.linking.context import NOTHING_TOLD, Context, merged
 from ingest.linking.identity import Event, content_key, group_of
 from ingest.linking.state import Logged
+from ingest.linking.timestamps import time_text
 from ingest.reading.batch import Batch, Reject, Rows, SeenEscalation
 from ingest.reading.logfile import LogFile
 from ingest.storing.database import immediate
@@ -24,7 +25,6 @@ from ingest.storing.rows import (
     Row,
     amended,
     escalation_row,
-    time_text,
 )
 from ingest.storing.settling import Settling
 from ingest.storing.sightings import Sightings
@@ -94,19 +94,18 @@ class Store:
         """
         now = time_text(datetime.now(UTC))
         with self.transaction():
-            self._settling.begin()
+            first_id = self._settling.begin()
             stored = Stored(write_source(self._db, batch, log, source))
             source_id = stored.source.source_id
             taken = _NOTHING
             if batch.taken_back_from is not None:
                 taken = self._take_back(source_id, batch.taken_back_from)
-            seen = self._sightings.settle(batch.rows, now)
-            self._sightings.write(batch.rows, source_id, seen.event_ids)
+            placed = self._sightings.place(batch.rows.sightings, source_id, now)
             told = self._tell(batch.rows, source_id, now)
             self._drop_unseen(taken)
-            again = len(batch.rows.sightings) - len(seen.inserted) - len(taken)
-            stored.events_new = len(seen.inserted)
-            stored.events_updated = len((seen.updated | told) - seen.inserted)
+            again = len(batch.rows.sightings) - placed.inserted - len(taken)
+            stored.events_new = placed.inserted
+            stored.events_updated = sum(event_id < first_id for event_id in placed.updated | told)
             stored.further_sightings = max(0, again)
             self._conn.executemany(
                 "INSERT INTO rejected_lines VALUES (?, ?, ?, ?, ?)",

@@ -1,0 +1,186 @@
+"""Many events into their table at once: what is plain about them is settled by SQLite, in C.
+
+A batch is staged in memory as few small values a row: what events share (all they say but three numbers)
+is staged once. Then a handful of statements tell which events are new, which are known just so, and
+which need `ingest.storing.settling`, and write the rows of the former two.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from ingest.linking.context import NOTHING_TOLD
+from ingest.linking.identity import Seen, phase_member
+from ingest.reading.batch import Sighting
+from ingest.storing.rows import CONTEXT_COLUMNS, PAYLOAD_COLUMNS, told_row
+from parsers.records import EstimationEvent
+from parsers.run import UNKNOWN
+
+MAX_EXACT = 10**12
+"""Tokens up to which SQLite's floating point gives the very metrics that Python's whole numbers give."""
+
+_MAX_ENDINGS = 50_000
+"""How many different ends of event lines are kept from one batch to the next."""
+
+_GROUP = "SUBSTR(one.event_key, 1, INSTR(one.event_key, ':') - 1)"
+_ENDING_COLUMNS = EstimationEvent._fields[4:]
+_TOLD_COLUMNS = tuple(
+    name
+    for name in CONTEXT_COLUMNS
+    if name not in ("timestamp", "event_key", "timestamp_text", "context_parts")
+)
+_TABLES = (
+    "CREATE TEMP TABLE staged (number INTEGER PRIMARY KEY, event_id INTEGER, byte_offset INTEGER, "
+    "line_number INTEGER, event_key TEXT, timestamp TEXT, timestamp_text TEXT, predicted INTEGER, "
+    "actual INTEGER, is_total INTEGER, smape REAL, ending INTEGER, phase_known INTEGER)",
+    f"CREATE TEMP TABLE staged_endings (ending INTEGER PRIMARY KEY, {', '.join(_ENDING_COLUMNS)})",
+    f"CREATE TEMP TABLE staged_told (number INTEGER PRIMARY KEY, {', '.join(_TOLD_COLUMNS)})",
+)
+_STAGE = (
+    "INSERT INTO staged (number, byte_offset, line_number, event_key, timestamp, timestamp_text, predicted, "
+    "actual, is_total, smape, ending, phase_known) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+_STAGE_ENDING = f"INSERT INTO staged_endings VALUES ({', '.join('?' * (1 + len(_ENDING_COLUMNS)))})"
+_STAGE_TOLD = f"INSERT INTO staged_told VALUES (:number, {', '.join(f':{name}' for name in _TOLD_COLUMNS)})"
+_SAME_TOLD = " AND ".join(f"(told.{name} IS NULL OR told.{name} IS event.{name})" for name in _TOLD_COLUMNS)
+_IN_GROUP = f"event_key >= {_GROUP} || ':' AND event_key < {_GROUP} || ';'"
+_MARK_KNOWN = f"""
+UPDATE staged AS one SET event_id = COALESCE(
+    (
+        SELECT event.event_id
+        FROM token_estimation_v2_events AS event LEFT JOIN staged_told AS told ON told.number = one.number
+        WHERE event.event_key = one.event_key AND event.timestamp = one.timestamp
+            AND event.timestamp_text = one.timestamp_text AND event.context_parts IS NULL
+            AND (told.number IS NULL OR ({_SAME_TOLD}))
+            AND (SELECT COUNT(*) FROM token_estimation_v2_events WHERE {_IN_GROUP}) = 1
+    ),
+    (SELECT -1 FROM token_estimation_v2_events WHERE {_IN_GROUP} LIMIT 1)
+)
+"""
+"""An event that is known just so gets its id, one that is known otherwise -1, a new one none."""
+
+_EXPRESSIONS = {
+    **{name: f"told.{name}" for name in _TOLD_COLUMNS},
+    "event_id": ":first_id + one.number",
+    "run_id": f"COALESCE(told.run_id, '{UNKNOWN}')",
+    "phase_id": f"COALESCE(told.phase_id, '{UNKNOWN}')",
+    "timestamp": "one.timestamp",
+    "event_key": "one.event_key",
+    "timestamp_text": "one.timestamp_text",
+    "context_parts": "NULL",
+    "deliverables_json": "COALESCE(told.deliverables_json, '[]')",
+    "deliverables_complete": "COALESCE(told.deliverables_complete, 0)",
+    "predicted_output_tokens": "predicted",
+    "actual_output_tokens": "actual",
+    "selected_budget": "COALESCE(ending.selected_budget, 0)",
+    "smape_percent": "CASE WHEN predicted > 0 AND actual > 0 "
+    "THEN 200.0 * ABS(predicted - actual) / (predicted + actual) END",
+    "waste_ratio": "CASE WHEN predicted > 0 AND actual > 0 THEN CAST(predicted AS REAL) / actual END",
+    "underestimated": "CASE WHEN predicted > 0 AND actual > 0 THEN actual > predicted END",
+    "is_truncated_output": "ending.truncated",
+    "actual_is_total": "is_total",
+    "logged_smape_percent": "smape",
+    "created_at": ":now",
+}
+_COLUMNS = ("event_id", *CONTEXT_COLUMNS, *PAYLOAD_COLUMNS, "created_at")
+_INSERT_NEW = f"""
+INSERT INTO token_estimation_v2_events ({", ".join(_COLUMNS)})
+SELECT {", ".join(_EXPRESSIONS.get(name, f"ending.{name}") for name in _COLUMNS)}
+FROM staged AS one JOIN staged_endings AS ending USING (ending) LEFT JOIN staged_told AS told USING (number)
+WHERE one.event_id IS NULL
+ORDER BY one.number
+"""
+_INSERT_SIGHTINGS = """
+INSERT INTO event_sightings (event_id, source_id, byte_offset, line_number, phase_known, line_cut)
+SELECT COALESCE(event_id, :first_id + number), :source_id, byte_offset, line_number, phase_known, 0
+FROM staged ORDER BY number
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """What became of staged sightings: how many events were new, and the numbers of those to be settled."""
+
+    inserted: int
+    others: list[int]
+
+
+class Staging:
+    """The staging tables of one connection."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        """Make the tables, in memory."""
+        self._conn = connection
+        self._endings: dict[tuple[object, ...], int] = {}
+        connection.execute("PRAGMA temp_store = MEMORY")
+        for statement in _TABLES:
+            connection.execute(statement)
+
+    def write(
+        self, sightings: Iterable[tuple[int, Sighting]], source_id: int, first_id: int, now: str
+    ) -> Staged:
+        """Write the events of sightings whose groups differ, and where they were seen.
+
+        `first_id` and what the highest number adds to it are free as ids. Those that are not written
+        come back as `others`: what is known of them differs from what is told here.
+        """
+        conn = self._conn
+        conn.execute("DELETE FROM staged")
+        conn.execute("DELETE FROM staged_told")
+        if len(self._endings) > _MAX_ENDINGS:
+            conn.execute("DELETE FROM staged_endings")
+            self._endings.clear()
+        told: list[dict[str, object]] = []
+        conn.executemany(_STAGE, [self._staged(number, one, told) for number, one in sightings])
+        if told:
+            conn.executemany(_STAGE_TOLD, told)
+        others: list[int] = []
+        if self._may_be_known():
+            conn.execute(_MARK_KNOWN)
+            others = [number for (number,) in conn.execute("SELECT number FROM staged WHERE event_id < 0")]
+            if others:
+                conn.execute("DELETE FROM staged WHERE event_id < 0")
+        values = {"first_id": first_id, "source_id": source_id, "now": now}
+        inserted = conn.execute(_INSERT_NEW, values).rowcount
+        conn.execute(_INSERT_SIGHTINGS, values)
+        return Staged(inserted, others)
+
+    def _may_be_known(self) -> bool:
+        """Whether any staged event is not later than all that are stored: keys begin with the time."""
+        ((earliest, latest),) = self._conn.execute(
+            "SELECT (SELECT MIN(event_key) FROM staged), "
+            "(SELECT MAX(event_key) FROM token_estimation_v2_events)"
+        )
+        return earliest is not None and latest is not None and earliest[:14] <= latest[:14]
+
+    def _staged(self, number: int, one: Sighting, told: list[dict[str, object]]) -> tuple[object, ...]:
+        payload, timestamp, timestamp_text, context, _, group = one.seen
+        phase = context.phase
+        if context is not NOTHING_TOLD:
+            told.append({"number": number, **told_row(context)})
+        return (
+            number,
+            one.offset,
+            one.line_number,
+            f"{group}:{phase_member(phase.name)}" if phase else f"{group}:@{timestamp[20:]}",
+            timestamp,
+            timestamp_text,
+            *payload[:4],
+            self._ending(payload[4:]),
+            phase is not None,
+        )
+
+    def _ending(self, values: tuple[object, ...]) -> int:
+        number = self._endings.get(values)
+        if number is None:
+            number = self._endings[values] = len(self._endings)
+            self._conn.execute(_STAGE_ENDING, (number, *values))
+        return number
+
+
+def is_exact(seen: Seen) -> bool:
+    """Whether SQLite computes the same metrics as we do."""
+    predicted, actual, *_ = seen.payload
+    return predicted < MAX_EXACT and actual < MAX_EXACT
