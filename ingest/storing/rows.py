@@ -15,6 +15,7 @@ from ingest.linking.identity import Event, event_key
 from ingest.linking.state import Logged
 from ingest.reading.batch import SeenEscalation
 from ingest.reading.remembered import as_text, from_text
+from ingest.storing.times import time_text as time_text  # noqa: PLC0414 - known from here too
 from parsers.records import EstimationEvent
 from parsers.run import UNKNOWN
 
@@ -62,11 +63,6 @@ PAYLOAD_COLUMNS = (
 )
 
 READ_COLUMNS = ("event_id", *CONTEXT_COLUMNS)
-
-
-def time_text(moment: datetime) -> str:
-    """Write an aware time as the database does: UTC, `YYYY-MM-DD HH:MM:SS.ffffff`."""
-    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(sep=" ", timespec="microseconds")
 
 
 def payload_row(payload: EstimationEvent) -> Row:
