@@ -22,7 +22,7 @@ from typing import IO, cast
 from ingest.errors import LogUnfinished, LogUnreadable, LogVanished
 from ingest.reading.compression import compression_of, decompressed
 from ingest.reading.fingerprint import TAIL_BYTES
-from ingest.reading.listing import STANDARD_INPUT, identity, shown, stored_path
+from ingest.reading.listing import MAX_INTEGER, STANDARD_INPUT, shown, stored_path
 from ingest.reading.sample import digest
 from parsers.prefix import starts_with_prefix
 
@@ -126,7 +126,8 @@ class LogFile:
     def _state(self, found: os.stat_result) -> FileState:
         if not stat.S_ISREG(found.st_mode):
             raise LogUnreadable(f"{self.shown}: not a regular file, so not read")
-        return FileState(*identity(found), found.st_size, found.st_mtime_ns)
+        device, inode = found.st_dev & MAX_INTEGER, found.st_ino & MAX_INTEGER
+        return FileState(device, inode, found.st_size, found.st_mtime_ns)
 
     @contextmanager
     def opened(self) -> Iterator[OpenLog]:

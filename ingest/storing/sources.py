@@ -14,7 +14,7 @@ from dataclasses import dataclass, fields
 from ingest.reading.batch import Batch
 from ingest.reading.checkpoint import Checkpoint, Counters
 from ingest.reading.fingerprint import Fingerprint
-from ingest.reading.listing import Identity
+from ingest.reading.listing import Identity, identity
 from ingest.reading.logfile import FileState, LogFile
 from ingest.reading.resume import NotTheSame
 from ingest.reading.sample import digest
@@ -101,11 +101,11 @@ class KnownSources:
     def hold(self, file: FileState | None) -> None:
         """Say that this run reads a file: the source that it was is left to it by its copies."""
         if file is not None:
-            self._held.add((file.device, file.inode))
+            self._held.add(identity(file.device, file.inode))
 
     def is_held(self, file: FileState) -> bool:
         """Whether this run reads a file already, under another name."""
-        return (file.device, file.inode) in self._held
+        return identity(file.device, file.inode) in self._held
 
     def unchanged(self, file: FileState, finished: bool) -> Source | None:
         """Return the source that a file is, if nothing of it is new; costs no open."""
@@ -114,14 +114,12 @@ class KnownSources:
 
     def candidates(self, log: LogFile, file: FileState, head: bytes) -> Iterator[Source]:
         """Yield the sources that a file with this head may be, the likeliest first."""
-        here = (file.device, file.inode)
-        for source in sorted(self.alike(head), key=lambda one: _likelihood(one, log, here)):
-            elsewhere = source.file and (source.file.device, source.file.inode)
-            if source.source_id in self._taken:
-                continue
-            if elsewhere != here and elsewhere in self._held and source.source_id not in self._released:
-                continue
-            yield source
+        here = identity(file.device, file.inode)
+        for source in sorted(self.alike(head), key=lambda one: _likelihood(one, log, file)):
+            there = None if source.file is None else identity(source.file.device, source.file.inode)
+            is_anothers = there != here and there in self._held and source.source_id not in self._released
+            if not is_anothers and source.source_id not in self._taken:
+                yield source
 
     def alike(self, head: bytes) -> list[Source]:
         """Return all sources that begin as a file does, whoever continues them."""
@@ -221,9 +219,9 @@ def source_of(batch: Batch, log: LogFile, source_id: int) -> Source:
     )
 
 
-def _likelihood(source: Source, log: LogFile, here: tuple[int, int]) -> tuple[bool, bool, int]:
+def _likelihood(source: Source, log: LogFile, file: FileState) -> tuple[bool, bool, int]:
     there = source.file and (source.file.device, source.file.inode)
-    return (there != here, source.path != log.stored_path, -source.offset)
+    return (there != (file.device, file.inode), source.path != log.stored_path, -source.offset)
 
 
 def _source(row: tuple[object, ...]) -> Source:
