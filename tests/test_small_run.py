@@ -85,7 +85,10 @@ def test_nothing_new_opens_no_log_and_imports_nothing_for_reading(logs: Path, ar
 @pytest.mark.parametrize("option", ["--version", "--help"])
 def test_start_of_the_program_loads_no_database(tmp_path: Path, option: str) -> None:
     """The version and the help need Click and nothing else."""
-    assert {"sqlite3", "ingest.pipeline", *HEAVY} & set(run(tmp_path, option)[1]) == set()
+    loaded = set(run(tmp_path, option)[1])
+    assert {"sqlite3", "ingest.pipeline", *HEAVY} & loaded - {
+        "lzma"
+    } == set()  # Click asks shutil for the width
 
 
 def test_only_the_log_that_changed_is_opened(logs: Path) -> None:
