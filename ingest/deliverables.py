@@ -18,7 +18,7 @@ from typing import Any
 from ingest.errors import UnusableImport
 from ingest.linking.context import Context, deliverables
 from ingest.reading.logfile import SQLITE_MAGIC
-from ingest.storing.database import open_for_writing, require_database
+from ingest.storing.database import StrPath, open_for_writing, require_database
 from ingest.storing.lock import ingest_lock
 from ingest.storing.store import Store
 
@@ -46,7 +46,7 @@ class Imported:
     counts_differing: int
 
 
-def import_deliverables(file: Path, database: Path, wait_seconds: float = 0.0) -> Imported:
+def import_deliverables(file: Path, database: StrPath, wait_seconds: float = 0.0) -> Imported:
     """Complete events with the deliverables of a file: NDJSON, JSON, or an executor's database.
 
     Raises:

@@ -22,8 +22,9 @@ from sqlite_utils import Database
 from ingest.errors import LogUnfinished, LogUnreadable, LogVanished, UnusableImport
 from ingest.exported import exported_event
 from ingest.linking.timestamps import time_text
-from ingest.reading.logfile import STANDARD_INPUT, LogFile, chunks, shown
-from ingest.storing.database import EVENTS_TABLE, open_for_writing
+from ingest.reading.listing import STANDARD_INPUT, shown
+from ingest.reading.logfile import LogFile, chunks
+from ingest.storing.database import EVENTS_TABLE, StrPath, open_for_writing
 from ingest.storing.lock import ingest_lock
 from ingest.storing.sources import IMPORTED
 from ingest.storing.store import NewEvent, Store
@@ -41,7 +42,7 @@ class ImportedEvents:
     events_updated: int
 
 
-def import_events(file: str, database: Path, wait_seconds: float = 0.0) -> ImportedEvents:
+def import_events(file: str, database: StrPath, wait_seconds: float = 0.0) -> ImportedEvents:
     """Take the events of a full export (NDJSON; `-` is standard input) into a database.
 
     Raises:

@@ -1,265 +1,57 @@
-"""One round over the logs that were found: each from where it was read last, into one writer.
+"""One round over the listing: what a look at a file shows to be unchanged is done with, the rest is read.
 
-Which source a log is, is told by its bytes. Where they are not those that were read at its path
-before, what was there is looked for: where a link led, or among the rotations beside a named file.
+Most runs find nothing new. They open no log and ask the database once; what reading and writing need
+is not even imported.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+import sqlite3
 
-from sqlite_utils import Database
-
-from ingest.errors import LogUnfinished, LogUnreadable, LogVanished, NotALog
-from ingest.reading.batch import State
-from ingest.reading.checkpoint import Counters
-from ingest.reading.discover import Discovered, rotations_of, target_of
-from ingest.reading.logfile import FileState, LogFile
-from ingest.reading.resume import NotTheSame, head_of, recall
-from ingest.reading.scan import ScanOptions, scan
-from ingest.reading.zone import is_same_zone
-from ingest.recognition import is_still, standing
-from ingest.storing.sources import REPLACED, KnownSources, Source
-from ingest.storing.store import Store
+from ingest.reading.listing import Listed, Listing
+from ingest.reading.zone import names_of
+from ingest.storing.library import as_database
+from ingest.storing.settled import settled_sources
 from ingest.summary import IngestOptions, Summary
-
-TRIES = 3
-"""How often a log is begun anew in one run while somebody rewrites it under our eyes."""
 
 
 class Round:
-    """One run over the discovered logs."""
+    """One run over the logs that paths lead to."""
 
-    def __init__(self, db: Database, options: IngestOptions, summary: Summary) -> None:
-        """Count in `summary`; the database is open for writing."""
+    def __init__(self, connection: sqlite3.Connection, options: IngestOptions, listing: Listing) -> None:
+        """Look every file up; the database is open for writing."""
+        self._connection = connection
         self._options = options
-        self._summary = summary
-        self._store = Store(db)
-        self._sources = KnownSources(db)
-        self._scan_options = ScanOptions(zone=options.zone.name, finished=options.finished)
-        self._other_zones: dict[str, list[str]] = {}
-        self._identified: list[LogFile] = []
-        self._moved_here: set[LogFile] = set()
-        self._replaced: list[tuple[LogFile, Source, str]] = []
-        self._latest: Source | None = None
+        self._listing = listing
+        self._unchanged_bytes = 0
+        self._changed = self._look()
 
-    def read(self, found: Discovered) -> None:
-        """Read every log that holds anything new."""
-        live: dict[LogFile, FileState | None] = {}
-        for log in found.logs:
-            with self._told(log):
-                state = None if log.is_stream else log.state()
-                if state is None or not self._sources.is_held(state):
-                    live[log] = state
-                    self._sources.hold(state)
-        total = sum(state.size_bytes for state in live.values() if state is not None)
-        for log, state in live.items():
-            if state is not None:
-                self._release_replaced(log, state)
-        done = 0
-        for log, state in live.items():
-            with self._told(log):
-                self._read_unless_unchanged(log, state)
-            done += state.size_bytes if state is not None else 0
-            if self._options.report is not None:
-                self._options.report(done, total)
-        for log in (*self._identified, *found.missing):
-            self._follow_former(log)
-        self._tell_replaced()
-        self._say_other_zones()
+    def _look(self) -> list[Listed]:
+        """Return the files that are not plainly unchanged, in their order."""
+        options = self._options
+        zones = names_of(options.zone.name) if options.zone_asked else None
+        known = {} if options.full else settled_sources(self._connection, options.finished, zones)
+        changed: list[Listed] = []
+        for listed in self._listing:
+            _, stored, state, _ = listed
+            settled = known.get(stored)
+            if (
+                settled is None
+                or state is None
+                or settled[1:] != (state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns)
+            ):
+                changed.append(listed)
+            else:
+                self._unchanged_bytes += state.st_size
+        return changed
 
-    @contextmanager
-    def _told(self, log: LogFile) -> Iterator[None]:
-        """Name a log that can't be read, and go on with the others."""
-        try:
-            yield
-        except (LogVanished, NotALog) as error:  # nothing to worry about if nobody named it
-            (self._summary.problems if log.named else self._summary.notes).append(str(error))
-        except LogUnreadable as error:
-            self._summary.problems.append(str(error))
-        except LogUnfinished as error:
-            self._summary.warnings.append(f"{error}: the rest when it is whole")
+    def read(self, summary: Summary) -> None:
+        """Read every log that holds anything new, and count it in `summary`."""
+        if self._changed or self._listing.missing:
+            db = as_database(self._connection)
+            from ingest.changes import Changes  # noqa: PLC0415 - see above
 
-    # Which source a log is
-
-    def _read_unless_unchanged(self, log: LogFile, state: FileState | None) -> None:
-        if state is None:
-            self._read_as(log, None)
-            return
-        unchanged = None if self._options.full else self._sources.unchanged(state, self._options.finished)
-        kept = unchanged is not None and self._keep_unchanged(log, state, unchanged)
-        if kept or self._read_log(log, state) is not None or not state.size_bytes:
-            self._identified.append(log)
-
-    def _keep_unchanged(self, log: LogFile, state: FileState, source: Source) -> bool:
-        """Whether a file that looks unchanged is; where its time was too fresh to trust, its end tells."""
-        before = source.file.ending if source.file else None
-        if source.file and before is not None and not log.ends_as(source.file):
-            return False
-        ending = before if state.is_fresh else None
-        moved = log.found_at is not None and source.real_path != log.real_path
-        if moved or (source.path, before) != (log.stored_path, ending):
-            self._store.keep_state(source, log, ending)
-        self._sources.take(source)
-        self._note_moved(log, source)
-        self._note_zone(log, source)
-        return True
-
-    def _release_replaced(self, log: LogFile, state: FileState) -> None:
-        """Let a source go whose file is another one now, before any of its copies is looked at."""
-        before = self._sources.read_before(log, state)
-        if before is None or before.is_unchanged(state, finished=False):
-            return
-        with suppress(LogUnreadable):  # told when it is read
-            if not is_still(log, before, self._sources):
-                self._say_replaced(log, state, before)
-
-    def _read_log(self, log: LogFile, state: FileState) -> State | None:
-        """Find out by its bytes which source a log is, and read what is new of it; return how it was left."""
-        head = head_of(log)
-        candidates = standing(log, state, head, self._sources)
-        if self._options.full:
-            return self._read_full(log, head, candidates)
-        for source in candidates:
-            try:
-                left = self._read_as(log, source)
-            except NotTheSame:
-                continue
-            self._note_moved(log, source)
-            return self._read_anew(log) if left == "replaced" else left
-        return self._read_anew(log, self._zone_of_original(log, head))
-
-    def _note_moved(self, log: LogFile, source: Source) -> None:
-        """Remember that a log has the name of another one now, as rotations do."""
-        if source.path != log.stored_path:
-            self._moved_here.add(log)
-
-    def _zone_of_original(self, log: LogFile, head: bytes) -> str | None:
-        """Return the zone in which the log is read that a new one is a copy of: one event, one time."""
-        for source in self._sources.alike(head):
-            if source.timezone != self._options.zone.name and is_still(log, source, self._sources):
-                self._note_zone(log, source)
-                return source.timezone
-        return None
-
-    def _read_full(self, log: LogFile, head: bytes, candidates: list[Source]) -> State | None:
-        """Read a log from its start; the sources that it was read as before go when it is read as far."""
-        before = [source for source in candidates if is_still(log, source, self._sources)]
-        for source in before:
-            self._sources.take(source)
-        former_zone = before[0].timezone if before else self._zone_of_original(log, head)
-        zone = self._options.zone.name if before and self._options.zone_asked else former_zone
-        left = self._read_anew(log, zone)
-        read_upto = self._latest.offset if left is not None and self._latest is not None else -1
-        gone = sum(self._store.remove(source) for source in before if source.offset <= read_upto)
-        if gone:
-            events = f"{gone} event{'s' if gone > 1 else ''}"
-            changed = f"read as {zone} now, not as {former_zone}: {events} of other times replaced"
-            same = f"removed {events} that it no longer tells"
-            self._summary.notes.append(f"{log.shown}: {same if zone == former_zone else changed}")
-        return left
-
-    def _read_anew(self, log: LogFile, zone: str | None = None) -> State | None:
-        """Read a log from its start; again, if it is rewritten meanwhile."""
-        state: State | None = "replaced"
-        for _ in range(TRIES):
-            state = self._read_as(log, None, zone)
-            if state != "replaced":
-                break
-        return state
-
-    def _read_as(self, log: LogFile, source: Source | None, zone: str | None = None) -> State | None:
-        """Read a log as the rest of a source, or as a new one; return how it was left, or `None` if empty."""
-        options, counters, checkpoint = self._scan_options, Counters(), None
-        if source is not None:
-            checkpoint, counters = self._sources.resume(source)
-            remembered = recall(checkpoint)[0]
-            if remembered.provisional is None and remembered.counters != counters:
-                raise NotTheSame
-        elif zone is not None:
-            options = ScanOptions(zone=zone, finished=options.finished)
-        batches, state = 0, None
-        for batch in scan(log, checkpoint, options):
-            if source is not None and batches == 0:
-                self._note_zone(log, source)
-            stored = self._store.commit(batch, log, source)
-            source, state = stored.source, batch.state
-            self._sources.take(source)
-            self._latest = source
-            self._summary.add(batch, counters, stored)
-            counters = batch.counters
-            batches += 1
-            if batch.problem is not None:
-                told = self._summary.problems if state == "damaged" else self._summary.warnings
-                told.append(f"{batch.problem}: read up to offset {source.offset}, the rest when it is whole")
-            if state == "replaced":
-                self._summary.warnings.append(
-                    f"{log.shown}: truncated or rewritten while it was read, after offset {source.offset}: "
-                    "read from its start"
-                )
-        self._summary.files_read += batches > 0
-        return state
-
-    def _say_replaced(self, log: LogFile, state: FileState, before: Source) -> None:
-        self._sources.release(before)
-        if before.state != REPLACED:
-            self._store.mark_replaced(before)
-            text = (
-                f"{log.shown}: truncated or rewritten since it was read up to offset {before.offset} "
-                f"(it has {state.size_bytes} bytes now): read from its start"
-            )
-            self._replaced.append((log, before, text))
-
-    def _tell_replaced(self) -> None:
-        """Warn of what was rewritten, unless a copy or a rotation shows that nothing is missing."""
-        for log, before, text in self._replaced:
-            found = self._sources.is_taken(before) or log in self._moved_here
-            (self._summary.notes if found else self._summary.warnings).append(text)
-
-    # What was read at a path before
-
-    def _follow_former(self, log: LogFile) -> None:
-        """Read on what a path led to before, wherever it is now, or say that it is gone."""
-        formers = [] if log.is_stream else self._sources.former(log)
-        if not formers:
-            return
-        changed = [former.file.modified_ns for former in formers if former.file is not None]
-        targets = [target for former in formers for target in target_of(former.real_path, log)]
-        for other in (*targets, *rotations_of(log, min(changed, default=0))):
-            with self._told(other):
-                state = other.state()
-                if not self._sources.is_held(state):
-                    self._sources.hold(state)
-                    self._read_unless_unchanged(other, state)
-        for former in formers:
-            if not self._sources.is_taken(former) and log in self._identified:
-                self._say_gone(log, former)
-
-    def _say_gone(self, log: LogFile, former: Source) -> None:
-        if self._sources.is_released(former):  # said when it was found to be another one
-            return
-        self._store.mark_replaced(former)
-        if self._sources.is_older(former) or log in self._moved_here:  # a link or a rotation of long ago
-            return
-        with suppress(LogUnreadable):
-            if is_still(log, former, self._sources):  # read twice, by a full reading that was cut short
-                return
-        self._summary.warnings.append(
-            f"{log.shown}: another log than the one that was read here up to offset {former.offset}, and that"
-            " one is gone: if more was written to it before it was moved, name the folder where it is now"
-        )
-
-    # Zones
-
-    def _note_zone(self, log: LogFile, source: Source) -> None:
-        if self._options.zone_asked and not is_same_zone(source.timezone, self._options.zone.name):
-            self._other_zones.setdefault(source.timezone, []).append(log.shown)
-
-    def _say_other_zones(self) -> None:
-        for zone, logs in self._other_zones.items():
-            more = f" and {len(logs) - 1:,} more" if len(logs) > 1 else ""
-            self._summary.warnings.append(
-                f"{logs[0]}{more}: times stay read as {zone}, as they were the first time, "
-                f"not as {self._options.zone.name} (`tokentail backfill --full --tz ZONE` changes it)"
-            )
+            changes = Changes(db, self._options, summary, self._listing.met)
+            changes.read(self._changed, self._listing.missing, self._unchanged_bytes)
+        elif self._options.report is not None:
+            self._options.report(self._unchanged_bytes, self._unchanged_bytes)

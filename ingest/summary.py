@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from ingest.reading.batch import Batch
-from ingest.reading.checkpoint import Counters
-from ingest.reading.zone import Zone
-from ingest.storing.store import Stored
+if TYPE_CHECKING:  # an ingest that finds nothing new needs none of it
+    from ingest.reading.batch import Batch
+    from ingest.reading.checkpoint import Counters
+    from ingest.reading.zone import Zone
+    from ingest.storing.store import Stored
 
 
 @dataclass(frozen=True, slots=True)

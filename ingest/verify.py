@@ -8,7 +8,6 @@ each other marker line a reject, and the database must know of nothing that is n
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from sqlite_utils import Database
 
@@ -20,7 +19,7 @@ from ingest.reading.logfile import FileState, LogFile
 from ingest.reading.resume import head_of, recall
 from ingest.reading.scan import ScanOptions, scan
 from ingest.recognition import is_still, standing
-from ingest.storing.database import files_of, open_for_reading
+from ingest.storing.database import StrPath, files_of, open_for_reading
 from ingest.storing.sources import KnownSources, Source
 
 _BALANCE = """
@@ -35,7 +34,7 @@ WHERE NOT EXISTS (SELECT 1 FROM event_sightings AS sighting WHERE sighting.event
 """
 
 
-def verify(paths: Sequence[str], database: Path, globs: Sequence[str] = ()) -> Verification:
+def verify(paths: Sequence[str], database: StrPath, globs: Sequence[str] = ()) -> Verification:
     """Compare logs with a database; without paths, those that the database knows and that are there.
 
     Raises:
@@ -45,7 +44,7 @@ def verify(paths: Sequence[str], database: Path, globs: Sequence[str] = ()) -> V
     with open_for_reading(database) as db:
         db.conn.execute("BEGIN")  # one moment of the database, whatever is ingested meanwhile
         _check_balance(db, result)
-        sources = KnownSources(db)
+        sources = KnownSources(db.conn)
         asked = list(paths) or sources.paths_there()
         found = discover(asked, globs, files_of(database))
         result.problems += found.problems

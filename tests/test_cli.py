@@ -177,7 +177,7 @@ def test_unterminated_last_line_waits_for_ingest_and_counts_for_backfill(
     log.write_text(PREFIX + event_message(), encoding="utf-8")
     assert "0 marker lines" in tokentail("ingest", log).stdout
     assert "1 event new" in tokentail("backfill", log).stdout
-    assert "0 bytes read" in tokentail("backfill", log).stdout
+    assert "nothing new in 1 file; database" in tokentail("backfill", log).stdout
     with log.open("a", encoding="utf-8") as grown:
         grown.write("\n")
     tokentail("ingest", log)

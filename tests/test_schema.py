@@ -15,7 +15,9 @@ from conftest import ROOT
 from event_lines import anchor_message, event_message, fallback_message, logged
 from ingest.pipeline import ingest
 from ingest.reading.zone import zone_named
-from ingest.storing.database import KNOWN_MIGRATIONS, migrations, open_for_writing
+from ingest.storing import migrations
+from ingest.storing.database import open_for_writing
+from ingest.storing.migrations import KNOWN_MIGRATIONS, MIGRATIONS, applied_migrations
 from ingest.summary import IngestOptions
 
 EXECUTOR_COLUMNS = """
@@ -172,9 +174,12 @@ def test_every_column_is_explained_where_it_is_declared() -> None:
         assert re.search(rf"^    {name} [A-Z].*-- \S", text, re.MULTILINE), name
 
 
-def test_known_migrations_are_those_that_exist() -> None:
+def test_known_migrations_are_those_that_exist(tmp_path: Path) -> None:
     """A database is refused as newer exactly if it has a migration that this version lacks."""
-    assert {migration.name for migration in migrations._migrations} == KNOWN_MIGRATIONS
+    made = [name for name in vars(migrations) if re.fullmatch(r"m\d{3}_\w+", name)]
+    assert [migration.__name__ for migration in MIGRATIONS] == sorted(made)
+    with open_for_writing(tmp_path / "t.db") as db:
+        assert applied_migrations(db.conn) == KNOWN_MIGRATIONS == set(made)
 
 
 def test_schema_is_made_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

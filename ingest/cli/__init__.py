@@ -13,12 +13,12 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Any
 
 import click
 
 from ingest.cli.output import complain
 from ingest.errors import DatabaseBusy, TokentailError, UsageMistake
+from ingest.storing.library import import_library
 from ingest.version import program_version
 
 EXIT_TROUBLE = 1
@@ -65,7 +65,8 @@ class LazyGroup(click.Group):
         """Import a command."""
         if cmd_name not in COMMANDS:
             return None
-        _import_sqlite_utils()
+        if COMMANDS[cmd_name][0] != "ingest.cli.ingest":  # it does so where it finds anything new
+            import_library()
         command = getattr(importlib.import_module(COMMANDS[cmd_name][0]), f"{cmd_name}_command")
         return command if isinstance(command, click.Command) else None
 
@@ -73,20 +74,6 @@ class LazyGroup(click.Group):
         """Write the list of commands without importing them."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
-
-
-def _import_sqlite_utils() -> None:
-    """Import the database library without pandas and numpy, which it would load wherever they are installed.
-
-    None of our commands needs them from it, and they would take half a second of each start.
-    """
-    hidden: dict[str, Any] = {name: None for name in ("numpy", "pandas") if name not in sys.modules}
-    sys.modules.update(hidden)
-    try:
-        importlib.import_module("sqlite_utils")
-    finally:
-        for name in hidden:
-            del sys.modules[name]
 
 
 def _show_version(ctx: click.Context, param: click.Parameter, value: bool) -> None:  # noqa: ARG001

@@ -79,13 +79,13 @@ def dashboard_command(
     return 0
 
 
-def _content(kind: str, board: Board, database: Path, population: str, chart: str) -> bytes:
+def _content(kind: str, board: Board, database: str, population: str, chart: str) -> bytes:
     if kind == "html":
-        return page(board, str(database), population).encode("utf-8")
+        return page(board, database, population).encode("utf-8")
     return png(board, chart) if kind == "png" else svg(board, chart)
 
 
-def _check(asked: dict[str, str], database: Path, chart: str | None, as_json: bool) -> None:
+def _check(asked: dict[str, str], database: str, chart: str | None, as_json: bool) -> None:
     """Refuse what can't be meant, before anything is read or written."""
     if not asked:
         raise UsageMistake("nothing to write: name a file with --html, --png or --svg")
@@ -96,5 +96,5 @@ def _check(asked: dict[str, str], database: Path, chart: str | None, as_json: bo
     places = [Path(file).resolve() for file in asked.values()]
     if len(set(places)) < len(places):
         raise UsageMistake("--html, --png and --svg need different files")
-    if {path.resolve() for path in files_of(database)} & set(places):
+    if {Path(path).resolve() for path in files_of(database)} & set(places):
         raise UsageMistake(f"{database} is the database itself: name another file")

@@ -156,6 +156,9 @@ def _progress(shown: bool) -> Iterator[Callable[[int, int], None] | None]:
 
 
 def _show(summary: Summary) -> None:
+    if not summary.files_read:
+        say(f"nothing new in {counted(summary.files, 'file')}; database {summary.database}")
+        return
     rejects = counted(summary.rejects, "reject")
     if summary.rejects:
         rejects += " (see `tokentail rejects`)"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-from pathlib import Path
 
 import click
 
@@ -51,7 +50,7 @@ wait_option = click.option(
 )
 
 
-def chosen_database(option: str | None) -> Path:
+def chosen_database(option: str | None) -> str:
     """Return the path of the database that this command is about."""
     return database_path(option, os.environ)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable
 from typing import Any
@@ -28,12 +27,16 @@ def say_lines(lines: Iterable[str]) -> None:
 
 def say_json(value: Any) -> None:
     """Print the result as one JSON object."""
+    import json  # noqa: PLC0415 - an ingest that finds nothing new needs none
+
     text = json.dumps(value, indent=2, ensure_ascii=False)
     click.echo(_BEYOND_ASCII.sub(_harmless, text))
 
 
 def _harmless(found: re.Match[str]) -> str:
     """Write a character that is not to be obeyed as the escape that it has in JSON."""
+    import json  # noqa: PLC0415 - as above
+
     character = found[0]
     return character if printable(character) == character else json.dumps(character)[1:-1]
 

@@ -22,7 +22,7 @@ def goes_to_terminal(output: str | None) -> bool:
 
 
 @contextmanager
-def opened_sink(output: str | None, kept: Sequence[Path] = ()) -> Iterator[IO[bytes]]:
+def opened_sink(output: str | None, kept: Sequence[str] = ()) -> Iterator[IO[bytes]]:
     """Open a file to write, or standard output (`None` or `-`); it takes its name when it is whole.
 
     Raises:

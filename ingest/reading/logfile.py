@@ -22,10 +22,9 @@ from typing import IO, cast
 from ingest.errors import LogUnfinished, LogUnreadable, LogVanished
 from ingest.reading.compression import compression_of, decompressed
 from ingest.reading.fingerprint import TAIL_BYTES
+from ingest.reading.listing import MAX_INTEGER, STANDARD_INPUT, shown, stored_path
 from ingest.reading.sample import digest
 from parsers.prefix import starts_with_prefix
-
-STANDARD_INPUT = "-"
 
 CHUNK_BYTES = 256 * 1024
 """How much is read at once: large enough that the call costs nothing, small enough for the cache."""
@@ -34,7 +33,6 @@ FRESH_NS = 2_000_000_000
 """How long after a change another one may show the same time, in nanoseconds: FAT ticks every two seconds."""
 
 SQLITE_MAGIC = b"SQLite format 3\0"
-_INTEGER = (1 << 63) - 1  # what SQLite can hold; some file systems number files beyond it
 _TEXT_CONTROLS = b"\t\n\r\f\b\x1b"
 _HALF_A_MEMBER = "Not a gzipped file (b'\\x1f')"  # what gzip says of a member's first byte, alone
 _DAMAGE = (OSError, zlib.error, lzma.LZMAError, EOFError)
@@ -103,24 +101,22 @@ class LogFile:
     @property
     def stored_path(self) -> str:
         """The path as the database keeps it: absolute, and text whatever its bytes are."""
-        if self.is_stream:
-            return STANDARD_INPUT
-        return self.found_at or shown(os.path.abspath(self.path))
+        return self.found_at or stored_path(self.path)
 
     @property
     def real_path(self) -> str | None:
         """Where links lead from the path; `None` for standard input."""
         return None if self.is_stream else shown(os.path.realpath(self.path))
 
-    def state(self) -> FileState:
-        """Look the file up.
+    def state(self, found: os.stat_result | None = None) -> FileState:
+        """Look the file up, or tell what was `found` when that was done.
 
         Raises:
             LogVanished: it is not there.
             LogUnreadable: it is not a regular file, or not to be seen.
         """
         try:
-            found = os.stat(self.path)
+            found = found or os.stat(self.path)
         except FileNotFoundError as error:
             raise LogVanished(f"{self.shown}: vanished, or a link to nothing") from error
         except (OSError, ValueError) as error:
@@ -130,7 +126,7 @@ class LogFile:
     def _state(self, found: os.stat_result) -> FileState:
         if not stat.S_ISREG(found.st_mode):
             raise LogUnreadable(f"{self.shown}: not a regular file, so not read")
-        device, inode = found.st_dev & _INTEGER, found.st_ino & _INTEGER
+        device, inode = found.st_dev & MAX_INTEGER, found.st_ino & MAX_INTEGER
         return FileState(device, inode, found.st_size, found.st_mtime_ns)
 
     @contextmanager
@@ -191,11 +187,6 @@ def _ending(raw: io.FileIO, size_bytes: int) -> str:
 def _open_at_once(path: str, flags: int) -> int:
     """Open for reading without waiting: a pipe may have taken the place of the file that was there."""
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0))
-
-
-def shown(path: str) -> str:
-    """Return a path as text, whatever its bytes are."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def chunks(stream: IO[bytes], path: str, by_line: bool = False) -> Iterator[bytes]:

@@ -1,19 +1,18 @@
 """Time zones: from local times without an offset to UTC. The one module that talks to dateutil.
 
-An hour that occurs twice takes its first reading; an hour that doesn't exist is moved past the
-gap, as a clock that was set wrong would be.
+It does so when the first time is read: a run that finds nothing new needs a zone's name only. An
+hour that occurs twice takes its first reading; an hour that doesn't exist is moved past the gap, as
+a clock that was set wrong would be.
 """
 
 from __future__ import annotations
 
 import os
 import re
+import sys
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta, tzinfo
-from pathlib import Path
 from typing import NamedTuple
-
-from dateutil import tz
 
 from ingest.errors import UsageMistake
 
@@ -22,6 +21,12 @@ _MAX_REMEMBERED = 10_000
 """Quarters and minutes that are remembered: a hostile log may name every one there is."""
 
 _NAME = re.compile(r"[A-Za-z0-9_+-]+(?:/[A-Za-z0-9_+-]+)*")
+
+_LOCAL = "local"
+"""What a machine's own zone is called that has no other name."""
+
+_FOLDERS = ("/usr/share/zoneinfo", "/usr/lib/zoneinfo", "/usr/share/lib/zoneinfo", "/etc/zoneinfo")
+"""Where systems keep their zones, and where dateutil looks first; then in the package `tzdata`."""
 
 
 class Minute(NamedTuple):
@@ -40,10 +45,10 @@ class Zone:
     offset up costs a hundred times more than adding it.
     """
 
-    def __init__(self, name: str, rules: tzinfo) -> None:
-        """Name a zone for which `rules` are known; see `zone_named` and `machine_zone`."""
+    def __init__(self, name: str) -> None:
+        """Name a zone that is known; see `zone_named` and `machine_zone`."""
         self.name = name
-        self._rules = rules
+        self._rules: tzinfo | None = None
         self._offsets: dict[tuple[int, int, int, int, int], timedelta] = {}
         self._minutes: dict[bytes, Minute | None] = {}
 
@@ -90,6 +95,10 @@ class Zone:
         return Minute(start, shown, shown.encode("ascii"), "".join(filter(str.isdigit, shown)))
 
     def _offset(self, moment: datetime) -> timedelta:
+        from dateutil import tz  # noqa: PLC0415 - see above
+
+        if self._rules is None:
+            self._rules = tz.tzlocal() if self.name == _LOCAL else _rules_of(self.name)
         try:
             local = moment.replace(tzinfo=self._rules, fold=0)
             existing = tz.resolve_imaginary(local)
@@ -104,18 +113,41 @@ def zone_named(name: str) -> Zone:
     Raises:
         UsageMistake: no such zone is known on this machine.
     """
+    if not _is_installed(name):
+        _rules_of(name)
+    return Zone(name)
+
+
+def _is_installed(name: str) -> bool:
+    """Whether a zone's rules are seen where dateutil looks, so that it is sure to find them, now or later."""
+    if not _NAME.fullmatch(name) or "PYTHONTZPATH" in os.environ:
+        return False
+    for folder in (*_FOLDERS, *(f"{path}/tzdata/zoneinfo" for path in sys.path)):
+        with suppress(OSError), open(f"{folder}/{name}", "rb") as rules:
+            return rules.read(4) == b"TZif"
+    return False
+
+
+def _rules_of(name: str) -> tzinfo:
+    from dateutil import tz  # noqa: PLC0415 - see above
+
     try:  # a path is no name, though dateutil would open it
         rules = tz.gettz(name) if _NAME.fullmatch(name) else None
     except (ValueError, OSError):
         rules = None
     if rules is None or isinstance(rules, tz.tzstr):  # rules spelled out are no name either
         raise UsageMistake(f"unknown time zone {name!r}: give an IANA name such as Australia/Sydney or UTC")
-    return Zone(name, rules)
+    return rules
+
+
+def names_of(name: str) -> frozenset[str]:
+    """Return all names of a zone, as far as they are plain: UTC has many."""
+    return _UTC if name in _UTC else frozenset({name})
 
 
 def is_same_zone(one: str, other: str) -> bool:
-    """Whether two names are of one zone, as far as that is plain: UTC has many."""
-    return one == other or {one, other} <= _UTC
+    """Whether two names are of one zone, as far as that is plain."""
+    return other in names_of(one)
 
 
 def machine_zone() -> Zone:
@@ -123,19 +155,18 @@ def machine_zone() -> Zone:
     for name in _machine_zone_names():
         with suppress(UsageMistake):
             return zone_named(name)
-    return Zone("local", tz.tzlocal())
+    return Zone(_LOCAL)
 
 
 def _machine_zone_names() -> list[str]:
     names = [os.environ.get("TZ", "").lstrip(":")]
-    link = Path("/etc/localtime")
-    if link.is_symlink():
-        names.append(str(link.resolve()).partition("zoneinfo/")[2])
-    with suppress(OSError, UnicodeDecodeError):
-        names.append(Path("/etc/timezone").read_text(encoding="ascii").strip())
+    if os.path.islink("/etc/localtime"):
+        names.append(os.path.realpath("/etc/localtime").partition("zoneinfo/")[2])
+    with suppress(OSError, UnicodeDecodeError), open("/etc/timezone", encoding="ascii") as told:
+        names.append(told.read().strip())
     return [name for name in names if name and not name.startswith("/")]
 
 
 def zone_recorded(name: str) -> Zone:
     """Find the zone that a source was first read with (`local` is the machine's own)."""
-    return Zone("local", tz.tzlocal()) if name == "local" else zone_named(name)
+    return Zone(_LOCAL) if name == _LOCAL else zone_named(name)

@@ -12,13 +12,17 @@ import sqlite3
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
-
-from sqlite_utils import Database
+from typing import TYPE_CHECKING
 
 from ingest.errors import DatabaseBusy, DatabaseUnusable, UsageMistake
-from ingest.storing.journal import journal_mode
-from ingest.storing.migrations import KNOWN_MIGRATIONS, migrations
+from ingest.storing.journal import journal_mode, network_kind
+from ingest.storing.library import as_database
+from ingest.storing.migrations import KNOWN_MIGRATIONS, applied_migrations, apply_migrations, has_table
+
+if TYPE_CHECKING:
+    from sqlite_utils import Database
+
+StrPath = str | os.PathLike[str]
 
 DEFAULT_PATH = "telemetry.db"
 EVENTS_TABLE = "token_estimation_v2_events"
@@ -30,17 +34,17 @@ POLL_SECONDS = 0.5
 """How long SQLite itself waits at a time: while it does, no signal is heard."""
 
 
-def database_path(option: str | None, environment: Mapping[str, str]) -> Path:
+def database_path(option: str | None, environment: Mapping[str, str]) -> str:
     """Return the database's path: the option, else `DATABASE_URL`, else `telemetry.db`.
 
     Raises:
         UsageMistake: `DATABASE_URL` is not a SQLite file's.
     """
     if option and not option.startswith("sqlite:"):
-        return Path(option)
+        return option
     url = option or environment.get("DATABASE_URL", "")
     if not url:
-        return Path(DEFAULT_PATH)
+        return DEFAULT_PATH
     scheme, found, rest = url.partition(":///")
     path = rest.partition("?")[0]
     if not found or scheme not in ("sqlite", "sqlite+pysqlite") or path in ("", ":memory:") or "\0" in path:
@@ -50,64 +54,77 @@ def database_path(option: str | None, environment: Mapping[str, str]) -> Path:
             f"{where} names no SQLite file (its scheme is {shown!r}): tokentail writes SQLite only, as "
             "sqlite:///relative.db or sqlite:////absolute.db; or give --db PATH"
         )
-    return Path(path)
+    return path
 
 
-def files_of(database: Path) -> list[Path]:
+def files_of(database: StrPath) -> list[str]:
     """Return a database's file and those that stand beside it: none of them is ever a log."""
-    return [database.with_name(database.name + end) for end in ("", "-wal", "-shm", ".lock")]
+    return [f"{os.fspath(database)}{end}" for end in ("", "-wal", "-shm", ".lock")]
 
 
 @contextmanager
-def open_for_writing(path: Path) -> Iterator[Database]:
+def open_for_writing(path: StrPath) -> Iterator[Database]:
+    """Open the database as `connected_for_writing` does, for the library.
+
+    Raises:
+        DatabaseBusy, DatabaseUnusable: as there.
+    """
+    with connected_for_writing(path, network_kind(path)) as connection:
+        yield as_database(connection)
+
+
+@contextmanager
+def connected_for_writing(path: StrPath, network: str | None) -> Iterator[sqlite3.Connection]:
     """Open the database, make or migrate its schema, and close it at the end.
+
+    `network` is the kind of network file system that it is on; `None`: a local one.
 
     Raises:
         DatabaseBusy: another process writes to it for longer than `BUSY_SECONDS`.
         DatabaseUnusable: it is corrupt, read-only, newer, or has a table of ours that we did not make.
     """
-    if path.is_dir():
+    if os.path.isdir(path):
         raise DatabaseUnusable(f"{path}: a folder, not a database: name a file with --db")
-    with explained(path), _connected(path) as db:
-        _refuse_foreign(db, path)
-        mode = journal_mode(path)
-        db.conn.execute(f"PRAGMA journal_mode = {mode}")
+    with explained(path), _connected(path) as connection:
+        is_current = _is_current(connection, path)
+        mode = journal_mode(network)
+        connection.execute(f"PRAGMA journal_mode = {mode}")
         # A power cut may take the last commits in a WAL with it, rows and checkpoint alike: nothing doubles.
-        db.conn.execute(f"PRAGMA synchronous = {'NORMAL' if mode == 'WAL' else 'FULL'}")
-        if migrations.pending(db):
-            with immediate(db.conn):  # nobody else makes the schema meanwhile
-                migrations.apply(db)
-        yield db
+        connection.execute(f"PRAGMA synchronous = {'NORMAL' if mode == 'WAL' else 'FULL'}")
+        if not is_current:
+            db = as_database(connection)
+            with immediate(connection):  # nobody else makes the schema meanwhile
+                apply_migrations(db)
+        yield connection
 
 
-def require_database(path: Path) -> None:
+def require_database(path: StrPath) -> None:
     """Check that a database is there.
 
     Raises:
         DatabaseUnusable: it isn't.
     """
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise DatabaseUnusable(
             f"{path}: no such database: run `tokentail ingest LOGS` first, or name it with --db"
         )
 
 
 @contextmanager
-def open_for_reading(path: Path) -> Iterator[Database]:
+def open_for_reading(path: StrPath) -> Iterator[Database]:
     """Open a database that exists, for queries only.
 
     Raises:
         DatabaseUnusable: it isn't there, is not ours, or is of another version.
     """
     require_database(path)
-    with explained(path), _connected(path) as db:
-        _refuse_foreign(db, path)
-        if migrations.pending(db):
+    with explained(path), _connected(path) as connection:
+        if not _is_current(connection, path):
             raise DatabaseUnusable(
                 f"{path}: not of this version of tokentail: run `tokentail ingest` on it once"
             )
-        db.conn.execute("PRAGMA query_only = ON")
-        yield db
+        connection.execute("PRAGMA query_only = ON")
+        yield as_database(connection)
 
 
 @contextmanager
@@ -142,39 +159,47 @@ def _patiently(connection: sqlite3.Connection, statement: str) -> None:
 
 
 @contextmanager
-def _connected(path: Path) -> Iterator[Database]:
-    connection = sqlite3.connect(
-        path.absolute().as_uri() + _flags(path), timeout=POLL_SECONDS, isolation_level=None, uri=True
-    )
+def _connected(path: StrPath) -> Iterator[sqlite3.Connection]:
+    name, is_uri = os.path.abspath(path), _is_unchangeable(path)
+    if is_uri:  # opened without its journal's help files, which nobody here can make
+        from pathlib import Path  # noqa: PLC0415 - seldom needed, and half as slow as SQLite itself
+
+        name = f"{Path(name).as_uri()}?immutable=1"
+    connection = sqlite3.connect(name, timeout=POLL_SECONDS, isolation_level=None, uri=is_uri)
     try:
-        yield Database(connection, recursive_triggers=False, execute_plugins=False)
+        yield connection
     finally:
         connection.close()
 
 
-def _flags(path: Path) -> str:
-    """Return how to open a database that nobody here can change: without its journal's help files."""
-    journal = path.with_name(path.name + "-wal")
-    unchangeable = path.is_file() and not os.access(path.parent, os.W_OK) and not journal.exists()
-    return "?immutable=1" if unchangeable else ""
+def _is_unchangeable(path: StrPath) -> bool:
+    """Whether nobody here can change a database."""
+    folder = os.path.dirname(path) or os.curdir
+    return (
+        os.path.isfile(path)
+        and not os.access(folder, os.W_OK)
+        and not os.path.exists(f"{os.fspath(path)}-wal")
+    )
 
 
-def _refuse_foreign(db: Database, path: Path) -> None:
-    applied = {migration.name for migration in migrations.applied(db)}
+def _is_current(connection: sqlite3.Connection, path: StrPath) -> bool:
+    """Whether a database has every migration; one of a newer version, or that is not ours, is refused."""
+    applied = applied_migrations(connection)
     if newer := sorted(applied - KNOWN_MIGRATIONS):
         raise DatabaseUnusable(
             f"{path}: made by a newer version of tokentail ({newer[0]}): upgrade tokentail, "
             "or choose another database with --db"
         )
-    if not applied and EVENTS_TABLE in db.table_names():
+    if not applied and has_table(connection, EVENTS_TABLE):
         raise DatabaseUnusable(
             f"{path}: has a table {EVENTS_TABLE} that tokentail did not make (the executor's own "
             "database?), so nothing was changed: choose another file with --db"
         )
+    return applied == KNOWN_MIGRATIONS
 
 
 @contextmanager
-def explained(path: Path) -> Iterator[None]:
+def explained(path: StrPath) -> Iterator[None]:
     """Turn what SQLite raises into what a person can act on; a mistake of ours stays what it is."""
     try:
         yield

@@ -8,9 +8,8 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import suppress
-from pathlib import Path
 
-MOUNTS = Path("/proc/self/mountinfo")
+MOUNTS = "/proc/self/mountinfo"
 
 _NETWORK = frozenset(
     {
@@ -23,18 +22,18 @@ _NETWORK = frozenset(
 """Types of file systems whose files another machine may change, as Linux names them."""
 
 
-def journal_mode(database: Path) -> str:
-    """Return the journal mode that is safe where a database is."""
-    return "DELETE" if network_kind(database) else "WAL"
+def journal_mode(network: str | None) -> str:
+    """Return the journal mode that is safe on a kind of network file system, or on a local one (`None`)."""
+    return "DELETE" if network else "WAL"
 
 
-def network_kind(database: Path) -> str | None:
+def network_kind(database: str | os.PathLike[str]) -> str | None:
     """Return what kind of network file system a database is on; `None`: a local one, as far as is known."""
-    folder = os.path.realpath(database.parent)
+    folder = os.path.realpath(os.path.dirname(database) or os.curdir)
     if sys.platform == "win32":
         return "a network drive" if _is_remote_drive(folder) else None
-    with suppress(OSError, UnicodeError):
-        kind = mounted_as(folder, MOUNTS.read_text(encoding="utf-8", errors="surrogateescape"))
+    with suppress(OSError, UnicodeError), open(MOUNTS, encoding="utf-8", errors="surrogateescape") as mounts:
+        kind = mounted_as(folder, mounts.read())
         return kind if kind in _NETWORK else None
     return None  # not Linux: nothing is known
 

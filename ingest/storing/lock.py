@@ -15,10 +15,10 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import IO
 
 from ingest.errors import DatabaseBusy, DatabaseUnusable
+from ingest.storing.database import StrPath
 
 POLL_SECONDS = 0.05
 
@@ -50,7 +50,7 @@ else:
 
 
 @contextmanager
-def ingest_lock(database: Path, wait_seconds: float) -> Iterator[None]:
+def ingest_lock(database: StrPath, wait_seconds: float) -> Iterator[None]:
     """Hold the database's ingest lock.
 
     Raises:
@@ -70,9 +70,9 @@ def ingest_lock(database: Path, wait_seconds: float) -> Iterator[None]:
         yield
 
 
-def _opened(database: Path) -> IO[str]:
+def _opened(database: StrPath) -> IO[str]:
     """Open the lock file, or make it."""
-    path = Path(os.path.realpath(database) + ".lock")
+    path = f"{os.path.realpath(database)}.lock"
     in_the_way = DatabaseUnusable(
         f"{path}: not a lock file of tokentail, so not touched: look who made it, move it away, "
         "or choose another database with --db"
@@ -97,7 +97,7 @@ def _open_carefully(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_CREAT | _CAREFULLY, 0o666)
 
 
-def _share_like(database: Path, lock: int) -> None:
+def _share_like(database: StrPath, lock: int) -> None:
     """Let those lock the database who may write it, where the lock file is ours to give."""
     if sys.platform == "win32":
         return
@@ -113,7 +113,7 @@ def _share_like(database: Path, lock: int) -> None:
             os.fchmod(lock, mode)
 
 
-def _busy(database: Path, file: IO[str]) -> str:
+def _busy(database: StrPath, file: IO[str]) -> str:
     file.seek(0)
     pid = file.readline(20).strip()
     holder = f"another ingest (pid {pid})" if pid.isdigit() else "another ingest"

@@ -7,19 +7,16 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from importlib.resources import files
+from typing import TYPE_CHECKING
 
-from sqlite_utils import Database
-from sqlite_utils.migrations import Migrations
-
-from ingest.reading.sample import digest
-
-migrations = Migrations("tokentail")
+if TYPE_CHECKING:
+    from sqlite_utils import Database
 
 
-@migrations()
 def m001_initial(db: Database) -> None:
     """Make the tables and views of `schema.sql`."""
+    from importlib.resources import files  # noqa: PLC0415 - nothing that only a migration needs delays a start
+
     for statement in _statements(files("ingest").joinpath("schema.sql").read_text(encoding="utf-8")):
         db.conn.execute(statement)
 
@@ -49,9 +46,10 @@ _OLD_PROVISIONAL = (
 """How an unterminated line that was stored is told now: by a sample of it; the first version only said so."""
 
 
-@migrations()
 def m002_doubts(db: Database) -> None:
     """Keep what resolves doubts: real paths, ends of files just written, lines that were cut."""
+    from ingest.reading.sample import digest  # noqa: PLC0415 - as above
+
     for table, column, kind in (  # `schema.sql` has them all
         ("log_sources", "real_path", "TEXT"),
         ("log_sources", "ending", "TEXT"),
@@ -70,7 +68,6 @@ def m002_doubts(db: Database) -> None:
     )
 
 
-@migrations()
 def m003_keys_in_time(db: Database) -> None:
     """Let keys begin with their event's time, so that neighbours in time are neighbours in the index."""
     db.conn.execute(
@@ -79,8 +76,38 @@ def m003_keys_in_time(db: Database) -> None:
     )
 
 
-KNOWN_MIGRATIONS = frozenset({"m001_initial", "m002_doubts", "m003_keys_in_time"})
-"""Every migration above: a database that has another one was made by a newer version."""
+MIGRATION_SET = "tokentail"
+"""The name under which sqlite-utils records our migrations."""
+
+MIGRATIONS = (m001_initial, m002_doubts, m003_keys_in_time)
+"""Every migration, in its order. What they are called is recorded, and must never change."""
+
+KNOWN_MIGRATIONS = frozenset(migration.__name__ for migration in MIGRATIONS)
+"""Their names: a database that has another one was made by a newer version."""
+
+
+def applied_migrations(connection: sqlite3.Connection) -> frozenset[str]:
+    """Return the names of our migrations that a database has; none, where nobody recorded any."""
+    if not has_table(connection, "_sqlite_migrations"):
+        return frozenset()
+    rows = connection.execute("SELECT name FROM _sqlite_migrations WHERE migration_set = ?", [MIGRATION_SET])
+    return frozenset(name for (name,) in rows)
+
+
+def has_table(connection: sqlite3.Connection, name: str) -> bool:
+    """Whether a database has a table."""
+    query = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?"
+    return connection.execute(query, [name]).fetchone() is not None
+
+
+def apply_migrations(db: Database) -> None:
+    """Make what a database lacks, inside the caller's transaction."""
+    from sqlite_utils.migrations import Migrations  # noqa: PLC0415 - as above
+
+    migrations = Migrations(MIGRATION_SET)
+    for migration in MIGRATIONS:
+        migrations()(migration)
+    migrations.apply(db)
 
 
 def _statements(script: str) -> Iterator[str]:

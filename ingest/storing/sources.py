@@ -7,22 +7,27 @@ checkpoint decide, and a file that is none of the known sources is read from its
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import sqlite3
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields
-
-from sqlite_utils import Database
 
 from ingest.reading.batch import Batch
 from ingest.reading.checkpoint import Checkpoint, Counters
 from ingest.reading.fingerprint import Fingerprint
+from ingest.reading.listing import Identity, identity
 from ingest.reading.logfile import FileState, LogFile
 from ingest.reading.resume import NotTheSame
 from ingest.reading.sample import digest
 
-_COLUMNS = (
-    "source_id, path, fingerprint, fingerprint_bytes, tail_fingerprint, device, inode, modified_ns, "
-    "size_bytes, ending, byte_offset, unread_bytes, encoding, compression, timezone, state, real_path"
-)
+_ONE = """
+SELECT source_id, path, fingerprint, fingerprint_bytes, tail_fingerprint, device, inode, modified_ns,
+    size_bytes, ending, byte_offset, unread_bytes, encoding, compression, timezone, state, real_path
+FROM log_sources WHERE source_id = ?
+"""
+_INDEX = """
+SELECT source_id, path, fingerprint_bytes, fingerprint, device, inode, state
+FROM log_sources WHERE path <> '-' AND state <> 'imported'
+"""
 
 REPLACED = "replaced"
 """The state of a source whose file is now another one."""
@@ -56,66 +61,72 @@ class Source:
 
 
 class KnownSources:
-    """All sources of a database, loaded at once; each is continued by at most one file of a run."""
+    """All sources of a database; each is continued by at most one file of a run.
 
-    def __init__(self, db: Database) -> None:
-        """Load the sources."""
-        self._db = db
-        self._by_fingerprint: dict[tuple[int, str], list[Source]] = {}
-        self._by_file: dict[tuple[int, int], list[Source]] = {}
-        self._by_path: dict[str, list[Source]] = {}
+    Where to look for which is loaded at once, as it was before the run; a source itself when it is asked for.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, held: set[Identity] | None = None) -> None:
+        """Load where the sources are; `held` are files that this run has found, all by itself in time."""
+        self._connection = connection
+        self._by_fingerprint: dict[tuple[int, str], list[int]] = {}
+        self._by_file: dict[tuple[int, int], list[int]] = {}
+        self._by_path: dict[str, list[int]] = {}
+        self._replaced: set[int] = set()
         self._taken: set[int] = set()
-        self._held: set[tuple[int, int]] = set()
+        self._held = set() if held is None else held
         self._released: set[int] = set()
-        self._imported = 0
-        for row in db.conn.execute(f"SELECT {_COLUMNS} FROM log_sources WHERE path <> '-'"):
-            self._add(_source(row))
+        for row in connection.execute(_INDEX):
+            self._add(row)
         sizes = {size for size, _ in self._by_fingerprint}
         self._sizes = sorted(sizes, reverse=True)
 
-    def _add(self, source: Source) -> None:
-        if source.state == IMPORTED:
-            self._imported += 1
-            return
-        self._by_path.setdefault(source.path, []).append(source)
-        name = (source.fingerprint.size_bytes, source.fingerprint.digest)
-        self._by_fingerprint.setdefault(name, []).append(source)
-        if source.file is not None:
-            self._by_file.setdefault((source.file.device, source.file.inode), []).append(source)
+    def _add(self, row: tuple[object, ...]) -> None:
+        source_id, path, size, fingerprint, device, inode, state = row
+        assert isinstance(source_id, int)  # noqa: S101 - for the type checker: a row has one
+        self._by_path.setdefault(str(path), []).append(source_id)
+        self._by_fingerprint.setdefault((_int(size), str(fingerprint)), []).append(source_id)
+        if isinstance(device, int) and isinstance(inode, int):
+            self._by_file.setdefault((device, inode), []).append(source_id)
+        if state == REPLACED:
+            self._replaced.add(source_id)
+
+    def _sources(self, source_ids: Iterable[int]) -> Iterator[Source]:
+        """Load sources by their ids, as they are now; one that this run took away is left out."""
+        for source_id in source_ids:
+            row = self._connection.execute(_ONE, [source_id]).fetchone()
+            if row is not None:
+                yield _source(row)
 
     def hold(self, file: FileState | None) -> None:
         """Say that this run reads a file: the source that it was is left to it by its copies."""
         if file is not None:
-            self._held.add((file.device, file.inode))
+            self._held.add(identity(file.device, file.inode))
 
     def is_held(self, file: FileState) -> bool:
         """Whether this run reads a file already, under another name."""
-        return (file.device, file.inode) in self._held
+        return identity(file.device, file.inode) in self._held
 
     def unchanged(self, file: FileState, finished: bool) -> Source | None:
-        """Return the source that a file is, if nothing of it is new; costs no query and no open."""
-        for source in self._by_file.get((file.device, file.inode), ()):
-            if source.is_unchanged(file, finished):
-                return source
-        return None
+        """Return the source that a file is, if nothing of it is new; costs no open."""
+        sources = self._sources(self._by_file.get((file.device, file.inode), ()))
+        return next((source for source in sources if source.is_unchanged(file, finished)), None)
 
     def candidates(self, log: LogFile, file: FileState, head: bytes) -> Iterator[Source]:
         """Yield the sources that a file with this head may be, the likeliest first."""
-        here = (file.device, file.inode)
-        for source in sorted(self.alike(head), key=lambda one: _likelihood(one, log, here)):
-            elsewhere = source.file and (source.file.device, source.file.inode)
-            if source.source_id in self._taken:
-                continue
-            if elsewhere != here and elsewhere in self._held and source.source_id not in self._released:
-                continue
-            yield source
+        here = identity(file.device, file.inode)
+        for source in sorted(self.alike(head), key=lambda one: _likelihood(one, log, file)):
+            there = None if source.file is None else identity(source.file.device, source.file.inode)
+            is_anothers = there != here and there in self._held and source.source_id not in self._released
+            if not is_anothers and source.source_id not in self._taken:
+                yield source
 
     def alike(self, head: bytes) -> list[Source]:
         """Return all sources that begin as a file does, whoever continues them."""
         found: list[Source] = []
         for size in self._sizes:
             if size <= len(head):
-                found += self._by_fingerprint.get((size, digest(head[:size])), ())
+                found += self._sources(self._by_fingerprint.get((size, digest(head[:size])), ()))
         return found
 
     def take(self, source: Source) -> None:
@@ -126,7 +137,7 @@ class KnownSources:
         """Return the newest source that was read from this very file, though it may be another now."""
         at = [
             source
-            for source in self._by_file.get((file.device, file.inode), ())
+            for source in self._sources(self._by_file.get((file.device, file.inode), ()))
             if source.path == log.stored_path
             and source.real_path in (None, log.real_path)
             and source.source_id not in self._taken
@@ -136,12 +147,12 @@ class KnownSources:
     def former(self, log: LogFile) -> list[Source]:
         """Return what was read at a path before and no file of this run continues: first the newest."""
         at = self._by_path.get(log.stored_path, ())
-        left = [one for one in at if one.state != REPLACED and one.source_id not in self._taken]
-        return sorted(left, key=lambda source: -source.source_id)
+        left = [one for one in at if one not in self._replaced and one not in self._taken]
+        return list(self._sources(sorted(left, reverse=True)))
 
     def is_older(self, source: Source) -> bool:
         """Whether something else was read at a source's path before this run, and after the source."""
-        return any(other.source_id > source.source_id for other in self._by_path.get(source.path, ()))
+        return any(other > source.source_id for other in self._by_path.get(source.path, ()))
 
     def is_taken(self, source: Source) -> bool:
         """Whether a file of this run continues a source."""
@@ -149,14 +160,15 @@ class KnownSources:
 
     def paths_there(self) -> list[str]:
         """Return the paths at which sources were read last and something still is."""
-        sources = [source for at in self._by_path.values() for source in at]
-        known = {source.path for source in sources} | {source.real_path or "" for source in sources}
+        real = self._connection.execute("SELECT real_path FROM log_sources WHERE real_path IS NOT NULL")
+        known = {*self._by_path, *(path for (path,) in real)}
         return sorted(path for path in known if os.path.exists(path))
 
     def left(self) -> int:
         """Count the sources that no file of this run continues."""
-        known = {source.source_id for sources in self._by_path.values() for source in sources}
-        return len(known - self._taken) + self._imported
+        known = {source_id for at in self._by_path.values() for source_id in at}
+        query = "SELECT COUNT(*) FROM log_sources WHERE path <> '-' AND state = 'imported'"
+        return len(known - self._taken) + int(self._connection.execute(query).fetchone()[0])
 
     def release(self, source: Source) -> None:
         """Say that the file a source was read from is another one now: a copy may be the source."""
@@ -174,7 +186,7 @@ class KnownSources:
         """
         names = [field.name for field in fields(Counters)]
         query = f"SELECT remembered, {', '.join(names)} FROM log_sources WHERE source_id = ?"
-        remembered, *counts = self._db.conn.execute(query, [source.source_id]).fetchone()
+        remembered, *counts = self._connection.execute(query, [source.source_id]).fetchone()
         if not all(isinstance(count, int) for count in counts):
             raise NotTheSame
         checkpoint = Checkpoint(
@@ -207,9 +219,9 @@ def source_of(batch: Batch, log: LogFile, source_id: int) -> Source:
     )
 
 
-def _likelihood(source: Source, log: LogFile, here: tuple[int, int]) -> tuple[bool, bool, int]:
+def _likelihood(source: Source, log: LogFile, file: FileState) -> tuple[bool, bool, int]:
     there = source.file and (source.file.device, source.file.inode)
-    return (there != here, source.path != log.stored_path, -source.offset)
+    return (there != (file.device, file.inode), source.path != log.stored_path, -source.offset)
 
 
 def _source(row: tuple[object, ...]) -> Source:

@@ -1,0 +1,219 @@
+"""The logs that may hold anything new: each from where it was read last, into one writer.
+
+Which source a log is, is told by its bytes. Where they are not those that were read at its path
+before, what was there is looked for, and read on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+
+from sqlite_utils import Database
+
+from ingest.errors import LogUnfinished, LogUnreadable, LogVanished, NotALog
+from ingest.formers import Formers, places_of
+from ingest.reading.batch import State
+from ingest.reading.checkpoint import Counters
+from ingest.reading.listing import Identity, Listed
+from ingest.reading.logfile import FileState, LogFile
+from ingest.reading.resume import NotTheSame, head_of, recall
+from ingest.reading.scan import ScanOptions, scan
+from ingest.reading.zone import is_same_zone
+from ingest.recognition import is_still, standing
+from ingest.storing.sources import KnownSources, Source
+from ingest.storing.store import Store
+from ingest.summary import IngestOptions, Summary
+
+TRIES = 3
+"""How often a log is begun anew in one run while somebody rewrites it under our eyes."""
+
+
+class Changes:
+    """What one run reads."""
+
+    def __init__(self, db: Database, options: IngestOptions, summary: Summary, held: set[Identity]) -> None:
+        """Count in `summary`; the database is open for writing. `held` are the files of this run."""
+        self._options = options
+        self._summary = summary
+        self._store = Store(db)
+        self._sources = KnownSources(db.conn, held)
+        self._formers = Formers(self._store, self._sources, summary)
+        self._scan_options = ScanOptions(zone=options.zone.name, finished=options.finished)
+        self._other_zones: dict[str, list[str]] = {}
+        self._identified: dict[LogFile, None] = {}
+        self._latest: Source | None = None
+
+    def read(self, changed: Iterable[Listed], missing: Sequence[str], unchanged_bytes: int) -> None:
+        """Read every log that holds anything new, and what was read before where one is missing now."""
+        live = dict(self._looked_up(changed))
+        for log, state in live.items():
+            if state is not None:
+                self._formers.release(log, state)
+        done = unchanged_bytes
+        total = done + sum(state.size_bytes for state in live.values() if state is not None)
+        for log, state in live.items():
+            with self._told(log):
+                self._read_unless_unchanged(log, state)
+            done += state.size_bytes if state is not None else 0
+            if self._options.report is not None:
+                self._options.report(done, total)
+        for log in (*self._identified, *map(LogFile, missing)):
+            self._follow_former(log)
+        self._formers.tell_replaced()
+        self._say_other_zones()
+
+    def _looked_up(self, changed: Iterable[Listed]) -> Iterator[tuple[LogFile, FileState | None]]:
+        """Yield the logs with what they are; those that couldn't be looked up are tried once more."""
+        for path, _, found, named in changed:
+            log = LogFile(path, named=named)
+            with self._told(log):
+                state = None if log.is_stream else log.state(found)
+                if found is not None or state is None or not self._sources.is_held(state):
+                    self._sources.hold(state)
+                    yield log, state
+
+    @contextmanager
+    def _told(self, log: LogFile) -> Iterator[None]:
+        """Name a log that can't be read, and go on with the others."""
+        try:
+            yield
+        except (LogVanished, NotALog) as error:  # nothing to worry about if nobody named it
+            (self._summary.problems if log.named else self._summary.notes).append(str(error))
+        except LogUnreadable as error:
+            self._summary.problems.append(str(error))
+        except LogUnfinished as error:
+            self._summary.warnings.append(f"{error}: the rest when it is whole")
+
+    def _follow_former(self, log: LogFile) -> None:
+        """Read on what a path led to before, wherever it is now, or say that it is gone."""
+        formers = [] if log.is_stream else self._sources.former(log)
+        for other in places_of(formers, log) if formers else ():
+            with self._told(other):
+                state = other.state()
+                if not self._sources.is_held(state):
+                    self._sources.hold(state)
+                    self._read_unless_unchanged(other, state)
+        if log in self._identified:
+            for former in formers:
+                self._formers.tell_gone(log, former)
+
+    # Which source a log is
+
+    def _read_unless_unchanged(self, log: LogFile, state: FileState | None) -> None:
+        if state is None:
+            self._read_as(log, None)
+            return
+        unchanged = None if self._options.full else self._sources.unchanged(state, self._options.finished)
+        kept = unchanged is not None and self._keep_unchanged(log, state, unchanged)
+        if kept or self._read_log(log, state) is not None or not state.size_bytes:
+            self._identified[log] = None
+
+    def _keep_unchanged(self, log: LogFile, state: FileState, source: Source) -> bool:
+        """Whether a file that looks unchanged is; where its time was too fresh to trust, its end tells."""
+        before = source.file.ending if source.file else None
+        if source.file and before is not None and not log.ends_as(source.file):
+            return False
+        ending = before if state.is_fresh else None
+        moved = log.found_at is not None and source.real_path != log.real_path
+        if moved or (source.path, before) != (log.stored_path, ending):
+            self._store.keep_state(source, log, ending)
+        self._sources.take(source)
+        self._formers.note_moved(log, source)
+        self._note_zone(log, source)
+        return True
+
+    def _read_log(self, log: LogFile, state: FileState) -> State | None:
+        """Find out by its bytes which source a log is, and read what is new of it; return how it was left."""
+        head = head_of(log)
+        candidates = standing(log, state, head, self._sources)
+        if self._options.full:
+            return self._read_full(log, head, candidates)
+        for source in candidates:
+            try:
+                left = self._read_as(log, source)
+            except NotTheSame:
+                continue
+            self._formers.note_moved(log, source)
+            return self._read_anew(log) if left == "replaced" else left
+        return self._read_anew(log, self._zone_of_original(log, head))
+
+    def _zone_of_original(self, log: LogFile, head: bytes) -> str | None:
+        """Return the zone in which the log is read that a new one is a copy of: one event, one time."""
+        for source in self._sources.alike(head):
+            if source.timezone != self._options.zone.name and is_still(log, source, self._sources):
+                self._note_zone(log, source)
+                return source.timezone
+        return None
+
+    def _read_full(self, log: LogFile, head: bytes, candidates: list[Source]) -> State | None:
+        """Read a log from its start; the sources that it was read as before go when it is read as far."""
+        before = [source for source in candidates if is_still(log, source, self._sources)]
+        for source in before:
+            self._sources.take(source)
+        former_zone = before[0].timezone if before else self._zone_of_original(log, head)
+        zone = self._options.zone.name if before and self._options.zone_asked else former_zone
+        left = self._read_anew(log, zone)
+        read_upto = self._latest.offset if left is not None and self._latest is not None else -1
+        gone = sum(self._store.remove(source) for source in before if source.offset <= read_upto)
+        if gone:
+            events = f"{gone} event{'s' if gone > 1 else ''}"
+            changed = f"read as {zone} now, not as {former_zone}: {events} of other times replaced"
+            same = f"removed {events} that it no longer tells"
+            self._summary.notes.append(f"{log.shown}: {same if zone == former_zone else changed}")
+        return left
+
+    def _read_anew(self, log: LogFile, zone: str | None = None) -> State | None:
+        """Read a log from its start; again, if it is rewritten meanwhile."""
+        state: State | None = "replaced"
+        for _ in range(TRIES):
+            state = self._read_as(log, None, zone)
+            if state != "replaced":
+                break
+        return state
+
+    def _read_as(self, log: LogFile, source: Source | None, zone: str | None = None) -> State | None:
+        """Read a log as the rest of a source, or as a new one; return how it was left, or `None` if empty."""
+        options, counters, checkpoint = self._scan_options, Counters(), None
+        if source is not None:
+            checkpoint, counters = self._sources.resume(source)
+            remembered = recall(checkpoint)[0]
+            if remembered.provisional is None and remembered.counters != counters:
+                raise NotTheSame
+        elif zone is not None:
+            options = ScanOptions(zone=zone, finished=options.finished)
+        batches, state = 0, None
+        for batch in scan(log, checkpoint, options):
+            if source is not None and batches == 0:
+                self._note_zone(log, source)
+            stored = self._store.commit(batch, log, source)
+            source, state = stored.source, batch.state
+            self._sources.take(source)
+            self._latest = source
+            self._summary.add(batch, counters, stored)
+            counters = batch.counters
+            batches += 1
+            if batch.problem is not None:
+                told = self._summary.problems if state == "damaged" else self._summary.warnings
+                told.append(f"{batch.problem}: read up to offset {source.offset}, the rest when it is whole")
+            if state == "replaced":
+                self._summary.warnings.append(
+                    f"{log.shown}: truncated or rewritten while it was read, after offset {source.offset}: "
+                    "read from its start"
+                )
+        self._summary.files_read += batches > 0
+        return state
+
+    # Zones
+
+    def _note_zone(self, log: LogFile, source: Source) -> None:
+        if self._options.zone_asked and not is_same_zone(source.timezone, self._options.zone.name):
+            self._other_zones.setdefault(source.timezone, []).append(log.shown)
+
+    def _say_other_zones(self) -> None:
+        for zone, logs in self._other_zones.items():
+            more = f" and {len(logs) - 1:,} more" if len(logs) > 1 else ""
+            self._summary.warnings.append(
+                f"{logs[0]}{more}: times stay read as {zone}, as they were the first time, "
+                f"not as {self._options.zone.name} (`tokentail backfill --full --tz ZONE` changes it)"
+            )

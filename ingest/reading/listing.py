@@ -1,0 +1,222 @@
+"""Which files paths lead to: those that are named, and the logs below the folders that are named.
+
+Each file is met once, by whatever names it is reached, and looked up once; nothing is opened. Hidden
+folders, loops of symbolic links and what is no log by its name are left out.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable, Iterator, Sequence
+
+STANDARD_INPUT = "-"
+
+_NAMES = ("*.log", "*.log.*", "*.log-*", "*.txt", "*.out", "*.err", "*.jsonl")
+
+COMPRESSED = (".gz", ".bz2", ".xz", ".zst")
+
+GLOBS = (*_NAMES, *(f"{name}{ending}" for name in _NAMES for ending in COMPRESSED))
+"""Names that a log may have; `*.log.*` and `*.log-*` cover rotations, dated ones too."""
+
+MAX_INTEGER = (1 << 63) - 1
+"""What SQLite can hold; some file systems number files beyond it."""
+
+Listed = tuple[str, str, os.stat_result | None, bool]
+"""A path as it was given, and as it is stored; what the file there is, and whether a person named it.
+
+What it is, is `None` for standard input and where it can't be told, or is no regular file.
+"""
+
+Identity = int
+"""Device and inode, as the database can hold them, in one number: it is half as heavy as a pair."""
+
+
+class Listing:
+    """The files that paths lead to, as they are met, and what there is to say of the paths."""
+
+    def __init__(self, paths: Sequence[str], globs: Sequence[str] = (), not_logs: Sequence[str] = ()) -> None:
+        """List what paths lead to: a file is taken as it is, a folder is walked, `-` is a stream.
+
+        `globs` replaces the list of names for folders; `not_logs` are files never to be read there
+        (our own database and what stands beside it).
+        """
+        self.files = 0
+        self.missing: list[str] = []
+        self.problems: list[str] = []
+        self.notes: list[str] = []
+        self.met: set[Identity] = set()
+        self._paths = paths
+        self._globs = globs
+        own = [state for path in not_logs if (state := _looked_up(path)) is not None]
+        self._excluded = {identity(state.st_dev, state.st_ino) for state in own}
+        self._names: set[str] = set()
+
+    def __iter__(self) -> Iterator[Listed]:
+        """Yield each file once; what is said of the paths is whole at the end."""
+        for path in self._paths:
+            state = None if path == STANDARD_INPUT else _looked_up(path)
+            if state is not None and stat.S_ISDIR(state.st_mode):
+                yield from self._below(path)
+            elif path == STANDARD_INPUT or state is not None or os.path.lexists(path):
+                if state is not None and not stat.S_ISREG(state.st_mode):
+                    state = None
+                if self._is_first(path, state):
+                    yield path, stored_path(path), state, True
+            elif path:
+                self.problems.append(f"{shown(path)}: no such file or folder")
+                self.missing.append(path)
+            else:
+                self.problems.append("one of the paths is empty: is a variable unset where they are named?")
+
+    def _is_first(self, path: str, state: os.stat_result | None) -> bool:
+        """Whether a file was not met before; another link to one that was is counted, and no more."""
+        if state is None:
+            is_first = self._is_new_name(path)
+            self.files += is_first
+            return is_first
+        known = identity(state.st_dev, state.st_ino)
+        if known in self.met:
+            self.files += state.st_nlink > 1 and self._is_new_name(path)
+            return False
+        self.met.add(known)
+        self.files += 1
+        if state.st_nlink > 1:
+            self._is_new_name(path)
+        return True
+
+    def _is_new_name(self, path: str) -> bool:
+        name = path if path == STANDARD_INPUT else os.path.realpath(path)
+        is_new = name not in self._names
+        self._names.add(name)
+        return is_new
+
+    # Folders
+
+    def _below(self, folder: str) -> Iterator[Listed]:
+        """Yield the logs below a folder, in the order of their names."""
+        is_log = name_test(self._globs or GLOBS)
+        nothing = True
+        for here, names in self._walked(folder, is_log):
+            prefix, stored_prefix = os.path.join(here, ""), os.path.join(stored_path(here), "")
+            as_given = prefix == stored_prefix
+            for name in names:
+                path = prefix + name
+                state = _looked_up(path)
+                if state is None or not stat.S_ISREG(state.st_mode):
+                    if self._is_odd(path, state):
+                        continue
+                elif self._excluded and identity(state.st_dev, state.st_ino) in self._excluded:
+                    continue
+                nothing = False
+                if self._is_first(path, state):
+                    stored = path if as_given and path.isascii() else stored_prefix + shown(name)
+                    yield path, stored, state, False
+        if nothing:
+            globs = ", ".join(self._globs or _NAMES)
+            text = f"no logs in this folder (looked for {globs}; --glob changes that)"
+            self.notes.append(f"{shown(folder)}: {text}")
+
+    def _is_odd(self, path: str, state: os.stat_result | None) -> bool:
+        """Whether what has a log's name in a folder is none; what can't be looked at is told later."""
+        is_odd = state is not None or os.path.islink(path)
+        if is_odd:
+            text = "not a regular file, or a link to nothing, so not read"
+            self.notes.append(f"{shown(path)}: {text}")
+        return is_odd
+
+    def _walked(self, folder: str, is_log: Callable[[str], bool]) -> Iterator[tuple[str, list[str]]]:
+        """Yield each folder, once, with the names of its logs."""
+        left, visited = [folder], set()
+        while left:
+            here = left.pop()
+            names: list[str] = []
+            folders: list[str] = []
+            try:
+                state = os.stat(here)
+                known = (state.st_dev, state.st_ino)
+                if known in visited:
+                    continue
+                visited.add(known)
+                with os.scandir(here) as entries:
+                    for entry in entries:
+                        if _is_folder(entry):
+                            folders += [] if entry.name.startswith(".") else [entry.path]
+                        elif is_log(entry.name):
+                            names.append(entry.name)
+            except OSError as error:
+                self._complain(here, error)
+                continue
+            yield here, sorted(names)
+            left += sorted(folders, reverse=True)
+
+    def _complain(self, folder: str, error: OSError) -> None:
+        vanished = isinstance(error, FileNotFoundError)  # while we looked: that happens
+        told = self.notes if vanished else self.problems
+        told.append(f"{shown(folder)}: {(error.strerror or str(error)).lower()}")
+
+
+def name_test(globs: Sequence[str]) -> Callable[[str], bool]:
+    """Return whether a name is one of those that globs mean, as a test.
+
+    Those of a star and an ending, or of something between two stars, cost next to nothing.
+    """
+    endings: tuple[str, ...] = ()
+    parts: list[str] = []
+    others: list[str] = []
+    for pattern in map(os.path.normcase, globs):
+        if pattern[:1] == "*" and _is_literal(pattern[1:]):
+            endings += (pattern[1:],)
+        elif pattern[:1] == "*" == pattern[-1:] and _is_literal(pattern[1:-1]):
+            parts.append(pattern[1:-1])
+        else:
+            others.append(pattern)
+    fits = _fits(others)
+
+    def is_meant(name: str) -> bool:
+        cased = os.path.normcase(name)
+        return cased.endswith(endings) or any(part in cased for part in parts) or bool(fits(cased))
+
+    return is_meant
+
+
+def _is_literal(text: str) -> bool:
+    return bool(text) and not any(one in text for one in "*?[")
+
+
+def _fits(patterns: Sequence[str]) -> Callable[[str], object]:
+    if not patterns:
+        return lambda _: False
+    import fnmatch  # noqa: PLC0415 - most need none
+    import re  # noqa: PLC0415
+
+    return re.compile("|".join(map(fnmatch.translate, patterns))).match
+
+
+def identity(device: int, inode: int) -> Identity:
+    """Return which file it is that has these numbers."""
+    return (device & MAX_INTEGER) << 64 | inode & MAX_INTEGER
+
+
+def _looked_up(path: str) -> os.stat_result | None:
+    try:
+        return os.stat(path)
+    except (OSError, ValueError):
+        return None
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
+
+
+def stored_path(path: str) -> str:
+    """Return a path as the database keeps it: absolute, and text whatever its bytes are."""
+    return STANDARD_INPUT if path == STANDARD_INPUT else shown(os.path.abspath(path))
+
+
+def shown(path: str) -> str:
+    """Return a path as text, whatever its bytes are."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
