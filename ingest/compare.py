@@ -14,7 +14,7 @@ from sqlite_utils import Database
 
 from ingest.linking.context import NOTHING_TOLD, Context, merged
 from ingest.linking.state import Amendment
-from ingest.reading.batch import Batch, Reject, Sighting
+from ingest.reading.batch import BareSighting, Batch, Reject, Sighting
 from ingest.reading.logfile import LogFile
 from ingest.storing.rows import PAYLOAD_COLUMNS, READ_COLUMNS, Row, context_of, payload_row
 
@@ -87,7 +87,7 @@ class Comparison:
     def _differ(self, line_number: int, what: str) -> None:
         self._result.differences.append(f"{self._log.shown}:{line_number}: {what}")
 
-    def _compare_event(self, sighting: Sighting) -> None:
+    def _compare_event(self, sighting: Sighting | BareSighting) -> None:
         self._result.sightings += 1
         for _, line_number, *_ in self._sighted.before(sighting.offset):
             self._differ(line_number, "the database has an event here, the log has not")
@@ -105,7 +105,7 @@ class Comparison:
         self._compare_payload(sighting, row)
         self._compare_context(sighting.line_number, sighting.seen.context, row, alone=seen_in == 1)
 
-    def _compare_payload(self, sighting: Sighting, row: Row) -> None:
+    def _compare_payload(self, sighting: Sighting | BareSighting, row: Row) -> None:
         for name, value in payload_row(sighting.seen.payload).items():
             cut = name == "model" and sighting.seen.is_cut and _begins(row[name], value)
             if row[name] != value and not cut:

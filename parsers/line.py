@@ -44,6 +44,17 @@ def has_marker(line: bytes) -> bool:
     return is_wanted(line) is not None and any(marker in line for marker in MARKERS)
 
 
+_LISTED = "|".join(family.opening for family in FAMILIES if not family.markers)
+_MAY_BE_LISTED = re.compile(
+    rf"(?:{POWERSHELL})?+(?:(?:{INNER})?+(?:{_LISTED})|(?:{OUTER}|{JSON})(?=.*(?:\"  |   )))".encode()
+)
+
+
+def may_be_listed(line: bytes) -> bool:
+    """Whether a line, if it stands directly below a list, may go on with it."""
+    return _MAY_BE_LISTED.match(line) is not None
+
+
 def read_message(block: bytes, start: int, end: int) -> Record | None:
     """Read the message that stands between two indexes, behind the executor's own prefix."""
     opening = _OPENING.match(block, start, end)

@@ -22,10 +22,12 @@ from typing import NamedTuple
 
 from ingest.linking.context import NOTHING_TOLD, Context, merged
 from ingest.linking.timestamps import moment_of
-from parsers.quick import QuickEvent
 from parsers.records import EstimationEvent
 
 _SEPARATOR = "\x1f"
+
+GROUP_LENGTH = 14 + 24
+"""Characters of a group's key: the digits of its second, those of its hash."""
 
 
 class Seen(NamedTuple):
@@ -76,15 +78,6 @@ def _digits(second: str) -> str:
     return second[:4] + second[5:7] + second[8:10] + second[11:13] + second[14:16] + second[17:]
 
 
-def quick_group_key(event: QuickEvent, minute: bytes, digits: str, second: bytes) -> str:
-    """Name the group of an event line that was read at once: the same key, from the bytes as logged.
-
-    `minute` is that of UTC up to the seconds, also as `digits`; `second` are the two digits behind it.
-    """
-    text = b"%b%b\x1f%b\x1f%b\x1fFalse\x1f%b\x1f%b" % (minute, second, *event.numbers, event.identity)
-    return digits + second.decode("ascii") + blake2b(text, digest_size=12).hexdigest()
-
-
 def content_key(*parts: object) -> str:
     """Name something by its content: 24 hexadecimal digits."""
     return _digest(_SEPARATOR.join(map(str, parts)), 12)
@@ -103,7 +96,7 @@ def phase_member(phase: str) -> str:
 
 def group_of(key: str) -> str:
     """Return the group's part of an event's key."""
-    return key.partition(":")[0]
+    return key[:GROUP_LENGTH]
 
 
 def _digest(text: str, size_bytes: int) -> str:

@@ -12,13 +12,14 @@ window of that phase, and not at all where two runs may have opened it.
 
 from __future__ import annotations
 
-from datetime import datetime
+from typing import Protocol
 
 from ingest.linking.calls import NOT_PREPARED, Preparation
-from ingest.linking.context import MAX_PATHS, NOTHING_TOLD, Context, Told
+from ingest.linking.context import MAX_PATHS, Context, Told
 from ingest.linking.declared import DeclaringRecord, from_scope
 from ingest.linking.state import Amendment, EscalationContext, LinkerState, Logged, Unanchored
 from ingest.linking.windows import OpenEvent, PathList, Window
+from parsers.quick import Ending
 from parsers.records import (
     AppliedFiles,
     BudgetUse,
@@ -48,13 +49,36 @@ LINES_BEHIND = 3
 """How many lines after its event the builder's own line may stand and still tell its phase."""
 
 
+class BareEvent(Protocol):
+    """An event line, as far as it matters where nothing else is known."""
+
+    @property
+    def timestamp(self) -> str:
+        """Its time, as the database writes it."""
+
+    @property
+    def timestamp_text(self) -> str:
+        """Its time, as logged."""
+
+    @property
+    def actual(self) -> int:
+        """Its tokens."""
+
+    @property
+    def ending(self) -> Ending:
+        """What its line says behind its three numbers."""
+
+
 class Linker:
     """Link the records of one source, in the order of its lines."""
 
     def __init__(self, state: LinkerState) -> None:
         """Go on from a state, which is changed in place."""
         self.state = state
+        if state.preparation == NOT_PREPARED:
+            state.preparation = NOT_PREPARED
         self.amendments: list[Amendment] = []
+        self._bare: tuple[int, int, BareEvent] | None = None  # the last event, if nothing came since
 
     @property
     def calls_without_telemetry(self) -> int:
@@ -83,11 +107,11 @@ class Linker:
         logged: Logged | None = None,
     ) -> Context:
         """Return what is known of an event at its line."""
-        self.reach(ordinal)
         state = self.state
+        if state.declared.open_list is not None:
+            self.reach(ordinal)
+        self._bare = None
         crowded = self._crowded
-        if not (crowded or state.anchors.pending or state.preparation != NOT_PREPARED):
-            return self._bare_event(record, offset, ordinal, logged)
         anchored = state.anchors.take(record, crowded)
         phase, anchor = anchored.phase, anchored.anchor
         window = self._window_of(phase) if phase is not None else None
@@ -95,7 +119,7 @@ class Linker:
             window.contested |= anchor is None
             anchor = None if window.contested else anchor
         prepared = not crowded and phase in (None, state.windows.current)
-        preparation = state.preparation if prepared else Preparation()
+        preparation = state.preparation if prepared else NOT_PREPARED
         estimate = preparation.estimate_for(record)
         ceiling = anchor.max_tokens if anchor is not None else preparation.ceiling_for(record)
         opened = OpenEvent(
@@ -106,7 +130,7 @@ class Linker:
             max_tokens=ceiling,
             actual_tokens=record.actual_output_tokens,
         )
-        state.preparation = Preparation()
+        state.preparation = NOT_PREPARED
         state.unanchored = None
         if window is not None:
             window.add(opened)
@@ -124,16 +148,31 @@ class Linker:
             deliverables=None if window is None or crowded else from_scope(window, opened),
         )
 
-    def _bare_event(
-        self, record: EstimationEvent, offset: int, ordinal: int, logged: Logged | None
-    ) -> Context:
-        """Return what is known of an event before which nothing was said of it."""
-        opened = OpenEvent(
-            offset, record.deliverable_count, None, record.selected_budget, None, record.actual_output_tokens
-        )
-        self.state.unanchored = Unanchored(offset, ordinal, record.success, opened, logged)
-        run = self._run_of(None)
-        return NOTHING_TOLD if run is None else Context(run=run)
+    def take_bare(self, event: BareEvent, offset: int, ordinal: int) -> bool:
+        """Take an event of which nothing is known but its line; `False` if something may be: see `event`."""
+        state = self.state
+        runs = state.runs
+        if (
+            runs.live
+            or state.anchors.pending
+            or state.preparation is not NOT_PREPARED
+            or runs.drained is not None
+            or state.declared.open_list is not None
+            or state.windows.overlapping
+        ):
+            return False
+        self._bare = (offset, ordinal, event)
+        return True
+
+    def settle(self) -> None:
+        """Bring the state up to date: what a bare event leaves in it is told only when somebody looks."""
+        if self._bare is not None:
+            offset, ordinal, bare = self._bare
+            budget, _, _, declared, success, *_ = bare.ending.values
+            opened = OpenEvent(offset, declared, None, budget, None, bare.actual)
+            logged = Logged(bare.timestamp, bare.timestamp_text)
+            self.state.unanchored = Unanchored(offset, ordinal, success, opened, logged)
+            self._bare = None
 
     def escalation(self, record: Escalation) -> EscalationContext:
         """Return what is known around an escalation at its line."""
@@ -145,8 +184,8 @@ class Linker:
             self._run_of(window), last.selected_budget, last.max_tokens, last.actual_tokens
         )
 
-    def context_line(self, record: Record, ordinal: int, moment: datetime | None = None) -> None:
-        """Take a line that tells something of events before or after it, and was logged at `moment`."""
+    def context_line(self, record: Record, ordinal: int, seconds: float | None = None) -> None:
+        """Take a line that tells something of events around it; `seconds` since the epoch it was logged."""
         ids = (getattr(record, "phase", None), getattr(record, "run", None))
         if any(name is not None and len(name) > MAX_ID_LENGTH for name in ids):
             return
@@ -154,9 +193,9 @@ class Linker:
             self.reach(ordinal)
         match record:
             case RunNamed() | RunEnded() | SoftCap() | Draining():
-                self._take_run(record, moment)
+                self._take_run(record, seconds)
             case Estimate() | Ceiling() | BuilderModel():
-                self.state.preparation.take(record)
+                self._prepare(record)
             case ScopeInferred() | ScopePaths():
                 self._take_scope(record)
             case PhaseOpened() | BudgetUse() | BuilderFinished() | PhaseStatus():
@@ -164,8 +203,13 @@ class Linker:
             case _ if isinstance(record, DeclaringRecord):
                 self._take_declared(record, ordinal)
         if self._crowded:  # what was said before may be another run's
+            self.state.preparation = NOT_PREPARED
+        self.state.runs.hear(seconds)
+
+    def _prepare(self, record: Estimate | Ceiling | BuilderModel) -> None:
+        if self.state.preparation is NOT_PREPARED:
             self.state.preparation = Preparation()
-        self.state.runs.hear(moment)
+        self.state.preparation.take(record)
 
     def _take_phase(
         self, record: PhaseOpened | BudgetUse | BuilderFinished | PhaseStatus, ordinal: int
@@ -184,11 +228,11 @@ class Linker:
 
     # Runs and windows
 
-    def _take_run(self, record: RunNamed | RunEnded | SoftCap | Draining, moment: datetime | None) -> None:
+    def _take_run(self, record: RunNamed | RunEnded | SoftCap | Draining, seconds: float | None) -> None:
         state = self.state
         match record:
             case RunNamed():
-                if record.starts and state.runs.is_over(moment):
+                if record.starts and state.runs.is_over(seconds):
                     state.runs.clear()
                     state.windows.close(None)
                 state.runs.name(record.run, record.source, record.starts)
@@ -220,7 +264,7 @@ class Linker:
             return
         if not self._crowded:
             state.anchors.drop(None)
-            state.preparation = Preparation()
+            state.preparation = NOT_PREPARED
         self._open_window(record.phase).generated = generating
 
     def _open_window(self, phase: str) -> Window:
@@ -247,6 +291,7 @@ class Linker:
         self.amendments.append(Amendment(event.offset, context))
 
     def _finish_call(self, record: BuilderFinished, ordinal: int) -> None:
+        self.settle()
         state = self.state
         state.windows.alive(record.phase)
         last, state.unanchored = state.unanchored, None

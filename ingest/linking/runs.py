@@ -8,14 +8,13 @@ no trace of its end, so another run's start soon after it counts as a second one
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
 
 from ingest.linking.context import RUN_SOURCES, Told, better_told
 
 MAX_LIVE = 64
 """More runs than that in one file at once are not told apart; they stay "more than one"."""
 
-SILENCE = timedelta(hours=1)
+SILENCE_SECONDS = 3600.0
 """An executor polls every ten seconds and gives up a call after minutes: if a log had no line for so
 long, whoever wrote to it before is over."""
 
@@ -86,13 +85,13 @@ class LiveRuns:
         self.nameless_ends = 0
         self.drained = None
 
-    def hear(self, moment: datetime | None) -> None:
+    def hear(self, seconds: float | None) -> None:
         """Take note of when a line was logged; only where it must be the one run's."""
-        if moment is not None and not self.crowded:
-            self.heard = moment.timestamp()
+        if seconds is not None and not self.crowded:
+            self.heard = seconds
 
-    def is_over(self, moment: datetime | None) -> bool:
+    def is_over(self, seconds: float | None) -> bool:
         """Whether the one run that was writing has been silent for too long to be alive."""
-        if moment is None or self.heard is None or self.crowded:
+        if seconds is None or self.heard is None or self.crowded:
             return False
-        return moment.timestamp() - self.heard >= SILENCE.total_seconds()
+        return seconds - self.heard >= SILENCE_SECONDS

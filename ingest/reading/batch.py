@@ -4,26 +4,52 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal
+from typing import Literal, NamedTuple
 
-from ingest.linking.identity import Seen
+from ingest.linking.context import NOTHING_TOLD
+from ingest.linking.identity import Seen, group_of
 from ingest.linking.state import Amendment, EscalationContext
 from ingest.reading.checkpoint import Checkpoint, Counters
 from ingest.reading.logfile import FileState
-from parsers.records import Escalation
+from parsers.quick import Ending
+from parsers.records import Escalation, EstimationEvent
 
 State = Literal["reading", "complete", "unterminated", "unfinished", "damaged", "replaced"]
 """How a source was left: in the middle; read to its end; a last line waits for its newline;
 compressed data waits for its end; damaged from the checkpoint on; or its file is now another one."""
 
 
-@dataclass(slots=True)
-class Sighting:
+class Sighting(NamedTuple):
     """One place where an event was seen. `line_number` counts physical lines from 1."""
 
     offset: int
     line_number: int
     seen: Seen
+
+
+class BareSighting(NamedTuple):
+    """A sighting of an event of which nothing but its own line is known, in as few values as can be.
+
+    `key` is that of the event, `ending` what its line says behind its three numbers.
+    """
+
+    offset: int
+    line_number: int
+    key: str
+    timestamp: str
+    timestamp_text: str
+    predicted: int
+    actual: int
+    smape: float
+    ending: Ending
+
+    @property
+    def seen(self) -> Seen:
+        """What was seen."""
+        numbers = (self.predicted, self.actual, False, self.smape)
+        payload = EstimationEvent(*numbers, *self.ending.values)
+        group = group_of(self.key)
+        return Seen(payload, self.timestamp, self.timestamp_text, NOTHING_TOLD, group=group)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +80,7 @@ class Rows:
     known at their line: so they are told the same, wherever the source was cut.
     """
 
-    sightings: list[Sighting] = field(default_factory=list)
+    sightings: list[Sighting | BareSighting] = field(default_factory=list)
     amendments: list[Amendment] = field(default_factory=list)
     rejects: list[Reject] = field(default_factory=list)
     escalations: list[SeenEscalation] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""From chunks to blocks of whole lines with the places of all markers in them: most lines are never cut.
+"""From chunks to blocks of whole lines, most of which are never cut.
 
 What is not plain text (a hole, a byte order mark in the middle) or has a line beyond the limit comes
 line by line, as `ingest.reading.lines` cuts it. Lines are counted no sooner than their numbers are
@@ -13,15 +13,14 @@ from typing import NamedTuple
 
 from ingest.reading.encoding import Encoding
 from ingest.reading.lines import MAX_LINE_BYTES, Line, Position, Rest, Wanted, last_line, narrow_lines
-from ingest.reading.markers import Found, find_markers, is_plain_text
+from ingest.reading.markers import is_plain_text
 
 
 class Block(NamedTuple):
-    """Whole lines of plain text, and where markers stand in them; `offset` is that of the first."""
+    """Whole lines of plain text; `offset` is that of the first."""
 
     offset: int
     data: bytes
-    found: list[Found]
 
     @property
     def end_offset(self) -> int:
@@ -108,7 +107,7 @@ def split_blocks(
             if len(data) <= MAX_LINE_BYTES and not (rest.dropped or rest.hole) and is_plain_text(data):
                 end = data.rfind(b"\n") + 1
                 rest.keep(data[end:], 1)
-                yield Block(position.offset, whole := data[:end], find_markers(whole))
+                yield Block(position.offset, data[:end])
             else:
                 rest.give_back(data)
                 yield from _lines(data, rest, numbering, encoding, wanted)

@@ -1,41 +1,36 @@
 """Lines in, rows out: what a stretch of a source becomes in the database.
 
 Each marker line becomes a sighting or a reject, and is counted with it; all other lines tell the
-linker what is around them. Of a block only the lines with a marker are looked at.
+linker what is around them.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime, timedelta
 
 from ingest.linking.context import merged
-from ingest.linking.identity import Seen, quick_group_key
+from ingest.linking.identity import Seen, group_of
 from ingest.linking.linker import Linker
 from ingest.linking.state import Logged
 from ingest.linking.timestamps import time_text
-from ingest.reading.batch import Reject, Rows, SeenEscalation, Sighting
+from ingest.reading.batch import BareSighting, Reject, Rows, SeenEscalation, Sighting
 from ingest.reading.blocks import Block, Numbering
 from ingest.reading.checkpoint import Counters, Remembered
 from ingest.reading.lines import SAMPLE_BYTES, Line
 from ingest.reading.sample import sample_of
+from ingest.reading.sifting import Sifted, SiftedContext, SiftedEvent, SiftedLine
 from ingest.reading.zone import Zone
 from parsers.line import (
     ParsedLine,
     has_marker,
     is_event_line,
     parse_line,
-    read_message,
     shows_both_prefixes,
 )
-from parsers.quick import QuickEvent, QuickEvents, match_prefix
 from parsers.records import Escalation, EstimationEvent, ListedPath, ListRest, Malformed, Noted
 
 MAX_REJECT_TEXT = 4_000
 """Characters of a rejected line that are kept; the file and the offset tell where the rest is."""
-
-_SECONDS = {b"%02d" % second: timedelta(seconds=second) for second in range(60)}
-_NO_CONTEXT = (EstimationEvent, Malformed, Noted, Escalation)
 
 
 class Gathering:
@@ -50,8 +45,8 @@ class Gathering:
         self._zone = zone
         self._linker = Linker(remembered.linker)
         self._rows = Rows()
-        self._by_offset: dict[int, Sighting] = {}
-        self._quick = QuickEvents()
+        self._by_offset: dict[int, int] = {}
+        self._marker_at: SiftedEvent | None = None  # of the newest, in the block that is taken
         self._marker: tuple[int, bytes] | None = None  # the newest that stays as it is, not hashed yet
         self.remarks: list[str] = []
 
@@ -64,7 +59,8 @@ class Gathering:
         return self._remembered.counters
 
     def counters(self) -> Counters:
-        """Return what was counted so far, as a copy."""
+        """Return what was counted so far, as a copy; what is remembered is then up to date."""
+        self._linker.settle()
         self._counters.calls_without_telemetry = self._linker.calls_without_telemetry
         if self._marker is not None:
             self._remembered.last_marker, self._marker = sample_of(*self._marker), None
@@ -79,74 +75,67 @@ class Gathering:
         """Whether a line may say anything."""
         return self._linker.is_listing or has_marker(data)
 
-    def take_block(self, block: Block, numbering: Numbering) -> None:
-        """Read the lines of a block that hold a marker, and move the position past all of them."""
-        data, offset = block.data, block.offset
-        counted = done = last_end = number = 0
-        if self._linker.is_listing:
-            number = numbering.before(offset)
-            done = last_end = counted = self._take_listed(block, 0, number)
-            number += data.count(b"\n", 0, done)
-        elif block.found:
-            number = numbering.before(offset)
-        for _, found, _ in block.found:
-            if found < done:
-                continue
-            start = data.rfind(b"\n", done, found) + 1 or done
-            number += data.count(b"\n", counted, start) + 1
-            event = self._quick.read(data, start)
-            if event is not None and self._sight_quick(event, offset + start, number):
-                done = data.find(b"\n", found) + 1
-                self._marker = (offset + start, data[start : done - 1].rstrip(b"\r")[:SAMPLE_BYTES])
-            else:
-                done = data.find(b"\n", found) + 1
-                self._take_from(block, start, done, number)
-                if self._linker.is_listing:
-                    listed = self._take_listed(block, done, number)
-                    number += data.count(b"\n", done, listed)
-                    done = listed
-            counted = last_end = done
-        numbering.pass_block(block, number, last_end)
-
-    def _take_from(self, block: Block, start: int, end: int, number: int) -> None:
-        """Read a line of a block."""
-        data, offset = block.data, block.offset
-        prefix = match_prefix(data, start, end)
-        if prefix is not None:
-            record = read_message(data, prefix.end(), end - 1)
-            if record is None:
-                return
-            if not isinstance(record, _NO_CONTEXT):
-                moment = self._moment(prefix[1] or prefix[2], prefix[3])
-                if moment is not None:
-                    self._linker.context_line(record, number, moment)
+    def take_block(self, block: Block, sifted: list[Sifted], numbering: Numbering) -> None:
+        """Take what was sifted out of a block, and move the position past all of its lines."""
+        linker, rows, offset = self._linker, self._rows.sightings, block.offset
+        events = 0
+        if linker.is_listing and not (sifted and sifted[0].start == 0):
+            self._end_list()
+        number = numbering.before(offset) + 1 if sifted else 0
+        for one in sifted:
+            if isinstance(one, SiftedEvent):
+                events += 1
+                place = (offset + one.start, number + one.lines)
+                if linker.take_bare(one, *place):
+                    rows.append(tuple.__new__(BareSighting, (*place, *one[3:])))
+                else:
+                    self._take_event(one, *place)
+                self._marker_at = one
+            elif isinstance(one, SiftedContext):
+                linker.context_line(one.record, number + one.lines, one.seconds)
+                if linker.amendments:
                     self._collect_amendments()
-                    return
-        text = data[start : end - 1].rstrip(b"\r")
-        self.take(Line(offset + start, offset + end, number, number, text, end - 1 - start))
+            else:
+                self._take_line(one, offset, number + one.lines)
+        self._counters.marker_lines += events
+        self._counters.sightings += events
+        if sifted:
+            last = sifted[-1]
+            if linker.is_listing and last.end < len(block.data):
+                self._end_list()
+            if self._marker_at is not None:
+                start, end, *_ = self._marker_at
+                text = block.data[start : end - 1].rstrip(b"\r")[:SAMPLE_BYTES]
+                self._marker, self._marker_at = (offset + start, text), None
+            numbering.pass_block(block, number + last.lines, last.end)
+        else:
+            numbering.pass_block(block, 0, 0)
 
-    def _take_listed(self, block: Block, start: int, number: int) -> int:
-        """Read the lines of a list that go on directly behind another; return where they end."""
-        data = block.data
-        while self._linker.is_listing and start < len(data):
-            end = data.find(b"\n", start) + 1
-            number += 1
-            text = data[start : end - 1].rstrip(b"\r")
-            parsed = self._parse_listed(text)
-            if parsed is None:
-                self.reach(number)
-                break
-            self._take_context(parsed, number)
-            start = end
-        return start
+    def _take_event(self, one: SiftedEvent, offset: int, number: int) -> None:
+        _, _, _, key, timestamp, text, predicted, actual, smape, ending = one
+        payload = tuple.__new__(EstimationEvent, (predicted, actual, False, smape, *ending.values))
+        context = self._linker.event(payload, offset, number, tuple.__new__(Logged, (timestamp, text)))
+        if self._linker.amendments:
+            self._collect_amendments()
+        seen = tuple.__new__(Seen, (payload, timestamp, text, context, False, group_of(key)))
+        rows = self._rows.sightings
+        self._by_offset[offset] = len(rows)
+        rows.append(tuple.__new__(Sighting, (offset, number, seen)))
 
-    def _moment(self, second: bytes, milliseconds: bytes | None) -> datetime | None:
-        """Return the time of a line as aware UTC; `None` where it is none, or to be read with more care."""
-        minute, seconds = self._zone.minute(second[:16]), _SECONDS.get(second[17:])
-        if minute is None or seconds is None:
-            return None
-        moment = minute.start + seconds
-        return moment + timedelta(milliseconds=int(milliseconds)) if milliseconds else moment
+    def _take_line(self, one: SiftedLine, offset: int, number: int) -> None:
+        if one.listed and not self._linker.is_listing:
+            return
+        size = one.end - 1 - one.start
+        before = self._counters.marker_lines
+        self.take(Line(offset + one.start, offset + one.end, number, number, one.data, size))
+        if self._counters.marker_lines > before:
+            self._marker_at = None
+
+    def _end_list(self) -> None:
+        """Say that what stands below a list is no longer part of it."""
+        listed = self._linker.state.declared.open_list
+        if listed is not None:
+            self.reach(listed.ordinal + 1)
 
     def reach(self, ordinal: int) -> None:
         """Say that a line was reached, wanted or not: some tellings wait for the lines behind them."""
@@ -199,33 +188,9 @@ class Gathering:
                 self._take_context(parsed, line.ordinal)
 
     def _take_context(self, parsed: ParsedLine, ordinal: int) -> None:
-        moment = self._zone.to_utc(parsed.stamp.moment) if parsed.stamp is not None else None
-        self._linker.context_line(parsed.record, ordinal, moment)
+        seconds = None if parsed.stamp is None else self._zone.to_utc(parsed.stamp.moment).timestamp()
+        self._linker.context_line(parsed.record, ordinal, seconds)
         self._collect_amendments()
-
-    def _sight_quick(self, event: QuickEvent, offset: int, number: int) -> bool:
-        """Take an event line that was read at once; `False` if its time needs more care."""
-        second = event.second
-        minute, seconds = self._zone.minute(second[:16]), _SECONDS.get(second[17:])
-        if minute is None or seconds is None:
-            return False
-        if event.milliseconds is None:
-            text = second.decode("ascii")
-            timestamp = f"{minute.shown}{text[17:]}.000000"
-        else:
-            text = f"{second.decode('ascii')},{event.milliseconds.decode('ascii')}"
-            timestamp = f"{minute.shown}{text[17:19]}.{text[20:]}000"
-        context = self._linker.event(event.payload, offset, number, Logged(timestamp, text))
-        if self._linker.amendments:
-            self._collect_amendments()
-        group = quick_group_key(event, minute.text, minute.digits, second[17:])
-        seen = Seen(event.payload, timestamp, text, context, False, group)
-        sighting = Sighting(offset, number, seen)
-        self._rows.sightings.append(sighting)
-        self._by_offset[offset] = sighting
-        self._counters.marker_lines += 1
-        self._counters.sightings += 1
-        return True
 
     def _sight(self, line: Line, parsed: ParsedLine, record: EstimationEvent) -> None:
         if parsed.stamp is None:  # the parser makes such an event a reject
@@ -234,9 +199,8 @@ class Gathering:
         context = self._linker.event(record, line.offset, line.ordinal, logged)
         self._collect_amendments()
         seen = Seen(record, *logged, context, is_cut=not line.terminated)
-        sighting = Sighting(line.offset, line.number, seen)
-        self._rows.sightings.append(sighting)
-        self._by_offset[line.offset] = sighting
+        self._by_offset[line.offset] = len(self._rows.sightings)
+        self._rows.sightings.append(Sighting(line.offset, line.number, seen))
         self._mark(line)
         self._counters.sightings += 1
 
@@ -269,11 +233,13 @@ class Gathering:
         self._rows.escalations.append(SeenEscalation(record, moment, parsed.stamp.text, around))
 
     def _collect_amendments(self) -> None:
+        rows = self._rows
         for amendment in self._linker.amendments:
-            sighting = self._by_offset.get(amendment.offset)
-            if sighting is None or sighting.seen.context.phase is None:
-                self._rows.amendments.append(amendment)
+            index = self._by_offset.get(amendment.offset)
+            sighting = rows.sightings[index] if index is not None else None
+            if index is None or not isinstance(sighting, Sighting) or sighting.seen.context.phase is None:
+                rows.amendments.append(amendment)
             else:
                 context = merged(sighting.seen.context, amendment.context)
-                sighting.seen = sighting.seen._replace(context=context)
+                rows.sightings[index] = sighting._replace(seen=sighting.seen._replace(context=context))
         self._linker.amendments.clear()

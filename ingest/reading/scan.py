@@ -22,12 +22,13 @@ from ingest.reading.overlap import Rewritten
 from ingest.reading.pipe import WAIT_SECONDS
 from ingest.reading.remembered import as_text
 from ingest.reading.resume import NotTheSame, Opened, stand_at
+from ingest.reading.sifting import Sifter
 from ingest.reading.wrap import Joiner
 from ingest.reading.zone import Zone, zone_recorded
 from parsers.line import parse_line
 from parsers.records import EstimationEvent, Malformed
 
-MAX_BATCH_RECORDS = 5_000
+MAX_BATCH_RECORDS = 20_000
 """Rows of one transaction: few enough for memory, many enough that commits cost nothing."""
 
 MAX_BATCH_BYTES = 64 << 20
@@ -88,6 +89,7 @@ class _Scan:
         self._taken_back_from = opened.offset if self._was_provisional else None
         self._remembered.provisional = None
         self._gathering = Gathering(self._remembered, self._zone)
+        self._sifter = Sifter(self._zone)
         self._feed = Feed(log, opened, self._remembered.position, options.plain, options.end_offset)
         self._numbering = Numbering(
             self._remembered.position, self._feed.newlines if opened.log.is_plain else None
@@ -121,7 +123,7 @@ class _Scan:
         try:
             for line in self._lines():
                 if isinstance(line, Block):
-                    self._gathering.take_block(line, self._numbering)
+                    self._gathering.take_block(line, self._sifter.sift(line.data), self._numbering)
                 elif line is not None and not line.terminated:
                     self._last_line = line
                     return

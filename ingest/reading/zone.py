@@ -30,9 +30,9 @@ _FOLDERS = ("/usr/share/zoneinfo", "/usr/lib/zoneinfo", "/usr/share/lib/zoneinfo
 
 
 class Minute(NamedTuple):
-    """A minute in UTC: its start, that up to the seconds as text and as bytes, and its digits alone."""
+    """A minute in UTC: seconds since the epoch, as text and bytes up to the seconds, its digits."""
 
-    start: datetime
+    seconds: float
     shown: str
     text: bytes
     digits: str
@@ -92,7 +92,7 @@ class Zone:
         if start.second or start.microsecond:
             return None
         shown = f"{start.isoformat(' ', 'minutes')[:16]}:"
-        return Minute(start, shown, shown.encode("ascii"), "".join(filter(str.isdigit, shown)))
+        return Minute(start.timestamp(), shown, shown.encode("ascii"), "".join(filter(str.isdigit, shown)))
 
     def _offset(self, moment: datetime) -> timedelta:
         from dateutil import tz  # noqa: PLC0415 - see above

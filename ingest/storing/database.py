@@ -30,6 +30,12 @@ EVENTS_TABLE = "token_estimation_v2_events"
 BUSY_SECONDS = 30.0
 """How long a transaction waits for another writer, such as a query tool, before it gives up."""
 
+PAGE_BYTES = 8192
+"""The size of a page: a tenth faster for our rows than 4096; larger ones gain no more."""
+
+CACHE_BYTES = 24 << 20
+"""How much of the database is kept in memory: the pages that a batch of events of one time touches."""
+
 POLL_SECONDS = 0.5
 """How long SQLite itself waits at a time: while it does, no signal is heard."""
 
@@ -87,6 +93,8 @@ def connected_for_writing(path: StrPath, network: str | None) -> Iterator[sqlite
         raise DatabaseUnusable(f"{path}: a folder, not a database: name a file with --db")
     with explained(path), _connected(path) as connection:
         is_current = _is_current(connection, path)
+        connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")  # of a new database
+        connection.execute(f"PRAGMA cache_size = -{CACHE_BYTES // 1024}")
         mode = journal_mode(network)
         connection.execute(f"PRAGMA journal_mode = {mode}")
         # A power cut may take the last commits in a WAL with it, rows and checkpoint alike: nothing doubles.

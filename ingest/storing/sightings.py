@@ -7,11 +7,11 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ingest.linking.identity import Event, Seen, group_key
-from ingest.reading.batch import Sighting
+from ingest.linking.identity import GROUP_LENGTH, Event, Seen, group_key
+from ingest.reading.batch import BareSighting, Sighting
 from ingest.storing.fragments import Fragments
 from ingest.storing.settling import Settling
-from ingest.storing.staging import Staging, is_exact
+from ingest.storing.staging import MAX_EXACT, Staging
 from ingest.storing.statements import INSERT_SIGHTING
 
 
@@ -33,19 +33,21 @@ class Sightings:
         self._staging = Staging(connection)
         self._fragments = Fragments(connection)
 
-    def place(self, sightings: list[Sighting], source_id: int, now: str) -> Placed:
+    def place(self, sightings: list[Sighting | BareSighting], source_id: int, now: str) -> Placed:
         """Write what a batch saw: plain events at once, others one by one, then the line that may be cut."""
-        for one in sightings:
-            if not one.seen.group:
-                one.seen = one.seen._replace(group=group_key(one.seen.payload, one.seen.moment))
         if not self._fragments.is_empty:
             for one in sightings:
                 self._fragments.claim(one.seen)
-        alike = Counter([one.seen.group for one in sightings])
-        plain: list[tuple[int, Sighting]] = []
+        groups = [
+            one.key[:GROUP_LENGTH] if isinstance(one, BareSighting) else _group(one.seen) for one in sightings
+        ]
+        repeated: set[str] = set()
+        if len(set(groups)) < len(groups):
+            repeated = {group for group, times in Counter(groups).items() if times > 1}
+        plain: list[tuple[int, Sighting | BareSighting]] = []
         others: list[int] = []
-        for number, one in enumerate(sightings):
-            if alike[one.seen.group] == 1 and not one.seen.is_cut and is_exact(one.seen):
+        for number, (one, group) in enumerate(zip(sightings, groups, strict=True)):
+            if group not in repeated and (isinstance(one, BareSighting) or _is_plain(one.seen)):
                 plain.append((number, one))
             else:
                 others.append(number)
@@ -54,7 +56,9 @@ class Sightings:
         settled = self._settle(sightings, sorted([*others, *staged.others]), source_id, now)
         return Placed(staged.inserted + settled.inserted, settled.updated)
 
-    def _settle(self, sightings: list[Sighting], numbers: Iterable[int], source_id: int, now: str) -> Placed:
+    def _settle(
+        self, sightings: list[Sighting | BareSighting], numbers: Iterable[int], source_id: int, now: str
+    ) -> Placed:
         """Settle events of which more is known than their own line tells: whole lines first."""
         whole: dict[str, list[Event]] = {}
         cut: list[int] = []
@@ -81,10 +85,20 @@ class Sightings:
         return Placed(len(written.inserted), written.updated)
 
 
+def _group(seen: Seen) -> str:
+    return seen.group or group_key(seen.payload, seen.moment)
+
+
+def _is_plain(seen: Seen) -> bool:
+    """Whether SQLite can write an event alone: its line is whole, and its metrics come out the same."""
+    predicted, actual, *_ = seen.payload
+    return not seen.is_cut and predicted < MAX_EXACT and actual < MAX_EXACT
+
+
 def _put(groups: dict[str, list[Event]], number: int, seen: Seen) -> None:
     event = Event(seen.payload, seen.moment, seen.timestamp_text, seen.context, sightings=[number])
-    groups.setdefault(seen.group or group_key(seen.payload, seen.moment), []).append(event)
+    groups.setdefault(_group(seen), []).append(event)
 
 
-def _place(one: Sighting) -> tuple[int, int, bool, bool]:
+def _place(one: Sighting | BareSighting) -> tuple[int, int, bool, bool]:
     return (one.offset, one.line_number, one.seen.context.phase is not None, one.seen.is_cut)

@@ -12,9 +12,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ingest.linking.context import NOTHING_TOLD
-from ingest.linking.identity import Seen, phase_member
-from ingest.reading.batch import Sighting
+from ingest.linking.identity import GROUP_LENGTH, group_key, phase_member
+from ingest.reading.batch import BareSighting, Sighting
 from ingest.storing.rows import CONTEXT_COLUMNS, PAYLOAD_COLUMNS, told_row
+from parsers.quick import identity_of
 from parsers.records import EstimationEvent
 from parsers.run import UNKNOWN
 
@@ -24,7 +25,7 @@ MAX_EXACT = 10**12
 _MAX_ENDINGS = 50_000
 """How many different ends of event lines are kept from one batch to the next."""
 
-_GROUP = "SUBSTR(one.event_key, 1, INSTR(one.event_key, ':') - 1)"
+_GROUP = f"SUBSTR(one.event_key, 1, {GROUP_LENGTH})"
 _ENDING_COLUMNS = EstimationEvent._fields[4:]
 _TOLD_COLUMNS = tuple(
     name
@@ -34,13 +35,18 @@ _TOLD_COLUMNS = tuple(
 _TABLES = (
     "CREATE TEMP TABLE staged (number INTEGER PRIMARY KEY, event_id INTEGER, byte_offset INTEGER, "
     "line_number INTEGER, event_key TEXT, timestamp TEXT, timestamp_text TEXT, predicted INTEGER, "
-    "actual INTEGER, is_total INTEGER, smape REAL, ending INTEGER, phase_known INTEGER)",
+    "actual INTEGER, is_total INTEGER DEFAULT 0, smape REAL, ending INTEGER, "
+    "phase_known INTEGER DEFAULT 0)",
     f"CREATE TEMP TABLE staged_endings (ending INTEGER PRIMARY KEY, {', '.join(_ENDING_COLUMNS)})",
     f"CREATE TEMP TABLE staged_told (number INTEGER PRIMARY KEY, {', '.join(_TOLD_COLUMNS)})",
 )
 _STAGE = (
     "INSERT INTO staged (number, byte_offset, line_number, event_key, timestamp, timestamp_text, predicted, "
     "actual, is_total, smape, ending, phase_known) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+_STAGE_BARE = (
+    "INSERT INTO staged (number, byte_offset, line_number, event_key, timestamp, timestamp_text, predicted, "
+    "actual, smape, ending) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 _STAGE_ENDING = f"INSERT INTO staged_endings VALUES ({', '.join('?' * (1 + len(_ENDING_COLUMNS)))})"
 _STAGE_TOLD = f"INSERT INTO staged_told VALUES (:number, {', '.join(f':{name}' for name in _TOLD_COLUMNS)})"
@@ -113,13 +119,17 @@ class Staging:
     def __init__(self, connection: sqlite3.Connection) -> None:
         """Make the tables, in memory."""
         self._conn = connection
-        self._endings: dict[tuple[object, ...], int] = {}
+        self._endings: dict[bytes, int] = {}
         connection.execute("PRAGMA temp_store = MEMORY")
         for statement in _TABLES:
             connection.execute(statement)
 
     def write(
-        self, sightings: Iterable[tuple[int, Sighting]], source_id: int, first_id: int, now: str
+        self,
+        sightings: Iterable[tuple[int, Sighting | BareSighting]],
+        source_id: int,
+        first_id: int,
+        now: str,
     ) -> Staged:
         """Write the events of sightings whose groups differ, and where they were seen.
 
@@ -133,9 +143,20 @@ class Staging:
             conn.execute("DELETE FROM staged_endings")
             self._endings.clear()
         told: list[dict[str, object]] = []
-        conn.executemany(_STAGE, [self._staged(number, one, told) for number, one in sightings])
-        if told:
-            conn.executemany(_STAGE_TOLD, told)
+        bare: list[tuple[object, ...]] = []
+        rest: list[tuple[object, ...]] = []
+        endings = self._endings
+        for number, one in sightings:
+            if isinstance(one, BareSighting):
+                ending = endings.get(one[8].identity)
+                if ending is None:
+                    ending = self._ending(one[8].identity, one[8].values)
+                bare.append((number, *one[:8], ending))
+            else:
+                rest.append(self._staged(number, one, told))
+        conn.executemany(_STAGE_BARE, bare)
+        conn.executemany(_STAGE, rest)
+        conn.executemany(_STAGE_TOLD, told)
         others: list[int] = []
         if self._may_be_known():
             conn.execute(_MARK_KNOWN)
@@ -156,7 +177,8 @@ class Staging:
         return earliest is not None and latest is not None and earliest[:14] <= latest[:14]
 
     def _staged(self, number: int, one: Sighting, told: list[dict[str, object]]) -> tuple[object, ...]:
-        payload, timestamp, timestamp_text, context, _, group = one.seen
+        payload, timestamp, timestamp_text, context, _, known_group = one.seen
+        group = known_group or group_key(payload, one.seen.moment)
         phase = context.phase
         if context is not NOTHING_TOLD:
             told.append({"number": number, **told_row(context)})
@@ -168,19 +190,13 @@ class Staging:
             timestamp,
             timestamp_text,
             *payload[:4],
-            self._ending(payload[4:]),
+            self._ending(identity_of(payload), payload[4:]),
             phase is not None,
         )
 
-    def _ending(self, values: tuple[object, ...]) -> int:
-        number = self._endings.get(values)
+    def _ending(self, identity: bytes, values: tuple[object, ...]) -> int:
+        number = self._endings.get(identity)
         if number is None:
-            number = self._endings[values] = len(self._endings)
+            number = self._endings[identity] = len(self._endings)
             self._conn.execute(_STAGE_ENDING, (number, *values))
         return number
-
-
-def is_exact(seen: Seen) -> bool:
-    """Whether SQLite computes the same metrics as we do."""
-    predicted, actual, *_ = seen.payload
-    return predicted < MAX_EXACT and actual < MAX_EXACT

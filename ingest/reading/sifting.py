@@ -1,0 +1,155 @@
+"""Out of a block of lines those that say something, read without knowing what is around them.
+
+Nothing here depends on any other block, so blocks can be sifted anywhere: in this process or in
+another. What the lines mean together is the linker's.
+"""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+from typing import Any, NamedTuple
+
+from ingest.reading.markers import find_markers
+from ingest.reading.zone import Zone
+from parsers.line import may_be_listed, read_message
+from parsers.quick import Ending, Endings, match_event, match_prefix
+from parsers.records import (
+    Escalation,
+    EstimationEvent,
+    Malformed,
+    Noted,
+    Record,
+    RequiredList,
+)
+
+_WITH_CARE = (EstimationEvent, Malformed, Noted, Escalation)
+
+
+class SiftedEvent(NamedTuple):
+    """An event line in its usual form. `start` and `end` are indexes in the block, `lines` are before it.
+
+    `key` is its key while its phase is unknown, `timestamp` its time as the database writes it.
+    """
+
+    start: int
+    end: int
+    lines: int
+    key: str
+    timestamp: str
+    timestamp_text: str
+    predicted: int
+    actual: int
+    smape: float
+    ending: Ending
+
+
+class SiftedContext(NamedTuple):
+    """A context line behind the executor's own prefix; `seconds` since the epoch is when it was logged."""
+
+    start: int
+    end: int
+    lines: int
+    record: Record
+    seconds: float
+
+
+class SiftedLine(NamedTuple):
+    """Any other line that may say something, as it is, without its terminator.
+
+    One that is `listed` does only directly behind a list, or a line of one.
+    """
+
+    start: int
+    end: int
+    lines: int
+    data: bytes
+    listed: bool
+
+
+Sifted = SiftedEvent | SiftedContext | SiftedLine
+
+
+class Sifter:
+    """Sift blocks of logs whose local times are of one zone."""
+
+    def __init__(self, zone: Zone) -> None:
+        """Remember what was looked up, from block to block."""
+        self._zone = zone
+        self._endings = Endings()
+
+    def sift(self, data: bytes) -> list[Sifted]:
+        """Return the lines of a block that may say something; it holds whole lines of plain text."""
+        sifted: list[Sifted] = []
+        done = self._listed(data, 0, 0, sifted)
+        counted = lines = 0
+        for _, found, _ in find_markers(data):
+            if found < done:
+                continue
+            start = data.rfind(b"\n", done, found) + 1 or done
+            lines += data.count(b"\n", counted, start)
+            counted = start
+            event = match_event(data, start)
+            one = self._event(event.groups(), start, event.end(), lines) if event is not None else None
+            if one is not None:
+                sifted.append(one)
+                done = one.end
+                continue
+            done = data.find(b"\n", found) + 1
+            other = self._context(data, start, done, lines)
+            if other is not None:
+                sifted.append(other)
+                if not isinstance(other, SiftedContext) or isinstance(other.record, RequiredList):
+                    done = self._listed(data, done, lines + 1, sifted)
+        return sifted
+
+    def _event(self, groups: tuple[Any, ...], start: int, end: int, lines: int) -> SiftedEvent | None:
+        bracketed, other, milliseconds, predicted, actual, smape, rest = groups
+        ending = self._endings[rest]
+        second = bracketed or other
+        minute = self._zone.minute(second[:16])
+        if ending is None or minute is None:
+            return None
+        _, shown, shown_bytes, digits = minute
+        text = second.decode("ascii")
+        seconds = text[17:]
+        fraction = "000000"
+        if milliseconds is not None:
+            fraction = f"{milliseconds.decode('ascii')}000"
+            text = f"{text},{fraction[:3]}"
+        content = b"%b%b\x1f%b\x1f%b\x1fFalse\x1f%b\x1f%b" % (
+            shown_bytes,
+            second[17:],
+            predicted,
+            actual,
+            smape,
+            ending.identity,
+        )
+        key = f"{digits}{seconds}{blake2b(content, digest_size=12).hexdigest()}:@{fraction}"
+        numbers = (int(predicted), int(actual), float(smape))
+        values = (start, end, lines, key, f"{shown}{seconds}.{fraction}", text, *numbers, ending)
+        return tuple.__new__(SiftedEvent, values)
+
+    def _context(self, data: bytes, start: int, end: int, lines: int) -> SiftedContext | SiftedLine | None:
+        prefix = match_prefix(data, start, end)
+        if prefix is not None:
+            record = read_message(data, prefix.end(), end - 1)
+            if record is None:
+                return None
+            if not isinstance(record, _WITH_CARE):
+                second = prefix[1] or prefix[2]
+                minute = self._zone.minute(second[:16])
+                if minute is not None:
+                    seconds = minute.seconds + int(second[17:])
+                    return tuple.__new__(SiftedContext, (start, end, lines, record, seconds))
+        return SiftedLine(start, end, lines, data[start : end - 1].rstrip(b"\r"), listed=False)
+
+    def _listed(self, data: bytes, start: int, lines: int, sifted: list[Sifted]) -> int:
+        """Add the lines from an index on that may go on with a list; return where they end."""
+        while start < len(data):
+            end = data.find(b"\n", start) + 1
+            text = data[start : end - 1].rstrip(b"\r")
+            if not may_be_listed(text):
+                break
+            sifted.append(SiftedLine(start, end, lines, text, listed=True))
+            start, lines = end, lines + 1
+        return start
