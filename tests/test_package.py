@@ -57,6 +57,7 @@ def test_core_imports_nothing_but_its_dependencies() -> None:
     loaded = set(done.stdout.split())
     assert {"click", "sqlite_utils", "dateutil"} <= loaded
     assert loaded.isdisjoint({"pytest", "hypothesis", "numpy", "pandas", "requests", "httpx", "duckdb"})
+    assert loaded.isdisjoint({"altair", "vl_convert", "pyarrow", "scipy", "zlib_ng"})
 
 
 def test_every_package_is_shipped() -> None:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import gzip
 import importlib
 import io
 import os
 import re
-from typing import IO, cast
+import zlib
+from types import ModuleType
+from typing import IO
 
 from ingest.errors import LogUnreadable
-from ingest.reading.streams import bounded, bzip2_streams, xz_streams
+from ingest.reading.members import MAGIC, gzip_members
+from ingest.reading.streams import bounded, buffered, bzip2_streams, xz_streams
 
 _MAGIC = {
-    "gzip": b"\x1f\x8b",
+    "gzip": MAGIC,
     "bzip2": b"BZh",  # and a digit and what follows it, see `compression_of`
     "xz": b"\xfd7zXZ\x00",
     "zstd": b"\x28\xb5\x2f\xfd",
@@ -37,7 +39,7 @@ def decompressed(file: io.FileIO, compression: str, path: str) -> IO[bytes]:
     """
     raw = io.BufferedReader(file)
     if compression == "gzip":
-        return cast(IO[bytes], gzip.GzipFile(fileobj=raw))
+        return buffered(gzip_members(raw, inflating_module()))
     size_bytes = os.fstat(raw.fileno()).st_size
     if compression == "bzip2":
         return bounded(bzip2_streams(raw), size_bytes)
@@ -52,3 +54,11 @@ def decompressed(file: io.FileIO, compression: str, path: str) -> IO[bytes]:
     raise LogUnreadable(
         f"{path}: compressed with zstd, which this Python can't read: pip install backports.zstd"
     )
+
+
+def inflating_module() -> ModuleType:
+    """Return what unpacks gzip files: zlib-ng where the extra `fast` is installed, else zlib."""
+    try:
+        return importlib.import_module("zlib_ng.zlib_ng")
+    except ImportError:
+        return zlib

@@ -13,7 +13,6 @@ import os
 import stat
 import sys
 import time
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -34,8 +33,7 @@ FRESH_NS = 2_000_000_000
 
 SQLITE_MAGIC = b"SQLite format 3\0"
 _TEXT_CONTROLS = b"\t\n\r\f\b\x1b"
-_HALF_A_MEMBER = "Not a gzipped file (b'\\x1f')"  # what gzip says of a member's first byte, alone
-_DAMAGE = (OSError, zlib.error, lzma.LZMAError, EOFError)
+_DAMAGE = (OSError, lzma.LZMAError, EOFError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +202,7 @@ def chunks(stream: IO[bytes], path: str, by_line: bool = False) -> Iterator[byte
         try:
             chunk = read(CHUNK_BYTES)
         except _DAMAGE as error:
-            if isinstance(error, EOFError) or str(error) == _HALF_A_MEMBER:
+            if isinstance(error, EOFError):
                 raise LogUnfinished(f"{path}: ends before the end of its compressed data") from error
             raise LogUnreadable(f"{path}: damaged or unreadable: {reason_of(error)}") from error
         if not chunk:

@@ -11,9 +11,21 @@ import bz2
 import io
 import lzma
 from collections.abc import Callable
-from typing import IO
+from typing import IO, Protocol
 
-INPUT_BYTES = 64 * 1024
+INPUT_BYTES = 1024 * 1024
+"""How much of a file is read at once. Once a piece of memory of this size was given back, glibc keeps
+smaller ones; else it fetches the memory of every chunk anew, which takes a quarter of the time."""
+
+GIVEN_BYTES = 64 * 1024
+"""How much of that a stream is given at once. Logs unpack to a whole `logfile.CHUNK_BYTES` of it, mostly."""
+
+FIRST_BYTES = 4 * 1024
+"""How much a stream is given first, then twice as much each time. What stands behind its end is copied,
+so a file of many tiny streams would otherwise be copied over and over."""
+
+ASIDE_BYTES = 512
+"""How much is looked at once for the end of what is passed over: a name, padding."""
 
 MAX_UNPACKED_BYTES = 1 << 30
 """What any file may unpack to, however small it is: seconds of work."""
@@ -29,19 +41,86 @@ MAX_DICTIONARY_BYTES = 256 << 20
 Decompressor = bz2.BZ2Decompressor | lzma.LZMADecompressor
 
 
+class Blocks:
+    """What comes next of a file: large blocks, of which what was not used is given back."""
+
+    def __init__(self, raw: IO[bytes]) -> None:
+        """Read from an open file."""
+        self._raw = raw
+        self._block = b""
+        self._place = 0
+        self._size = FIRST_BYTES
+
+    def begin(self, padding: bytes) -> bool:
+        """Pass the padding before another stream; false where there is none, at the end of the file."""
+        self._size = FIRST_BYTES
+        while found := self.upto(ASIDE_BYTES):
+            behind = found.lstrip(padding)
+            if behind:
+                self.give_back(len(behind))
+                return True
+        return False
+
+    def more(self) -> bytes:
+        """Return the next bytes of a stream, more each time; nothing at the end of the file."""
+        found = self.upto(self._size)
+        self._size = min(GIVEN_BYTES, 2 * self._size)
+        return found
+
+    def upto(self, size: int) -> bytes:
+        """Return at most `size` bytes; nothing at the end of the file."""
+        if self._place == len(self._block):
+            self._block, self._place = self._raw.read(INPUT_BYTES), 0
+        found = self._block[self._place : self._place + size]
+        self._place += len(found)
+        return found
+
+    def give_back(self, size: int) -> None:
+        """Take back the last bytes of what was returned last."""
+        self._place -= size
+
+    def exactly(self, size: int) -> bytes:
+        """Return `size` bytes, or all that are left.
+
+        Raises:
+            EOFError: there are fewer.
+        """
+        found = self.upto(size)
+        while len(found) < size:
+            further = self.upto(size - len(found))
+            if not further:
+                raise EOFError
+            found += further
+        return found
+
+
+class Stream(Protocol):
+    """One compressed stream of a file."""
+
+    eof: bool
+    """Whether all of it was returned, and checked."""
+
+    def more(self, size: int) -> bytes:
+        """Return at most `size` of the next bytes, and nothing where more input is needed first.
+
+        Raises:
+            EOFError: the file stops in the middle of the stream.
+            OSError, lzma.LZMAError: it is damaged.
+        """
+
+
 class Streams(io.RawIOBase):
     """The concatenated contents of all streams of a compressed file.
 
     `padding` is a byte that may stand between streams and after the last; none if it is empty.
     """
 
-    def __init__(self, raw: IO[bytes], start: Callable[[], Decompressor], padding: bytes = b"") -> None:
-        """Read from an open file; `start` makes the decompressor of a stream."""
-        self._raw = raw
+    def __init__(self, raw: IO[bytes], start: Callable[[Blocks], Stream], padding: bytes = b"") -> None:
+        """Read from an open file; `start` begins a stream at its first byte."""
+        self._blocks = Blocks(raw)
         self._start = start
         self._padding = padding
-        self._current: Decompressor | None = None
-        self._ahead = b""
+        self._current: Stream | None = None
 
     def readable(self) -> bool:
         """Say that this can be read."""
@@ -55,42 +134,44 @@ class Streams(io.RawIOBase):
             OSError, lzma.LZMAError: it is damaged.
         """
         while True:
-            if self._current is None and not self._begin():
-                return 0
-            data = self._more(len(buffer))
+            if self._current is None:
+                if not self._blocks.begin(self._padding):
+                    return 0
+                self._current = self._start(self._blocks)
+            data = self._current.more(len(buffer))
+            if self._current.eof:
+                self._current = None
             if data:
                 buffer[: len(data)] = data
                 return len(data)
 
-    def _begin(self) -> bool:
-        """Start the next stream; false at the end of the file."""
-        while True:
-            self._ahead = (self._ahead or self._raw.read(INPUT_BYTES)).lstrip(self._padding)
-            if self._ahead:
-                self._current = self._start()
-                return True
-            self._ahead = self._raw.read(INPUT_BYTES)
-            if not self._ahead:
-                return False
 
-    def _more(self, size: int) -> bytes:
-        current = self._current
-        if current is None:
-            return b""
-        if current.needs_input and not self._ahead:
-            self._ahead = self._raw.read(INPUT_BYTES)
-            if not self._ahead:
+class Unpacking:
+    """A stream that a decompressor of the standard library unpacks and checks."""
+
+    def __init__(self, blocks: Blocks, decompressor: Decompressor) -> None:
+        """Begin a stream."""
+        self._blocks = blocks
+        self._decompressor = decompressor
+        self.eof = False
+
+    def more(self, size: int) -> bytes:
+        """Return the next bytes; see `Stream`."""
+        decompressor, given = self._decompressor, b""
+        if decompressor.needs_input:
+            given = self._blocks.more()
+            if not given:
                 raise EOFError
-        given, self._ahead = (self._ahead, b"") if current.needs_input else (b"", self._ahead)
         try:
-            data = current.decompress(given, size)
+            data = decompressor.decompress(given, size)
         except lzma.LZMAError as error:
             if "limit" not in str(error):
                 raise
             asked = f"asks for more than {MAX_DICTIONARY_BYTES >> 20} MiB of memory to be unpacked"
             raise OSError(asked) from error
-        if current.eof:
-            self._ahead, self._current = current.unused_data + self._ahead, None
+        self.eof = decompressor.eof
+        if self.eof:
+            self._blocks.give_back(len(decompressor.unused_data))
         return data
 
 
@@ -130,14 +211,23 @@ class Bounded(io.RawIOBase):
 
 def bounded(stream: io.RawIOBase, size_bytes: int, damage: type[Exception] = OSError) -> IO[bytes]:
     """Guard a decompressed stream against bombs; see `Bounded`."""
-    return io.BufferedReader(Bounded(stream, size_bytes, damage))
+    return buffered(Bounded(stream, size_bytes, damage))
+
+
+def buffered(stream: io.RawIOBase) -> IO[bytes]:
+    """Let a decompressed stream be read by line as well."""
+    return io.BufferedReader(stream, GIVEN_BYTES)
 
 
 def bzip2_streams(raw: IO[bytes]) -> Streams:
     """Open a bzip2 file."""
-    return Streams(raw, bz2.BZ2Decompressor)
+    return Streams(raw, lambda blocks: Unpacking(blocks, bz2.BZ2Decompressor()))
 
 
 def xz_streams(raw: IO[bytes]) -> Streams:
     """Open an xz file, whose streams may be padded with NULs."""
-    return Streams(raw, lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ, MAX_DICTIONARY_BYTES), b"\0")
+
+    def start(blocks: Blocks) -> Unpacking:
+        return Unpacking(blocks, lzma.LZMADecompressor(lzma.FORMAT_XZ, MAX_DICTIONARY_BYTES))
+
+    return Streams(raw, start, b"\0")

@@ -1,0 +1,325 @@
+"""Members of gzip files: read as the standard library's own gzip file reads them, whatever unpacks them.
+
+Keeps the invariants that the place of damage depends on nothing but the bytes, and that memory is bounded.
+"""
+
+from __future__ import annotations
+
+import gzip
+import importlib
+import io
+import sys
+import tracemalloc
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import IO, Any, cast
+
+import pytest
+from hypothesis import assume, example, given, settings
+from hypothesis import strategies as st
+
+from event_lines import event_message, logged
+from ingest.errors import LogUnfinished, LogUnreadable
+from ingest.reading import streams
+from ingest.reading.compression import compression_of, inflating_module
+from ingest.reading.logfile import LogFile, chunks
+from ingest.reading.members import gzip_members
+
+FAST = ("zlib_ng", "zlib_ng.zlib_ng")
+
+
+def modules() -> list[ModuleType]:
+    """Return all that may unpack here: the standard library, and what the extra `fast` installs."""
+    try:
+        return [zlib, importlib.import_module(FAST[1])]
+    except ImportError:
+        return [zlib]
+
+
+each_module = pytest.mark.parametrize("module", modules(), ids=lambda module: module.__name__)
+
+
+def outcome(read: Callable[[int], bytes | None], size: int = 10_000) -> tuple[bytes, str]:
+    """Read to the end, `size` bytes at once; return its bytes, and what ended it."""
+    found: list[bytes] = []
+    try:
+        while data := read(size):
+            found.append(data)
+    except EOFError:
+        return b"".join(found), "unfinished"
+    except (OSError, zlib.error) as error:
+        half_a_magic_number = str(error) == "Not a gzipped file (b'\\x1f')"
+        return b"".join(found), "unfinished" if half_a_magic_number else "damaged"
+    return b"".join(found), "whole"
+
+
+def unbuffered(data: bytes, module: ModuleType) -> streams.Streams:
+    """Open the bytes of a gzip file so that each read is one of what unpacks it."""
+    return gzip_members(io.BytesIO(data), module)
+
+
+def members(data: bytes, module: ModuleType) -> IO[bytes]:
+    """Open the bytes of a gzip file as we do."""
+    return streams.buffered(gzip_members(io.BytesIO(data), module))
+
+
+def reference(data: bytes) -> tuple[bytes, str]:
+    """Read the bytes of a gzip file as the standard library does, as much at once as there is."""
+    with gzip.GzipFile(fileobj=io.BytesIO(data)) as file:
+        return outcome(file.read1)
+
+
+def byte_by_byte(data: bytes) -> bytes:
+    """Unpack one member as far as it goes; `data` begins behind its header."""
+    inflating, found = zlib.decompressobj(wbits=-15), b""
+    try:
+        for place in range(len(data)):
+            found += inflating.decompress(data[place : place + 1])
+    except zlib.error:
+        pass
+    return found
+
+
+CONTENTS = st.one_of(
+    st.binary(max_size=200),
+    st.builds(lambda word, times: word * times, st.binary(max_size=20), st.integers(0, 5_000)),
+)
+NAMES = st.binary(max_size=30).map(lambda name: name.replace(b"\0", b""))
+
+
+@st.composite
+def one_member(draw: st.DrawFn) -> bytes:
+    """Make a member with any of the fields that a header may have, and any kind of block."""
+    content = draw(CONTENTS)
+    compressing = zlib.compressobj(draw(st.integers(0, 9)), zlib.DEFLATED, -15, 9, draw(st.integers(0, 4)))
+    packed = compressing.compress(content) + compressing.flush()
+    flags, fields = draw(st.integers(0, 31)), b""
+    if flags & 4:
+        extra = draw(st.binary(max_size=30))
+        fields += len(extra).to_bytes(2, "little") + extra
+    for flag in (8, 16):
+        if flags & flag:
+            fields += draw(NAMES) + b"\0"
+    if flags & 2:
+        fields += draw(st.binary(min_size=2, max_size=2))
+    header = b"\x1f\x8b\x08" + bytes([flags]) + bytes(6) + fields
+    checks = zlib.crc32(content).to_bytes(4, "little") + len(content).to_bytes(4, "little")
+    padding = b"\0" * draw(st.sampled_from((0, 0, 0, 1, 7, 600, 5_000)))
+    return header + packed + checks + padding
+
+
+@st.composite
+def gzip_file(draw: st.DrawFn) -> bytes:
+    """Make a file of members, perhaps with garbage at its end, cut short, or with a byte that is wrong."""
+    data = b"".join(draw(st.lists(one_member(), min_size=1, max_size=4)))
+    data += draw(st.sampled_from((b"", b"", b"garbage", b"\x1f", b"\x1f\x8b", b"x")))
+    if draw(st.booleans()):
+        data = data[: draw(st.integers(1, len(data)))]
+    if draw(st.booleans()):
+        place = draw(st.integers(0, len(data) - 1))
+        data = data[:place] + bytes([data[place] ^ draw(st.integers(1, 255))]) + data[place + 1 :]
+    return data
+
+
+READ_SIZES = st.sampled_from((5, 64, 1_000, 10_000, 1 << 18))
+SIZES = st.sampled_from((1, 2, 3, 7, 64, 1_000, 1 << 20))
+
+
+@each_module
+@settings(max_examples=400)
+@given(gzip_file(), READ_SIZES, SIZES, SIZES, SIZES)
+@example(gzip.compress(b"a") + b"\x1f", 5, 1, 1, 1)
+@example(gzip.compress(b"a") + b"\0" * 5_000 + gzip.compress(b"b") + b"\0", 64, 64, 64, 64)
+@example(gzip.compress(b"a\n" * 90_000)[:-3], 1 << 18, 1 << 20, 1 << 20, 1 << 20)
+@example(gzip.compress(b"a")[:-8] + bytes(8), 1 << 18, 1 << 20, 1 << 20, 1 << 20)
+def test_any_file_is_read_as_by_the_standard_library(
+    module: ModuleType, data: bytes, size: int, read: int, first: int, most: int
+) -> None:
+    """The same bytes and the same end, however the file is cut; before damage there may be more."""
+    assume(compression_of(data) == "gzip")
+    expected, ended = reference(data)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(streams, "INPUT_BYTES", read)
+        patch.setattr(streams, "FIRST_BYTES", first)
+        patch.setattr(streams, "GIVEN_BYTES", most)
+        found = outcome(unbuffered(data, module).read, size)
+    assert found[1] == ended
+    if ended == "damaged":
+        assert found[0].startswith(expected)
+    else:
+        assert found[0] == expected
+
+
+LINES = b"".join(b"line %d of %d\n" % (number, number**5) for number in range(700))
+SHORT_CODES = b"".join(b"a" * (number % 50) + b"bc" for number in range(200))  # several letters in one byte
+
+
+@each_module
+@pytest.mark.parametrize("content", [LINES, SHORT_CODES], ids=["lines", "short-codes"])
+@settings(max_examples=200)
+@given(st.integers(0, 10_000), st.integers(1, 255), SIZES, SIZES, st.booleans())
+def test_damage_and_cut_have_one_place(
+    module: ModuleType, content: bytes, place: int, wrong: int, most: int, size: int, cut: bool
+) -> None:
+    """All that can be unpacked before them is handed on, whatever unpacks it and in whichever pieces."""
+    compressing = zlib.compressobj(
+        6, zlib.DEFLATED, 31, 9, zlib.Z_HUFFMAN_ONLY if content is SHORT_CODES else 0
+    )
+    data = bytearray(compressing.compress(content) + compressing.flush())
+    place = 10 + place % (len(data) - 18)
+    data[place] ^= wrong
+    if cut:
+        del data[place + 1 :]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(streams, "FIRST_BYTES", most)
+        patch.setattr(streams, "GIVEN_BYTES", most)
+        found, ended = outcome(unbuffered(bytes(data), module).read, size)
+    assert (found, ended) == (byte_by_byte(bytes(data[10:])), ended)
+    assert ended != "whole" or found == content  # a bit that nothing depends on
+
+
+@each_module
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 10_000])
+def test_letters_of_less_than_a_byte_are_not_lost_before_damage(module: ModuleType, size: int) -> None:
+    """Where several letters share the last good byte, a chunk may end among them: the others are next."""
+    for count in range(2_000, 2_016):
+        compressing = zlib.compressobj(9, zlib.DEFLATED, -15, 9, zlib.Z_HUFFMAN_ONLY)
+        packed = compressing.compress(b"a" * count) + compressing.flush()
+        another_follows = bytes([packed[0] & 0xFE]) + packed[1:] + b"\xff" * 8  # which can't be one
+        data = b"\x1f\x8b\x08" + bytes(7) + another_follows
+        assert outcome(unbuffered(data, module).read, size) == (b"a" * count, "damaged")
+
+
+@each_module
+@pytest.mark.parametrize("cut", [*range(1, 60), 1_000, -8, -4, -1])
+def test_cut_file_is_unfinished_behind_all_that_it_holds(module: ModuleType, cut: int) -> None:
+    """What the last bytes of a cut file unpack to is handed on before the error."""
+    data = gzip.compress(b"".join(b"line %d\n" % (number**3) for number in range(2_000)), 6)
+    expected = byte_by_byte(data[:cut][10:])
+    assert outcome(unbuffered(data[:cut], module).read) == (expected, "unfinished")
+
+
+@each_module
+@pytest.mark.parametrize(
+    ("ending", "reason"),
+    [
+        (b"\0" * 8, r"CRC check failed 0x0 != 0x[0-9a-f]+"),
+        (zlib.crc32(b"a\n" * 9).to_bytes(4, "little") + b"\0" * 4, "incorrect length of data produced"),
+    ],
+    ids=["crc", "length"],
+)
+def test_wrong_checks_are_named_behind_all_bytes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: ModuleType, ending: bytes, reason: str
+) -> None:
+    """A member that is not what its trailer says is damaged; what it held was handed on."""
+    monkeypatch.setattr("ingest.reading.compression.inflating_module", lambda: module)
+    path = tmp_path / "a.log.gz"
+    found: list[bytes] = []
+    path.write_bytes(gzip.compress(b"a\n" * 9)[:-8] + ending)
+    with (
+        LogFile(str(path)).opened() as opened,
+        pytest.raises(LogUnreadable, match=f"(?i)a.log.gz: damaged or unreadable: {reason}"),
+    ):
+        found.extend(chunks(opened.stream, "a.log.gz"))
+    assert b"".join(found) == b"a\n" * 9
+
+
+@each_module
+def test_damage_is_told_in_the_words_of_zlib(module: ModuleType) -> None:
+    """The reason is the same whatever unpacks, so that a report doesn't change with an extra."""
+    data = gzip.compress(b"a\n" * 9, mtime=0)
+    with pytest.raises(OSError, match=r"^Error -3 while decompressing data: invalid block type$"):
+        members(data[:10] + b"\xff" + data[11:], module).read()
+
+
+@each_module
+def test_lines_are_those_of_the_standard_library(module: ModuleType) -> None:
+    """A stream is read by line as well, also behind what was read in chunks."""
+    text = b"".join(b"line %d\n" % number for number in range(50_000)) + b"no newline"
+    stream = members(gzip.compress(text[:90_000]) + gzip.compress(text[90_000:]), module)
+    begun = cast(io.BufferedReader, stream).read1(10_000)
+    lines = list(iter(stream.readline, b""))
+    assert begun + b"".join(lines) == text
+    assert lines[1:] == text[len(begun) + len(lines[0]) :].splitlines(keepends=True)
+
+
+@each_module
+def test_chunks_are_large_where_there_is_enough(module: ModuleType) -> None:
+    """A log is handed on in few large chunks, so that what looks at each of them costs nothing."""
+    line = f"{logged(event_message())}\n".encode()
+    stream = members(gzip.compress(b"".join(line + b"%d\n" % number for number in range(20_000))), module)
+    sizes = [len(chunk) for chunk in chunks(stream, "a.log.gz")]
+    assert max(sizes) == 256 * 1024
+    assert sum(sizes) / len(sizes) > 150_000
+
+
+BOMB = gzip.compress(b"\0" * (200 << 20), 9)
+NAME = b"\x1f\x8b\x08\x08" + bytes(6) + b"n" * (20 << 20)
+PADDING = gzip.compress(b"a\n") + b"\0" * (20 << 20)
+TINY = gzip.compress(b"a\n") * 20_000
+
+
+@each_module
+@pytest.mark.parametrize("data", [BOMB, NAME, PADDING, TINY], ids=["bomb", "name", "padding", "tiny"])
+def test_memory_is_bounded(tmp_path: Path, module: ModuleType, data: bytes) -> None:
+    """Neither what a file unpacks to nor what must be passed over is ever held."""
+    path = tmp_path / "a.log.gz"
+    path.write_bytes(data)
+    size_bytes, ended = 0, "whole"
+    with path.open("rb") as file:
+        tracemalloc.start()
+        try:
+            for chunk in chunks(streams.buffered(gzip_members(file, module)), "a.log.gz"):
+                size_bytes += len(chunk)
+        except LogUnfinished:
+            ended = "unfinished"
+        _, peak_bytes = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    expected = {id(BOMB): 200 << 20, id(NAME): 0, id(PADDING): 2, id(TINY): 40_000}
+    assert (size_bytes, ended) == (expected[id(data)], "unfinished" if data is NAME else "whole")
+    assert peak_bytes < 4 << 20
+
+
+def test_tiny_members_are_not_given_over_and_over() -> None:
+    """A file of many tiny members is read in linear time: little is given that another member needs."""
+    given_bytes = 0
+
+    class Counting:
+        """A decompressor that counts what it is given."""
+
+        def __init__(self, inflating: Any) -> None:
+            """Wrap one of the standard library's."""
+            self._inflating = inflating
+
+        def __getattr__(self, name: str) -> Any:
+            """Be it in all else."""
+            return getattr(self._inflating, name)
+
+        def copy(self) -> Counting:
+            """Copy it."""
+            return Counting(self._inflating.copy())
+
+        def decompress(self, data: bytes, size: int) -> bytes:
+            """Unpack."""
+            nonlocal given_bytes
+            given_bytes += len(data)
+            found: bytes = self._inflating.decompress(data, size)
+            return found
+
+    counting = SimpleNamespace(
+        decompressobj=lambda wbits: Counting(zlib.decompressobj(wbits)), crc32=zlib.crc32, error=zlib.error
+    )
+    data = gzip.compress(b"a\n") * 2_000
+    assert members(data, cast(ModuleType, counting)).read() == b"a\n" * 2_000
+    assert given_bytes <= 2_000 * streams.FIRST_BYTES
+
+
+def test_without_the_extra_the_standard_library_unpacks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The fast module is taken where it is there, and never missed."""
+    pytest.importorskip(FAST[1])
+    assert inflating_module().__name__ == FAST[1]
+    for name in FAST:
+        monkeypatch.setitem(sys.modules, name, None)
+    assert inflating_module() is zlib
