@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 
 from sqlite_utils import Database
 
@@ -19,6 +20,7 @@ from ingest.reading.listing import Identity, Listed
 from ingest.reading.logfile import FileState, LogFile
 from ingest.reading.resume import NotTheSame, head_of, recall
 from ingest.reading.scan import ScanOptions, scan
+from ingest.reading.sifters import Sifters
 from ingest.reading.zone import is_same_zone
 from ingest.recognition import is_still, standing
 from ingest.storing.sources import KnownSources, Source
@@ -39,13 +41,21 @@ class Changes:
         self._store = Store(db)
         self._sources = KnownSources(db.conn, held)
         self._formers = Formers(self._store, self._sources, summary)
-        self._scan_options = ScanOptions(zone=options.zone.name, finished=options.finished)
+        self._sifters = Sifters(options.jobs) if options.jobs > 1 else None
+        self._scan_options = ScanOptions(options.zone.name, options.finished, sifters=self._sifters)
         self._other_zones: dict[str, list[str]] = {}
         self._identified: dict[LogFile, None] = {}
         self._latest: Source | None = None
 
     def read(self, changed: Iterable[Listed], missing: Sequence[str], unchanged_bytes: int) -> None:
         """Read every log that holds anything new, and what was read before where one is missing now."""
+        try:
+            self._read(changed, missing, unchanged_bytes)
+        finally:
+            if self._sifters is not None:
+                self._sifters.close()
+
+    def _read(self, changed: Iterable[Listed], missing: Sequence[str], unchanged_bytes: int) -> None:
         live = dict(self._looked_up(changed))
         for log, state in live.items():
             if state is not None:
@@ -181,7 +191,7 @@ class Changes:
             if remembered.provisional is None and remembered.counters != counters:
                 raise NotTheSame
         elif zone is not None:
-            options = ScanOptions(zone=zone, finished=options.finished)
+            options = replace(options, zone=zone)
         batches, state = 0, None
         for batch in scan(log, checkpoint, options):
             if source is not None and batches == 0:

@@ -19,8 +19,8 @@ class IngestOptions:
 
     `zone` reads the times of sources that are new; `zone_asked` says that a person named it.
     `finished` logs have their unterminated last line counted. `full` reads every log from its start,
-    whatever was read of it before. `report` is called with the bytes read so far of those there are
-    (compressed files count as they are on disk).
+    whatever was read of it before. `jobs` processes read large logs. `report` is called with the bytes
+    read so far of those there are (compressed files count as they are on disk).
     """
 
     command: str
@@ -31,6 +31,7 @@ class IngestOptions:
     globs: tuple[str, ...] = ()
     wait_seconds: float = 0.0
     fail_on_reject: bool = False
+    jobs: int = 1
     report: Callable[[int, int], None] | None = None
 
 

@@ -46,13 +46,14 @@ def has_marker(line: bytes) -> bool:
 
 _LISTED = "|".join(family.opening for family in FAMILIES if not family.markers)
 _MAY_BE_LISTED = re.compile(
-    rf"(?:{POWERSHELL})?+(?:(?:{INNER})?+(?:{_LISTED})|(?:{OUTER}|{JSON})(?=.*(?:\"  |   )))".encode()
+    rf"(?:{POWERSHELL})?+(?:(?:{INNER})?+(?:{_LISTED})|(?P<container>{OUTER}|{JSON}))".encode()
 )
 
 
 def may_be_listed(line: bytes) -> bool:
-    """Whether a line, if it stands directly below a list, may go on with it."""
-    return _MAY_BE_LISTED.match(line) is not None
+    """Whether a line, if it stands directly below a list, may go on with it: it is indented, at least."""
+    found = _MAY_BE_LISTED.match(line)
+    return found is not None and (found["container"] is None or b"   " in line or b'"  ' in line)
 
 
 def read_message(block: bytes, start: int, end: int) -> Record | None:

@@ -417,8 +417,8 @@ def test_full_disk_is_said_and_nothing_is_lost_or_doubled(tokentail: Tokentail, 
     )
     program = (
         "import resource, ingest.reading.scan as scan, ingest.reading.overlap as overlap; "
-        "scan.MAX_BATCH_RECORDS = 50; overlap.CHUNK_BYTES = 8_000; "
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, 400_000)); from ingest.cli import main; main()"
+        "scan.MAX_BATCH_RECORDS = 50; scan.MAX_BATCH_BYTES = 10_000; overlap.CHUNK_BYTES = 8_000; "
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (800_000, 800_000)); from ingest.cli import main; main()"
     )
     done = subprocess.run(
         [sys.executable, "-c", program, "ingest", str(log), "--db", "telemetry.db"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -29,6 +30,12 @@ reject_option = click.option(
 )
 
 
+jobs_option = click.option(
+    "--jobs",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Read large logs with N processes; the result is the same. Default: as many as there are cores.",
+)
 full_option = click.option(
     "--full",
     is_flag=True,
@@ -46,6 +53,7 @@ def _ingest_options(command: Callable[..., int]) -> Callable[..., int]:
         options.wait_option,
         options.glob_option,
         tz_option,
+        jobs_option,
         options.db_option,
         options.paths_argument,
     ):
@@ -64,6 +72,7 @@ class _Chosen:
     fail_on_reject: bool
     quiet: bool
     as_json: bool
+    jobs: int | None
     full: bool = False
 
 
@@ -127,6 +136,7 @@ def _ingest(command: str, paths: tuple[str, ...], chosen: _Chosen) -> int:
                 globs=chosen.globs,
                 wait_seconds=chosen.wait_seconds,
                 fail_on_reject=chosen.fail_on_reject,
+                jobs=chosen.jobs or cores(),
                 report=report,
             ),
         )
@@ -139,6 +149,12 @@ def _ingest(command: str, paths: tuple[str, ...], chosen: _Chosen) -> int:
     elif not chosen.quiet:
         _show(summary)
     return summary.exit_code
+
+
+def cores() -> int:
+    """Return how many cores this process may use."""
+    allowed = getattr(os, "sched_getaffinity", None)
+    return len(allowed(0)) if allowed is not None else os.cpu_count() or 1
 
 
 @contextmanager

@@ -28,6 +28,13 @@ class Block(NamedTuple):
         return self.offset + len(self.data)
 
 
+class Barrier:
+    """Before what follows is looked at, all that came before must have been taken."""
+
+
+BARRIER = Barrier()
+
+
 class Numbering:
     """The numbers of lines, and the position, which is kept up to date.
 
@@ -94,26 +101,31 @@ class Numbering:
 
 def split_blocks(
     chunks: Iterable[bytes], numbering: Numbering, encoding: Encoding, wanted: Wanted
-) -> Iterator[Block | Line | None]:
-    """Yield blocks, and lines where there can be none; move the position past every whole line.
+) -> Iterator[Block | Line | Barrier | None]:
+    """Yield blocks, and lines where there can be none, behind a barrier; move the position past the lines.
 
     The consumer moves it past a block (`Numbering.pass_block`). After each chunk comes a `None`. The
     last line comes with `terminated` false where no newline ends it and it is wanted.
     """
     rest, position = Rest(), numbering.position
+    offset = position.offset
     for chunk in chunks:
         if rest.add(chunk):
             data = rest.take()
             if len(data) <= MAX_LINE_BYTES and not (rest.dropped or rest.hole) and is_plain_text(data):
                 end = data.rfind(b"\n") + 1
                 rest.keep(data[end:], 1)
-                yield Block(position.offset, data[:end])
+                yield Block(offset, data[:end])
+                offset += end
             else:
                 rest.give_back(data)
+                yield BARRIER
                 yield from _lines(data, rest, numbering, encoding, wanted)
+                offset = position.offset
         yield None
     data = rest.take()
     rest.give_back(data)
+    yield BARRIER
     yield from _lines(data, rest, numbering, encoding, wanted)
     for line in last_line(rest, position, encoding, wanted):
         number = numbering.before(position.offset) + 1

@@ -123,8 +123,6 @@ class Gathering:
         rows.append(tuple.__new__(Sighting, (offset, number, seen)))
 
     def _take_line(self, one: SiftedLine, offset: int, number: int) -> None:
-        if one.listed and not self._linker.is_listing:
-            return
         size = one.end - 1 - one.start
         before = self._counters.marker_lines
         self.take(Line(offset + one.start, offset + one.end, number, number, one.data, size))

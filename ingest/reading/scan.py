@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from ingest.errors import LogUnfinished, LogUnreadable, UsageMistake
 from ingest.reading.batch import Batch, State
-from ingest.reading.blocks import Block, Numbering, split_blocks
+from ingest.reading.blocks import Barrier, Block, Numbering, split_blocks
 from ingest.reading.checkpoint import Checkpoint, Provisional
 from ingest.reading.feed import Feed
 from ingest.reading.gathering import Gathering
@@ -22,17 +22,21 @@ from ingest.reading.overlap import Rewritten
 from ingest.reading.pipe import WAIT_SECONDS
 from ingest.reading.remembered import as_text
 from ingest.reading.resume import NotTheSame, Opened, stand_at
-from ingest.reading.sifting import Sifter
+from ingest.reading.sifters import Sifters, sifted_ahead
+from ingest.reading.sifting import Sifted, Sifter
 from ingest.reading.wrap import Joiner
 from ingest.reading.zone import Zone, zone_recorded
 from parsers.line import parse_line
 from parsers.records import EstimationEvent, Malformed
 
-MAX_BATCH_RECORDS = 20_000
+MAX_BATCH_RECORDS = 8_000
 """Rows of one transaction: few enough for memory, many enough that commits cost nothing."""
 
 MAX_BATCH_BYTES = 64 << 20
 """Bytes of one transaction, so that a kill in a log without events loses little work."""
+
+LARGE_BYTES = 16 << 20
+"""How much must be left of a log for other processes to read it: starting them takes as long as 16 MiB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +44,14 @@ class ScanOptions:
     """How to scan: the zone of a source read for the first time, and whether the log is finished.
 
     `plain` reads line by line and parses every one, instead of by chunks with a cheap test first;
-    `verify` does, and reads no further than `end_offset`.
+    `verify` does, and reads no further than `end_offset`. `sifters` read plain logs in other processes.
     """
 
     zone: str
     finished: bool = False
     plain: bool = False
     end_offset: int | None = None
+    sifters: Sifters | None = None
 
 
 def scan(log: LogFile, checkpoint: Checkpoint | None, options: ScanOptions) -> Iterator[Batch]:
@@ -121,9 +126,9 @@ class _Scan:
     def _whole_lines(self) -> Iterator[Batch]:
         """Take all lines but one that no newline ends, and yield the batches that are full."""
         try:
-            for line in self._lines():
+            for line, sifted in self._sifted():
                 if isinstance(line, Block):
-                    self._gathering.take_block(line, self._sifter.sift(line.data), self._numbering)
+                    self._gathering.take_block(line, sifted, self._numbering)
                 elif line is not None and not line.terminated:
                     self._last_line = line
                     return
@@ -166,7 +171,21 @@ class _Scan:
         finished = self._options.finished or self._was_provisional  # what was stored once stays stored
         return finished and (marker or line.is_cut)
 
-    def _lines(self) -> Iterator[Block | Line | None]:
+    def _sifted(self) -> Iterator[tuple[Block | Line | None, list[Sifted]]]:
+        """Yield the lines, with what was sifted out of blocks: here, or ahead in other processes."""
+        lines, sifters = self._lines(), self._options.sifters
+        file = self._open_log.file
+        large = file is not None and file.size_bytes - self._opened.offset >= LARGE_BYTES
+        if sifters is not None and large and self._open_log.is_plain and not self._options.plain:
+            yield from sifted_ahead(lines, self._zone.name, sifters)
+            return
+        for line in lines:
+            if isinstance(line, Block):
+                yield line, self._sifter.sift(line.data)
+            elif not isinstance(line, Barrier):
+                yield line, []
+
+    def _lines(self) -> Iterator[Block | Line | Barrier | None]:
         """Yield the lines from the checkpoint on, in blocks where that can be.
 
         Captures that may be wrapped are joined.

@@ -56,14 +56,13 @@ class SiftedContext(NamedTuple):
 class SiftedLine(NamedTuple):
     """Any other line that may say something, as it is, without its terminator.
 
-    One that is `listed` does only directly behind a list, or a line of one.
+    It may hold no marker: then it says something only directly below a line of a list.
     """
 
     start: int
     end: int
     lines: int
     data: bytes
-    listed: bool
 
 
 Sifted = SiftedEvent | SiftedContext | SiftedLine
@@ -141,7 +140,7 @@ class Sifter:
                 if minute is not None:
                     seconds = minute.seconds + int(second[17:])
                     return tuple.__new__(SiftedContext, (start, end, lines, record, seconds))
-        return SiftedLine(start, end, lines, data[start : end - 1].rstrip(b"\r"), listed=False)
+        return SiftedLine(start, end, lines, data[start : end - 1].rstrip(b"\r"))
 
     def _listed(self, data: bytes, start: int, lines: int, sifted: list[Sifted]) -> int:
         """Add the lines from an index on that may go on with a list; return where they end."""
@@ -150,6 +149,6 @@ class Sifter:
             text = data[start : end - 1].rstrip(b"\r")
             if not may_be_listed(text):
                 break
-            sifted.append(SiftedLine(start, end, lines, text, listed=True))
+            sifted.append(SiftedLine(start, end, lines, text))
             start, lines = end, lines + 1
         return start
