@@ -7,7 +7,7 @@ names the file and the line.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any
 
 from sqlite_utils import Database
@@ -127,13 +127,13 @@ class Comparison:
         if told == NOTHING_TOLD or stray:
             return
         absorbed = merged(known, told)  # a row holds the best of all that was told of its event
-        for one in fields(Context):
-            here, there = getattr(told, one.name), getattr(known, one.name)
-            lost = getattr(absorbed, one.name) != there
-            other = alone and here is not None and here != there and one.name != "deliverables"
+        for name in Context._fields:
+            here, there = getattr(told, name), getattr(known, name)
+            lost = getattr(absorbed, name) != there
+            other = alone and here is not None and here != there and name != "deliverables"
             if lost or other:
                 self._differ(
-                    line_number, f"{one.name} is {_shown(here)} in the log, {_shown(there)} in the database"
+                    line_number, f"{name} is {_shown(here)} in the log, {_shown(there)} in the database"
                 )
 
     def _compare_reject(self, reject: Reject) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import astuple, replace
+from dataclasses import astuple, is_dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -154,10 +154,12 @@ def _is_sound(context: Context) -> bool:
         and (phase is None or phase.source in PHASE_SOURCES)
         and (found is None or found.source in DELIVERABLES_SOURCES)
     )
-    return known and all(map(_storable, astuple(context)))
+    return known and all(map(_storable, context))
 
 
 def _storable(value: Any) -> bool:
+    if is_dataclass(value) and not isinstance(value, type):
+        value = astuple(value)
     if isinstance(value, tuple):
         return all(map(_storable, value))
     return value is None or isinstance(value, bool) or _text(value) or _real(value)

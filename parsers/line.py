@@ -17,6 +17,10 @@ from parsers.registry import FAMILIES, MARKERS
 
 _OPENINGS = "|".join(f"(?P<f{number}>{family.opening})" for number, family in enumerate(FAMILIES))
 _OPENING = re.compile(_OPENINGS.encode())
+_BY_MARKER = [
+    (family, re.compile(family.opening.encode()).match) for family in FAMILIES for _ in family.markers
+]
+"""The family of each marker of `parsers.registry.MARKERS`, and how its messages open."""
 
 
 def _factored() -> str:
@@ -56,12 +60,22 @@ def may_be_listed(line: bytes) -> bool:
     return found is not None and (found["container"] is None or b"   " in line or b'"  ' in line)
 
 
-def read_message(block: bytes, start: int, end: int) -> Record | None:
-    """Read the message that stands between two indexes, behind the executor's own prefix."""
-    opening = _OPENING.match(block, start, end)
-    if opening is None or opening.lastindex is None:
-        return None
-    return FAMILIES[opening.lastindex - 1].read(block[start:end].rstrip(b"\r").decode("utf-8", "replace"))
+def read_message(block: bytes, start: int, end: int, marker: int | None = None) -> Record | None:
+    """Read the message that stands between two indexes, behind the executor's own prefix.
+
+    `marker` is the number of one that the line holds: the message is likely of its family.
+    """
+    family = None
+    if marker is not None:
+        family, opens = _BY_MARKER[marker]
+        if opens(block, start, end) is None:
+            family = None
+    if family is None:
+        opening = _OPENING.match(block, start, end)
+        if opening is None or opening.lastindex is None:
+            return None
+        family = FAMILIES[opening.lastindex - 1]
+    return family.read(block[start:end].rstrip(b"\r").decode("utf-8", "replace"))
 
 
 _EVENT_MARKER = event.MARKER.encode()

@@ -33,12 +33,16 @@ def decimal(text: str) -> float | None:
 def string_list(text: str) -> tuple[str, ...] | None:
     """Read a Python list literal of strings, or `None` where it is cut off or holds anything else.
 
-    Only single string literals are ever handed to `ast.literal_eval`, so neither nesting nor size
-    can hurt, and nothing is evaluated.
+    Only single string literals, with a backslash, are ever handed to `ast.literal_eval`, so neither
+    nesting nor size can hurt, and nothing is evaluated.
     """
     if not _LIST.fullmatch(text):
         return None
     try:
-        return tuple(str(ast.literal_eval(item)) for item in _ITEM.findall(text))
+        return tuple(_string(item) for item in _ITEM.findall(text))
     except (ValueError, SyntaxError):  # an escape that no Python string has
         return None
+
+
+def _string(literal: str) -> str:
+    return str(ast.literal_eval(literal)) if "\\" in literal else literal[1:-1]

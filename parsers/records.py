@@ -1,4 +1,7 @@
-"""The values that lines become: one frozen record for each thing that a line can say.
+"""The values that lines become: one record for each thing that a line can say.
+
+Named tuples rather than dataclasses: a log has millions of them, and they are made, and sent from one
+process to another, several times as fast.
 
 Token counts are whole numbers of tokens. `phase` and `run` are the executor's ids, as logged.
 A field that is `None` was logged as `None` or is not told by this form of the line.
@@ -11,8 +14,7 @@ from datetime import datetime
 from typing import Literal, NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Stamp:
+class Stamp(NamedTuple):
     """A time as a line logged it.
 
     `text` is the time exactly as written. `moment` is naive where the line gives local time
@@ -26,8 +28,6 @@ class Stamp:
 
 class EstimationEvent(NamedTuple):
     """The outcome of one builder call: the fields of a `[TokenEstimationV2]` line.
-
-    A named tuple, not a dataclass: it is made a million times in a dense log, and a fifth as dear.
 
     `actual_is_total` marks the fallback form, whose actual is input and output together.
     `smape_percent` is what the executor computed (0..200), rounded by it to one decimal.
@@ -47,22 +47,19 @@ class EstimationEvent(NamedTuple):
     model: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Malformed:
+class Malformed(NamedTuple):
     """A line with the event's marker that cannot become an event, and why."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Noted:
+class Noted(NamedTuple):
     """A line that is counted and otherwise left alone."""
 
     kind: Literal["legacy", "write_failure", "skipped_event"]
 
 
-@dataclass(frozen=True, slots=True)
-class BudgetUse:
+class BudgetUse(NamedTuple):
     """The anchor of an event: which phase's call used how many tokens of which ceiling."""
 
     phase: str
@@ -74,8 +71,7 @@ class BudgetUse:
     model: str
 
 
-@dataclass(frozen=True, slots=True)
-class RunNamed:
+class RunNamed(NamedTuple):
     """A line that names the run. `starts` where an executor process says so when it starts."""
 
     run: str
@@ -83,39 +79,34 @@ class RunNamed:
     starts: bool
 
 
-@dataclass(frozen=True, slots=True)
-class RunEnded:
+class RunEnded(NamedTuple):
     """An executor process is over; `run` is `None` where the line doesn't name it."""
 
     run: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class SoftCap:
+class SoftCap(NamedTuple):
     """The one prefixed line that names run and phase together; `run` is `None` for `unknown`."""
 
     run: str | None
     phase: str
 
 
-@dataclass(frozen=True, slots=True)
-class Draining:
+class Draining(NamedTuple):
     """A printed line: this run is drained next, starting with this phase (often, not always)."""
 
     run: str
     requested_phase: str
 
 
-@dataclass(frozen=True, slots=True)
-class PhaseOpened:
+class PhaseOpened(NamedTuple):
     """A phase begins (`requested`), or a builder call for it does."""
 
     phase: str
     by: Literal["requested", "generating"]
 
 
-@dataclass(frozen=True, slots=True)
-class BuilderFinished:
+class BuilderFinished(NamedTuple):
     """The builder call of a phase is over; `total_tokens` is input and output together."""
 
     phase: str
@@ -123,8 +114,7 @@ class BuilderFinished:
     total_tokens: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class PhaseStatus:
+class PhaseStatus(NamedTuple):
     """A phase changed its status; `is_outcome` unless the status is one on the way."""
 
     phase: str
@@ -132,8 +122,7 @@ class PhaseStatus:
     is_outcome: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Estimate:
+class Estimate(NamedTuple):
     """The estimate before a call. `confidence` is 0..1; `deliverable_count` may be unknown."""
 
     output_tokens: int
@@ -142,16 +131,14 @@ class Estimate:
     deliverable_count: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class Ceiling:
+class Ceiling(NamedTuple):
     """The max tokens that a call will really be given."""
 
     max_tokens: int
     selected_budget: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class BuilderModel:
+class BuilderModel(NamedTuple):
     """The model chosen for a builder call; `attempt_index` counts from 0."""
 
     model: str
@@ -159,16 +146,14 @@ class BuilderModel:
     category: str
 
 
-@dataclass(frozen=True, slots=True)
-class AppliedFiles:
+class AppliedFiles(NamedTuple):
     """The paths that were written for a phase."""
 
     phase: str
     paths: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class DeliverablesRefused:
+class DeliverablesRefused(NamedTuple):
     """A phase's answer lacks deliverables; the required ones are listed a few lines on."""
 
     phase: str
@@ -179,8 +164,7 @@ class RequiredList:
     """The header of the list of required deliverables; one `ListedPath` a line follows."""
 
 
-@dataclass(frozen=True, slots=True)
-class ListedPath:
+class ListedPath(NamedTuple):
     """An item of the list whose header stands above it."""
 
     path: str
@@ -201,30 +185,26 @@ class MissingList:
     count: int
 
 
-@dataclass(frozen=True, slots=True)
-class MissingPath:
+class MissingPath(NamedTuple):
     """An item of a phase's list of missing deliverables."""
 
     phase: str
     path: str
 
 
-@dataclass(frozen=True, slots=True)
-class ScopeInferred:
+class ScopeInferred(NamedTuple):
     """The phase's scope paths will be its deliverables."""
 
     phase: str
 
 
-@dataclass(frozen=True, slots=True)
-class ScopePaths:
+class ScopePaths(NamedTuple):
     """Paths of the scope of whatever phase is being prepared."""
 
     paths: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Escalation:
+class Escalation(NamedTuple):
     """A call will be repeated with more room.
 
     `base_tokens` is where the new ceiling was computed from and `base_source` what that number

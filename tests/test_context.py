@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from itertools import pairwise
 
@@ -24,7 +23,7 @@ from ingest.linking.context import (
     merged,
 )
 
-FIELDS = [field.name for field in dataclasses.fields(Context)]
+FIELDS = list(Context._fields)
 
 
 def told(sources):

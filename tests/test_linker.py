@@ -524,13 +524,13 @@ def own_contexts(log: list[str]) -> dict[tuple[str | None, str | None], Context]
 
 def agrees(told: Context, truth: Context) -> bool:
     """Whether a context says nothing but the truth, as far as it says anything."""
-    for field in dataclasses.fields(Context):
-        known, true = getattr(told, field.name), getattr(truth, field.name)
+    for name in Context._fields:
+        known, true = getattr(told, name), getattr(truth, name)
         if known is None:
             continue
-        if field.name in {"run", "phase"}:
+        if name in {"run", "phase"}:
             known, true = known.name, true.name
-        elif field.name == "deliverables":
+        elif name == "deliverables":
             known, true = known.paths, true.paths
         if known != true:
             return False

@@ -9,8 +9,8 @@ value, so that both orders agree.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, fields, replace
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 MAX_PATHS = 20
 """The executor's own limit of paths kept for an event."""
@@ -66,8 +66,7 @@ class Told:
     source: str
 
 
-@dataclass(frozen=True, slots=True)
-class Context:
+class Context(NamedTuple):
     """What is known of an event beyond its own line; `None` is not known (yet).
 
     Tokens are counts, `confidence` is 0..1, `attempt_index` counts from 0.
@@ -87,8 +86,6 @@ class Context:
 
 NOTHING_TOLD = Context()
 
-_PLAIN = tuple(field.name for field in fields(Context) if field.name not in ("run", "phase", "deliverables"))
-
 
 def merged(one: Context, other: Context) -> Context:
     """Unite what two places tell of one event."""
@@ -96,15 +93,21 @@ def merged(one: Context, other: Context) -> Context:
         return one
     if one == NOTHING_TOLD:
         return other
-    values: dict[str, Any] = {
-        "run": better_told(one.run, other.run, RUN_SOURCES),
-        "phase": better_told(one.phase, other.phase, PHASE_SOURCES),
-        "deliverables": _better_deliverables(one.deliverables, other.deliverables),
-    }
-    for name in _PLAIN:
-        known = [value for value in (getattr(one, name), getattr(other, name)) if value is not None]
-        values[name] = min(known, default=None)
-    return replace(one, **values)
+    return Context._make(
+        [
+            better_told(one.run, other.run, RUN_SOURCES),
+            better_told(one.phase, other.phase, PHASE_SOURCES),
+            *map(_smaller, one[2:-1], other[2:-1]),
+            _better_deliverables(one.deliverables, other.deliverables),
+        ]
+    )
+
+
+def _smaller(one: Any, other: Any) -> Any:
+    """Return the smaller of two known values, or the one that is known."""
+    if one is None or other is None:
+        return other if one is None else one
+    return min(one, other)
 
 
 def better_told(one: Told | None, other: Told | None, sources: tuple[str, ...]) -> Told | None:

@@ -12,7 +12,7 @@ window of that phase, and not at all where two runs may have opened it.
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, get_args
 
 from ingest.linking.calls import NOT_PREPARED, Preparation
 from ingest.linking.context import MAX_PATHS, Context, Told
@@ -47,6 +47,18 @@ MAX_ID_LENGTH = 200
 
 LINES_BEHIND = 3
 """How many lines after its event the builder's own line may stand and still tell its phase."""
+
+
+_LISTED = frozenset({ListedPath, ListRest})
+_NAMING = frozenset(kind for kind in get_args(Record) if {"phase", "run"} & kind.__annotations__.keys())
+
+
+def _is_overlong(record: Record) -> bool:
+    """Whether what a line names is no id."""
+    phase, run = getattr(record, "phase", None), getattr(record, "run", None)
+    return (phase is not None and len(phase) > MAX_ID_LENGTH) or (
+        run is not None and len(run) > MAX_ID_LENGTH
+    )
 
 
 class BareEvent(Protocol):
@@ -186,25 +198,26 @@ class Linker:
 
     def context_line(self, record: Record, ordinal: int, seconds: float | None = None) -> None:
         """Take a line that tells something of events around it; `seconds` since the epoch it was logged."""
-        ids = (getattr(record, "phase", None), getattr(record, "run", None))
-        if any(name is not None and len(name) > MAX_ID_LENGTH for name in ids):
+        kind = type(record)
+        if kind in _NAMING and _is_overlong(record):
             return
-        if not isinstance(record, ListedPath | ListRest):
+        if kind not in _LISTED and self.state.declared.open_list is not None:
             self.reach(ordinal)
         match record:
-            case RunNamed() | RunEnded() | SoftCap() | Draining():
-                self._take_run(record, seconds)
             case Estimate() | Ceiling() | BuilderModel():
                 self._prepare(record)
-            case ScopeInferred() | ScopePaths():
-                self._take_scope(record)
             case PhaseOpened() | BudgetUse() | BuilderFinished() | PhaseStatus():
                 self._take_phase(record, ordinal)
+            case RunNamed() | RunEnded() | SoftCap() | Draining():
+                self._take_run(record, seconds)
+            case ScopeInferred() | ScopePaths():
+                self._take_scope(record)
             case _ if isinstance(record, DeclaringRecord):
                 self._take_declared(record, ordinal)
         if self._crowded:  # what was said before may be another run's
             self.state.preparation = NOT_PREPARED
-        self.state.runs.hear(seconds)
+        if seconds is not None and not self.state.runs.crowded:
+            self.state.runs.heard = seconds
 
     def _prepare(self, record: Estimate | Ceiling | BuilderModel) -> None:
         if self.state.preparation is NOT_PREPARED:

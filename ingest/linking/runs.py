@@ -85,11 +85,6 @@ class LiveRuns:
         self.nameless_ends = 0
         self.drained = None
 
-    def hear(self, seconds: float | None) -> None:
-        """Take note of when a line was logged; only where it must be the one run's."""
-        if seconds is not None and not self.crowded:
-            self.heard = seconds
-
     def is_over(self, seconds: float | None) -> bool:
         """Whether the one run that was writing has been silent for too long to be alive."""
         if seconds is None or self.heard is None or self.crowded:

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import IO, Any, NamedTuple
 
-from ingest.reading.blocks import Barrier, Block
+from ingest.reading.blocks import BARRIER, Barrier, Block
 from ingest.reading.lines import Line
 from ingest.reading.sifting import Sifted, SiftedEvent, Sifter
 from ingest.reading.zone import zone_recorded
@@ -110,36 +110,36 @@ def sifted_ahead(
 ) -> Iterator[tuple[Block | Line | None, list[Sifted]]]:
     """Yield what a log is cut into with what is in it, while blocks further on are sifted already."""
     pending: deque[tuple[Block, Future[list[Sifted]]]] = deque()
+    trouble: Exception | None = None
     try:
-        while True:
-            trouble: Exception | None = None
-            item: Block | Line | Barrier | None = None
-            ended = False
-            try:
-                item = next(items)
-            except StopIteration:
-                ended = True
-            except Exception as error:
-                trouble, ended = error, True
+        for item in _with_trouble(items):
+            if isinstance(item, Exception):
+                trouble = item
             if isinstance(item, Block):
                 pending.append((item, sifters.submit(zone, item.data)))
-                if len(pending) <= BLOCKS_AHEAD * sifters.count:
-                    continue
-            wait_for = len(pending) if ended or isinstance(item, Barrier | Line) else 0
-            if isinstance(item, Block):
-                wait_for = 1
-            for _ in range(wait_for):
+            ahead = BLOCKS_AHEAD * sifters.count if isinstance(item, Block | None) else 0
+            while len(pending) > ahead:
                 block, future = pending.popleft()
                 yield block, future.result()
             if isinstance(item, Line):
                 yield item, []
-            if trouble is not None:
-                raise trouble
-            if ended:
-                return
+        if trouble is not None:
+            raise trouble
     finally:
         for _, future in pending:
             future.cancel()
+
+
+def _with_trouble(
+    items: Iterator[Block | Line | Barrier | None],
+) -> Iterator[Block | Line | Barrier | Exception | None]:
+    """Yield items, then a barrier: what ended them too early is due when all before it is used up."""
+    try:
+        yield from items
+    except Exception as error:
+        yield error
+    else:
+        yield BARRIER
 
 
 def serve() -> None:

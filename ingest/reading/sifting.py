@@ -21,6 +21,7 @@ from parsers.records import (
     Record,
     RequiredList,
 )
+from parsers.registry import EVENT_MARKER
 
 _WITH_CARE = (EstimationEvent, Malformed, Noted, Escalation)
 
@@ -81,20 +82,21 @@ class Sifter:
         sifted: list[Sifted] = []
         done = self._listed(data, 0, 0, sifted)
         counted = lines = 0
-        for _, found, _ in find_markers(data):
+        for marker, found, _ in find_markers(data):
             if found < done:
                 continue
             start = data.rfind(b"\n", done, found) + 1 or done
             lines += data.count(b"\n", counted, start)
             counted = start
-            event = match_event(data, start)
-            one = self._event(event.groups(), start, event.end(), lines) if event is not None else None
-            if one is not None:
-                sifted.append(one)
-                done = one.end
-                continue
+            event = match_event(data, start) if marker == EVENT_MARKER else None
+            if event is not None:
+                one = self._event(event.groups(), start, event.end(), lines)
+                if one is not None:
+                    sifted.append(one)
+                    done = one.end
+                    continue
             done = data.find(b"\n", found) + 1
-            other = self._context(data, start, done, lines)
+            other = self._context(data, start, done, lines, marker)
             if other is not None:
                 sifted.append(other)
                 if not isinstance(other, SiftedContext) or isinstance(other.record, RequiredList):
@@ -128,10 +130,12 @@ class Sifter:
         values = (start, end, lines, key, f"{shown}{seconds}.{fraction}", text, *numbers, ending)
         return tuple.__new__(SiftedEvent, values)
 
-    def _context(self, data: bytes, start: int, end: int, lines: int) -> SiftedContext | SiftedLine | None:
+    def _context(
+        self, data: bytes, start: int, end: int, lines: int, marker: int
+    ) -> SiftedContext | SiftedLine | None:
         prefix = match_prefix(data, start, end)
         if prefix is not None:
-            record = read_message(data, prefix.end(), end - 1)
+            record = read_message(data, prefix.end(), end - 1, marker)
             if record is None:
                 return None
             if not isinstance(record, _WITH_CARE):

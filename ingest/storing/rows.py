@@ -6,7 +6,7 @@ The one place that knows both an event's fields and the columns of `token_estima
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from ingest.linking.context import NOTHING_TOLD, Context, Deliverables, Told
@@ -195,7 +195,7 @@ def amended(row: Row, context: Context, sighting: int, logged: Logged | None = N
     if context.phase is not None and logged is not None:
         moment = moment_of(logged.moment)
         return Event(payload_of(row), moment, logged.text, context, sightings=[sighting])
-    told = replace(context, phase=event.context.phase)
+    told = context._replace(phase=event.context.phase)
     return Event(None, event.moment, event.timestamp_text, told, stored_ids=event.stored_ids)
 
 
