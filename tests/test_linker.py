@@ -6,8 +6,6 @@ never a guess.
 
 from __future__ import annotations
 
-import dataclasses
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -137,7 +135,7 @@ ANCHORED = Context(
 
 def anchored(**fields: object) -> Context:
     """Return the context of the usual call, with these fields changed."""
-    return dataclasses.replace(ANCHORED, **fields)
+    return ANCHORED._replace(**fields)
 
 
 def paths(source: str, *names: str, complete: bool = True) -> Deliverables:
@@ -669,5 +667,5 @@ def test_escalation_knows_the_answer_that_led_to_it():
         16384,
         1157,
     )
-    other = link.linker.escalation(dataclasses.replace(record, phase="p9"))
+    other = link.linker.escalation(record._replace(phase="p9"))
     assert (other.selected_budget, other.actual_max_tokens, other.tokens_used) == (None, None, None)

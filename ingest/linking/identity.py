@@ -56,7 +56,7 @@ def group_key(payload: EstimationEvent, moment: datetime) -> str:
     The time comes first, so that events of one time are neighbours in the index: adding one costs no
     more among ten million than among ten thousand.
     """
-    second = moment.strftime("%Y-%m-%d %H:%M:%S")
+    second = moment.isoformat(" ", "seconds")[:19]
     return _digits(second) + content_key(
         second,
         payload.predicted_output_tokens,

@@ -15,6 +15,7 @@ import sys
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from typing import IO, Any, NamedTuple
 
 from ingest.reading.blocks import BARRIER, Barrier, Block
@@ -70,7 +71,8 @@ class _Process:
         """Let it end."""
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:
-                pipe.close()
+                with suppress(OSError):  # it has ended already
+                    pipe.close()
         self._process.wait()
 
 
@@ -90,11 +92,14 @@ class Sifters:
 
     def _sift(self, zone: str, data: bytes) -> list[Sifted]:
         try:
-            process = self._idle.pop()
-        except IndexError:
-            process = _Process()
-            self._all.append(process)
-        sifted = process.sift(zone, data)
+            try:
+                process = self._idle.pop()
+            except IndexError:
+                process = _Process()
+                self._all.append(process)
+            sifted = process.sift(zone, data)
+        except (OSError, EOFError, pickle.UnpicklingError):  # it could not be started, or somebody ended it
+            return Sifter(zone_recorded(zone)).sift(data)
         self._idle.append(process)
         return sifted
 

@@ -40,6 +40,8 @@ class WrapWidth:
     def seen(self, text: str, is_event: bool = False) -> WrapWidth:
         """Return what is known after one more line."""
         length, units = len(text), max(self.units, _units(text))
+        if length < self.characters and units == self.units:
+            return self
         if length < self.characters:
             return WrapWidth(self.characters, units, self.reached)
         return WrapWidth(length, units, (not is_event) + (self.reached if length == self.characters else 0))
@@ -50,7 +52,7 @@ class WrapWidth:
 
 
 def _units(text: str) -> int:
-    return len(text) + sum(character > "\uffff" for character in text)
+    return len(text) if text.isascii() else len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 
 class Joiner:
@@ -91,7 +93,9 @@ class Joiner:
             yield _concatenated(pieces)._replace(ordinal=self.position.ordinal + 1, terminated=False)
 
     def _whole(self, pieces: list[Line], width: WrapWidth) -> Line:
-        line = _concatenated(pieces)._replace(ordinal=self.position.ordinal + 1)
+        line, ordinal = pieces[0], self.position.ordinal + 1
+        if len(pieces) > 1 or line.ordinal != ordinal:
+            line = _concatenated(pieces)._replace(ordinal=ordinal)
         self.position.offset, self.position.number = line.end_offset, pieces[-1].number
         self.position.ordinal = line.ordinal
         self.width = width

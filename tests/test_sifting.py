@@ -1,0 +1,232 @@
+"""Blocks sifted at once say what their lines say one by one, in this process or in others.
+
+Keeps the invariant that speed never costs truth: the quick way agrees with the plain one on every line.
+"""
+
+from __future__ import annotations
+
+import gzip
+import os
+import signal
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from event_lines import event_message
+from executor_log import Shape, executor_run
+from ingest.linking.identity import event_key, group_key
+from ingest.linking.timestamps import time_text
+from ingest.pipeline import ingest
+from ingest.reading import scan, sifters
+from ingest.reading.sifters import Sifters
+from ingest.reading.sifting import SiftedContext, SiftedEvent, SiftedLine, Sifter
+from ingest.reading.zone import zone_named
+from ingest.summary import IngestOptions
+from parsers.line import has_marker, parse_line
+from parsers.records import EstimationEvent
+from parsers.registry import FAMILIES, MARKERS
+
+SYDNEY = zone_named("Australia/Sydney")
+PREFIXES = (
+    "[2025-12-29 19:40:02] INFO: ",
+    "[2025-12-29 24:40:02] INFO: ",
+    "[2025-02-30 19:40:02] WARNING: ",
+    "[2025-12-29 19:40:60] INFO: ",
+    "2025-12-29 19:40:02,427 - autopack.clients - INFO - ",
+    "2025-12-29 19:40:02.5 - autopack.clients - INFO - ",
+    "[0001-01-01 00:00:00] INFO: ",
+    "[1850-01-01 00:00:01] INFO: ",
+    "2025-12-29T08:40:02.123456789Z stderr F ",
+    "python : [2025-12-29 19:40:02] INFO: ",
+    "",
+)
+VALUES = st.sampled_from(
+    ("0", "1", "007", "5200", "999999999999", "1000000000000", "999999999999999999", "-1", "1e3", "None")
+)
+WORDS = st.sampled_from(("None", "True", "False", "docs", "a b", "ü", "x=y", "", " ", "\x1b[1m", "\t", "\r"))
+
+
+@st.composite
+def event_texts(draw: st.DrawFn) -> str:
+    """Event messages, usual ones and broken ones."""
+    changed: dict[str, Any] = {}
+    for key in draw(st.sets(st.sampled_from(("predicted_output", "actual_output", "deliverables")))):
+        changed[key] = draw(VALUES)
+    for key in draw(st.sets(st.sampled_from(("category", "success", "truncated", "stop_reason", "model")))):
+        changed[key] = draw(WORDS)
+    if draw(st.booleans()):
+        changed["smape"] = draw(
+            st.sampled_from(("0.0%", "127.2%", "127.25%", "1e3%", "nan%", "12%", "00.1%"))
+        )
+    return event_message(**changed) + draw(
+        st.sampled_from(("", " ", "\r", "\r\r", " more", "\x1c", "\u2003"))
+    )
+
+
+@given(event_texts(), st.sampled_from(PREFIXES))
+@example(event_message(), PREFIXES[0])
+def test_event_line_read_at_once_is_the_event_that_it_is_line_by_line(text: str, prefix: str) -> None:
+    """Time, payload and key are the same; where they might not be, the line is left to the plain way."""
+    data = f"{prefix}{text}\n".encode()
+    sifted = Sifter(SYDNEY).sift(data)
+    parsed = parse_line(data[:-1].rstrip(b"\r"))
+    for one in sifted:
+        if not isinstance(one, SiftedEvent):
+            assert isinstance(one, SiftedLine)
+            assert one.data == data[:-1].rstrip(b"\r")
+            continue
+        assert parsed is not None
+        assert parsed.stamp is not None
+        assert isinstance(parsed.record, EstimationEvent)
+        moment = SYDNEY.to_utc(parsed.stamp.moment)
+        payload = EstimationEvent(one.predicted, one.actual, False, one.smape, *one.ending.values)
+        assert payload == parsed.record
+        assert list(map(type, payload)) == list(map(type, parsed.record))
+        assert (one.timestamp, one.timestamp_text) == (time_text(moment), parsed.stamp.text)
+        assert one.key == event_key(group_key(parsed.record, moment), None, moment)
+    if parsed is not None and has_marker(data[:-1]):
+        assert sifted
+
+
+def test_usual_event_lines_are_read_at_once() -> None:
+    """Otherwise the property above would hold of nothing."""
+    for prefix in (PREFIXES[0], PREFIXES[4]):
+        (one,) = Sifter(SYDNEY).sift(f"{prefix}{event_message()}\n".encode())
+        assert isinstance(one, SiftedEvent)
+
+
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
+def test_every_sample_holds_a_marker_of_its_family_and_is_sifted(family: Any) -> None:
+    """A line without a marker is never looked at, so each family's lines must have one."""
+    for sample in family.samples:
+        line = f"{PREFIXES[0]}{sample}".encode()
+        if family.markers:
+            assert any(marker in sample for marker in family.markers), sample
+        (one,) = Sifter(SYDNEY).sift(line + b"\n")
+        parsed = parse_line(line)
+        assert parsed is not None
+        if isinstance(one, SiftedContext):
+            assert parsed.stamp is not None
+            assert one.record == parsed.record
+            assert one.seconds == SYDNEY.to_utc(parsed.stamp.moment).timestamp()
+
+
+@given(st.lists(st.sampled_from((*MARKERS, b"x", b"[p1] ", b" ", b"\n", b"[2025-12-29 19:40:02] INFO: "))))
+def test_lines_before_a_line_are_counted(pieces: list[bytes]) -> None:
+    """`lines` newlines stand before what was sifted, and it is a whole line."""
+    data = b"".join(pieces) + b"\n"
+    for one in Sifter(SYDNEY).sift(data):
+        assert data[: one.start].count(b"\n") == one.lines
+        assert one.start == 0 or data[one.start - 1 : one.start] == b"\n"
+        assert data[one.end - 1 : one.end] == b"\n"
+        assert b"\n" not in data[one.start : one.end - 1]
+
+
+TABLES = ("token_estimation_v2_events", "event_sightings", "rejected_lines", "token_budget_escalation_events")
+
+
+def contents(database: Path) -> dict[str, list[dict[str, Any]]]:
+    """Return the rows of all tables that logs make, but for the times of storing."""
+    with sqlite3.connect(database) as connection:
+        connection.row_factory = sqlite3.Row
+        found = {
+            table: [dict(row) for row in connection.execute(f"SELECT * FROM {table}")] for table in TABLES
+        }
+        found["log_sources"] = [
+            dict(row) for row in connection.execute("SELECT byte_offset, remembered, state FROM log_sources")
+        ]
+    connection.close()
+    for rows in found.values():
+        for row in rows:
+            row.pop("created_at", None)
+    return found
+
+
+def stored(log: Path, database: Path, jobs: int) -> dict[str, list[dict[str, Any]]]:
+    """Ingest a finished log into a new database with so many processes."""
+    options = IngestOptions("backfill", zone=SYDNEY, finished=True, jobs=jobs)
+    assert ingest([str(log)], database, options).problems == []
+    return contents(database)
+
+
+@pytest.fixture
+def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let small logs be large, and have many blocks."""
+    monkeypatch.setattr(scan, "LARGE_BYTES", 1)
+    monkeypatch.setattr("ingest.reading.overlap.CHUNK_BYTES", 4_096)
+    monkeypatch.setattr("ingest.reading.logfile.CHUNK_BYTES", 4_096)
+
+
+def written(log: Path) -> Path:
+    """Write a log of several runs with a hole, a byte order mark and a list that blocks cut anywhere."""
+    text = executor_run(Random(3), "run-a", Shape(phases=12, dumps=True)).text().encode()
+    mixed = text[:9_000] + b"\0" * 40 + text[9_000:20_000] + b"\n\xef\xbb\xbf" + text[20_000:]
+    log.write_bytes(mixed * 3 + b"[2025-12-29 19:40:02] INFO: " + event_message().encode())
+    return log
+
+
+@pytest.mark.usefixtures("small_blocks")
+def test_any_number_of_processes_gives_the_tables_of_one(tmp_path: Path) -> None:
+    """Rows, sightings, rejects and checkpoint are the same, wherever the log is cut into blocks."""
+    log = written(tmp_path / "run.log")
+    one = stored(log, tmp_path / "one.db", jobs=1)
+    assert len(one["token_estimation_v2_events"]) > 10
+    assert stored(log, tmp_path / "three.db", jobs=3) == one
+
+
+@pytest.mark.usefixtures("small_blocks")
+@pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
+def test_process_that_is_killed_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its blocks are sifted here instead."""
+    log = written(tmp_path / "run.log")
+    one = stored(log, tmp_path / "one.db", jobs=1)
+    sift: Callable[..., Any] = sifters._Process.sift
+    killed: list[int] = []
+
+    def killing(self: Any, zone: str, data: bytes) -> Any:
+        if len(killed) < 5:
+            killed.append(self._process.pid)
+            os.kill(self._process.pid, signal.SIGKILL)
+        return sift(self, zone, data)
+
+    monkeypatch.setattr(sifters._Process, "sift", killing)
+    assert stored(log, tmp_path / "two.db", jobs=2) == one
+    assert len(killed) == 5
+
+
+def test_processes_end_with_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """None is left behind, and none is started for a small log."""
+    two = Sifters(2)
+    assert two.submit("UTC", b"[LOCK] \n").result() == []
+    processes = [one._process for one in two._all]
+    two.close()
+    assert [process.poll() for process in processes] == [0]
+    log = tmp_path / "run.log"
+    log.write_bytes(b"[LOCK] \n")
+    with monkeypatch.context() as patch:
+        patch.setattr("subprocess.Popen", None)
+        stored(log, tmp_path / "t.db", jobs=2)
+
+
+def test_line_numbers_are_right_though_lines_are_counted_late(tmp_path: Path) -> None:
+    """Lines that hold nothing are counted when a later line's number is needed, from a rotation too."""
+    log, database = tmp_path / "run.log", tmp_path / "t.db"
+    options = IngestOptions("ingest", zone=SYDNEY)
+    line = f"[2025-12-29 19:40:02] INFO: {event_message()}\n".encode()
+    log.write_bytes(b"noise\n" * 1_000)
+    ingest([str(log)], database, options)
+    with log.open("ab") as file:
+        file.write(b"more noise\n" * 500 + line + b"noise\n" * 300)
+    ingest([str(log)], database, options)
+    (tmp_path / "run.log.1.gz").write_bytes(gzip.compress(log.read_bytes() + b"noise\n" * 7 + line))
+    log.unlink()
+    summary = ingest([str(tmp_path)], database, options)
+    assert (summary.files_read, summary.events_new) == (1, 0)
+    numbers = [row["line_number"] for row in contents(database)["event_sightings"]]
+    assert numbers == [1_501, 1_809]
