@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+import shutil
 import sqlite3
 from pathlib import Path
 
@@ -194,3 +195,25 @@ def test_schema_is_made_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.
             pass
     with open_for_writing(tmp_path / "t.db") as db:
         assert db.table("token_estimation_v2_events").count == 0
+
+
+def test_keys_of_an_older_database_get_their_time(tmp_path: Path) -> None:
+    """Its events are then the events that they are: reading the logs again adds none."""
+    log, database = tmp_path / "run.log", tmp_path / "telemetry.db"
+    lines = [f"[2025-12-29 19:40:0{n}] INFO: {event_message(predicted_output=n)}\n" for n in range(1, 5)]
+    log.write_text("".join(lines))
+    options = IngestOptions("ingest", zone=zone_named("UTC"))
+    ingest([str(log)], database, options)
+    keys = "SELECT event_key FROM token_estimation_v2_events ORDER BY event_id"
+    with sqlite3.connect(database) as connection:
+        new = connection.execute(keys).fetchall()
+        connection.execute("UPDATE token_estimation_v2_events SET event_key = SUBSTR(event_key, 15)")
+        connection.execute("DELETE FROM _sqlite_migrations WHERE name = 'm003_keys_in_time'")
+        assert [len(key.partition(":")[0]) for (key,) in connection.execute(keys)] == [24] * 4
+    connection.close()
+    shutil.copy(log, tmp_path / "copy.log")
+    summary = ingest([str(log), str(tmp_path / "copy.log")], database, options)
+    assert (summary.events_new, summary.further_sightings) == (0, 4)
+    with sqlite3.connect(database) as connection:
+        assert connection.execute(keys).fetchall() == new
+    connection.close()

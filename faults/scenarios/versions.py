@@ -114,6 +114,7 @@ def make_older(database: Path) -> None:
             columns = ", ".join(names)
             connection.execute(f"INSERT INTO main.{table} ({columns}) SELECT {columns} FROM newer.{table}")
         connection.execute("DELETE FROM main._sqlite_migrations WHERE name <> 'm001_initial'")
+        connection.execute("UPDATE main.token_estimation_v2_events SET event_key = SUBSTR(event_key, 15)")
         connection.commit()
     for ending in ("", "-wal", "-shm"):
         database.with_name(database.name + ending).unlink(missing_ok=True)
