@@ -11,6 +11,7 @@ import json
 import types
 import typing
 from collections import deque
+from functools import lru_cache
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -32,21 +33,30 @@ def from_text(kind: type[T], text: str) -> T:
 
 
 def _plain(value: Any) -> Any:
-    if hasattr(value, "_field_defaults"):
-        defaults = value._field_defaults
-        named = value._asdict().items()
-        return {name: _plain(one) for name, one in named if name not in defaults or one != defaults[name]}
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {
-            field.name: _plain(getattr(value, field.name))
-            for field in dataclasses.fields(value)
-            if getattr(value, field.name) != _default(field)
-        }
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple | deque):
+    kind: Any = type(value)
+    if kind in _ATOMS:
+        return value
+    if kind in (list, tuple, deque):
         return [_plain(item) for item in value]
-    return value
+    if kind is dict:
+        return {key: _plain(item) for key, item in value.items()}
+    return {
+        name: _plain(one)
+        for name, default in _defaults(kind)
+        if (one := getattr(value, name)) is not default and one != default
+    }
+
+
+_ATOMS = frozenset({str, int, float, bool, types.NoneType})
+_REQUIRED = object()
+
+
+@lru_cache(maxsize=64)
+def _defaults(kind: Any) -> tuple[tuple[str, Any], ...]:
+    """Return the fields of a dataclass or a named tuple, with the values that are left out."""
+    if not dataclasses.is_dataclass(kind):
+        return tuple((name, kind._field_defaults.get(name, _REQUIRED)) for name in kind._fields)
+    return tuple((field.name, _default(field)) for field in dataclasses.fields(kind))
 
 
 def _default(field: dataclasses.Field[Any]) -> Any:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from ingest.errors import LogUnfinished, LogUnreadable, UsageMistake
 from ingest.reading.batch import Batch, State
@@ -45,6 +45,7 @@ class ScanOptions:
 
     `plain` reads line by line and parses every one, instead of by chunks with a cheap test first;
     `verify` does, and reads no further than `end_offset`. `sifters` read plain logs in other processes.
+    `known` is filled by scans: what one log showed of times and events helps to read the next.
     """
 
     zone: str
@@ -52,6 +53,7 @@ class ScanOptions:
     plain: bool = False
     end_offset: int | None = None
     sifters: Sifters | None = None
+    known: dict[str, Sifter] = field(default_factory=dict)
 
 
 def scan(log: LogFile, checkpoint: Checkpoint | None, options: ScanOptions) -> Iterator[Batch]:
@@ -94,7 +96,7 @@ class _Scan:
         self._taken_back_from = opened.offset if self._was_provisional else None
         self._remembered.provisional = None
         self._gathering = Gathering(self._remembered, self._zone)
-        self._sifter = Sifter(self._zone)
+        self._sifter = options.known.setdefault(self._zone.name, Sifter(self._zone))
         self._feed = Feed(log, opened, self._remembered.position, options.plain, options.end_offset)
         self._numbering = Numbering(
             self._remembered.position, self._feed.newlines if opened.log.is_plain else None
