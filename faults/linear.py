@@ -17,6 +17,8 @@ from collections.abc import Callable, Iterator
 from faults import linear_logs
 from ingest.reading.encoding import ENCODINGS
 from ingest.reading.lines import Position, split_lines
+from ingest.reading.sifting import Sifter
+from ingest.reading.zone import zone_named
 from parsers.line import is_event_line, is_wanted, parse_line, shows_both_prefixes
 from parsers.prefix import starts_with_prefix
 from parsers.registry import FAMILIES
@@ -150,6 +152,9 @@ def _filled(opening: str, run: str, size: int) -> bytes:
     return opening.encode() + piece * (size // len(piece))
 
 
+SIFTER = Sifter(zone_named("UTC"))
+
+
 def read(line: bytes) -> None:
     """Do with a line all that an ingest may do with it."""
     is_wanted(line)
@@ -157,6 +162,7 @@ def read(line: bytes) -> None:
     is_event_line(line)
     shows_both_prefixes(line)
     parse_line(line)
+    SIFTER.sift(line + b"\n")
     for encoding in ENCODINGS:
         for _ in split_lines([line, b"\n"], Position(), encoding, lambda _: True):
             pass

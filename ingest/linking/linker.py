@@ -12,14 +12,14 @@ window of that phase, and not at all where two runs may have opened it.
 
 from __future__ import annotations
 
-from typing import Protocol, get_args
+from typing import get_args
 
+from ingest.linking.bare import Bare, BareEvent, is_nothing_told
 from ingest.linking.calls import NOT_PREPARED, Preparation
 from ingest.linking.context import MAX_PATHS, Context, Told
 from ingest.linking.declared import DeclaringRecord, from_scope
 from ingest.linking.state import Amendment, EscalationContext, LinkerState, Logged, Unanchored
 from ingest.linking.windows import OpenEvent, PathList, Window
-from parsers.quick import Ending
 from parsers.records import (
     AppliedFiles,
     BudgetUse,
@@ -61,26 +61,6 @@ def _is_overlong(record: Record) -> bool:
     )
 
 
-class BareEvent(Protocol):
-    """An event line, as far as it matters where nothing else is known."""
-
-    @property
-    def timestamp(self) -> str:
-        """Its time, as the database writes it."""
-
-    @property
-    def timestamp_text(self) -> str:
-        """Its time, as logged."""
-
-    @property
-    def actual(self) -> int:
-        """Its tokens."""
-
-    @property
-    def ending(self) -> Ending:
-        """What its line says behind its three numbers."""
-
-
 class Linker:
     """Link the records of one source, in the order of its lines."""
 
@@ -90,7 +70,7 @@ class Linker:
         if state.preparation == NOT_PREPARED:
             state.preparation = NOT_PREPARED
         self.amendments: list[Amendment] = []
-        self._bare: tuple[int, int, BareEvent] | None = None  # the last event, if nothing came since
+        self._bare: Bare | None = None  # the last event, if nothing came since
 
     @property
     def calls_without_telemetry(self) -> int:
@@ -162,28 +142,15 @@ class Linker:
 
     def take_bare(self, event: BareEvent, offset: int, ordinal: int) -> bool:
         """Take an event of which nothing is known but its line; `False` if something may be: see `event`."""
-        state = self.state
-        runs = state.runs
-        if (
-            runs.live
-            or state.anchors.pending
-            or state.preparation is not NOT_PREPARED
-            or runs.drained is not None
-            or state.declared.open_list is not None
-            or state.windows.overlapping
-        ):
+        if not is_nothing_told(self.state):
             return False
-        self._bare = (offset, ordinal, event)
+        self._bare = Bare(offset, ordinal, event)
         return True
 
     def settle(self) -> None:
         """Bring the state up to date: what a bare event leaves in it is told only when somebody looks."""
         if self._bare is not None:
-            offset, ordinal, bare = self._bare
-            budget, _, _, declared, success, *_ = bare.ending.values
-            opened = OpenEvent(offset, declared, None, budget, None, bare.actual)
-            logged = Logged(bare.timestamp, bare.timestamp_text)
-            self.state.unanchored = Unanchored(offset, ordinal, success, opened, logged)
+            self.state.unanchored = self._bare.unanchored()
             self._bare = None
 
     def escalation(self, record: Escalation) -> EscalationContext:

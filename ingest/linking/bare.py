@@ -1,0 +1,62 @@
+"""Events before which nothing was said: most of a log that has been grepped, and all of a dense one.
+
+They are taken in passing; what they leave in the state is made of them only when somebody looks.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Protocol
+
+from ingest.linking.calls import NOT_PREPARED
+from ingest.linking.state import LinkerState, Logged, Unanchored
+from ingest.linking.windows import OpenEvent
+from parsers.quick import Ending
+
+
+class BareEvent(Protocol):
+    """An event line, as far as it matters where nothing else is known."""
+
+    @property
+    def timestamp(self) -> str:
+        """Its time, as the database writes it."""
+
+    @property
+    def timestamp_text(self) -> str:
+        """Its time, as logged."""
+
+    @property
+    def actual(self) -> int:
+        """Its tokens."""
+
+    @property
+    def ending(self) -> Ending:
+        """What its line says behind its three numbers."""
+
+
+class Bare(NamedTuple):
+    """A bare event, and where it was seen."""
+
+    offset: int
+    ordinal: int
+    event: BareEvent
+
+    def unanchored(self) -> Unanchored:
+        """Return what it leaves in the state: its phase may still be told from behind."""
+        event = self.event
+        budget, _, _, declared, success, *_ = event.ending.values
+        opened = OpenEvent(self.offset, declared, None, budget, None, event.actual)
+        logged = Logged(event.timestamp, event.timestamp_text)
+        return Unanchored(self.offset, self.ordinal, success, opened, logged)
+
+
+def is_nothing_told(state: LinkerState) -> bool:
+    """Whether nothing that was said may belong to the next event."""
+    runs = state.runs
+    return not (
+        runs.live
+        or state.anchors.pending
+        or state.preparation is not NOT_PREPARED
+        or runs.drained is not None
+        or state.declared.open_list is not None
+        or state.windows.overlapping
+    )
