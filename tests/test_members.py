@@ -128,7 +128,7 @@ SIZES = st.sampled_from((1, 2, 3, 7, 64, 1_000, 1 << 20))
 
 
 @each_module
-@settings(max_examples=400)
+@settings(max_examples=150)
 @given(gzip_file(), READ_SIZES, SIZES, SIZES, SIZES)
 @example(gzip.compress(b"a") + b"\x1f", 5, 1, 1, 1)
 @example(gzip.compress(b"a") + b"\0" * 5_000 + gzip.compress(b"b") + b"\0", 64, 64, 64, 64)
@@ -158,7 +158,7 @@ SHORT_CODES = b"".join(b"a" * (number % 50) + b"bc" for number in range(200))  #
 
 @each_module
 @pytest.mark.parametrize("content", [LINES, SHORT_CODES], ids=["lines", "short-codes"])
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(st.integers(0, 10_000), st.integers(1, 255), SIZES, SIZES, st.booleans())
 def test_damage_and_cut_have_one_place(
     module: ModuleType, content: bytes, place: int, wrong: int, most: int, size: int, cut: bool
