@@ -24,9 +24,12 @@ from ingest.linking.identity import event_key, group_key
 from ingest.linking.timestamps import time_text
 from ingest.pipeline import ingest
 from ingest.reading import scan, sifters
+from ingest.reading.logfile import LogFile
 from ingest.reading.sifters import Sifters
 from ingest.reading.sifting import SiftedContext, SiftedEvent, SiftedLine, Sifter
 from ingest.reading.zone import zone_named
+from ingest.storing.database import open_for_writing
+from ingest.storing.store import Store
 from ingest.summary import IngestOptions
 from parsers.line import has_marker, parse_line
 from parsers.records import EstimationEvent
@@ -230,3 +233,19 @@ def test_line_numbers_are_right_though_lines_are_counted_late(tmp_path: Path) ->
     assert (summary.files_read, summary.events_new) == (1, 0)
     numbers = [row["line_number"] for row in contents(database)["event_sightings"]]
     assert numbers == [1_501, 1_809]
+
+
+def test_batch_that_failed_takes_nothing_from_the_next(tmp_path: Path) -> None:
+    """What was staged for it is rolled back with it, and staged again when it is needed."""
+    log = LogFile(str(tmp_path / "run.log"))
+    Path(log.path).write_bytes(f"[2025-12-29 19:40:02] INFO: {event_message()}\n".encode())
+    (batch,) = scan.scan(log, None, scan.ScanOptions("UTC"))
+    with open_for_writing(tmp_path / "t.db") as db:
+        store = Store(db)
+        with pytest.raises(sqlite3.IntegrityError), pytest.MonkeyPatch.context() as patch:
+            patch.setattr(
+                store, "_tell", lambda *_: db.conn.execute("INSERT INTO log_sources DEFAULT VALUES")
+            )
+            store.commit(batch, log, None)
+        assert store.commit(batch, log, None).events_new == 1
+        assert db.table("token_estimation_v2_events").count == 1

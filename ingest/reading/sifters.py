@@ -149,9 +149,7 @@ def _with_trouble(
 
 def serve() -> None:
     """Sift what comes through standard input until it ends."""
-    signal.signal(
-        signal.SIGINT, signal.SIG_IGN
-    )  # the terminal sends it to all; the end of the pipe is enough
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all; the pipe's end is enough
     stdin, stdout = sys.stdin.buffer, sys.stdout.buffer
     sifter: dict[str, Sifter] = {}
     known: dict[bytes, int] = {}

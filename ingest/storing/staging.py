@@ -139,7 +139,8 @@ class Staging:
         conn = self._conn
         conn.execute("DELETE FROM staged")
         conn.execute("DELETE FROM staged_told")
-        if len(self._endings) > _MAX_ENDINGS:
+        ((staged,),) = conn.execute("SELECT COUNT(*) FROM staged_endings")
+        if staged != len(self._endings) or staged > _MAX_ENDINGS:  # a batch that failed took its own back
             conn.execute("DELETE FROM staged_endings")
             self._endings.clear()
         told: list[dict[str, object]] = []
