@@ -89,10 +89,12 @@ NOTHING_TOLD = Context()
 
 def merged(one: Context, other: Context) -> Context:
     """Unite what two places tell of one event."""
-    if other in (one, NOTHING_TOLD):
-        return one
-    if one == NOTHING_TOLD:
+    if one is NOTHING_TOLD or one == other:
         return other
+    if other is NOTHING_TOLD:
+        return one
+    if not any(mine is not None and its is not None for mine, its in zip(one, other, strict=True)):
+        return Context._make([mine if its is None else its for mine, its in zip(one, other, strict=True)])
     return Context._make(
         [
             better_told(one.run, other.run, RUN_SOURCES),

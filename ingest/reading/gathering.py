@@ -92,7 +92,8 @@ class Gathering:
                     self._take_event(one, *place)
                 self._marker_at = one
             elif isinstance(one, SiftedContext):
-                linker.context_line(one.record, number + one.lines, one.seconds)
+                _, _, lines, record, seconds = one
+                linker.context_line(record, number + lines, seconds)
                 if linker.amendments:
                     self._collect_amendments()
             else:
@@ -238,6 +239,7 @@ class Gathering:
             if index is None or not isinstance(sighting, Sighting) or sighting.seen.context.phase is None:
                 rows.amendments.append(amendment)
             else:
-                context = merged(sighting.seen.context, amendment.context)
-                rows.sightings[index] = sighting._replace(seen=sighting.seen._replace(context=context))
+                payload, moment, text, context, is_cut, group = sighting.seen
+                seen = Seen(payload, moment, text, merged(context, amendment.context), is_cut, group)
+                rows.sightings[index] = Sighting(sighting.offset, sighting.line_number, seen)
         self._linker.amendments.clear()

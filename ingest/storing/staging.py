@@ -191,7 +191,7 @@ class Staging:
             timestamp,
             timestamp_text,
             *payload[:4],
-            self._ending(identity_of(payload), payload[4:]),
+            self._ending(identity_of(payload[4:]), payload[4:]),
             phase is not None,
         )
 
