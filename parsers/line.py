@@ -13,7 +13,7 @@ from parsers import event
 from parsers.family import PHASE_TAG
 from parsers.prefix import INNER, JSON, OUTER, POWERSHELL, Prefixed, split_prefix
 from parsers.records import EstimationEvent, Malformed, Record, Stamp
-from parsers.registry import FAMILIES, MARKERS
+from parsers.registry import FAMILIES
 
 _OPENINGS = "|".join(f"(?P<f{number}>{family.opening})" for number, family in enumerate(FAMILIES))
 _OPENING = re.compile(_OPENINGS.encode())
@@ -41,11 +41,6 @@ _WANTED = re.compile(rf"(?:{POWERSHELL})?+(?:(?:{INNER})?+(?:{_factored()})|{OUT
 
 is_wanted = _WANTED.match
 """Cheap test of a line's first bytes: false for every line that `parse_line` would not understand."""
-
-
-def has_marker(line: bytes) -> bool:
-    """Whether a line holds any marker, wherever: one that doesn't says nothing by itself."""
-    return is_wanted(line) is not None and any(marker in line for marker in MARKERS)
 
 
 _LISTED = "|".join(family.opening for family in FAMILIES if not family.markers)

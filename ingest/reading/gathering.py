@@ -17,12 +17,12 @@ from ingest.reading.batch import BareSighting, Reject, Rows, SeenEscalation, Sig
 from ingest.reading.blocks import Block, Numbering
 from ingest.reading.checkpoint import Counters, Remembered
 from ingest.reading.lines import SAMPLE_BYTES, Line
+from ingest.reading.markers import has_marker
 from ingest.reading.sample import sample_of
 from ingest.reading.sifting import Sifted, SiftedContext, SiftedEvent, SiftedLine
 from ingest.reading.zone import Zone
 from parsers.line import (
     ParsedLine,
-    has_marker,
     is_event_line,
     parse_line,
     shows_both_prefixes,

@@ -15,7 +15,6 @@ from ingest.linking.context import NOTHING_TOLD
 from ingest.linking.identity import GROUP_LENGTH, group_key, phase_member
 from ingest.reading.batch import BareSighting, Sighting
 from ingest.storing.rows import CONTEXT_COLUMNS, PAYLOAD_COLUMNS, told_row
-from parsers.quick import identity_of
 from parsers.records import EstimationEvent
 from parsers.run import UNKNOWN
 
@@ -107,10 +106,14 @@ FROM staged ORDER BY number
 
 @dataclass(frozen=True, slots=True)
 class Staged:
-    """What became of staged sightings: how many events were new, and the numbers of those to be settled."""
+    """What is known of staged sightings: how many are new events, the numbers of those to be settled.
 
-    inserted: int
+    `values` are what the statements that write the others need.
+    """
+
+    new: int
     others: list[int]
+    values: dict[str, int | str]
 
 
 class Staging:
@@ -119,21 +122,22 @@ class Staging:
     def __init__(self, connection: sqlite3.Connection) -> None:
         """Make the tables, in memory."""
         self._conn = connection
-        self._endings: dict[bytes, int] = {}
+        self._endings: dict[tuple[object, ...], int] = {}
+        self._new_endings: list[tuple[object, ...]] = []
         connection.execute("PRAGMA temp_store = MEMORY")
         for statement in _TABLES:
             connection.execute(statement)
 
-    def write(
+    def stage(
         self,
         sightings: Iterable[tuple[int, Sighting | BareSighting]],
         source_id: int,
         first_id: int,
         now: str,
     ) -> Staged:
-        """Write the events of sightings whose groups differ, and where they were seen.
+        """Stage sightings whose groups differ, for `write`.
 
-        `first_id` and what the highest number adds to it are free as ids. Those that are not written
+        `first_id` and what the highest number adds to it are free as ids. Those that will not be written
         come back as `others`: what is known of them differs from what is told here.
         """
         conn = self._conn
@@ -143,31 +147,39 @@ class Staging:
         if staged != len(self._endings) or staged > _MAX_ENDINGS:  # a batch that failed took its own back
             conn.execute("DELETE FROM staged_endings")
             self._endings.clear()
+            self._new_endings.clear()
         told: list[dict[str, object]] = []
         bare: list[tuple[object, ...]] = []
         rest: list[tuple[object, ...]] = []
         endings = self._endings
         for number, one in sightings:
             if isinstance(one, BareSighting):
-                ending = endings.get(one[8].identity)
-                if ending is None:
-                    ending = self._ending(one[8].identity, one[8].values)
-                bare.append((number, *one[:8], ending))
+                offset, line, key, timestamp, text, predicted, actual, smape, ending = one
+                said = endings.get(ending.values)
+                if said is None:
+                    said = self._ending(ending.values)
+                bare.append((number, offset, line, key, timestamp, text, predicted, actual, smape, said))
             else:
                 rest.append(self._staged(number, one, told))
+        conn.executemany(_STAGE_ENDING, self._new_endings)
+        self._new_endings.clear()
         conn.executemany(_STAGE_BARE, bare)
         conn.executemany(_STAGE, rest)
         conn.executemany(_STAGE_TOLD, told)
         others: list[int] = []
+        new = len(bare) + len(rest)
         if self._may_be_known():
             conn.execute(_MARK_KNOWN)
             others = [number for (number,) in conn.execute("SELECT number FROM staged WHERE event_id < 0")]
             if others:
                 conn.execute("DELETE FROM staged WHERE event_id < 0")
-        values = {"first_id": first_id, "source_id": source_id, "now": now}
-        inserted = conn.execute(_INSERT_NEW, values).rowcount
-        conn.execute(_INSERT_SIGHTINGS, values)
-        return Staged(inserted, others)
+            ((new,),) = conn.execute("SELECT COUNT(*) FROM staged WHERE event_id IS NULL")
+        return Staged(new, others, {"first_id": first_id, "source_id": source_id, "now": now})
+
+    def write(self, staged: Staged) -> None:
+        """Write the events that are staged, and where they were seen: two statements, all of it in C."""
+        self._conn.execute(_INSERT_NEW, staged.values)
+        self._conn.execute(_INSERT_SIGHTINGS, staged.values)
 
     def _may_be_known(self) -> bool:
         """Whether any staged event is not later than all that are stored: keys begin with the time."""
@@ -191,13 +203,13 @@ class Staging:
             timestamp,
             timestamp_text,
             *payload[:4],
-            self._ending(identity_of(payload[4:]), payload[4:]),
+            self._ending(payload[4:]),
             phase is not None,
         )
 
-    def _ending(self, identity: bytes, values: tuple[object, ...]) -> int:
-        number = self._endings.get(identity)
+    def _ending(self, values: tuple[object, ...]) -> int:
+        number = self._endings.get(values)
         if number is None:
-            number = self._endings[identity] = len(self._endings)
-            self._conn.execute(_STAGE_ENDING, (number, *values))
+            number = self._endings[values] = len(self._endings)
+            self._new_endings.append((number, *values))
         return number
