@@ -156,12 +156,14 @@ class Linker:
             deliverables=None if window is None or crowded else from_scope(window, opened),
         )
 
-    def take_bare(self, event: BareEvent, offset: int, ordinal: int) -> bool:
-        """Take an event of which nothing is known but its line; `False` if something may be: see `event`."""
-        if not is_nothing_told(self.state):
-            return False
+    @property
+    def is_told_nothing(self) -> bool:
+        """Whether nothing is known of the next event but its own line: see `take_bare`."""
+        return is_nothing_told(self.state)
+
+    def take_bare(self, event: BareEvent, offset: int, ordinal: int) -> None:
+        """Take an event of which nothing is known but its line: of several in a row, the last is enough."""
         self._bare = Bare(offset, ordinal, event)
-        return True
 
     def settle(self) -> None:
         """Bring the state up to date: what a bare event leaves in it is told only when somebody looks."""

@@ -54,8 +54,10 @@ class Sightings:
             repeated = {group for group, times in Counter(groups).items() if times > 1}
         plain: list[tuple[int, Sighting | BareSighting]] = []
         others: list[int] = []
-        for number, (one, group) in enumerate(zip(sightings, groups, strict=True)):
-            if group not in repeated and (isinstance(one, BareSighting) or _is_plain(one.seen)):
+        for number, one in enumerate(sightings):
+            if repeated and groups[number] in repeated:
+                others.append(number)
+            elif isinstance(one, BareSighting) or _is_plain(one.seen):
                 plain.append((number, one))
             else:
                 others.append(number)

@@ -8,7 +8,7 @@ which need `ingest.storing.settling`, and write the rows of the former two.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ingest.linking.context import NOTHING_TOLD
@@ -116,21 +116,33 @@ class Staged:
     values: dict[str, int | str]
 
 
+class _Endings(dict[tuple[object, ...], int]):
+    """The numbers of what event lines say behind their three numbers; `new` are to be staged."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.new: list[tuple[object, ...]] = []
+
+    def __missing__(self, values: tuple[object, ...]) -> int:
+        number = self[values] = len(self)
+        self.new.append((number, *values))
+        return number
+
+
 class Staging:
     """The staging tables of one connection."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         """Make the tables, in memory."""
         self._conn = connection
-        self._endings: dict[tuple[object, ...], int] = {}
-        self._new_endings: list[tuple[object, ...]] = []
+        self._endings = _Endings()
         connection.execute("PRAGMA temp_store = MEMORY")
         for statement in _TABLES:
             connection.execute(statement)
 
     def stage(
         self,
-        sightings: Iterable[tuple[int, Sighting | BareSighting]],
+        sightings: Sequence[tuple[int, Sighting | BareSighting]],
         source_id: int,
         first_id: int,
         now: str,
@@ -146,23 +158,19 @@ class Staging:
         ((staged,),) = conn.execute("SELECT COUNT(*) FROM staged_endings")
         if staged != len(self._endings) or staged > _MAX_ENDINGS:  # a batch that failed took its own back
             conn.execute("DELETE FROM staged_endings")
-            self._endings.clear()
-            self._new_endings.clear()
+            self._endings = _Endings()
         told: list[dict[str, object]] = []
-        bare: list[tuple[object, ...]] = []
         rest: list[tuple[object, ...]] = []
         endings = self._endings
-        for number, one in sightings:
-            if isinstance(one, BareSighting):
-                offset, line, key, timestamp, text, predicted, actual, smape, ending = one
-                said = endings.get(ending.values)
-                if said is None:
-                    said = self._ending(ending.values)
-                bare.append((number, offset, line, key, timestamp, text, predicted, actual, smape, said))
-            else:
-                rest.append(self._staged(number, one, told))
-        conn.executemany(_STAGE_ENDING, self._new_endings)
-        self._new_endings.clear()
+        bare = [
+            (number, *one[:-1], endings[one.ending.values])
+            for number, one in sightings
+            if isinstance(one, BareSighting)
+        ]
+        if len(bare) < len(sightings):
+            rest = [self._staged(number, one, told) for number, one in sightings if isinstance(one, Sighting)]
+        conn.executemany(_STAGE_ENDING, endings.new)
+        endings.new.clear()
         conn.executemany(_STAGE_BARE, bare)
         conn.executemany(_STAGE, rest)
         conn.executemany(_STAGE_TOLD, told)
@@ -203,13 +211,6 @@ class Staging:
             timestamp,
             timestamp_text,
             *payload[:4],
-            self._ending(payload[4:]),
+            self._endings[payload[4:]],
             phase is not None,
         )
-
-    def _ending(self, values: tuple[object, ...]) -> int:
-        number = self._endings.get(values)
-        if number is None:
-            number = self._endings[values] = len(self._endings)
-            self._new_endings.append((number, *values))
-        return number
