@@ -16,7 +16,7 @@ from ingest.linking.timestamps import time_text
 from ingest.reading.batch import BareSighting, Reject, Rows, SeenEscalation, Sighting
 from ingest.reading.blocks import Block, Numbering
 from ingest.reading.checkpoint import Counters, Remembered
-from ingest.reading.lines import SAMPLE_BYTES, Line
+from ingest.reading.lines import MAX_LINE_BYTES, SAMPLE_BYTES, Line
 from ingest.reading.markers import has_marker
 from ingest.reading.sample import sample_of
 from ingest.reading.sifting import Sifted, SiftedContext, SiftedEvent, SiftedLine
@@ -158,7 +158,7 @@ class Gathering:
         if line.foreign and not self._remembered.foreign:
             self._remembered.foreign = True
             self.remarks.append(f"the encoding changes at offset {line.offset}: read as what it is")
-        if line.is_cut:
+        if line.size_bytes > MAX_LINE_BYTES:
             self._counters.long_lines += 1
             if is_event_line(line.data):
                 self._reject(line, f"longer than the limit: {line.size_bytes} bytes")
