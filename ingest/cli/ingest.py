@@ -92,6 +92,11 @@ def ingest_command(paths: tuple[str, ...], **chosen: Any) -> int:
     The rotations beside a log that is named are read on as far as they are new, and so is where a
     swapped link led before.
 
+    A PATH may be a URL (extra "remote"): an object, or all logs below a prefix. What is unchanged is
+    listed and not opened; what has grown is read on in ranges:
+    \b
+      tokentail ingest --tz UTC s3://bucket/logs/ https://host/run.log.gz
+
     Exit codes: 0 done, 1 something could not be read or written (named; the rest is done) or there was
     a reject and --fail-on-reject, 2 wrong use, 75 another ingest holds the database, 130 interrupted and
     143 ended by SIGTERM (nothing lost).
