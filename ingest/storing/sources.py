@@ -107,6 +107,10 @@ class KnownSources:
         """Whether this run reads a file already, under another name."""
         return identity(file.device, file.inode) in self._held
 
+    def knows(self, log: LogFile, file: FileState) -> bool:
+        """Whether anything was read at a log's path, or of its very file; its bytes are not asked."""
+        return (file.device, file.inode) in self._by_file or log.stored_path in self._by_path
+
     def unchanged(self, file: FileState, finished: bool) -> Source | None:
         """Return the source that a file is, if nothing of it is new; costs no open."""
         sources = self._sources(self._by_file.get((file.device, file.inode), ()))
