@@ -14,7 +14,7 @@ from concurrent.futures import CancelledError, Future
 from contextlib import contextmanager
 from typing import Any
 
-from ingest.errors import ClusterUnusable, MissingExtra
+from ingest.errors import ClusterUnusable
 from ingest.pool.ahead import Ahead, Here, Pool, Scans
 from ingest.pool.parts import OtherVersion, Part, Wanted
 from ingest.summary import IngestOptions, Summary
@@ -40,8 +40,7 @@ def scans_of(options: IngestOptions, summary: Summary) -> Iterator[Scans]:
     """Yield where to scan: here, or ahead at the scheduler that was named.
 
     Raises:
-        ClusterUnusable: it can't be reached, or used.
-        MissingExtra: the library that talks to it is not installed.
+        ClusterUnusable: it can't be reached, or used, or the library that talks to it is not installed.
     """
     if options.scheduler is None:
         yield Here()
@@ -139,7 +138,7 @@ def _connected(scheduler: str) -> Iterator[Cluster]:
     try:
         distributed = importlib.import_module("distributed")
     except ImportError as error:
-        raise MissingExtra(
+        raise ClusterUnusable(
             f"--scheduler needs distributed, which is not installed ({error}): install the extra "
             '"distributed": pip install "tokentail[distributed]" (a checkout: pip install ".[distributed]")'
         ) from error
