@@ -5,7 +5,7 @@ LOGS ?= examples/logs
 DB ?= telemetry.db
 BIN := $(VENV)/bin
 
-.PHONY: run test check properties faults kill model fuzz bench profile fix clean
+.PHONY: run test check properties faults kill model cluster fuzz bench profile fix clean
 
 run: $(VENV)/.installed
 	$(BIN)/tokentail ingest $(LOGS) --db $(DB)
@@ -36,6 +36,11 @@ kill: $(VENV)/.installed-dev
 
 model: $(VENV)/.installed-dev
 	$(BIN)/python -m faults.model --number $(N) $(if $(SEED),--seed $(SEED))
+
+# LOGS_IN_CLUSTER logs by a real Dask cluster on this machine, a worker killed and then the client.
+LOGS_IN_CLUSTER ?= 2000
+cluster: $(VENV)/.installed-dev
+	$(BIN)/python -m faults.cluster --number $(LOGS_IN_CLUSTER)
 
 # Hostile logs for SECONDS, guided by coverage where atheris installs; then: is every line read in linear
 # time? SEED repeats a search; a failing input is saved, and `python -m faults.fuzz FILE` tries it again.

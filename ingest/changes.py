@@ -12,14 +12,16 @@ from dataclasses import replace
 
 from sqlite_utils import Database
 
-from ingest.errors import LogUnfinished, LogUnreadable, LogVanished, NotALog
+from ingest.errors import ClusterUnusable, LogUnfinished, LogUnreadable, LogVanished, NotALog
 from ingest.formers import Formers, places_of
+from ingest.pool.ahead import Here, Scans
+from ingest.pool.cluster import scans_of
 from ingest.reading.batch import Batch, State
 from ingest.reading.checkpoint import Counters
 from ingest.reading.listing import Identity, Listed
 from ingest.reading.logfile import FileState, LogFile
 from ingest.reading.resume import NotTheSame, head_of, recall
-from ingest.reading.scan import ScanOptions, scan
+from ingest.reading.scan import ScanOptions
 from ingest.reading.sifters import Sifters
 from ingest.reading.zone import is_same_zone
 from ingest.recognition import is_still, standing
@@ -43,6 +45,7 @@ class Changes:
         self._formers = Formers(self._store, self._sources, summary)
         self._sifters = Sifters(options.jobs) if options.jobs > 1 else None
         self._scan_options = ScanOptions(options.zone.name, options.finished, sifters=self._sifters)
+        self._scans: Scans = Here()
         self._other_zones: dict[str, list[str]] = {}
         self._identified: dict[LogFile, None] = {}
         self._latest: Source | None = None
@@ -50,7 +53,10 @@ class Changes:
     def read(self, changed: Iterable[Listed], missing: Sequence[str], unchanged_bytes: int) -> None:
         """Read every log that holds anything new, and what was read before where one is missing now."""
         try:
-            self._read(changed, missing, unchanged_bytes)
+            with scans_of(self._options, self._summary) as self._scans:
+                self._read(changed, missing, unchanged_bytes)
+        except ClusterUnusable as error:
+            self._summary.problems.append(str(error))
         finally:
             if self._sifters is not None:
                 self._sifters.close()
@@ -62,7 +68,7 @@ class Changes:
                 self._formers.release(log, state)
         done = unchanged_bytes
         total = done + sum(state.size_bytes for state in live.values() if state is not None)
-        for log, state in live.items():
+        for log, state in self._scans.through(live.items(), self._is_new):
             with self._told(log):
                 self._read_unless_unchanged(log, state)
             done += state.size_bytes if state is not None else 0
@@ -82,6 +88,10 @@ class Changes:
                 if found is not None or state is None or not self._sources.is_held(state):
                     self._sources.hold(state)
                     yield log, state
+
+    def _is_new(self, log: LogFile, state: FileState) -> bool:
+        """Whether a log seems to be read from its start: worth beginning with before that is certain."""
+        return bool(state.size_bytes) and (self._options.full or not self._sources.knows(log, state))
 
     @contextmanager
     def _told(self, log: LogFile) -> Iterator[None]:
@@ -194,7 +204,7 @@ class Changes:
             options = replace(options, zone=zone)
         state: State | None = None
         try:
-            for batch in scan(log, checkpoint, options):
+            for batch in self._scans.scan(log, checkpoint, options):
                 if source is not None and state is None:
                     self._note_zone(log, source)
                 ahead = batch.state == "reading" and not log.is_stream

@@ -19,7 +19,8 @@ class IngestOptions:
 
     `zone` reads the times of sources that are new; `zone_asked` says that a person named it.
     `finished` logs have their unterminated last line counted. `full` reads every log from its start,
-    whatever was read of it before. `jobs` processes read large logs. `report` is called with the bytes
+    whatever was read of it before. `jobs` processes read large logs; the workers of the Dask
+    cluster at `scheduler` read new ones. `report` is called with the bytes
     read so far of those there are (compressed files count as they are on disk).
     """
 
@@ -32,6 +33,7 @@ class IngestOptions:
     wait_seconds: float = 0.0
     fail_on_reject: bool = False
     jobs: int = 1
+    scheduler: str | None = None
     report: Callable[[int, int], None] | None = None
 
 

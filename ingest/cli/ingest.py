@@ -44,6 +44,14 @@ full_option = click.option(
 )
 
 
+scheduler_option = click.option(
+    "--scheduler",
+    metavar="ADDRESS",
+    help="Have new logs read by the workers of the Dask cluster at this address (tcp://host:8786); they must "
+    'see them under the same path or URL. The rows are stored here. Needs the extra "distributed".',
+)
+
+
 def _ingest_options(command: Callable[..., int]) -> Callable[..., int]:
     """Give a command the arguments that `ingest` and `backfill` share, in the order of the help."""
     for option in (
@@ -74,6 +82,7 @@ class _Chosen:
     as_json: bool
     jobs: int | None
     full: bool = False
+    scheduler: str | None = None
 
 
 @click.command("ingest")
@@ -92,6 +101,12 @@ def ingest_command(paths: tuple[str, ...], **chosen: Any) -> int:
     The rotations beside a log that is named are read on as far as they are new, and so is where a
     swapped link led before.
 
+    A PATH may be a URL (extra "remote"): an object, or all logs below a prefix. What is unchanged is
+    listed and not opened; what has grown is read on in ranges:
+
+    \b
+      tokentail ingest --tz UTC s3://bucket/logs/ https://host/run.log.gz
+
     Exit codes: 0 done, 1 something could not be read or written (named; the rest is done) or there was
     a reject and --fail-on-reject, 2 wrong use, 75 another ingest holds the database, 130 interrupted and
     143 ended by SIGTERM (nothing lost).
@@ -101,6 +116,7 @@ def ingest_command(paths: tuple[str, ...], **chosen: Any) -> int:
 
 @click.command("backfill")
 @full_option
+@scheduler_option
 @_ingest_options
 def backfill_command(paths: tuple[str, ...], **chosen: Any) -> int:
     """Read old, finished logs at each PATH into the database.
@@ -111,7 +127,15 @@ def backfill_command(paths: tuple[str, ...], **chosen: Any) -> int:
 
     With --full a log is read from its start though it was read before. An event that is found again
     keeps its row; one that only this log told, and that it doesn't tell any more, is removed.
-    """
+
+    With --scheduler the workers of a Dask cluster read the logs, and this process stores the rows. What
+    happens to workers loses and doubles nothing; should the scheduler be gone, run the command again:
+
+    \b
+      tokentail backfill --tz UTC --scheduler tcp://host:8786 s3://bucket/logs/
+
+    Exit codes: as of ingest; 1 also where the cluster can't be used.
+    """  # noqa: D301 - Click's mark must be the character itself
     return _ingest("backfill", paths, _Chosen(**chosen))
 
 
@@ -137,6 +161,7 @@ def _ingest(command: str, paths: tuple[str, ...], chosen: _Chosen) -> int:
                 wait_seconds=chosen.wait_seconds,
                 fail_on_reject=chosen.fail_on_reject,
                 jobs=chosen.jobs or cores(),
+                scheduler=chosen.scheduler,
                 report=report,
             ),
         )

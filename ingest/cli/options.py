@@ -8,6 +8,7 @@ import os
 import click
 
 from ingest.errors import UsageMistake
+from ingest.reading.urls import split_paths
 from ingest.storing.database import database_path
 
 LOGS_VARIABLE = "TOKENTAIL_LOGS"
@@ -59,7 +60,7 @@ def chosen_paths(arguments: tuple[str, ...]) -> list[str]:
     """Return the paths to read: the arguments, else those of `TOKENTAIL_LOGS`; there may be none."""
     if arguments:
         return list(arguments)
-    return [path for path in os.environ.get(LOGS_VARIABLE, "").split(os.pathsep) if path]
+    return split_paths(os.environ.get(LOGS_VARIABLE, ""), os.pathsep)
 
 
 def required_paths(arguments: tuple[str, ...]) -> list[str]:
