@@ -6,7 +6,7 @@ before, what was there is looked for, and read on.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -15,13 +15,14 @@ from sqlite_utils import Database
 from ingest.errors import ClusterUnusable, LogUnfinished, LogUnreadable, LogVanished, NotALog
 from ingest.formers import Formers, places_of
 from ingest.pool.ahead import Here, Scans
-from ingest.pool.cluster import scans_of
-from ingest.reading.batch import Batch, State
+from ingest.pool.choice import chosen_scans
+from ingest.reading.batch import State
 from ingest.reading.checkpoint import Counters
 from ingest.reading.listing import Identity, Listed
 from ingest.reading.logfile import FileState, LogFile
+from ingest.reading.processes import Processes
 from ingest.reading.resume import NotTheSame, head_of, recall
-from ingest.reading.scan import ScanOptions
+from ingest.reading.scan import LARGE_BYTES, ScanOptions
 from ingest.reading.sifters import Sifters
 from ingest.reading.zone import is_same_zone
 from ingest.recognition import is_still, standing
@@ -43,8 +44,9 @@ class Changes:
         self._store = Store(db)
         self._sources = KnownSources(db.conn, held)
         self._formers = Formers(self._store, self._sources, summary)
-        self._sifters = Sifters(options.jobs) if options.jobs > 1 else None
-        self._scan_options = ScanOptions(options.zone.name, options.finished, sifters=self._sifters)
+        self._processes = Processes(options.jobs) if options.jobs > 1 else None
+        sifters = Sifters(self._processes) if self._processes is not None else None
+        self._scan_options = ScanOptions(options.zone.name, options.finished, sifters=sifters)
         self._scans: Scans = Here()
         self._other_zones: dict[str, list[str]] = {}
         self._identified: dict[LogFile, None] = {}
@@ -53,19 +55,27 @@ class Changes:
     def read(self, changed: Iterable[Listed], missing: Sequence[str], unchanged_bytes: int) -> None:
         """Read every log that holds anything new, and what was read before where one is missing now."""
         try:
-            with scans_of(self._options, self._summary) as self._scans:
-                self._read(changed, missing, unchanged_bytes)
+            self._read(changed, missing, unchanged_bytes)
         except ClusterUnusable as error:
             self._summary.problems.append(str(error))
         finally:
-            if self._sifters is not None:
-                self._sifters.close()
+            if self._processes is not None:
+                self._processes.close()
 
     def _read(self, changed: Iterable[Listed], missing: Sequence[str], unchanged_bytes: int) -> None:
         live = dict(self._looked_up(changed))
         for log, state in live.items():
             if state is not None:
                 self._formers.release(log, state)
+        new = [state.size_bytes for log, state in live.items() if state and self._is_new(log, state)]
+        with chosen_scans(self._options, self._summary, self._processes, new) as self._scans:
+            self._read_live(live, unchanged_bytes)
+        for log in (*self._identified, *map(LogFile, missing)):
+            self._follow_former(log)
+        self._formers.tell_replaced()
+        self._say_other_zones()
+
+    def _read_live(self, live: Mapping[LogFile, FileState | None], unchanged_bytes: int) -> None:
         done = unchanged_bytes
         total = done + sum(state.size_bytes for state in live.values() if state is not None)
         for log, state in self._scans.through(live.items(), self._is_new):
@@ -74,10 +84,6 @@ class Changes:
             done += state.size_bytes if state is not None else 0
             if self._options.report is not None:
                 self._options.report(done, total)
-        for log in (*self._identified, *map(LogFile, missing)):
-            self._follow_former(log)
-        self._formers.tell_replaced()
-        self._say_other_zones()
 
     def _looked_up(self, changed: Iterable[Listed]) -> Iterator[tuple[LogFile, FileState | None]]:
         """Yield the logs with what they are; those that couldn't be looked up are tried once more."""
@@ -91,6 +97,8 @@ class Changes:
 
     def _is_new(self, log: LogFile, state: FileState) -> bool:
         """Whether a log seems to be read from its start: worth beginning with before that is certain."""
+        if self._options.scheduler is None and state.size_bytes >= LARGE_BYTES:
+            return False  # its blocks are sifted by all processes together
         return bool(state.size_bytes) and (self._options.full or not self._sources.knows(log, state))
 
     @contextmanager
@@ -212,23 +220,12 @@ class Changes:
                 source, state = stored.source, batch.state
                 self._sources.take(source)
                 self._latest = source
-                self._summary.add(batch, counters, stored)
-                self._tell_trouble(log, batch, source.offset)
+                self._summary.add(batch, counters, stored, log.shown)
                 counters = batch.counters
         finally:
             self._store.wait()
         self._summary.files_read += state is not None
         return state
-
-    def _tell_trouble(self, log: LogFile, batch: Batch, offset: int) -> None:
-        if batch.problem is not None:
-            told = self._summary.problems if batch.state == "damaged" else self._summary.warnings
-            told.append(f"{batch.problem}: read up to offset {offset}, the rest when it is whole")
-        if batch.state == "replaced":
-            self._summary.warnings.append(
-                f"{log.shown}: truncated or rewritten while it was read, after offset {offset}: "
-                "read from its start"
-            )
 
     # Zones
 

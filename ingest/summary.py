@@ -63,8 +63,8 @@ class Summary:
     warnings: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
-    def add(self, batch: Batch, before: Counters, stored: Stored) -> None:
-        """Count a committed batch, whose source's counters stood at `before`."""
+    def add(self, batch: Batch, before: Counters, stored: Stored, shown: str) -> None:
+        """Count a committed batch, whose source's counters stood at `before`; `shown` names its log."""
         self.bytes_read += batch.bytes_read
         self.notes += batch.remarks
         self.events_new += stored.events_new
@@ -76,3 +76,12 @@ class Summary:
         self.calls_without_telemetry += (
             batch.counters.calls_without_telemetry - before.calls_without_telemetry
         )
+        offset = stored.source.offset
+        if batch.problem is not None:
+            told = self.problems if batch.state == "damaged" else self.warnings
+            told.append(f"{batch.problem}: read up to offset {offset}, the rest when it is whole")
+        if batch.state == "replaced":
+            self.warnings.append(
+                f"{shown}: truncated or rewritten while it was read, after offset {offset}: "
+                "read from its start"
+            )

@@ -16,8 +16,8 @@ from conftest import Tokentail
 from event_lines import event_message, logged
 from faults.cluster import Cluster, cluster, killing_a_worker, killing_the_client, local, write_logs
 from ingest.errors import ClusterUnusable
-from ingest.pool.ahead import Ahead, Pool
-from ingest.pool.cluster import scans_of
+from ingest.pool.ahead import Ahead, Executors
+from ingest.pool.cluster import at_scheduler
 from ingest.pool.parts import OtherVersion, Wanted, read_part
 from ingest.reading.batch import Batch
 from ingest.reading.logfile import FileState, LogFile
@@ -64,7 +64,7 @@ def test_logs_read_ahead_are_those_that_are_read_here(tmp_path: Path, examples: 
     (tmp_path / "empty.log").touch()
     logs = found(tmp_path)
     with ProcessPoolExecutor(1) as executor:
-        ahead = Ahead(Pool(executor, 2), "UTC", finished=False)
+        ahead = Ahead(Executors(executor, 2), "UTC", finished=False)
         passed = list(ahead.through(iter(logs), everything_is_new))
         assert passed == logs
         for log, state in logs:
@@ -80,7 +80,7 @@ def test_log_that_changed_since_it_was_looked_up_is_read_here(tmp_path: Path) ->
     logs = found(tmp_path)
     path.write_text(dense(5))
     with ThreadPoolExecutor(1) as executor:
-        ahead = Ahead(Pool(executor, 2), "UTC", finished=False)
+        ahead = Ahead(Executors(executor, 2), "UTC", finished=False)
         ((log, _),) = ahead.through(iter(logs), everything_is_new)
         rows, _ = content(ahead.scan(log, None, OPTIONS))
     assert len(rows) == 5
@@ -92,7 +92,7 @@ def test_log_that_is_replaced_between_two_parts_is_begun_anew(tmp_path: Path) ->
     path = tmp_path / "run.log"
     path.write_text(dense(20_000))
     with ThreadPoolExecutor(1) as executor:
-        ahead = Ahead(Pool(executor, 2), "UTC", finished=False)
+        ahead = Ahead(Executors(executor, 2), "UTC", finished=False)
         ((log, _),) = ahead.through(iter(found(tmp_path)), everything_is_new)
         batches = ahead.scan(log, None, OPTIONS)
         executor.submit(
@@ -146,7 +146,7 @@ def test_cluster_gives_the_tables_of_a_local_run_whoever_is_killed(started: Clus
     options = IngestOptions("backfill", zone_named("UTC"), scheduler=started.address)
     with (
         pytest.raises(ClusterUnusable, match=f"{started.address}: the scheduler is gone .*run the command"),
-        scans_of(options, Summary("", "")) as scans,
+        at_scheduler(started.address, options, Summary("", "")) as scans,
     ):
         passed = scans.through(iter(found(logs)), everything_is_new)
         started.stop()

@@ -50,8 +50,23 @@ class Here:
         return scan(log, checkpoint, options)
 
 
-class Pool:
-    """Workers behind an executor, of the standard library or of a cluster; `ahead` tasks are under way."""
+class Pool(Protocol):
+    """Workers: `ahead` tasks are under way, each of logs that are together some `group_bytes` large."""
+
+    ahead: int
+    group_bytes: int
+
+    def submit(self, wanted: list[Wanted]) -> Future[list[Part]]:
+        """Have logs read."""
+
+    def result(self, future: Future[list[Part]], wanted: list[Wanted]) -> list[Part]:
+        """Wait for what was read of logs."""
+
+
+class Executors:
+    """Workers behind an executor, of the standard library or of a cluster."""
+
+    group_bytes = GROUP_BYTES
 
     def __init__(self, executor: Executor, ahead: int) -> None:
         """Use an executor that somebody else closes."""
@@ -89,7 +104,7 @@ class Ahead:
     def through(self, logs: Iterable[Found], is_new: Callable[[LogFile, FileState], bool]) -> Iterator[Found]:
         """Pass logs on in their order, while the new ones further on are scanned already."""
         under_way: deque[list[Found]] = deque()
-        for group in _groups(logs):
+        for group in _groups(logs, self._pool.group_bytes):
             self._begin([(log, state) for log, state in group if state is not None and is_new(log, state)])
             under_way.append(group)
             if len(under_way) > self._pool.ahead:
@@ -157,13 +172,13 @@ def _there(log: LogFile) -> LogFile:
     return log if log.is_remote else replace(log, path=os.path.abspath(log.path))
 
 
-def _groups(logs: Iterable[Found]) -> Iterator[list[Found]]:
+def _groups(logs: Iterable[Found], group_bytes: int) -> Iterator[list[Found]]:
     group: list[Found] = []
     size = 0
     for log, state in logs:
         group.append((log, state))
         size += state.size_bytes if state is not None else 0
-        if size >= GROUP_BYTES or len(group) >= GROUP_LOGS:
+        if size >= group_bytes or len(group) >= GROUP_LOGS:
             yield group
             group, size = [], 0
     if group:

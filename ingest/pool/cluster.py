@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from ingest.errors import ClusterUnusable
-from ingest.pool.ahead import Ahead, Here, Pool, Scans
+from ingest.pool.ahead import Ahead, Executors, Scans
 from ingest.pool.parts import OtherVersion, Part, Wanted
 from ingest.summary import IngestOptions, Summary
 from ingest.version import program_version
@@ -36,28 +36,25 @@ STAYS = "what was stored stays; run the command again to go on from there, or wi
 
 
 @contextmanager
-def scans_of(options: IngestOptions, summary: Summary) -> Iterator[Scans]:
-    """Yield where to scan: here, or ahead at the scheduler that was named.
+def at_scheduler(scheduler: str, options: IngestOptions, summary: Summary) -> Iterator[Scans]:
+    """Yield scans ahead by the workers of a cluster.
 
     Raises:
         ClusterUnusable: it can't be reached, or used, or the library that talks to it is not installed.
     """
-    if options.scheduler is None:
-        yield Here()
-        return
-    with _connected(options.scheduler) as pool:
+    with _connected(scheduler) as pool:
         ahead = Ahead(pool, options.zone.name, options.finished)
         yield ahead
     if ahead.refused:
         log, why = ahead.refused[0]
         more = f" and {len(ahead.refused) - 1:,} more" if len(ahead.refused) > 1 else ""
         summary.warnings.append(
-            f"{log.shown}{more}: not read by the workers of {options.scheduler} but here ({why}): give them "
+            f"{log.shown}{more}: not read by the workers of {scheduler} but here ({why}): give them "
             "the same files under the same path, or name the logs by URLs that both can read"
         )
 
 
-class Cluster(Pool):
+class Cluster(Executors):
     """The workers of one scheduler."""
 
     def __init__(self, client: Any, scheduler: str) -> None:
