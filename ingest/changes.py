@@ -14,8 +14,7 @@ from sqlite_utils import Database
 
 from ingest.errors import ClusterUnusable, LogUnfinished, LogUnreadable, LogVanished, NotALog
 from ingest.formers import Formers, places_of
-from ingest.pool.ahead import Here, Scans
-from ingest.pool.cluster import scans_of
+from ingest.pool.scans import Here, Scans, scans_of
 from ingest.reading.batch import State
 from ingest.reading.checkpoint import Counters
 from ingest.reading.listing import Identity, Listed

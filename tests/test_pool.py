@@ -17,8 +17,8 @@ from event_lines import event_message, logged
 from faults.cluster import Cluster, cluster, killing_a_worker, killing_the_client, local, write_logs
 from ingest.errors import ClusterUnusable
 from ingest.pool.ahead import Ahead, Pool
-from ingest.pool.cluster import scans_of
 from ingest.pool.parts import OtherVersion, Wanted, read_part
+from ingest.pool.scans import scans_of
 from ingest.reading.batch import Batch
 from ingest.reading.logfile import FileState, LogFile
 from ingest.reading.scan import ScanOptions, scan
