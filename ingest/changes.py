@@ -15,7 +15,7 @@ from sqlite_utils import Database
 from ingest.errors import ClusterUnusable, LogUnfinished, LogUnreadable, LogVanished, NotALog
 from ingest.formers import Formers, places_of
 from ingest.pool.scans import Here, Scans, scans_of
-from ingest.reading.batch import State
+from ingest.reading.batch import Batch, State
 from ingest.reading.checkpoint import Counters
 from ingest.reading.listing import Identity, Listed
 from ingest.reading.logfile import FileState, LogFile
@@ -201,27 +201,33 @@ class Changes:
                 raise NotTheSame
         elif zone is not None:
             options = replace(options, zone=zone)
-        batches, state = 0, None
-        for batch in self._scans.scan(log, checkpoint, options):
-            if source is not None and batches == 0:
-                self._note_zone(log, source)
-            stored = self._store.commit(batch, log, source)
-            source, state = stored.source, batch.state
-            self._sources.take(source)
-            self._latest = source
-            self._summary.add(batch, counters, stored)
-            counters = batch.counters
-            batches += 1
-            if batch.problem is not None:
-                told = self._summary.problems if state == "damaged" else self._summary.warnings
-                told.append(f"{batch.problem}: read up to offset {source.offset}, the rest when it is whole")
-            if state == "replaced":
-                self._summary.warnings.append(
-                    f"{log.shown}: truncated or rewritten while it was read, after offset {source.offset}: "
-                    "read from its start"
-                )
-        self._summary.files_read += batches > 0
+        state: State | None = None
+        try:
+            for batch in self._scans.scan(log, checkpoint, options):
+                if source is not None and state is None:
+                    self._note_zone(log, source)
+                ahead = batch.state == "reading" and not log.is_stream
+                stored = self._store.commit(batch, log, source, ahead=ahead)
+                source, state = stored.source, batch.state
+                self._sources.take(source)
+                self._latest = source
+                self._summary.add(batch, counters, stored)
+                self._tell_trouble(log, batch, source.offset)
+                counters = batch.counters
+        finally:
+            self._store.wait()
+        self._summary.files_read += state is not None
         return state
+
+    def _tell_trouble(self, log: LogFile, batch: Batch, offset: int) -> None:
+        if batch.problem is not None:
+            told = self._summary.problems if batch.state == "damaged" else self._summary.warnings
+            told.append(f"{batch.problem}: read up to offset {offset}, the rest when it is whole")
+        if batch.state == "replaced":
+            self._summary.warnings.append(
+                f"{log.shown}: truncated or rewritten while it was read, after offset {offset}: "
+                "read from its start"
+            )
 
     # Zones
 

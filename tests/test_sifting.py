@@ -25,13 +25,14 @@ from ingest.linking.timestamps import time_text
 from ingest.pipeline import ingest
 from ingest.reading import scan, sifters
 from ingest.reading.logfile import LogFile
+from ingest.reading.markers import has_marker
 from ingest.reading.sifters import Sifters
 from ingest.reading.sifting import SiftedContext, SiftedEvent, SiftedLine, Sifter
 from ingest.reading.zone import zone_named
 from ingest.storing.database import open_for_writing
 from ingest.storing.store import Store
 from ingest.summary import IngestOptions
-from parsers.line import has_marker, parse_line
+from parsers.line import parse_line
 from parsers.records import EstimationEvent
 from parsers.registry import FAMILIES, MARKERS
 

@@ -136,6 +136,7 @@ class _Scan:
                     return
                 elif line is not None:
                     self._gathering.take(line)
+                    continue  # at the end of each chunk there is time to look
                 if self._is_full():
                     yield self._batch(self._checkpoint(), "reading")
         except (Exception, GeneratorExit):

@@ -10,19 +10,20 @@ from __future__ import annotations
 import pickle
 import signal
 import struct
-import subprocess
 import sys
 from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from typing import IO, Any, NamedTuple
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 from ingest.reading.blocks import BARRIER, Barrier, Block
 from ingest.reading.lines import Line
 from ingest.reading.sifting import Sifted, SiftedEvent, Sifter
 from ingest.reading.zone import zone_recorded
 from parsers.quick import Ending
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future, ThreadPoolExecutor
 
 BLOCKS_AHEAD = 4
 """Blocks under way for each process: one that is sifted, one that comes, and what keeps the linker busy."""
@@ -44,6 +45,8 @@ class _Process:
     """One process that sifts; it is used by one thread at a time."""
 
     def __init__(self) -> None:
+        import subprocess  # noqa: PLC0415 - only large logs need it
+
         command = [sys.executable, "-P", "-c", _PROGRAM, *sys.path]
         self._process = subprocess.Popen(  # noqa: S603 - ourselves
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0
@@ -84,10 +87,14 @@ class Sifters:
         self.count = count
         self._idle: deque[_Process] = deque()
         self._all: list[_Process] = []
-        self._threads = ThreadPoolExecutor(count)
+        self._threads: ThreadPoolExecutor | None = None
 
     def submit(self, zone: str, data: bytes) -> Future[list[Sifted]]:
         """Have a block sifted."""
+        if self._threads is None:
+            from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - as above
+
+            self._threads = ThreadPoolExecutor(self.count)
         return self._threads.submit(self._sift, zone, data)
 
     def _sift(self, zone: str, data: bytes) -> list[Sifted]:
@@ -105,7 +112,8 @@ class Sifters:
 
     def close(self) -> None:
         """End all of them."""
-        self._threads.shutdown(cancel_futures=True)
+        if self._threads is not None:
+            self._threads.shutdown(cancel_futures=True)
         for process in self._all:
             process.end()
 

@@ -173,7 +173,9 @@ def _connected(path: StrPath) -> Iterator[sqlite3.Connection]:
         from pathlib import Path  # noqa: PLC0415 - seldom needed, and half as slow as SQLite itself
 
         name = f"{Path(name).as_uri()}?immutable=1"
-    connection = sqlite3.connect(name, timeout=POLL_SECONDS, isolation_level=None, uri=is_uri)
+    connection = sqlite3.connect(
+        name, timeout=POLL_SECONDS, isolation_level=None, uri=is_uri, check_same_thread=False
+    )
     try:
         yield connection
     finally:

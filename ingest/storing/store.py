@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from sqlite_utils import Database
 
@@ -30,6 +31,7 @@ from ingest.storing.settling import Settling
 from ingest.storing.sightings import Sightings
 from ingest.storing.source_rows import keep_state, mark_replaced, write_source
 from ingest.storing.sources import Source
+from ingest.storing.staging import Staged
 from ingest.storing.statements import (
     INSERT_ESCALATION,
     INSERT_NEW_SIGHTING,
@@ -39,6 +41,9 @@ from ingest.storing.statements import (
     SIGHTED_COLUMNS,
     TOLD_PHASE,
 )
+
+if TYPE_CHECKING:
+    from ingest.storing.behind import Behind
 
 _NOTHING: list[tuple[int]] = []
 
@@ -81,40 +86,74 @@ class Store:
         self._conn: sqlite3.Connection = db.conn
         self._settling = Settling(self._conn)
         self._sightings = Sightings(self._conn, self._settling)
+        self._behind: Behind | None = None
 
     def transaction(self) -> AbstractContextManager[None]:
         """Commit everything inside, or nothing of it."""
         return immediate(self._conn)
 
-    def commit(self, batch: Batch, log: LogFile, source: Source | None) -> Stored:
+    def commit(self, batch: Batch, log: LogFile, source: Source | None, *, ahead: bool = False) -> Stored:
         """Store a batch of a source; a new source (`None`) gets its row here.
+
+        With `ahead`, the caller only reads on meanwhile: most of the writing may still go on behind it,
+        until the next call of `commit` or `wait`.
 
         Raises:
             DatabaseBusy: another process has moved the source's checkpoint meanwhile.
         """
-        now = time_text(datetime.now(UTC))
-        with self.transaction():
+        self.wait()
+        now, rows = time_text(datetime.now(UTC)), batch.rows
+        with ExitStack() as unit:
+            unit.enter_context(self.transaction())
             first_id = self._settling.begin()
             stored = Stored(write_source(self._db, batch, log, source))
             source_id = stored.source.source_id
             taken = _NOTHING
             if batch.taken_back_from is not None:
                 taken = self._take_back(source_id, batch.taken_back_from)
-            placed = self._sightings.place(batch.rows.sightings, source_id, now)
-            told = self._tell(batch.rows, source_id, now)
+            self._write_others(rows, source_id, now)
+            planned = self._sightings.plan(rows.sightings, source_id, now)
+            if ahead and not (planned.others or rows.amendments or taken):
+                stored.events_new = planned.staged.new
+                stored.further_sightings = len(rows.sightings) - planned.staged.new
+                self._write_behind(planned.staged, unit.pop_all())
+                return stored
+            placed = self._sightings.place(rows.sightings, planned, source_id, now)
+            told = self._tell(rows, source_id, now)
             self._drop_unseen(taken)
-            again = len(batch.rows.sightings) - placed.inserted - len(taken)
+            again = len(rows.sightings) - placed.inserted - len(taken)
             stored.events_new = placed.inserted
             stored.events_updated = sum(event_id < first_id for event_id in placed.updated | told)
             stored.further_sightings = max(0, again)
-            self._conn.executemany(
-                "INSERT INTO rejected_lines VALUES (?, ?, ?, ?, ?)",
-                [(source_id, *_reject_values(reject)) for reject in batch.rows.rejects],
-            )
-            self._conn.executemany(
-                INSERT_ESCALATION, [_escalation_values(seen, now) for seen in batch.rows.escalations]
-            )
         return stored
+
+    def wait(self) -> None:
+        """Wait until all that was handed over is committed; raise what went wrong meanwhile."""
+        if self._behind is not None:
+            self._behind.wait()
+
+    def _write_behind(self, staged: Staged, unit: ExitStack) -> None:
+        """Write what is staged, and commit, while the caller reads on: SQLite needs no interpreter for it."""
+
+        def write() -> None:
+            with unit:
+                self._sightings.write(staged)
+
+        if self._behind is None:
+            from ingest.storing.behind import Behind  # noqa: PLC0415 - short logs need no thread
+
+            self._behind = Behind()
+        self._behind.begin(write)
+
+    def _write_others(self, rows: Rows, source_id: int, now: str) -> None:
+        """Write rejects and escalations, which depend on nothing else."""
+        self._conn.executemany(
+            "INSERT INTO rejected_lines VALUES (?, ?, ?, ?, ?)",
+            [(source_id, *_reject_values(reject)) for reject in rows.rejects],
+        )
+        self._conn.executemany(
+            INSERT_ESCALATION, [_escalation_values(seen, now) for seen in rows.escalations]
+        )
 
     def add(self, events: Sequence[NewEvent], source_id: int) -> Added:
         """Store events that another database had, inside the caller's transaction."""
