@@ -14,8 +14,7 @@ from sqlite_utils import Database
 
 from ingest.errors import ClusterUnusable, LogUnfinished, LogUnreadable, LogVanished, NotALog
 from ingest.formers import Formers, places_of
-from ingest.pool.ahead import Here, Scans
-from ingest.pool.choice import chosen_scans
+from ingest.pool.scans import Here, Scans, scans_of
 from ingest.reading.batch import State
 from ingest.reading.checkpoint import Counters
 from ingest.reading.listing import Identity, Listed
@@ -68,7 +67,7 @@ class Changes:
             if state is not None:
                 self._formers.release(log, state)
         new = [state.size_bytes for log, state in live.items() if state and self._is_new(log, state)]
-        with chosen_scans(self._options, self._summary, self._processes, new) as self._scans:
+        with scans_of(self._options, self._summary, self._processes, new) as self._scans:
             self._read_live(live, unchanged_bytes)
         for log in (*self._identified, *map(LogFile, missing)):
             self._follow_former(log)

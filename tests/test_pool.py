@@ -17,8 +17,8 @@ from event_lines import event_message, logged
 from faults.cluster import Cluster, cluster, killing_a_worker, killing_the_client, local, write_logs
 from ingest.errors import ClusterUnusable
 from ingest.pool.ahead import Ahead, Executors
-from ingest.pool.cluster import at_scheduler
 from ingest.pool.parts import OtherVersion, Wanted, read_part
+from ingest.pool.scans import scans_of
 from ingest.reading.batch import Batch
 from ingest.reading.logfile import FileState, LogFile
 from ingest.reading.scan import ScanOptions, scan
@@ -146,7 +146,7 @@ def test_cluster_gives_the_tables_of_a_local_run_whoever_is_killed(started: Clus
     options = IngestOptions("backfill", zone_named("UTC"), scheduler=started.address)
     with (
         pytest.raises(ClusterUnusable, match=f"{started.address}: the scheduler is gone .*run the command"),
-        at_scheduler(started.address, options, Summary("", "")) as scans,
+        scans_of(options, Summary("", "")) as scans,
     ):
         passed = scans.through(iter(found(logs)), everything_is_new)
         started.stop()

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from ingest.pool.parts import Part, Wanted, read_parts
+from ingest.pool.scans import Found
 from ingest.reading.batch import Batch, Rows
 from ingest.reading.checkpoint import Checkpoint
 from ingest.reading.logfile import FileState, LogFile
@@ -24,30 +25,6 @@ GROUP_BYTES = 4 << 20
 """Small logs go together, until there is so much of them: a task costs as much as reading 100 KB."""
 
 GROUP_LOGS = 50
-
-Found = tuple[LogFile, FileState | None]
-
-
-class Scans(Protocol):
-    """Where logs are scanned."""
-
-    def through(self, logs: Iterable[Found], is_new: Callable[[LogFile, FileState], bool]) -> Iterator[Found]:
-        """Pass logs on in their order."""
-
-    def scan(self, log: LogFile, checkpoint: Checkpoint | None, options: ScanOptions) -> Iterator[Batch]:
-        """Yield the batches of a log; see `ingest.reading.scan.scan`."""
-
-
-class Here:
-    """Scan in this process."""
-
-    def through(self, logs: Iterable[Found], _: Callable[[LogFile, FileState], bool]) -> Iterator[Found]:
-        """Pass logs on."""
-        return iter(logs)
-
-    def scan(self, log: LogFile, checkpoint: Checkpoint | None, options: ScanOptions) -> Iterator[Batch]:
-        """Scan a log."""
-        return scan(log, checkpoint, options)
 
 
 class Pool(Protocol):

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from ingest.errors import ClusterUnusable
-from ingest.pool.ahead import Ahead, Executors, Scans
+from ingest.pool.ahead import Ahead, Executors
 from ingest.pool.parts import OtherVersion, Part, Wanted
 from ingest.summary import IngestOptions, Summary
 from ingest.version import program_version
@@ -33,25 +33,6 @@ MOST_AHEAD = 128
 """Tasks under way at most: each may hold `parts.MAX_PART_ROWS` rows."""
 
 STAYS = "what was stored stays; run the command again to go on from there, or without --scheduler"
-
-
-@contextmanager
-def at_scheduler(scheduler: str, options: IngestOptions, summary: Summary) -> Iterator[Scans]:
-    """Yield scans ahead by the workers of a cluster.
-
-    Raises:
-        ClusterUnusable: it can't be reached, or used, or the library that talks to it is not installed.
-    """
-    with _connected(scheduler) as pool:
-        ahead = Ahead(pool, options.zone.name, options.finished)
-        yield ahead
-    if ahead.refused:
-        log, why = ahead.refused[0]
-        more = f" and {len(ahead.refused) - 1:,} more" if len(ahead.refused) > 1 else ""
-        summary.warnings.append(
-            f"{log.shown}{more}: not read by the workers of {scheduler} but here ({why}): give them "
-            "the same files under the same path, or name the logs by URLs that both can read"
-        )
 
 
 class Cluster(Executors):
@@ -128,6 +109,25 @@ class Cluster(Executors):
     def _lost(self, wanted: list[Wanted], what: str) -> ClusterUnusable:
         more = f" and {len(wanted) - 1} more" if len(wanted) > 1 else ""
         return ClusterUnusable(f"{self._scheduler}: {what} ({wanted[0].log.shown}{more}): {STAYS}")
+
+
+@contextmanager
+def scanning_ahead(scheduler: str, options: IngestOptions, summary: Summary) -> Iterator[Ahead]:
+    """Yield what scans new logs by the workers of a scheduler; in `summary` go those that they couldn't read.
+
+    Raises:
+        ClusterUnusable: it can't be reached, or used, or the library that talks to it is not installed.
+    """
+    with _connected(scheduler) as pool:
+        ahead = Ahead(pool, options.zone.name, options.finished)
+        yield ahead
+    if ahead.refused:
+        log, why = ahead.refused[0]
+        more = f" and {len(ahead.refused) - 1:,} more" if len(ahead.refused) > 1 else ""
+        summary.warnings.append(
+            f"{log.shown}{more}: not read by the workers of {scheduler} but here ({why}): give them the same "
+            "files under the same path, or name the logs by URLs that both can read"
+        )
 
 
 @contextmanager

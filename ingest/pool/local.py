@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from ingest.pool.ahead import Ahead, Scans
 from ingest.pool.parts import Part, Wanted, read_parts
 
 if TYPE_CHECKING:
     from ingest.reading.processes import Processes
-    from ingest.summary import IngestOptions
 
 
 class Local:
@@ -35,9 +31,3 @@ class Local:
     def result(self, future: Future[list[Part]], wanted: list[Wanted]) -> list[Part]:  # noqa: ARG002
         """Wait for what was read of logs."""
         return future.result()
-
-
-@contextmanager
-def on_this_machine(options: IngestOptions, processes: Processes) -> Iterator[Scans]:
-    """Yield scans ahead in other processes; what one of them refuses is read here, as it would have been."""
-    yield Ahead(Local(processes), options.zone.name, options.finished)
