@@ -184,4 +184,8 @@ def _show(summary: Summary) -> None:
         f"{summary.events_updated:,} updated, {counted(summary.further_sightings, 'further sighting')}, "
         f"{rejects}, {counted(max(0, summary.calls_without_telemetry), 'builder call')} without telemetry"
     )
+    if summary.pruned:
+        say(
+            f"{counted(summary.pruned, 'marker line')} older than what is kept left out (see `tokentail prune`)"
+        )
     say(f"times read as {summary.timezone}; database {summary.database}")

@@ -136,8 +136,15 @@ def open_for_reading(path: StrPath) -> Iterator[Database]:
 
 
 @contextmanager
-def immediate(connection: sqlite3.Connection) -> Iterator[None]:
-    """Hold one write transaction: commit everything inside, or nothing of it.
+def opened_as_it_is(path: StrPath) -> Iterator[sqlite3.Connection]:
+    """Open a database of whatever version, and whoever made it, that is only read and not changed by a byte."""
+    with explained(path), _connected(path, "mode=ro") as connection:
+        yield connection
+
+
+@contextmanager
+def immediate(connection: sqlite3.Connection, keep: bool = True) -> Iterator[None]:
+    """Hold one write transaction: commit everything inside, or nothing of it; without `keep` nothing, always.
 
     The deferred transaction of most libraries would die of "database is locked" when two processes
     read and then write.
@@ -145,7 +152,7 @@ def immediate(connection: sqlite3.Connection) -> Iterator[None]:
     _patiently(connection, "BEGIN IMMEDIATE")
     try:
         yield
-        _patiently(connection, "COMMIT")  # in a rollback journal readers hold it up
+        _patiently(connection, "COMMIT" if keep else "ROLLBACK")  # in a rollback journal readers hold it up
     except BaseException:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
@@ -167,13 +174,15 @@ def _patiently(connection: sqlite3.Connection, statement: str) -> None:
 
 
 @contextmanager
-def _connected(path: StrPath) -> Iterator[sqlite3.Connection]:
-    name, is_uri = os.path.abspath(path), _is_unchangeable(path)
-    if is_uri:  # opened without its journal's help files, which nobody here can make
+def _connected(path: StrPath, how: str = "") -> Iterator[sqlite3.Connection]:
+    name = os.path.abspath(path)
+    if _is_unchangeable(path):  # opened without its journal's help files, which nobody here can make
+        how = "immutable=1"
+    if how:
         from pathlib import Path  # noqa: PLC0415 - seldom needed, and half as slow as SQLite itself
 
-        name = f"{Path(name).as_uri()}?immutable=1"
-    connection = sqlite3.connect(name, timeout=POLL_SECONDS, isolation_level=None, uri=is_uri)
+        name = f"{Path(name).as_uri()}?{how}"
+    connection = sqlite3.connect(name, timeout=POLL_SECONDS, isolation_level=None, uri=bool(how))
     try:
         yield connection
     finally:

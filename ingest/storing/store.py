@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 
 from sqlite_utils import Database
 
+from ingest.errors import LogUnreadable
 from ingest.linking.context import NOTHING_TOLD, Context, merged
 from ingest.linking.identity import Event, content_key, group_of
 from ingest.linking.state import Logged
@@ -21,11 +22,15 @@ from ingest.linking.timestamps import time_text
 from ingest.reading.batch import Batch, Reject, Rows, SeenEscalation
 from ingest.reading.logfile import LogFile
 from ingest.storing.database import immediate
-from ingest.storing.rows import (
-    Row,
-    amended,
-    escalation_row,
+from ingest.storing.horizon import (
+    NOTHING_PRUNED,
+    forget_provisional,
+    horizon_of,
+    kept,
+    kept_escalations,
+    prune_batch,
 )
+from ingest.storing.rows import Row, amended, escalation_row
 from ingest.storing.settling import Settling
 from ingest.storing.sightings import Sightings
 from ingest.storing.source_rows import keep_state, mark_replaced, write_source
@@ -51,6 +56,7 @@ class Stored:
     events_new: int = 0
     events_updated: int = 0
     further_sightings: int = 0
+    pruned: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +88,9 @@ class Store:
         self._settling = Settling(self._conn)
         self._sightings = Sightings(self._conn, self._settling)
 
-    def transaction(self) -> AbstractContextManager[None]:
-        """Commit everything inside, or nothing of it."""
-        return immediate(self._conn)
+    def transaction(self, keep: bool = True) -> AbstractContextManager[None]:
+        """Commit everything inside, or nothing of it; with `keep=False` it is only tried."""
+        return immediate(self._conn, keep)
 
     def commit(self, batch: Batch, log: LogFile, source: Source | None) -> Stored:
         """Store a batch of a source; a new source (`None`) gets its row here.
@@ -92,28 +98,54 @@ class Store:
         Raises:
             DatabaseBusy: another process has moved the source's checkpoint meanwhile.
         """
-        now = time_text(datetime.now(UTC))
         with self.transaction():
-            first_id = self._settling.begin()
-            stored = Stored(write_source(self._db, batch, log, source))
-            source_id = stored.source.source_id
-            taken = _NOTHING
-            if batch.taken_back_from is not None:
-                taken = self._take_back(source_id, batch.taken_back_from)
-            placed = self._sightings.place(batch.rows.sightings, source_id, now)
-            told = self._tell(batch.rows, source_id, now)
+            return self._store(batch, log, source)
+
+    def reread(self, batches: Iterable[Batch], log: LogFile, source: Source) -> Stored | None:
+        """Store all of a source anew in its place, as it was read from its start, in one transaction.
+
+        Raises:
+            LogUnreadable: it was not read as far as before; nothing was changed.
+        """
+        stored: Stored | None = None
+        with self.transaction():
+            taken = self._take_back(source.source_id, 0)
+            self._conn.execute(NOTHING_PRUNED, [source.source_id])
+            for batch in batches:
+                stored = self._store(batch, log, source if stored is None else stored.source)
+            if stored is None or stored.source.offset < source.offset:
+                raise LogUnreadable(f"{log.shown}: shorter than it was")
             self._drop_unseen(taken)
-            again = len(batch.rows.sightings) - placed.inserted - len(taken)
-            stored.events_new = placed.inserted
-            stored.events_updated = sum(event_id < first_id for event_id in placed.updated | told)
-            stored.further_sightings = max(0, again)
-            self._conn.executemany(
-                "INSERT INTO rejected_lines VALUES (?, ?, ?, ?, ?)",
-                [(source_id, *_reject_values(reject)) for reject in batch.rows.rejects],
-            )
-            self._conn.executemany(
-                INSERT_ESCALATION, [_escalation_values(seen, now) for seen in batch.rows.escalations]
-            )
+        return stored
+
+    def _store(self, batch: Batch, log: LogFile, source: Source | None) -> Stored:
+        """Store a batch inside a transaction."""
+        now = time_text(datetime.now(UTC))
+        horizon = horizon_of(self._conn)
+        first_id = self._settling.begin()
+        if horizon is not None and source is not None and batch.taken_back_from is not None:
+            forget_provisional(self._conn, source.source_id)
+        stored = Stored(write_source(self._db, batch, log, source))
+        source_id = stored.source.source_id
+        taken = _NOTHING
+        if batch.taken_back_from is not None:
+            taken = self._take_back(source_id, batch.taken_back_from)
+        sightings = kept(batch.rows.sightings, horizon)
+        placed = self._sightings.place(sightings, source_id, now)
+        told = self._tell(batch.rows, source_id, now)
+        self._drop_unseen(taken)
+        again = len(sightings) - placed.inserted - len(taken)
+        stored.events_new = placed.inserted
+        stored.events_updated = sum(event_id < first_id for event_id in placed.updated | told)
+        stored.further_sightings = max(0, again)
+        self._conn.executemany(
+            "INSERT INTO rejected_lines VALUES (?, ?, ?, ?, ?)",
+            [(source_id, *_reject_values(reject)) for reject in batch.rows.rejects],
+        )
+        escalations = kept_escalations(batch.rows.escalations, horizon)
+        self._conn.executemany(INSERT_ESCALATION, [_escalation_values(seen, now) for seen in escalations])
+        if horizon is not None:
+            stored.pruned = prune_batch(self._conn, batch, source_id, horizon)
         return stored
 
     def add(self, events: Sequence[NewEvent], source_id: int) -> Added:
@@ -159,8 +191,12 @@ class Store:
             How many events went with it: those that no other place has.
         """
         with self.transaction():
-            gone = self._drop_unseen(self._take_back(source.source_id, 0))
-            self._conn.execute("DELETE FROM log_sources WHERE source_id = ?", [source.source_id])
+            return self.forget(source.source_id)
+
+    def forget(self, source_id: int) -> int:
+        """Take a source away inside the caller's transaction; return how many events went with it."""
+        gone = self._drop_unseen(self._take_back(source_id, 0))
+        self._conn.execute("DELETE FROM log_sources WHERE source_id = ?", [source_id])
         return gone
 
     def _take_back(self, source_id: int, offset: int) -> list[tuple[int]]:
