@@ -136,9 +136,13 @@ def open_for_reading(path: StrPath) -> Iterator[Database]:
 
 
 @contextmanager
-def opened_as_it_is(path: StrPath) -> Iterator[sqlite3.Connection]:
-    """Open a database of whatever version, and whoever made it, that is only read and not changed by a byte."""
-    with explained(path), _connected(path, "mode=ro") as connection:
+def opened_as_it_is(path: StrPath, not_ours: bool = False) -> Iterator[sqlite3.Connection]:
+    """Open a database of whatever version, and whoever made it, for queries only.
+
+    One that is `not_ours` to tidy is not changed by a byte, not even by what SQLite does on closing.
+    """
+    with explained(path), _connected(path, "mode=ro" if not_ours else "") as connection:
+        connection.execute("PRAGMA query_only = ON")
         yield connection
 
 
