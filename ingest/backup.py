@@ -94,8 +94,8 @@ def _copy(database: StrPath, file: StrPath, part: Path) -> int | None:
         found = [text for (text,) in target.execute("PRAGMA quick_check(3)")]
         if found != ["ok"]:
             raise DatabaseUnusable(
-                f"{database}: damaged ({found[0]}), so no copy of it was kept: restore an older copy, or ingest "
-                "the logs into a new one with --db"
+                f"{database}: damaged ({found[0]}), so no copy of it was kept: restore an older copy, or "
+                "ingest the logs into a new one with --db"
             )
         if not has_table(target, EVENTS_TABLE):
             return None

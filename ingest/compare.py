@@ -92,8 +92,8 @@ class Comparison:
         self._result.pruned += self._old_events + self._pruned_rejects
         if self._old_events != self._pruned_events:
             self._result.differences.append(
-                f"{self._log.shown}: {self._old_events} events from before {self._horizon} UTC are not in the "
-                f"database, but {self._pruned_events} were pruned"
+                f"{self._log.shown}: {self._old_events} events from before {self._horizon} UTC are not in "
+                f"the database, but {self._pruned_events} were pruned"
             )
         if len(self._missing) != self._pruned_rejects:  # rejects have no time: their number must agree
             for reject in self._missing:

@@ -20,7 +20,8 @@ SELECT source_id, path, real_path, host, state, timezone, marker_lines, last_see
     sightings - pruned_sightings AS sightings, rejects - pruned_rejects AS rejects,
     pruned_sightings + pruned_rejects AS pruned,
     (
-        SELECT COUNT(*) FROM (SELECT DISTINCT event_id FROM event_sightings AS s WHERE s.source_id = one.source_id)
+        SELECT COUNT(*)
+        FROM (SELECT DISTINCT event_id FROM event_sightings AS s WHERE s.source_id = one.source_id)
         WHERE NOT EXISTS (
             SELECT 1 FROM event_sightings AS other
             WHERE other.event_id = event_id AND other.source_id <> one.source_id

@@ -36,8 +36,6 @@ def import_command(file: str, db: str | None, wait_seconds: float, as_json: bool
         f"completed, {known:,} known already"
     )
     if done.events_pruned:
-        say(
-            f"{counted(done.events_pruned, 'event')} older than what is kept left out (see `tokentail prune`)"
-        )
+        say(f"{counted(done.events_pruned, 'event')} older than what is kept (see `tokentail prune`)")
     say(f"database {database}")
     return 0

@@ -185,7 +185,5 @@ def _show(summary: Summary) -> None:
         f"{rejects}, {counted(max(0, summary.calls_without_telemetry), 'builder call')} without telemetry"
     )
     if summary.pruned:
-        say(
-            f"{counted(summary.pruned, 'marker line')} older than what is kept left out (see `tokentail prune`)"
-        )
+        say(f"{counted(summary.pruned, 'marker line')} older than what is kept (see `tokentail prune`)")
     say(f"times read as {summary.timezone}; database {summary.database}")

@@ -12,7 +12,17 @@ from ingest.cli.output import remark, say, say_json, say_lines
 from ingest.forgetting import forget, listed_sources
 from reports.terminal import counted, table
 
-_HEADER = ("id", "source", "state", "zone", "last read (UTC)", "marker lines", "rejects", "pruned", "only here")
+_HEADER = (
+    "id",
+    "source",
+    "state",
+    "zone",
+    "last read (UTC)",
+    "marker lines",
+    "rejects",
+    "pruned",
+    "only here",
+)
 
 
 @click.group("sources", invoke_without_command=True)
@@ -88,7 +98,7 @@ def forget_command(
     say(
         f"{counted(len(done.sources), 'source')} {would}: {counted(done.events, 'event')} with "
         f"{'it' if len(done.sources) == 1 else 'them'}, {counted(done.sightings, 'sighting')}, "
-        f"{counted(done.rejects, 'reject')}; {counted(done.events_kept, 'event')} that another source told stay"
+        f"{counted(done.rejects, 'reject')}; {counted(done.events_kept, 'event')} of others stay"
     )
     say(f"database {database}")
     if not dry_run:

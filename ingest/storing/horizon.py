@@ -130,7 +130,7 @@ _DELETIONS = {
 
 
 def prune_stored(connection: sqlite3.Connection, horizon: str) -> dict[str, int]:
-    """Take away all that is older than the horizon, inside the caller's transaction; return how many of each."""
+    """Take away all that is older than the horizon, inside the caller's transaction; count each."""
     changed_ns = int(moment_of(horizon).timestamp()) * 10**9
     rejects = connection.execute(_OLD_REJECTS, {"horizon": horizon, "changed_ns": changed_ns}).fetchall()
     connection.executemany("DELETE FROM rejected_lines WHERE source_id = ? AND byte_offset = ?", rejects)

@@ -93,7 +93,7 @@ def m004_housekeeping(db: Database) -> None:
 
 
 def add_columns(connection: sqlite3.Connection, *columns: tuple[str, str, str]) -> None:
-    """Add the columns (table, name, kind) that are not there yet; in a new database `schema.sql` made them."""
+    """Add the columns (table, name, kind) that are not there yet; `schema.sql` may have made them."""
     for table, column, kind in columns:
         known = {row[1] for row in connection.execute(f"PRAGMA table_info({table})")}
         if column not in known:

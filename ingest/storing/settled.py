@@ -14,7 +14,7 @@ _QUERY = """
 SELECT path, device, inode, size_bytes,
     CASE WHEN state IN ('complete', 'unterminated') AND ending IS NULL AND ({met}) THEN modified_ns END
 FROM log_sources
-WHERE path <> '-' AND state NOT IN ('replaced', 'imported')
+WHERE path <> '-' AND state NOT IN ('replaced', 'imported') AND host IS NULL
 """
 
 

@@ -19,7 +19,7 @@ from ingest.linking.context import NOTHING_TOLD, Context, merged
 from ingest.linking.identity import Event, content_key, group_of
 from ingest.linking.state import Logged
 from ingest.linking.timestamps import time_text
-from ingest.reading.batch import Batch, Reject, Rows, SeenEscalation
+from ingest.reading.batch import Batch, Reject, Rows, SeenEscalation, Sighting
 from ingest.reading.logfile import LogFile
 from ingest.storing.database import immediate
 from ingest.storing.horizon import (
@@ -33,9 +33,10 @@ from ingest.storing.horizon import (
 from ingest.storing.rows import Row, amended, escalation_row
 from ingest.storing.settling import Settling
 from ingest.storing.sightings import Sightings
-from ingest.storing.source_rows import keep_state, mark_replaced, write_source
+from ingest.storing.source_rows import keep_state, mark_replaced, shift_rejects, write_source
 from ingest.storing.sources import Source
 from ingest.storing.statements import (
+    DELETE_REJECT,
     INSERT_ESCALATION,
     INSERT_NEW_SIGHTING,
     MOVE_SIGHTING,
@@ -101,7 +102,7 @@ class Store:
         with self.transaction():
             return self._store(batch, log, source)
 
-    def reread(self, batches: Iterable[Batch], log: LogFile, source: Source) -> Stored | None:
+    def reread(self, batches: Iterable[Batch], log: LogFile, source: Source) -> Stored:
         """Store all of a source anew in its place, as it was read from its start, in one transaction.
 
         Raises:
@@ -117,6 +118,20 @@ class Store:
                 raise LogUnreadable(f"{log.shown}: shorter than it was")
             self._drop_unseen(taken)
         return stored
+
+    def take_rejects(self, source_id: int, sightings: list[Sighting]) -> int:
+        """Make sightings of rejects, in one transaction; return how many events they brought."""
+        now = time_text(datetime.now(UTC))
+        with self.transaction():
+            self._settling.begin()
+            horizon = horizon_of(self._conn)
+            places = [(source_id, one.offset) for one in sightings]
+            self._conn.executemany(DELETE_REJECT, places)
+            wanted = kept(list(sightings), horizon)
+            placed = self._sightings.place(wanted, source_id, now)
+            offsets = [one.offset for one in sightings]
+            shift_rejects(self._conn, source_id, offsets, len(sightings) - len(wanted))
+        return placed.inserted
 
     def _store(self, batch: Batch, log: LogFile, source: Source | None) -> Stored:
         """Store a batch inside a transaction."""
