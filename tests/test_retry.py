@@ -87,7 +87,7 @@ def test_rotated_log_is_found_and_read_with_its_context(older: Path, tokentail: 
 def test_stored_line_is_read_alone_where_its_log_is_gone(
     older: Path, tokentail: Tokentail, gone: str
 ) -> None:
-    """The event has its numbers, no phase, and is claimed when the log is read in full again: exactly once."""
+    """The event has its numbers, no phase, and is claimed when its log is read in full."""
     log = older.parent / "logs/collect.log"
     whole = log.read_bytes()
     if gone == "deleted":

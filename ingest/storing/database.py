@@ -92,14 +92,14 @@ def connected_for_writing(path: StrPath, network: str | None) -> Iterator[sqlite
     if os.path.isdir(path):
         raise DatabaseUnusable(f"{path}: a folder, not a database: name a file with --db")
     with explained(path), _connected(path) as connection:
-        is_current = _is_current(connection, path)
+        ready = is_current(connection, path)
         connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")  # of a new database
         connection.execute(f"PRAGMA cache_size = -{CACHE_BYTES // 1024}")
         mode = journal_mode(network)
         connection.execute(f"PRAGMA journal_mode = {mode}")
         # A power cut may take the last commits in a WAL with it, rows and checkpoint alike: nothing doubles.
         connection.execute(f"PRAGMA synchronous = {'NORMAL' if mode == 'WAL' else 'FULL'}")
-        if not is_current:
+        if not ready:
             db = as_database(connection)
             with immediate(connection):  # nobody else makes the schema meanwhile
                 apply_migrations(db)
@@ -127,7 +127,7 @@ def open_for_reading(path: StrPath) -> Iterator[Database]:
     """
     require_database(path)
     with explained(path), _connected(path) as connection:
-        if not _is_current(connection, path):
+        if not is_current(connection, path):
             raise DatabaseUnusable(
                 f"{path}: not of this version of tokentail: run `tokentail ingest` on it once"
             )
@@ -203,7 +203,7 @@ def _is_unchangeable(path: StrPath) -> bool:
     )
 
 
-def _is_current(connection: sqlite3.Connection, path: StrPath) -> bool:
+def is_current(connection: sqlite3.Connection, path: StrPath) -> bool:
     """Whether a database has every migration; one of a newer version, or that is not ours, is refused."""
     applied = applied_migrations(connection)
     if newer := sorted(applied - KNOWN_MIGRATIONS):

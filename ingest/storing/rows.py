@@ -200,21 +200,29 @@ def amended(row: Row, context: Context, sighting: int, logged: Logged | None = N
 
 
 def payload_of(row: Row) -> EstimationEvent:
-    """Read an event's payload back from its row."""
+    """Read an event's payload back from its row, with truths and reals as the parsers have them.
+
+    A budget of 0 may have been logged as `None`: only the event's key can tell.
+    """
+    smape = row["logged_smape_percent"]  # other programs write 80.0 as 80
     return EstimationEvent(
         predicted_output_tokens=row["predicted_output_tokens"],
         actual_output_tokens=row["actual_output_tokens"],
         actual_is_total=bool(row["actual_is_total"]),
-        smape_percent=row["logged_smape_percent"],
+        smape_percent=None if smape is None else float(smape),
         selected_budget=row["selected_budget"],
         category=row["category"],
         complexity=row["complexity"],
         deliverable_count=row["deliverable_count"],
-        success=row["success"],
+        success=_truth(row["success"]),
         stop_reason=row["stop_reason"],
-        truncated=row["truncated"],
+        truncated=_truth(row["truncated"]),
         model=row["model"],
     )
+
+
+def _truth(value: Any) -> bool | None:
+    return None if value is None else bool(value)
 
 
 def escalation_row(seen: SeenEscalation) -> Row:

@@ -17,16 +17,23 @@ from ingest.storing.statements import INSERT_EVENT, READ_GROUP, UPDATE_EVENT
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """The rows that settling wrote; `event_ids` are by the number of the sighting within its batch."""
+    """The rows that settling wrote; `event_ids` are by the number of the sighting within its batch.
+
+    `several_phases` are the groups that have more than one: see `Settling.rehome`.
+    """
 
     inserted: set[int]
     updated: set[int]
     event_ids: dict[int, int]
+    several_phases: tuple[str, ...] = ()
 
     def with_more(self, more: Written) -> Written:
         """Return what was written, and what was written after it."""
         return Written(
-            self.inserted | more.inserted, self.updated | more.updated, self.event_ids | more.event_ids
+            self.inserted | more.inserted,
+            self.updated | more.updated,
+            self.event_ids | more.event_ids,
+            self.several_phases + more.several_phases,
         )
 
 
@@ -92,8 +99,8 @@ class Settling:
         self._conn.executemany(UPDATE_EVENT, updates)
         self._conn.executemany(INSERT_EVENT, inserts)
         for group in several_phases:
-            self._rehome(group)
-        return Written(_ids(inserts), _ids(updates), event_ids)
+            self.rehome(group)
+        return Written(_ids(inserts), _ids(updates), event_ids, tuple(several_phases))
 
     def _made(self, event: Event, origins: Mapping[int, Origin], now: str) -> Row:
         """Return the id and the time of a new row: those that it had elsewhere, if the id is free here."""
@@ -113,7 +120,7 @@ class Settling:
             self._conn.execute("DELETE FROM token_estimation_v2_events WHERE event_id = ?", [other])
         return kept
 
-    def _rehome(self, group: str) -> None:
+    def rehome(self, group: str) -> None:
         """Where a group has several phases, its sightings without one belong to the first of them."""
         home, *others = sorted(self._read_group(group), key=lambda row: str(row["phase_id"]))
         self._conn.executemany(

@@ -89,6 +89,11 @@ class Store:
         self._settling = Settling(self._conn)
         self._sightings = Sightings(self._conn, self._settling)
 
+    @property
+    def connection(self) -> sqlite3.Connection:
+        """The connection that it writes through."""
+        return self._conn
+
     def transaction(self, keep: bool = True) -> AbstractContextManager[None]:
         """Commit everything inside, or nothing of it; with `keep=False` it is only tried."""
         return immediate(self._conn, keep)
@@ -110,13 +115,13 @@ class Store:
         """
         stored: Stored | None = None
         with self.transaction():
-            taken = self._take_back(source.source_id, 0)
+            taken = self.take_back(source.source_id, 0)
             self._conn.execute(NOTHING_PRUNED, [source.source_id])
             for batch in batches:
                 stored = self._store(batch, log, source if stored is None else stored.source)
             if stored is None or stored.source.offset < source.offset:
                 raise LogUnreadable(f"{log.shown}: shorter than it was")
-            self._drop_unseen(taken)
+            self.drop_unseen(taken)
         return stored
 
     def take_rejects(self, source_id: int, sightings: list[Sighting]) -> int:
@@ -144,11 +149,11 @@ class Store:
         source_id = stored.source.source_id
         taken = _NOTHING
         if batch.taken_back_from is not None:
-            taken = self._take_back(source_id, batch.taken_back_from)
+            taken = self.take_back(source_id, batch.taken_back_from)
         sightings = kept(batch.rows.sightings, horizon)
         placed = self._sightings.place(sightings, source_id, now)
         told = self._tell(batch.rows, source_id, now)
-        self._drop_unseen(taken)
+        self.drop_unseen(taken)
         again = len(sightings) - placed.inserted - len(taken)
         stored.events_new = placed.inserted
         stored.events_updated = sum(event_id < first_id for event_id in placed.updated | told)
@@ -210,11 +215,11 @@ class Store:
 
     def forget(self, source_id: int) -> int:
         """Take a source away inside the caller's transaction; return how many events went with it."""
-        gone = self._drop_unseen(self._take_back(source_id, 0))
+        gone = self.drop_unseen(self.take_back(source_id, 0))
         self._conn.execute("DELETE FROM log_sources WHERE source_id = ?", [source_id])
         return gone
 
-    def _take_back(self, source_id: int, offset: int) -> list[tuple[int]]:
+    def take_back(self, source_id: int, offset: int = 0) -> list[tuple[int]]:
         """Undo what was stored of a source from an offset on; return the ids of the events seen there."""
         where = "WHERE source_id = ? AND byte_offset >= ?"
         events = self._conn.execute(
@@ -224,7 +229,7 @@ class Store:
         self._conn.execute(f"DELETE FROM rejected_lines {where}", [source_id, offset])
         return events
 
-    def _drop_unseen(self, events: list[tuple[int]]) -> int:
+    def drop_unseen(self, events: list[tuple[int]]) -> int:
         """Delete those of some events that no place has any more; return how many they were."""
         deleted = self._conn.executemany(
             "DELETE FROM token_estimation_v2_events WHERE event_id = ?1 "
