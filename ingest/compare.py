@@ -17,7 +17,15 @@ from ingest.linking.state import Amendment
 from ingest.reading.batch import BareSighting, Batch, Reject, Sighting
 from ingest.reading.logfile import LogFile
 from ingest.storing.horizon import horizon_of, sighting_time
-from ingest.storing.rows import PAYLOAD_COLUMNS, READ_COLUMNS, Row, context_of, payload_row
+from ingest.storing.rows import (
+    PAYLOAD_COLUMNS,
+    READ_COLUMNS,
+    Row,
+    context_of,
+    is_adopted,
+    payload_row,
+    stored_event,
+)
 
 _COLUMNS = (*READ_COLUMNS, *PAYLOAD_COLUMNS)
 _SIGHTED = f"""
@@ -36,6 +44,7 @@ WHERE sighting.source_id = ? AND sighting.byte_offset = ?
 _REJECTED = (
     "SELECT byte_offset, line_number, reason FROM rejected_lines WHERE source_id = ? ORDER BY byte_offset"
 )
+_IDENTIFYING = ("predicted_output_tokens", "actual_output_tokens")
 _PRUNED = "SELECT pruned_sightings, pruned_rejects FROM log_sources WHERE source_id = ?"
 
 
@@ -131,6 +140,8 @@ class Comparison:
 
     def _compare_payload(self, sighting: Sighting | BareSighting, row: Row) -> None:
         for name, value in payload_row(sighting.seen.payload).items():
+            if is_adopted(row) and name not in _IDENTIFYING:  # the executor's own word stands
+                continue
             cut = name == "model" and sighting.seen.is_cut and _begins(row[name], value)
             if row[name] != value and not cut:
                 self._differ(
@@ -145,6 +156,8 @@ class Comparison:
     def _compare_context(self, line_number: int, told: Context, row: Row, alone: bool) -> None:
         """Hold what this place tells against the row; another place may have told better, if there is one."""
         known = context_of(row)
+        if is_adopted(row):
+            known, alone = stored_event(row).known, False
         stray = (
             told.phase is None and known.phase is not None
         )  # believed only while nothing speaks against it

@@ -36,6 +36,11 @@ jobs_option = click.option(
     metavar="N",
     help="Read large logs with N processes; the result is the same. Default: as many as there are cores.",
 )
+adopt_option = click.option(
+    "--adopt",
+    is_flag=True,
+    help="If the database is the executor's own, adopt it first: see `tokentail adopt --dry-run`.",
+)
 full_option = click.option(
     "--full",
     is_flag=True,
@@ -54,6 +59,7 @@ def _ingest_options(command: Callable[..., int]) -> Callable[..., int]:
         options.glob_option,
         tz_option,
         jobs_option,
+        adopt_option,
         options.db_option,
         options.paths_argument,
     ):
@@ -73,6 +79,7 @@ class _Chosen:
     quiet: bool
     as_json: bool
     jobs: int | None
+    adopt: bool = False
     full: bool = False
 
 
@@ -123,6 +130,11 @@ def _ingest(command: str, paths: tuple[str, ...], chosen: _Chosen) -> int:
         return 0
     finished = command == "backfill"
     database = options.chosen_database(chosen.db)
+    if chosen.adopt and os.path.isfile(database):
+        from ingest.adopting import adopt  # noqa: PLC0415 - once in a database's life
+
+        for step in adopt(database, chosen.wait_seconds).steps:
+            remark(f"adopted: {step}")
     with _progress(shown=finished and not chosen.quiet and sys.stderr.isatty()) as report:
         summary = ingest(
             options.required_paths(paths),

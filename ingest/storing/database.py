@@ -136,6 +136,13 @@ def open_for_reading(path: StrPath) -> Iterator[Database]:
 
 
 @contextmanager
+def open_unchecked(path: StrPath) -> Iterator[sqlite3.Connection]:
+    """Open a database for writing, whoever made it: to adopt it."""
+    with explained(path), _connected(path) as connection:
+        yield connection
+
+
+@contextmanager
 def opened_as_it_is(path: StrPath, not_ours: bool = False) -> Iterator[sqlite3.Connection]:
     """Open a database of whatever version, and whoever made it, for queries only.
 
@@ -214,7 +221,8 @@ def is_current(connection: sqlite3.Connection, path: StrPath) -> bool:
     if not applied and has_table(connection, EVENTS_TABLE):
         raise DatabaseUnusable(
             f"{path}: has a table {EVENTS_TABLE} that tokentail did not make (the executor's own "
-            "database?), so nothing was changed: choose another file with --db"
+            "database?), so nothing was changed: choose another file with --db, or see what "
+            f"`tokentail adopt --dry-run --db {path}` would do"
         )
     return applied == KNOWN_MIGRATIONS
 

@@ -15,9 +15,7 @@ if TYPE_CHECKING:
 
 def m001_initial(db: Database) -> None:
     """Make the tables and views of `schema.sql`."""
-    from importlib.resources import files  # noqa: PLC0415 - nothing that only a migration needs delays a start
-
-    for statement in _statements(files("ingest").joinpath("schema.sql").read_text(encoding="utf-8")):
+    for statement in schema_statements():
         db.conn.execute(statement)
 
 
@@ -132,6 +130,23 @@ def apply_migrations(db: Database) -> None:
     for migration in MIGRATIONS:
         migrations()(migration)
     migrations.apply(db)
+
+
+def record_migrations(db: Database) -> None:
+    """Say of a database that is as `schema.sql` would have it that it has every migration."""
+    from sqlite_utils.migrations import Migrations  # noqa: PLC0415 - as above
+
+    migrations = Migrations(MIGRATION_SET)
+    for migration in MIGRATIONS:
+        migrations(name=migration.__name__)(lambda _: None)
+    migrations.apply(db)
+
+
+def schema_statements() -> Iterator[str]:
+    """Yield the statements of `schema.sql`."""
+    from importlib.resources import files  # noqa: PLC0415 - nothing that only a migration needs delays a start
+
+    yield from _statements(files("ingest").joinpath("schema.sql").read_text(encoding="utf-8"))
 
 
 def _statements(script: str) -> Iterator[str]:

@@ -6,11 +6,11 @@ The one place that knows both an event's fields and the columns of `token_estima
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ingest.linking.context import NOTHING_TOLD, Context, Deliverables, Told
-from ingest.linking.identity import Event, event_key
+from ingest.linking.identity import Adopted, Event, event_key
 from ingest.linking.state import Logged
 from ingest.linking.timestamps import moment_of, time_text
 from ingest.reading.batch import SeenEscalation
@@ -121,7 +121,7 @@ def context_row(group: str, event: Event) -> Row:
     """Return the columns that the lines around an event tell."""
     told = told_row(event.known)
     untold = {name: value for name, value in _UNTOLD.items() if told[name] is None}
-    return {
+    row = {
         **told,
         **untold,
         "timestamp": time_text(event.moment),
@@ -129,6 +129,31 @@ def context_row(group: str, event: Event) -> Row:
         "timestamp_text": event.timestamp_text,
         "context_parts": None if event.strays == NOTHING_TOLD else as_text(_parts(event)),
     }
+    return row if event.adopted is None else row | _adopted_row(event, event.adopted)
+
+
+def _adopted_row(event: Event, adopted: Adopted) -> Row:
+    """Return the columns in which the executor's own row stands above what logs tell."""
+    kept = replace(adopted, logged=time_text(event.moment))
+    row: Row = {
+        "timestamp": adopted.timestamp,
+        "context_parts": as_text(replace(_parts(event), adopted=kept)),
+    }
+    if adopted.run is not None:
+        row |= {"run_id": adopted.run, "run_source": "executor"}
+    if adopted.phase is not None:
+        row |= {"phase_id": adopted.phase, "phase_source": "executor"}
+    if adopted.actual_max_tokens is not None:
+        row["actual_max_tokens"] = adopted.actual_max_tokens
+    if adopted.deliverables is not None:
+        row |= {"deliverables_json": adopted.deliverables, "deliverables_complete": adopted.complete}
+        row["deliverables_source"] = "imported"
+    return row
+
+
+def is_adopted(row: Row) -> bool:
+    """Whether a row is the executor's own, with values that no log told."""
+    return row["context_parts"] is not None and '"adopted":' in row["context_parts"]
 
 
 def context_of(row: Row) -> Context:
@@ -154,10 +179,11 @@ def context_of(row: Row) -> Context:
 
 @dataclass(frozen=True, slots=True)
 class _Parts:
-    """An event's context in two parts: what sightings with its phase told, and those without one."""
+    """An event's context in parts: what sightings with its phase told, those without one, the executor."""
 
     context: Context = NOTHING_TOLD
     strays: Context = NOTHING_TOLD
+    adopted: Adopted | None = None
 
 
 def _parts(event: Event) -> _Parts:
@@ -175,13 +201,15 @@ def _paths(text: str) -> tuple[str, ...]:
 def stored_event(row: Row) -> Event:
     """Read an event back from its row, as far as it can still change."""
     parts = from_text(_Parts, row["context_parts"]) if row["context_parts"] else _Parts(context_of(row))
+    adopted = parts.adopted
     return Event(
         payload=None,
-        moment=moment_of(row["timestamp"]),
+        moment=moment_of(row["timestamp"] if adopted is None else adopted.logged),
         timestamp_text=row["timestamp_text"],
         context=parts.context,
         strays=parts.strays,
         stored_ids=[row["event_id"]],
+        adopted=adopted,
     )
 
 

@@ -18,6 +18,12 @@ WHERE path <> '-' AND state NOT IN ('replaced', 'imported') AND host IS NULL
 """
 
 
+def has_own_rows(connection: sqlite3.Connection) -> bool:
+    """Whether an executor wrote rows, into a database of its own, that are no event of a log yet."""
+    query = "SELECT 1 FROM token_estimation_v2_events WHERE event_key IS NULL LIMIT 1"
+    return connection.execute(query).fetchone() is not None
+
+
 def settled_sources(
     connection: sqlite3.Connection, finished: bool, zones: Collection[str] | None
 ) -> dict[str, Settled]:

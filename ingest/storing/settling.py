@@ -88,8 +88,8 @@ class Settling:
             for event in events:
                 row = context_row(group, event)
                 if event.stored_ids:
-                    event_id = self._united(event.stored_ids)
-                    if row | {"event_id": event_id} != stored[event_id]:
+                    event_id = self._united(event)
+                    if row | {"event_id": event_id} != stored.get(event_id):
                         updates.append(row | {"event_id": event_id})
                 elif event.payload is not None:
                     made = self._made(event, origins, now)
@@ -112,10 +112,14 @@ class Settling:
         self._next_event_id = max(self._next_event_id, event_id + 1)
         return {"event_id": event_id, "created_at": created_at}
 
-    def _united(self, event_ids: list[int]) -> int:
-        """Make one row of several that turned out to be the same event; return its id."""
-        kept, *others = event_ids
-        for other in others:
+    def _united(self, event: Event) -> int:
+        """Make one row of several that turned out to be the same event, the executor's own; return its id."""
+        kept = min(event.stored_ids)
+        if event.adopted is not None and event.adopted.event_id in event.stored_ids:
+            kept = event.adopted.event_id
+        for other in event.stored_ids:
+            if other == kept:
+                continue
             self._conn.execute("UPDATE event_sightings SET event_id = ? WHERE event_id = ?", [kept, other])
             self._conn.execute("DELETE FROM token_estimation_v2_events WHERE event_id = ?", [other])
         return kept

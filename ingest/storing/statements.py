@@ -66,4 +66,5 @@ ON CONFLICT (escalation_key) DO UPDATE SET
     tokens_used = COALESCE(
         MIN(tokens_used, excluded.tokens_used), tokens_used, excluded.tokens_used
     )
+WHERE timestamp_text IS NOT NULL
 """

@@ -19,9 +19,10 @@ from ingest.linking.context import NOTHING_TOLD, Context, merged
 from ingest.linking.identity import Event, content_key, group_of
 from ingest.linking.state import Logged
 from ingest.linking.timestamps import time_text
-from ingest.reading.batch import Batch, Reject, Rows, SeenEscalation, Sighting
+from ingest.reading.batch import BareSighting, Batch, Reject, Rows, SeenEscalation, Sighting
 from ingest.reading.logfile import LogFile
 from ingest.storing.database import immediate
+from ingest.storing.executors_rows import days_of, match_rows, release
 from ingest.storing.horizon import (
     NOTHING_PRUNED,
     forget_provisional,
@@ -29,8 +30,10 @@ from ingest.storing.horizon import (
     kept,
     kept_escalations,
     prune_batch,
+    sighting_time,
 )
 from ingest.storing.rows import Row, amended, escalation_row
+from ingest.storing.settled import has_own_rows
 from ingest.storing.settling import Settling
 from ingest.storing.sightings import Sightings
 from ingest.storing.source_rows import keep_state, mark_replaced, shift_rejects, write_source
@@ -153,10 +156,11 @@ class Store:
         sightings = kept(batch.rows.sightings, horizon)
         placed = self._sightings.place(sightings, source_id, now)
         told = self._tell(batch.rows, source_id, now)
+        own = self._match_executors_rows(sightings)
         self.drop_unseen(taken)
         again = len(sightings) - placed.inserted - len(taken)
-        stored.events_new = placed.inserted
-        stored.events_updated = sum(event_id < first_id for event_id in placed.updated | told)
+        stored.events_new = placed.inserted - sum(event_id >= first_id for event_id in own)
+        stored.events_updated = sum(event_id < first_id for event_id in placed.updated | told | own)
         stored.further_sightings = max(0, again)
         self._conn.executemany(
             "INSERT INTO rejected_lines VALUES (?, ?, ?, ?, ?)",
@@ -233,12 +237,20 @@ class Store:
         """Delete those of some events that no place has any more; return how many they were."""
         deleted = self._conn.executemany(
             "DELETE FROM token_estimation_v2_events WHERE event_id = ?1 "
-            "AND NOT EXISTS (SELECT 1 FROM event_sightings WHERE event_id = ?1)",
+            "AND NOT EXISTS (SELECT 1 FROM event_sightings WHERE event_id = ?1) "
+            "AND json_extract(context_parts, '$.adopted') IS NULL",
             set(events),
         )
+        release(self._conn, set(events))
         return max(0, deleted.rowcount)
 
     # Events
+
+    def _match_executors_rows(self, sightings: Sequence[Sighting | BareSighting]) -> set[int]:
+        """In an adopted database, make events of a batch one with the rows that the executor wrote of them."""
+        if not sightings or not has_own_rows(self._conn):
+            return set()
+        return match_rows(self._conn, self._settling, *days_of(map(sighting_time, sightings)))
 
     def _tell(self, rows: Rows, source_id: int, now: str) -> set[int]:
         """Add what a batch learned of stored events; return the ids of those that it completed."""

@@ -9,6 +9,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 
+from ingest.linking.context import merged
 from ingest.linking.identity import Event, Seen, group_key, group_of
 from ingest.linking.timestamps import time_text
 from ingest.storing.fragments import Fragments
@@ -81,6 +82,8 @@ class Uniting:
         for row in rows:
             event = stored_event(row)
             event.payload, event.stored_ids, event.sightings = payload_of(row), [], [row["event_id"]]
+            if event.adopted is not None:  # what the executor wrote is told here as by one more line
+                event.context, event.adopted = merged(event.context, context_of(row)), None
             group = group_of(row["event_key"])
             if is_cut or not self._fragments.is_empty:
                 event.payload, group = self._completed(row, event, group, is_cut)
