@@ -21,10 +21,10 @@ SELECT source_id, path, real_path, host, state, timezone, marker_lines, last_see
     pruned_sightings + pruned_rejects AS pruned,
     (
         SELECT COUNT(*)
-        FROM (SELECT DISTINCT event_id FROM event_sightings AS s WHERE s.source_id = one.source_id)
+        FROM (SELECT DISTINCT event_id FROM event_sightings AS s WHERE s.source_id = one.source_id) AS seen
         WHERE NOT EXISTS (
             SELECT 1 FROM event_sightings AS other
-            WHERE other.event_id = event_id AND other.source_id <> one.source_id
+            WHERE other.event_id = seen.event_id AND other.source_id <> one.source_id
         )
     ) AS events_alone
 FROM log_sources AS one ORDER BY path, source_id

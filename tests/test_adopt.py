@@ -24,7 +24,8 @@ from test_properties import ANY_SHAPES, SEEDS, examples, folder, played, read
 from test_schema import EXECUTOR_COLUMNS
 
 DEFINITION = """
-CREATE TABLE phases (phase_id VARCHAR NOT NULL, run_id VARCHAR NOT NULL, scope TEXT, PRIMARY KEY (phase_id, run_id));
+CREATE TABLE phases (phase_id VARCHAR NOT NULL, run_id VARCHAR NOT NULL, scope TEXT,
+    PRIMARY KEY (phase_id, run_id));
 CREATE TABLE token_estimation_v2_events (
     event_id INTEGER NOT NULL,
     run_id VARCHAR NOT NULL,
@@ -136,7 +137,7 @@ def united(database: Path) -> list[Row]:
 def test_rows_and_logs_in_any_order_are_one_row_for_each_event(
     seed: int, shape: Any, runs: int, forgets: bool
 ) -> None:
-    """The executor writes before and between ingests; logs, halves and excerpts are read in any order, twice."""
+    """The executor writes before and between ingests; logs, halves and excerpts come in any order, twice."""
     log, rng = played(seed, shape, runs, "any"), Random(seed)
     with folder() as here:
         files = {"whole.log": log, "half.log": log.cut(0, len(log.lines) // 2), "events.txt": log.excerpt()}
@@ -234,7 +235,8 @@ def test_adopted_by_hand(examples_db: Path, tokentail: Tokentail) -> None:
         connection.execute("DELETE FROM token_estimation_v2_events")
 
 
-def test_rows_that_no_log_told_stay_and_are_said(examples_db: Path, tokentail: Tokentail) -> None:
+@pytest.mark.usefixtures("examples_db")
+def test_rows_that_no_log_told_stay_and_are_said(tokentail: Tokentail) -> None:
     """They are no difference; reports count them; a merge leaves them out and says so."""
     tokentail("adopt", "--db", "autopack.db")
     done = tokentail("verify", "--db", "autopack.db")
@@ -263,13 +265,17 @@ def test_adopted_database_is_merged(examples_db: Path, tokentail: Tokentail) -> 
 def test_executors_escalation_is_the_logs(examples_db: Path, tokentail: Tokentail) -> None:
     """Before or after its line is read, an escalation that the executor wrote itself is one row."""
     tokentail("ingest", "logs", "--tz", "UTC", "--db", "autopack.db", "--adopt")
-    names = "run_id, phase_id, timestamp, attempt_index, reason, was_truncated, escalation_factor, base_value, base_source, retry_max_tokens, created_at"
+    names = (
+        "run_id, phase_id, timestamp, attempt_index, reason, was_truncated, escalation_factor, "
+        "base_value, base_source, retry_max_tokens, created_at"
+    )
     count = "SELECT COUNT(*) FROM token_budget_escalation_events"
     with closing(sqlite3.connect(examples_db)) as connection:
         (before,) = connection.execute(count).fetchone()
         assert before
         connection.execute(
-            f"INSERT INTO token_budget_escalation_events ({names}) SELECT {names} FROM token_budget_escalation_events"
+            f"INSERT INTO token_budget_escalation_events ({names}) "
+            f"SELECT {names} FROM token_budget_escalation_events"
         )
         connection.commit()
     write(examples_db, [as_executor(events(examples_db)[0] | {"predicted_output_tokens": 1}, Random(3))])

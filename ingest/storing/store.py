@@ -247,7 +247,7 @@ class Store:
     # Events
 
     def _match_executors_rows(self, sightings: Sequence[Sighting | BareSighting]) -> set[int]:
-        """In an adopted database, make events of a batch one with the rows that the executor wrote of them."""
+        """In an adopted database, make events of a batch one with the executor's own rows of them."""
         if not sightings or not has_own_rows(self._conn):
             return set()
         return match_rows(self._conn, self._settling, *days_of(map(sighting_time, sightings)))
