@@ -46,8 +46,8 @@ CREATE TABLE token_estimation_v2_events (
     phase_outcome TEXT,                     -- first status of the phase after the event that is an outcome
     deliverables_source TEXT,               -- applied, required, missing, scope, imported; NULL if none
     deliverables_complete INTEGER NOT NULL, -- 1 if deliverables_json holds them all
-    run_source TEXT,                        -- kind of line that told the run; NULL if none
-    phase_source TEXT,                      -- kind of line that told the phase; NULL if none
+    run_source TEXT,                        -- kind of line that told the run; executor: its own row; NULL if none
+    phase_source TEXT,                      -- kind of line that told the phase; executor: its own row; NULL if none
     context_parts TEXT                      -- JSON, rarely: which of the above sightings without a phase told
 );
 
