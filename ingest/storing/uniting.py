@@ -13,7 +13,15 @@ from ingest.linking.context import merged
 from ingest.linking.identity import Event, Seen, group_key, group_of
 from ingest.linking.timestamps import time_text
 from ingest.storing.fragments import Fragments
-from ingest.storing.rows import PAYLOAD_COLUMNS, READ_COLUMNS, Row, context_of, payload_of, stored_event
+from ingest.storing.rows import (
+    CONTEXT_COLUMNS,
+    PAYLOAD_COLUMNS,
+    READ_COLUMNS,
+    Row,
+    context_of,
+    payload_of,
+    stored_event,
+)
 from ingest.storing.settling import Settling
 from ingest.storing.statements import INSERT_ESCALATION, INSERT_NEW_SIGHTING
 from parsers.records import EstimationEvent
@@ -33,6 +41,10 @@ _EVENTS = (
 _SIGHTINGS = (
     "SELECT event_id, source_id, byte_offset, line_number, phase_known, line_cut "
     "FROM event_sightings WHERE event_id IN ({marks})"
+)
+_ALIKE = f"SELECT event_id, {', '.join(CONTEXT_COLUMNS)} FROM token_estimation_v2_events WHERE event_key = ?"
+_KEY_WITH_PHASE = (
+    "SELECT event_key FROM token_estimation_v2_events WHERE event_id = ? AND phase_source IS NOT NULL"
 )
 _REJECTS = "SELECT byte_offset, line_number, reason, line FROM rejected_lines WHERE source_id = ?"
 
@@ -79,7 +91,12 @@ class Uniting:
     def _take(self, rows: list[Row], is_cut: bool = False) -> None:
         groups: dict[str, list[Event]] = {}
         self.events += len(rows)
+        alike: dict[int, int] = {}
         for row in rows:
+            known = None if is_cut else self._known_just_so(row)
+            if known is not None:
+                alike[row["event_id"]] = known
+                continue
             event = stored_event(row)
             event.payload, event.stored_ids, event.sightings = payload_of(row), [], [row["event_id"]]
             if event.adopted is not None:  # what the executor wrote is told here as by one more line
@@ -92,7 +109,14 @@ class Uniting:
         self._crowded.update(written.several_phases)
         self.made |= written.inserted
         self.completed |= written.updated
-        self._place(written.event_ids)
+        self._place(alike | written.event_ids)
+
+    def _known_just_so(self, row: Row) -> int | None:
+        """Return the id of our event of which all that theirs knows is known, and no more: most, mostly."""
+        found = self._ours.execute(_ALIKE, [row["event_key"]]).fetchone()
+        if found is None or found[1:] != tuple(row[name] for name in CONTEXT_COLUMNS):
+            return None
+        return int(found[0])
 
     def _completed(self, row: Row, event: Event, group: str, is_cut: bool) -> tuple[EstimationEvent, str]:
         """Unite an event with fragments of it that are here already, and a fragment with its event."""
@@ -111,6 +135,10 @@ class Uniting:
             if source_id in self._sources
         ]
         self._ours.executemany(INSERT_NEW_SIGHTING, places)
+        for event_id, *_, phase_known, _ in places:
+            if not phase_known:  # it may be another phase's, where our group has several
+                keys = self._ours.execute(_KEY_WITH_PHASE, [event_id])
+                self._crowded.update(group_of(key) for (key,) in keys)
 
     def _take_rejects(self) -> None:
         for theirs, ours in self._sources.items():
