@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import sqlite3
 from contextlib import closing
@@ -133,7 +132,7 @@ def united(database: Path) -> list[Row]:
 
 
 @given(SEEDS, ANY_SHAPES, st.integers(1, 2), st.booleans())
-@examples(10)
+@examples(4)
 def test_rows_and_logs_in_any_order_are_one_row_for_each_event(
     seed: int, shape: Any, runs: int, forgets: bool
 ) -> None:
@@ -182,22 +181,22 @@ def test_rows_and_logs_in_any_order_are_one_row_for_each_event(
 
 
 @pytest.fixture
-def examples_db(tmp_path: Path, tokentail: Tokentail) -> Path:
+def examples_db(tmp_path: Path, called: Tokentail) -> Path:
     """Return an executor's database that has every second event of the examples, and the logs beside it."""
     shutil.copytree(EXAMPLES / "logs", tmp_path / "logs")
-    tokentail("ingest", "logs", "--tz", "UTC", "--db", "plain.db")
+    called("ingest", "logs", "--tz", "UTC", "--db", "plain.db")
     rows = [row for row in events(tmp_path / "plain.db") if row["phase_source"]]
     rng = Random(1)
     return executors(tmp_path / "autopack.db", [as_executor(row, rng) for row in rows[::2]])
 
 
-def test_dry_run_says_all_and_changes_nothing(examples_db: Path, tokentail: Tokentail) -> None:
+def test_dry_run_says_all_and_changes_nothing(examples_db: Path, called: Tokentail) -> None:
     """Not a byte of the database changes, and the next step is a copy."""
     before = examples_db.read_bytes()
-    refused = tokentail("ingest", "logs", "--db", "autopack.db")
+    refused = called("ingest", "logs", "--db", "autopack.db")
     assert refused.returncode == 1
     assert "`tokentail adopt --dry-run --db autopack.db`" in refused.stderr
-    done = tokentail("adopt", "--dry-run", "--db", "autopack.db")
+    done = called("adopt", "--dry-run", "--db", "autopack.db")
     assert done.returncode == 0
     assert "category, complexity, success, truncated, model may be NULL" in done.stdout
     assert "columns added: examples_required" in done.stdout
@@ -207,24 +206,24 @@ def test_dry_run_says_all_and_changes_nothing(examples_db: Path, tokentail: Toke
     assert examples_db.read_bytes() == before
 
 
-def test_adopted_by_hand(examples_db: Path, tokentail: Tokentail) -> None:
+def test_adopted_by_hand(examples_db: Path, called: Tokentail) -> None:
     """Adopt, ingest, verify, report, write a row, ingest again: one row for each event, all along."""
     before = own_rows(examples_db)
-    done = tokentail("ingest", "logs", "--tz", "UTC", "--db", "autopack.db", "--adopt")
+    done = called("ingest", "logs", "--tz", "UTC", "--db", "autopack.db", "--adopt")
     assert done.returncode == 0
     assert "30 marker lines, 14 events new, 12 updated" in done.stdout
     check_kept(before, own_rows(examples_db))
     check_invariants(examples_db, adopted=True)
     assert len(events(examples_db)) == 26
     for command in ("verify", "status", "report", "coverage"):
-        shown = tokentail(command, "--db", "autopack.db")
+        shown = called(command, "--db", "autopack.db")
         assert (shown.returncode, shown.stderr) == (0, ""), command
     late = [row for row in events(examples_db) if row["phase_source"] == "budget"][:3]
     write(examples_db, [as_executor(row, Random(2)) for row in late])
-    done = tokentail("ingest", "logs", "--tz", "UTC", "--db", "autopack.db")
+    done = called("ingest", "logs", "--tz", "UTC", "--db", "autopack.db")
     assert done.stdout == "nothing new in 6 files; database autopack.db\n"
     assert len(events(examples_db)) == 26
-    assert tokentail("adopt", "--db", "autopack.db").stdout == "tokentail's already; database autopack.db\n"
+    assert called("adopt", "--db", "autopack.db").stdout == "tokentail's already; database autopack.db\n"
     with closing(
         sqlite3.connect(examples_db)
     ) as connection:  # its own constraints and its own view still hold
@@ -236,10 +235,10 @@ def test_adopted_by_hand(examples_db: Path, tokentail: Tokentail) -> None:
 
 
 @pytest.mark.usefixtures("examples_db")
-def test_rows_that_no_log_told_stay_and_are_said(tokentail: Tokentail) -> None:
+def test_rows_that_no_log_told_stay_and_are_said(called: Tokentail) -> None:
     """They are no difference; reports count them; a merge leaves them out and says so."""
-    tokentail("adopt", "--db", "autopack.db")
-    done = tokentail("verify", "--db", "autopack.db")
+    called("adopt", "--db", "autopack.db")
+    done = called("verify", "--db", "autopack.db")
     assert done.returncode == 0
     assert "12 rows of the executor's own that no log told" in done.stderr
     for command in (
@@ -248,23 +247,23 @@ def test_rows_that_no_log_told_stay_and_are_said(tokentail: Tokentail) -> None:
         "replay --estimator reports.replaying.estimator:Missing",
         "export --full",
     ):
-        assert "Traceback" not in tokentail(*command.split(), "--db", "autopack.db").stderr, command
-    done = tokentail("merge", "autopack.db", "--db", "other.db")
+        assert "Traceback" not in called(*command.split(), "--db", "autopack.db").stderr, command
+    done = called("merge", "autopack.db", "--db", "other.db")
     assert "12 rows of the executor's own that no log told were left out" in done.stderr
 
 
-def test_adopted_database_is_merged(examples_db: Path, tokentail: Tokentail) -> None:
+def test_adopted_database_is_merged(examples_db: Path, called: Tokentail) -> None:
     """What the executor's rows and its logs told becomes events of another database."""
-    tokentail("ingest", "logs", "--tz", "UTC", "--db", "autopack.db", "--adopt")
+    called("ingest", "logs", "--tz", "UTC", "--db", "autopack.db", "--adopt")
     for _ in range(2):
         merge([examples_db], examples_db.with_name("plain.db"))
         check_invariants(examples_db.with_name("plain.db"))
     assert len(events(examples_db.with_name("plain.db"))) == 26
 
 
-def test_executors_escalation_is_the_logs(examples_db: Path, tokentail: Tokentail) -> None:
+def test_executors_escalation_is_the_logs(examples_db: Path, called: Tokentail) -> None:
     """Before or after its line is read, an escalation that the executor wrote itself is one row."""
-    tokentail("ingest", "logs", "--tz", "UTC", "--db", "autopack.db", "--adopt")
+    called("ingest", "logs", "--tz", "UTC", "--db", "autopack.db", "--adopt")
     names = (
         "run_id, phase_id, timestamp, attempt_index, reason, was_truncated, escalation_factor, "
         "base_value, base_source, retry_max_tokens, created_at"
@@ -279,7 +278,7 @@ def test_executors_escalation_is_the_logs(examples_db: Path, tokentail: Tokentai
         )
         connection.commit()
     write(examples_db, [as_executor(events(examples_db)[0] | {"predicted_output_tokens": 1}, Random(3))])
-    tokentail("backfill", "--full", "logs", "--tz", "UTC", "--db", "autopack.db")
+    called("backfill", "--full", "logs", "--tz", "UTC", "--db", "autopack.db")
     with closing(sqlite3.connect(examples_db)) as connection:
         assert connection.execute(count).fetchone() == (before,)
 
@@ -304,13 +303,12 @@ REFUSED = {
 
 @pytest.mark.parametrize(("script", "why"), REFUSED.values(), ids=REFUSED.keys())
 def test_what_cannot_be_adopted_is_left_as_it_is(
-    tmp_path: Path, tokentail: Tokentail, script: str, why: str
+    tmp_path: Path, called: Tokentail, script: str, why: str
 ) -> None:
     """The reason is named, and nothing was changed."""
     with closing(sqlite3.connect(tmp_path / "other.db")) as connection:
         connection.executescript(script)
     before = (tmp_path / "other.db").read_bytes()
-    done = tokentail("adopt", "--db", "other.db")
+    done = called("adopt", "--db", "other.db")
     assert (done.returncode, why in done.stderr) == (1, True), done.stderr
     assert (tmp_path / "other.db").read_bytes() == before
-    assert json.loads(tokentail("adopt", "--db", "missing.db", "--json").stdout or "null") is None

@@ -22,38 +22,38 @@ from ingest.storing.database import open_for_writing
 
 
 @pytest.fixture
-def database(tmp_path: Path, tokentail: Tokentail) -> Path:
+def database(tmp_path: Path, called: Tokentail) -> Path:
     """Return the database of the examples."""
-    tokentail("ingest", EXAMPLES / "logs", "--tz", "UTC")
+    called("ingest", EXAMPLES / "logs", "--tz", "UTC")
     return tmp_path / "telemetry.db"
 
 
-def test_copy_is_the_database_and_says_so(database: Path, tokentail: Tokentail) -> None:
+def test_copy_is_the_database_and_says_so(database: Path, called: Tokentail) -> None:
     """All rows, one file, in which an ingest goes on; the permissions are the database's."""
     database.chmod(0o640)
-    done = tokentail("backup", "copy.db")
+    done = called("backup", "copy.db")
     copy = database.with_name("copy.db")
     assert done.stdout.splitlines()[0].startswith("26 events, ")
     assert rows_as_stored(copy) == rows_as_stored(database)
     check_invariants(copy)
     assert sorted(path.name for path in database.parent.glob("*copy*")) == ["copy.db"]
     assert sys.platform == "win32" or stat.S_IMODE(copy.stat().st_mode) == 0o640
-    assert "nothing new" in tokentail("ingest", EXAMPLES / "logs", "--db", "copy.db").stdout
+    assert "nothing new" in called("ingest", EXAMPLES / "logs", "--db", "copy.db").stdout
 
 
-def test_nothing_is_overwritten_unasked(database: Path, tokentail: Tokentail) -> None:
+def test_nothing_is_overwritten_unasked(database: Path, called: Tokentail) -> None:
     """A file that is there stays, the database always does; --force replaces an older copy."""
     copy = database.with_name("copy.db")
     copy.write_text("precious")
-    assert tokentail("backup", "copy.db").returncode == 1
+    assert called("backup", "copy.db").returncode == 1
     assert copy.read_text() == "precious"
-    assert tokentail("backup", "copy.db", "--force").returncode == 0
+    assert called("backup", "copy.db", "--force").returncode == 0
     assert rows_as_stored(copy) == rows_as_stored(database)
     for name in ("telemetry.db", "telemetry.db-wal", "./telemetry.db"):
-        assert tokentail("backup", name, "--force").returncode == 2
+        assert called("backup", name, "--force").returncode == 2
     database.with_name("folder").mkdir()
     for name in ("folder", "nowhere/copy.db"):
-        assert tokentail("backup", name, "--force").returncode == 1
+        assert called("backup", name, "--force").returncode == 1
     assert list(database.parent.glob(".tokentail-*")) == []
 
 

@@ -40,7 +40,7 @@ def whole(database: Path) -> dict[str, list[Any]]:
 
 
 @given(FILES, st.lists(st.integers(0, 4), min_size=1, max_size=5), SEEDS, st.booleans(), st.booleans())
-@examples(12)
+@examples(5)
 def test_merge_of_databases_in_any_order_is_one_ingest_of_everything(
     chosen: Files, cuts: list[int], seed: int, finished: bool, nested: bool
 ) -> None:
@@ -103,20 +103,20 @@ def fleet(tmp_path: Path) -> list[Path]:
     return made
 
 
-def test_ten_databases_are_one(fleet: list[Path], tokentail: Tokentail) -> None:
+def test_ten_databases_are_one(fleet: list[Path], called: Tokentail) -> None:
     """By the command, in two orders, and into one that has some of it already."""
     everything = whole(fleet[0].with_name("everything.db"))
-    done = tokentail("merge", *fleet, "--db", "one.db")
+    done = called("merge", *fleet, "--db", "one.db")
     assert done.returncode == 0
     assert done.stdout.splitlines()[-1] == "10 databases merged; database one.db"
-    tokentail("merge", *reversed(fleet), fleet[3], "--db", "other.db")
+    called("merge", *reversed(fleet), fleet[3], "--db", "other.db")
     shutil.copy(fleet[7], fleet[7].with_name("own.db"))
-    tokentail("merge", *fleet, "--db", "own.db")
+    called("merge", *fleet, "--db", "own.db")
     for name in ("one.db", "other.db", "own.db"):
         assert whole(fleet[0].with_name(name)) == everything
         check_invariants(fleet[0].with_name(name))
         assert verify([], fleet[0].with_name(name)).differences == []
-    assert "nothing new in 6 files" in tokentail("ingest", "logs", "--db", "one.db").stdout
+    assert "nothing new in 6 files" in called("ingest", "logs", "--db", "one.db").stdout
 
 
 def test_others_are_not_changed_by_a_byte(fleet: list[Path]) -> None:
@@ -135,7 +135,7 @@ def on_host(database: Path, host: str) -> None:
         connection.commit()
 
 
-def test_same_path_on_two_machines_is_two_logs(tmp_path: Path, tokentail: Tokentail) -> None:
+def test_same_path_on_two_machines_is_two_logs(tmp_path: Path, called: Tokentail) -> None:
     """Each is kept, the other machine's is known as such, and our own goes on as if nothing were."""
     log = tmp_path / "run.log"
     lines = {
@@ -148,21 +148,21 @@ def test_same_path_on_two_machines_is_two_logs(tmp_path: Path, tokentail: Tokent
     for name, texts in lines.items():
         log.unlink(missing_ok=True)
         log.write_text("\n".join(texts) + "\n")
-        tokentail("ingest", log, "--db", f"{name}.db", "--tz", "UTC")
+        called("ingest", log, "--db", f"{name}.db", "--tz", "UTC")
     on_host(tmp_path / "theirs.db", "elsewhere")
-    tokentail("merge", "theirs.db", "--db", "ours.db")
+    called("merge", "theirs.db", "--db", "ours.db")
     with closing(sqlite3.connect(tmp_path / "ours.db")) as connection:
         hosts = connection.execute("SELECT path, host FROM log_sources ORDER BY source_id").fetchall()
     assert hosts == [(str(log), None), (str(log), "elsewhere")]
     assert len(tables(tmp_path / "ours.db")["events"]) == 6
     with log.open("a") as more:
         more.write(logged(event_message(actual_output=77)) + "\n")
-    done = tokentail("ingest", log, "--db", "ours.db", "--tz", "UTC")
+    done = called("ingest", log, "--db", "ours.db", "--tz", "UTC")
     assert done.stdout.startswith("1 file, 244 bytes read: 1 marker line, 1 event new")
     assert done.stderr == ""
     check_invariants(tmp_path / "ours.db")
-    assert "elsewhere:" in tokentail("sources", "--db", "ours.db").stdout
-    done = tokentail("verify", "--db", "ours.db")
+    assert "elsewhere:" in called("sources", "--db", "ours.db").stdout
+    done = called("verify", "--db", "ours.db")
     assert (done.returncode, "1 source not checked" in done.stdout) == (0, True)
 
 
@@ -218,7 +218,7 @@ def test_pipes_and_imports_are_sources_of_their_own(tmp_path: Path, tokentail: T
 
 
 def test_databases_that_cannot_be_merged_are_named(
-    fleet: list[Path], tokentail: Tokentail, tmp_path: Path
+    fleet: list[Path], called: Tokentail, tmp_path: Path
 ) -> None:
     """The others are merged all the same, and nothing of a broken one stays."""
     (tmp_path / "text.db").write_text("no database " * 50)
@@ -232,12 +232,12 @@ def test_databases_that_cannot_be_merged_are_named(
         )
         connection.commit()
     broken = ["text.db", "foreign.db", "empty.db", "2.db", "missing.db"]
-    done = tokentail("merge", *broken, "1.db", "--db", "one.db")
+    done = called("merge", *broken, "1.db", "--db", "one.db")
     assert done.returncode == 1
     assert [line.split(":")[1].strip() for line in done.stderr.splitlines()] == broken
     assert "newer version" in done.stderr
     assert tables(tmp_path / "one.db") == tables(fleet[1])
-    done = tokentail("merge", "1.db", "--db", "1.db")
+    done = called("merge", "1.db", "--db", "1.db")
     assert (done.returncode, "the database itself" in done.stderr) == (2, True)
 
 

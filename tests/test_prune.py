@@ -29,7 +29,7 @@ NOON = datetime(2026, 1, 14, 12, tzinfo=UTC)
 
 
 @given(FILES, st.floats(0, 1), st.booleans(), st.lists(st.integers(16, 1 << 20), max_size=3))
-@examples(10)
+@examples(4)
 def test_pruned_events_stay_away_however_their_logs_come(
     chosen: Files, part: float, finished: bool, cuts: list[int]
 ) -> None:
@@ -73,10 +73,10 @@ def test_pruned_events_stay_away_however_their_logs_come(
 
 
 @pytest.fixture
-def logs(tmp_path: Path, tokentail: Tokentail) -> Path:
+def logs(tmp_path: Path, called: Tokentail) -> Path:
     """Return the examples' logs, ingested."""
     shutil.copytree(EXAMPLES / "logs", tmp_path / "logs")
-    tokentail("ingest", "logs", "--tz", "UTC")
+    called("ingest", "logs", "--tz", "UTC")
     return tmp_path / "logs"
 
 
@@ -108,29 +108,29 @@ def test_pruned_by_hand(logs: Path, tokentail: Tokentail, tmp_path: Path) -> Non
 
 
 @pytest.mark.usefixtures("logs")
-def test_horizon_can_be_lifted(tokentail: Tokentail, tmp_path: Path) -> None:
+def test_horizon_can_be_lifted(called: Tokentail, tmp_path: Path) -> None:
     """Nothing comes back by itself; a full reading brings all of it."""
     before = tables(tmp_path / "telemetry.db")
-    tokentail("prune", "--older-than", "2026-01-14T12:00", "--no-vacuum")
-    assert tokentail("prune", "--lift").returncode == 0
-    tokentail("ingest", "logs", "--tz", "UTC")
+    called("prune", "--older-than", "2026-01-14T12:00", "--no-vacuum")
+    assert called("prune", "--lift").returncode == 0
+    called("ingest", "logs", "--tz", "UTC")
     assert len(events(tmp_path / "telemetry.db")) == 10
-    tokentail("backfill", "--full", "logs", "--tz", "UTC")
+    called("backfill", "--full", "logs", "--tz", "UTC")
     assert tables(tmp_path / "telemetry.db") == before
-    assert tokentail("verify").returncode == 0
+    assert called("verify").returncode == 0
 
 
 @pytest.mark.usefixtures("logs")
-def test_import_brings_nothing_of_it_back(tokentail: Tokentail, tmp_path: Path) -> None:
+def test_import_brings_nothing_of_it_back(called: Tokentail, tmp_path: Path) -> None:
     """An export from before is taken as far as it is kept, once or twice."""
-    tokentail("export", "--full", "-o", "full.ndjson")
+    called("export", "--full", "-o", "full.ndjson")
     prune(tmp_path / "telemetry.db", NOON)
     for _ in range(2):
-        done = tokentail("import", "full.ndjson")
+        done = called("import", "full.ndjson")
         assert "16 events older than what is kept" in done.stdout
         assert len(events(tmp_path / "telemetry.db")) == 10
         check_invariants(tmp_path / "telemetry.db")
-    assert tokentail("verify").returncode == 0
+    assert called("verify").returncode == 0
 
 
 def reject(hour: int) -> str:
@@ -187,11 +187,11 @@ def read_utc(database: Path, log: Path) -> None:
     ingest([str(log)], database, IngestOptions("ingest", zone_named("UTC")))
 
 
-def test_later_line_about_a_pruned_event_is_ignored(tmp_path: Path, tokentail: Tokentail) -> None:
+def test_later_line_about_a_pruned_event_is_ignored(tmp_path: Path, called: Tokentail) -> None:
     """Its outcome comes when it is gone: nothing is stored, nothing complains, the rest goes on."""
     log, database = tmp_path / "run.log", tmp_path / "telemetry.db"
     log.write_text("\n".join([logged(anchor_message("p1")), logged(event_message()), ""]))
-    tokentail("ingest", log, "--tz", "UTC")
+    called("ingest", log, "--tz", "UTC")
     prune(database, datetime(2026, 1, 1, tzinfo=UTC))
     with log.open("a") as more:
         more.write(
@@ -200,14 +200,14 @@ def test_later_line_about_a_pruned_event_is_ignored(tmp_path: Path, tokentail: T
             + logged("Updated phase p1 status to COMPLETE")
             + "\n"
         )
-    done = tokentail("ingest", log, "--tz", "UTC")
+    done = called("ingest", log, "--tz", "UTC")
     assert (done.returncode, done.stderr) == (0, "")
     assert events(database) == []
     check_invariants(database)
-    assert tokentail("verify").returncode == 0
+    assert called("verify").returncode == 0
 
 
-def test_unfinished_line_that_is_pruned_and_goes_on(tmp_path: Path, tokentail: Tokentail) -> None:
+def test_unfinished_line_that_is_pruned_and_goes_on(tmp_path: Path, called: Tokentail) -> None:
     """A backfilled fragment of an old event is counted once, whether it stays or turns out longer."""
     log, database = tmp_path / "run.log", tmp_path / "telemetry.db"
     read(database)
@@ -215,18 +215,17 @@ def test_unfinished_line_that_is_pruned_and_goes_on(tmp_path: Path, tokentail: T
     whole = logged(event_message()) + "\n"
     for size in (len(whole) - 3, len(whole) - 2, len(whole)):
         log.write_text(whole[:size])
-        tokentail("backfill", log, "--tz", "UTC")
+        called("backfill", log, "--tz", "UTC")
         check_invariants(database)
-        assert tokentail("verify").stdout.startswith(
+        assert called("verify").stdout.startswith(
             "1 file read again: 1 marker line = 1 sighting + 0 rejects, 1 of"
         )
 
 
-def test_wrong_use_is_said(tokentail: Tokentail, tmp_path: Path) -> None:
+def test_wrong_use_is_said(called: Tokentail, tmp_path: Path) -> None:
     """No moment, one in the future, one without a meaning, no database: nothing is changed."""
-    assert tokentail("prune").returncode == 2
-    assert "in the future" in tokentail("prune", "--older-than", "2999-01-01").stderr
-    assert tokentail("prune", "--older-than", "soon").returncode == 2
-    assert tokentail("prune", "--older-than", "7d", "--lift").returncode == 2
-    assert "no such database" in tokentail("prune", "--older-than", "7d").stderr
+    assert "in the future" in called("prune", "--older-than", "2999-01-01").stderr
+    assert called("prune", "--older-than", "soon").returncode == 2
+    assert called("prune", "--older-than", "7d", "--lift").returncode == 2
+    assert "no such database" in called("prune", "--older-than", "7d").stderr
     assert not (tmp_path / "telemetry.db").exists()

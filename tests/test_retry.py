@@ -33,7 +33,7 @@ def sightings(database: Path) -> list[tuple[str, int]]:
 
 
 @given(SEEDS, ANY_SHAPES, st.booleans(), st.data())
-@examples(6)
+@examples(3)
 def test_retry_gives_the_tables_of_a_first_reading(
     seed: int, shape: object, finished: bool, data: st.DataObject
 ) -> None:
@@ -63,19 +63,19 @@ def test_retry_gives_the_tables_of_a_first_reading(
 
 
 @pytest.fixture
-def older(tmp_path: Path, tokentail: Tokentail) -> Path:
+def older(tmp_path: Path, called: Tokentail) -> Path:
     """Return a database in which two events of `executor.log` are rejects; `right.db` has them."""
     shutil.copytree(EXAMPLES / "logs", tmp_path / "logs")
     for name in ("right.db", "older.db"):
-        tokentail("ingest", "logs/collect.log", "--tz", "UTC", "--db", name)
+        called("ingest", "logs/collect.log", "--tz", "UTC", "--db", name)
     forget_how_to_read(tmp_path / "older.db", set(sightings(tmp_path / "older.db")[1:3]))
     return tmp_path / "older.db"
 
 
-def test_rotated_log_is_found_and_read_with_its_context(older: Path, tokentail: Tokentail) -> None:
+def test_rotated_log_is_found_and_read_with_its_context(older: Path, called: Tokentail) -> None:
     """A log that has another name now is read as what it is."""
     (older.parent / "logs/collect.log").rename(older.parent / "logs/collect.log.1")
-    done = tokentail("rejects", "--retry", "--db", "older.db")
+    done = called("rejects", "--retry", "--db", "older.db")
     assert done.stdout.splitlines()[0] == (
         "2 rejects read again: 2 understood with the log around them, 0 alone, 0 still not; 2 events new"
     )
@@ -84,9 +84,7 @@ def test_rotated_log_is_found_and_read_with_its_context(older: Path, tokentail: 
 
 
 @pytest.mark.parametrize("gone", ["deleted", "another", "damaged"])
-def test_stored_line_is_read_alone_where_its_log_is_gone(
-    older: Path, tokentail: Tokentail, gone: str
-) -> None:
+def test_stored_line_is_read_alone_where_its_log_is_gone(older: Path, called: Tokentail, gone: str) -> None:
     """The event has its numbers, no phase, and is claimed when its log is read in full."""
     log = older.parent / "logs/collect.log"
     whole = log.read_bytes()
@@ -94,37 +92,35 @@ def test_stored_line_is_read_alone_where_its_log_is_gone(
         log.unlink()
     else:
         log.write_bytes(b"other\n" if gone == "another" else whole[:-500])
-    done = tokentail("rejects", "--retry", "--db", "older.db")
+    done = called("rejects", "--retry", "--db", "older.db")
     assert "0 understood with the log around them, 2 alone, 0 still not; 2 events new" in done.stdout
     assert "gone: lines read without their context" in done.stderr
     check_invariants(older)
     assert len(tables(older)["events"]) == 5
     log.with_name("copy.log").write_bytes(whole)
-    tokentail("backfill", "--full", "logs/copy.log", "--tz", "UTC", "--db", "older.db")
+    called("backfill", "--full", "logs/copy.log", "--tz", "UTC", "--db", "older.db")
     assert tables(older)["events"] == tables(older.with_name("right.db"))["events"]
     check_invariants(older)
 
 
-def test_log_goes_on_from_its_checkpoint_after_a_retry_of_lines_alone(
-    older: Path, tokentail: Tokentail
-) -> None:
+def test_log_goes_on_from_its_checkpoint_after_a_retry_of_lines_alone(older: Path, called: Tokentail) -> None:
     """What the checkpoint remembers agrees with the columns, so that the log is not read anew."""
     log = older.parent / "logs/collect.log"
     log.rename(older.parent / "away")
-    tokentail("rejects", "--retry", "--db", "older.db")
+    called("rejects", "--retry", "--db", "older.db")
     (older.parent / "away").rename(log)
     with log.open("a", encoding="utf-8") as more:
         more.write(logged(event_message(predicted_output=77)) + "\n")
-    done = tokentail("ingest", "logs/collect.log", "--tz", "UTC", "--db", "older.db")
+    done = called("ingest", "logs/collect.log", "--tz", "UTC", "--db", "older.db")
     assert "1 marker line, 1 event new" in done.stdout
     check_invariants(older)
 
 
-def test_real_rejects_stay(tokentail: Tokentail, tmp_path: Path) -> None:
+def test_real_rejects_stay(called: Tokentail, tmp_path: Path) -> None:
     """What is no event to this version either stays a reject, and nothing is read for it."""
     shutil.copytree(EXAMPLES / "logs", tmp_path / "logs")
-    tokentail("ingest", "logs", "--tz", "UTC")
+    called("ingest", "logs", "--tz", "UTC")
     before = rows_as_stored(tmp_path / "telemetry.db")
-    done = tokentail("rejects", "--retry")
+    done = called("rejects", "--retry")
     assert "1 reject read again: 0 understood with the log around them, 0 alone, 1 still not" in done.stdout
     assert rows_as_stored(tmp_path / "telemetry.db") == before

@@ -13,17 +13,17 @@ from faults.tables import check_invariants, events, rows_as_stored, tables
 
 
 @pytest.fixture
-def database(tmp_path: Path, tokentail: Tokentail) -> Path:
+def database(tmp_path: Path, called: Tokentail) -> Path:
     """Return the database of the examples, which are beside it, with a copy of one."""
     shutil.copytree(EXAMPLES / "logs", tmp_path / "logs")
     shutil.copy(tmp_path / "logs/collect.log", tmp_path / "copy.log")
-    tokentail("ingest", "logs", "copy.log", "--tz", "UTC")
+    called("ingest", "logs", "copy.log", "--tz", "UTC")
     return tmp_path / "telemetry.db"
 
 
-def test_sources_are_listed(database: Path, tokentail: Tokentail) -> None:
+def test_sources_are_listed(database: Path, called: Tokentail) -> None:
     """Each with its id, its path, its counts, and how many events nobody else told."""
-    found = json.loads(tokentail("sources", "--json").stdout)["sources"]
+    found = json.loads(called("sources", "--json").stdout)["sources"]
     assert {Path(one["path"]).name: one["events_alone"] for one in found} == {
         "batch-drain.log": 6,
         "capture.log": 3,
@@ -33,37 +33,37 @@ def test_sources_are_listed(database: Path, tokentail: Tokentail) -> None:
         "executor.log.1.gz": 4,
         "samples.txt": 2,
     }
-    assert str(database.parent / "copy.log") in tokentail("sources").stdout
+    assert str(database.parent / "copy.log") in called("sources").stdout
 
 
-def test_forgotten_source_takes_only_what_it_alone_told(database: Path, tokentail: Tokentail) -> None:
+def test_forgotten_source_takes_only_what_it_alone_told(database: Path, called: Tokentail) -> None:
     """By its path, by a folder, by its id; tried first; and a later ingest reads it anew."""
     before, stored = tables(database), rows_as_stored(database)
-    done = tokentail("sources", "forget", "logs/samples.txt", "--dry-run")
+    done = called("sources", "forget", "logs/samples.txt", "--dry-run")
     assert (
         "1 source would be forgotten: 2 events with it, 5 sightings, 1 reject; 3 events of others"
         in done.stdout
     )
     assert rows_as_stored(database) == stored
-    tokentail("sources", "forget", "logs/samples.txt")
+    called("sources", "forget", "logs/samples.txt")
     assert len(events(database)) == 24
     check_invariants(database)
-    done = tokentail("sources", "--db", "telemetry.db", "forget", "logs")
+    done = called("sources", "--db", "telemetry.db", "forget", "logs")
     assert "5 sources forgotten" in done.stdout
     assert len(events(database)) == 5
     check_invariants(database)
-    assert tokentail("verify", "copy.log").returncode == 0
-    (left,) = json.loads(tokentail("sources", "--json").stdout)["sources"]
-    assert tokentail("sources", "forget", left["source_id"]).returncode == 0
+    assert called("verify", "copy.log").returncode == 0
+    (left,) = json.loads(called("sources", "--json").stdout)["sources"]
+    assert called("sources", "forget", left["source_id"]).returncode == 0
     assert events(database) == []
-    tokentail("ingest", "logs", "copy.log", "--tz", "UTC")
+    called("ingest", "logs", "copy.log", "--tz", "UTC")
     assert tables(database) == before
 
 
-def test_name_of_no_source_changes_nothing(database: Path, tokentail: Tokentail) -> None:
+def test_name_of_no_source_changes_nothing(database: Path, called: Tokentail) -> None:
     """All of what is named is forgotten, or nothing is."""
     before = rows_as_stored(database)
     for name in ("missing.log", "99", "log", "-"):
-        done = tokentail("sources", "forget", "copy.log", name)
+        done = called("sources", "forget", "copy.log", name)
         assert (done.returncode, "see `tokentail sources`" in done.stderr) == (2, True)
     assert rows_as_stored(database) == before

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ingest.linking.context import NOTHING_TOLD, Context, Told
 from ingest.linking.identity import Adopted, Event, content_key, group_of
 from ingest.linking.timestamps import moment_of
+from ingest.storing.horizon import AnySighting, sighting_time
 from ingest.storing.rows import Row
+from ingest.storing.settled import has_own_rows
 from ingest.storing.settling import Settling
 from parsers.run import UNKNOWN
 
@@ -129,6 +131,15 @@ def key_escalations(connection: sqlite3.Connection) -> None:
         )
 
 
+def match_batch(
+    connection: sqlite3.Connection, settling: Settling, sightings: Sequence[AnySighting]
+) -> set[int]:
+    """Make events of a batch one with the executor's own rows of them, in an adopted database."""
+    if not sightings or not has_own_rows(connection):
+        return set()
+    return match_rows(connection, settling, *_days_of(map(sighting_time, sightings)))
+
+
 def match_all(connection: sqlite3.Connection) -> None:
     """Match every row that the executor wrote since, before anything is read."""
     settling = Settling(connection)
@@ -137,7 +148,7 @@ def match_all(connection: sqlite3.Connection) -> None:
     key_escalations(connection)
 
 
-def days_of(moments: Iterable[str]) -> tuple[str, str]:
+def _days_of(moments: Iterable[str]) -> tuple[str, str]:
     """Return two texts between which all of the days of some times are, in whatever form they are written."""
     days = {moment[:10] for moment in moments}
     return min(days), max(days) + "~"

@@ -13,7 +13,6 @@ from ingest.linking.context import NOTHING_TOLD, Context, Deliverables, Told
 from ingest.linking.identity import Adopted, Event, event_key
 from ingest.linking.state import Logged
 from ingest.linking.timestamps import moment_of, time_text
-from ingest.reading.batch import SeenEscalation
 from ingest.reading.remembered import as_text, from_text
 from parsers.records import EstimationEvent
 from parsers.run import UNKNOWN
@@ -251,25 +250,3 @@ def payload_of(row: Row) -> EstimationEvent:
 
 def _truth(value: Any) -> bool | None:
     return None if value is None else bool(value)
-
-
-def escalation_row(seen: SeenEscalation) -> Row:
-    """Return an escalation as its row, without the key and the time of storing."""
-    record, around = seen.record, seen.around
-    return {
-        "run_id": around.run.name if around.run else UNKNOWN,
-        "phase_id": record.phase,
-        "timestamp": time_text(seen.moment),
-        "attempt_index": record.attempt_index,
-        "reason": record.reason,
-        "was_truncated": record.reason == "truncation",
-        "output_utilization": record.utilization_percent,
-        "escalation_factor": record.factor,
-        "base_value": record.base_tokens,
-        "base_source": record.base_source,
-        "retry_max_tokens": record.retry_max_tokens,
-        "selected_budget": around.selected_budget,
-        "actual_max_tokens": around.actual_max_tokens,
-        "tokens_used": around.tokens_used,
-        "timestamp_text": seen.timestamp_text,
-    }

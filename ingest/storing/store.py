@@ -16,13 +16,14 @@ from sqlite_utils import Database
 
 from ingest.errors import LogUnreadable
 from ingest.linking.context import NOTHING_TOLD, Context, merged
-from ingest.linking.identity import Event, content_key, group_of
+from ingest.linking.identity import Event, group_of
 from ingest.linking.state import Logged
 from ingest.linking.timestamps import time_text
-from ingest.reading.batch import BareSighting, Batch, Reject, Rows, SeenEscalation, Sighting
+from ingest.reading.batch import Batch, Reject, Rows, Sighting
 from ingest.reading.logfile import LogFile
 from ingest.storing.database import immediate
-from ingest.storing.executors_rows import days_of, match_rows, release
+from ingest.storing.escalations import escalation_values
+from ingest.storing.executors_rows import match_batch, release
 from ingest.storing.horizon import (
     NOTHING_PRUNED,
     forget_provisional,
@@ -30,10 +31,8 @@ from ingest.storing.horizon import (
     kept,
     kept_escalations,
     prune_batch,
-    sighting_time,
 )
-from ingest.storing.rows import Row, amended, escalation_row
-from ingest.storing.settled import has_own_rows
+from ingest.storing.rows import amended
 from ingest.storing.settling import Settling
 from ingest.storing.sightings import Sightings
 from ingest.storing.source_rows import keep_state, mark_replaced, shift_rejects, write_source
@@ -156,7 +155,7 @@ class Store:
         sightings = kept(batch.rows.sightings, horizon)
         placed = self._sightings.place(sightings, source_id, now)
         told = self._tell(batch.rows, source_id, now)
-        own = self._match_executors_rows(sightings)
+        own = match_batch(self._conn, self._settling, sightings)
         self.drop_unseen(taken)
         again = len(sightings) - placed.inserted - len(taken)
         stored.events_new = placed.inserted - sum(event_id >= first_id for event_id in own)
@@ -167,7 +166,7 @@ class Store:
             [(source_id, *_reject_values(reject)) for reject in batch.rows.rejects],
         )
         escalations = kept_escalations(batch.rows.escalations, horizon)
-        self._conn.executemany(INSERT_ESCALATION, [_escalation_values(seen, now) for seen in escalations])
+        self._conn.executemany(INSERT_ESCALATION, [escalation_values(seen, now) for seen in escalations])
         if horizon is not None:
             stored.pruned = prune_batch(self._conn, batch, source_id, horizon)
         return stored
@@ -246,12 +245,6 @@ class Store:
 
     # Events
 
-    def _match_executors_rows(self, sightings: Sequence[Sighting | BareSighting]) -> set[int]:
-        """In an adopted database, make events of a batch one with the executor's own rows of them."""
-        if not sightings or not has_own_rows(self._conn):
-            return set()
-        return match_rows(self._conn, self._settling, *days_of(map(sighting_time, sightings)))
-
     def _tell(self, rows: Rows, source_id: int, now: str) -> set[int]:
         """Add what a batch learned of stored events; return the ids of those that it completed."""
         by_offset: dict[int, Context] = {}
@@ -275,10 +268,3 @@ class Store:
 
 def _reject_values(reject: Reject) -> tuple[int, int, str, str]:
     return (reject.offset, reject.line_number, reject.reason, reject.line)
-
-
-def _escalation_values(seen: SeenEscalation, now: str) -> Row:
-    row = escalation_row(seen)
-    second = row["timestamp"].partition(".")[0]
-    told = (second, row["phase_id"], row["attempt_index"], row["base_value"], row["retry_max_tokens"])
-    return {**row, "escalation_key": content_key(*told), "created_at": now}
