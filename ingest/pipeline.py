@@ -16,10 +16,11 @@ from datetime import UTC, datetime
 from ingest.linking.timestamps import time_text
 from ingest.reading.listing import Listing
 from ingest.round import Round
-from ingest.storing.database import StrPath, connected_for_writing, files_of
+from ingest.storing.database import StrPath, connected_for_writing, files_of, immediate
 from ingest.storing.ingest_runs import begin_run, end_run
 from ingest.storing.journal import network_kind
 from ingest.storing.lock import ingest_lock
+from ingest.storing.settled import has_own_rows
 from ingest.summary import IngestOptions, Summary
 from ingest.version import program_version
 
@@ -46,6 +47,11 @@ def ingest(paths: Sequence[str], database: StrPath, options: IngestOptions) -> S
                 f"{database}: on {network}, so kept with a rollback journal instead of WAL: slower, and "
                 "readers and the ingest wait for each other; a local disk is better"
             )
+        if has_own_rows(connection):
+            from ingest.storing.executors_rows import match_all  # noqa: PLC0415 - of an adopted database only
+
+            with immediate(connection):
+                match_all(connection)
         with _recorded(connection, options, summary), _few_collections():
             found.read(summary)
     return summary

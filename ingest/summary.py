@@ -43,7 +43,7 @@ class Summary:
 
     `problems` are files that could not be read, or not wholly; `warnings` may mean that bytes were
     gone before anybody could read them, or need a look; `notes` are worth knowing once. All are
-    sentences that name the file.
+    sentences that name the file. `pruned` lines are older than what is kept.
     """
 
     database: str
@@ -57,6 +57,7 @@ class Summary:
     events_updated: int = 0
     further_sightings: int = 0
     rejects: int = 0
+    pruned: int = 0
     legacy_lines: int = 0
     calls_without_telemetry: int = 0
     problems: list[str] = field(default_factory=list)
@@ -70,6 +71,7 @@ class Summary:
         self.events_new += stored.events_new
         self.events_updated += stored.events_updated
         self.further_sightings += stored.further_sightings
+        self.pruned += stored.pruned
         self.marker_lines += batch.counters.marker_lines - before.marker_lines
         self.rejects += batch.counters.rejects - before.rejects
         self.legacy_lines += batch.counters.legacy_lines - before.legacy_lines

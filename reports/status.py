@@ -10,7 +10,10 @@ from sqlite_utils import Database
 _SOURCES = """
 SELECT source.source_id, source.path, source.real_path, source.state, source.byte_offset, source.size_bytes,
     source.unread_bytes, source.encoding, source.compression, source.timezone, source.marker_lines,
-    source.sightings, source.rejects, source.legacy_lines, source.write_failures,
+    source.sightings - source.pruned_sightings AS sightings,
+    source.rejects - source.pruned_rejects AS rejects,
+    source.pruned_sightings + source.pruned_rejects AS pruned,
+    source.host, source.legacy_lines, source.write_failures,
     source.skipped_events, source.long_lines, source.calls_without_telemetry, source.last_seen,
     (
         SELECT MAX(event.timestamp)
@@ -25,7 +28,8 @@ SELECT COUNT(*) AS events,
     COALESCE(SUM(phase_source IS NOT NULL), 0) AS with_phase,
     COALESCE(SUM(run_source IS NOT NULL), 0) AS with_run,
     COALESCE(SUM(deliverables_source IS NOT NULL), 0) AS with_deliverables,
-    MIN(timestamp) AS first_event, MAX(timestamp) AS last_event
+    MIN(timestamp) AS first_event, MAX(timestamp) AS last_event,
+    (SELECT kept_from FROM event_horizon) AS kept_from
 FROM token_estimation_v2_events
 """
 _RUNS = "SELECT * FROM ingest_runs ORDER BY ingest_run_id DESC LIMIT :limit"
@@ -46,6 +50,6 @@ def status(db: Database, runs: int = 5) -> Status:
     """Read the status; `runs` is how many of the last invocations are shown."""
     (totals,) = db.query(_TOTALS)
     sources = list(db.query(_SOURCES))
-    for name in ("marker_lines", "sightings", "rejects", "calls_without_telemetry"):
+    for name in ("marker_lines", "sightings", "rejects", "pruned", "calls_without_telemetry"):
         totals[name] = sum(source[name] for source in sources)
     return Status(totals, sources, list(db.query(_RUNS, {"limit": runs})))

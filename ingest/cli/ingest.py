@@ -36,6 +36,11 @@ jobs_option = click.option(
     metavar="N",
     help="Read large logs with N processes; the result is the same. Default: as many as there are cores.",
 )
+adopt_option = click.option(
+    "--adopt",
+    is_flag=True,
+    help="If the database is the executor's own, adopt it first: see `tokentail adopt --dry-run`.",
+)
 full_option = click.option(
     "--full",
     is_flag=True,
@@ -62,6 +67,7 @@ def _ingest_options(command: Callable[..., int]) -> Callable[..., int]:
         options.glob_option,
         tz_option,
         jobs_option,
+        adopt_option,
         options.db_option,
         options.paths_argument,
     ):
@@ -81,6 +87,7 @@ class _Chosen:
     quiet: bool
     as_json: bool
     jobs: int | None
+    adopt: bool = False
     full: bool = False
     scheduler: str | None = None
 
@@ -147,6 +154,11 @@ def _ingest(command: str, paths: tuple[str, ...], chosen: _Chosen) -> int:
         return 0
     finished = command == "backfill"
     database = options.chosen_database(chosen.db)
+    if chosen.adopt and os.path.isfile(database):
+        from ingest.adopting import adopt  # noqa: PLC0415 - once in a database's life
+
+        for step in adopt(database, chosen.wait_seconds).steps:
+            remark(f"adopted: {step}")
     with _progress(shown=finished and not chosen.quiet and sys.stderr.isatty()) as report:
         summary = ingest(
             options.required_paths(paths),
@@ -209,4 +221,6 @@ def _show(summary: Summary) -> None:
         f"{summary.events_updated:,} updated, {counted(summary.further_sightings, 'further sighting')}, "
         f"{rejects}, {counted(max(0, summary.calls_without_telemetry), 'builder call')} without telemetry"
     )
+    if summary.pruned:
+        say(f"{counted(summary.pruned, 'marker line')} older than what is kept (see `tokentail prune`)")
     say(f"times read as {summary.timezone}; database {summary.database}")

@@ -50,6 +50,9 @@ def _show(database: str, found: Status) -> None:
         f"{counted(totals['sightings'], 'sighting')}, {counted(totals['rejects'], 'reject')}, "
         f"{counted(totals['calls_without_telemetry'], 'builder call')} without telemetry"
     )
+    if totals["kept_from"] is not None:
+        pruned = counted(totals["pruned"], "marker line")
+        say(f"events from before {totals['kept_from'][:19]} UTC are not kept: {pruned} pruned")
     if found.sources:
         say("")
         say_lines(table(_HEADER, [_source(source) for source in found.sources], text_columns=4))

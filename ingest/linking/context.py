@@ -18,10 +18,11 @@ MAX_PATHS = 20
 MAX_PATH_LENGTH = 200
 """The executor's own limit of a path's characters; a longer one ends in `...`."""
 
-RUN_SOURCES = ("initialized", "lock", "verified", "manifest", "soft_cap", "drain")
-PHASE_SOURCES = ("budget", "builder")
+RUN_SOURCES = ("executor", "initialized", "lock", "verified", "manifest", "soft_cap", "drain")
+PHASE_SOURCES = ("executor", "budget", "builder")
 DELIVERABLES_SOURCES = ("imported", "applied", "required", "missing", "scope")
-"""Best first. What a person imports is what the phase declared; applied files were guarded."""
+"""Best first. What a person imports is what the phase declared; applied files were guarded; `executor`
+is its own row in an adopted database."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ FROM log_sources WHERE source_id = ?
 """
 _INDEX = """
 SELECT source_id, path, fingerprint_bytes, fingerprint, device, inode, state
-FROM log_sources WHERE path <> '-' AND state <> 'imported'
+FROM log_sources WHERE path <> '-' AND state <> 'imported' AND host IS NULL
 """
 
 REPLACED = "replaced"
@@ -97,6 +97,10 @@ class KnownSources:
             row = self._connection.execute(_ONE, [source_id]).fetchone()
             if row is not None:
                 yield _source(row)
+
+    def source(self, source_id: int) -> Source | None:
+        """Return a source by its id."""
+        return next(self._sources([source_id]), None)
 
     def hold(self, file: FileState | None) -> None:
         """Say that this run reads a file: the source that it was is left to it by its copies."""
@@ -171,7 +175,9 @@ class KnownSources:
     def left(self) -> int:
         """Count the sources that no file of this run continues."""
         known = {source_id for at in self._by_path.values() for source_id in at}
-        query = "SELECT COUNT(*) FROM log_sources WHERE path <> '-' AND state = 'imported'"
+        query = (
+            "SELECT COUNT(*) FROM log_sources WHERE path <> '-' AND (state = 'imported' OR host IS NOT NULL)"
+        )
         return len(known - self._taken) + int(self._connection.execute(query).fetchone()[0])
 
     def release(self, source: Source) -> None:
