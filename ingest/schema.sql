@@ -82,7 +82,8 @@ CREATE TABLE log_sources (
     first_seen TEXT NOT NULL,               -- when bytes of it were first read, UTC
     last_seen TEXT NOT NULL,                -- when bytes of it were last read, UTC
     real_path TEXT,                         -- where it was read last: a link's target, a rotation; NULL: not known
-    ending TEXT                             -- hash of the last 256 bytes on disk while its time is too fresh to trust
+    ending TEXT,                            -- hash of the last 256 bytes on disk while its time is too fresh to trust
+    label TEXT                              -- what tokentail.toml calls the logs of its folder; NULL: nothing
 );
 
 -- One row for each place where an event was seen; many sightings, one event.

@@ -6,9 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from ingest.reading.folders import zone_told
+
 if TYPE_CHECKING:  # an ingest that finds nothing new needs none of it
     from ingest.reading.batch import Batch
     from ingest.reading.checkpoint import Counters
+    from ingest.reading.folders import Folder
     from ingest.reading.zone import Zone
     from ingest.storing.store import Stored
 
@@ -20,7 +23,8 @@ class IngestOptions:
     `zone` reads the times of sources that are new; `zone_asked` says that a person named it.
     `finished` logs have their unterminated last line counted. `full` reads every log from its start,
     whatever was read of it before. `jobs` processes read large logs. `report` is called with the bytes
-    read so far of those there are (compressed files count as they are on disk).
+    read so far of those there are (compressed files count as they are on disk). `folders`, the nearest
+    first, may name another zone for the logs below them, and a label.
     """
 
     command: str
@@ -33,11 +37,20 @@ class IngestOptions:
     fail_on_reject: bool = False
     jobs: int = 1
     report: Callable[[int, int], None] | None = None
+    folders: tuple[Folder, ...] = ()
+
+    def zone_of(self, stored_path: str) -> str:
+        """Return the name of the zone in which a log is read that is new."""
+        return zone_told(self.folders, stored_path) or self.zone.name
+
+    def zone_asked_of(self, stored_path: str) -> str | None:
+        """Return the zone that a person named for a log; `None`: nobody did."""
+        return zone_told(self.folders, stored_path) or (self.zone.name if self.zone_asked else None)
 
 
 @dataclass(slots=True)
 class Summary:
-    """What one ingest did.
+    """What one ingest did. An event that it stored and then completed is new, not updated.
 
     `problems` are files that could not be read, or not wholly; `warnings` may mean that bytes were
     gone before anybody could read them, or need a look; `notes` are worth knowing once. All are
@@ -46,6 +59,7 @@ class Summary:
 
     database: str
     timezone: str
+    database_is_new: bool = False
     exit_code: int = 0
     files: int = 0
     files_read: int = 0

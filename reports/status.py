@@ -9,7 +9,8 @@ from sqlite_utils import Database
 
 _SOURCES = """
 SELECT source.source_id, source.path, source.real_path, source.state, source.byte_offset, source.size_bytes,
-    source.unread_bytes, source.encoding, source.compression, source.timezone, source.marker_lines,
+    source.unread_bytes, source.encoding, source.compression, source.timezone, source.label,
+    source.marker_lines,
     source.sightings, source.rejects, source.legacy_lines, source.write_failures,
     source.skipped_events, source.long_lines, source.calls_without_telemetry, source.last_seen,
     (

@@ -72,7 +72,7 @@ def test_ingest_says_what_it_did_in_two_lines(tokentail: Tokentail, log: Path) -
         f"1 file, {size} bytes read: 2 marker lines, 1 event new, 0 updated, 0 further sightings, "
         "1 reject (see `tokentail rejects`), 0 builder calls without telemetry"
     )
-    assert second == "times read as UTC; database telemetry.db"
+    assert second == "times read as UTC; new database telemetry.db"
 
 
 def test_ingest_as_json_is_one_object(tokentail: Tokentail, log: Path) -> None:

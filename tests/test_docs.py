@@ -50,6 +50,16 @@ def test_every_option_of_every_command_is_in_the_readme() -> None:
                 assert any(f"`{option}" in README for option in parameter.opts), (name, parameter.opts)
 
 
+def test_help_of_every_command_has_an_example() -> None:
+    """A person sees in `--help` what to type."""
+    for name, command in commands().items():
+        examples = re.findall(rf"^ +.*\btokentail {name}\b(.*)", command.help or "", re.MULTILINE)
+        assert examples, name
+        has = {option for parameter in command.params for option in parameter.opts}
+        used = {option for example in examples for option in re.findall(r"(?<![\w-])--[a-z-]+", example)}
+        assert used <= has, (name, used - has)
+
+
 def test_every_command_in_the_documents_exists() -> None:
     """What the documents tell people to type is a command with options that it has."""
     known = commands()

@@ -28,6 +28,7 @@ EXIT_INTERRUPTED = 130
 EXIT_TERMINATED = 143
 
 COMMANDS = {
+    "init": ("ingest.cli.init", "Write tokentail.toml: settings with comments, which every command reads."),
     "ingest": ("ingest.cli.ingest", "Read what is new in the logs into the database."),
     "backfill": (
         "ingest.cli.ingest",
@@ -101,6 +102,7 @@ def cli() -> None:
 
     \b
     Start with:   tokentail ingest LOGS
+    or for good:  tokentail init LOGS
     then look:    tokentail report
     and query:    sqlite-utils telemetry.db "select * from token_estimation_v2_events"
     """  # noqa: D301 - Click's mark must be the character itself

@@ -52,7 +52,12 @@ def dashboard_command(
     The page holds the numbers of `tokentail report` and five charts, over all events or for a
     category or a model, which its address can name: page.html#category=docs. Needs the extra
     "charts".
-    """
+
+    \b
+    Examples:
+      tokentail dashboard --html dashboard.html
+      tokentail dashboard --png smape.png --chart smape --since 7d
+    """  # noqa: D301 - Click's mark must be the character itself
     database = options.chosen_database(db)
     targets = {"html": html, "png": png_file, "svg": svg_file}
     asked = {kind: file for kind, file in targets.items() if file}

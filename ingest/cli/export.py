@@ -56,7 +56,12 @@ def export_command(db: str | None, selection: Selection, full: bool, form: str, 
 
     `tokentail export --full -o events.ndjson` writes what `tokentail import` takes back. On a terminal
     control characters are shown as escapes.
-    """
+
+    \b
+    Examples:
+      tokentail export --since 7d > events.ndjson
+      tokentail export --format csv --output events.csv
+    """  # noqa: D301 - Click's mark must be the character itself
     _check(full, form, output)
     database = options.chosen_database(db)
     selection = replace(selection, with_totals=True)

@@ -20,7 +20,13 @@ SHOWN_CHARACTERS = 200
 @click.option("--limit", type=click.IntRange(min=1, max=10**9), metavar="N", help="Show at most N.")
 @options.json_option
 def rejects_command(db: str | None, limit: int | None, as_json: bool) -> int:
-    """List the marker lines that could not become events: file, line, reason, and the line itself."""
+    """List the marker lines that could not become events: file, line, reason, and the line itself.
+
+    \b
+    Examples:
+      tokentail rejects --limit 20
+      tokentail rejects --json
+    """  # noqa: D301 - Click's mark must be the character itself
     database = options.chosen_database(db)
     with open_for_reading(database) as opened:
         if as_json:

@@ -76,10 +76,16 @@ def m003_keys_in_time(db: Database) -> None:
     )
 
 
+def m005_labels(db: Database) -> None:
+    """Let a source have the label that a person gives to the logs of a folder."""
+    if "label" not in {one.name for one in db.table("log_sources").columns}:  # `schema.sql` has it
+        db.conn.execute("ALTER TABLE log_sources ADD COLUMN label TEXT")
+
+
 MIGRATION_SET = "tokentail"
 """The name under which sqlite-utils records our migrations."""
 
-MIGRATIONS = (m001_initial, m002_doubts, m003_keys_in_time)
+MIGRATIONS = (m001_initial, m002_doubts, m003_keys_in_time, m005_labels)
 """Every migration, in its order. What they are called is recorded, and must never change."""
 
 KNOWN_MIGRATIONS = frozenset(migration.__name__ for migration in MIGRATIONS)

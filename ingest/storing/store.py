@@ -45,7 +45,10 @@ _NOTHING: list[tuple[int]] = []
 
 @dataclass(slots=True)
 class Stored:
-    """What one batch changed, and its source as it is now."""
+    """What one batch changed, and its source as it is now.
+
+    What the same store made before, and this batch completed, is not among the updated.
+    """
 
     source: Source
     events_new: int = 0
@@ -81,6 +84,7 @@ class Store:
         self._conn: sqlite3.Connection = db.conn
         self._settling = Settling(self._conn)
         self._sightings = Sightings(self._conn, self._settling)
+        self._first_id: int | None = None
 
     def transaction(self) -> AbstractContextManager[None]:
         """Commit everything inside, or nothing of it."""
@@ -95,6 +99,8 @@ class Store:
         now = time_text(datetime.now(UTC))
         with self.transaction():
             first_id = self._settling.begin()
+            if self._first_id is None:
+                self._first_id = first_id
             stored = Stored(write_source(self._db, batch, log, source))
             source_id = stored.source.source_id
             taken = _NOTHING
@@ -105,7 +111,7 @@ class Store:
             self._drop_unseen(taken)
             again = len(batch.rows.sightings) - placed.inserted - len(taken)
             stored.events_new = placed.inserted
-            stored.events_updated = sum(event_id < first_id for event_id in placed.updated | told)
+            stored.events_updated = sum(event_id < self._first_id for event_id in placed.updated | told)
             stored.further_sightings = max(0, again)
             self._conn.executemany(
                 "INSERT INTO rejected_lines VALUES (?, ?, ?, ?, ?)",
