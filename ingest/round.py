@@ -10,7 +10,6 @@ import sqlite3
 
 from ingest.reading.listing import Listed, Listing
 from ingest.reading.zone import is_same_zone, names_of
-from ingest.storing.labels import keep_labels
 from ingest.storing.library import as_database
 from ingest.storing.settled import Settled, settled_sources
 from ingest.summary import IngestOptions, Summary
@@ -66,4 +65,7 @@ class Round:
             changes.read(self._changed, self._listing.missing, self._unchanged_bytes)
         elif self._options.report is not None:
             self._options.report(self._unchanged_bytes, self._unchanged_bytes)
-        keep_labels(self._connection, self._options.folders)
+        if self._options.folders:
+            from ingest.storing.labels import keep_labels  # noqa: PLC0415 - see above
+
+            keep_labels(self._connection, self._options.folders)

@@ -6,8 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from ingest.reading.folders import zone_told
-
 if TYPE_CHECKING:  # an ingest that finds nothing new needs none of it
     from ingest.reading.batch import Batch
     from ingest.reading.checkpoint import Counters
@@ -41,11 +39,18 @@ class IngestOptions:
 
     def zone_of(self, stored_path: str) -> str:
         """Return the name of the zone in which a log is read that is new."""
-        return zone_told(self.folders, stored_path) or self.zone.name
+        return self._zone_told(stored_path) or self.zone.name
 
     def zone_asked_of(self, stored_path: str) -> str | None:
         """Return the zone that a person named for a log; `None`: nobody did."""
-        return zone_told(self.folders, stored_path) or (self.zone.name if self.zone_asked else None)
+        return self._zone_told(stored_path) or (self.zone.name if self.zone_asked else None)
+
+    def _zone_told(self, stored_path: str) -> str | None:
+        if not self.folders:
+            return None
+        from ingest.reading.folders import zone_told  # noqa: PLC0415 - most have no folders of their own
+
+        return zone_told(self.folders, stored_path)
 
 
 @dataclass(slots=True)
