@@ -26,9 +26,18 @@ DEFAULT_CHART = "predicted-actual"
 
 @click.command("dashboard")
 @options.db_option
-@click.option("--html", metavar="FILE", help="Write the page there: one file, which needs no network.")
-@click.option("--png", "png_file", metavar="FILE", help="Write one chart there, as PNG.")
-@click.option("--svg", "svg_file", metavar="FILE", help="Write one chart there, as SVG.")
+@click.option(
+    "--html",
+    type=options.any_path,
+    metavar="FILE",
+    help="Write the page there: one file, which needs no network.",
+)
+@click.option(
+    "--png", "png_file", type=options.any_path, metavar="FILE", help="Write one chart there, as PNG."
+)
+@click.option(
+    "--svg", "svg_file", type=options.any_path, metavar="FILE", help="Write one chart there, as SVG."
+)
 @click.option(
     "--chart",
     type=click.Choice(list(CHARTS)),

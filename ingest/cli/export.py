@@ -45,6 +45,7 @@ FORMATS = ("ndjson", "csv", "parquet", "otel")
 @click.option(
     "--output",
     "-o",
+    type=options.any_path,
     metavar="FILE",
     help="Where to write; it appears when it is whole. Default: standard output.",
 )

@@ -13,7 +13,7 @@ from reports.terminal import counted
 
 
 @click.command("import")
-@click.argument("file", metavar="FILE")
+@click.argument("file", type=options.any_path, metavar="FILE")
 @options.db_option
 @options.wait_option
 @options.json_option

@@ -57,9 +57,19 @@ database = {database}
 
 
 @click.command("init")
-@click.argument("paths", nargs=-1, metavar="[PATH]...")
-@click.option("--config", metavar="FILE", help="Where to write. Default: where every command looks.")
-@click.option("--db", metavar="PATH", help=f"The database. Default: {DEFAULT_PATH} beside the settings.")
+@options.paths_argument
+@click.option(
+    "--config",
+    type=options.any_path,
+    metavar="FILE",
+    help="Where to write. Default: where every command looks.",
+)
+@click.option(
+    "--db",
+    type=options.any_path,
+    metavar="PATH",
+    help=f"The database. Default: {DEFAULT_PATH} beside the settings.",
+)
 @click.option("--tz", metavar="ZONE", help="The time zone of the executor. Default: this machine's.")
 @click.option("--force", is_flag=True, help="Replace settings that are there.")
 def init_command(

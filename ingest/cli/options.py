@@ -33,10 +33,14 @@ def finite(_: click.Context, __: click.Parameter, value: float | None) -> float 
     return value
 
 
-paths_argument = click.argument("paths", nargs=-1, metavar="[PATH]...")
+any_path = click.Path(readable=False)
+"""The type of what names a file: shells complete it. Whether it is there is looked at when it is used."""
+
+paths_argument = click.argument("paths", nargs=-1, metavar="[PATH]...", type=any_path)
 
 _database_option = click.option(
     "--db",
+    type=any_path,
     metavar="PATH",
     help="The database. Default: the SQLite file that DATABASE_URL names, else that of the settings, else "
     "telemetry.db.",
@@ -56,6 +60,7 @@ def _take_settings(ctx: click.Context, _: click.Parameter, named: str | None) ->
 
 _settings_option = click.option(
     "--config",
+    type=any_path,
     metavar="FILE",
     is_eager=True,  # before those whose defaults it has
     expose_value=False,
