@@ -172,6 +172,7 @@ def test_start_without_settings_reads_no_toml() -> None:
         ("jobs = true", "jobs: must be a whole number from 1 up, not true"),
         ("wait = nan", "wait: must be a number of seconds from 0 up, not nan"),
         ("metrics = 1", "metrics: must be text in quotes"),
+        ("metrics = 'a.txt'", "metrics: must end in .prom"),
         ("folder = 'a'", "folder: must be tables, each headed [[folder]]"),
         ("[folder]\npath = 'a'", "folder: must be tables, each headed [[folder]]"),
         ("[[folder]]\nzone = 'UTC'", "folder 1: has no path"),

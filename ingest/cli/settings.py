@@ -104,6 +104,13 @@ def _path(file: str, value: Any) -> str:
     return os.path.join(os.path.dirname(file), os.path.expanduser(path))
 
 
+def _metrics(file: str, value: Any) -> str:
+    path = _path(file, value)
+    if not path.endswith(".prom"):
+        raise UsageMistake(f"must end in .prom, as node_exporter reads no other files, not {_shown(value)}")
+    return path
+
+
 def _texts(file: str, value: Any) -> list[str]:
     return [_text(file, one) for one in _list(value)]
 
@@ -151,7 +158,7 @@ _KEYS: Mapping[str, _Check] = {
     "zone": _zone,
     "jobs": _jobs,
     "wait": _seconds,
-    "metrics": _path,
+    "metrics": _metrics,
     "folder": _tables,
 }
 """What a file may say, and how each value is checked."""
