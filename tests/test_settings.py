@@ -314,7 +314,7 @@ def test_init_writes_what_every_command_reads(tokentail: Tokentail, tmp_path: Pa
     write_log(tmp_path / "logs" / "a.log")
     done = tokentail("init", "logs", "--tz", "Australia/Sydney", "--db", "x.db")
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.startswith("wrote tokentail.toml\nnext:\n  tokentail ingest\n")
+    assert done.stdout.startswith("wrote tokentail.toml\nnext:\n  tokentail ingest\n  tokentail report\n")
     assert str(tmp_path / "tokentail.toml") in done.stdout.splitlines()[-1]  # what cron shall do
     assert tokentail("ingest").stdout.endswith("new database x.db; settings tokentail.toml\n")
     assert sources(tmp_path / "x.db") == {"a.log": ("Australia/Sydney", None)}

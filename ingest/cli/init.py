@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import shutil
 import sys
 from collections.abc import Sequence
 
@@ -159,8 +160,8 @@ def _next(file: str, has_logs: bool) -> list[str]:
     return [
         "next:",
         *first,
-        f"  tokentail ingest{settings}",
-        f"  tokentail report{settings}",
+        f"  {_typed()} ingest{settings}",
+        f"  {_typed()} report{settings}",
         "from then on, every five minutes" + (":" if _IS_WINDOWS else ", by a line of `crontab -e`:"),
         every,
     ]
@@ -170,6 +171,15 @@ def _program() -> str:
     """Return the full path of this program, as a scheduler needs it."""
     name = sys.argv[0]
     return os.path.abspath(name) if os.path.basename(name).startswith("tokentail") else "tokentail"
+
+
+def _typed() -> str:
+    """Return what a person types to run this program: its name, where a shell finds it by that."""
+    full = _program()
+    found = shutil.which("tokentail")
+    if full == "tokentail" or (found is not None and os.path.abspath(found) == full):
+        return "tokentail"
+    return f'& "{sys.argv[0]}"' if _IS_WINDOWS else shlex.quote(sys.argv[0])
 
 
 def _word(text: str) -> str:
