@@ -30,7 +30,13 @@ _HEADER = (
 @options.db_option
 @options.json_option
 def status_command(db: str | None, as_json: bool) -> int:
-    """Show what was read of every log, what came of it, and the last ingests."""
+    """Show what was read of every log, what came of it, and the last ingests.
+
+    \b
+    Examples:
+      tokentail status
+      tokentail status --json
+    """  # noqa: D301 - Click's mark must be the character itself
     database = options.chosen_database(db)
     with open_for_reading(database) as opened:
         found = status(opened)
@@ -55,7 +61,7 @@ def _show(database: str, found: Status) -> None:
         say(f"events from before {totals['kept_from'][:19]} UTC are not kept: {pruned} pruned")
     if found.sources:
         say("")
-        say_lines(table(_HEADER, [_source(source) for source in found.sources], text_columns=4))
+        _show_sources(found.sources)
     if found.ingest_runs:
         say("")
         say("last ingests (UTC):")
@@ -67,6 +73,16 @@ def _show(database: str, found: Status) -> None:
             f"{run['events_updated']:,} updated, {counted(run['rejects'], 'reject')}, "
             f"{counted(run['problems'], 'problem')}"
         )
+
+
+def _show_sources(sources: list[dict[str, Any]]) -> None:
+    header: tuple[str, ...] = _HEADER
+    rows = [_source(source) for source in sources]
+    labelled = any(source["label"] for source in sources)
+    if labelled:
+        header = ("label", *header)
+        rows = [(source["label"] or "-", *row) for source, row in zip(sources, rows, strict=True)]
+    say_lines(table(header, rows, text_columns=4 + labelled))
 
 
 def _source(source: dict[str, Any]) -> tuple[str, ...]:
