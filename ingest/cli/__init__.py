@@ -33,6 +33,7 @@ COMMANDS = {
         "ingest.cli.ingest",
         "Read old, finished logs: their last line counts even without a newline.",
     ),
+    "follow": ("ingest.cli.follow", "Keep reading the logs as they grow, into the database."),
     "verify": ("ingest.cli.verify", "Prove the database against the logs, line by line."),
     "status": ("ingest.cli.status", "Show what was read of every log, and the last ingests."),
     "rejects": ("ingest.cli.rejects", "List the marker lines that could not become events, and why."),
@@ -54,6 +55,10 @@ COMMANDS = {
 """Every command: its module, which is imported when it is used, and its line in the help."""
 
 
+_LIGHT = ("ingest.cli.ingest", "ingest.cli.follow")
+"""They import the library where they find anything new."""
+
+
 class LazyGroup(click.Group):
     """A group whose commands are imported when they are asked for, so that each start is quick."""
 
@@ -65,7 +70,7 @@ class LazyGroup(click.Group):
         """Import a command."""
         if cmd_name not in COMMANDS:
             return None
-        if COMMANDS[cmd_name][0] != "ingest.cli.ingest":  # it does so where it finds anything new
+        if COMMANDS[cmd_name][0] not in _LIGHT:
             import_library()
         command = getattr(importlib.import_module(COMMANDS[cmd_name][0]), f"{cmd_name}_command")
         return command if isinstance(command, click.Command) else None

@@ -1,4 +1,4 @@
-"""`tokentail ingest` and `tokentail backfill`: the same library call, two manners."""
+"""`tokentail ingest` and `tokentail backfill`: one library call, two manners. `follow` has their options."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ full_option = click.option(
 )
 
 
-def _ingest_options(command: Callable[..., int]) -> Callable[..., int]:
-    """Give a command the arguments that `ingest` and `backfill` share, in the order of the help."""
+def ingest_options(command: Callable[..., int]) -> Callable[..., int]:
+    """Give a command the arguments that all ingests share, in the order of the help."""
     for option in (
         options.json_option,
         options.quiet_option,
@@ -62,8 +62,8 @@ def _ingest_options(command: Callable[..., int]) -> Callable[..., int]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Chosen:
-    """The options of one call."""
+class Chosen:
+    """The options of one call of an ingest."""
 
     db: str | None
     tz: str | None
@@ -77,7 +77,7 @@ class _Chosen:
 
 
 @click.command("ingest")
-@_ingest_options
+@ingest_options
 def ingest_command(paths: tuple[str, ...], **chosen: Any) -> int:
     """Read what is new in the logs at each PATH into the database.
 
@@ -96,12 +96,12 @@ def ingest_command(paths: tuple[str, ...], **chosen: Any) -> int:
     a reject and --fail-on-reject, 2 wrong use, 75 another ingest holds the database, 130 interrupted and
     143 ended by SIGTERM (nothing lost).
     """  # noqa: D301 - Click's mark must be the character itself
-    return _ingest("ingest", paths, _Chosen(**chosen))
+    return _ingest("ingest", paths, Chosen(**chosen))
 
 
 @click.command("backfill")
 @full_option
-@_ingest_options
+@ingest_options
 def backfill_command(paths: tuple[str, ...], **chosen: Any) -> int:
     """Read old, finished logs at each PATH into the database.
 
@@ -112,34 +112,49 @@ def backfill_command(paths: tuple[str, ...], **chosen: Any) -> int:
     With --full a log is read from its start though it was read before. An event that is found again
     keeps its row; one that only this log told, and that it doesn't tell any more, is removed.
     """
-    return _ingest("backfill", paths, _Chosen(**chosen))
+    return _ingest("backfill", paths, Chosen(**chosen))
 
 
-def _ingest(command: str, paths: tuple[str, ...], chosen: _Chosen) -> int:
-    if options.is_switched_off():
-        remark(f"{options.SWITCH_VARIABLE} is off: nothing was read or written")
-        if chosen.as_json:
-            say_json({"enabled": False})
+def switched_off(as_json: bool) -> bool:
+    """Whether the executor's switch turns telemetry off, which is said then."""
+    if not options.is_switched_off():
+        return False
+    remark(f"{options.SWITCH_VARIABLE} is off: nothing was read or written")
+    if as_json:
+        say_json({"enabled": False})
+    return True
+
+
+def ingest_options_of(
+    command: str, chosen: Chosen, report: Callable[[int, int], None] | None = None
+) -> IngestOptions:
+    """Return what is asked of an ingest.
+
+    Raises:
+        UsageMistake: the time zone is not known.
+    """
+    return IngestOptions(
+        command=command,
+        zone=machine_zone() if chosen.tz is None else zone_named(chosen.tz),
+        zone_asked=chosen.tz is not None,
+        finished=command == "backfill",
+        full=chosen.full,
+        globs=chosen.globs,
+        wait_seconds=chosen.wait_seconds,
+        fail_on_reject=chosen.fail_on_reject,
+        jobs=chosen.jobs or cores(),
+        report=report,
+    )
+
+
+def _ingest(command: str, paths: tuple[str, ...], chosen: Chosen) -> int:
+    if switched_off(chosen.as_json):
         return 0
-    finished = command == "backfill"
     database = options.chosen_database(chosen.db)
-    with _progress(shown=finished and not chosen.quiet and sys.stderr.isatty()) as report:
-        summary = ingest(
-            options.required_paths(paths),
-            database,
-            IngestOptions(
-                command=command,
-                zone=machine_zone() if chosen.tz is None else zone_named(chosen.tz),
-                zone_asked=chosen.tz is not None,
-                finished=finished,
-                full=chosen.full,
-                globs=chosen.globs,
-                wait_seconds=chosen.wait_seconds,
-                fail_on_reject=chosen.fail_on_reject,
-                jobs=chosen.jobs or cores(),
-                report=report,
-            ),
-        )
+    shown = command == "backfill" and not chosen.quiet and sys.stderr.isatty()
+    with _progress(shown) as report:
+        found = options.required_paths(paths)
+        summary = ingest(found, database, ingest_options_of(command, chosen, report))
     for trouble in (*summary.problems, *summary.warnings):
         complain(trouble)
     for note in summary.notes if not chosen.quiet else ():
@@ -147,7 +162,7 @@ def _ingest(command: str, paths: tuple[str, ...], chosen: _Chosen) -> int:
     if chosen.as_json:
         say_json(asdict(summary))
     elif not chosen.quiet:
-        _show(summary)
+        show(summary)
     return summary.exit_code
 
 
@@ -171,7 +186,8 @@ def _progress(shown: bool) -> Iterator[Callable[[int, int], None] | None]:
         yield report
 
 
-def _show(summary: Summary) -> None:
+def show(summary: Summary) -> None:
+    """Print what an ingest did."""
     if not summary.files_read:
         say(f"nothing new in {counted(summary.files, 'file')}; database {summary.database}")
         return
