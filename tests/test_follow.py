@@ -128,7 +128,7 @@ class Following:
 
 
 @pytest.fixture(autouse=True)
-def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+def _hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let what follows in this process look oftener."""
     monkeypatch.setattr("ingest.follow.POLL_SECONDS", 0.05)
     monkeypatch.setattr("ingest.follow.RETRY_SECONDS", 0.1)
@@ -273,22 +273,22 @@ def test_problem_that_stands_in_the_end_is_the_exit_code(logs: Path, database: P
     assert [text for text in following.ear.said() if "binary" in text] == total.problems
 
 
-def test_program_says_what_it_follows_and_what_came_of_it(tokentail: Tokentail, logs: Path) -> None:
+def test_program_says_what_it_follows_and_what_came_of_it(tokentail_here: Tokentail, logs: Path) -> None:
     """The database is named at once; each round with news is a line; the end is an ingest's."""
-    done = tokentail("follow", logs, "--tz", "UTC", "--until-idle", "0.3")
+    done = tokentail_here("follow", logs, "--tz", "UTC", "--until-idle", "0.3")
     first, round_, *rest = done.stdout.splitlines()
     assert (done.returncode, done.stderr) == (0, "")
     assert first == "following, times read as UTC; database telemetry.db"
     assert "UTC: 1 event new, 0 updated, 0 further sightings; " in round_
     assert rest[0].startswith("1 file, ")
     assert rest[1] == "times read as UTC; database telemetry.db"
-    again = tokentail("follow", logs, "--tz", "UTC", "--until-idle", "0", "--quiet")
+    again = tokentail_here("follow", logs, "--tz", "UTC", "--until-idle", "0", "--quiet")
     assert (again.returncode, again.stdout, again.stderr) == (0, "", "")
 
 
-def test_json_is_an_object_a_line(tokentail: Tokentail, logs: Path) -> None:
+def test_json_is_an_object_a_line(tokentail_here: Tokentail, logs: Path) -> None:
     """A program reads a line at a time: a round each, and the whole at the end."""
-    done = tokentail("follow", logs, "nowhere", "--json", "--tz", "UTC", "--until-idle", "0")
+    done = tokentail_here("follow", logs, "nowhere", "--json", "--tz", "UTC", "--until-idle", "0")
     round_, whole = map(json.loads, done.stdout.splitlines())
     assert (round_["events_new"], round_["mended"], "at" in round_) == (1, [], True)
     assert (whole["ended"], whole["events_new"], whole["exit_code"]) == (True, 1, 1)
@@ -306,10 +306,15 @@ def test_json_is_an_object_a_line(tokentail: Tokentail, logs: Path) -> None:
     ids=["standard input", "no paths", "switched off"],
 )
 def test_what_is_not_followed(
-    tokentail: Tokentail, logs: Path, arguments: list[str], environment: dict[str, str], code: int, said: str
+    tokentail_here: Tokentail,
+    logs: Path,
+    arguments: list[str],
+    environment: dict[str, str],
+    code: int,
+    said: str,
 ) -> None:
     """Wrong use is explained, and the executor's switch is obeyed."""
-    done = tokentail("follow", *arguments, "--until-idle", "0", **environment)
+    done = tokentail_here("follow", *arguments, "--until-idle", "0", **environment)
     assert (done.returncode, said in done.stderr) == (code, True)
     assert not (logs.parent / "telemetry.db").exists()
 

@@ -35,7 +35,10 @@ COMMANDS = {
     ),
     "follow": ("ingest.cli.follow", "Keep reading the logs as they grow, into the database."),
     "verify": ("ingest.cli.verify", "Prove the database against the logs, line by line."),
-    "status": ("ingest.cli.status", "Show what was read of every log, and the last ingests."),
+    "status": (
+        "ingest.cli.status",
+        "Show what was read of every log, how far behind that is, and the last ingests.",
+    ),
     "rejects": ("ingest.cli.rejects", "List the marker lines that could not become events, and why."),
     "report": ("ingest.cli.report", "Show how far the estimates are off: risk, cost and error."),
     "coverage": ("ingest.cli.coverage", "Show where samples are missing, and which to collect next."),
@@ -131,7 +134,7 @@ def _run() -> int:
         return error.exit_code
     except TokentailError as error:
         complain(str(error))
-        return _exit_code(error)
+        return exit_code_of(error)
     except (KeyboardInterrupt, click.Abort):
         click.echo("tokentail: interrupted; nothing is lost, the next run goes on from here", err=True)
         return EXIT_INTERRUPTED
@@ -157,10 +160,20 @@ def _discard_output() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _exit_code(error: TokentailError) -> int:
-    if isinstance(error, UsageMistake):
-        return EXIT_USAGE
-    return EXIT_BUSY if isinstance(error, DatabaseBusy) else EXIT_TROUBLE
+def exit_code_of(error: BaseException) -> int:
+    """Return what the program leaves with after an error."""
+    match error:
+        case click.ClickException():
+            return error.exit_code
+        case UsageMistake():
+            return EXIT_USAGE
+        case DatabaseBusy():
+            return EXIT_BUSY
+        case KeyboardInterrupt() | click.Abort():
+            return EXIT_INTERRUPTED
+        case Terminated():
+            return EXIT_TERMINATED
+    return EXIT_TROUBLE
 
 
 @contextmanager

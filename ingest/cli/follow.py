@@ -10,6 +10,7 @@ import click
 
 from ingest.cli import Terminated, options
 from ingest.cli.ingest import Chosen, ingest_options, ingest_options_of, show, switched_off
+from ingest.cli.metrics import Metrics
 from ingest.cli.output import complain, remark, say, say_json_line
 from ingest.errors import UsageMistake
 from ingest.follow import follow
@@ -56,11 +57,16 @@ def follow_command(paths: tuple[str, ...], idle_seconds: float | None, **chosen:
     given = Chosen(**chosen)
     if switched_off(given.as_json):
         return 0
+    metrics = Metrics(given.metrics, "follow", given.db)
+    return metrics.around(lambda: _follow(paths, given, idle_seconds, metrics))
+
+
+def _follow(paths: tuple[str, ...], given: Chosen, idle_seconds: float | None, metrics: Metrics) -> int:
     found = options.required_paths(paths)
     if STANDARD_INPUT in found:
         raise UsageMistake("standard input can't be followed: `tokentail ingest -` reads it until it ends")
     database = options.chosen_database(given.db)
-    voice = _Voice(given)
+    voice = _Voice(given, metrics)
     try:
         total = follow(found, database, ingest_options_of("follow", given), voice, idle_seconds)
     except (KeyboardInterrupt, Terminated) as signal:
@@ -75,7 +81,8 @@ def follow_command(paths: tuple[str, ...], idle_seconds: float | None, **chosen:
 class _Voice:
     """Prints how a follow goes."""
 
-    def __init__(self, chosen: Chosen) -> None:
+    def __init__(self, chosen: Chosen, metrics: Metrics) -> None:
+        self._metrics = metrics
         self._quiet = chosen.quiet
         self._as_json = chosen.as_json
         self._total: Summary | None = None
@@ -109,8 +116,8 @@ class _Voice:
             )
 
     def beat(self, total: Summary) -> None:
-        """Keep what was done so far."""
-        self._total = total
+        """Tell a monitor."""
+        self._metrics.write_seldom(total.exit_code)
 
     def end(self) -> None:
         """Say what was done in all."""

@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from ingest.cli import options
+from ingest.cli.metrics import Metrics, metrics_option
 from ingest.cli.output import complain, remark, say, say_json
 from ingest.pipeline import ingest
 from ingest.reading.zone import machine_zone, zone_named
@@ -51,6 +52,7 @@ def ingest_options(command: Callable[..., int]) -> Callable[..., int]:
         options.quiet_option,
         reject_option,
         options.wait_option,
+        metrics_option,
         options.glob_option,
         tz_option,
         jobs_option,
@@ -73,6 +75,7 @@ class Chosen:
     quiet: bool
     as_json: bool
     jobs: int | None
+    metrics: str | None
     full: bool = False
 
 
@@ -150,6 +153,10 @@ def ingest_options_of(
 def _ingest(command: str, paths: tuple[str, ...], chosen: Chosen) -> int:
     if switched_off(chosen.as_json):
         return 0
+    return Metrics(chosen.metrics, command, chosen.db).around(lambda: _read(command, paths, chosen))
+
+
+def _read(command: str, paths: tuple[str, ...], chosen: Chosen) -> int:
     database = options.chosen_database(chosen.db)
     shown = command == "backfill" and not chosen.quiet and sys.stderr.isatty()
     with _progress(shown) as report:
