@@ -5,7 +5,7 @@ LOGS ?= examples/logs
 DB ?= telemetry.db
 BIN := $(VENV)/bin
 
-.PHONY: run test check properties faults kill model fuzz bench profile fix clean
+.PHONY: run test check properties faults kill model fleet fuzz bench profile fix clean
 
 run: $(VENV)/.installed
 	$(BIN)/tokentail ingest $(LOGS) --db $(DB)
@@ -36,6 +36,10 @@ kill: $(VENV)/.installed-dev
 
 model: $(VENV)/.installed-dev
 	$(BIN)/python -m faults.model --number $(N) $(if $(SEED),--seed $(SEED))
+
+# A fleet of executors writes and rotates for SECONDS while `follow` reads, is killed and started again.
+fleet: $(VENV)/.installed-dev
+	$(BIN)/python -m faults.fleet --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
 
 # Hostile logs for SECONDS, guided by coverage where atheris installs; then: is every line read in linear
 # time? SEED repeats a search; a failing input is saved, and `python -m faults.fuzz FILE` tries it again.

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Protocol
 from ingest.errors import DatabaseBusy, DatabaseUnusable, TokentailError
 from ingest.news import News, Told
 from ingest.pipeline import counts_of, ended, held_for_ingest, started
-from ingest.reading.listing import Listing
+from ingest.reading.listing import Listed, Listing
 from ingest.reading.watch import POLL_SECONDS, Watch
 from ingest.round import Round
 from ingest.storing.database import StrPath, files_of
@@ -51,6 +51,9 @@ class Listener(Protocol):
     def beat(self, total: Summary) -> None:
         """Be told, from time to time, that all is committed that was read."""
 
+    def waits(self) -> None:
+        """Be told, again and again, that no round is under way; what is raised here ends the follow."""
+
 
 class _Hindered(TokentailError):
     """A round could not be done; the next one may be."""
@@ -74,7 +77,8 @@ def follow(
 
     Raises:
         DatabaseBusy: another ingest holds the database when this one begins.
-        DatabaseUnusable: the database cannot be used as it is, and waiting would not help.
+        DatabaseUnusable: the database cannot be used as it is, and waiting would not help, or did not for
+            `idle_seconds`.
     """
     following = _Following(paths, database, options, listener, idle_seconds)
     delay, wait_seconds = RETRY_SECONDS, options.wait_seconds
@@ -83,7 +87,7 @@ def follow(
             with held_for_ingest(database, wait_seconds) as (connection, notes):
                 return following.run(connection, notes)
         except (DatabaseBusy, DatabaseUnusable, _Hindered) as error:
-            if not following.has_begun or not _may_pass(error):
+            if not following.has_begun or following.is_idle or not _may_pass(error):
                 raise
             if following.rounds:
                 delay = RETRY_SECONDS
@@ -121,6 +125,11 @@ class _Following:
         self.has_begun = False
         self.rounds = 0
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing was new for so long that it is to end."""
+        return time.monotonic() - self._last_new >= self._idle_seconds
+
     def run(self, connection: sqlite3.Connection, notes: list[str]) -> Summary:
         """Follow with an open database until nothing is new for long enough; `rounds` are those with it."""
         self._connection, self._notes = connection, notes
@@ -153,14 +162,15 @@ class _Following:
                 raise
             except BaseException:  # asked to end: what was written before that is read
                 with suppress(TokentailError, sqlite3.Error):
-                    self._round()
+                    self._round(is_last=True)
                 raise
 
     def _wait(self) -> bool:
         """Wait until another round is due; say whether there is to be one."""
         while True:
             self._beat()
-            if time.monotonic() - self._last_new >= self._idle_seconds and not self._watch.is_waiting:
+            self._listener.waits()
+            if self.is_idle and not self._watch.is_waiting:
                 return False
             time.sleep(POLL_SECONDS)
             if self._watch.is_due():
@@ -168,14 +178,14 @@ class _Following:
 
     # A round
 
-    def _round(self) -> None:
+    def _round(self, is_last: bool = False) -> None:
         """Do one round of an ingest, and say what is new in it."""
         if self._identity() != self._opened:
             raise _Moved(f"{self._database}: moved or deleted while it was in use: opened anew")
         options, watch = self._options, self._watch
         summary = Summary(str(self._database), options.zone.name)
         began = time.process_time()
-        watch.begin()
+        watch.begin(is_last)
         try:
             listing = Listing(self._paths, options.globs, files_of(self._database))
             found = Round(self._connection, options, listing, watch)
@@ -185,11 +195,31 @@ class _Following:
         summary.files = listing.files
         summary.problems += listing.problems
         summary.notes += listing.notes + self._notes
-        self._store = found.read(summary, self._store)
-        watch.end(listing, self._elsewhere, cost)
-        news = self._told.news(summary, found.changed, listing.problems, watch.is_there)
-        self._count(summary)
-        self.rounds += 1
+        tried: list[Listed] | None = None
+        try:
+            self._store = found.read(summary, self._store)
+            watch.end(listing, self._elsewhere, cost)
+            tried = found.changed
+            self.rounds += 1
+        finally:  # what was read is stored, and told, though the rest could not be
+            self._count(summary)
+            summary.warnings = watch.worth_saying(summary.warnings)
+            self._tell(self._told.news(summary, tried, listing.problems, watch.is_there))
+
+    def _count(self, summary: Summary) -> None:
+        """Add a round to what was done in all."""
+        total = self._total
+        for name in _COUNTED:
+            setattr(total, name, getattr(total, name) + getattr(summary, name))
+        total.files = summary.files
+        if summary.files_read:
+            self._last_new = time.monotonic()
+            self._is_unsaid = True
+
+    def _tell(self, news: News) -> None:
+        total = self._total
+        total.problems[:] = self._told.problems
+        total.exit_code = int(bool(total.problems or (self._options.fail_on_reject and total.rejects)))
         if news.is_any:
             self._listener.news(news)
 
@@ -204,18 +234,6 @@ class _Following:
         """Return where logs were read that had another path before, and that path."""
         return self._connection.execute(_ELSEWHERE).fetchall()
 
-    def _count(self, summary: Summary) -> None:
-        """Add a round to what was done in all."""
-        total = self._total
-        for name in _COUNTED:
-            setattr(total, name, getattr(total, name) + getattr(summary, name))
-        total.files = summary.files
-        total.problems[:] = self._told.problems
-        total.exit_code = int(bool(total.problems or (self._options.fail_on_reject and total.rejects)))
-        if summary.files_read:
-            self._last_new = time.monotonic()
-            self._is_unsaid = True
-
     def tell_trouble(self, error: TokentailError) -> None:
         """Say what hindered a round, once."""
         summary = Summary(str(self._database), self._options.zone.name)
@@ -223,8 +241,7 @@ class _Following:
             summary.warnings.append(str(error))
         elif self._told.problem(str(error)):
             summary.problems.append(str(error))
-        if summary.problems or summary.warnings:
-            self._listener.news(News(summary))
+        self._tell(News(summary))
 
     # The record in `ingest_runs`
 

@@ -44,21 +44,21 @@ class Told:
     def news(
         self,
         summary: Summary,
-        tried: Iterable[Listed],
+        tried: Iterable[Listed] | None,
         listed: Sequence[str],
         is_there: Callable[[str], bool],
     ) -> News:
         """Leave in a round's summary what is new.
 
-        `tried` are the files that were read, `listed` the problems of paths; `is_there` tells whether a
-        file still is.
+        `tried` are the files that were read; `None`: it was not done to its end, so nothing is over. `listed`
+        are the problems of paths; `is_there` tells whether a file still is.
         """
-        owners = {path: shown(path) for path, *_ in tried}
+        owners = {path: shown(path) for path, *_ in tried or ()}
         said = {*summary.problems, *summary.warnings, *summary.notes}
         over = [
             text
             for text, path in self._standing.items()
-            if text not in said and (not path or path in owners or not is_there(path))
+            if tried is not None and text not in said and (not path or path in owners or not is_there(path))
         ]
         mended = [text for text in over if text in self._problems and self._standing[text] is not None]
         for text in over:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
@@ -12,6 +13,7 @@ from ingest.cli import Terminated, options
 from ingest.cli.ingest import Chosen, ingest_options, ingest_options_of, show, switched_off
 from ingest.cli.metrics import Metrics
 from ingest.cli.output import complain, remark, say, say_json_line
+from ingest.cli.stopping import Stopping
 from ingest.errors import UsageMistake
 from ingest.follow import follow
 from ingest.news import News
@@ -66,9 +68,15 @@ def _follow(paths: tuple[str, ...], given: Chosen, idle_seconds: float | None, m
     if STANDARD_INPUT in found:
         raise UsageMistake("standard input can't be followed: `tokentail ingest -` reads it until it ends")
     database = options.chosen_database(given.db)
-    voice = _Voice(given, metrics)
+    asked = ingest_options_of("follow", given)
+    with Stopping() as stopping:
+        voice = _Voice(given, metrics, stopping)
+        return _followed(voice, lambda: follow(found, database, asked, voice, idle_seconds))
+
+
+def _followed(voice: _Voice, run: Callable[[], Summary]) -> int:
     try:
-        total = follow(found, database, ingest_options_of("follow", given), voice, idle_seconds)
+        total = run()
     except (KeyboardInterrupt, Terminated) as signal:
         voice.end()
         if isinstance(signal, Terminated):  # a service is asked to end so; it did what it was asked
@@ -81,8 +89,9 @@ def _follow(paths: tuple[str, ...], given: Chosen, idle_seconds: float | None, m
 class _Voice:
     """Prints how a follow goes."""
 
-    def __init__(self, chosen: Chosen, metrics: Metrics) -> None:
+    def __init__(self, chosen: Chosen, metrics: Metrics, stopping: Stopping) -> None:
         self._metrics = metrics
+        self._stopping = stopping
         self._quiet = chosen.quiet
         self._as_json = chosen.as_json
         self._total: Summary | None = None
@@ -118,6 +127,10 @@ class _Voice:
     def beat(self, total: Summary) -> None:
         """Tell a monitor."""
         self._metrics.write_seldom(total.exit_code)
+
+    def waits(self) -> None:
+        """End it, if a signal came."""
+        self._stopping.check()
 
     def end(self) -> None:
         """Say what was done in all."""

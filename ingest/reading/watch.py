@@ -38,9 +38,12 @@ processor at most."""
 LONGEST_DELAY_SECONDS = 600.0
 """How long at most what couldn't be read is left alone while it looks the same."""
 
-UNPACKED_SECONDS = 30.0
-"""How long a compressed log that is being written may keep us from reading it, again and again, from its
-start."""
+MOST_PACKING_SECONDS = 30.0
+"""How long at most a compressed log that is being written is left alone, since each time it is unpacked from
+its start: 2, 4, 8 seconds, and then so long."""
+
+UNTIL_WHOLE = "the rest when it is whole"
+"""The end of what is said of such a log."""
 
 Look = tuple[int, int, int, int, int]
 """Device, inode, size, and the times of the last change to the bytes and to the file's own data."""
@@ -54,19 +57,22 @@ class Watch:
         self._looks: dict[str, Look | None] = {}
         self._warm: list[str] = []
         self._tried: dict[str, tuple[Look, float, float]] = {}
-        self._packing: dict[str, float] = {}
+        self._unpacked: dict[str, tuple[float, float]] = {}
+        self._packing: set[str] = set()
         self._all_due = self._round_due = self._settle_due = self._not_before = 0.0
         self._now = time.monotonic()
         self._named: set[str] = set()
-        self.is_waiting = False
+        self.is_waiting = self._is_last = False
 
     # A round
 
-    def begin(self) -> None:
-        """Begin a round."""
+    def begin(self, is_last: bool = False) -> None:
+        """Begin a round; the last one leaves nothing for later."""
         self._now = time.monotonic()
+        self._is_last = is_last
         self._looks = {}
         self._named = set()
+        self._packing = set()
         self.is_waiting = False
 
     def see(self, listed: Listed) -> None:
@@ -81,16 +87,17 @@ class Watch:
 
         What looks as it did when it was tried is left alone for a while, twice as long each time: an empty
         file, one that can't be read, a compressed log that ends too early. `is_sure` is false where
-        several sources were read at its path: then it is a place to start from. `is_waiting` says in the
-        end that something is left for a later round which was never tried.
+        several sources were read at its path: then it is a place to start from. `is_waiting` says
+        that a compressed log is still being written, as far as its time tells, and is to be looked at again.
         """
         path, _, state, _ = listed
-        if state is None or not is_sure:
+        if state is None or not is_sure or self._is_last:
             return True
         look = look_of(state)
-        if path.endswith(COMPRESSED) and self._is_being_packed(path, look):
+        if path.endswith(COMPRESSED) and _is_near(look, FRESH_NS):
             self.is_waiting = True
-            return False
+            self._packing.add(path)
+            return self._is_time_to_unpack(path)
         tried, due, delay = self._tried.get(path, (None, 0.0, 0.0))
         if tried == look and self._now < due:
             return False
@@ -98,15 +105,13 @@ class Watch:
         self._tried[path] = (look, self._now + delay, delay)
         return True
 
-    def _is_being_packed(self, path: str, look: Look) -> bool:
-        """Whether a compressed log is still being written, as far as its time tells."""
-        if not _is_near(look, FRESH_NS):
-            self._packing.pop(path, None)
+    def _is_time_to_unpack(self, path: str) -> bool:
+        """Whether a compressed log that is just being written is to be tried."""
+        due, delay = self._unpacked.get(path, (0.0, SETTLE_SECONDS / 2))
+        if self._now < due:
             return False
-        began = self._packing.setdefault(path, self._now)
-        if self._now - began >= UNPACKED_SECONDS:
-            self._packing[path] = self._now
-            return False
+        delay = min(2 * delay, MOST_PACKING_SECONDS)
+        self._unpacked[path] = (self._now + delay, delay)
         return True
 
     def end(
@@ -123,7 +128,7 @@ class Watch:
         self._looks |= dict.fromkeys(listing.missing)
         self._named |= {shown(os.path.abspath(path)) for path in listing.missing}
         self._tried = {path: one for path, one in self._tried.items() if path in self._looks}
-        self._packing = {path: one for path, one in self._packing.items() if path in self._looks}
+        self._unpacked = {path: one for path, one in self._unpacked.items() if path in self._looks}
         for path, found_at in elsewhere() if self._named else ():
             if found_at in self._named and path not in self._looks:
                 self._looks[path] = _looked_at(path)
@@ -134,6 +139,11 @@ class Watch:
         self._round_due = now + max(ROUND_SECONDS, ROUND_COST_FACTOR * cost_seconds)
         self._all_due = now
         self._not_before = now + BUSY_COST_FACTOR * cost_seconds
+
+    def worth_saying(self, warnings: list[str]) -> list[str]:
+        """Leave out that a log is not whole which is just being compressed."""
+        packing = tuple(f"{shown(path)}: " for path in self._packing)
+        return [one for one in warnings if not (one.endswith(UNTIL_WHOLE) and one.startswith(packing))]
 
     def is_there(self, path: str) -> bool:
         """Whether the last round met a file."""
