@@ -13,6 +13,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
@@ -26,6 +27,7 @@ from event_lines import event_message, logged
 from ingest.errors import DatabaseBusy
 from ingest.follow import follow
 from ingest.news import News
+from ingest.reading.logfile import LogFile
 from ingest.reading.zone import zone_named
 from ingest.storing.lock import ingest_lock
 from ingest.summary import IngestOptions, Summary
@@ -242,6 +244,43 @@ def test_compressed_log_is_read_when_it_is_whole(
     following.has(1, 2)
     assert following.end().files_read <= 3  # the log, and the other one while it was written, and whole
     assert following.ear.said() == []
+
+
+def test_what_stays_unsettled_is_left_alone(
+    logs: Path, database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Empty, unfinished, cut, or no log at all: looked at, and not opened again and again."""
+    opened: Counter[str] = Counter()
+    original = LogFile._opened_raw
+
+    def counting(log: LogFile) -> Any:
+        opened[Path(log.path).name] += 1
+        return original(log)
+
+    monkeypatch.setattr(LogFile, "_opened_raw", counting)
+    packed = gzip.compress(b"".join(os.urandom(20).hex().encode() + b"\n" for _ in range(200)))
+    for name, data in {
+        "empty.log": b"",
+        "half.log": logged(event_message(predicted_output=2)).encode(),
+        "cut.log.gz": packed[:-100],
+        "binary.log": bytes(range(32)) * 40,
+    }.items():
+        (logs / name).write_bytes(data)
+    for log in logs.iterdir():
+        os.utime(log, (1_000_000_000, 1_000_000_000))
+    following = Following(database, logs)
+    following.has(1)
+    for number in range(3, 9):
+        write(logs / "run.log", number)
+        following.has(1, *range(3, number + 1))
+    before = dict(opened)
+    assert all(opened[name] <= 4 for name in opened if name != "run.log"), opened  # heads, and the rest
+    write(logs / "run.log", 9)
+    following.has(1, *range(3, 10))
+    assert {name: count for name, count in opened.items() if before.get(name) != count}.keys() == {"run.log"}
+    warnings = [text for text in following.ear.said() if "the rest when it is whole" in text]
+    assert len(warnings) == 1
+    following.end()
 
 
 # What is said

@@ -85,6 +85,10 @@ def followed_and_deleted(world: World) -> None:
 
 SCENARIOS = (
     Scenario("R16", "followed through every rotation", followed_through_rotations, ("follow",), False),
-    Scenario("R16b", "a follow is killed, again and again", followed_and_killed, ("follow",), False),
-    Scenario("R16c", "followed, and deleted while written", followed_and_deleted, ("follow",), False),
+    Scenario(
+        "R16b", "a follow is killed, again and again", followed_and_killed, ("follow",), False, quick=False
+    ),
+    Scenario(
+        "R16c", "followed, and deleted while written", followed_and_deleted, ("follow",), False, quick=False
+    ),
 )
