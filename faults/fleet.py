@@ -25,6 +25,7 @@ import click
 
 from faults.calls import FIRST_PREDICTION, Call
 from faults.fleet_writer import Writer
+from faults.injection import CACHE_BYTES
 from faults.invariants import check_invariants
 from faults.tailers import ROOT
 from ingest.pipeline import ingest
@@ -84,7 +85,7 @@ class Fleet:
         with self.begun.open("ab") as begun, self.output.open("ab") as output:
             self.follow = subprocess.Popen(
                 [*command, "--db", str(self.database), str(self.logs)],
-                env={**os.environ, "PYTHONPATH": str(ROOT)},
+                env={**os.environ, "PYTHONPATH": str(ROOT), CACHE_BYTES: "1000000"},  # it fills for hours
                 stdout=begun,
                 stderr=output,
             )
