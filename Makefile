@@ -5,7 +5,7 @@ LOGS ?= examples/logs
 DB ?= telemetry.db
 BIN := $(VENV)/bin
 
-.PHONY: run test check properties faults kill model fleet fuzz bench profile fix clean
+.PHONY: run test check properties faults kill model fleet cluster fuzz bench profile fix clean
 
 run: $(VENV)/.installed
 	$(BIN)/tokentail ingest $(LOGS) --db $(DB)
@@ -19,7 +19,8 @@ test: check
 # A long search for counter-examples: FACTOR times the examples of the suite, new ones each time.
 FACTOR ?= 30
 properties: $(VENV)/.installed-dev
-	TOKENTAIL_EXAMPLES_FACTOR=$(FACTOR) $(BIN)/pytest tests/test_properties.py tests/test_identity.py
+	TOKENTAIL_EXAMPLES_FACTOR=$(FACTOR) $(BIN)/pytest tests/test_properties.py tests/test_identity.py \
+		tests/test_merge.py tests/test_prune.py tests/test_retry.py tests/test_adopt.py
 
 # Every scenario of docs/reliability.md in every mode, with the other tailers that are installed beside it;
 # ONLY="R07 R26" plays some. The table goes into the document.
@@ -40,6 +41,11 @@ model: $(VENV)/.installed-dev
 # A fleet of executors writes and rotates for SECONDS while `follow` reads, is killed and started again.
 fleet: $(VENV)/.installed-dev
 	$(BIN)/python -m faults.fleet --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
+
+# LOGS_IN_CLUSTER logs by a real Dask cluster on this machine, a worker killed and then the client.
+LOGS_IN_CLUSTER ?= 2000
+cluster: $(VENV)/.installed-dev
+	$(BIN)/python -m faults.cluster --number $(LOGS_IN_CLUSTER)
 
 # Hostile logs for SECONDS, guided by coverage where atheris installs; then: is every line read in linear
 # time? SEED repeats a search; a failing input is saved, and `python -m faults.fuzz FILE` tries it again.

@@ -67,9 +67,9 @@ def watch() -> None:
         _meanwhile("open")
         return opened(self)
 
-    def committing(self: Any, *arguments: Any) -> Any:
+    def committing(self: Any, *arguments: Any, **options: Any) -> Any:
         _meanwhile("commit")
-        return commit(self, *arguments)
+        return commit(self, *arguments, **options)
 
     log_file._opened_raw, store.commit = opening, committing
 

@@ -7,18 +7,20 @@ before, what was there is looked for, and read on.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
-from ingest.errors import LogUnfinished, LogUnreadable, LogVanished, NotALog
+from ingest.errors import ClusterUnusable, LogUnfinished, LogUnreadable, LogVanished, NotALog
 from ingest.formers import Formers, places_of
+from ingest.pool.scans import Here, Scans, scans_of
 from ingest.reading.batch import State
 from ingest.reading.checkpoint import Counters
 from ingest.reading.listing import Identity, Listed
 from ingest.reading.logfile import FileState, LogFile
+from ingest.reading.processes import Processes
 from ingest.reading.resume import NotTheSame, head_of, recall
-from ingest.reading.scan import ScanOptions, scan
+from ingest.reading.scan import LARGE_BYTES, ScanOptions
 from ingest.reading.sifters import Sifters
 from ingest.reading.zone import is_same_zone
 from ingest.recognition import is_still, standing
@@ -47,8 +49,10 @@ class Changes:
         self._store = store
         self._sources = KnownSources(connection, held)
         self._formers = Formers(self._store, self._sources, summary)
-        self._sifters = Sifters(options.jobs) if options.jobs > 1 else None
-        self._scan_options = ScanOptions(options.zone.name, options.finished, sifters=self._sifters)
+        self._processes = Processes(options.jobs) if options.jobs > 1 else None
+        sifters = Sifters(self._processes) if self._processes is not None else None
+        self._scan_options = ScanOptions(options.zone.name, options.finished, sifters=sifters)
+        self._scans: Scans = Here()
         self._other_zones: dict[str, list[str]] = {}
         self._identified: dict[LogFile, None] = {}
         self._latest: Source | None = None
@@ -57,27 +61,34 @@ class Changes:
         """Read every log that holds anything new, and what was read before where one is missing now."""
         try:
             self._read(changed, missing, unchanged_bytes)
+        except ClusterUnusable as error:
+            self._summary.problems.append(str(error))
         finally:
-            if self._sifters is not None:
-                self._sifters.close()
+            if self._processes is not None:
+                self._processes.close()
 
     def _read(self, changed: Iterable[Listed], missing: Sequence[str], unchanged_bytes: int) -> None:
         live = dict(self._looked_up(changed))
         for log, state in live.items():
             if state is not None:
                 self._formers.release(log, state)
+        new = [state.size_bytes for log, state in live.items() if state and self._is_new(log, state)]
+        with scans_of(self._options, self._summary, self._processes, new) as self._scans:
+            self._read_live(live, unchanged_bytes)
+        for log in (*self._identified, *map(LogFile, missing)):
+            self._follow_former(log)
+        self._formers.tell_replaced()
+        self._say_other_zones()
+
+    def _read_live(self, live: Mapping[LogFile, FileState | None], unchanged_bytes: int) -> None:
         done = unchanged_bytes
         total = done + sum(state.size_bytes for state in live.values() if state is not None)
-        for log, state in live.items():
+        for log, state in self._scans.through(live.items(), self._is_new):
             with self._told(log):
                 self._read_unless_unchanged(log, state)
             done += state.size_bytes if state is not None else 0
             if self._options.report is not None:
                 self._options.report(done, total)
-        for log in (*self._identified, *map(LogFile, missing)):
-            self._follow_former(log)
-        self._formers.tell_replaced()
-        self._say_other_zones()
 
     def _looked_up(self, changed: Iterable[Listed]) -> Iterator[tuple[LogFile, FileState | None]]:
         """Yield the logs with what they are; those that couldn't be looked up are tried once more."""
@@ -88,6 +99,12 @@ class Changes:
                 if found is not None or state is None or not self._sources.is_held(state):
                     self._sources.hold(state)
                     yield log, state
+
+    def _is_new(self, log: LogFile, state: FileState) -> bool:
+        """Whether a log seems to be read from its start: worth beginning with before that is certain."""
+        if self._options.scheduler is None and state.size_bytes >= LARGE_BYTES:
+            return False  # its blocks are sifted by all processes together
+        return bool(state.size_bytes) and (self._options.full or not self._sources.knows(log, state))
 
     @contextmanager
     def _told(self, log: LogFile) -> Iterator[None]:
@@ -198,26 +215,21 @@ class Changes:
                 raise NotTheSame
         elif zone is not None:
             options = replace(options, zone=zone)
-        batches, state = 0, None
-        for batch in scan(log, checkpoint, options):
-            if source is not None and batches == 0:
-                self._note_zone(log, source)
-            stored = self._store.commit(batch, log, source)
-            source, state = stored.source, batch.state
-            self._sources.take(source)
-            self._latest = source
-            self._summary.add(batch, counters, stored)
-            counters = batch.counters
-            batches += 1
-            if batch.problem is not None:
-                told = self._summary.problems if state == "damaged" else self._summary.warnings
-                told.append(f"{batch.problem}: read up to offset {source.offset}, the rest when it is whole")
-            if state == "replaced":
-                self._summary.warnings.append(
-                    f"{log.shown}: truncated or rewritten while it was read, after offset {source.offset}: "
-                    "read from its start"
-                )
-        self._summary.files_read += batches > 0
+        state: State | None = None
+        try:
+            for batch in self._scans.scan(log, checkpoint, options):
+                if source is not None and state is None:
+                    self._note_zone(log, source)
+                ahead = batch.state == "reading" and not log.is_stream
+                stored = self._store.commit(batch, log, source, ahead=ahead)
+                source, state = stored.source, batch.state
+                self._sources.take(source)
+                self._latest = source
+                self._summary.add(batch, counters, stored, log.shown)
+                counters = batch.counters
+        finally:
+            self._store.wait()
+        self._summary.files_read += state is not None
         return state
 
     # Zones

@@ -16,7 +16,16 @@ from ingest.linking.context import NOTHING_TOLD, Context, merged
 from ingest.linking.state import Amendment
 from ingest.reading.batch import BareSighting, Batch, Reject, Sighting
 from ingest.reading.logfile import LogFile
-from ingest.storing.rows import PAYLOAD_COLUMNS, READ_COLUMNS, Row, context_of, payload_row
+from ingest.storing.horizon import horizon_of, sighting_time
+from ingest.storing.rows import (
+    PAYLOAD_COLUMNS,
+    READ_COLUMNS,
+    Row,
+    context_of,
+    is_adopted,
+    payload_row,
+    stored_event,
+)
 
 _COLUMNS = (*READ_COLUMNS, *PAYLOAD_COLUMNS)
 _SIGHTED = f"""
@@ -35,6 +44,8 @@ WHERE sighting.source_id = ? AND sighting.byte_offset = ?
 _REJECTED = (
     "SELECT byte_offset, line_number, reason FROM rejected_lines WHERE source_id = ? ORDER BY byte_offset"
 )
+_IDENTIFYING = ("predicted_output_tokens", "actual_output_tokens")
+_PRUNED = "SELECT pruned_sightings, pruned_rejects FROM log_sources WHERE source_id = ?"
 
 
 @dataclass(slots=True)
@@ -45,6 +56,7 @@ class Verification:
     marker_lines: int = 0
     sightings: int = 0
     rejects: int = 0
+    pruned: int = 0
     sources_without_log: int = 0
     differences: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
@@ -61,6 +73,10 @@ class Comparison:
         self._result = result
         self._sighted = _Stored(db.conn.execute(_SIGHTED, [source_id]))
         self._rejected = _Stored(db.conn.execute(_REJECTED, [source_id]))
+        self._horizon = horizon_of(db.conn)
+        self._pruned_events, self._pruned_rejects = db.conn.execute(_PRUNED, [source_id]).fetchone()
+        self._old_events = 0
+        self._missing: list[Reject] = []
 
     def compare(self, batch: Batch) -> None:
         """Compare the next stretch of the log."""
@@ -78,6 +94,20 @@ class Comparison:
             self._differ(line_number, "the database has an event here, the log has not")
         for _, line_number, _ in self._rejected.rest():
             self._differ(line_number, "the database has a reject here, the log has no such line")
+        self._balance_pruned()
+
+    def _balance_pruned(self) -> None:
+        """Hold what the log has and the database hasn't against how much of it was pruned."""
+        self._result.pruned += self._old_events + self._pruned_rejects
+        if self._old_events != self._pruned_events:
+            self._result.differences.append(
+                f"{self._log.shown}: {self._old_events} events from before {self._horizon} UTC are not in "
+                f"the database, but {self._pruned_events} were pruned"
+            )
+        if len(self._missing) != self._pruned_rejects:  # rejects have no time: their number must agree
+            for reject in self._missing:
+                what = f"a marker line ({reject.reason}) that the database has no reject of"
+                self._differ(reject.line_number, what)
 
     def _compare_amendment(self, amendment: Amendment) -> None:
         for line_number, *values in self._db.conn.execute(_EVENT_AT, [self._source_id, amendment.offset]):
@@ -92,6 +122,9 @@ class Comparison:
         for _, line_number, *_ in self._sighted.before(sighting.offset):
             self._differ(line_number, "the database has an event here, the log has not")
         stored = self._sighted.at(sighting.offset)
+        if stored is None and self._horizon is not None and sighting_time(sighting) < self._horizon:
+            self._old_events += 1
+            return
         if stored is None:
             self._differ(sighting.line_number, "an event that the database does not have")
             return
@@ -107,6 +140,8 @@ class Comparison:
 
     def _compare_payload(self, sighting: Sighting | BareSighting, row: Row) -> None:
         for name, value in payload_row(sighting.seen.payload).items():
+            if is_adopted(row) and name not in _IDENTIFYING:  # the executor's own word stands
+                continue
             cut = name == "model" and sighting.seen.is_cut and _begins(row[name], value)
             if row[name] != value and not cut:
                 self._differ(
@@ -121,6 +156,8 @@ class Comparison:
     def _compare_context(self, line_number: int, told: Context, row: Row, alone: bool) -> None:
         """Hold what this place tells against the row; another place may have told better, if there is one."""
         known = context_of(row)
+        if is_adopted(row):
+            known, alone = stored_event(row).known, False
         stray = (
             told.phase is None and known.phase is not None
         )  # believed only while nothing speaks against it
@@ -141,9 +178,7 @@ class Comparison:
         for _, number, _ in self._rejected.before(reject.offset):
             self._differ(number, "the database has a reject here, the log has no such line")
         if self._rejected.at(reject.offset) is None:
-            self._differ(
-                reject.line_number, f"a marker line ({reject.reason}) that the database has no reject of"
-            )
+            self._missing.append(reject)
 
 
 def _begins(whole: Any, cut: Any) -> bool:

@@ -31,6 +31,10 @@ class DatabaseUnusable(TokentailError):
     """The database cannot be used as it is: corrupt, newer, read-only, full, or not ours."""
 
 
+class ClusterUnusable(TokentailError):
+    """A cluster that was to read logs can't be reached, or can't be used, or is gone."""
+
+
 class UsageMistake(TokentailError):
     """The command was called with something that it cannot mean."""
 

@@ -119,7 +119,7 @@ def exported_event(text: str, columns: frozenset[str], place: tuple[int, int], w
         event = stored_event(row)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise UnusableImport(f"{where}: its context can't be read ({error}); nothing was imported") from error
-    payload = _payload(row)
+    payload = payload_of(row)
     event.payload, event.stored_ids = payload, []
     group = _group(row, event, payload, where)
     _check_agreement(row, event, payload_row(payload), group, where)
@@ -175,21 +175,6 @@ def _check_columns(row: Row, columns: frozenset[str], where: str) -> None:
             f"{where}: {unknown[0]!r:.80} is no column of ours (exported by a newer version? then upgrade "
             "tokentail); nothing was imported"
         )
-
-
-def _payload(row: Row) -> EstimationEvent:
-    """Return the payload with truths as the parsers have them: they are part of an event's identity."""
-    payload = payload_of(row)
-    smape = payload.smape_percent  # other programs write 80.0 as 80
-    return payload._replace(
-        success=_bool(payload.success),
-        truncated=_bool(payload.truncated),
-        smape_percent=None if smape is None else float(smape),
-    )
-
-
-def _bool(value: Any) -> bool | None:
-    return None if value is None else bool(value)
 
 
 def _group(row: Row, event: Event, payload: EstimationEvent, where: str) -> str:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from ingest.errors import DatabaseBusy, DatabaseUnusable, TokentailError
 from ingest.news import News, Told
-from ingest.pipeline import counts_of, ended, held_for_ingest, started
+from ingest.pipeline import counts_of, ended, held_for_ingest, match_own_rows, started
 from ingest.reading.listing import Listed, Listing
 from ingest.reading.watch import POLL_SECONDS, Watch
 from ingest.round import Round
@@ -197,6 +197,7 @@ class _Following:
         summary.notes += listing.notes + self._notes
         tried: list[Listed] | None = None
         try:
+            match_own_rows(self._connection)
             self._store = found.read(summary, self._store)
             watch.end(listing, self._elsewhere, cost)
             tried = found.changed

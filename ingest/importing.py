@@ -25,6 +25,7 @@ from ingest.linking.timestamps import time_text
 from ingest.reading.listing import STANDARD_INPUT, shown
 from ingest.reading.logfile import LogFile, chunks
 from ingest.storing.database import EVENTS_TABLE, StrPath, open_for_writing
+from ingest.storing.horizon import horizon_of
 from ingest.storing.lock import ingest_lock
 from ingest.storing.sources import IMPORTED
 from ingest.storing.store import NewEvent, Store
@@ -35,11 +36,15 @@ BATCH = 1000
 
 @dataclass(frozen=True, slots=True)
 class ImportedEvents:
-    """What an import did; of `events` in the file the rest was known and complete already."""
+    """What an import did; of `events` in the file the rest was known and complete already.
+
+    `events_pruned` are older than what is kept.
+    """
 
     events: int
     events_new: int
     events_updated: int
+    events_pruned: int = 0
 
 
 def import_events(file: str, database: StrPath, wait_seconds: float = 0.0) -> ImportedEvents:
@@ -81,18 +86,22 @@ def _import(db: Database, store: Store, lines: IO[bytes], file: str) -> Imported
     digest, size_bytes = _content(lines, file)
     source_id = _source(db, file, digest, size_bytes)
     columns = frozenset(column.name for column in db.table(EVENTS_TABLE).columns)
-    count = new = updated = 0
-    for events in _batches(lines, columns, file):
+    horizon = horizon_of(db.conn)
+    count = new = updated = pruned = 0
+    for found in _batches(lines, columns, file):
+        events = [one for one in found if horizon is None or time_text(one.event.moment) >= horizon]
+        count += len(found)
+        pruned += len(found) - len(events)
         added = store.add(events, source_id)
-        count += len(events)
         new += added.events_new
         updated += added.events_updated
     db.conn.execute(
-        "UPDATE log_sources SET (marker_lines, sightings) = "
-        "(SELECT COUNT(*), COUNT(*) FROM event_sightings WHERE source_id = ?1) WHERE source_id = ?1",
-        [source_id],
+        "UPDATE log_sources SET (marker_lines, sightings, pruned_sightings) = "
+        "(SELECT COUNT(*) + ?2, COUNT(*) + ?2, ?2 FROM event_sightings WHERE source_id = ?1) "
+        "WHERE source_id = ?1",
+        [source_id, pruned],
     )
-    return ImportedEvents(count, new, updated)
+    return ImportedEvents(count, new, updated, pruned)
 
 
 def _batches(lines: IO[bytes], columns: frozenset[str], file: str) -> Iterator[list[NewEvent]]:

@@ -16,10 +16,11 @@ from datetime import UTC, datetime
 from ingest.linking.timestamps import time_text
 from ingest.reading.listing import Listing
 from ingest.round import Round
-from ingest.storing.database import StrPath, connected_for_writing, files_of
+from ingest.storing.database import StrPath, connected_for_writing, files_of, immediate
 from ingest.storing.ingest_runs import begin_run, end_run
 from ingest.storing.journal import network_kind
 from ingest.storing.lock import ingest_lock
+from ingest.storing.settled import has_own_rows
 from ingest.summary import IngestOptions, Summary
 from ingest.version import program_version
 
@@ -37,6 +38,7 @@ def ingest(paths: Sequence[str], database: StrPath, options: IngestOptions) -> S
         summary = Summary(str(database), options.zone.name, files=listing.files)
         summary.problems += listing.problems
         summary.notes += listing.notes + notes
+        match_own_rows(connection)
         with _recorded(connection, options, summary):
             found.read(summary)
     return summary
@@ -60,6 +62,15 @@ def held_for_ingest(database: StrPath, wait_seconds: float) -> Iterator[tuple[sq
         _few_collections(),
     ):
         yield connection, notes if network else []
+
+
+def match_own_rows(connection: sqlite3.Connection) -> None:
+    """Match what the executor itself has written since, where the database is its own and was adopted."""
+    if has_own_rows(connection):
+        from ingest.storing.executors_rows import match_all  # noqa: PLC0415 - of an adopted database only
+
+        with immediate(connection):
+            match_all(connection)
 
 
 COLLECT_EVERY = 50_000

@@ -46,8 +46,8 @@ CREATE TABLE token_estimation_v2_events (
     phase_outcome TEXT,                     -- first status of the phase after the event that is an outcome
     deliverables_source TEXT,               -- applied, required, missing, scope, imported; NULL if none
     deliverables_complete INTEGER NOT NULL, -- 1 if deliverables_json holds them all
-    run_source TEXT,                        -- kind of line that told the run; NULL if none
-    phase_source TEXT,                      -- kind of line that told the phase; NULL if none
+    run_source TEXT,                        -- kind of line that told the run; executor: its own row; NULL if none
+    phase_source TEXT,                      -- kind of line that told the phase; executor: its own row; NULL if none
     context_parts TEXT                      -- JSON, rarely: which of the above sightings without a phase told
 );
 
@@ -71,8 +71,8 @@ CREATE TABLE log_sources (
     timezone TEXT NOT NULL,                 -- in which its local times are read
     state TEXT NOT NULL,                    -- reading, complete, unterminated, unfinished, damaged, replaced, imported
     marker_lines INTEGER NOT NULL,          -- = sightings + rejects, always
-    sightings INTEGER NOT NULL,
-    rejects INTEGER NOT NULL,
+    sightings INTEGER NOT NULL,             -- that were read: rows of event_sightings + pruned_sightings
+    rejects INTEGER NOT NULL,               -- likewise: rows of rejected_lines + pruned_rejects
     legacy_lines INTEGER NOT NULL,          -- lines of the first telemetry format
     write_failures INTEGER NOT NULL,        -- 'Failed to write DB telemetry'
     skipped_events INTEGER NOT NULL,        -- events that the executor's own writer left out
@@ -82,7 +82,16 @@ CREATE TABLE log_sources (
     first_seen TEXT NOT NULL,               -- when bytes of it were first read, UTC
     last_seen TEXT NOT NULL,                -- when bytes of it were last read, UTC
     real_path TEXT,                         -- where it was read last: a link's target, a rotation; NULL: not known
-    ending TEXT                             -- hash of the last 256 bytes on disk while its time is too fresh to trust
+    ending TEXT,                            -- hash of the last 256 bytes on disk while its time is too fresh to trust
+    pruned_sightings INTEGER NOT NULL DEFAULT 0,    -- of the sightings, those whose rows are not kept: see event_horizon
+    pruned_rejects INTEGER NOT NULL DEFAULT 0,      -- of the rejects, likewise
+    host TEXT                               -- machine that it was read on, in a database that was merged; NULL: here
+);
+
+-- At most one row, from `tokentail prune`: events from before it are not kept, however often they are read.
+CREATE TABLE event_horizon (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    kept_from TEXT NOT NULL                 -- UTC, a whole second: an event has one side, whatever its fraction
 );
 
 -- One row for each place where an event was seen; many sightings, one event.

@@ -19,7 +19,8 @@ class IngestOptions:
 
     `zone` reads the times of sources that are new; `zone_asked` says that a person named it.
     `finished` logs have their unterminated last line counted. `full` reads every log from its start,
-    whatever was read of it before. `jobs` processes read large logs. `report` is called with the bytes
+    whatever was read of it before. `jobs` processes read large logs; the workers of the Dask
+    cluster at `scheduler` read new ones. `report` is called with the bytes
     read so far of those there are (compressed files count as they are on disk).
     """
 
@@ -32,6 +33,7 @@ class IngestOptions:
     wait_seconds: float = 0.0
     fail_on_reject: bool = False
     jobs: int = 1
+    scheduler: str | None = None
     report: Callable[[int, int], None] | None = None
 
 
@@ -41,7 +43,7 @@ class Summary:
 
     `problems` are files that could not be read, or not wholly; `warnings` may mean that bytes were
     gone before anybody could read them, or need a look; `notes` are worth knowing once. All are
-    sentences that name the file.
+    sentences that name the file. `pruned` lines are older than what is kept.
     """
 
     database: str
@@ -55,22 +57,33 @@ class Summary:
     events_updated: int = 0
     further_sightings: int = 0
     rejects: int = 0
+    pruned: int = 0
     legacy_lines: int = 0
     calls_without_telemetry: int = 0
     problems: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
-    def add(self, batch: Batch, before: Counters, stored: Stored) -> None:
-        """Count a committed batch, whose source's counters stood at `before`."""
+    def add(self, batch: Batch, before: Counters, stored: Stored, shown: str) -> None:
+        """Count a committed batch, whose source's counters stood at `before`; `shown` names its log."""
         self.bytes_read += batch.bytes_read
         self.notes += batch.remarks
         self.events_new += stored.events_new
         self.events_updated += stored.events_updated
         self.further_sightings += stored.further_sightings
+        self.pruned += stored.pruned
         self.marker_lines += batch.counters.marker_lines - before.marker_lines
         self.rejects += batch.counters.rejects - before.rejects
         self.legacy_lines += batch.counters.legacy_lines - before.legacy_lines
         self.calls_without_telemetry += (
             batch.counters.calls_without_telemetry - before.calls_without_telemetry
         )
+        offset = stored.source.offset
+        if batch.problem is not None:
+            told = self.problems if batch.state == "damaged" else self.warnings
+            told.append(f"{batch.problem}: read up to offset {offset}, the rest when it is whole")
+        if batch.state == "replaced":
+            self.warnings.append(
+                f"{shown}: truncated or rewritten while it was read, after offset {offset}: "
+                "read from its start"
+            )

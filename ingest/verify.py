@@ -23,7 +23,7 @@ from ingest.storing.database import StrPath, files_of, open_for_reading
 from ingest.storing.sources import KnownSources, Source
 
 _BALANCE = """
-SELECT path, marker_lines,
+SELECT path, marker_lines, pruned_sightings + pruned_rejects,
     (SELECT COUNT(*) FROM event_sightings AS sighting WHERE sighting.source_id = source.source_id),
     (SELECT COUNT(*) FROM rejected_lines AS reject WHERE reject.source_id = source.source_id)
 FROM log_sources AS source
@@ -31,7 +31,9 @@ FROM log_sources AS source
 _UNSEEN = """
 SELECT event_id FROM token_estimation_v2_events AS event
 WHERE NOT EXISTS (SELECT 1 FROM event_sightings AS sighting WHERE sighting.event_id = event.event_id)
+    AND event_key IS NOT NULL AND json_extract(context_parts, '$.adopted') IS NULL
 """
+_OWN = "SELECT COUNT(*) FROM token_estimation_v2_events WHERE event_key IS NULL"
 
 
 def verify(paths: Sequence[str], database: StrPath, globs: Sequence[str] = ()) -> Verification:
@@ -61,14 +63,17 @@ def verify(paths: Sequence[str], database: StrPath, globs: Sequence[str] = ()) -
 
 
 def _check_balance(db: Database, result: Verification) -> None:
-    for path, markers, sightings, rejects in db.conn.execute(_BALANCE):
-        if markers != sightings + rejects:
+    for path, markers, pruned, sightings, rejects in db.conn.execute(_BALANCE):
+        if markers != sightings + rejects + pruned:
             result.differences.append(
                 f"{path}: {markers} marker lines were read, but the database holds {sightings} sightings "
-                f"and {rejects} rejects of it"
+                f"and {rejects} rejects of it" + (f", and {pruned} were pruned" if pruned else "")
             )
     for (event_id,) in db.conn.execute(_UNSEEN):
         result.differences.append(f"event {event_id}: in the database, but seen in no log")
+    (own,) = db.conn.execute(_OWN).fetchone()
+    if own:
+        result.notes.append(f"{own} rows of the executor's own that no log told")
 
 
 def _check_log(db: Database, sources: KnownSources, log: LogFile, result: Verification) -> None:

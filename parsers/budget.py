@@ -6,40 +6,25 @@ with the marker (`Context loading:`, `TRUNCATION:`, `HIGH UTILIZATION:`) say not
 
 from __future__ import annotations
 
-import re
-
-from parsers.family import Family
+from parsers.family import Family, Shape
 from parsers.records import BudgetUse
 
-_LINE = re.compile(
-    r"\[TOKEN_BUDGET\] phase=(?P<phase>.+?) complexity=(?P<complexity>\S+) input=(?P<input>[0-9]{1,18})"
-    r" output=(?P<output>[0-9]{1,18})/(?P<max>[0-9]{1,18}) total=(?P<total>[0-9]{1,18})"
-    r" utilization=[0-9.]+% model=(?P<model>.+)",
-    re.ASCII,
+_PATTERN = (
+    r"\[TOKEN_BUDGET\] phase=(\S+|.+?) complexity=(\S+) input=([0-9]{1,18}) "
+    r"output=([0-9]{1,18})/([0-9]{1,18}) total=([0-9]{1,18}) utilization=[0-9.]+% model=(.+)"
 )
 
 
-def read(message: str) -> BudgetUse | None:
-    """Read the anchor line."""
-    found = _LINE.fullmatch(message.rstrip())
-    if found is None:
-        return None
-    return BudgetUse(
-        phase=found["phase"],
-        complexity=found["complexity"],
-        input_tokens=int(found["input"]),
-        output_tokens=int(found["output"]),
-        max_tokens=int(found["max"]),
-        total_tokens=int(found["total"]),
-        model=found["model"],
-    )
+def _use(phase: str, complexity: str, *told: str) -> BudgetUse:
+    """Read the anchor line: input, output, ceiling, total, and the model."""
+    return BudgetUse._make((phase, complexity, *map(int, told[:-1]), told[-1]))
 
 
 FAMILY = Family(
     name="budget",
     markers=("[TOKEN_BUDGET] phase=",),
     opening=r"\[TOKEN_BUDGET\] phase=",
-    read=read,
+    read=Shape(_PATTERN, _use),
     samples=(
         "[TOKEN_BUDGET] phase=p1-string-util complexity=low input=5056 output=1157/16384 total=6213 "
         "utilization=7.1% model=some-model-4",

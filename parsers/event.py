@@ -8,7 +8,9 @@ for each key goes forward only, so the time is linear in the length of the line.
 
 from __future__ import annotations
 
+import re
 from itertools import pairwise
+from typing import Any
 
 from parsers.family import Family
 from parsers.numbers import decimal, whole
@@ -102,6 +104,34 @@ def _read_values(values: dict[str, str], is_total: bool) -> EstimationEvent | Ma
         stop_reason=_text(values.get("stop_reason", "None")),
         truncated=_TRUTH[values.get("truncated", "None")],
         model=_text(values["model"]),
+    )
+
+
+_ENDING = re.compile(
+    r"selected_budget=([0-9]{1,18}|None) category=([^=]*) complexity=([^=]*) deliverables=([0-9]{1,18}) "
+    r"success=(True|False|None) stop_reason=([^=]*) truncated=(True|False|None) model=([^=]+)"
+)
+
+
+def read_ending(text: str) -> tuple[Any, ...] | None:
+    """Read what stands behind the three numbers of an event line in its full form, without a space after it.
+
+    Returns:
+        The fields of `EstimationEvent` from `selected_budget` on, or `None` where `read` must tell.
+    """
+    found = _ENDING.fullmatch(text)
+    if found is None:
+        return None
+    budget, category, complexity, deliverables, success, stop_reason, truncated, model = found.groups()
+    return (
+        None if budget == "None" else int(budget),
+        _text(category),
+        _text(complexity),
+        int(deliverables),
+        _TRUTH[success],
+        _text(stop_reason),
+        _TRUTH[truncated],
+        _text(model),
     )
 
 

@@ -7,13 +7,37 @@ one alternation over all openings finds the lines that matter at the speed of a 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 from parsers.records import Record
 
 PHASE_TAG = r"\[[^\]\n]+\] "
 """How the executor opens a message about one phase: `[the-phase-id] `."""
+
+
+class Shape:
+    """How a whole message looks (without white space at its end), and what its groups mean.
+
+    `pattern` is a regular expression for text, matched as ASCII, without named groups; `build` gets its
+    groups in order and returns a record, or `None` where they say nothing.
+    """
+
+    def __init__(self, pattern: str, build: Callable[..., Record | None]) -> None:
+        """Compile nothing yet: most logs show few families."""
+        self.pattern = pattern
+        self.build = build
+
+    @cached_property
+    def _match(self) -> Callable[[str], re.Match[str] | None]:
+        return re.compile(self.pattern, re.ASCII).fullmatch
+
+    def __call__(self, message: str) -> Record | None:
+        """Read a message."""
+        found = self._match(message.rstrip())
+        return None if found is None else self.build(*found.groups())
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +49,8 @@ class Family:
     may have turned into something else). `markers` are literals of which every line of the family, as
     it stands in the log, holds one, wherever; without any, the lines stand directly below a line of
     another family. `read` gets the whole message as text and returns its
-    record, or `None` where the message opens like the family but is not one of it. `samples` are
+    record, or `None` where the message opens like the family but is not one of it; where it is a
+    `Shape`, prefix and message are read at once in most logs. `samples` are
     messages that `read` must understand, `near_misses` are messages that it must refuse.
     `needs_prefix` is false for what the executor prints without one; any other family found at the
     bare start of a line is a dump of something else (a model's answer may hold anything).

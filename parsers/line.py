@@ -7,20 +7,31 @@ dump raw model output, which may contain anything.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
 from parsers import event
-from parsers.family import PHASE_TAG
+from parsers.family import PHASE_TAG, Family
 from parsers.prefix import INNER, JSON, OUTER, POWERSHELL, Prefixed, split_prefix
 from parsers.records import EstimationEvent, Malformed, Record, Stamp
-from parsers.registry import FAMILIES, MARKERS
+from parsers.registry import FAMILIES
 
-_OPENINGS = "|".join(f"(?P<f{number}>{family.opening})" for number, family in enumerate(FAMILIES))
-_OPENING = re.compile(_OPENINGS.encode())
-_BY_MARKER = [
-    (family, re.compile(family.opening.encode()).match) for family in FAMILIES for _ in family.markers
-]
-"""The family of each marker of `parsers.registry.MARKERS`, and how its messages open."""
+# Most logs are read without these (see `parsers.quick`), so they are compiled when they are needed.
+Match = Callable[..., re.Match[bytes] | None]
+
+
+@cache
+def _opening() -> Match:
+    """Find the family of a message: its number is that of the last group."""
+    return re.compile("|".join(f"({family.opening})" for family in FAMILIES).encode()).match
+
+
+@cache
+def _of_marker(marker: int) -> tuple[Family, Match]:
+    """Return the family of a marker of `parsers.registry.MARKERS`, and how its messages open."""
+    family = [family for family in FAMILIES for _ in family.markers][marker]
+    return family, re.compile(family.opening.encode()).match
 
 
 def _factored() -> str:
@@ -37,15 +48,15 @@ def _factored() -> str:
     return rf"\[(?:{'|'.join(bracketed)}|{in_tag})|{'|'.join(other)}"
 
 
-_WANTED = re.compile(rf"(?:{POWERSHELL})?+(?:(?:{INNER})?+(?:{_factored()})|{OUTER}|{JSON})".encode())
+@cache
+def _wanted() -> Match:
+    pattern = rf"(?:{POWERSHELL})?+(?:(?:{INNER})?+(?:{_factored()})|{OUTER}|{JSON})"
+    return re.compile(pattern.encode()).match
 
-is_wanted = _WANTED.match
-"""Cheap test of a line's first bytes: false for every line that `parse_line` would not understand."""
 
-
-def has_marker(line: bytes) -> bool:
-    """Whether a line holds any marker, wherever: one that doesn't says nothing by itself."""
-    return is_wanted(line) is not None and any(marker in line for marker in MARKERS)
+def is_wanted(line: bytes) -> bool:
+    """Cheap test of a line's first bytes: false for every line that `parse_line` would not understand."""
+    return _wanted()(line) is not None
 
 
 _LISTED = "|".join(family.opening for family in FAMILIES if not family.markers)
@@ -67,11 +78,11 @@ def read_message(block: bytes, start: int, end: int, marker: int | None = None) 
     """
     family = None
     if marker is not None:
-        family, opens = _BY_MARKER[marker]
+        family, opens = _of_marker(marker)
         if opens(block, start, end) is None:
             family = None
     if family is None:
-        opening = _OPENING.match(block, start, end)
+        opening = _opening()(block, start, end)
         if opening is None or opening.lastindex is None:
             return None
         family = FAMILIES[opening.lastindex - 1]
@@ -98,10 +109,10 @@ def parse_line(line: bytes, container_logs: bool = True) -> ParsedLine | None:
     prefixed = split_prefix(line)
     if not container_logs and not prefixed.inner:
         prefixed = Prefixed(None, prefixed.message)
-    opening = _OPENING.match(prefixed.message)
-    if opening is None or opening.lastgroup is None:
+    opening = _opening()(prefixed.message)
+    if opening is None or opening.lastindex is None:
         return None
-    family = FAMILIES[int(opening.lastgroup[1:])]
+    family = FAMILIES[opening.lastindex - 1]
     if family.needs_prefix and not prefixed.found:
         return None
     record = family.read(prefixed.message.decode("utf-8", "replace"))

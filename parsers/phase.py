@@ -6,52 +6,31 @@ the status lines.
 
 from __future__ import annotations
 
-import re
-
-from parsers.family import PHASE_TAG, Family
+from parsers.family import PHASE_TAG, Family, Shape
 from parsers.records import BuilderFinished, PhaseOpened, PhaseStatus
-
-_NEXT = re.compile(r"(?:\[BUILD-041\] )?Next phase: (?P<phase>\S.*)")
-_GENERATING = re.compile(r"\[(?P<phase>[^\]]+)\] Step 1/[0-9]+: Generating code with Builder")
-_BUILDER = re.compile(
-    r"\[(?P<phase>[^\]]+)\] Builder (?:(?P<good>succeeded) \((?P<total>[0-9]{1,18}) tokens\)|failed: .*)",
-    re.ASCII | re.DOTALL,
-)
-_UPDATED = re.compile(r"Updated phase (?P<phase>.+) status to (?P<status>[\w.]+)")
-_FINISHED = re.compile(r"Phase (?P<phase>.+) finished with status: (?P<status>[\w.]+)")
 
 _ON_THE_WAY = frozenset({"QUEUED", "PENDING", "EXECUTING", "IN_PROGRESS", "RUNNING", "GATE", "CI_RUNNING"})
 """Statuses that a phase passes through; every other one says how the attempt ended."""
 
 
-def read_next(message: str) -> PhaseOpened | None:
+def _requested(phase: str) -> PhaseOpened:
     """Read the line with which the executor's loop takes up a phase."""
-    found = _NEXT.fullmatch(message.rstrip())
-    return PhaseOpened(found["phase"], "requested") if found else None
+    return PhaseOpened(phase, "requested")
 
 
-def read_generating(message: str) -> PhaseOpened | None:
+def _generating(phase: str) -> PhaseOpened:
     """Read the first step of a phase: a builder call begins."""
-    found = _GENERATING.match(message)
-    return PhaseOpened(found["phase"], "generating") if found else None
+    return PhaseOpened(phase, "generating")
 
 
-def read_builder(message: str) -> BuilderFinished | None:
+def _finished(phase: str, total: str | None) -> BuilderFinished:
     """Read the end of a builder call, which follows the call's event by a line or two."""
-    found = _BUILDER.fullmatch(message)
-    if found is None:
-        return None
-    total = found["total"]
-    return BuilderFinished(found["phase"], found["good"] is not None, int(total) if total else None)
+    return BuilderFinished(phase, total is not None, None if total is None else int(total))
 
 
-def read_status(message: str) -> PhaseStatus | None:
+def _status(phase: str, status: str) -> PhaseStatus:
     """Read either line that says what a phase's status now is."""
-    text = message.rstrip()
-    found = _UPDATED.fullmatch(text) or _FINISHED.fullmatch(text)
-    if found is None:
-        return None
-    return PhaseStatus(found["phase"], found["status"], found["status"].upper() not in _ON_THE_WAY)
+    return PhaseStatus(phase, status, status.upper() not in _ON_THE_WAY)
 
 
 FAMILIES = (
@@ -59,14 +38,14 @@ FAMILIES = (
         name="phase_requested",
         markers=("Next phase: ",),
         opening=r"(?:\[BUILD-041\] )?Next phase: ",
-        read=read_next,
+        read=Shape(r"(?:\[BUILD-041\] )?Next phase: (\S.*)", _requested),
         samples=("[BUILD-041] Next phase: p1-string-util", "Next phase: p1-string-util"),
     ),
     Family(
         name="phase_generating",
         markers=("Generating code with Builder",),
         opening=PHASE_TAG + r"Step 1/",
-        read=read_generating,
+        read=Shape(r"\[([^\]]+)\] Step 1/[0-9]+: Generating code with Builder.*", _generating),
         samples=("[p1-string-util] Step 1/4: Generating code with Builder (via LlmService)...",),
         near_misses=("[p1-string-util] Step 1/4: Thinking",),
     ),
@@ -74,7 +53,9 @@ FAMILIES = (
         name="builder",
         markers=("Builder succeeded", "Builder failed"),
         opening=PHASE_TAG + r"Builder (?:succeeded|failed)",
-        read=read_builder,
+        read=Shape(
+            r"\[([^\]]+)\] Builder (?:succeeded \(([0-9]{1,18}) tokens\)|failed:(?s: .*)?)", _finished
+        ),
         samples=(
             "[p1-string-util] Builder succeeded (6213 tokens)",
             "[p1-string-util] Builder failed: No valid file changes generated",
@@ -85,7 +66,7 @@ FAMILIES = (
         name="phase_updated",
         markers=("Updated phase ",),
         opening=r"Updated phase ",
-        read=read_status,
+        read=Shape(r"Updated phase (.+) status to ([\w.]+)", _status),
         samples=("Updated phase p1-string-util status to COMPLETE",),
         near_misses=("Updated phase p1-string-util",),
     ),
@@ -93,7 +74,7 @@ FAMILIES = (
         name="phase_finished",
         markers=("finished with status: ",),
         opening=r"Phase [^\n]* finished with status: ",
-        read=read_status,
+        read=Shape(r"Phase (.+) finished with status: ([\w.]+)", _status),
         samples=("Phase p1-string-util finished with status: REPLAN_REQUESTED",),
     ),
 )

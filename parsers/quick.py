@@ -2,18 +2,22 @@ r"""The lines that almost all logs are made of, read at once where they stand am
 
 An executor's own prefix, and behind it an event line in its usual form: one pattern of bytes finds
 both, forward only. Most events share all their values but three numbers, so the rest of the line is
-looked up among those seen before. What is out of the ordinary (another prefix, bytes beyond ASCII,
-numbers too large for floating point) is left to `parsers.line`, which agrees with this module on
-every line; a property test says so.
+looked up among those seen before. A context line whose family has a shape is read by one pattern, too.
+What is out of the ordinary (another prefix, bytes beyond ASCII, numbers too large for floating point) is
+left to `parsers.line`, which agrees with this module on every line; a property test says so.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from functools import cache
 from typing import Any, NamedTuple
 
 from parsers import event
-from parsers.records import EstimationEvent
+from parsers.family import Shape
+from parsers.records import Record
+from parsers.registry import FAMILIES
 
 _SECOND = rb"\d{4}-\d\d-\d\d \d\d:\d\d:[0-5]\d"
 _PREFIX = rb"(?:\[(%b)\] [A-Z]+: |(%b)(?:,(\d{3}))? - \S+ - [A-Z]+ - )" % (_SECOND, _SECOND)
@@ -29,6 +33,27 @@ match_event = re.compile(
 
 That it is an event is told by `Endings`.
 """
+
+_BEHIND_PREFIX = (
+    rf"(?:\[{_SECOND.decode()}\] [A-Z]+: |{_SECOND.decode()}(?:,\d{{3}})? - \S+ - [A-Z]+ - )(?:%s)"
+)
+_READERS = [family.read for family in FAMILIES for _ in family.markers]
+
+Shaped = tuple[Callable[[str], re.Match[str] | None], Callable[..., Record | None]]
+"""How to match a line as text, without white space at its end, and what to make of the match's groups."""
+
+
+@cache
+def shaped(marker: int) -> Shaped | None:
+    """Return how to read the lines with a marker (of `parsers.registry.MARKERS`) behind an executor's prefix.
+
+    `None` where no one pattern does.
+    """
+    reader = _READERS[marker]
+    if not isinstance(reader, Shape):
+        return None
+    return re.compile(_BEHIND_PREFIX % reader.pattern, re.ASCII).fullmatch, reader.build
+
 
 _MAX_KNOWN = 50_000
 """How many different ends of event lines are remembered: some 20 MB, if all are different."""
@@ -59,12 +84,10 @@ def _ending(rest: bytes) -> Ending | None:
     text = rest.rstrip(b"\r").decode("utf-8", "replace")
     if not (text.isascii() and text.isprintable()):
         return None
-    record = event.read(f"{event.MARKER} predicted_output=1 actual_output=1 smape=0.0% {text}")
-    if not isinstance(record, EstimationEvent):
-        return None
-    return Ending(record[4:], identity_of(record))
+    values = event.read_ending(text)
+    return None if values is None else Ending(values, identity_of(values))
 
 
-def identity_of(record: EstimationEvent) -> bytes:
-    """Return what an event line says behind its three numbers, as text."""
-    return "\x1f".join(map(str, record[4:])).encode("utf-8", "surrogatepass")
+def identity_of(values: tuple[Any, ...]) -> bytes:
+    """Return what an event line says behind its three numbers, as it goes into keys."""
+    return "\x1f".join(map(str, values)).encode("utf-8", "surrogatepass")

@@ -9,34 +9,34 @@ from __future__ import annotations
 
 import re
 
-from parsers.family import Family
+from parsers.family import Family, Shape
 from parsers.records import Draining, RunEnded, RunNamed, SoftCap
 
-_INITIALIZED = re.compile(r"Initialized autonomous executor for run: (?P<run>\S.*)")
-_VERIFIED = re.compile(r"\S+ Run '(?P<run>[^']+)' verified in API database")
 _LOCK = re.compile(r"\[LOCK\] (?P<what>Acquired|Released) executor lock for run_id=(?P<run>.+?)(?: \(.*)?")
-_MANIFEST = re.compile(r"Generating manifest for run: (?P<run>\S.*)")
-_SOFT_CAP = re.compile(r"\[TOKEN_SOFT_CAP\] run_id=(?P<run>[^=]+) phase_id=(?P<phase>[^=]+) est_total=")
 _DRAINING = re.compile(r"\[drain_one_phase\] Draining: (?P<run>.+?) / (?P<phase>.+)")
 
 UNKNOWN = "unknown"
 """What the executor logs for a run that it didn't know; our rows say it the same way."""
 
 
-def _named(run: str) -> str | None:
-    return None if run == UNKNOWN else run
-
-
-def read_initialized(message: str) -> RunNamed | None:
+def _initialized(run: str) -> RunNamed:
     """Read the best line that names a run: an executor process says which run is its own."""
-    found = _INITIALIZED.fullmatch(message.rstrip())
-    return RunNamed(found["run"], "initialized", starts=True) if found else None
+    return RunNamed(run, "initialized", starts=True)
 
 
-def read_verified(message: str) -> RunNamed | None:
+def _verified(run: str) -> RunNamed:
     """Read the line that says the run exists in the executor's own database."""
-    found = _VERIFIED.match(message)
-    return RunNamed(found["run"], "verified", starts=False) if found else None
+    return RunNamed(run, "verified", starts=False)
+
+
+def _manifest(run: str) -> RunNamed:
+    """Read the line of the manifest generator."""
+    return RunNamed(run, "manifest", starts=False)
+
+
+def _soft_cap(run: str, phase: str) -> SoftCap:
+    """Read the one prefixed line that names run and phase together."""
+    return SoftCap(None if run == UNKNOWN else run, phase)
 
 
 def read_lock(message: str) -> RunNamed | RunEnded | None:
@@ -47,18 +47,6 @@ def read_lock(message: str) -> RunNamed | RunEnded | None:
     if found["what"] == "Released":
         return RunEnded(found["run"])
     return RunNamed(found["run"], "lock", starts=True)
-
-
-def read_manifest(message: str) -> RunNamed | None:
-    """Read the line of the manifest generator."""
-    found = _MANIFEST.fullmatch(message.rstrip())
-    return RunNamed(found["run"], "manifest", starts=False) if found else None
-
-
-def read_soft_cap(message: str) -> SoftCap | None:
-    """Read the one prefixed line that names run and phase together."""
-    found = _SOFT_CAP.match(message)
-    return SoftCap(_named(found["run"]), found["phase"]) if found else None
 
 
 def read_draining(message: str) -> Draining | None:
@@ -77,14 +65,14 @@ FAMILIES = (
         name="run_initialized",
         markers=("autonomous executor for run: ",),
         opening=r"Initialized autonomous executor for run: ",
-        read=read_initialized,
+        read=Shape(r"Initialized autonomous executor for run: (\S.*)", _initialized),
         samples=("Initialized autonomous executor for run: collection-v4",),
     ),
     Family(
         name="run_verified",
         markers=("verified in API database",),
         opening=r"[^\s\w\[{\"'][^\s\[{\"']{0,40} Run '",
-        read=read_verified,
+        read=Shape(r"\S+ Run '([^']+)' verified in API database(?s:.*)", _verified),
         samples=(
             "✅ Run 'collection-v4' verified in API database",
             "âœ… Run 'collection-v4' verified in API database",
@@ -106,14 +94,14 @@ FAMILIES = (
         name="run_manifest",
         markers=("Generating manifest for run: ",),
         opening=r"Generating manifest for run: ",
-        read=read_manifest,
+        read=Shape(r"Generating manifest for run: (\S.*)", _manifest),
         samples=("Generating manifest for run: collection-v4",),
     ),
     Family(
         name="soft_cap",
         markers=("[TOKEN_SOFT_CAP] run_id=",),
         opening=r"\[TOKEN_SOFT_CAP\] run_id=",
-        read=read_soft_cap,
+        read=Shape(r"\[TOKEN_SOFT_CAP\] run_id=([^=]+) phase_id=([^=]+) est_total=(?s:.*)", _soft_cap),
         samples=(
             "[TOKEN_SOFT_CAP] run_id=unknown phase_id=p1 est_total=12822 soft_cap=12000 "
             "(prompt=1354 completion=11468 complexity=low)",

@@ -12,7 +12,10 @@ from sqlite_utils import Database
 _SOURCES = """
 SELECT source.source_id, source.path, source.real_path, source.state, source.byte_offset, source.size_bytes,
     source.unread_bytes, source.encoding, source.compression, source.timezone, source.marker_lines,
-    source.sightings, source.rejects, source.legacy_lines, source.write_failures,
+    source.sightings - source.pruned_sightings AS sightings,
+    source.rejects - source.pruned_rejects AS rejects,
+    source.pruned_sightings + source.pruned_rejects AS pruned,
+    source.host, source.legacy_lines, source.write_failures,
     source.skipped_events, source.long_lines, source.calls_without_telemetry, source.last_seen,
     source.device, source.inode,
     (
@@ -35,7 +38,8 @@ SELECT COUNT(*) AS events,
     COALESCE(SUM(phase_source IS NOT NULL), 0) AS with_phase,
     COALESCE(SUM(run_source IS NOT NULL), 0) AS with_run,
     COALESCE(SUM(deliverables_source IS NOT NULL), 0) AS with_deliverables,
-    MIN(timestamp) AS first_event, MAX(timestamp) AS last_event
+    MIN(timestamp) AS first_event, MAX(timestamp) AS last_event,
+    (SELECT kept_from FROM event_horizon) AS kept_from
 FROM token_estimation_v2_events
 """
 _RUNS = "SELECT * FROM ingest_runs ORDER BY ingest_run_id DESC LIMIT :limit"
@@ -49,7 +53,7 @@ ORDER BY finished_at DESC LIMIT 1
 """
 """A follow that has no exit code yet, or was killed, tells when it was last well."""
 
-_COUNTED = ("marker_lines", "sightings", "rejects", "calls_without_telemetry")
+_COUNTED = ("marker_lines", "sightings", "rejects", "pruned", "calls_without_telemetry")
 _MAX_INTEGER = (1 << 63) - 1
 """What SQLite can hold; some file systems number files beyond it."""
 
@@ -110,6 +114,10 @@ def _looked_up(source: Row) -> Row:
     path = source["real_path"] or source["path"]
     if source["state"] in ("replaced", "imported") or path == "-":
         return source | {"on_disk": "-", "behind_bytes": 0}
+    if (
+        source["host"] is not None or "://" in path
+    ):  # of another machine, or an object: only an ingest sees it
+        return source | {"on_disk": "elsewhere", "behind_bytes": source["unread_bytes"]}
     try:
         state = os.stat(path)
     except (OSError, ValueError):

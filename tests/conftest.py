@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-import ingest.cli
+import ingest.cli as program
 
 ROOT = Path(__file__).resolve().parent.parent
 CORPUS = ROOT.parent / "shared" / "corpus"
@@ -75,21 +75,23 @@ def tokentail(tmp_path: Path) -> Tokentail:
 
 
 @pytest.fixture
-def tokentail_here(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Tokentail:
-    """Return a function that runs the program in an empty folder, in this process, which is quicker."""
+def called(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Tokentail:
+    """Return a function that runs the program in an empty folder, in this process: quick to start."""
     monkeypatch.chdir(tmp_path)
-    for name in [name for name in os.environ if name.startswith(("DATABASE_", "TOKENTAIL_"))]:
-        monkeypatch.delenv(name)
+    monkeypatch.setenv("NO_COLOR", "1")
+    for name in list(os.environ):
+        if name.startswith(("DATABASE_", "TOKENTAIL_")):
+            monkeypatch.delenv(name)
 
     def run(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
+        words = ["tokentail", *map(str, arguments)]
+        capsys.readouterr()
         with monkeypatch.context() as patch:
-            patch.setattr(sys, "argv", ["tokentail", *map(str, arguments)])
+            patch.setattr(sys, "argv", words)
             for name, value in environment.items():
                 patch.setenv(name, value)
-            code = ingest.cli._run()
-        said = capsys.readouterr()
-        return subprocess.CompletedProcess(arguments, code, said.out, said.err)
+            code = program._run()
+        told = capsys.readouterr()
+        return subprocess.CompletedProcess(words, code, told.out, told.err)
 
     return run

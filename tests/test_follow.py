@@ -27,7 +27,7 @@ from event_lines import event_message, logged
 from ingest.errors import DatabaseBusy
 from ingest.follow import follow
 from ingest.news import News
-from ingest.reading.logfile import LogFile
+from ingest.reading.raw import opened_raw
 from ingest.reading.zone import zone_named
 from ingest.storing.lock import ingest_lock
 from ingest.summary import IngestOptions, Summary
@@ -251,13 +251,13 @@ def test_what_stays_unsettled_is_left_alone(
 ) -> None:
     """Empty, unfinished, cut, or no log at all: looked at, and not opened again and again."""
     opened: Counter[str] = Counter()
-    original = LogFile._opened_raw
+    original = opened_raw
 
-    def counting(log: LogFile) -> Any:
-        opened[Path(log.path).name] += 1
-        return original(log)
+    def counting(path: str) -> Any:
+        opened[Path(path).name] += 1
+        return original(path)
 
-    monkeypatch.setattr(LogFile, "_opened_raw", counting)
+    monkeypatch.setattr("ingest.reading.logfile.opened_raw", counting)
     packed = gzip.compress(b"".join(os.urandom(20).hex().encode() + b"\n" for _ in range(200)))
     for name, data in {
         "empty.log": b"",
@@ -323,22 +323,22 @@ def test_problem_that_stands_in_the_end_is_the_exit_code(logs: Path, database: P
     assert [text for text in following.ear.said() if "binary" in text] == total.problems
 
 
-def test_program_says_what_it_follows_and_what_came_of_it(tokentail_here: Tokentail, logs: Path) -> None:
+def test_program_says_what_it_follows_and_what_came_of_it(called: Tokentail, logs: Path) -> None:
     """The database is named at once; each round with news is a line; the end is an ingest's."""
-    done = tokentail_here("follow", logs, "--tz", "UTC", "--until-idle", "0.3")
+    done = called("follow", logs, "--tz", "UTC", "--until-idle", "0.3")
     first, round_, *rest = done.stdout.splitlines()
     assert (done.returncode, done.stderr) == (0, "")
     assert first == "following, times read as UTC; database telemetry.db"
     assert "UTC: 1 event new, 0 updated, 0 further sightings; " in round_
     assert rest[0].startswith("1 file, ")
     assert rest[1] == "times read as UTC; database telemetry.db"
-    again = tokentail_here("follow", logs, "--tz", "UTC", "--until-idle", "0", "--quiet")
+    again = called("follow", logs, "--tz", "UTC", "--until-idle", "0", "--quiet")
     assert (again.returncode, again.stdout, again.stderr) == (0, "", "")
 
 
-def test_json_is_an_object_a_line(tokentail_here: Tokentail, logs: Path) -> None:
+def test_json_is_an_object_a_line(called: Tokentail, logs: Path) -> None:
     """A program reads a line at a time: a round each, and the whole at the end."""
-    done = tokentail_here("follow", logs, "nowhere", "--json", "--tz", "UTC", "--until-idle", "0")
+    done = called("follow", logs, "nowhere", "--json", "--tz", "UTC", "--until-idle", "0")
     round_, whole = map(json.loads, done.stdout.splitlines())
     assert (round_["events_new"], round_["mended"], "at" in round_) == (1, [], True)
     assert (whole["ended"], whole["events_new"], whole["exit_code"]) == (True, 1, 1)
@@ -350,13 +350,14 @@ def test_json_is_an_object_a_line(tokentail_here: Tokentail, logs: Path) -> None
     ("arguments", "environment", "code", "said"),
     [
         (["-"], {}, 2, "standard input can't be followed"),
+        (["s3://bucket/logs/"], {}, 2, "URLs can't be followed"),
         ([], {}, 2, "no logs to read"),
         (["logs"], {"TELEMETRY_DB_ENABLED": "off"}, 0, "TELEMETRY_DB_ENABLED is off"),
     ],
-    ids=["standard input", "no paths", "switched off"],
+    ids=["standard input", "URL", "no paths", "switched off"],
 )
 def test_what_is_not_followed(
-    tokentail_here: Tokentail,
+    called: Tokentail,
     logs: Path,
     arguments: list[str],
     environment: dict[str, str],
@@ -364,7 +365,7 @@ def test_what_is_not_followed(
     said: str,
 ) -> None:
     """Wrong use is explained, and the executor's switch is obeyed."""
-    done = tokentail_here("follow", *arguments, "--until-idle", "0", **environment)
+    done = called("follow", *arguments, "--until-idle", "0", **environment)
     assert (done.returncode, said in done.stderr) == (code, True)
     assert not (logs.parent / "telemetry.db").exists()
 

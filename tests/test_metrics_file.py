@@ -56,16 +56,14 @@ def plain(file: Path) -> dict[str, float]:
 
 
 @pytest.mark.parametrize("command", ["ingest", "backfill", "follow", "status"])
-def test_every_command_that_tells_a_monitor(
-    tokentail_here: Tokentail, log: Path, file: Path, command: str
-) -> None:
+def test_every_command_that_tells_a_monitor(called: Tokentail, log: Path, file: Path, command: str) -> None:
     """The same names, whoever writes: totals, gauges, and series for each log."""
     more = ["--until-idle", "0"] if command == "follow" else []
     if command == "status":
-        tokentail_here("ingest", log, "--tz", "UTC")
+        called("ingest", log, "--tz", "UTC")
     else:
         more += ["--tz", "UTC", log]
-    done = tokentail_here(command, "--quiet", "--metrics", file, *more)
+    done = called(command, "--quiet", "--metrics", file, *more)
     assert (done.returncode, done.stderr) == (0, "")
     found = parsed(file)
     assert found["exit_code"] == {frozenset({("command", command)}): 0}
@@ -82,11 +80,11 @@ def test_every_command_that_tells_a_monitor(
     assert [path.name for path in file.parent.iterdir()] == ["tokentail.prom"]
 
 
-def test_failure_is_told_too(tokentail_here: Tokentail, log: Path, file: Path, tmp_path: Path) -> None:
+def test_failure_is_told_too(called: Tokentail, log: Path, file: Path, tmp_path: Path) -> None:
     """Missing logs, a database that is held, broken or not there, wrong use: each leaves its exit code."""
 
     def code(*arguments: object, **environment: str) -> tuple[int, float, float]:
-        done = tokentail_here(*arguments, "--quiet", "--metrics", file, **environment)
+        done = called(*arguments, "--quiet", "--metrics", file, **environment)
         values = plain(file)
         return (done.returncode, values["exit_code"], values["database_readable"])
 
@@ -105,34 +103,30 @@ def test_failure_is_told_too(tokentail_here: Tokentail, log: Path, file: Path, t
 
 
 @pytest.mark.parametrize("command", ["ingest", "status"])
-def test_metrics_that_cannot_be_written_hinder_nothing(
-    tokentail_here: Tokentail, log: Path, command: str
-) -> None:
+def test_metrics_that_cannot_be_written_hinder_nothing(called: Tokentail, log: Path, command: str) -> None:
     """What was asked for is done; the file is named, and the exit code is 1."""
     if command == "status":
-        tokentail_here("ingest", log)
-    done = tokentail_here(
-        *([command, log] if command == "ingest" else [command]), "--metrics", "no/such.prom"
-    )
+        called("ingest", log)
+    done = called(*([command, log] if command == "ingest" else [command]), "--metrics", "no/such.prom")
     assert done.returncode == 1
     assert "no/such.prom: can't be written" in done.stderr
     assert ("2 events new" if command == "ingest" else "2 events") in done.stdout
 
 
-def test_metrics_go_to_a_file_that_is_read(tokentail_here: Tokentail, log: Path) -> None:
+def test_metrics_go_to_a_file_that_is_read(called: Tokentail, log: Path) -> None:
     """A name that node_exporter passes over is a mistake, said before anything is done."""
-    done = tokentail_here("ingest", log, "--metrics", "tokentail.txt")
+    done = called("ingest", log, "--metrics", "tokentail.txt")
     assert (done.returncode, "must end in .prom" in done.stderr) == (2, True)
     assert not (log.parent / "telemetry.db").exists()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has other permissions")
-def test_file_is_readable_and_keeps_its_permissions(tokentail_here: Tokentail, log: Path, file: Path) -> None:
+def test_file_is_readable_and_keeps_its_permissions(called: Tokentail, log: Path, file: Path) -> None:
     """The collector is another user; who narrowed the permissions keeps them."""
-    tokentail_here("ingest", log, "--metrics", file)
+    called("ingest", log, "--metrics", file)
     assert file.stat().st_mode & 0o777 == 0o666 & ~_umask()
     file.chmod(0o640)
-    tokentail_here("ingest", log, "--metrics", file)
+    called("ingest", log, "--metrics", file)
     assert file.stat().st_mode & 0o777 == 0o640
 
 
@@ -143,26 +137,26 @@ def _umask() -> int:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such names")
-def test_names_of_logs_are_escaped(tokentail_here: Tokentail, tmp_path: Path, file: Path) -> None:
+def test_names_of_logs_are_escaped(called: Tokentail, tmp_path: Path, file: Path) -> None:
     """Quotes, backslashes and line ends in a path are a path, not another metric."""
     logs = tmp_path / "logs"
     logs.mkdir()
     names = ['a"b.log', "a\\b.log", 'x\n# TYPE tokentail_fake gauge\n".log', "ä \u202e.log"]
     for number, name in enumerate(names):
         (logs / name).write_text(logged(event_message(predicted_output=number + 1)) + "\n")
-    tokentail_here("ingest", logs, "--metrics", file)
+    called("ingest", logs, "--metrics", file)
     paths = {dict(labels)["path"] for labels in parsed(file)["log_rejects"]}
     assert paths == {str(logs / name) for name in names}
     assert "fake" not in parsed(file)
 
 
-def test_series_are_limited_and_sums_are_not(tokentail_here: Tokentail, tmp_path: Path, file: Path) -> None:
+def test_series_are_limited_and_sums_are_not(called: Tokentail, tmp_path: Path, file: Path) -> None:
     """Thousands of logs don't flood a monitor."""
     logs = tmp_path / "logs"
     logs.mkdir()
     for number in range(MAX_LOGS + 20):
         (logs / f"{number}.log").write_text(logged(event_message(predicted_output=number + 1)) + "\n")
-    tokentail_here("ingest", logs, "--metrics", file)
+    called("ingest", logs, "--metrics", file)
     assert len(parsed(file)["log_read_bytes"]) == MAX_LOGS
     assert plain(file)["events"] == MAX_LOGS + 20
 

@@ -58,6 +58,7 @@ def test_core_imports_nothing_but_its_dependencies() -> None:
     assert {"click", "sqlite_utils", "dateutil"} <= loaded
     assert loaded.isdisjoint({"pytest", "hypothesis", "numpy", "pandas", "requests", "httpx", "duckdb"})
     assert loaded.isdisjoint({"altair", "vl_convert", "pyarrow", "scipy", "zlib_ng"})
+    assert loaded.isdisjoint({"fsspec", "s3fs", "aiohttp", "botocore", "distributed", "dask"})
 
 
 def test_every_package_is_shipped() -> None:

@@ -23,15 +23,17 @@ from executor_log import Shape, executor_run
 from ingest.linking.identity import event_key, group_key
 from ingest.linking.timestamps import time_text
 from ingest.pipeline import ingest
-from ingest.reading import scan, sifters
+from ingest.reading import scan
 from ingest.reading.logfile import LogFile
+from ingest.reading.markers import has_marker
+from ingest.reading.processes import Process, Processes
 from ingest.reading.sifters import Sifters
 from ingest.reading.sifting import SiftedContext, SiftedEvent, SiftedLine, Sifter
 from ingest.reading.zone import zone_named
 from ingest.storing.database import open_for_writing
 from ingest.storing.store import Store
 from ingest.summary import IngestOptions
-from parsers.line import has_marker, parse_line
+from parsers.line import parse_line
 from parsers.records import EstimationEvent
 from parsers.registry import FAMILIES, MARKERS
 
@@ -189,24 +191,24 @@ def test_process_that_is_killed_loses_nothing(tmp_path: Path, monkeypatch: pytes
     """Its blocks are sifted here instead."""
     log = written(tmp_path / "run.log")
     one = stored(log, tmp_path / "one.db", jobs=1)
-    sift: Callable[..., Any] = sifters._Process.sift
+    call: Callable[..., Any] = Process.call
     killed: list[int] = []
 
-    def killing(self: Any, zone: str, data: bytes) -> Any:
+    def killing(self: Any, *asked: Any) -> Any:
         if len(killed) < 5:
             killed.append(self._process.pid)
             os.kill(self._process.pid, signal.SIGKILL)
-        return sift(self, zone, data)
+        return call(self, *asked)
 
-    monkeypatch.setattr(sifters._Process, "sift", killing)
+    monkeypatch.setattr(Process, "call", killing)
     assert stored(log, tmp_path / "two.db", jobs=2) == one
     assert len(killed) == 5
 
 
 def test_processes_end_with_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """None is left behind, and none is started for a small log."""
-    two = Sifters(2)
-    assert two.submit("UTC", b"[LOCK] \n").result() == []
+    two = Processes(2)
+    assert Sifters(two).submit("UTC", b"[LOCK] \n").result() == []
     processes = [one._process for one in two._all]
     two.close()
     assert [process.poll() for process in processes] == [0]

@@ -82,7 +82,7 @@ def test_last_event_is_that_at_the_end_of_the_log(logs: Path) -> None:
     assert told == {"a.log": "2026-01-14 09:30:00.000000", "b.log": "2026-01-14 09:10:00.000000"}
 
 
-def test_hundreds_of_logs_are_a_screen_full(tokentail_here: Tokentail, logs: Path) -> None:
+def test_hundreds_of_logs_are_a_screen_full(called: Tokentail, logs: Path) -> None:
     """Those that need a look come first, the rest is a number, and --all shows them."""
     for number in range(150):
         (logs / f"{number:03}.log").write_text(line(number + 1))
@@ -92,7 +92,7 @@ def test_hundreds_of_logs_are_a_screen_full(tokentail_here: Tokentail, logs: Pat
     read(logs)
     with (logs / "033.log").open("a") as file:
         file.write(line(1000))
-    shown = tokentail_here("status").stdout.splitlines()
+    shown = called("status").stdout.splitlines()
     assert len(shown) < 35
     assert shown[2] == f"150 logs: 149 read to their end, 1 behind by {len(line(1000))} bytes"
     assert shown[3] == "of all: times read as UTC; encoding utf-8"
@@ -100,9 +100,9 @@ def test_hundreds_of_logs_are_a_screen_full(tokentail_here: Tokentail, logs: Pat
     assert "and 130 more logs, none of which needs a look: --all shows them" in shown
     assert f"below {logs}{os.sep}" in shown
     assert max(map(len, shown[5:])) < 130
-    everything = tokentail_here("status", "--all").stdout
+    everything = called("status", "--all").stdout
     assert all(f"{number:03}.log" in everything for number in range(150))
-    assert len(json.loads(tokentail_here("status", "--json").stdout)["sources"]) == 150
+    assert len(json.loads(called("status", "--json").stdout)["sources"]) == 150
 
 
 def test_status_of_a_pipe_and_of_no_log(tokentail: Tokentail) -> None:
@@ -149,24 +149,24 @@ def test_what_went_well(
     assert (found and found["age_seconds"]) == age
 
 
-def test_max_age_is_an_alarm(tokentail_here: Tokentail, logs: Path) -> None:
+def test_max_age_is_an_alarm(called: Tokentail, logs: Path) -> None:
     """Too old is exit code 1 and a sentence with the age; young enough is silent."""
     (logs / "a.log").write_text(line(1))
-    assert tokentail_here("ingest", "nowhere", "--quiet").returncode == 1
-    never = tokentail_here("status", "--quiet", "--max-age", "1h")
+    assert called("ingest", "nowhere", "--quiet").returncode == 1
+    never = called("status", "--quiet", "--max-age", "1h")
     assert (never.returncode, never.stdout) == (1, "")
     assert "no ingest went well yet" in never.stderr
     read(logs)
-    young = tokentail_here("status", "--quiet", "--max-age", "1h")
+    young = called("status", "--quiet", "--max-age", "1h")
     assert (young.returncode, young.stdout, young.stderr) == (0, "", "")
     with closing(sqlite3.connect(logs.parent / "telemetry.db")) as connection, connection:
         connection.execute("UPDATE ingest_runs SET finished_at = datetime('now', '-7384 seconds')")
-    old = tokentail_here("status", "--max-age", "1h")
+    old = called("status", "--max-age", "1h")
     assert old.returncode == 1
     assert "no ingest went well for 2 h 3 min, since 20" in old.stderr
     assert "it should be at most 1 h: " in old.stderr
     assert "1 event" in old.stdout
-    wrong = tokentail_here("status", "--max-age", "soon")
+    wrong = called("status", "--max-age", "soon")
     assert wrong.returncode == 2
     assert "'soon' is no span of time: write for example 90s" in wrong.stderr
 

@@ -94,6 +94,9 @@ LATER = (
     "line_cut INTEGER",
     "CREATE INDEX event_sightings_cut",
     "_timestamp ON",
+    "pruned_sightings INTEGER",
+    "pruned_rejects INTEGER",
+    "host TEXT  ",
 )
 """How the lines of the schema begin, or what they hold, that the first version did not have."""
 

@@ -53,6 +53,11 @@ COMMANDS = {
         "ingest.cli.dashboard",
         "Draw the report as one page that works offline, or a chart as a picture.",
     ),
+    "merge": ("ingest.cli.merge", "Unite databases: as if one ingest had read all their logs."),
+    "backup": ("ingest.cli.backup", "Copy the database, consistently, also while it is written."),
+    "prune": ("ingest.cli.prune", "Take old events out for good."),
+    "sources": ("ingest.cli.sources", "List the logs that were read, or forget some."),
+    "adopt": ("ingest.cli.adopt", "Make the executor's own database one that logs can be read into."),
     "deliverables": ("ingest.cli.deliverables", "Complete events with deliverable paths known elsewhere."),
 }
 """Every command: its module, which is imported when it is used, and its line in the help."""

@@ -10,14 +10,16 @@ import click
 from sqlite_utils import Database
 
 from ingest.cli import options
+from ingest.cli.folder import Folder
 from ingest.cli.output import remark
 from ingest.cli.selecting import filter_options, population_line
-from ingest.cli.sink import goes_to_terminal, opened_sink
+from ingest.cli.sink import STANDARD_OUTPUT, goes_to_terminal, opened_sink
 from ingest.errors import UsageMistake
 from ingest.storing.database import files_of, open_for_reading
 from reports.exporting.ndjson import ndjson_lines
 from reports.exporting.otel import otel_lines
 from reports.exporting.parquet import write_parquet
+from reports.exporting.partitions import PERIODS, Partitions
 from reports.exporting.spreadsheet import csv_lines
 from reports.exporting.totals import count_totals
 from reports.selection import Selection, population
@@ -48,7 +50,16 @@ FORMATS = ("ndjson", "csv", "parquet", "otel")
     metavar="FILE",
     help="Where to write; it appears when it is whole. Default: standard output.",
 )
-def export_command(db: str | None, selection: Selection, full: bool, form: str, output: str | None) -> int:
+@click.option(
+    "--partition-by",
+    "period",
+    type=click.Choice(list(PERIODS)),
+    help="Parquet in a folder, --output, with a file for each date or month in UTC: date=2026-01-14/"
+    "part-0.parquet. Written again, it holds what the database holds now; files of others stay.",
+)
+def export_command(
+    db: str | None, selection: Selection, full: bool, form: str, output: str | None, period: str | None
+) -> int:
     """Write the events as NDJSON, CSV, Parquet or OpenTelemetry attributes, newest first.
 
     Without --full each event has the 17 keys of the executor's own export. Nothing is left out unless
@@ -56,10 +67,19 @@ def export_command(db: str | None, selection: Selection, full: bool, form: str, 
 
     `tokentail export --full -o events.ndjson` writes what `tokentail import` takes back. On a terminal
     control characters are shown as escapes.
-    """
-    _check(full, form, output)
+
+    \b
+    For DuckDB, Spark or a warehouse, as often as you like:
+      tokentail export --format parquet --partition-by date -o events
+
+    With --partition-by, --since and --until take the whole dates or months that they stand in, and what
+    was written of other ones stays.
+    """  # noqa: D301 - Click's mark must be the character itself
+    _check(full, form, output, period)
     database = options.chosen_database(db)
     selection = replace(selection, with_totals=True)
+    if period is not None and output is not None:
+        return _write_folder(database, Partitions(period, selection, full), output)
     with open_for_reading(database) as opened:
         opened.conn.execute("BEGIN")  # one moment of the database, whatever is ingested meanwhile
         with opened_sink(output, files_of(database)) as sink:
@@ -69,15 +89,41 @@ def export_command(db: str | None, selection: Selection, full: bool, form: str, 
                 _write_lines(_lines(opened, selection, full, form), sink, goes_to_terminal(output))
         found, totals = population(opened, selection), count_totals(opened, selection)
     remark(f"wrote {population_line(found, str(database))}")
+    _remark_totals(totals, form)
+    return 0
+
+
+def _write_folder(database: str, partitions: Partitions, output: str) -> int:
+    """Write a file for each partition; those that are gone from the database go, if they are ours."""
+    with open_for_reading(database) as opened:
+        opened.conn.execute("BEGIN")  # one moment of the database, whatever is ingested meanwhile
+        folder = Folder(output, partitions.is_ours)
+        names = partitions.names(opened)
+        folder.check(names)
+        for name, write in partitions.writers(opened):
+            folder.put(name, write)
+        folder.remove([name for name in folder.names() if partitions.is_stale(name, names)])
+        selection = partitions.selection
+        found, totals = population(opened, selection), count_totals(opened, selection)
+    remark(f"wrote {population_line(found, str(database))}")
+    remark(f"{output}: {folder.done()}")
+    _remark_totals(totals, "parquet")
+    return 0
+
+
+def _remark_totals(totals: int, form: str) -> None:
     if totals:
         remark(
             f"{totals:,} of them logged only a total of input and output, given as "
             + ("tokentail.actual_total_tokens" if form == "otel" else "actual_output_tokens")
         )
-    return 0
 
 
-def _check(full: bool, form: str, output: str | None) -> None:
+def _check(full: bool, form: str, output: str | None, period: str | None) -> None:
+    if period is not None and form != "parquet":
+        raise UsageMistake("--partition-by is for --format parquet")
+    if period is not None and output in (None, STANDARD_OUTPUT):
+        raise UsageMistake("--partition-by writes a folder: name it with --output")
     if full and form == "otel":
         raise UsageMistake("--full gives our columns, --format otel OpenTelemetry's attributes: choose one")
     if form == "parquet" and goes_to_terminal(output):

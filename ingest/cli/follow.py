@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from ingest.cli import Terminated, options
-from ingest.cli.ingest import Chosen, ingest_options, ingest_options_of, show, switched_off
+from ingest.cli.ingest import Chosen, adopt_first, ingest_options, ingest_options_of, show, switched_off
 from ingest.cli.metrics import Metrics
 from ingest.cli.output import complain, remark, say, say_json_line
 from ingest.cli.stopping import Stopping
@@ -18,6 +18,7 @@ from ingest.errors import UsageMistake
 from ingest.follow import follow
 from ingest.news import News
 from ingest.reading.listing import STANDARD_INPUT
+from ingest.reading.urls import is_url
 from ingest.summary import Summary
 from reports.terminal import bytes_text, counted
 
@@ -67,7 +68,12 @@ def _follow(paths: tuple[str, ...], given: Chosen, idle_seconds: float | None, m
     found = options.required_paths(paths)
     if STANDARD_INPUT in found:
         raise UsageMistake("standard input can't be followed: `tokentail ingest -` reads it until it ends")
+    if any(map(is_url, found)):
+        raise UsageMistake(
+            "URLs can't be followed, only files: run `tokentail ingest` again and again, as cron does"
+        )
     database = options.chosen_database(given.db)
+    adopt_first(given, database)
     asked = ingest_options_of("follow", given)
     with Stopping() as stopping:
         voice = _Voice(given, metrics, stopping)

@@ -30,10 +30,12 @@ def import_command(file: str, db: str | None, wait_seconds: float, as_json: bool
     if as_json:
         say_json({"database": str(database), **asdict(done)})
         return 0
-    known = done.events - done.events_new - done.events_updated
+    known = done.events - done.events_new - done.events_updated - done.events_pruned
     say(
         f"{counted(done.events, 'event')} in {file}: {done.events_new:,} new, {done.events_updated:,} "
         f"completed, {known:,} known already"
     )
+    if done.events_pruned:
+        say(f"{counted(done.events_pruned, 'event')} older than what is kept (see `tokentail prune`)")
     say(f"database {database}")
     return 0

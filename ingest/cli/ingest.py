@@ -37,11 +37,24 @@ jobs_option = click.option(
     metavar="N",
     help="Read large logs with N processes; the result is the same. Default: as many as there are cores.",
 )
+adopt_option = click.option(
+    "--adopt",
+    is_flag=True,
+    help="If the database is the executor's own, adopt it first: see `tokentail adopt --dry-run`.",
+)
 full_option = click.option(
     "--full",
     is_flag=True,
     help="Read every log from its start, whatever was read of it before: after an upgrade that understands "
     "more, to correct --tz, or to bring deleted events back.",
+)
+
+
+scheduler_option = click.option(
+    "--scheduler",
+    metavar="ADDRESS",
+    help="Have new logs read by the workers of the Dask cluster at this address (tcp://host:8786); they must "
+    'see them under the same path or URL. The rows are stored here. Needs the extra "distributed".',
 )
 
 
@@ -56,6 +69,7 @@ def ingest_options(command: Callable[..., int]) -> Callable[..., int]:
         options.glob_option,
         tz_option,
         jobs_option,
+        adopt_option,
         options.db_option,
         options.paths_argument,
     ):
@@ -76,7 +90,9 @@ class Chosen:
     as_json: bool
     jobs: int | None
     metrics: str | None
+    adopt: bool = False
     full: bool = False
+    scheduler: str | None = None
 
 
 @click.command("ingest")
@@ -95,6 +111,12 @@ def ingest_command(paths: tuple[str, ...], **chosen: Any) -> int:
     The rotations beside a log that is named are read on as far as they are new, and so is where a
     swapped link led before.
 
+    A PATH may be a URL (extra "remote"): an object, or all logs below a prefix. What is unchanged is
+    listed and not opened; what has grown is read on in ranges:
+
+    \b
+      tokentail ingest --tz UTC s3://bucket/logs/ https://host/run.log.gz
+
     Exit codes: 0 done, 1 something could not be read or written (named; the rest is done) or there was
     a reject and --fail-on-reject, 2 wrong use, 75 another ingest holds the database, 130 interrupted and
     143 ended by SIGTERM (nothing lost).
@@ -104,6 +126,7 @@ def ingest_command(paths: tuple[str, ...], **chosen: Any) -> int:
 
 @click.command("backfill")
 @full_option
+@scheduler_option
 @ingest_options
 def backfill_command(paths: tuple[str, ...], **chosen: Any) -> int:
     """Read old, finished logs at each PATH into the database.
@@ -114,7 +137,15 @@ def backfill_command(paths: tuple[str, ...], **chosen: Any) -> int:
 
     With --full a log is read from its start though it was read before. An event that is found again
     keeps its row; one that only this log told, and that it doesn't tell any more, is removed.
-    """
+
+    With --scheduler the workers of a Dask cluster read the logs, and this process stores the rows. What
+    happens to workers loses and doubles nothing; should the scheduler be gone, run the command again:
+
+    \b
+      tokentail backfill --tz UTC --scheduler tcp://host:8786 s3://bucket/logs/
+
+    Exit codes: as of ingest; 1 also where the cluster can't be used.
+    """  # noqa: D301 - Click's mark must be the character itself
     return _ingest("backfill", paths, Chosen(**chosen))
 
 
@@ -146,8 +177,18 @@ def ingest_options_of(
         wait_seconds=chosen.wait_seconds,
         fail_on_reject=chosen.fail_on_reject,
         jobs=chosen.jobs or cores(),
+        scheduler=chosen.scheduler,
         report=report,
     )
+
+
+def adopt_first(chosen: Chosen, database: str) -> None:
+    """Adopt the executor's own database, if that is asked for and it is one."""
+    if chosen.adopt and os.path.isfile(database):
+        from ingest.adopting import adopt  # noqa: PLC0415 - once in a database's life
+
+        for step in adopt(database, chosen.wait_seconds).steps:
+            remark(f"adopted: {step}")
 
 
 def _ingest(command: str, paths: tuple[str, ...], chosen: Chosen) -> int:
@@ -158,6 +199,7 @@ def _ingest(command: str, paths: tuple[str, ...], chosen: Chosen) -> int:
 
 def _read(command: str, paths: tuple[str, ...], chosen: Chosen) -> int:
     database = options.chosen_database(chosen.db)
+    adopt_first(chosen, database)
     shown = command == "backfill" and not chosen.quiet and sys.stderr.isatty()
     with _progress(shown) as report:
         found = options.required_paths(paths)
@@ -207,4 +249,6 @@ def show(summary: Summary) -> None:
         f"{summary.events_updated:,} updated, {counted(summary.further_sightings, 'further sighting')}, "
         f"{rejects}, {counted(max(0, summary.calls_without_telemetry), 'builder call')} without telemetry"
     )
+    if summary.pruned:
+        say(f"{counted(summary.pruned, 'marker line')} older than what is kept (see `tokentail prune`)")
     say(f"times read as {summary.timezone}; database {summary.database}")

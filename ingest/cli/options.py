@@ -8,6 +8,7 @@ import os
 import click
 
 from ingest.errors import UsageMistake
+from ingest.reading.urls import split_paths
 from ingest.storing.database import database_path
 
 LOGS_VARIABLE = "TOKENTAIL_LOGS"
@@ -31,6 +32,7 @@ db_option = click.option(
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
 quiet_option = click.option("--quiet", "-q", is_flag=True, help="Print only trouble.")
+dry_run_option = click.option("--dry-run", is_flag=True, help="Say what would be done, and change nothing.")
 glob_option = click.option(
     "--glob",
     "globs",
@@ -59,7 +61,7 @@ def chosen_paths(arguments: tuple[str, ...]) -> list[str]:
     """Return the paths to read: the arguments, else those of `TOKENTAIL_LOGS`; there may be none."""
     if arguments:
         return list(arguments)
-    return [path for path in os.environ.get(LOGS_VARIABLE, "").split(os.pathsep) if path]
+    return split_paths(os.environ.get(LOGS_VARIABLE, ""), os.pathsep)
 
 
 def required_paths(arguments: tuple[str, ...]) -> list[str]:

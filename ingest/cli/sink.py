@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import filecmp
 import os
 import secrets
 import shutil
@@ -22,8 +23,12 @@ def goes_to_terminal(output: str | None) -> bool:
 
 
 @contextmanager
-def opened_sink(output: str | None, kept: Sequence[str] = ()) -> Iterator[IO[bytes]]:
+def opened_sink(
+    output: str | None, kept: Sequence[str] = (), leave_same: bool = False
+) -> Iterator[IO[bytes]]:
     """Open a file to write, or standard output (`None` or `-`); it takes its name when it is whole.
+
+    With `leave_same` a file that holds the same already is left as it is, with its time.
 
     Raises:
         UsageMistake: it is one of the files to be `kept`.
@@ -42,18 +47,21 @@ def opened_sink(output: str | None, kept: Sequence[str] = ()) -> Iterator[IO[byt
         with _opened(output, path) as file:
             yield file
         return
-    with _replacing(output, path) as file:
+    with _replacing(output, path, leave_same) as file:
         yield file
 
 
 @contextmanager
-def _replacing(output: str, path: Path) -> Iterator[IO[bytes]]:
+def _replacing(output: str, path: Path, leave_same: bool) -> Iterator[IO[bytes]]:
     """Write beside a file, and put the result in its place at the end; without an end, nothing is left."""
     part = path.with_name(f".tokentail-{secrets.token_hex(8)}.part")
     try:
         with _made(output, part, 0o600 if path.exists() else 0o666) as file:
             yield file
         with _named(output):
+            if leave_same and path.exists() and filecmp.cmp(part, path, shallow=False):
+                part.unlink()
+                return
             if path.exists():
                 shutil.copymode(path, part)
             part.replace(path)

@@ -103,6 +103,9 @@ def _show(database: str, found: Status, shows_all: bool) -> None:
         f"{counted(totals['sightings'], 'sighting')}, {counted(totals['rejects'], 'reject')}, "
         f"{counted(totals['calls_without_telemetry'], 'builder call')} without telemetry"
     )
+    if totals["kept_from"] is not None:
+        pruned = counted(totals["pruned"], "marker line")
+        say(f"events from before {totals['kept_from'][:19]} UTC are not kept: {pruned} pruned")
     if found.sources:
         _show_sources(found.sources, shows_all)
     if found.ingest_runs:

@@ -50,9 +50,10 @@ def _show(database: str, result: Verification, quiet: bool) -> None:
     if quiet:
         return
     count = len(result.differences)
+    pruned = f"{result.pruned:,} of them pruned, " if result.pruned else ""
     say(
         f"{counted(result.files, 'file')} read again: {counted(result.marker_lines, 'marker line')} = "
-        f"{counted(result.sightings, 'sighting')} + {counted(result.rejects, 'reject')}, "
+        f"{counted(result.sightings, 'sighting')} + {counted(result.rejects, 'reject')}, {pruned}"
         f"{counted(count, 'difference') if count else 'no difference'}"
     )
     if result.sources_without_log:

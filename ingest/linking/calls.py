@@ -29,6 +29,9 @@ class Anchored:
     undecided: bool
 
 
+_NO_ANCHOR = Anchored(None, None, undecided=False)
+
+
 @dataclass(slots=True)
 class Anchors:
     """The anchors that no event has taken yet, oldest first; `lost` counts those that none will.
@@ -54,6 +57,8 @@ class Anchors:
 
     def drop(self, phase: str | None) -> bool:
         """Give up the anchors of a phase, or all; say whether there were any."""
+        if not self.pending:
+            return False
         gone = [anchor for anchor in self.pending if phase is None or anchor.phase == phase]
         for anchor in gone:
             self.pending.remove(anchor)
@@ -62,7 +67,12 @@ class Anchors:
 
     def take(self, event: EstimationEvent, crowded: bool) -> Anchored:
         """Find the anchor of an event, and take it out."""
+        if not self.pending:
+            return _NO_ANCHOR
         fitting = [anchor for anchor in self.pending if _fits(anchor, event)]
+        if len(fitting) == 1 and not crowded:
+            self.pending.remove(fitting[0])
+            return Anchored(fitting[0].phase, fitting[0], undecided=False)
         undecided = len({anchor.phase for anchor in fitting}) > 1
         if undecided or crowded:
             fitting = [
@@ -92,17 +102,6 @@ class Preparation:
     selection: Estimate | None = None
     ceiling: Ceiling | None = None
     model: BuilderModel | None = None
-
-    def take(self, record: Estimate | Ceiling | BuilderModel) -> None:
-        """Remember a line; a later one of the same kind replaces it."""
-        if isinstance(record, Ceiling):
-            self.ceiling = record
-        elif isinstance(record, BuilderModel):
-            self.model = record
-        elif record.deliverable_count is None:
-            self.selection = record
-        else:
-            self.estimate = record
 
     def estimate_for(self, event: EstimationEvent) -> Estimate | None:
         """Return the estimate that led to this event: its numbers are the event's own."""

@@ -18,10 +18,11 @@ MAX_PATHS = 20
 MAX_PATH_LENGTH = 200
 """The executor's own limit of a path's characters; a longer one ends in `...`."""
 
-RUN_SOURCES = ("initialized", "lock", "verified", "manifest", "soft_cap", "drain")
-PHASE_SOURCES = ("budget", "builder")
+RUN_SOURCES = ("executor", "initialized", "lock", "verified", "manifest", "soft_cap", "drain")
+PHASE_SOURCES = ("executor", "budget", "builder")
 DELIVERABLES_SOURCES = ("imported", "applied", "required", "missing", "scope")
-"""Best first. What a person imports is what the phase declared; applied files were guarded."""
+"""Best first. What a person imports is what the phase declared; applied files were guarded; `executor`
+is its own row in an adopted database."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,7 @@ def deliverables(source: str, paths: tuple[str, ...], complete: bool) -> Deliver
 
 def storable(text: str) -> str:
     """Return text that UTF-8 can hold: half a surrogate pair, as an escape can name it, stays its escape."""
-    return text.encode("utf-8", "backslashreplace").decode()
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,10 +90,15 @@ NOTHING_TOLD = Context()
 
 def merged(one: Context, other: Context) -> Context:
     """Unite what two places tell of one event."""
-    if other in (one, NOTHING_TOLD):
-        return one
-    if one == NOTHING_TOLD:
+    if one is NOTHING_TOLD or one == other:
         return other
+    if other is NOTHING_TOLD:
+        return one
+    for mine, its in zip(one, other, strict=True):
+        if mine is not None and its is not None:
+            break
+    else:
+        return Context._make([mine if its is None else its for mine, its in zip(one, other, strict=True)])
     return Context._make(
         [
             better_told(one.run, other.run, RUN_SOURCES),

@@ -103,6 +103,24 @@ def _digest(text: str, size_bytes: int) -> str:
     return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=size_bytes).hexdigest()
 
 
+@dataclass(frozen=True, slots=True)
+class Adopted:
+    """What the executor itself stored of an event, in a database of its own: it stays, whatever logs tell.
+
+    `None` where its row says nothing. `event_id` is that row, `logged` the time that logs tell, as the
+    database writes it: `timestamp` is the executor's, of the same second.
+    """
+
+    event_id: int
+    timestamp: str
+    run: str | None = None
+    phase: str | None = None
+    deliverables: str | None = None
+    complete: bool = False
+    actual_max_tokens: int | None = None
+    logged: str = ""
+
+
 @dataclass(slots=True)
 class Event:
     """One event of a group: a row, or one that is to become a row.
@@ -111,7 +129,7 @@ class Event:
     which is believed only while the event is `alone` in its group. `stored_ids` are the rows that
     it was read from: none for a new event, several where rows turned out to be the same event.
     `payload` may be left out where there is a row. `sightings` are the numbers by which the caller
-    knows the sightings of this batch.
+    knows the sightings of this batch. `adopted` where a row is the executor's own.
     """
 
     payload: EstimationEvent | None
@@ -122,6 +140,7 @@ class Event:
     alone: bool = True
     stored_ids: list[int] = field(default_factory=list)
     sightings: list[int] = field(default_factory=list)
+    adopted: Adopted | None = None
 
     @property
     def phase(self) -> str | None:
@@ -149,6 +168,7 @@ class Event:
 
     def _gather(self, other: Event) -> None:
         self.payload = self.payload or other.payload
+        self.adopted = self.adopted or other.adopted
         self.stored_ids = sorted({*self.stored_ids, *other.stored_ids})
         self.sightings += other.sightings
 

@@ -4,20 +4,21 @@ What stands before an event goes with it; what comes after is an `Amendment` to 
 week later. Everything that must be remembered for that is `LinkerState`, which is stored with the
 checkpoint, so cutting a file anywhere changes nothing.
 
-Interleaved runs in one file must not take each other's context. Three rules see to it: an anchor
-counts for the event whose actual it equals, and two phases that both could be it are unknown; lines
-that name no phase count only while a single run writes; lines that name a phase count only for the
-window of that phase, and not at all where two runs may have opened it.
+Interleaved runs in one file must not take each other's context: an anchor counts for the event whose
+actual it equals, and two phases that both could be it are unknown; see `ingest.linking.phases` for all
+other lines.
 """
 
 from __future__ import annotations
 
-from typing import get_args
+from collections.abc import Callable
+from typing import Any, get_args
 
 from ingest.linking.bare import Bare, BareEvent, is_nothing_told
 from ingest.linking.calls import NOT_PREPARED, Preparation
 from ingest.linking.context import MAX_PATHS, Context, Told
 from ingest.linking.declared import DeclaringRecord, from_scope
+from ingest.linking.phases import Phases
 from ingest.linking.state import Amendment, EscalationContext, LinkerState, Logged, Unanchored
 from ingest.linking.windows import OpenEvent, PathList, Window
 from parsers.records import (
@@ -48,9 +49,11 @@ MAX_ID_LENGTH = 200
 LINES_BEHIND = 3
 """How many lines after its event the builder's own line may stand and still tell its phase."""
 
-
 _LISTED = frozenset({ListedPath, ListRest})
 _NAMING = frozenset(kind for kind in get_args(Record) if {"phase", "run"} & kind.__annotations__.keys())
+
+_Taker = Callable[[Any, int, float | None], None]
+"""Takes a record of one kind, the number of its line, and the seconds since the epoch when it was logged."""
 
 
 def _is_overlong(record: Record) -> bool:
@@ -70,6 +73,23 @@ class Linker:
         if state.preparation == NOT_PREPARED:
             state.preparation = NOT_PREPARED
         self.amendments: list[Amendment] = []
+        self._phases = phases = Phases(state)
+        self._takers: dict[type, _Taker] = {
+            Estimate: self._take_estimate,
+            Ceiling: self._take_ceiling,
+            BuilderModel: self._take_model,
+            PhaseOpened: lambda record, _, __: phases.open(record),
+            BudgetUse: self._take_use,
+            BuilderFinished: self._finish_call,
+            PhaseStatus: self._take_status,
+            RunNamed: lambda record, _, seconds: phases.name(record, seconds),
+            RunEnded: lambda record, _, __: phases.end(record),
+            SoftCap: lambda record, _, __: phases.cap(record),
+            Draining: lambda record, _, __: phases.drain(record),
+            ScopeInferred: self._infer_scope,
+            ScopePaths: self._take_scope,
+            **dict.fromkeys(get_args(DeclaringRecord), self._take_declared),
+        }
         self._bare: Bare | None = None  # the last event, if nothing came since
 
     @property
@@ -81,10 +101,6 @@ class Linker:
     def is_listing(self) -> bool:
         """Whether the lines directly below may go on with a list."""
         return self.state.declared.open_list is not None
-
-    @property
-    def _crowded(self) -> bool:
-        return self.state.runs.crowded or self.state.windows.overlapping
 
     def reach(self, ordinal: int) -> None:
         """Say that all lines up to this one (counted from 1) were read, wanted or not."""
@@ -103,10 +119,10 @@ class Linker:
         if state.declared.open_list is not None:
             self.reach(ordinal)
         self._bare = None
-        crowded = self._crowded
+        crowded = self._phases.crowded
         anchored = state.anchors.take(record, crowded)
         phase, anchor = anchored.phase, anchored.anchor
-        window = self._window_of(phase) if phase is not None else None
+        window = self._phases.window_of(phase) if phase is not None else None
         if window is not None:
             window.contested |= anchor is None
             anchor = None if window.contested else anchor
@@ -129,7 +145,7 @@ class Linker:
         elif not anchored.undecided and not crowded:
             state.unanchored = Unanchored(offset, ordinal, record.success, opened, logged)
         return Context(
-            run=self._run_of(window),
+            run=self._phases.run_of(window),
             phase=Told(phase, "budget") if phase is not None else None,
             actual_max_tokens=ceiling,
             input_tokens=anchor.input_tokens if anchor is not None else None,
@@ -140,12 +156,14 @@ class Linker:
             deliverables=None if window is None or crowded else from_scope(window, opened),
         )
 
-    def take_bare(self, event: BareEvent, offset: int, ordinal: int) -> bool:
-        """Take an event of which nothing is known but its line; `False` if something may be: see `event`."""
-        if not is_nothing_told(self.state):
-            return False
+    @property
+    def is_told_nothing(self) -> bool:
+        """Whether nothing is known of the next event but its own line: see `take_bare`."""
+        return is_nothing_told(self.state)
+
+    def take_bare(self, event: BareEvent, offset: int, ordinal: int) -> None:
+        """Take an event of which nothing is known but its line: of several in a row, the last is enough."""
         self._bare = Bare(offset, ordinal, event)
-        return True
 
     def settle(self) -> None:
         """Bring the state up to date: what a bare event leaves in it is told only when somebody looks."""
@@ -157,120 +175,70 @@ class Linker:
         """Return what is known around an escalation at its line."""
         window = self.state.windows.get(record.phase)
         if window is None or window.contested or not window.events:
-            return EscalationContext(self._run_of(window), None, None, None)
+            return EscalationContext(self._phases.run_of(window), None, None, None)
         last = window.events[-1]
         return EscalationContext(
-            self._run_of(window), last.selected_budget, last.max_tokens, last.actual_tokens
+            self._phases.run_of(window), last.selected_budget, last.max_tokens, last.actual_tokens
         )
 
     def context_line(self, record: Record, ordinal: int, seconds: float | None = None) -> None:
         """Take a line that tells something of events around it; `seconds` since the epoch it was logged."""
-        kind = type(record)
+        kind, state = type(record), self.state
         if kind in _NAMING and _is_overlong(record):
             return
-        if kind not in _LISTED and self.state.declared.open_list is not None:
+        if state.declared.open_list is not None and kind not in _LISTED:
             self.reach(ordinal)
-        match record:
-            case Estimate() | Ceiling() | BuilderModel():
-                self._prepare(record)
-            case PhaseOpened() | BudgetUse() | BuilderFinished() | PhaseStatus():
-                self._take_phase(record, ordinal)
-            case RunNamed() | RunEnded() | SoftCap() | Draining():
-                self._take_run(record, seconds)
-            case ScopeInferred() | ScopePaths():
-                self._take_scope(record)
-            case _ if isinstance(record, DeclaringRecord):
-                self._take_declared(record, ordinal)
-        if self._crowded:  # what was said before may be another run's
-            self.state.preparation = NOT_PREPARED
-        if seconds is not None and not self.state.runs.crowded:
-            self.state.runs.heard = seconds
+        taker = self._takers.get(kind)
+        if taker is not None:
+            taker(record, ordinal, seconds)
+        runs = state.runs
+        crowded = runs.crowded
+        if crowded or state.windows.overlapping:  # what was said before may be another run's
+            state.preparation = NOT_PREPARED
+        if seconds is not None and not crowded:
+            runs.heard = seconds
 
-    def _prepare(self, record: Estimate | Ceiling | BuilderModel) -> None:
+    # Before an event
+
+    def _prepared(self) -> Preparation:
+        """Return what is said before the next call, to be added to."""
         if self.state.preparation is NOT_PREPARED:
             self.state.preparation = Preparation()
-        self.state.preparation.take(record)
+        return self.state.preparation
 
-    def _take_phase(
-        self, record: PhaseOpened | BudgetUse | BuilderFinished | PhaseStatus, ordinal: int
-    ) -> None:
-        match record:
-            case PhaseOpened():
-                self._open(record)
-            case BudgetUse():
-                self.state.windows.alive(record.phase)
-                self._window_of(record.phase)
-                self.state.anchors.add(record)
-            case BuilderFinished():
-                self._finish_call(record, ordinal)
-            case PhaseStatus():
-                self._take_outcome(record)
+    def _take_estimate(self, record: Estimate, _: int, __: float | None) -> None:
+        if record.deliverable_count is None:
+            self._prepared().selection = record
+        else:
+            self._prepared().estimate = record
 
-    # Runs and windows
+    def _take_ceiling(self, record: Ceiling, _: int, __: float | None) -> None:
+        self._prepared().ceiling = record
 
-    def _take_run(self, record: RunNamed | RunEnded | SoftCap | Draining, seconds: float | None) -> None:
-        state = self.state
-        match record:
-            case RunNamed():
-                if record.starts and state.runs.is_over(seconds):
-                    state.runs.clear()
-                    state.windows.close(None)
-                state.runs.name(record.run, record.source, record.starts)
-                if record.starts and record.source == "initialized":
-                    state.windows.close(Told(record.run, record.source))
-            case RunEnded():
-                alone = not state.runs.crowded
-                state.runs.end(record.run)
-                if alone:
-                    state.windows.close(None)
-                elif record.run is not None:
-                    state.windows.close(Told(record.run, "lock"))
-            case SoftCap(run=run) if run is not None:
-                state.runs.name(run, "soft_cap", starts=False)
-                window = state.windows.get(record.phase)
-                if window is not None and window.run is None and not window.contested:
-                    window.run = Told(run, "soft_cap")
-            case Draining():
-                state.runs.drain(record.run)
+    def _take_model(self, record: BuilderModel, _: int, __: float | None) -> None:
+        self._prepared().model = record
 
-    def _open(self, record: PhaseOpened) -> None:
-        state = self.state
-        state.runs.work()
-        generating = record.by == "generating"
-        known = state.windows.get(record.phase)
-        if generating and known is not None and not (known.generated or known.closed or known.events):
-            known.generated = True  # the second line of one opening, unless a second run came between
-            known.contested |= self._crowded and known.run is not None
-            return
-        if not self._crowded:
-            state.anchors.drop(None)
-            state.preparation = NOT_PREPARED
-        self._open_window(record.phase).generated = generating
+    def _take_use(self, record: BudgetUse, _: int, __: float | None) -> None:
+        self.state.windows.alive(record.phase)
+        self._phases.window_of(record.phase)
+        self.state.anchors.add(record)
 
-    def _open_window(self, phase: str) -> Window:
-        state = self.state
-        crowded = self._crowded
-        contested = crowded and state.windows.get(phase) is not None
-        run = None if crowded else state.runs.only()
-        return state.windows.open(phase, Window(run=run, contested=contested))
+    def _infer_scope(self, record: ScopeInferred, _: int, __: float | None) -> None:
+        if not self._phases.crowded:
+            self._phases.window_of(record.phase).scope_is_deliverables = True
 
-    def _window_of(self, phase: str) -> Window:
-        """Return the window that a line about a call belongs to; without an opening line, open it."""
-        self.state.runs.work()
-        window = self.state.windows.get(phase)
-        return self._open_window(phase) if window is None or window.closed else window
-
-    def _run_of(self, window: Window | None) -> Told | None:
-        if window is not None and (window.contested or window.run is not None):
-            return None if window.contested else window.run
-        return None if self._crowded else self.state.runs.only()
+    def _take_scope(self, record: ScopePaths, _: int, __: float | None) -> None:
+        windows = self.state.windows
+        window = windows.get(windows.current) if windows.current is not None else None
+        if window is not None and window.scope_is_deliverables and not self._phases.crowded:
+            window.scope = PathList(record.paths[: MAX_PATHS + 1], len(record.paths))
 
     # What comes after an event
 
     def _amend(self, event: OpenEvent, context: Context) -> None:
         self.amendments.append(Amendment(event.offset, context))
 
-    def _finish_call(self, record: BuilderFinished, ordinal: int) -> None:
+    def _finish_call(self, record: BuilderFinished, ordinal: int, _: float | None) -> None:
         self.settle()
         state = self.state
         state.windows.alive(record.phase)
@@ -278,15 +246,15 @@ class Linker:
         window = state.windows.get(record.phase)
         told = (
             last is not None
-            and not self._crowded
+            and not self._phases.crowded
             and ordinal - last.ordinal <= LINES_BEHIND
             and last.success in (None, record.succeeded)
             and not (window is not None and window.awaits_builder)  # it ends that event's call
         )
         if last is not None and told:
-            window = self._window_of(record.phase)
+            window = self._phases.window_of(record.phase)
             window.add(last.opened)
-            context = Context(phase=Told(record.phase, "builder"), run=self._run_of(window))
+            context = Context(phase=Told(record.phase, "builder"), run=self._phases.run_of(window))
             self.amendments.append(Amendment(last.offset, context, last.logged))
         if window is None or not window.contested:
             self._end_call(record.phase, window)
@@ -300,7 +268,7 @@ class Linker:
         if window is not None:
             window.awaits_builder = False
 
-    def _take_outcome(self, record: PhaseStatus) -> None:
+    def _take_status(self, record: PhaseStatus, _: int, __: float | None) -> None:
         window = self.state.windows.followed(record.phase)
         if window is None or not record.is_outcome:
             return
@@ -310,20 +278,9 @@ class Linker:
                 self._amend(event, Context(phase_outcome=record.status))
         window.closed = True
 
-    def _take_scope(self, record: ScopeInferred | ScopePaths) -> None:
-        if self._crowded:
-            return
-        windows = self.state.windows
-        if isinstance(record, ScopeInferred):
-            self._window_of(record.phase).scope_is_deliverables = True
-            return
-        window = windows.get(windows.current) if windows.current is not None else None
-        if window is not None and window.scope_is_deliverables:
-            window.scope = PathList(record.paths[: MAX_PATHS + 1], len(record.paths))
-
-    def _take_declared(self, record: DeclaringRecord, ordinal: int) -> None:
+    def _take_declared(self, record: DeclaringRecord, ordinal: int, _: float | None) -> None:
         if isinstance(record, AppliedFiles):
             self.state.windows.alive(record.phase)
         state = self.state
-        for event, context in state.declared.take(record, ordinal, state.windows, self._crowded):
+        for event, context in state.declared.take(record, ordinal, state.windows, self._phases.crowded):
             self._amend(event, context)

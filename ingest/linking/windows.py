@@ -90,8 +90,8 @@ class Windows:
     def open(self, phase: str, window: Window) -> Window:
         """Make a window the newest; the oldest is forgotten when there are too many."""
         self.by_phase.pop(phase, None)
-        if all(other.closed for other in self.by_phase.values()):
-            self.overlapping = False
+        if self.overlapping:
+            self.overlapping = not all(other.closed for other in self.by_phase.values())
         self.by_phase[phase] = window
         self.current = phase
         while len(self.by_phase) > MAX_WINDOWS:

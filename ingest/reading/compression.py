@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import io
-import os
 import re
 import zlib
 from types import ModuleType
@@ -31,8 +30,8 @@ def compression_of(head: bytes) -> str | None:
     return found
 
 
-def decompressed(file: io.FileIO, compression: str, path: str) -> IO[bytes]:
-    """Open the decompressed bytes of a file.
+def decompressed(file: io.RawIOBase, compression: str, path: str, size_bytes: int) -> IO[bytes]:
+    """Open the decompressed bytes of a file of `size_bytes`.
 
     Raises:
         LogUnreadable: what reads it is not installed.
@@ -40,7 +39,6 @@ def decompressed(file: io.FileIO, compression: str, path: str) -> IO[bytes]:
     raw = io.BufferedReader(file)
     if compression == "gzip":
         return buffered(gzip_members(raw, inflating_module()))
-    size_bytes = os.fstat(raw.fileno()).st_size
     if compression == "bzip2":
         return bounded(bzip2_streams(raw), size_bytes)
     if compression == "xz":

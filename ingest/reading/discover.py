@@ -37,7 +37,7 @@ def discover(
 
 def target_of(real_path: str | None, log: LogFile) -> list[LogFile]:
     """Return the file that a path led to before, if it leads elsewhere now and that file is still there."""
-    if real_path is None or real_path == log.real_path or not os.path.exists(real_path):
+    if real_path is None or log.is_remote or real_path == log.real_path or not os.path.exists(real_path):
         return []
     return [LogFile(real_path, named=False, found_at=log.stored_path)]
 
@@ -55,7 +55,7 @@ def rotations_of(log: LogFile, oldest_ns: int) -> list[LogFile]:
     `run.log.1`, `run.log-20260114`, `run.log.2026-01-14`, `run.1.log`, compressed or not. What was
     changed last before `oldest_ns` is left out: nobody asked for it.
     """
-    if not log.named:
+    if not log.named or log.is_remote:
         return []
     folder, name = os.path.split(os.path.realpath(log.path))
     stem, ending = os.path.splitext(name)

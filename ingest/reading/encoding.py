@@ -7,6 +7,7 @@ characters, which are ASCII in every line that matters.
 
 from __future__ import annotations
 
+from codecs import utf_16_be_decode, utf_16_le_decode
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -37,7 +38,8 @@ class Encoding:
         """
         if not self.is_wide:
             return data
-        return data[: len(data) // 2 * 2].decode(self.name, "replace").encode()
+        decode = utf_16_le_decode if self.newline == UTF_16.newline else utf_16_be_decode
+        return decode(data[: len(data) // 2 * 2], "replace", True)[0].encode()
 
 
 UTF_8_MARK = b"\xef\xbb\xbf"
@@ -101,10 +103,12 @@ def cut_wide(block: bytes, encoding: Encoding) -> Iterator[tuple[int, int, Encod
     A newline counts only at an even distance from its line's start, between characters. A line of
     one byte a character is found as well, whatever the next one is.
     """
-    start = 0
+    start, nul = 0, 1 if encoding.newline.startswith(b"\n") else 0
     while True:
-        start = _behind_hole(block, start, encoding)
-        narrow = _is_utf8_in_utf16(block, start)
+        narrow: bool | None = False
+        if block[start + nul : start + _TOLD_BYTES : 2] != _NULS or not block[start + 1 - nul]:
+            start = _behind_hole(block, start, encoding)
+            narrow = _is_utf8_in_utf16(block, start)
         if narrow is None:
             return
         one = UTF_8 if narrow else encoding

@@ -82,7 +82,7 @@ class Feed:
             yield from piped_chunks(stream, path)
         elif opened.log.is_plain and not self._plain:
             yield from overlapping_chunks(stream, path, opened.before + opened.ahead)
-        elif isinstance(stream, io.FileIO):  # a line at a time would be a byte at a time
+        elif isinstance(stream, io.RawIOBase):  # a line at a time would be a byte at a time
             buffered = io.BufferedReader(stream)
             try:
                 yield from chunks(buffered, path, by_line=True)

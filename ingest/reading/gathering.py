@@ -16,13 +16,13 @@ from ingest.linking.timestamps import time_text
 from ingest.reading.batch import BareSighting, Reject, Rows, SeenEscalation, Sighting
 from ingest.reading.blocks import Block, Numbering
 from ingest.reading.checkpoint import Counters, Remembered
-from ingest.reading.lines import SAMPLE_BYTES, Line
+from ingest.reading.lines import MAX_LINE_BYTES, SAMPLE_BYTES, Line
+from ingest.reading.markers import has_marker
 from ingest.reading.sample import sample_of
 from ingest.reading.sifting import Sifted, SiftedContext, SiftedEvent, SiftedLine
 from ingest.reading.zone import Zone
 from parsers.line import (
     ParsedLine,
-    has_marker,
     is_event_line,
     parse_line,
     shows_both_prefixes,
@@ -77,39 +77,52 @@ class Gathering:
 
     def take_block(self, block: Block, sifted: list[Sifted], numbering: Numbering) -> None:
         """Take what was sifted out of a block, and move the position past all of its lines."""
-        linker, rows, offset = self._linker, self._rows.sightings, block.offset
-        events = 0
+        linker = self._linker
         if linker.is_listing and not (sifted and sifted[0].start == 0):
             self._end_list()
-        number = numbering.before(offset) + 1 if sifted else 0
+        if not sifted:
+            numbering.pass_block(block, 0, 0)
+            return
+        number = numbering.before(block.offset) + 1
+        self._take_sifted(sifted, block.offset, number)
+        last = sifted[-1]
+        if linker.is_listing and last.end < len(block.data):
+            self._end_list()
+        if self._marker_at is not None:
+            start, end, *_ = self._marker_at
+            text = block.data[start : end - 1].rstrip(b"\r")[:SAMPLE_BYTES]
+            self._marker, self._marker_at = (block.offset + start, text), None
+        numbering.pass_block(block, number + last.lines, last.end)
+
+    def _take_sifted(self, sifted: list[Sifted], offset: int, number: int) -> None:
+        """Take what was sifted out of a block that begins at this offset, with the line of this number."""
+        linker, rows, events = self._linker, self._rows.sightings, 0
+        bare: SiftedEvent | None = None  # the last event, if nothing was told before it nor since
         for one in sifted:
             if isinstance(one, SiftedEvent):
                 events += 1
-                place = (offset + one.start, number + one.lines)
-                if linker.take_bare(one, *place):
-                    rows.append(tuple.__new__(BareSighting, (*place, *one[3:])))
-                else:
-                    self._take_event(one, *place)
                 self._marker_at = one
-            elif isinstance(one, SiftedContext):
-                linker.context_line(one.record, number + one.lines, one.seconds)
+                if bare is not None or linker.is_told_nothing:
+                    start, _, lines, *values = one
+                    rows.append(tuple.__new__(BareSighting, (offset + start, number + lines, *values)))
+                    bare = one
+                else:
+                    self._take_event(one, offset + one.start, number + one.lines)
+                continue
+            if bare is not None:
+                linker.take_bare(bare, offset + bare.start, number + bare.lines)
+                bare = None
+            if isinstance(one, SiftedContext):
+                _, _, lines, record, seconds = one
+                linker.context_line(record, number + lines, seconds)
                 if linker.amendments:
                     self._collect_amendments()
             else:
                 self._take_line(one, offset, number + one.lines)
+        if bare is not None:
+            linker.take_bare(bare, offset + bare.start, number + bare.lines)
         self._counters.marker_lines += events
         self._counters.sightings += events
-        if sifted:
-            last = sifted[-1]
-            if linker.is_listing and last.end < len(block.data):
-                self._end_list()
-            if self._marker_at is not None:
-                start, end, *_ = self._marker_at
-                text = block.data[start : end - 1].rstrip(b"\r")[:SAMPLE_BYTES]
-                self._marker, self._marker_at = (offset + start, text), None
-            numbering.pass_block(block, number + last.lines, last.end)
-        else:
-            numbering.pass_block(block, 0, 0)
 
     def _take_event(self, one: SiftedEvent, offset: int, number: int) -> None:
         _, _, _, key, timestamp, text, predicted, actual, smape, ending = one
@@ -145,7 +158,7 @@ class Gathering:
         if line.foreign and not self._remembered.foreign:
             self._remembered.foreign = True
             self.remarks.append(f"the encoding changes at offset {line.offset}: read as what it is")
-        if line.is_cut:
+        if line.size_bytes > MAX_LINE_BYTES:
             self._counters.long_lines += 1
             if is_event_line(line.data):
                 self._reject(line, f"longer than the limit: {line.size_bytes} bytes")
@@ -238,6 +251,7 @@ class Gathering:
             if index is None or not isinstance(sighting, Sighting) or sighting.seen.context.phase is None:
                 rows.amendments.append(amendment)
             else:
-                context = merged(sighting.seen.context, amendment.context)
-                rows.sightings[index] = sighting._replace(seen=sighting.seen._replace(context=context))
+                payload, moment, text, context, is_cut, group = sighting.seen
+                seen = Seen(payload, moment, text, merged(context, amendment.context), is_cut, group)
+                rows.sightings[index] = Sighting(sighting.offset, sighting.line_number, seen)
         self._linker.amendments.clear()

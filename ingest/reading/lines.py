@@ -197,19 +197,23 @@ def _parts(line: bytes) -> Iterator[tuple[bytes, int, bytes]]:
 def _wide_lines(rest: Rest, position: Position, encoding: Encoding, wanted: Wanted) -> Iterator[Line]:
     """Cut what is there of a UTF-16 file."""
     block = rest.take()
-    reached = 0
+    reached, offset = 0, position.offset
+    number, ordinal = position.number, position.ordinal
     for start, end, one in cut_wide(block, encoding):
-        offset = position.offset + start - reached
+        first = offset + start - reached
+        size = end - start + rest.dropped
         reached = end + len(one.newline)
-        size, rest.dropped = end - start + rest.dropped, 0
-        position.offset = offset + size + len(one.newline)
-        position.number += 1
-        position.ordinal += 1
+        offset = first + size + len(one.newline)
+        rest.dropped = 0
+        number += 1
+        ordinal += 1
         data = block[start:end]
         if size > MAX_LINE_BYTES or wanted(data):
-            text, raw = _kept(one.as_utf8(data[:MAX_LINE_BYTES])), data[:SAMPLE_BYTES]
-            number, ordinal, foreign = position.number, position.ordinal, one is not encoding
-            yield Line(offset, position.offset, number, ordinal, text, size, foreign=foreign, raw=raw)
+            text = one.as_utf8(data[:MAX_LINE_BYTES])[:MAX_LINE_BYTES].rstrip(b"\r")
+            position.offset, position.number, position.ordinal = offset, number, ordinal
+            foreign, raw = one is not encoding, data[:SAMPLE_BYTES]
+            yield Line(first, offset, number, ordinal, text, size, True, foreign, raw)
+    position.offset, position.number, position.ordinal = offset, number, ordinal
     rest.keep(block[reached:], 2)
 
 

@@ -9,6 +9,13 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from ingest.errors import LogUnreadable
+from ingest.reading.urls import is_url, shown_url
+
+if TYPE_CHECKING:  # what is remote is imported where a path is
+    from ingest.reading.ranges import ObjectState
 
 STANDARD_INPUT = "-"
 
@@ -22,7 +29,7 @@ GLOBS = (*_NAMES, *(f"{name}{ending}" for name in _NAMES for ending in COMPRESSE
 MAX_INTEGER = (1 << 63) - 1
 """What SQLite can hold; some file systems number files beyond it."""
 
-Listed = tuple[str, str, os.stat_result | None, bool]
+Listed = tuple[str, str, "os.stat_result | ObjectState | None", bool]
 """A path as it was given, and as it is stored; what the file there is, and whether a person named it.
 
 What it is, is `None` for standard input and where it can't be told, or is no regular file.
@@ -59,6 +66,9 @@ class Listing:
     def __iter__(self) -> Iterator[Listed]:
         """Yield each file once; what is said of the paths is whole at the end."""
         for path in self._paths:
+            if is_url(path):
+                yield from self._remote(path)
+                continue
             state = None if path == STANDARD_INPUT else _looked_up(path)
             if state is not None and stat.S_ISDIR(state.st_mode):
                 yield from self._below(path)
@@ -73,7 +83,29 @@ class Listing:
             else:
                 self.problems.append("one of the paths is empty: is a variable unset where they are named?")
 
-    def _is_first(self, path: str, state: os.stat_result | None) -> bool:
+    def _remote(self, url: str) -> Iterator[Listed]:
+        """Yield the object that a URL names, or the logs below it."""
+        from ingest.reading.remote import listed  # noqa: PLC0415 - most paths are no URLs
+
+        is_log = name_test(self._globs or GLOBS)
+        nothing, globs = True, ", ".join(self._globs or _NAMES)
+        try:
+            for one, state, named in listed(url, globs):
+                inner = one[len(url) :].strip("/").split("/")
+                if not named and (not is_log(inner[-1]) or any(part.startswith(".") for part in inner)):
+                    continue
+                nothing = False
+                if self._is_first(one, state):
+                    yield one, stored_path(one), state, named
+        except LogUnreadable as error:
+            self.problems.append(str(error))
+            return
+        if nothing:
+            self.notes.append(
+                f"{shown(url)}: no logs in this folder (looked for {globs}; --glob changes that)"
+            )
+
+    def _is_first(self, path: str, state: os.stat_result | ObjectState | None) -> bool:
         """Whether a file was not met before; another link to one that was is counted, and no more."""
         if state is None:
             is_first = self._is_new_name(path)
@@ -219,9 +251,13 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 
 def stored_path(path: str) -> str:
     """Return a path as the database keeps it: absolute, and text whatever its bytes are."""
-    return STANDARD_INPUT if path == STANDARD_INPUT else shown(os.path.abspath(path))
+    if path == STANDARD_INPUT or is_url(path):
+        return shown(path)
+    return shown(os.path.abspath(path))
 
 
 def shown(path: str) -> str:
-    """Return a path as text, whatever its bytes are."""
+    """Return a path as text, whatever its bytes are; of a URL what anybody may see."""
+    if is_url(path):
+        path = shown_url(path)
     return os.fsencode(path).decode("utf-8", "backslashreplace")

@@ -16,14 +16,19 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import IO, cast
+from typing import IO, TYPE_CHECKING, cast
 
-from ingest.errors import LogUnfinished, LogUnreadable, LogVanished
+from ingest.errors import LogUnfinished, LogUnreadable
 from ingest.reading.compression import compression_of, decompressed
 from ingest.reading.fingerprint import TAIL_BYTES
 from ingest.reading.listing import MAX_INTEGER, STANDARD_INPUT, shown, stored_path
+from ingest.reading.raw import looked_up, opened_raw, reason_of, state_of
 from ingest.reading.sample import digest
+from ingest.reading.urls import is_url
 from parsers.prefix import starts_with_prefix
+
+if TYPE_CHECKING:  # what is remote is imported where a path is
+    from ingest.reading.ranges import ObjectState
 
 CHUNK_BYTES = 256 * 1024
 """How much is read at once: large enough that the call costs nothing, small enough for the cache."""
@@ -61,12 +66,13 @@ class FileState:
 class OpenLog:
     """An opened log: its decompressed bytes, how it is compressed, and what the very file is that was opened.
 
-    `file` is `None` for standard input.
+    `file` is `None` for standard input. What is `remote` is better not read twice.
     """
 
     stream: IO[bytes]
     compression: str | None = None
     file: FileState | None = None
+    remote: bool = False
 
     @property
     def is_plain(self) -> bool:
@@ -92,6 +98,11 @@ class LogFile:
         return self.path == STANDARD_INPUT
 
     @property
+    def is_remote(self) -> bool:
+        """Whether this is an object behind a URL."""
+        return is_url(self.path)
+
+    @property
     def shown(self) -> str:
         """The path as a message may show it."""
         return "standard input" if self.is_stream else shown(self.path)
@@ -104,24 +115,20 @@ class LogFile:
     @property
     def real_path(self) -> str | None:
         """Where links lead from the path; `None` for standard input."""
+        if self.is_remote:
+            return self.stored_path
         return None if self.is_stream else shown(os.path.realpath(self.path))
 
-    def state(self, found: os.stat_result | None = None) -> FileState:
+    def state(self, found: os.stat_result | ObjectState | None = None) -> FileState:
         """Look the file up, or tell what was `found` when that was done.
 
         Raises:
             LogVanished: it is not there.
             LogUnreadable: it is not a regular file, or not to be seen.
         """
-        try:
-            found = found or os.stat(self.path)
-        except FileNotFoundError as error:
-            raise LogVanished(f"{self.shown}: vanished, or a link to nothing") from error
-        except (OSError, ValueError) as error:
-            raise LogUnreadable(f"{self.shown}: {reason_of(error)}") from error
-        return self._state(found)
+        return self._state(found or looked_up(self.path))
 
-    def _state(self, found: os.stat_result) -> FileState:
+    def _state(self, found: os.stat_result | ObjectState) -> FileState:
         if not stat.S_ISREG(found.st_mode):
             raise LogUnreadable(f"{self.shown}: not a regular file, so not read")
         device, inode = found.st_dev & MAX_INTEGER, found.st_ino & MAX_INTEGER
@@ -140,51 +147,40 @@ class LogFile:
                 raise LogUnreadable("standard input is closed")
             yield OpenLog(sys.stdin.buffer)
             return
-        with self._opened_raw() as raw:
+        with opened_raw(self.path) as raw:
             try:
-                state = self._state(os.fstat(raw.fileno()))
-                if state.is_fresh:
-                    state = replace(state, ending=_ending(raw, state.size_bytes))
-                compression = compression_of(raw.read(8))
+                state = self._state_of(raw)
+                compression = compression_of(raw.read(8) or b"")
                 raw.seek(0)
             except OSError as error:
                 raise LogUnreadable(f"{self.shown}: {reason_of(error)}") from error
-            plain = cast(IO[bytes], raw)
-            stream = plain if compression is None else decompressed(raw, compression, self.shown)
-            yield OpenLog(stream, compression, state)
+            stream = cast(IO[bytes], raw)
+            if compression is not None:
+                stream = decompressed(raw, compression, self.shown, state.size_bytes)
+            yield OpenLog(stream, compression, state, self.is_remote)
+
+    def _state_of(self, raw: io.RawIOBase) -> FileState:
+        """Tell what an opened file is, with the hash of its end where its time can't tell a change."""
+        found = state_of(raw)
+        state = self._state(found)
+        if state.is_fresh and not getattr(found, "tagged", False):
+            state = replace(state, ending=_ending(raw, state.size_bytes))
+        return state
 
     def ends_as(self, state: FileState) -> bool:
         """Whether the file's last bytes are still those that `state.ending` is the hash of."""
-        with self._opened_raw() as raw:
+        with opened_raw(self.path) as raw:
             try:
                 return _ending(raw, state.size_bytes) == state.ending
             except OSError as error:
                 raise LogUnreadable(f"{self.shown}: {reason_of(error)}") from error
 
-    def _opened_raw(self) -> io.FileIO:
-        try:
-            # Unbuffered: what is read again must come from the file, which may be another one by now.
-            raw = open(self.path, "rb", buffering=0, opener=_open_at_once)  # noqa: SIM115 - closed by callers
-        except FileNotFoundError as error:
-            raise LogVanished(f"{self.shown}: vanished before it could be read") from error
-        except (OSError, ValueError) as error:
-            raise LogUnreadable(f"{self.shown}: {reason_of(error)}") from error
-        if not stat.S_ISREG(os.fstat(raw.fileno()).st_mode):
-            raw.close()
-            raise LogUnreadable(f"{self.shown}: not a regular file, so not read")
-        return raw
 
-
-def _ending(raw: io.FileIO, size_bytes: int) -> str:
+def _ending(raw: io.RawIOBase, size_bytes: int) -> str:
     raw.seek(max(0, size_bytes - TAIL_BYTES))
-    found = digest(raw.read(TAIL_BYTES))
+    found = digest(raw.read(TAIL_BYTES) or b"")
     raw.seek(0)
     return found
-
-
-def _open_at_once(path: str, flags: int) -> int:
-    """Open for reading without waiting: a pipe may have taken the place of the file that was there."""
-    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0))
 
 
 def chunks(stream: IO[bytes], path: str, by_line: bool = False) -> Iterator[bytes]:
@@ -238,9 +234,3 @@ def reading(path: str) -> Iterator[None]:
         yield
     except OSError as error:
         raise LogUnreadable(f"{path}: damaged or unreadable: {reason_of(error)}") from error
-
-
-def reason_of(error: BaseException) -> str:
-    """Say what an error means, as the end of a sentence."""
-    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    return str(text)[:1].lower() + str(text)[1:]

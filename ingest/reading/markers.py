@@ -9,6 +9,7 @@ from __future__ import annotations
 from ahocorasick_rs import BytesAhoCorasick, MatchKind
 
 from ingest.reading.encoding import UTF_8_MARK
+from parsers.line import is_wanted
 from parsers.registry import MARKERS
 
 Found = tuple[int, int, int]
@@ -24,6 +25,11 @@ def find_markers(block: bytes) -> list[Found]:
     """Return where markers stand in a block, in their order; those that overlap one before are left out."""
     found: list[Found] = _AUTOMATON.find_matches_as_indexes(block)
     return found
+
+
+def has_marker(line: bytes) -> bool:
+    """Whether a line may say something by itself: it begins as one that does, and holds a marker."""
+    return is_wanted(line) and bool(find_markers(line))
 
 
 def is_plain_text(block: bytes) -> bool:

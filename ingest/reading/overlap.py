@@ -11,13 +11,10 @@ from collections.abc import Iterator
 from typing import IO
 
 from ingest.reading.logfile import CHUNK_BYTES, reading
+from ingest.reading.rewritten import Rewritten
 
 OVERLAP_BYTES = 256
 """Bytes that are read twice: enough to hold the time of a log line, few enough to cost nothing."""
-
-
-class Rewritten(Exception):
-    """The bytes that were read last are no longer there."""
 
 
 def overlapping_chunks(stream: IO[bytes], path: str, newest: bytes) -> Iterator[bytes]:

@@ -18,10 +18,10 @@ from ingest.reading.feed import Feed
 from ingest.reading.gathering import Gathering
 from ingest.reading.lines import Line, Position, split_lines
 from ingest.reading.logfile import LogFile
-from ingest.reading.overlap import Rewritten
 from ingest.reading.pipe import WAIT_SECONDS
 from ingest.reading.remembered import as_text
 from ingest.reading.resume import NotTheSame, Opened, stand_at
+from ingest.reading.rewritten import Rewritten
 from ingest.reading.sifters import Sifters, sifted_ahead
 from ingest.reading.sifting import Sifted, Sifter
 from ingest.reading.wrap import Joiner
@@ -98,9 +98,9 @@ class _Scan:
         self._gathering = Gathering(self._remembered, self._zone)
         self._sifter = options.known.setdefault(self._zone.name, Sifter(self._zone))
         self._feed = Feed(log, opened, self._remembered.position, options.plain, options.end_offset)
-        self._numbering = Numbering(
-            self._remembered.position, self._feed.newlines if opened.log.is_plain else None
-        )
+        position, plain = self._remembered.position, opened.log.is_plain
+        recounts = plain and (position.counted_offset is not None or not opened.log.remote)
+        self._numbering = Numbering(position, self._feed.newlines if recounts else None)
         self._joiner = Joiner(self._remembered.position, self._remembered.width)
         self._batch_start = self._fed_upto = opened.offset
         self._stream_due = 0.0
@@ -136,6 +136,7 @@ class _Scan:
                     return
                 elif line is not None:
                     self._gathering.take(line)
+                    continue  # at the end of each chunk there is time to look
                 if self._is_full():
                     yield self._batch(self._checkpoint(), "reading")
         except (Exception, GeneratorExit):

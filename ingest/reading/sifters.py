@@ -1,35 +1,29 @@
-"""More cores: blocks sifted in other processes, their order kept.
+"""More cores for one log: its blocks sifted in other processes, their order kept.
 
 A block's lines are read without knowing any other block, and linked in one place in the order of the
 log. So the result is that of one pass, however many processes there are, and a huge log needs no seams.
-The processes get blocks through pipes: they open no log and no database, and end when their pipe does.
 """
 
 from __future__ import annotations
 
-import pickle
-import signal
-import struct
-import subprocess
-import sys
 from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
-from typing import IO, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ingest.reading.blocks import BARRIER, Barrier, Block
 from ingest.reading.lines import Line
+from ingest.reading.processes import Process, Processes
 from ingest.reading.sifting import Sifted, SiftedEvent, Sifter
 from ingest.reading.zone import zone_recorded
 from parsers.quick import Ending
 
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
 BLOCKS_AHEAD = 4
 """Blocks under way for each process: one that is sifted, one that comes, and what keeps the linker busy."""
 
-_SIZES = struct.Struct("!II")
 _MAX_ENDINGS = 20_000
-_PROGRAM = "import sys; sys.path[:] = sys.argv[1:]; from ingest.reading.sifters import serve; serve()"
 
 
 class _Packed(NamedTuple):
@@ -40,74 +34,34 @@ class _Packed(NamedTuple):
     sifted: list[Any]
 
 
-class _Process:
-    """One process that sifts; it is used by one thread at a time."""
-
-    def __init__(self) -> None:
-        command = [sys.executable, "-P", "-c", _PROGRAM, *sys.path]
-        self._process = subprocess.Popen(  # noqa: S603 - ourselves
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0
-        )
-        self._endings: list[Ending] = []
-
-    def sift(self, zone: str, data: bytes) -> list[Sifted]:
-        """Send a block, and wait for what is in it."""
-        stdin, stdout = self._process.stdin, self._process.stdout
-        assert stdin is not None  # noqa: S101 - for the type checker: both are pipes
-        assert stdout is not None  # noqa: S101
-        name = zone.encode()
-        _write(stdin, _SIZES.pack(len(name), len(data)) + name + data)
-        size, _ = _SIZES.unpack(_read(stdout, _SIZES.size))
-        packed: _Packed = pickle.loads(_read(stdout, size))  # noqa: S301 - from ourselves
-        del self._endings[packed.first_ending :]
-        self._endings += [Ending(*ending) for ending in packed.endings]
-        endings = self._endings
-        return [
-            tuple.__new__(SiftedEvent, (*one[:-1], endings[one[-1]])) if type(one) is tuple else one
-            for one in packed.sifted
-        ]
-
-    def end(self) -> None:
-        """Let it end."""
-        for pipe in (self._process.stdin, self._process.stdout):
-            if pipe is not None:
-                with suppress(OSError):  # it has ended already
-                    pipe.close()
-        self._process.wait()
-
-
 class Sifters:
-    """Several processes that sift; they are started with the first block."""
+    """Several processes that sift."""
 
-    def __init__(self, count: int) -> None:
-        """Prepare so many."""
-        self.count = count
-        self._idle: deque[_Process] = deque()
-        self._all: list[_Process] = []
-        self._threads = ThreadPoolExecutor(count)
+    def __init__(self, processes: Processes) -> None:
+        """Use these."""
+        self._processes = processes
+
+    @property
+    def count(self) -> int:
+        """How many blocks can be sifted at once."""
+        return self._processes.count
 
     def submit(self, zone: str, data: bytes) -> Future[list[Sifted]]:
         """Have a block sifted."""
-        return self._threads.submit(self._sift, zone, data)
+        return self._processes.submit(
+            lambda process: _unpacked(process, process.call(_sift, zone, data)),
+            lambda: Sifter(zone_recorded(zone)).sift(data),
+        )
 
-    def _sift(self, zone: str, data: bytes) -> list[Sifted]:
-        try:
-            try:
-                process = self._idle.pop()
-            except IndexError:
-                process = _Process()
-                self._all.append(process)
-            sifted = process.sift(zone, data)
-        except (OSError, EOFError, pickle.UnpicklingError):  # it could not be started, or somebody ended it
-            return Sifter(zone_recorded(zone)).sift(data)
-        self._idle.append(process)
-        return sifted
 
-    def close(self) -> None:
-        """End all of them."""
-        self._threads.shutdown(cancel_futures=True)
-        for process in self._all:
-            process.end()
+def _unpacked(process: Process, packed: _Packed) -> list[Sifted]:
+    endings = process.memory
+    del endings[packed.first_ending :]
+    endings += [Ending(*ending) for ending in packed.endings]
+    return [
+        tuple.__new__(SiftedEvent, (*one[:-1], endings[one[-1]])) if type(one) is tuple else one
+        for one in packed.sifted
+    ]
 
 
 def sifted_ahead(
@@ -147,25 +101,15 @@ def _with_trouble(
         yield BARRIER
 
 
-def serve() -> None:
-    """Sift what comes through standard input until it ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all; the pipe's end is enough
-    stdin, stdout = sys.stdin.buffer, sys.stdout.buffer
-    sifter: dict[str, Sifter] = {}
-    known: dict[bytes, int] = {}
-    while True:
-        head = stdin.read(_SIZES.size)
-        if len(head) < _SIZES.size:
-            return
-        name_size, size = _SIZES.unpack(head)
-        zone, data = stdin.read(name_size).decode(), stdin.read(size)
-        if len(data) < size:
-            return
-        if zone not in sifter:
-            sifter[zone] = Sifter(zone_recorded(zone))
-        answer = pickle.dumps(_packed(sifter[zone].sift(data), known), pickle.HIGHEST_PROTOCOL)
-        stdout.write(_SIZES.pack(len(answer), 0) + answer)
-        stdout.flush()
+_SIFTERS: dict[str, Sifter] = {}
+_SENT: dict[bytes, int] = {}
+"""What a process that sifts remembers: of each zone, and the endings that were sent already."""
+
+
+def _sift(zone: str, data: bytes) -> _Packed:
+    if zone not in _SIFTERS:
+        _SIFTERS[zone] = Sifter(zone_recorded(zone))
+    return _packed(_SIFTERS[zone].sift(data), _SENT)
 
 
 def _packed(sifted: list[Sifted], known: dict[bytes, int]) -> _Packed:
@@ -184,20 +128,3 @@ def _packed(sifted: list[Sifted], known: dict[bytes, int]) -> _Packed:
         else:
             packed.append(one)
     return _Packed(first, new, packed)
-
-
-def _write(pipe: IO[bytes], data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[pipe.write(view) :]
-
-
-def _read(pipe: IO[bytes], size: int) -> bytes:
-    pieces: list[bytes] = []
-    while size:
-        piece = pipe.read(size)
-        if not piece:
-            raise BrokenPipeError("a process that read the log has ended")
-        pieces.append(piece)
-        size -= len(piece)
-    return b"".join(pieces)

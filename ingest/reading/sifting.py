@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from ingest.reading.markers import find_markers
 from ingest.reading.zone import Zone
 from parsers.line import may_be_listed, read_message
-from parsers.quick import Ending, Endings, match_event, match_prefix
+from parsers.quick import Ending, Endings, Shaped, match_event, match_prefix, shaped
 from parsers.records import (
     Escalation,
     EstimationEvent,
@@ -23,6 +23,10 @@ from parsers.records import (
 )
 from parsers.registry import EVENT_MARKER
 
+_NEAR = 400
+"""How far from its line's start a marker may stand to be looked at at once, bytes."""
+
+_BRACKET = ord("[")
 _WITH_CARE = (EstimationEvent, Malformed, Noted, Escalation)
 
 
@@ -96,7 +100,10 @@ class Sifter:
                     done = one.end
                     continue
             done = data.find(b"\n", found) + 1
-            other = self._context(data, start, done, lines, marker)
+            other: SiftedContext | SiftedLine | None = None
+            if found - start <= _NEAR and (shape := shaped(marker)) is not None:
+                other = self._shaped(data, start, done, lines, shape)
+            other = other or self._context(data, start, done, lines, marker)
             if other is not None:
                 sifted.append(other)
                 if not isinstance(other, SiftedContext) or isinstance(other.record, RequiredList):
@@ -129,6 +136,19 @@ class Sifter:
         numbers = (int(predicted), int(actual), float(smape))
         values = (start, end, lines, key, f"{shown}{seconds}.{fraction}", text, *numbers, ending)
         return tuple.__new__(SiftedEvent, values)
+
+    def _shaped(self, data: bytes, start: int, end: int, lines: int, shape: Shaped) -> SiftedContext | None:
+        matches, build = shape
+        found = matches(data[start : end - 1].decode("utf-8", "replace").rstrip())
+        if found is None:
+            return None
+        record = build(*found.groups())
+        second = start + (data[start] == _BRACKET)
+        minute = self._zone.minute(data[second : second + 16])
+        if record is None or minute is None:
+            return None
+        seconds = minute.seconds + int(data[second + 17 : second + 19])
+        return tuple.__new__(SiftedContext, (start, end, lines, record, seconds))
 
     def _context(
         self, data: bytes, start: int, end: int, lines: int, marker: int

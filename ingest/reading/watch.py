@@ -78,7 +78,7 @@ class Watch:
     def see(self, listed: Listed) -> None:
         """Remember how a file looks."""
         path, stored, state, named = listed
-        self._looks[path] = None if state is None else look_of(state)
+        self._looks[path] = look_of(state) if isinstance(state, os.stat_result) else None
         if named:
             self._named.add(stored)
 
@@ -91,7 +91,7 @@ class Watch:
         that a compressed log is still being written, as far as its time tells, and is to be looked at again.
         """
         path, _, state, _ = listed
-        if state is None or not is_sure or self._is_last:
+        if not isinstance(state, os.stat_result) or not is_sure or self._is_last:
             return True
         look = look_of(state)
         if path.endswith(COMPRESSED) and _is_near(look, FRESH_NS):

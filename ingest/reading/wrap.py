@@ -37,22 +37,22 @@ class WrapWidth:
     units: int = MIN_WIDTH
     reached: int = 0
 
-    def seen(self, text: str, is_event: bool = False) -> WrapWidth:
-        """Return what is known after one more line."""
-        length, units = len(text), max(self.units, _units(text))
-        if length < self.characters and units == self.units:
+    def seen(self, length: int, units: int, is_event: bool = False) -> WrapWidth:
+        """Return what is known after one more line, of so many characters and UTF-16 units."""
+        if length < self.characters and units <= self.units:
             return self
+        units = max(self.units, units)
         if length < self.characters:
             return WrapWidth(self.characters, units, self.reached)
         return WrapWidth(length, units, (not is_event) + (self.reached if length == self.characters else 0))
 
-    def may_continue(self, text: str) -> bool:
-        """Whether a physical line may go on in the next one."""
-        return text.endswith(" ") or len(text) >= self.characters or _units(text) >= self.units
 
-
-def _units(text: str) -> int:
-    return len(text) if text.isascii() else len(text.encode("utf-16-le", "surrogatepass")) // 2
+def _measured(data: bytes) -> tuple[int, int]:
+    """Return how many characters and UTF-16 units a line has."""
+    if data.isascii():
+        return len(data), len(data)
+    text = data.decode("utf-8", "replace")
+    return len(text), len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 
 class Joiner:
@@ -76,17 +76,19 @@ class Joiner:
             if line is None:
                 yield None
                 continue
-            text = line.data.decode("utf-8", "replace")
-            new = not text or starts_with_prefix(line.data)
+            data = line.data
+            length, units = _measured(data)
+            new = not data or starts_with_prefix(data)
             if pieces and (new or not may_continue or size > MAX_LINE_BYTES):
                 yield self._whole(pieces, width)
                 pieces, size = [], 0
             pieces.append(line)
             size += line.size_bytes
-            longest = len(text) >= width.characters and size <= MAX_EVENT_BYTES
-            is_event = longest and is_whole_event(_data(pieces))
-            width = width.seen(text, is_event)
-            may_continue = width.may_continue(text) and (width.reached > 0 or not is_event)
+            longest = length >= width.characters
+            is_event = longest and size <= MAX_EVENT_BYTES and is_whole_event(_data(pieces))
+            width = width.seen(length, units, is_event)
+            reached = longest or units >= width.units or data.endswith(b" ")
+            may_continue = reached and (width.reached > 0 or not is_event)
         if pieces and pieces[-1].terminated and not may_continue:
             yield self._whole(pieces, width)
         elif pieces:

@@ -92,7 +92,8 @@ class Zone:
         if start.second or start.microsecond:
             return None
         shown = f"{start.isoformat(' ', 'minutes')[:16]}:"
-        return Minute(start.timestamp(), shown, shown.encode("ascii"), "".join(filter(str.isdigit, shown)))
+        digits = f"{shown[:4]}{shown[5:7]}{shown[8:10]}{shown[11:13]}{shown[14:16]}"
+        return Minute(start.timestamp(), shown, shown.encode("ascii"), digits)
 
     def _offset(self, moment: datetime) -> timedelta:
         from dateutil import tz  # noqa: PLC0415 - see above

@@ -92,14 +92,14 @@ def connected_for_writing(path: StrPath, network: str | None) -> Iterator[sqlite
     if os.path.isdir(path):
         raise DatabaseUnusable(f"{path}: a folder, not a database: name a file with --db")
     with explained(path), _connected(path) as connection:
-        is_current = _is_current(connection, path)
+        ready = is_current(connection, path)
         connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")  # of a new database
         connection.execute(f"PRAGMA cache_size = -{CACHE_BYTES // 1024}")
         mode = journal_mode(network)
         connection.execute(f"PRAGMA journal_mode = {mode}")
         # A power cut may take the last commits in a WAL with it, rows and checkpoint alike: nothing doubles.
         connection.execute(f"PRAGMA synchronous = {'NORMAL' if mode == 'WAL' else 'FULL'}")
-        if not is_current:
+        if not ready:
             db = as_database(connection)
             with immediate(connection):  # nobody else makes the schema meanwhile
                 apply_migrations(db)
@@ -127,7 +127,7 @@ def open_for_reading(path: StrPath) -> Iterator[Database]:
     """
     require_database(path)
     with explained(path), _connected(path) as connection:
-        if not _is_current(connection, path):
+        if not is_current(connection, path):
             raise DatabaseUnusable(
                 f"{path}: not of this version of tokentail: run `tokentail ingest` on it once"
             )
@@ -136,8 +136,26 @@ def open_for_reading(path: StrPath) -> Iterator[Database]:
 
 
 @contextmanager
-def immediate(connection: sqlite3.Connection) -> Iterator[None]:
-    """Hold one write transaction: commit everything inside, or nothing of it.
+def open_unchecked(path: StrPath) -> Iterator[sqlite3.Connection]:
+    """Open a database for writing, whoever made it: to adopt it."""
+    with explained(path), _connected(path) as connection:
+        yield connection
+
+
+@contextmanager
+def opened_as_it_is(path: StrPath, not_ours: bool = False) -> Iterator[sqlite3.Connection]:
+    """Open a database of whatever version, and whoever made it, for queries only.
+
+    One that is `not_ours` to tidy is not changed by a byte, not even by what SQLite does on closing.
+    """
+    with explained(path), _connected(path, "mode=ro" if not_ours else "") as connection:
+        connection.execute("PRAGMA query_only = ON")
+        yield connection
+
+
+@contextmanager
+def immediate(connection: sqlite3.Connection, keep: bool = True) -> Iterator[None]:
+    """Hold one write transaction: commit everything inside, or nothing of it; without `keep` nothing, always.
 
     The deferred transaction of most libraries would die of "database is locked" when two processes
     read and then write.
@@ -145,7 +163,7 @@ def immediate(connection: sqlite3.Connection) -> Iterator[None]:
     _patiently(connection, "BEGIN IMMEDIATE")
     try:
         yield
-        _patiently(connection, "COMMIT")  # in a rollback journal readers hold it up
+        _patiently(connection, "COMMIT" if keep else "ROLLBACK")  # in a rollback journal readers hold it up
     except BaseException:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
@@ -167,13 +185,17 @@ def _patiently(connection: sqlite3.Connection, statement: str) -> None:
 
 
 @contextmanager
-def _connected(path: StrPath) -> Iterator[sqlite3.Connection]:
-    name, is_uri = os.path.abspath(path), _is_unchangeable(path)
-    if is_uri:  # opened without its journal's help files, which nobody here can make
+def _connected(path: StrPath, how: str = "") -> Iterator[sqlite3.Connection]:
+    name = os.path.abspath(path)
+    if _is_unchangeable(path):  # opened without its journal's help files, which nobody here can make
+        how = "immutable=1"
+    if how:
         from pathlib import Path  # noqa: PLC0415 - seldom needed, and half as slow as SQLite itself
 
-        name = f"{Path(name).as_uri()}?immutable=1"
-    connection = sqlite3.connect(name, timeout=POLL_SECONDS, isolation_level=None, uri=is_uri)
+        name = f"{Path(name).as_uri()}?{how}"
+    connection = sqlite3.connect(
+        name, timeout=POLL_SECONDS, isolation_level=None, uri=bool(how), check_same_thread=False
+    )
     try:
         yield connection
     finally:
@@ -190,7 +212,7 @@ def _is_unchangeable(path: StrPath) -> bool:
     )
 
 
-def _is_current(connection: sqlite3.Connection, path: StrPath) -> bool:
+def is_current(connection: sqlite3.Connection, path: StrPath) -> bool:
     """Whether a database has every migration; one of a newer version, or that is not ours, is refused."""
     applied = applied_migrations(connection)
     if newer := sorted(applied - KNOWN_MIGRATIONS):
@@ -201,7 +223,8 @@ def _is_current(connection: sqlite3.Connection, path: StrPath) -> bool:
     if not applied and has_table(connection, EVENTS_TABLE):
         raise DatabaseUnusable(
             f"{path}: has a table {EVENTS_TABLE} that tokentail did not make (the executor's own "
-            "database?), so nothing was changed: choose another file with --db"
+            "database?), so nothing was changed: choose another file with --db, or see what "
+            f"`tokentail adopt --dry-run --db {path}` would do"
         )
     return applied == KNOWN_MIGRATIONS
 

@@ -15,9 +15,7 @@ if TYPE_CHECKING:
 
 def m001_initial(db: Database) -> None:
     """Make the tables and views of `schema.sql`."""
-    from importlib.resources import files  # noqa: PLC0415 - nothing that only a migration needs delays a start
-
-    for statement in _statements(files("ingest").joinpath("schema.sql").read_text(encoding="utf-8")):
+    for statement in schema_statements():
         db.conn.execute(statement)
 
 
@@ -50,13 +48,12 @@ def m002_doubts(db: Database) -> None:
     """Keep what resolves doubts: real paths, ends of files just written, lines that were cut."""
     from ingest.reading.sample import digest  # noqa: PLC0415 - as above
 
-    for table, column, kind in (  # `schema.sql` has them all
+    add_columns(
+        db.conn,
         ("log_sources", "real_path", "TEXT"),
         ("log_sources", "ending", "TEXT"),
         ("event_sightings", "line_cut", "INTEGER NOT NULL DEFAULT 0"),
-    ):
-        if column not in {one.name for one in db.table(table).columns}:
-            db.conn.execute(f"ALTER TABLE {table} ADD COLUMN {column} {kind}")
+    )
     for statement in _OLD_PROVISIONAL:
         db.conn.execute(statement, {"nothing": digest(b"")})
     db.conn.execute(
@@ -76,10 +73,35 @@ def m003_keys_in_time(db: Database) -> None:
     )
 
 
+_HORIZON = (
+    "CREATE TABLE IF NOT EXISTS event_horizon "
+    "(one INTEGER PRIMARY KEY CHECK (one = 1), kept_from TEXT NOT NULL)"
+)
+
+
+def m004_housekeeping(db: Database) -> None:
+    """Keep from when on events are kept, what of each source is not, and where it was read."""
+    add_columns(
+        db.conn,
+        ("log_sources", "pruned_sightings", "INTEGER NOT NULL DEFAULT 0"),
+        ("log_sources", "pruned_rejects", "INTEGER NOT NULL DEFAULT 0"),
+        ("log_sources", "host", "TEXT"),
+    )
+    db.conn.execute(_HORIZON)
+
+
+def add_columns(connection: sqlite3.Connection, *columns: tuple[str, str, str]) -> None:
+    """Add the columns (table, name, kind) that are not there yet; `schema.sql` may have made them."""
+    for table, column, kind in columns:
+        known = {row[1] for row in connection.execute(f"PRAGMA table_info({table})")}
+        if column not in known:
+            connection.execute(f"ALTER TABLE {table} ADD COLUMN {column} {kind}")
+
+
 MIGRATION_SET = "tokentail"
 """The name under which sqlite-utils records our migrations."""
 
-MIGRATIONS = (m001_initial, m002_doubts, m003_keys_in_time)
+MIGRATIONS = (m001_initial, m002_doubts, m003_keys_in_time, m004_housekeeping)
 """Every migration, in its order. What they are called is recorded, and must never change."""
 
 KNOWN_MIGRATIONS = frozenset(migration.__name__ for migration in MIGRATIONS)
@@ -108,6 +130,23 @@ def apply_migrations(db: Database) -> None:
     for migration in MIGRATIONS:
         migrations()(migration)
     migrations.apply(db)
+
+
+def record_migrations(db: Database) -> None:
+    """Say of a database that is as `schema.sql` would have it that it has every migration."""
+    from sqlite_utils.migrations import Migrations  # noqa: PLC0415 - as above
+
+    migrations = Migrations(MIGRATION_SET)
+    for migration in MIGRATIONS:
+        migrations(name=migration.__name__)(lambda _: None)
+    migrations.apply(db)
+
+
+def schema_statements() -> Iterator[str]:
+    """Yield the statements of `schema.sql`."""
+    from importlib.resources import files  # noqa: PLC0415 - nothing that only a migration needs delays a start
+
+    yield from _statements(files("ingest").joinpath("schema.sql").read_text(encoding="utf-8"))
 
 
 def _statements(script: str) -> Iterator[str]:

@@ -6,14 +6,13 @@ The one place that knows both an event's fields and the columns of `token_estima
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ingest.linking.context import NOTHING_TOLD, Context, Deliverables, Told
-from ingest.linking.identity import Event, event_key
+from ingest.linking.identity import Adopted, Event, event_key
 from ingest.linking.state import Logged
 from ingest.linking.timestamps import moment_of, time_text
-from ingest.reading.batch import SeenEscalation
 from ingest.reading.remembered import as_text, from_text
 from parsers.records import EstimationEvent
 from parsers.run import UNKNOWN
@@ -121,7 +120,7 @@ def context_row(group: str, event: Event) -> Row:
     """Return the columns that the lines around an event tell."""
     told = told_row(event.known)
     untold = {name: value for name, value in _UNTOLD.items() if told[name] is None}
-    return {
+    row = {
         **told,
         **untold,
         "timestamp": time_text(event.moment),
@@ -129,6 +128,31 @@ def context_row(group: str, event: Event) -> Row:
         "timestamp_text": event.timestamp_text,
         "context_parts": None if event.strays == NOTHING_TOLD else as_text(_parts(event)),
     }
+    return row if event.adopted is None else row | _adopted_row(event, event.adopted)
+
+
+def _adopted_row(event: Event, adopted: Adopted) -> Row:
+    """Return the columns in which the executor's own row stands above what logs tell."""
+    kept = replace(adopted, logged=time_text(event.moment))
+    row: Row = {
+        "timestamp": adopted.timestamp,
+        "context_parts": as_text(replace(_parts(event), adopted=kept)),
+    }
+    if adopted.run is not None:
+        row |= {"run_id": adopted.run, "run_source": "executor"}
+    if adopted.phase is not None:
+        row |= {"phase_id": adopted.phase, "phase_source": "executor"}
+    if adopted.actual_max_tokens is not None:
+        row["actual_max_tokens"] = adopted.actual_max_tokens
+    if adopted.deliverables is not None:
+        row |= {"deliverables_json": adopted.deliverables, "deliverables_complete": adopted.complete}
+        row["deliverables_source"] = "imported"
+    return row
+
+
+def is_adopted(row: Row) -> bool:
+    """Whether a row is the executor's own, with values that no log told."""
+    return row["context_parts"] is not None and '"adopted":' in row["context_parts"]
 
 
 def context_of(row: Row) -> Context:
@@ -154,10 +178,11 @@ def context_of(row: Row) -> Context:
 
 @dataclass(frozen=True, slots=True)
 class _Parts:
-    """An event's context in two parts: what sightings with its phase told, and those without one."""
+    """An event's context in parts: what sightings with its phase told, those without one, the executor."""
 
     context: Context = NOTHING_TOLD
     strays: Context = NOTHING_TOLD
+    adopted: Adopted | None = None
 
 
 def _parts(event: Event) -> _Parts:
@@ -175,13 +200,15 @@ def _paths(text: str) -> tuple[str, ...]:
 def stored_event(row: Row) -> Event:
     """Read an event back from its row, as far as it can still change."""
     parts = from_text(_Parts, row["context_parts"]) if row["context_parts"] else _Parts(context_of(row))
+    adopted = parts.adopted
     return Event(
         payload=None,
-        moment=moment_of(row["timestamp"]),
+        moment=moment_of(row["timestamp"] if adopted is None else adopted.logged),
         timestamp_text=row["timestamp_text"],
         context=parts.context,
         strays=parts.strays,
         stored_ids=[row["event_id"]],
+        adopted=adopted,
     )
 
 
@@ -200,40 +227,26 @@ def amended(row: Row, context: Context, sighting: int, logged: Logged | None = N
 
 
 def payload_of(row: Row) -> EstimationEvent:
-    """Read an event's payload back from its row."""
+    """Read an event's payload back from its row, with truths and reals as the parsers have them.
+
+    A budget of 0 may have been logged as `None`: only the event's key can tell.
+    """
+    smape = row["logged_smape_percent"]  # other programs write 80.0 as 80
     return EstimationEvent(
         predicted_output_tokens=row["predicted_output_tokens"],
         actual_output_tokens=row["actual_output_tokens"],
         actual_is_total=bool(row["actual_is_total"]),
-        smape_percent=row["logged_smape_percent"],
+        smape_percent=None if smape is None else float(smape),
         selected_budget=row["selected_budget"],
         category=row["category"],
         complexity=row["complexity"],
         deliverable_count=row["deliverable_count"],
-        success=row["success"],
+        success=_truth(row["success"]),
         stop_reason=row["stop_reason"],
-        truncated=row["truncated"],
+        truncated=_truth(row["truncated"]),
         model=row["model"],
     )
 
 
-def escalation_row(seen: SeenEscalation) -> Row:
-    """Return an escalation as its row, without the key and the time of storing."""
-    record, around = seen.record, seen.around
-    return {
-        "run_id": around.run.name if around.run else UNKNOWN,
-        "phase_id": record.phase,
-        "timestamp": time_text(seen.moment),
-        "attempt_index": record.attempt_index,
-        "reason": record.reason,
-        "was_truncated": record.reason == "truncation",
-        "output_utilization": record.utilization_percent,
-        "escalation_factor": record.factor,
-        "base_value": record.base_tokens,
-        "base_source": record.base_source,
-        "retry_max_tokens": record.retry_max_tokens,
-        "selected_budget": around.selected_budget,
-        "actual_max_tokens": around.actual_max_tokens,
-        "tokens_used": around.tokens_used,
-        "timestamp_text": seen.timestamp_text,
-    }
+def _truth(value: Any) -> bool | None:
+    return None if value is None else bool(value)

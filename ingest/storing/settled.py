@@ -14,8 +14,14 @@ _QUERY = """
 SELECT path, device, inode, size_bytes,
     CASE WHEN state IN ('complete', 'unterminated') AND ending IS NULL AND ({met}) THEN modified_ns END
 FROM log_sources
-WHERE path <> '-' AND state NOT IN ('replaced', 'imported')
+WHERE path <> '-' AND state NOT IN ('replaced', 'imported') AND host IS NULL
 """
+
+
+def has_own_rows(connection: sqlite3.Connection) -> bool:
+    """Whether an executor wrote rows, into a database of its own, that are no event of a log yet."""
+    query = "SELECT 1 FROM token_estimation_v2_events WHERE event_key IS NULL LIMIT 1"
+    return connection.execute(query).fetchone() is not None
 
 
 def settled_sources(

@@ -17,16 +17,23 @@ from ingest.storing.statements import INSERT_EVENT, READ_GROUP, UPDATE_EVENT
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """The rows that settling wrote; `event_ids` are by the number of the sighting within its batch."""
+    """The rows that settling wrote; `event_ids` are by the number of the sighting within its batch.
+
+    `several_phases` are the groups that have more than one: see `Settling.rehome`.
+    """
 
     inserted: set[int]
     updated: set[int]
     event_ids: dict[int, int]
+    several_phases: tuple[str, ...] = ()
 
     def with_more(self, more: Written) -> Written:
         """Return what was written, and what was written after it."""
         return Written(
-            self.inserted | more.inserted, self.updated | more.updated, self.event_ids | more.event_ids
+            self.inserted | more.inserted,
+            self.updated | more.updated,
+            self.event_ids | more.event_ids,
+            self.several_phases + more.several_phases,
         )
 
 
@@ -81,8 +88,8 @@ class Settling:
             for event in events:
                 row = context_row(group, event)
                 if event.stored_ids:
-                    event_id = self._united(event.stored_ids)
-                    if row | {"event_id": event_id} != stored[event_id]:
+                    event_id = self._united(event)
+                    if row | {"event_id": event_id} != stored.get(event_id):
                         updates.append(row | {"event_id": event_id})
                 elif event.payload is not None:
                     made = self._made(event, origins, now)
@@ -92,8 +99,8 @@ class Settling:
         self._conn.executemany(UPDATE_EVENT, updates)
         self._conn.executemany(INSERT_EVENT, inserts)
         for group in several_phases:
-            self._rehome(group)
-        return Written(_ids(inserts), _ids(updates), event_ids)
+            self.rehome(group)
+        return Written(_ids(inserts), _ids(updates), event_ids, tuple(several_phases))
 
     def _made(self, event: Event, origins: Mapping[int, Origin], now: str) -> Row:
         """Return the id and the time of a new row: those that it had elsewhere, if the id is free here."""
@@ -105,15 +112,19 @@ class Settling:
         self._next_event_id = max(self._next_event_id, event_id + 1)
         return {"event_id": event_id, "created_at": created_at}
 
-    def _united(self, event_ids: list[int]) -> int:
-        """Make one row of several that turned out to be the same event; return its id."""
-        kept, *others = event_ids
-        for other in others:
+    def _united(self, event: Event) -> int:
+        """Make one row of several that turned out to be the same event, the executor's own; return its id."""
+        kept = min(event.stored_ids)
+        if event.adopted is not None and event.adopted.event_id in event.stored_ids:
+            kept = event.adopted.event_id
+        for other in event.stored_ids:
+            if other == kept:
+                continue
             self._conn.execute("UPDATE event_sightings SET event_id = ? WHERE event_id = ?", [kept, other])
             self._conn.execute("DELETE FROM token_estimation_v2_events WHERE event_id = ?", [other])
         return kept
 
-    def _rehome(self, group: str) -> None:
+    def rehome(self, group: str) -> None:
         """Where a group has several phases, its sightings without one belong to the first of them."""
         home, *others = sorted(self._read_group(group), key=lambda row: str(row["phase_id"]))
         self._conn.executemany(

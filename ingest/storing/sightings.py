@@ -11,8 +11,16 @@ from ingest.linking.identity import GROUP_LENGTH, Event, Seen, group_key
 from ingest.reading.batch import BareSighting, Sighting
 from ingest.storing.fragments import Fragments
 from ingest.storing.settling import Settling
-from ingest.storing.staging import MAX_EXACT, Staging
+from ingest.storing.staging import MAX_EXACT, Staged, Staging
 from ingest.storing.statements import INSERT_SIGHTING
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """What of a batch is staged, and the numbers of the sightings that are to be settled behind it."""
+
+    staged: Staged
+    others: list[int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +41,8 @@ class Sightings:
         self._staging = Staging(connection)
         self._fragments = Fragments(connection)
 
-    def place(self, sightings: list[Sighting | BareSighting], source_id: int, now: str) -> Placed:
-        """Write what a batch saw: plain events at once, others one by one, then the line that may be cut."""
+    def plan(self, sightings: list[Sighting | BareSighting], source_id: int, now: str) -> Planned:
+        """Stage what can be written at once."""
         if not self._fragments.is_empty:
             for one in sightings:
                 self._fragments.claim(one.seen)
@@ -46,15 +54,28 @@ class Sightings:
             repeated = {group for group, times in Counter(groups).items() if times > 1}
         plain: list[tuple[int, Sighting | BareSighting]] = []
         others: list[int] = []
-        for number, (one, group) in enumerate(zip(sightings, groups, strict=True)):
-            if group not in repeated and (isinstance(one, BareSighting) or _is_plain(one.seen)):
+        for number, one in enumerate(sightings):
+            if repeated and groups[number] in repeated:
+                others.append(number)
+            elif isinstance(one, BareSighting) or _is_plain(one.seen):
                 plain.append((number, one))
             else:
                 others.append(number)
         first_id = self._settling.reserve(len(sightings))
-        staged = self._staging.write(plain, source_id, first_id, now)
-        settled = self._settle(sightings, sorted([*others, *staged.others]), source_id, now)
-        return Placed(staged.inserted + settled.inserted, settled.updated)
+        staged = self._staging.stage(plain, source_id, first_id, now)
+        return Planned(staged, sorted([*others, *staged.others]))
+
+    def write(self, staged: Staged) -> None:
+        """Write what is staged: no other statement may come between."""
+        self._staging.write(staged)
+
+    def place(
+        self, sightings: list[Sighting | BareSighting], planned: Planned, source_id: int, now: str
+    ) -> Placed:
+        """Write what a batch saw: plain events at once, others one by one, then the line that may be cut."""
+        self.write(planned.staged)
+        settled = self._settle(sightings, planned.others, source_id, now)
+        return Placed(planned.staged.new + settled.inserted, settled.updated)
 
     def _settle(
         self, sightings: list[Sighting | BareSighting], numbers: Iterable[int], source_id: int, now: str

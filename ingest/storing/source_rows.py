@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 
@@ -70,3 +72,31 @@ def keep_state(db: Database, source: Source, log: LogFile, ending: str | None) -
 def mark_replaced(db: Database, source: Source) -> None:
     """Say that the file of a source is now another one."""
     db.table("log_sources").update(source.source_id, {"state": REPLACED})
+
+
+_SHIFT = """
+UPDATE log_sources SET sightings = sightings + :count, rejects = rejects - :count,
+    pruned_sightings = pruned_sightings + :pruned
+WHERE source_id = :source_id
+"""
+_REMEMBERED = """
+UPDATE log_sources SET remembered = json_patch(remembered, json_object('counters', json_object(
+    'sightings', COALESCE(json_extract(remembered, '$.counters.sightings'), 0) + :count,
+    'rejects', COALESCE(json_extract(remembered, '$.counters.rejects'), 0) - :count
+)))
+WHERE source_id = :source_id
+"""
+
+
+def shift_rejects(
+    connection: sqlite3.Connection, source_id: int, offsets: Sequence[int], pruned: int = 0
+) -> None:
+    """Count rejects at some offsets that became sightings as such; `pruned` of them are not kept.
+
+    In the columns, and in what the checkpoint remembers: that knows nothing of a line behind it.
+    """
+    query = "SELECT byte_offset FROM log_sources WHERE source_id = ?"
+    (end_offset,) = connection.execute(query, [source_id]).fetchone()
+    values = {"source_id": source_id, "count": len(offsets), "pruned": pruned}
+    connection.execute(_SHIFT, values)
+    connection.execute(_REMEMBERED, values | {"count": sum(offset < end_offset for offset in offsets)})

@@ -6,7 +6,6 @@ checkpoint decide, and a file that is none of the known sources is read from its
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields
@@ -16,6 +15,7 @@ from ingest.reading.checkpoint import Checkpoint, Counters
 from ingest.reading.fingerprint import Fingerprint
 from ingest.reading.listing import Identity, identity
 from ingest.reading.logfile import FileState, LogFile
+from ingest.reading.raw import is_there
 from ingest.reading.resume import NotTheSame
 from ingest.reading.sample import digest
 
@@ -26,7 +26,7 @@ FROM log_sources WHERE source_id = ?
 """
 _INDEX = """
 SELECT source_id, path, fingerprint_bytes, fingerprint, device, inode, state
-FROM log_sources WHERE path <> '-' AND state <> 'imported'
+FROM log_sources WHERE path <> '-' AND state <> 'imported' AND host IS NULL
 """
 
 REPLACED = "replaced"
@@ -98,6 +98,10 @@ class KnownSources:
             if row is not None:
                 yield _source(row)
 
+    def source(self, source_id: int) -> Source | None:
+        """Return a source by its id."""
+        return next(self._sources([source_id]), None)
+
     def hold(self, file: FileState | None) -> None:
         """Say that this run reads a file: the source that it was is left to it by its copies."""
         if file is not None:
@@ -106,6 +110,10 @@ class KnownSources:
     def is_held(self, file: FileState) -> bool:
         """Whether this run reads a file already, under another name."""
         return identity(file.device, file.inode) in self._held
+
+    def knows(self, log: LogFile, file: FileState) -> bool:
+        """Whether anything was read at a log's path, or of its very file; its bytes are not asked."""
+        return (file.device, file.inode) in self._by_file or log.stored_path in self._by_path
 
     def unchanged(self, file: FileState, finished: bool) -> Source | None:
         """Return the source that a file is, if nothing of it is new; costs no open."""
@@ -168,12 +176,14 @@ class KnownSources:
         """Return the paths at which sources were read last and something still is."""
         real = self._connection.execute("SELECT real_path FROM log_sources WHERE real_path IS NOT NULL")
         known = {*self._by_path, *(path for (path,) in real)}
-        return sorted(path for path in known if os.path.exists(path))
+        return sorted(path for path in known if is_there(path))
 
     def left(self) -> int:
         """Count the sources that no file of this run continues."""
         known = {source_id for at in self._by_path.values() for source_id in at}
-        query = "SELECT COUNT(*) FROM log_sources WHERE path <> '-' AND state = 'imported'"
+        query = (
+            "SELECT COUNT(*) FROM log_sources WHERE path <> '-' AND (state = 'imported' OR host IS NOT NULL)"
+        )
         return len(known - self._taken) + int(self._connection.execute(query).fetchone()[0])
 
     def release(self, source: Source) -> None:

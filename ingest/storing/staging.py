@@ -8,14 +8,13 @@ which need `ingest.storing.settling`, and write the rows of the former two.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ingest.linking.context import NOTHING_TOLD
 from ingest.linking.identity import GROUP_LENGTH, group_key, phase_member
 from ingest.reading.batch import BareSighting, Sighting
 from ingest.storing.rows import CONTEXT_COLUMNS, PAYLOAD_COLUMNS, told_row
-from parsers.quick import identity_of
 from parsers.records import EstimationEvent
 from parsers.run import UNKNOWN
 
@@ -107,10 +106,27 @@ FROM staged ORDER BY number
 
 @dataclass(frozen=True, slots=True)
 class Staged:
-    """What became of staged sightings: how many events were new, and the numbers of those to be settled."""
+    """What is known of staged sightings: how many are new events, the numbers of those to be settled.
 
-    inserted: int
+    `values` are what the statements that write the others need.
+    """
+
+    new: int
     others: list[int]
+    values: dict[str, int | str]
+
+
+class _Endings(dict[tuple[object, ...], int]):
+    """The numbers of what event lines say behind their three numbers; `new` are to be staged."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.new: list[tuple[object, ...]] = []
+
+    def __missing__(self, values: tuple[object, ...]) -> int:
+        number = self[values] = len(self)
+        self.new.append((number, *values))
+        return number
 
 
 class Staging:
@@ -119,21 +135,21 @@ class Staging:
     def __init__(self, connection: sqlite3.Connection) -> None:
         """Make the tables, in memory."""
         self._conn = connection
-        self._endings: dict[bytes, int] = {}
+        self._endings = _Endings()
         connection.execute("PRAGMA temp_store = MEMORY")
         for statement in _TABLES:
             connection.execute(statement)
 
-    def write(
+    def stage(
         self,
-        sightings: Iterable[tuple[int, Sighting | BareSighting]],
+        sightings: Sequence[tuple[int, Sighting | BareSighting]],
         source_id: int,
         first_id: int,
         now: str,
     ) -> Staged:
-        """Write the events of sightings whose groups differ, and where they were seen.
+        """Stage sightings whose groups differ, for `write`.
 
-        `first_id` and what the highest number adds to it are free as ids. Those that are not written
+        `first_id` and what the highest number adds to it are free as ids. Those that will not be written
         come back as `others`: what is known of them differs from what is told here.
         """
         conn = self._conn
@@ -142,32 +158,36 @@ class Staging:
         ((staged,),) = conn.execute("SELECT COUNT(*) FROM staged_endings")
         if staged != len(self._endings) or staged > _MAX_ENDINGS:  # a batch that failed took its own back
             conn.execute("DELETE FROM staged_endings")
-            self._endings.clear()
+            self._endings = _Endings()
         told: list[dict[str, object]] = []
-        bare: list[tuple[object, ...]] = []
         rest: list[tuple[object, ...]] = []
         endings = self._endings
-        for number, one in sightings:
-            if isinstance(one, BareSighting):
-                ending = endings.get(one[8].identity)
-                if ending is None:
-                    ending = self._ending(one[8].identity, one[8].values)
-                bare.append((number, *one[:8], ending))
-            else:
-                rest.append(self._staged(number, one, told))
+        bare = [
+            (number, *one[:-1], endings[one.ending.values])
+            for number, one in sightings
+            if isinstance(one, BareSighting)
+        ]
+        if len(bare) < len(sightings):
+            rest = [self._staged(number, one, told) for number, one in sightings if isinstance(one, Sighting)]
+        conn.executemany(_STAGE_ENDING, endings.new)
+        endings.new.clear()
         conn.executemany(_STAGE_BARE, bare)
         conn.executemany(_STAGE, rest)
         conn.executemany(_STAGE_TOLD, told)
         others: list[int] = []
+        new = len(bare) + len(rest)
         if self._may_be_known():
             conn.execute(_MARK_KNOWN)
             others = [number for (number,) in conn.execute("SELECT number FROM staged WHERE event_id < 0")]
             if others:
                 conn.execute("DELETE FROM staged WHERE event_id < 0")
-        values = {"first_id": first_id, "source_id": source_id, "now": now}
-        inserted = conn.execute(_INSERT_NEW, values).rowcount
-        conn.execute(_INSERT_SIGHTINGS, values)
-        return Staged(inserted, others)
+            ((new,),) = conn.execute("SELECT COUNT(*) FROM staged WHERE event_id IS NULL")
+        return Staged(new, others, {"first_id": first_id, "source_id": source_id, "now": now})
+
+    def write(self, staged: Staged) -> None:
+        """Write the events that are staged, and where they were seen: two statements, all of it in C."""
+        self._conn.execute(_INSERT_NEW, staged.values)
+        self._conn.execute(_INSERT_SIGHTINGS, staged.values)
 
     def _may_be_known(self) -> bool:
         """Whether any staged event is not later than all that are stored: keys begin with the time."""
@@ -191,13 +211,6 @@ class Staging:
             timestamp,
             timestamp_text,
             *payload[:4],
-            self._ending(identity_of(payload), payload[4:]),
+            self._endings[payload[4:]],
             phase is not None,
         )
-
-    def _ending(self, identity: bytes, values: tuple[object, ...]) -> int:
-        number = self._endings.get(identity)
-        if number is None:
-            number = self._endings[identity] = len(self._endings)
-            self._conn.execute(_STAGE_ENDING, (number, *values))
-        return number

@@ -33,6 +33,7 @@ _SIGHTING = (
 )
 INSERT_SIGHTING = f"INSERT {_SIGHTING}"
 INSERT_NEW_SIGHTING = f"INSERT OR IGNORE {_SIGHTING}"
+DELETE_REJECT = "DELETE FROM rejected_lines WHERE source_id = ? AND byte_offset = ?"
 INSERT_ESCALATION = """
 INSERT INTO token_budget_escalation_events (
     run_id, phase_id, timestamp, attempt_index, reason, was_truncated, output_utilization,
@@ -65,4 +66,5 @@ ON CONFLICT (escalation_key) DO UPDATE SET
     tokens_used = COALESCE(
         MIN(tokens_used, excluded.tokens_used), tokens_used, excluded.tokens_used
     )
+WHERE timestamp_text IS NOT NULL
 """

@@ -8,29 +8,40 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from sqlite_utils import Database
 
+from ingest.errors import LogUnreadable
 from ingest.linking.context import NOTHING_TOLD, Context, merged
-from ingest.linking.identity import Event, content_key, group_of
+from ingest.linking.identity import Event, group_of
 from ingest.linking.state import Logged
 from ingest.linking.timestamps import time_text
-from ingest.reading.batch import Batch, Reject, Rows, SeenEscalation
+from ingest.reading.batch import Batch, Reject, Rows, Sighting
 from ingest.reading.logfile import LogFile
 from ingest.storing.database import immediate
-from ingest.storing.rows import (
-    Row,
-    amended,
-    escalation_row,
+from ingest.storing.escalations import escalation_values
+from ingest.storing.executors_rows import match_batch, release
+from ingest.storing.horizon import (
+    NOTHING_PRUNED,
+    forget_provisional,
+    horizon_of,
+    kept,
+    kept_escalations,
+    prune_batch,
 )
+from ingest.storing.rows import amended
+from ingest.storing.settled import has_own_rows
 from ingest.storing.settling import Settling
 from ingest.storing.sightings import Sightings
-from ingest.storing.source_rows import keep_state, mark_replaced, write_source
+from ingest.storing.source_rows import keep_state, mark_replaced, shift_rejects, write_source
 from ingest.storing.sources import Source
+from ingest.storing.staging import Staged
 from ingest.storing.statements import (
+    DELETE_REJECT,
     INSERT_ESCALATION,
     INSERT_NEW_SIGHTING,
     MOVE_SIGHTING,
@@ -39,6 +50,9 @@ from ingest.storing.statements import (
     SIGHTED_COLUMNS,
     TOLD_PHASE,
 )
+
+if TYPE_CHECKING:
+    from ingest.storing.behind import Behind
 
 _NOTHING: list[tuple[int]] = []
 
@@ -51,6 +65,7 @@ class Stored:
     events_new: int = 0
     events_updated: int = 0
     further_sightings: int = 0
+    pruned: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,40 +96,126 @@ class Store:
         self._conn: sqlite3.Connection = db.conn
         self._settling = Settling(self._conn)
         self._sightings = Sightings(self._conn, self._settling)
+        self._behind: Behind | None = None
 
-    def transaction(self) -> AbstractContextManager[None]:
-        """Commit everything inside, or nothing of it."""
-        return immediate(self._conn)
+    @property
+    def connection(self) -> sqlite3.Connection:
+        """The connection that it writes through."""
+        return self._conn
 
-    def commit(self, batch: Batch, log: LogFile, source: Source | None) -> Stored:
+    def transaction(self, keep: bool = True) -> AbstractContextManager[None]:
+        """Commit everything inside, or nothing of it; with `keep=False` it is only tried."""
+        return immediate(self._conn, keep)
+
+    def commit(self, batch: Batch, log: LogFile, source: Source | None, *, ahead: bool = False) -> Stored:
         """Store a batch of a source; a new source (`None`) gets its row here.
+
+        With `ahead`, the caller only reads on meanwhile: most of the writing may still go on behind it,
+        until the next call of `commit` or `wait`.
 
         Raises:
             DatabaseBusy: another process has moved the source's checkpoint meanwhile.
         """
+        self.wait()
+        with ExitStack() as unit:
+            unit.enter_context(self.transaction())
+            stored, staged = self._store(batch, log, source, ahead=ahead)
+            if staged is not None:
+                self._write_behind(staged, unit.pop_all())
+        return stored
+
+    def reread(self, batches: Iterable[Batch], log: LogFile, source: Source) -> Stored:
+        """Store all of a source anew in its place, as it was read from its start, in one transaction.
+
+        Raises:
+            LogUnreadable: it was not read as far as before; nothing was changed.
+        """
+        stored: Stored | None = None
+        with self.transaction():
+            taken = self.take_back(source.source_id, 0)
+            self._conn.execute(NOTHING_PRUNED, [source.source_id])
+            for batch in batches:
+                stored, _ = self._store(batch, log, source if stored is None else stored.source)
+            if stored is None or stored.source.offset < source.offset:
+                raise LogUnreadable(f"{log.shown}: shorter than it was")
+            self.drop_unseen(taken)
+        return stored
+
+    def take_rejects(self, source_id: int, sightings: list[Sighting]) -> int:
+        """Make sightings of rejects, in one transaction; return how many events they brought."""
         now = time_text(datetime.now(UTC))
         with self.transaction():
-            first_id = self._settling.begin()
-            stored = Stored(write_source(self._db, batch, log, source))
-            source_id = stored.source.source_id
-            taken = _NOTHING
-            if batch.taken_back_from is not None:
-                taken = self._take_back(source_id, batch.taken_back_from)
-            placed = self._sightings.place(batch.rows.sightings, source_id, now)
-            told = self._tell(batch.rows, source_id, now)
-            self._drop_unseen(taken)
-            again = len(batch.rows.sightings) - placed.inserted - len(taken)
-            stored.events_new = placed.inserted
-            stored.events_updated = sum(event_id < first_id for event_id in placed.updated | told)
-            stored.further_sightings = max(0, again)
-            self._conn.executemany(
-                "INSERT INTO rejected_lines VALUES (?, ?, ?, ?, ?)",
-                [(source_id, *_reject_values(reject)) for reject in batch.rows.rejects],
-            )
-            self._conn.executemany(
-                INSERT_ESCALATION, [_escalation_values(seen, now) for seen in batch.rows.escalations]
-            )
-        return stored
+            self._settling.begin()
+            horizon = horizon_of(self._conn)
+            places = [(source_id, one.offset) for one in sightings]
+            self._conn.executemany(DELETE_REJECT, places)
+            wanted = kept(list(sightings), horizon)
+            planned = self._sightings.plan(wanted, source_id, now)
+            placed = self._sightings.place(wanted, planned, source_id, now)
+            offsets = [one.offset for one in sightings]
+            shift_rejects(self._conn, source_id, offsets, len(sightings) - len(wanted))
+        return placed.inserted
+
+    def _store(
+        self, batch: Batch, log: LogFile, source: Source | None, *, ahead: bool = False
+    ) -> tuple[Stored, Staged | None]:
+        """Store a batch inside a transaction; with `ahead`, what is left to be written may be handed out."""
+        now = time_text(datetime.now(UTC))
+        horizon = horizon_of(self._conn)
+        first_id = self._settling.begin()
+        if horizon is not None and source is not None and batch.taken_back_from is not None:
+            forget_provisional(self._conn, source.source_id)
+        stored = Stored(write_source(self._db, batch, log, source))
+        source_id = stored.source.source_id
+        taken = _NOTHING
+        if batch.taken_back_from is not None:
+            taken = self.take_back(source_id, batch.taken_back_from)
+        self._write_others(batch.rows, source_id, now, horizon)
+        sightings = kept(batch.rows.sightings, horizon)
+        planned = self._sightings.plan(sightings, source_id, now)
+        plain = not (planned.others or batch.rows.amendments or taken or horizon)
+        if ahead and plain and not has_own_rows(self._conn):
+            stored.events_new = planned.staged.new
+            stored.further_sightings = len(sightings) - planned.staged.new
+            return stored, planned.staged
+        placed = self._sightings.place(sightings, planned, source_id, now)
+        told = self._tell(batch.rows, source_id, now)
+        own = match_batch(self._conn, self._settling, sightings)
+        self.drop_unseen(taken)
+        again = len(sightings) - placed.inserted - len(taken)
+        stored.events_new = placed.inserted - sum(event_id >= first_id for event_id in own)
+        stored.events_updated = sum(event_id < first_id for event_id in placed.updated | told | own)
+        stored.further_sightings = max(0, again)
+        if horizon is not None:
+            stored.pruned = prune_batch(self._conn, batch, source_id, horizon)
+        return stored, None
+
+    def wait(self) -> None:
+        """Wait until all that was handed over is committed; raise what went wrong meanwhile."""
+        if self._behind is not None:
+            self._behind.wait()
+
+    def _write_behind(self, staged: Staged, unit: ExitStack) -> None:
+        """Write what is staged, and commit, while the caller reads on: SQLite needs no interpreter for it."""
+
+        def write() -> None:
+            with unit:
+                self._sightings.write(staged)
+
+        if self._behind is None:
+            from ingest.storing.behind import Behind  # noqa: PLC0415 - short logs need no thread
+
+            self._behind = Behind()
+        self._behind.begin(write)
+
+    def _write_others(self, rows: Rows, source_id: int, now: str, horizon: str | None) -> None:
+        """Write rejects and escalations, which depend on nothing else."""
+        self._conn.executemany(
+            "INSERT INTO rejected_lines VALUES (?, ?, ?, ?, ?)",
+            [(source_id, *_reject_values(reject)) for reject in rows.rejects],
+        )
+        escalations = kept_escalations(rows.escalations, horizon)
+        self._conn.executemany(INSERT_ESCALATION, [escalation_values(seen, now) for seen in escalations])
 
     def add(self, events: Sequence[NewEvent], source_id: int) -> Added:
         """Store events that another database had, inside the caller's transaction."""
@@ -159,11 +260,15 @@ class Store:
             How many events went with it: those that no other place has.
         """
         with self.transaction():
-            gone = self._drop_unseen(self._take_back(source.source_id, 0))
-            self._conn.execute("DELETE FROM log_sources WHERE source_id = ?", [source.source_id])
+            return self.forget(source.source_id)
+
+    def forget(self, source_id: int) -> int:
+        """Take a source away inside the caller's transaction; return how many events went with it."""
+        gone = self.drop_unseen(self.take_back(source_id, 0))
+        self._conn.execute("DELETE FROM log_sources WHERE source_id = ?", [source_id])
         return gone
 
-    def _take_back(self, source_id: int, offset: int) -> list[tuple[int]]:
+    def take_back(self, source_id: int, offset: int = 0) -> list[tuple[int]]:
         """Undo what was stored of a source from an offset on; return the ids of the events seen there."""
         where = "WHERE source_id = ? AND byte_offset >= ?"
         events = self._conn.execute(
@@ -173,13 +278,15 @@ class Store:
         self._conn.execute(f"DELETE FROM rejected_lines {where}", [source_id, offset])
         return events
 
-    def _drop_unseen(self, events: list[tuple[int]]) -> int:
+    def drop_unseen(self, events: list[tuple[int]]) -> int:
         """Delete those of some events that no place has any more; return how many they were."""
         deleted = self._conn.executemany(
             "DELETE FROM token_estimation_v2_events WHERE event_id = ?1 "
-            "AND NOT EXISTS (SELECT 1 FROM event_sightings WHERE event_id = ?1)",
+            "AND NOT EXISTS (SELECT 1 FROM event_sightings WHERE event_id = ?1) "
+            "AND json_extract(context_parts, '$.adopted') IS NULL",
             set(events),
         )
+        release(self._conn, set(events))
         return max(0, deleted.rowcount)
 
     # Events
@@ -207,10 +314,3 @@ class Store:
 
 def _reject_values(reject: Reject) -> tuple[int, int, str, str]:
     return (reject.offset, reject.line_number, reject.reason, reject.line)
-
-
-def _escalation_values(seen: SeenEscalation, now: str) -> Row:
-    row = escalation_row(seen)
-    second = row["timestamp"].partition(".")[0]
-    told = (second, row["phase_id"], row["attempt_index"], row["base_value"], row["retry_max_tokens"])
-    return {**row, "escalation_key": content_key(*told), "created_at": now}

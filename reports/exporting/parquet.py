@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from itertools import islice
 from typing import IO, Any
 
 from sqlite_utils import Database
 
-from reports.exporting.columns import Converters, full_columns, paths, plain_columns, rows, truth
+from reports.exporting.columns import Column, Converters, full_columns, paths, plain_columns, rows, truth
 from reports.extras import imported
 from reports.selection import Selection
 
@@ -24,14 +24,42 @@ def write_parquet(db: Database, selection: Selection, full: bool, sink: IO[bytes
     Raises:
         MissingExtra: pyarrow is not installed.
     """
-    arrow, parquet = imported("pyarrow", "parquet"), imported("pyarrow.parquet", "parquet")
     columns = full_columns(db) if full else plain_columns(selection)
+    write_rows(columns, rows(db, columns, selection, CONVERTERS), sink)
+
+
+def write_rows(
+    columns: tuple[Column, ...],
+    found: Iterator[list[Any]],
+    sink: IO[bytes],
+    mark: Mapping[str, str] | None = None,
+) -> None:
+    """Write rows to an open file; a `mark` goes into its metadata, and is found there by `marked`.
+
+    Raises:
+        MissingExtra: pyarrow is not installed.
+    """
+    arrow, parquet = imported("pyarrow", "parquet"), imported("pyarrow.parquet", "parquet")
     types = _types(arrow)
-    schema = arrow.schema([(column.name, types[column.kind]) for column in columns])
-    batches = _batches(arrow, schema, rows(db, columns, selection, _CONVERTERS))
+    schema = arrow.schema([(column.name, types[column.kind]) for column in columns], mark)
+    batches = _batches(arrow, schema, found)
     with parquet.ParquetWriter(sink, schema) as writer:
         while group := list(islice(batches, ROW_GROUP_BATCHES)):
             writer.write_table(arrow.Table.from_batches(group, schema), BATCH_ROWS * ROW_GROUP_BATCHES)
+
+
+def marked(path: str, key: str) -> bool:
+    """Whether a file is Parquet with a mark of this key; anything else is not.
+
+    Raises:
+        MissingExtra: pyarrow is not installed.
+    """
+    parquet = imported("pyarrow.parquet", "parquet")
+    try:
+        told = parquet.read_metadata(path).metadata
+    except (OSError, ValueError):  # pyarrow's own errors are both
+        return False
+    return key.encode() in (told or {})
 
 
 def _batches(arrow: Any, schema: Any, found: Iterator[list[Any]]) -> Iterator[Any]:
@@ -64,4 +92,4 @@ def _paths(text: str) -> list[str]:
     return [path.encode("utf-8", "backslashreplace").decode() for path in paths(text)]
 
 
-_CONVERTERS: Converters = {"time": _moment, "truth": truth, "paths": _paths}
+CONVERTERS: Converters = {"time": _moment, "truth": truth, "paths": _paths}

@@ -1,0 +1,56 @@
+"""Adopting the executor's own database: what it needs to be one of ours, or only what that would be."""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import dataclass
+
+from ingest.errors import DatabaseUnusable
+from ingest.storing.adoption import Adoption
+from ingest.storing.database import (
+    EVENTS_TABLE,
+    StrPath,
+    immediate,
+    open_unchecked,
+    require_database,
+)
+from ingest.storing.lock import ingest_lock
+from ingest.storing.migrations import applied_migrations, has_table
+
+
+@dataclass(frozen=True, slots=True)
+class AdoptedDatabase:
+    """What was done, or would be; `rows` are the executor's own. No `steps`: it was ours already."""
+
+    rows: int
+    steps: list[str]
+
+
+def adopt(database: StrPath, wait_seconds: float = 0.0, dry_run: bool = False) -> AdoptedDatabase:
+    """Let logs be read into the executor's own database, whose rows stay as they are.
+
+    Raises:
+        DatabaseUnusable: it has no table of events, or one of another kind; nothing was changed.
+        DatabaseBusy: see `ingest.storing.database`.
+    """
+    require_database(database)
+    with ingest_lock(database, wait_seconds), open_unchecked(database) as connection:
+        if applied_migrations(connection):
+            return AdoptedDatabase(_rows(connection), [])
+        if not has_table(connection, EVENTS_TABLE):
+            raise DatabaseUnusable(
+                f"{database}: has no table {EVENTS_TABLE}, so it is no executor's database: nothing to adopt"
+            )
+        connection.execute("PRAGMA legacy_alter_table = ON")  # views that name a table don't hinder it
+        with immediate(connection, keep=not dry_run):
+            before = _rows(connection)
+            adoption = Adoption(connection, database)
+            adoption.adopt()
+            if _rows(connection) != before:
+                raise DatabaseUnusable(f"{database}: rows were lost on the way; nothing was changed")
+        return AdoptedDatabase(before, adoption.steps)
+
+
+def _rows(connection: sqlite3.Connection) -> int:
+    (count,) = connection.execute(f"SELECT COUNT(*) FROM {EVENTS_TABLE}").fetchone()
+    return int(count)

@@ -1,0 +1,102 @@
+"""`tokentail prune`: events older than a moment go, and don't come back."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import UTC, datetime
+
+import click
+
+from ingest.cli import options
+from ingest.cli.moments import FORMS, parse_since
+from ingest.cli.output import complain, remark, say, say_json
+from ingest.errors import UsageMistake
+from ingest.pruning import Pruned, lift, prune
+from reports.terminal import bytes_text, counted
+
+
+def _moment(_: click.Context, __: click.Parameter, text: str | None) -> datetime | None:
+    if text is None:
+        return None
+    try:
+        return parse_since(text, datetime.now(UTC))
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
+
+
+@click.command("prune")
+@click.option(
+    "--older-than",
+    "moment",
+    metavar="TIME",
+    callback=_moment,
+    help=f"Take away what was logged before then, in UTC unless it has an offset: 180d, or {FORMS}.",
+)
+@click.option(
+    "--lift", "lifted", is_flag=True, help="Take events of any time again; none comes back by itself."
+)
+@options.dry_run_option
+@click.option("--no-vacuum", is_flag=True, help="Leave the freed space in the file, for later events.")
+@options.db_option
+@options.wait_option
+@options.json_option
+def prune_command(
+    moment: datetime | None,
+    lifted: bool,
+    dry_run: bool,
+    no_vacuum: bool,
+    db: str | None,
+    wait_seconds: float,
+    as_json: bool,
+) -> int:
+    """Take events older than a moment out of the database, with their sightings, rejects and escalations.
+
+    The moment is kept in the database. Whatever is older is left out from then on, and counted: a log
+    that is read again (`backfill --full`), a copy, a rotation brings nothing of it back, and `verify`
+    still proves every marker line. Logs are never touched.
+
+    \b
+    Once a month, from cron, with a copy before:
+      tokentail backup --force /backup/telemetry.db && tokentail prune --older-than 180d
+
+    To give the space back, SQLite writes the database anew, which needs as much room again for a while;
+    --no-vacuum leaves that out.
+
+    Exit codes: 0 done, 1 the database can't be used, 2 wrong use, 75 another ingest holds it.
+    """  # noqa: D301 - Click's mark must be the character itself
+    database = options.chosen_database(db)
+    if (moment is None) != lifted or (lifted and dry_run):
+        raise UsageMistake("say --older-than TIME (with --dry-run to see what would go), or --lift alone")
+    if moment is None:
+        return _lift(database, wait_seconds, as_json)
+    done = prune(database, moment, wait_seconds, dry_run, vacuum=not no_vacuum)
+    if done.trouble is not None:
+        complain(f"what was to go is gone, but its space was not given back: {done.trouble}")
+    if as_json:
+        say_json({"database": database, "dry_run": dry_run, **asdict(done)})
+    else:
+        _show(database, done, dry_run)
+    return 0 if done.trouble is None else 1
+
+
+def _lift(database: str, wait_seconds: float, as_json: bool) -> int:
+    before = lift(database, wait_seconds)
+    if as_json:
+        say_json({"database": database, "kept_from": None, "kept_from_before": before})
+    elif before is None:
+        say(f"events of any time are kept already; database {database}")
+    else:
+        say(f"events from before {before[:19]} UTC are kept again; database {database}")
+        remark("those that were pruned come back where their log is there: `tokentail backfill --full LOGS`")
+    return 0
+
+
+def _show(database: str, done: Pruned, dry_run: bool) -> None:
+    would = "would be pruned" if dry_run else "pruned"
+    say(
+        f"{counted(done.events, 'event')} from before {done.kept_from[:19]} UTC {would}, with "
+        f"{counted(done.sightings, 'sighting')}, {counted(done.rejects, 'reject')} and "
+        f"{counted(done.escalations, 'escalation')}"
+    )
+    freed = f"{bytes_text(done.freed_bytes)} smaller" if done.freed_bytes else ""
+    say(f"database {database}" + (f", {freed}" if freed else ""))

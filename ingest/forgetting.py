@@ -1,0 +1,103 @@
+"""Sources, listed and forgotten: what only they told goes with them, and nothing else."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlite_utils import Database
+
+from ingest.errors import UsageMistake
+from ingest.reading.listing import STANDARD_INPUT, stored_path
+from ingest.storing.database import StrPath, open_for_reading, open_for_writing, require_database
+from ingest.storing.lock import ingest_lock
+from ingest.storing.store import Store
+
+_SOURCES = """
+SELECT source_id, path, real_path, host, state, timezone, marker_lines, last_seen,
+    sightings - pruned_sightings AS sightings, rejects - pruned_rejects AS rejects,
+    pruned_sightings + pruned_rejects AS pruned,
+    (
+        SELECT COUNT(*)
+        FROM (SELECT DISTINCT event_id FROM event_sightings AS s WHERE s.source_id = one.source_id) AS seen
+        WHERE NOT EXISTS (
+            SELECT 1 FROM event_sightings AS other
+            WHERE other.event_id = seen.event_id AND other.source_id <> one.source_id
+        )
+    ) AS events_alone
+FROM log_sources AS one ORDER BY path, source_id
+"""
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Forgotten:
+    """What was forgotten; `events_kept` of those that the sources told stay, since others saw them too."""
+
+    sources: list[Row]
+    events: int
+    sightings: int
+    rejects: int
+    events_kept: int
+
+
+def listed_sources(database: StrPath) -> list[Row]:
+    """Return all sources of a database; `events_alone` are those that no other source saw.
+
+    Raises:
+        DatabaseUnusable: see `ingest.storing.database`.
+    """
+    with open_for_reading(database) as db:
+        return list(db.query(_SOURCES))
+
+
+def forget(
+    names: Sequence[str], database: StrPath, wait_seconds: float = 0.0, dry_run: bool = False
+) -> Forgotten:
+    """Forget sources, by their ids or their paths (a folder: all below it), all or none.
+
+    Raises:
+        UsageMistake: a name is that of no source; nothing was changed.
+        DatabaseBusy, DatabaseUnusable: see `ingest.storing.database`.
+    """
+    require_database(database)
+    with ingest_lock(database, wait_seconds), open_for_writing(database) as db:
+        store = Store(db)
+        with store.transaction(keep=not dry_run):
+            chosen = _chosen(names, list(db.query(_SOURCES)))
+            seen = _seen(db, chosen)
+            gone = sum(store.forget(source["source_id"]) for source in chosen)
+    sightings, rejects = (sum(source[name] for source in chosen) for name in ("sightings", "rejects"))
+    return Forgotten(chosen, gone, sightings, rejects, seen - gone)
+
+
+def _chosen(names: Sequence[str], sources: list[Row]) -> list[Row]:
+    chosen: dict[int, Row] = {}
+    for name in names:
+        found = [source for source in sources if _is_named(source, name)]
+        if not found:
+            raise UsageMistake(f"{name}: no source is at this path or has this id: see `tokentail sources`")
+        chosen |= {source["source_id"]: source for source in found}
+    return list(chosen.values())
+
+
+def _is_named(source: Row, name: str) -> bool:
+    if name.isascii() and name.isdigit():
+        return bool(source["source_id"] == int(name))
+    if name == STANDARD_INPUT:
+        return bool(source["path"] == STANDARD_INPUT)
+    path = stored_path(name)
+    at = {source["path"], source["real_path"]} - {None}
+    return bool(at & {name, path}) or any(one.startswith(os.path.join(path, "")) for one in at)
+
+
+def _seen(db: Database, sources: list[Row]) -> int:
+    """Return how many events some sources saw."""
+    found: set[int] = set()
+    for source in sources:
+        query = "SELECT event_id FROM event_sightings WHERE source_id = ?"
+        found.update(event_id for (event_id,) in db.conn.execute(query, [source["source_id"]]))
+    return len(found)

@@ -1,0 +1,156 @@
+"""Merging: databases united into ours, as if one ingest had read all of their logs.
+
+Each of them is one transaction. It is opened for reading only; one of an older version, or of an earlier
+horizon, is brought up to ours in a copy of our own.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import sqlite3
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+
+from ingest.errors import DatabaseUnusable, TokentailError, UsageMistake
+from ingest.linking.timestamps import moment_of
+from ingest.storing.database import (
+    StrPath,
+    immediate,
+    is_current,
+    open_for_writing,
+    opened_as_it_is,
+    require_database,
+)
+from ingest.storing.horizon import horizon_of, prune_stored, set_horizon
+from ingest.storing.library import as_database
+from ingest.storing.lock import ingest_lock
+from ingest.storing.migrations import applied_migrations, apply_migrations
+from ingest.storing.store import Store
+from ingest.storing.united_sources import UnitedSources, host_of, source_rows
+from ingest.storing.uniting import Uniting
+
+_UNTOLD = "SELECT COUNT(*) FROM token_estimation_v2_events WHERE event_key IS NULL"
+
+
+@dataclass(frozen=True, slots=True)
+class United:
+    """What one database brought; `sources_further` were known here and had been read further there."""
+
+    database: str
+    sources: int
+    sources_new: int
+    sources_further: int
+    events: int
+    events_new: int
+    events_updated: int
+    events_dropped: int
+
+
+@dataclass(slots=True)
+class Merged:
+    """What a merge did; `problems` name the databases that could not be taken in, the others are."""
+
+    united: list[United] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def merge(others: Sequence[StrPath], database: StrPath, wait_seconds: float = 0.0) -> Merged:
+    """Take other databases into one, which is made if it isn't there.
+
+    Raises:
+        UsageMistake: one of them is the database itself; nothing was changed.
+        DatabaseBusy, DatabaseUnusable: see `ingest.storing.database`.
+    """
+    for other in others:
+        if os.path.realpath(other) == os.path.realpath(database):
+            raise UsageMistake(f"{os.fspath(other)}: the database itself, which --db names: name others")
+    merged = Merged()
+    with ingest_lock(database, wait_seconds), open_for_writing(database) as db:
+        here, store = host_of(db.conn) or platform.node(), Store(db)
+        for other in others:
+            try:
+                with _readable(other, horizon_of(db.conn)) as theirs:
+                    merged.united.append(_unite(store, theirs, os.fspath(other), here, merged.notes))
+            except TokentailError as error:
+                merged.problems.append(f"{error}" if os.fspath(other) in str(error) else f"{other}: {error}")
+    return merged
+
+
+@contextmanager
+def _readable(other: StrPath, horizon: str | None) -> Iterator[sqlite3.Connection]:
+    """Open another database as this version would have written it, and as far back as ours goes.
+
+    Raises:
+        DatabaseUnusable: it isn't there, was made by a newer version, or is none of ours.
+    """
+    require_database(other)
+    with opened_as_it_is(other, not_ours=True) as connection:
+        connection.execute("BEGIN")  # one moment of it, whatever is ingested meanwhile
+        current = is_current(connection, other)
+        if not applied_migrations(connection):
+            raise DatabaseUnusable(f"{os.fspath(other)}: no database of tokentail")
+        if current and (horizon is None or horizon <= (horizon_of(connection) or "")):
+            yield connection
+            return
+        with (
+            tempfile.TemporaryDirectory(prefix="tokentail-") as folder,
+            closing(sqlite3.connect(os.path.join(folder, "copy.db"), isolation_level=None)) as copy,
+        ):
+            connection.backup(copy, pages=2_000)
+            copy.execute("PRAGMA journal_mode = OFF")
+            _bring_up_to_date(copy, horizon)
+            yield copy
+
+
+def _bring_up_to_date(copy: sqlite3.Connection, horizon: str | None) -> None:
+    with immediate(copy):
+        apply_migrations(as_database(copy))
+        if horizon is not None:
+            prune_stored(copy, set_horizon(copy, moment_of(horizon)))
+
+
+def _unite(store: Store, theirs: sqlite3.Connection, other: str, here: str, notes: list[str]) -> United:
+    ours = store.connection
+    with store.transaction():
+        horizon = horizon_of(theirs)
+        if horizon is not None and horizon > (horizon_of(ours) or ""):
+            prune_stored(ours, set_horizon(ours, moment_of(horizon)))
+        known = {source_id for (source_id,) in ours.execute("SELECT source_id FROM log_sources")}
+        sources = UnitedSources(ours, theirs, here)
+        matches = {
+            row["source_id"]: sources.match(row)
+            for row in source_rows(theirs, "SELECT * FROM log_sources ORDER BY source_id")
+        }
+        taken = {theirs_id: match.source_id for theirs_id, match in matches.items() if match.taken}
+        further = known.intersection(taken.values())
+        unsure = [one for source_id in further for one in store.take_back(source_id)]
+        uniting = Uniting(ours, theirs, taken)
+        uniting.unite()
+        unseen = store.drop_unseen([(event_id,) for event_id in uniting.made])
+        dropped = store.drop_unseen(unsure)
+    _remark(theirs, other, sources, notes)
+    return United(
+        database=other,
+        sources=len(matches),
+        sources_new=len({match.source_id for match in matches.values()} - known),
+        sources_further=len(further),
+        events=uniting.events,
+        events_new=len(uniting.made) - unseen,
+        events_updated=len(uniting.completed - uniting.made),
+        events_dropped=dropped,
+    )
+
+
+def _remark(theirs: sqlite3.Connection, other: str, sources: UnitedSources, notes: list[str]) -> None:
+    notes += [
+        f"{other}: {row['path']} was read as {row['timezone']} there and as {row['our_zone']} here: its "
+        "events are at two times; `tokentail sources forget` one of the two"
+        for row in sources.other_zones
+    ]
+    (untold,) = theirs.execute(_UNTOLD).fetchone()
+    if untold:
+        notes.append(f"{other}: {untold} rows of the executor's own that no log told were left out")

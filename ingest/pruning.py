@@ -1,0 +1,83 @@
+"""Pruning: a horizon in time, before which nothing is kept, now or whenever an old log is read again."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from sqlite_utils import Database
+
+from ingest.errors import DatabaseBusy, DatabaseUnusable, UsageMistake
+from ingest.storing.database import StrPath, explained, immediate, open_for_writing, require_database
+from ingest.storing.horizon import horizon_of, prune_stored, set_horizon
+from ingest.storing.lock import ingest_lock
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """What a pruning took away; `kept_from` is the horizon (UTC), `freed_bytes` what the file is smaller.
+
+    `trouble` is why the space was not given back, though the rows are gone.
+    """
+
+    kept_from: str
+    events: int
+    sightings: int
+    rejects: int
+    escalations: int
+    freed_bytes: int = 0
+    trouble: str | None = None
+
+
+def prune(
+    database: StrPath,
+    moment: datetime,
+    wait_seconds: float = 0.0,
+    dry_run: bool = False,
+    vacuum: bool = True,
+) -> Pruned:
+    """Take away what is older than a moment (aware), for good; a horizon that is later already stays.
+
+    Raises:
+        UsageMistake: the moment is in the future.
+        DatabaseBusy, DatabaseUnusable: see `ingest.storing.database`.
+    """
+    if moment > datetime.now(UTC):
+        raise UsageMistake(f"--older-than {moment:%Y-%m-%d %H:%M} UTC is in the future: everything would go")
+    require_database(database)
+    with ingest_lock(database, wait_seconds), open_for_writing(database) as db:
+        with immediate(db.conn, keep=not dry_run):
+            kept_from = set_horizon(db.conn, moment)
+            gone = prune_stored(db.conn, kept_from)
+        done = Pruned(kept_from, gone["events"], gone["sightings"], gone["rejects"], gone["escalations"])
+        if dry_run or not vacuum or not done.events + done.rejects + done.escalations:
+            return done
+        return _vacuumed(db, database, done)
+
+
+def _vacuumed(db: Database, database: StrPath, done: Pruned) -> Pruned:
+    before, trouble = os.path.getsize(database), None
+    try:
+        with explained(database):
+            db.conn.execute("VACUUM")
+            db.conn.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    except (DatabaseBusy, DatabaseUnusable) as error:
+        trouble = str(error)
+    freed = max(0, before - os.path.getsize(database))
+    return replace(done, freed_bytes=freed, trouble=trouble)
+
+
+def lift(database: StrPath, wait_seconds: float = 0.0) -> str | None:
+    """Let events of any time be kept again; return where the horizon was, `None` if there was none.
+
+    What was pruned comes back only when its log is read from its start.
+
+    Raises:
+        DatabaseBusy, DatabaseUnusable: see `ingest.storing.database`.
+    """
+    require_database(database)
+    with ingest_lock(database, wait_seconds), open_for_writing(database) as db, immediate(db.conn):
+        before = horizon_of(db.conn)
+        db.conn.execute("DELETE FROM event_horizon")
+        return before

@@ -1,0 +1,188 @@
+"""A remote object as a file: its bytes come in ranges, all of them of one version of it, or none.
+
+Ranges are small where somebody looks at a place and grow where he reads on: a look costs little, and a
+whole object few requests.
+"""
+
+from __future__ import annotations
+
+import io
+import shutil
+import tempfile
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from typing import IO, ClassVar, NamedTuple, cast
+
+from ingest.reading.rewritten import Rewritten
+from ingest.reading.trouble import trouble_of
+
+FIRST_BYTES = 256 << 10
+"""What a look at a place fetches: many logs as a whole."""
+
+BEFORE_BYTES = 64 << 10
+"""How much of that is before the place."""
+
+MOST_BYTES = 8 << 20
+"""What is fetched at once where an object is read on: the time to ask is then nothing beside it."""
+
+_GROWTH = 4
+_SPOOLED_BYTES = 16 << 20
+"""How much of an object without ranges is kept in memory; a larger one goes into a temporary file."""
+
+
+class ObjectState(NamedTuple):
+    """What is known of an object without opening it, under the names that a file's `stat` has.
+
+    `st_ino` is made of its key, `st_mtime_ns` of its time and its ETag; `version` is both as the server
+    tells them. `tagged` says that there is an ETag, so that no change can leave the rest as it was.
+    """
+
+    st_mode: int
+    st_dev: int
+    st_ino: int
+    st_nlink: int
+    st_size: int
+    st_mtime_ns: int
+    version: str
+    tagged: bool
+
+    def is_same(self, other: ObjectState) -> bool:
+        """Whether this is the same version of an object, as far as the server tells."""
+        return (self.st_size, self.version) == (other.st_size, other.version)
+
+
+class Ranges(io.RawIOBase):
+    """One version of an object; `found` is what it was when it was opened.
+
+    `look` tells what the object is now; `None` where the server itself refuses ranges of another version.
+    `whole` opens all of it in one answer, for a server without ranges.
+    """
+
+    _looks: ClassVar[deque[tuple[str, str, int, bytes]]] = deque(maxlen=4)
+    """The newest looks, of which objects: who has looked at a log looks again in a moment, or reads on."""
+
+    def __init__(
+        self,
+        url: str,
+        file: IO[bytes],
+        found: ObjectState,
+        look: Callable[[], ObjectState] | None,
+        whole: Callable[[], IO[bytes]],
+    ) -> None:
+        """Read from what fsspec opened, without a cache of its own."""
+        self._url = url
+        self._file = file
+        self.found = found
+        self._look = look
+        self._whole = whole
+        self._place = 0
+        self._start = 0
+        self._block = b""
+        self._step = FIRST_BYTES
+
+    def readable(self) -> bool:
+        """Say that this can be read."""
+        return True
+
+    def seekable(self) -> bool:
+        """Say that this can be read at any place."""
+        return True
+
+    def tell(self) -> int:
+        """Return the place of the next byte."""
+        return self._place
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Go to a place; nothing is fetched."""
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._place, io.SEEK_END: self.found.st_size}[whence]
+        self._place = max(0, base + offset)
+        return self._place
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        """Fill a buffer; less of it only at the object's end.
+
+        Raises:
+            Rewritten: the object is another one now.
+            LogUnreadable: it can't be read, or reached any more.
+        """
+        filled = 0
+        while filled < len(buffer) and self._place < self.found.st_size:
+            data = self._here()[: len(buffer) - filled]
+            buffer[filled : filled + len(data)] = data
+            filled += len(data)
+            self._place += len(data)
+        return filled
+
+    def _here(self) -> memoryview:
+        """Return what is there of the object from the place on, at least one byte."""
+        behind = self._place - self._start
+        if not 0 <= behind < len(self._block):
+            reads_on = bool(self._block) and behind == len(self._block)
+            self._start, self._block = self._further() if reads_on else self._looked()
+            behind = self._place - self._start
+        return memoryview(self._block)[behind:]
+
+    def _further(self) -> tuple[int, bytes]:
+        self._step = min(MOST_BYTES, self._step * _GROWTH)
+        return self._place, self._asked(self._place, min(self._place + self._step, self.found.st_size))
+
+    def _looked(self) -> tuple[int, bytes]:
+        """Look around a place: what is asked next often stands a little before it."""
+        self._step = FIRST_BYTES
+        this = (self._url, self.found.version)
+        for *of, start, data in tuple(self._looks) if self.found.tagged else ():
+            if (*of,) == this and start <= self._place < start + len(data):
+                return start, data
+        start = max(0, self._place - BEFORE_BYTES)
+        data = self._asked(start, min(start + FIRST_BYTES, self.found.st_size))
+        self._looks.append((*this, start, data))
+        return start, data
+
+    def _asked(self, start: int, end: int) -> bytes:
+        try:
+            data = self._range(start, end)
+        except ValueError:  # fsspec's word for a server without ranges
+            self.fetch_whole()
+            data = self._range(start, end)
+        self._check()
+        if len(data) != end - start:
+            raise Rewritten
+        return data
+
+    def _range(self, start: int, end: int) -> bytes:
+        with self._told():
+            self._file.seek(start)
+            return self._file.read(end - start)
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except ValueError:
+            raise
+        except Exception as error:
+            if type(error).__name__ == "FileExpired":  # s3fs's word for another ETag
+                raise Rewritten from error
+            raise trouble_of(error, self._url) from error
+
+    def _check(self) -> None:
+        """Make sure that what was fetched is of the version that was opened: none comes back."""
+        if self._look is not None and not self.found.is_same(self._look()):
+            raise Rewritten
+
+    def fetch_whole(self) -> None:
+        """Fetch the object in one answer: from here on it is read where it was put."""
+        whole = tempfile.SpooledTemporaryFile(_SPOOLED_BYTES)  # noqa: SIM115 - closed with this
+        with self._told(), closing(self._whole()) as stream:
+            shutil.copyfileobj(stream, whole, MOST_BYTES)
+        self._check()
+        self.found = self.found._replace(st_size=whole.tell())
+        self._file.close()
+        self._file, self._look = cast(IO[bytes], whole), None
+
+    def close(self) -> None:
+        """Let go of it."""
+        if not self.closed:
+            self._file.close()
+        super().close()

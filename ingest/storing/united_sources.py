@@ -1,0 +1,158 @@
+"""Sources of two databases: which of them are one, and which of two readings of one log stands.
+
+They are one if what was read of both is the same as far as the shorter reading goes, and both were read
+at the same path, or from the same file. Of two readings the further one stands, with all its places.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from ingest.linking.identity import GROUP_LENGTH
+from ingest.reading.zone import is_same_zone
+from ingest.storing.rows import Row
+from ingest.storing.sources import IMPORTED, REPLACED
+
+_MARKERS = f"""
+SELECT byte_offset, SUBSTR(event_key, 1, {GROUP_LENGTH})
+FROM event_sightings JOIN token_estimation_v2_events USING (event_id)
+WHERE source_id = :source_id AND byte_offset < :end_offset
+UNION ALL
+SELECT byte_offset, NULL FROM rejected_lines WHERE source_id = :source_id AND byte_offset < :end_offset
+ORDER BY byte_offset
+"""
+_CANDIDATES = """
+SELECT * FROM log_sources
+WHERE path = :path OR (device = :device AND inode = :inode)
+    OR (state = 'imported' AND fingerprint = :fingerprint)
+ORDER BY path <> :path, source_id
+"""
+_HOST = "SELECT host FROM ingest_runs ORDER BY ingest_run_id DESC LIMIT 1"
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """The source of ours that one of another database is, and whether the other one's reading stands."""
+
+    source_id: int
+    taken: bool
+
+
+def host_of(connection: sqlite3.Connection) -> str | None:
+    """Return the machine on which a database was written last, if it says so."""
+    row = connection.execute(_HOST).fetchone()
+    return None if row is None else str(row[0])
+
+
+def source_rows(connection: sqlite3.Connection, query: str, values: Row | None = None) -> list[Row]:
+    """Return sources with all their columns."""
+    cursor = connection.execute(query, values or {})
+    names = [column[0] for column in cursor.description]
+    return [dict(zip(names, row, strict=True)) for row in cursor]
+
+
+class UnitedSources:
+    """The sources of another database, each put beside ours or into it."""
+
+    def __init__(self, ours: sqlite3.Connection, theirs: sqlite3.Connection, here: str) -> None:
+        """Compare a database with ours, which is on the machine `here`."""
+        self._ours = ours
+        self._theirs = theirs
+        self._here = here
+        self._there = host_of(theirs)
+        self.other_zones: list[Row] = []
+
+    def match(self, row: Row) -> Match:
+        """Find the source of ours that one of theirs is, or make it; its row is then that of what stands."""
+        theirs = {**row, "host": self._host(row)}
+        for ours in source_rows(self._ours, _CANDIDATES, theirs):
+            if self._is_same(ours, theirs):
+                taken = _reach(theirs) > _reach(ours)
+                self._write(ours["source_id"], ours, theirs, taken)
+                return Match(ours["source_id"], taken)
+        names = [name for name in theirs if name != "source_id"]
+        made = self._ours.execute(
+            f"INSERT INTO log_sources ({', '.join(names)}) VALUES (:{', :'.join(names)})", theirs
+        )
+        return Match(made.lastrowid or 0, taken=True)
+
+    def _host(self, row: Row) -> str | None:
+        """Return where a source was read, as seen from here."""
+        host = row["host"] or self._there
+        return None if host == self._here else host
+
+    def _write(self, source_id: int, ours: Row, theirs: Row, taken: bool) -> None:
+        stands = theirs if taken else ours
+        both = (ours, theirs)
+        row = stands | {
+            "source_id": source_id,
+            "first_seen": min(one["first_seen"] for one in both),
+            "last_seen": max(one["last_seen"] for one in both),
+            "host": None if None in (ours["host"], theirs["host"]) else stands["host"],
+        }
+        if row != ours:
+            assignments = ", ".join(f"{name} = :{name}" for name in row if name != "source_id")
+            self._ours.execute(f"UPDATE log_sources SET {assignments} WHERE source_id = :source_id", row)
+
+    def _is_same(self, ours: Row, theirs: Row) -> bool:
+        exact = ours["fingerprint_bytes"] == theirs["fingerprint_bytes"]
+        if exact and ours["fingerprint"] != theirs["fingerprint"]:
+            return False
+        if IMPORTED in (ours["state"], theirs["state"]):
+            return bool(ours["state"] == theirs["state"] and exact)
+        if ours["path"] == "-" and ours["first_seen"] != theirs["first_seen"]:  # each pipe is one of its own
+            return False
+        if ours["encoding"] != theirs["encoding"]:
+            return False
+        if not is_same_zone(ours["timezone"], theirs["timezone"]):
+            if exact and ours["path"] == theirs["path"]:
+                self.other_zones.append(theirs | {"our_zone": ours["timezone"]})
+            return False
+        tails = {ours["tail_fingerprint"], theirs["tail_fingerprint"]} - {None}
+        if ours["byte_offset"] == theirs["byte_offset"] and len(tails) > 1:
+            return False
+        same_file = ours["device"] is not None and all(
+            ours[name] == theirs[name] for name in ("device", "inode", "host")
+        )
+        compared = self._compared(ours, theirs)
+        return compared is not None and (exact or same_file or compared > 0)
+
+    def _compared(self, ours: Row, theirs: Row) -> int | None:
+        """Count the marker lines that both readings have; `None` if they are others."""
+        end_offset = min(ours["byte_offset"], theirs["byte_offset"])
+        gaps = any(row["pruned_sightings"] + row["pruned_rejects"] for row in (ours, theirs))
+        one = self._markers(self._ours, ours["source_id"], end_offset)
+        other = self._markers(self._theirs, theirs["source_id"], end_offset)
+        count, here, there = 0, next(one, None), next(other, None)
+        while here is not None or there is not None:
+            if here is not None and there is not None and here[0] == there[0]:
+                if None not in (here[1], there[1]) and here[1] != there[1]:
+                    return None
+                count += 1
+                here, there = next(one, None), next(other, None)
+            elif not gaps:
+                return None
+            elif there is None or (here is not None and here[0] < there[0]):
+                here = next(one, None)
+            else:
+                there = next(other, None)
+        return count
+
+    @staticmethod
+    def _markers(
+        connection: sqlite3.Connection, source_id: int, end_offset: int
+    ) -> Iterator[tuple[int, str | None]]:
+        yield from connection.execute(_MARKERS, {"source_id": source_id, "end_offset": end_offset})
+
+
+def _reach(row: Row) -> tuple[object, ...]:
+    """Order two readings of one log: the further first, then the one that understood more, then the later."""
+    return (
+        row["byte_offset"],
+        row["marker_lines"],
+        row["sightings"],
+        row["state"] == REPLACED,
+        row["last_seen"],
+    )

@@ -1,0 +1,69 @@
+"""Sources: listed with what only they told, and forgotten with that and nothing else."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from conftest import EXAMPLES, Tokentail
+from faults.tables import check_invariants, events, rows_as_stored, tables
+
+
+@pytest.fixture
+def database(tmp_path: Path, called: Tokentail) -> Path:
+    """Return the database of the examples, which are beside it, with a copy of one."""
+    shutil.copytree(EXAMPLES / "logs", tmp_path / "logs")
+    shutil.copy(tmp_path / "logs/collect.log", tmp_path / "copy.log")
+    called("ingest", "logs", "copy.log", "--tz", "UTC")
+    return tmp_path / "telemetry.db"
+
+
+def test_sources_are_listed(database: Path, called: Tokentail) -> None:
+    """Each with its id, its path, its counts, and how many events nobody else told."""
+    found = json.loads(called("sources", "--json").stdout)["sources"]
+    assert {Path(one["path"]).name: one["events_alone"] for one in found} == {
+        "batch-drain.log": 6,
+        "capture.log": 3,
+        "collect.log": 0,
+        "copy.log": 0,
+        "executor.log": 3,
+        "executor.log.1.gz": 4,
+        "samples.txt": 2,
+    }
+    assert str(database.parent / "copy.log") in called("sources").stdout
+
+
+def test_forgotten_source_takes_only_what_it_alone_told(database: Path, called: Tokentail) -> None:
+    """By its path, by a folder, by its id; tried first; and a later ingest reads it anew."""
+    before, stored = tables(database), rows_as_stored(database)
+    done = called("sources", "forget", "logs/samples.txt", "--dry-run")
+    assert (
+        "1 source would be forgotten: 2 events with it, 5 sightings, 1 reject; 3 events of others"
+        in done.stdout
+    )
+    assert rows_as_stored(database) == stored
+    called("sources", "forget", "logs/samples.txt")
+    assert len(events(database)) == 24
+    check_invariants(database)
+    done = called("sources", "--db", "telemetry.db", "forget", "logs")
+    assert "5 sources forgotten" in done.stdout
+    assert len(events(database)) == 5
+    check_invariants(database)
+    assert called("verify", "copy.log").returncode == 0
+    (left,) = json.loads(called("sources", "--json").stdout)["sources"]
+    assert called("sources", "forget", left["source_id"]).returncode == 0
+    assert events(database) == []
+    called("ingest", "logs", "copy.log", "--tz", "UTC")
+    assert tables(database) == before
+
+
+def test_name_of_no_source_changes_nothing(database: Path, called: Tokentail) -> None:
+    """All of what is named is forgotten, or nothing is."""
+    before = rows_as_stored(database)
+    for name in ("missing.log", "99", "log", "-"):
+        done = called("sources", "forget", "copy.log", name)
+        assert (done.returncode, "see `tokentail sources`" in done.stderr) == (2, True)
+    assert rows_as_stored(database) == before
