@@ -53,7 +53,7 @@ class Changes:
         sifters = Sifters(self._processes) if self._processes is not None else None
         self._scan_options = ScanOptions(options.zone.name, options.finished, sifters=sifters)
         self._scans: Scans = Here()
-        self._other_zones: dict[str, list[str]] = {}
+        self._other_zones: dict[tuple[str, str], list[str]] = {}
         self._identified: dict[LogFile, None] = {}
         self._latest: Source | None = None
 
@@ -173,8 +173,9 @@ class Changes:
 
     def _zone_of_original(self, log: LogFile, head: bytes) -> str | None:
         """Return the zone in which the log is read that a new one is a copy of: one event, one time."""
+        zone = self._options.zone_of(log.stored_path)
         for source in self._sources.alike(head):
-            if source.timezone != self._options.zone.name and is_still(log, source, self._sources):
+            if source.timezone != zone and is_still(log, source, self._sources):
                 self._note_zone(log, source)
                 return source.timezone
         return None
@@ -185,7 +186,7 @@ class Changes:
         for source in before:
             self._sources.take(source)
         former_zone = before[0].timezone if before else self._zone_of_original(log, head)
-        zone = self._options.zone.name if before and self._options.zone_asked else former_zone
+        zone = (self._options.zone_asked_of(log.stored_path) if before else None) or former_zone
         left = self._read_anew(log, zone)
         read_upto = self._latest.offset if left is not None and self._latest is not None else -1
         gone = sum(self._store.remove(source) for source in before if source.offset <= read_upto)
@@ -213,8 +214,8 @@ class Changes:
             remembered = recall(checkpoint)[0]
             if remembered.provisional is None and remembered.counters != counters:
                 raise NotTheSame
-        elif zone is not None:
-            options = replace(options, zone=zone)
+        else:
+            options = replace(options, zone=zone or self._options.zone_of(log.stored_path))
         state: State | None = None
         try:
             for batch in self._scans.scan(log, checkpoint, options):
@@ -235,13 +236,14 @@ class Changes:
     # Zones
 
     def _note_zone(self, log: LogFile, source: Source) -> None:
-        if self._options.zone_asked and not is_same_zone(source.timezone, self._options.zone.name):
-            self._other_zones.setdefault(source.timezone, []).append(log.shown)
+        asked = self._options.zone_asked_of(log.stored_path)
+        if asked is not None and not is_same_zone(source.timezone, asked):
+            self._other_zones.setdefault((source.timezone, asked), []).append(log.shown)
 
     def _say_other_zones(self) -> None:
-        for zone, logs in self._other_zones.items():
+        for (zone, asked), logs in self._other_zones.items():
             more = f" and {len(logs) - 1:,} more" if len(logs) > 1 else ""
             self._summary.warnings.append(
                 f"{logs[0]}{more}: times stay read as {zone}, as they were the first time, "
-                f"not as {self._options.zone.name} (`tokentail backfill --full --tz ZONE` changes it)"
+                f"not as {asked} (`tokentail backfill --full --tz ZONE` changes it)"
             )

@@ -119,7 +119,7 @@ class _Following:
         self._options = options
         self._listener = listener
         self._idle_seconds = float("inf") if idle_seconds is None else idle_seconds
-        self._total = Summary(str(database), options.zone.name)
+        self._total = Summary(str(database), options.zone.name, not os.path.exists(database))
         self._told = Told()
         self._last_new = time.monotonic()
         self.has_begun = False

@@ -7,6 +7,7 @@ never ends the run: it is named among the problems, and the others are read.
 from __future__ import annotations
 
 import gc
+import os
 import platform
 import sqlite3
 from collections.abc import Iterator, Sequence
@@ -32,10 +33,11 @@ def ingest(paths: Sequence[str], database: StrPath, options: IngestOptions) -> S
         DatabaseBusy: another ingest, or another writer, holds the database.
         DatabaseUnusable: the database cannot be used as it is.
     """
+    is_new = not os.path.exists(database)
     with held_for_ingest(database, options.wait_seconds) as (connection, notes):
         listing = Listing(paths, options.globs, files_of(database))
         found = Round(connection, options, listing)
-        summary = Summary(str(database), options.zone.name, files=listing.files)
+        summary = Summary(str(database), options.zone.name, is_new, files=listing.files)
         summary.problems += listing.problems
         summary.notes += listing.notes + notes
         match_own_rows(connection)

@@ -10,9 +10,9 @@ import sqlite3
 from typing import TYPE_CHECKING
 
 from ingest.reading.listing import Listed, Listing
-from ingest.reading.zone import names_of
+from ingest.reading.zone import is_same_zone, names_of
 from ingest.storing.library import as_database
-from ingest.storing.settled import settled_sources
+from ingest.storing.settled import Settled, settled_sources
 from ingest.summary import IngestOptions, Summary
 
 if TYPE_CHECKING:  # a round that finds nothing new needs neither
@@ -40,9 +40,8 @@ class Round:
 
     def _look(self) -> list[Listed]:
         """Return the files that are not plainly unchanged, in their order."""
-        options, watch = self._options, self._watch
-        zones = names_of(options.zone.name) if options.zone_asked else None
-        known = {} if options.full else settled_sources(self._connection, options.finished, zones)
+        watch = self._watch
+        known = {} if self._options.full else self._settled()
         changed: list[Listed] = []
         for listed in self._listing:
             _, stored, state, _ = listed
@@ -59,6 +58,18 @@ class Round:
             else:
                 self._unchanged_bytes += state.st_size
         return changed
+
+    def _settled(self) -> dict[str, Settled]:
+        options = self._options
+        if not any(folder.zone for folder in options.folders):
+            zones = names_of(options.zone.name) if options.zone_asked else None
+            return settled_sources(self._connection, options.finished, zones)
+        known = settled_sources(self._connection, options.finished, None)
+        for path, zone in self._connection.execute("SELECT path, timezone FROM log_sources"):
+            asked = options.zone_asked_of(path)
+            if asked is not None and not is_same_zone(zone, asked):
+                known.pop(path, None)
+        return known
 
     def read(self, summary: Summary, store: Store | None = None) -> Store | None:
         """Read every log that holds anything new, and count it in `summary`.
@@ -78,4 +89,8 @@ class Round:
             changes.read(self.changed, self._listing.missing, self._unchanged_bytes)
         elif self._options.report is not None:
             self._options.report(self._unchanged_bytes, self._unchanged_bytes)
+        if self._options.folders and (self._watch is None or self.changed):
+            from ingest.storing.labels import keep_labels  # noqa: PLC0415 - see above
+
+            keep_labels(self._connection, self._options.folders)
         return store

@@ -85,6 +85,7 @@ CREATE TABLE log_sources (
     ending TEXT,                            -- hash of the last 256 bytes on disk while its time is too fresh to trust
     pruned_sightings INTEGER NOT NULL DEFAULT 0,    -- of the sightings, those whose rows are not kept: see event_horizon
     pruned_rejects INTEGER NOT NULL DEFAULT 0,      -- of the rejects, likewise
+    label TEXT,                             -- what tokentail.toml calls the logs of its folder; NULL: nothing
     host TEXT                               -- machine that it was read on, in a database that was merged; NULL: here
 );
 

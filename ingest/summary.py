@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:  # an ingest that finds nothing new needs none of it
     from ingest.reading.batch import Batch
     from ingest.reading.checkpoint import Counters
+    from ingest.reading.folders import Folder
     from ingest.reading.zone import Zone
     from ingest.storing.store import Stored
 
@@ -21,7 +22,8 @@ class IngestOptions:
     `finished` logs have their unterminated last line counted. `full` reads every log from its start,
     whatever was read of it before. `jobs` processes read large logs; the workers of the Dask
     cluster at `scheduler` read new ones. `report` is called with the bytes
-    read so far of those there are (compressed files count as they are on disk).
+    read so far of those there are (compressed files count as they are on disk). `folders`, the nearest
+    first, may name another zone for the logs below them, and a label.
     """
 
     command: str
@@ -35,11 +37,27 @@ class IngestOptions:
     jobs: int = 1
     scheduler: str | None = None
     report: Callable[[int, int], None] | None = None
+    folders: tuple[Folder, ...] = ()
+
+    def zone_of(self, stored_path: str) -> str:
+        """Return the name of the zone in which a log is read that is new."""
+        return self._zone_told(stored_path) or self.zone.name
+
+    def zone_asked_of(self, stored_path: str) -> str | None:
+        """Return the zone that a person named for a log; `None`: nobody did."""
+        return self._zone_told(stored_path) or (self.zone.name if self.zone_asked else None)
+
+    def _zone_told(self, stored_path: str) -> str | None:
+        if not self.folders:
+            return None
+        from ingest.reading.folders import zone_told  # noqa: PLC0415 - most have no folders of their own
+
+        return zone_told(self.folders, stored_path)
 
 
 @dataclass(slots=True)
 class Summary:
-    """What one ingest did.
+    """What one ingest did. An event that it stored and then completed is new, not updated.
 
     `problems` are files that could not be read, or not wholly; `warnings` may mean that bytes were
     gone before anybody could read them, or need a look; `notes` are worth knowing once. All are
@@ -48,6 +66,7 @@ class Summary:
 
     database: str
     timezone: str
+    database_is_new: bool = False
     exit_code: int = 0
     files: int = 0
     files_read: int = 0

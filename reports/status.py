@@ -15,7 +15,7 @@ SELECT source.source_id, source.path, source.real_path, source.state, source.byt
     source.sightings - source.pruned_sightings AS sightings,
     source.rejects - source.pruned_rejects AS rejects,
     source.pruned_sightings + source.pruned_rejects AS pruned,
-    source.host, source.legacy_lines, source.write_failures,
+    source.host, source.label, source.legacy_lines, source.write_failures,
     source.skipped_events, source.long_lines, source.calls_without_telemetry, source.last_seen,
     source.device, source.inode,
     (

@@ -72,7 +72,7 @@ def test_ingest_says_what_it_did_in_two_lines(tokentail: Tokentail, log: Path) -
         f"1 file, {size} bytes read: 2 marker lines, 1 event new, 0 updated, 0 further sightings, "
         "1 reject (see `tokentail rejects`), 0 builder calls without telemetry"
     )
-    assert second == "times read as UTC; database telemetry.db"
+    assert second == "times read as UTC; new database telemetry.db"
 
 
 def test_ingest_as_json_is_one_object(tokentail: Tokentail, log: Path) -> None:
@@ -439,3 +439,26 @@ def test_full_disk_is_said_and_nothing_is_lost_or_doubled(tokentail: Tokentail, 
     assert 0 < stored == counted < 1499
     assert f"{1499 - stored:,} events new" in tokentail("ingest", log).stdout
     assert tokentail("verify").returncode == 0
+
+
+@pytest.mark.parametrize(
+    "command", ["status", "rejects", "report", "coverage", "export", "verify", "dashboard --html page.html"]
+)
+def test_question_about_a_missing_database_makes_none(
+    tokentail: Tokentail, tmp_path: Path, command: str
+) -> None:
+    """A mistyped `--db` leaves nothing behind, and the message names it."""
+    done = tokentail(*command.split(), "--db", "telemtry.db")
+    assert done.returncode == 1
+    assert "telemtry.db: no such database" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_new_database_is_said_to_be_new(tokentail: Tokentail, log: Path) -> None:
+    """Whoever mistypes `--db`, or a path of a log, sees that a database was made."""
+    assert "new database telemtry.db" in tokentail("ingest", log, "--db", "telemtry.db").stdout
+    assert "; database telemtry.db" in tokentail("ingest", log, "--db", "telemtry.db").stdout
+    done = tokentail("ingest", "no-such-folder", "--db", "other.db")
+    assert done.returncode == 1
+    assert "no-such-folder: no such file or folder" in done.stderr
+    assert "new database other.db" in done.stdout

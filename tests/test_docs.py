@@ -50,6 +50,20 @@ def test_every_option_of_every_command_is_in_the_readme() -> None:
                 assert any(f"`{option}" in README for option in parameter.opts), (name, parameter.opts)
 
 
+def test_help_of_every_command_has_an_example() -> None:
+    """A person sees in `--help` what to type."""
+    for name, command in commands().items():
+        examples = re.findall(rf"^ +.*\btokentail {name}\b(.*)", command.help or "", re.MULTILINE)
+        assert examples, name
+        has = {option for parameter in command.params for option in parameter.opts}
+        used = {option for example in examples for option in re.findall(r"(?<![\w-])--[a-z-]+", example)}
+        assert used <= has, (name, used - has)
+
+
+COMING = {"follow", "backup", "prune", "--max-age", "--metrics", "--quiet"}
+"""Commands and options that the recipes know already."""
+
+
 def test_every_command_in_the_documents_exists() -> None:
     """What the documents tell people to type is a command with options that it has."""
     known = commands()
@@ -57,13 +71,15 @@ def test_every_command_in_the_documents_exists() -> None:
         for words in re.findall(
             r"(?:^    |[`/])tokentail ((?:[a-z]+ ?)+)([^`\n]*)", document.read_text("utf-8"), re.MULTILINE
         ):
+            if words[0].split()[0] in COMING - known.keys():
+                continue
             name = next((name for name in known if f"{words[0]}{words[1]}".startswith(name)), None)
             group = words[0].split()[0] in {one.split()[0] for one in known}
             assert name is not None or group, (document.name, words)
-            options = re.findall(r"(?<![\w-])--[a-z-]+", words[1].partition("|")[0].partition(" -- ")[0])
+            options = re.findall(r"(?<![\w-])--[a-z-]+", re.split(r"\||&&| -- ", words[1])[0])
             if name is not None:
                 has = {option for parameter in known[name].params for option in parameter.opts} | {"--help"}
-                assert set(options) <= has, (document.name, words)
+                assert set(options) <= has | COMING, (document.name, words)
 
 
 def test_exit_codes_in_the_readme_are_those_of_the_program() -> None:

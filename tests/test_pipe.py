@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from conftest import ROOT
-from event_lines import event_message, logged
+from event_lines import anchor_message, event_message, logged
 
 LINES = "".join(logged(event_message(predicted_output=number)) + "\n" for number in range(1, 31)).encode()
 
@@ -90,3 +90,16 @@ def test_pipe_that_does_not_wait_is_waited_for(tmp_path: Path) -> None:
             time.sleep(0.05)
         process.communicate()
     assert (process.returncode, stored(tmp_path)) == (0, 30)
+
+
+def test_event_that_is_stored_early_and_completed_later_is_new_only(tmp_path: Path) -> None:
+    """What one run stored and then learned more of was not there before it, so it isn't updated."""
+    with started(tmp_path) as process:
+        feed(process, f"{logged(anchor_message('p1'))}\n{logged(event_message())}\n".encode())
+        wait_for(tmp_path, 1)
+        more = (logged("[p1] Applied files: ['a.py']"), logged("Updated phase p1 status to COMPLETE"))
+        said, _ = process.communicate("".join(f"{line}\n" for line in more).encode())
+    assert b"1 event new, 0 updated" in said
+    with closing(sqlite3.connect(tmp_path / "telemetry.db")) as connection:
+        rows = connection.execute("SELECT phase_outcome FROM token_estimation_v2_events").fetchall()
+    assert rows == [("COMPLETE",)]

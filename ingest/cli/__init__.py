@@ -13,6 +13,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import TYPE_CHECKING
 
 import click
 
@@ -21,6 +22,9 @@ from ingest.errors import DatabaseBusy, TokentailError, UsageMistake
 from ingest.storing.library import import_library
 from ingest.version import program_version
 
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
 EXIT_TROUBLE = 1
 EXIT_USAGE = 2
 EXIT_BUSY = 75
@@ -28,6 +32,7 @@ EXIT_INTERRUPTED = 130
 EXIT_TERMINATED = 143
 
 COMMANDS = {
+    "init": ("ingest.cli.init", "Write tokentail.toml: settings with comments, which every command reads."),
     "ingest": ("ingest.cli.ingest", "Read what is new in the logs into the database."),
     "backfill": (
         "ingest.cli.ingest",
@@ -83,6 +88,17 @@ class LazyGroup(click.Group):
         command = getattr(importlib.import_module(COMMANDS[cmd_name][0]), f"{cmd_name}_command")
         return command if isinstance(command, click.Command) else None
 
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem[str]]:
+        """Complete the name of a command without importing any."""
+        from click.shell_completion import CompletionItem  # noqa: PLC0415 - a shell alone asks for it
+
+        named = [
+            CompletionItem(name, help=line)
+            for name, (_, line) in COMMANDS.items()
+            if name.startswith(incomplete)
+        ]
+        return [*named, *click.Command.shell_complete(self, ctx, incomplete)]
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         """Write the list of commands without importing them."""
         with formatter.section("Commands"):
@@ -114,6 +130,7 @@ def cli() -> None:
 
     \b
     Start with:   tokentail ingest LOGS
+    or for good:  tokentail init LOGS
     then look:    tokentail report
     and query:    sqlite-utils telemetry.db "select * from token_estimation_v2_events"
     """  # noqa: D301 - Click's mark must be the character itself

@@ -58,7 +58,12 @@ def calibrate_command(
     go; truncated answers count as what they are: more than their ceiling, nobody knows how much.
     Where the data can't tell, that is said. A proposal only: nothing is applied. Needs the extra
     "stats".
-    """
+
+    \b
+    Examples:
+      tokentail calibrate --normalize-categories
+      tokentail calibrate --by category,model --max-truncation 1
+    """  # noqa: D301 - Click's mark must be the character itself
     database = options.chosen_database(db)
     strata = Strata(dimensions, buckets)
     with open_for_reading(database) as opened:

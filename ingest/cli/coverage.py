@@ -83,7 +83,14 @@ def coverage_command(
 
     The cells are all combinations of the categories and complexities that occur with the buckets of
     the number of deliverables. What to collect next: cells that need most of what is met most often.
-    """
+
+    \b
+    Examples:
+      tokentail coverage --target 10 --next 5
+      tokentail coverage --fail-under 80 --since 30d
+
+    Exit codes: 0 done, 1 less is covered than --fail-under asks, or there is no such database, 2 wrong use.
+    """  # noqa: D301 - Click's mark must be the character itself
     database = options.chosen_database(db)
     with open_for_reading(database) as opened:
         found = coverage(opened, selection, Strata(buckets=buckets), target, total)

@@ -26,9 +26,18 @@ DEFAULT_CHART = "predicted-actual"
 
 @click.command("dashboard")
 @options.db_option
-@click.option("--html", metavar="FILE", help="Write the page there: one file, which needs no network.")
-@click.option("--png", "png_file", metavar="FILE", help="Write one chart there, as PNG.")
-@click.option("--svg", "svg_file", metavar="FILE", help="Write one chart there, as SVG.")
+@click.option(
+    "--html",
+    type=options.any_path,
+    metavar="FILE",
+    help="Write the page there: one file, which needs no network.",
+)
+@click.option(
+    "--png", "png_file", type=options.any_path, metavar="FILE", help="Write one chart there, as PNG."
+)
+@click.option(
+    "--svg", "svg_file", type=options.any_path, metavar="FILE", help="Write one chart there, as SVG."
+)
 @click.option(
     "--chart",
     type=click.Choice(list(CHARTS)),
@@ -52,7 +61,12 @@ def dashboard_command(
     The page holds the numbers of `tokentail report` and five charts, over all events or for a
     category or a model, which its address can name: page.html#category=docs. Needs the extra
     "charts".
-    """
+
+    \b
+    Examples:
+      tokentail dashboard --html dashboard.html
+      tokentail dashboard --png smape.png --chart smape --since 7d
+    """  # noqa: D301 - Click's mark must be the character itself
     database = options.chosen_database(db)
     targets = {"html": html, "png": png_file, "svg": svg_file}
     asked = {kind: file for kind, file in targets.items() if file}

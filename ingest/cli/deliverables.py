@@ -29,7 +29,15 @@ def import_command(file: Path, db: str | None, wait_seconds: float, as_json: boo
     FILE is NDJSON or JSON of {"run_id": ..., "phase_id": ..., "deliverables": [...]}, or an
     executor's SQLite database, whose phases hold them in their scope; deliverables may be a list of
     paths or an object of such lists. FILE is read whole first: if it is broken, nothing changes.
-    """
+
+    \b
+    Examples:
+      tokentail deliverables import phases.ndjson
+      tokentail deliverables import executor.db --wait 60
+
+    Exit codes: 0 done, 1 the file or the database can't be used, 2 wrong use, 75 an ingest holds the
+    database.
+    """  # noqa: D301 - Click's mark must be the character itself
     database = options.chosen_database(db)
     done = import_deliverables(file, database, wait_seconds)
     if as_json:

@@ -47,6 +47,7 @@ FORMATS = ("ndjson", "csv", "parquet", "otel")
 @click.option(
     "--output",
     "-o",
+    type=options.any_path,
     metavar="FILE",
     help="Where to write; it appears when it is whole. Default: standard output.",
 )
@@ -69,11 +70,13 @@ def export_command(
     control characters are shown as escapes.
 
     \b
-    For DuckDB, Spark or a warehouse, as often as you like:
+    Examples:
+      tokentail export --since 7d > events.ndjson
+      tokentail export --format csv --output events.csv
       tokentail export --format parquet --partition-by date -o events
 
-    With --partition-by, --since and --until take the whole dates or months that they stand in, and what
-    was written of other ones stays.
+    The last one is for DuckDB, Spark or a warehouse, as often as you like: --since and --until then take
+    the whole dates or months that they stand in, and what was written of other ones stays.
     """  # noqa: D301 - Click's mark must be the character itself
     _check(full, form, output, period)
     database = options.chosen_database(db)

@@ -106,7 +106,8 @@ class _Voice:
         """Say into which database."""
         self._total = total
         if not (self._quiet or self._as_json):
-            say(f"following, times read as {total.timezone}; database {total.database}")
+            made = "new database" if total.database_is_new else "database"
+            say(f"following, times read as {total.timezone}; {made} {total.database}")
 
     def news(self, news: News) -> None:
         """Say what a round brought."""

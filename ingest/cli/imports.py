@@ -13,7 +13,7 @@ from reports.terminal import counted
 
 
 @click.command("import")
-@click.argument("file", metavar="FILE")
+@click.argument("file", type=options.any_path, metavar="FILE")
 @options.db_option
 @options.wait_option
 @options.json_option
@@ -24,7 +24,15 @@ def import_command(file: str, db: str | None, wait_seconds: float, as_json: bool
     another import, only gains what it lacks: importing twice is importing once, and the order of
     imports and ingests doesn't matter. If a line is broken, or its numbers, time or phase were changed,
     nothing is imported.
-    """
+
+    \b
+    Examples:
+      tokentail import full.ndjson --db other.db
+      zcat full.ndjson.gz | tokentail import -
+
+    Exit codes: 0 done, 1 the file or the database can't be used, 2 wrong use, 75 an ingest holds the
+    database.
+    """  # noqa: D301 - Click's mark must be the character itself
     database = options.chosen_database(db)
     done = import_events(file, database, wait_seconds)
     if as_json:

@@ -101,8 +101,9 @@ def ingest_command(paths: tuple[str, ...], **chosen: Any) -> int:
     """Read what is new in the logs at each PATH into the database.
 
     A file is read whatever its name; a folder is searched for logs; - is standard input. Without a
-    PATH those of TOKENTAIL_LOGS are read. Run it as often as you like: each event is stored exactly
-    once, however often it is seen. A last line without a newline waits for the next run.
+    PATH those of TOKENTAIL_LOGS are read, or of the settings. Run it as often as you like: each event
+    is stored exactly once, however often it is seen. A last line without a newline waits for the next
+    run.
 
     \b
     Every five minutes, from cron:
@@ -139,12 +140,17 @@ def backfill_command(paths: tuple[str, ...], **chosen: Any) -> int:
     keeps its row; one that only this log told, and that it doesn't tell any more, is removed.
 
     With --scheduler the workers of a Dask cluster read the logs, and this process stores the rows. What
-    happens to workers loses and doubles nothing; should the scheduler be gone, run the command again:
+    happens to workers loses and doubles nothing; should the scheduler be gone, run the command again.
 
     \b
+    Examples:
+      tokentail backfill --tz Australia/Sydney old-logs/ captures/*.txt
+      tokentail backfill --full --tz UTC old-logs/
       tokentail backfill --tz UTC --scheduler tcp://host:8786 s3://bucket/logs/
 
-    Exit codes: as of ingest; 1 also where the cluster can't be used.
+    Exit codes: 0 done, 1 something could not be read or written, or the cluster can't be used (named; the
+    rest is done) or there was a reject and --fail-on-reject, 2 wrong use, 75 another ingest holds the
+    database, 130 interrupted and 143 ended by SIGTERM (nothing lost: the next run goes on from there).
     """  # noqa: D301 - Click's mark must be the character itself
     return _ingest("backfill", paths, Chosen(**chosen))
 
@@ -179,6 +185,7 @@ def ingest_options_of(
         jobs=chosen.jobs or cores(),
         scheduler=chosen.scheduler,
         report=report,
+        folders=options.chosen_folders(),
     )
 
 
@@ -237,8 +244,11 @@ def _progress(shown: bool) -> Iterator[Callable[[int, int], None] | None]:
 
 def show(summary: Summary) -> None:
     """Print what an ingest did."""
+    made = "new database" if summary.database_is_new else "database"
+    settings = options.chosen_settings()
+    where = f"{made} {summary.database}" + (f"; settings {settings.file}" if settings else "")
     if not summary.files_read:
-        say(f"nothing new in {counted(summary.files, 'file')}; database {summary.database}")
+        say(f"nothing new in {counted(summary.files, 'file')}; {where}")
         return
     rejects = counted(summary.rejects, "reject")
     if summary.rejects:
@@ -251,4 +261,5 @@ def show(summary: Summary) -> None:
     )
     if summary.pruned:
         say(f"{counted(summary.pruned, 'marker line')} older than what is kept (see `tokentail prune`)")
-    say(f"times read as {summary.timezone}; database {summary.database}")
+    zones = ", or as their folder has it" if any(one.zone for one in options.chosen_folders()) else ""
+    say(f"times read as {summary.timezone}{zones}; {where}")

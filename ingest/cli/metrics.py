@@ -27,6 +27,7 @@ def _checked(_: click.Context, __: click.Parameter, file: str | None) -> str | N
 
 metrics_option = click.option(
     "--metrics",
+    type=options.any_path,
     metavar=f"FILE{ENDING}",
     callback=_checked,
     help="Write what a monitor wants to know for node_exporter's textfile collector, also when this fails.",

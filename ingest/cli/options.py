@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -11,6 +14,14 @@ from ingest.errors import UsageMistake
 from ingest.reading.urls import split_paths
 from ingest.storing.database import database_path
 
+if TYPE_CHECKING:
+    from ingest.cli.settings import Settings
+    from ingest.reading.folders import Folder
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+CONFIG_VARIABLE = "TOKENTAIL_CONFIG"
+CONFIG_FILE = "tokentail.toml"
 LOGS_VARIABLE = "TOKENTAIL_LOGS"
 SWITCH_VARIABLE = "TELEMETRY_DB_ENABLED"
 _OFF = frozenset({"0", "false", "no", "off"})
@@ -23,13 +34,48 @@ def finite(_: click.Context, __: click.Parameter, value: float | None) -> float 
     return value
 
 
-paths_argument = click.argument("paths", nargs=-1, metavar="[PATH]...")
+any_path = click.Path(readable=False)
+"""The type of what names a file: shells complete it. Whether it is there is looked at when it is used."""
 
-db_option = click.option(
+paths_argument = click.argument("paths", nargs=-1, metavar="[PATH]...", type=any_path)
+
+_database_option = click.option(
     "--db",
+    type=any_path,
     metavar="PATH",
-    help="The database. Default: the SQLite file that DATABASE_URL names, else telemetry.db.",
+    help="The database. Default: the SQLite file that DATABASE_URL names, else that of the settings, else "
+    "telemetry.db.",
 )
+
+
+def _take_settings(ctx: click.Context, _: click.Parameter, named: str | None) -> None:
+    """Let the settings be the defaults of this command, where there are any."""
+    file = named or os.environ.get(CONFIG_VARIABLE) or (CONFIG_FILE if os.path.lexists(CONFIG_FILE) else None)
+    if file is None or ctx.resilient_parsing:  # the latter is a completion
+        return
+    from ingest.cli.settings import read_settings  # noqa: PLC0415 - most have none
+
+    ctx.obj = read_settings(file)
+    ctx.default_map = dict(ctx.obj.defaults)
+
+
+_settings_option = click.option(
+    "--config",
+    type=any_path,
+    metavar="FILE",
+    is_eager=True,  # before those whose defaults it has
+    expose_value=False,
+    callback=_take_settings,
+    help="The settings, which options and the environment override; `tokentail init` writes them. Default: "
+    "the file that TOKENTAIL_CONFIG names, else tokentail.toml in the current folder.",
+)
+
+
+def db_option(command: Command) -> Command:
+    """Give a command `--db`, and the settings, in which the database may stand as well."""
+    return _database_option(_settings_option(command))
+
+
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
 quiet_option = click.option("--quiet", "-q", is_flag=True, help="Print only trouble.")
 dry_run_option = click.option("--dry-run", is_flag=True, help="Say what would be done, and change nothing.")
@@ -54,14 +100,34 @@ wait_option = click.option(
 
 def chosen_database(option: str | None) -> str:
     """Return the path of the database that this command is about."""
-    return database_path(option, os.environ)
+    settings = chosen_settings()
+    return database_path(option, os.environ, settings.database if settings else None)
+
+
+def chosen_settings() -> Settings | None:
+    """Return what the file of settings says, if there is one."""
+    settings: Settings | None = click.get_current_context().obj
+    return settings
+
+
+def chosen_folders() -> tuple[Folder, ...]:
+    """Return what the settings say of single folders; a zone named as an option stands above theirs."""
+    settings = chosen_settings()
+    if settings is None:
+        return ()
+    source = click.get_current_context().get_parameter_source("tz")
+    if source is not click.core.ParameterSource.COMMANDLINE:
+        return settings.folders
+    return tuple(replace(folder, zone=None) for folder in settings.folders)
 
 
 def chosen_paths(arguments: tuple[str, ...]) -> list[str]:
-    """Return the paths to read: the arguments, else those of `TOKENTAIL_LOGS`; there may be none."""
+    """Return the paths to read, which may be none: the arguments, `TOKENTAIL_LOGS`, or the settings'."""
     if arguments:
         return list(arguments)
-    return split_paths(os.environ.get(LOGS_VARIABLE, ""), os.pathsep)
+    named = split_paths(os.environ.get(LOGS_VARIABLE, ""), os.pathsep)
+    settings = chosen_settings()
+    return named if named or settings is None else list(settings.logs)
 
 
 def required_paths(arguments: tuple[str, ...]) -> list[str]:
@@ -72,7 +138,10 @@ def required_paths(arguments: tuple[str, ...]) -> list[str]:
     """
     paths = chosen_paths(arguments)
     if not paths:
-        raise UsageMistake(f"no logs to read: name files or folders, or set {LOGS_VARIABLE}")
+        raise UsageMistake(
+            f"no logs to read: name files or folders, set {LOGS_VARIABLE}, or name them in {CONFIG_FILE} "
+            "(`tokentail init` writes one)"
+        )
     return paths
 
 

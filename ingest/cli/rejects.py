@@ -32,8 +32,14 @@ def rejects_command(
     tell their run, phase and paths; where it is gone, the stored line is read alone. Each log is one
     transaction; nothing doubles, however often it is done.
 
+    \b
+    Examples:
+      tokentail rejects --limit 20
+      tokentail rejects --json
+      tokentail rejects --retry
+
     Exit codes: 0 done, 1 the database can't be used, 2 wrong use, 75 another ingest holds it (--retry).
-    """
+    """  # noqa: D301 - Click's mark must be the character itself
     database = options.chosen_database(db)
     if retry:
         return _retry(database, wait_seconds, as_json)

@@ -69,7 +69,12 @@ def replay_command(
     elsewhere; each kind is counted. Absolute paths and `..` from a log never reach it. Error (SMAPE)
     and waste are compared over clean events, the share underestimated over all. "better" and "worse"
     are said where the 95% interval of the difference (paired bootstrap) leaves no doubt.
-    """
+
+    \b
+    Examples:
+      tokentail replay --estimator mypackage.estimator:Mine --real-only
+      tokentail replay --predictions predictions.ndjson --by category
+    """  # noqa: D301 - Click's mark must be the character itself
     strata = Strata(dimensions, buckets)
     source, asking, known = _source(estimator, predictions, workspace)
     database = options.chosen_database(db)

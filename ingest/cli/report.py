@@ -55,7 +55,14 @@ def report_command(
     share truncated (gate: 2%), each with its 95% interval. Cost, over clean events (parsed, not
     truncated): predicted / actual (gate: P90 < 3) and ceiling / actual. Error: SMAPE, which is
     200 |p-a| / (p+a) in percent, 0 to 200. A truncated answer's actual is a lower bound.
-    """
+
+    \b
+    Examples:
+      tokentail report --by category,model --since 30d
+      tokentail report --fail-on-gate --json
+
+    Exit codes: 0 done, 1 a gate was missed and --fail-on-gate, or there is no such database, 2 wrong use.
+    """  # noqa: D301 - Click's mark must be the character itself
     database = options.chosen_database(db)
     with open_for_reading(database) as opened:
         validation = validate(opened, selection, Strata(dimensions, buckets), under_multiplier)

@@ -33,7 +33,12 @@ def sources_command(context: click.Context, db: str | None, as_json: bool) -> in
     """List the logs that were read: their ids, paths, and how many events only they told.
 
     `tokentail sources forget` takes some out of the database.
-    """
+
+    \b
+    Examples:
+      tokentail sources
+      tokentail sources --json
+    """  # noqa: D301 - Click's mark must be the character itself
     context.obj = db
     if context.invoked_subcommand is not None:
         return 0
@@ -84,9 +89,14 @@ def forget_command(
     standard input. Events that another log told stay, with all that is known of them, and so do
     escalations, which know no log. A later ingest of the same log reads it anew.
 
+    \b
+    Examples:
+      tokentail sources forget --dry-run old-logs/
+      tokentail sources forget 17 /var/log/executor/test.log
+
     Exit codes: 0 done, 1 the database can't be used, 2 no such source (nothing was changed), 75 another
     ingest holds the database.
-    """
+    """  # noqa: D301 - Click's mark must be the character itself
     database = options.chosen_database(db or context.obj)
     done = forget(names, database, wait_seconds, dry_run)
     if as_json:

@@ -148,10 +148,11 @@ def _show_sources(sources: list[dict[str, Any]], shows_all: bool) -> None:
     ranked = sorted(sources, key=_rank, reverse=True)
     shown = ranked if shows_all else ranked[:MOST_LOGS]
     folder = _common_folder(shown)
-    columns = [name for name in _HEADERS if name not in same]
+    labelled = any(source["label"] for source in sources)
+    columns = [name for name in _HEADERS if name not in same and (name != "label" or labelled)]
     rows = [[_cell(source, name, len(folder)) for name in columns] for source in shown]
     say("")
-    say_lines(table([_HEADERS[name] for name in columns], rows, 3, 1 + len(_TELLING) - len(same)))
+    say_lines(table([_HEADERS[name] for name in columns], rows, 3 + labelled, 1 + len(_TELLING) - len(same)))
     if folder:
         say(f"below {folder}")
     if len(shown) < len(ranked):
@@ -188,6 +189,7 @@ def _rank(source: dict[str, Any]) -> tuple[bool, bool, str]:
 
 
 _HEADERS = {
+    "label": "label",
     "name": "log",
     "on_disk": "on disk",
     "state": "state",
@@ -213,6 +215,8 @@ def _cell(source: dict[str, Any], name: str, folder_length: int = 0) -> str:
             return "?" if value is None else bytes_text(value) if value else "-"
         case "byte_offset":
             return bytes_text(source["byte_offset"])
+        case "label":
+            return value or "-"
         case "last_event":
             return (source["last_event"] or "-")[:19]
         case "encoding" if source["compression"]:

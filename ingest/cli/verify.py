@@ -26,10 +26,16 @@ def verify_command(
 
     Every marker line must be a sighting of an event that says the same, or a reject; the database
     must hold nothing that the logs do not. Differences are named by file and line. Without a PATH,
-    TOKENTAIL_LOGS or else every log that was ingested and is still there is checked.
+    those of TOKENTAIL_LOGS or of the settings are checked, or else every log that was ingested and is
+    still there.
 
     Exit codes: 0 proven, 1 differences or unreadable files.
-    """
+
+    \b
+    Examples:
+      tokentail verify
+      tokentail verify /var/log/executor --db /data/telemetry.db
+    """  # noqa: D301 - Click's mark must be the character itself
     database = options.chosen_database(db)
     result = verify(options.chosen_paths(paths), database, globs)
     for problem in result.problems:

@@ -70,10 +70,10 @@ class _Task:
 class Ahead:
     """Scan new logs by a pool, everything else here. `refused` are the logs that no worker could read."""
 
-    def __init__(self, pool: Pool, zone: str, finished: bool) -> None:
-        """Read new logs in this zone."""
+    def __init__(self, pool: Pool, zone_of: Callable[[str], str], finished: bool) -> None:
+        """Read new logs in the zone that is theirs by their stored path."""
         self._pool = pool
-        self._zone = zone
+        self._zone_of = zone_of
         self._finished = finished
         self._tasks: dict[LogFile, tuple[_Task, int]] = {}
         self.refused: list[tuple[LogFile, str]] = []
@@ -90,7 +90,9 @@ class Ahead:
             yield from group
 
     def _begin(self, logs: list[tuple[LogFile, FileState]]) -> None:
-        wanted = [Wanted(_there(log), state, self._zone, self._finished) for log, state in logs]
+        wanted = [
+            Wanted(_there(log), state, self._zone_of(log.stored_path), self._finished) for log, state in logs
+        ]
         if wanted:
             task = _Task(wanted, self._pool.submit(wanted))
             self._tasks |= {log: (task, place) for place, (log, _) in enumerate(logs)}
@@ -98,7 +100,7 @@ class Ahead:
     def scan(self, log: LogFile, checkpoint: Checkpoint | None, options: ScanOptions) -> Iterator[Batch]:
         """Yield the batches of a log; see `ingest.reading.scan.scan`."""
         task, place = self._tasks.pop(log, (None, 0))
-        if task is None or checkpoint is not None or options.zone != self._zone:
+        if task is None or checkpoint is not None or options.zone != task.wanted[place].zone:
             yield from scan(log, checkpoint, options)
             return
         part = self._pool.result(task.future, task.wanted)[place]

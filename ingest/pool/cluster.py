@@ -119,7 +119,7 @@ def scanning_ahead(scheduler: str, options: IngestOptions, summary: Summary) -> 
         ClusterUnusable: it can't be reached, or used, or the library that talks to it is not installed.
     """
     with _connected(scheduler) as pool:
-        ahead = Ahead(pool, options.zone.name, options.finished)
+        ahead = Ahead(pool, options.zone_of, options.finished)
         yield ahead
     if ahead.refused:
         log, why = ahead.refused[0]

@@ -60,5 +60,5 @@ def scans_of(
         from ingest.pool.ahead import Ahead  # noqa: PLC0415 - see above
         from ingest.pool.local import Local  # noqa: PLC0415
 
-        return nullcontext(Ahead(Local(processes), options.zone.name, options.finished))
+        return nullcontext(Ahead(Local(processes), options.zone_of, options.finished))
     return nullcontext(Here())

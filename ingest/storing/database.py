@@ -40,8 +40,8 @@ POLL_SECONDS = 0.5
 """How long SQLite itself waits at a time: while it does, no signal is heard."""
 
 
-def database_path(option: str | None, environment: Mapping[str, str]) -> str:
-    """Return the database's path: the option, else `DATABASE_URL`, else `telemetry.db`.
+def database_path(option: str | None, environment: Mapping[str, str], otherwise: str | None = None) -> str:
+    """Return the database's path: the option, else `DATABASE_URL`, else `otherwise` or `telemetry.db`.
 
     Raises:
         UsageMistake: `DATABASE_URL` is not a SQLite file's.
@@ -50,7 +50,7 @@ def database_path(option: str | None, environment: Mapping[str, str]) -> str:
         return option
     url = option or environment.get("DATABASE_URL", "")
     if not url:
-        return DEFAULT_PATH
+        return otherwise or DEFAULT_PATH
     scheme, found, rest = url.partition(":///")
     path = rest.partition("?")[0]
     if not found or scheme not in ("sqlite", "sqlite+pysqlite") or path in ("", ":memory:") or "\0" in path:

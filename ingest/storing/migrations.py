@@ -98,10 +98,15 @@ def add_columns(connection: sqlite3.Connection, *columns: tuple[str, str, str]) 
             connection.execute(f"ALTER TABLE {table} ADD COLUMN {column} {kind}")
 
 
+def m005_labels(db: Database) -> None:
+    """Let a source have the label that a person gives to the logs of a folder."""
+    add_columns(db.conn, ("log_sources", "label", "TEXT"))
+
+
 MIGRATION_SET = "tokentail"
 """The name under which sqlite-utils records our migrations."""
 
-MIGRATIONS = (m001_initial, m002_doubts, m003_keys_in_time, m004_housekeeping)
+MIGRATIONS = (m001_initial, m002_doubts, m003_keys_in_time, m004_housekeeping, m005_labels)
 """Every migration, in its order. What they are called is recorded, and must never change."""
 
 KNOWN_MIGRATIONS = frozenset(migration.__name__ for migration in MIGRATIONS)

@@ -59,7 +59,10 @@ _NOTHING: list[tuple[int]] = []
 
 @dataclass(slots=True)
 class Stored:
-    """What one batch changed, and its source as it is now."""
+    """What one batch changed, and its source as it is now.
+
+    What the same store made before, and this batch completed, is not among the updated.
+    """
 
     source: Source
     events_new: int = 0
@@ -97,6 +100,7 @@ class Store:
         self._settling = Settling(self._conn)
         self._sightings = Sightings(self._conn, self._settling)
         self._behind: Behind | None = None
+        self._first_id: int | None = None
 
     @property
     def connection(self) -> sqlite3.Connection:
@@ -163,6 +167,8 @@ class Store:
         now = time_text(datetime.now(UTC))
         horizon = horizon_of(self._conn)
         first_id = self._settling.begin()
+        if self._first_id is None:
+            self._first_id = first_id
         if horizon is not None and source is not None and batch.taken_back_from is not None:
             forget_provisional(self._conn, source.source_id)
         stored = Stored(write_source(self._db, batch, log, source))
@@ -184,7 +190,7 @@ class Store:
         self.drop_unseen(taken)
         again = len(sightings) - placed.inserted - len(taken)
         stored.events_new = placed.inserted - sum(event_id >= first_id for event_id in own)
-        stored.events_updated = sum(event_id < first_id for event_id in placed.updated | told | own)
+        stored.events_updated = sum(event_id < self._first_id for event_id in placed.updated | told | own)
         stored.further_sightings = max(0, again)
         if horizon is not None:
             stored.pruned = prune_batch(self._conn, batch, source_id, horizon)

@@ -90,6 +90,7 @@ class UnitedSources:
             "source_id": source_id,
             "first_seen": min(one["first_seen"] for one in both),
             "last_seen": max(one["last_seen"] for one in both),
+            "label": min((one["label"] for one in both if one["label"]), default=None),
             "host": None if None in (ours["host"], theirs["host"]) else stands["host"],
         }
         if row != ours:
