@@ -5,7 +5,7 @@ LOGS ?= examples/logs
 DB ?= telemetry.db
 BIN := $(VENV)/bin
 
-.PHONY: run test check properties faults kill model cluster fuzz bench profile fix clean
+.PHONY: run test check properties faults kill model fleet cluster fuzz bench profile fix clean
 
 run: $(VENV)/.installed
 	$(BIN)/tokentail ingest $(LOGS) --db $(DB)
@@ -37,6 +37,10 @@ kill: $(VENV)/.installed-dev
 
 model: $(VENV)/.installed-dev
 	$(BIN)/python -m faults.model --number $(N) $(if $(SEED),--seed $(SEED))
+
+# A fleet of executors writes and rotates for SECONDS while `follow` reads, is killed and started again.
+fleet: $(VENV)/.installed-dev
+	$(BIN)/python -m faults.fleet --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
 
 # LOGS_IN_CLUSTER logs by a real Dask cluster on this machine, a worker killed and then the client.
 LOGS_IN_CLUSTER ?= 2000

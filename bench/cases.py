@@ -10,7 +10,7 @@ from bench.competitor import Competitor, child, script
 from bench.inputs import Inputs
 from bench.ours import AGAIN, ONE_JOB, TWO_JOBS, Known
 from bench.runner import Case
-from bench.targets import Target, at_most, below_100_mb, cpu_above, faster
+from bench.targets import Target, at_most, below_100_mb, cpu_above, faster, in_seconds
 
 GREP, PLAIN, PIPE = "grep -cF", "regex + upsert_all", "rg | sqlite-utils"
 DUCK, DUCK_CONTEXT = "DuckDB", "DuckDB with context"
@@ -18,6 +18,12 @@ PASS, VERSION, UTILS = "python -c pass", "tokentail --version", "sqlite-utils --
 
 HELD_EVENTS = (10_000, 100_000, 1_000_000)
 ONE_UNCHANGED = "tokentail ingest, 1 unchanged file"
+FILES_FOLLOWED = 1_000
+FOLLOWED = (
+    "tokentail follow, 1 file: row after line, 95th percentile",
+    f"tokentail follow, {FILES_FOLLOWED:,} files: row after line, 95th percentile",
+    f"tokentail follow, {FILES_FOLLOWED:,} files, idle: processor time of a second",
+)
 FILES_FEW, FILES_MANY = 10_000, 100_000
 
 
@@ -197,6 +203,25 @@ def growth(inputs: Inputs, folder: Path) -> Case:
     return Case("growth", title, (further.path,), tuple(competitors))
 
 
+def follow(inputs: Inputs, folder: Path) -> Case:
+    """Return how soon a follow makes a row of a line, and what it costs while nothing happens."""
+    files = inputs.small(FILES_FOLLOWED)
+    one, many, idle = FOLLOWED
+    single = folder / "followed"
+    single.mkdir()
+    return Case(
+        "follow",
+        f"a follow: {ours.LINES_FOLLOWED} appended lines, and {FILES_FOLLOWED:,} files that nobody writes",
+        (files.path,),
+        (
+            ours.followed(one, "latency", single),
+            ours.followed(many, "latency", files.path),
+            ours.followed(idle, "idle", files.path),
+        ),
+        (in_seconds(one, 0.5), in_seconds(many, 0.5), in_seconds(idle, 0.01)),
+    )
+
+
 def _fixed(name: str, command: list[str]) -> Competitor:
     return Competitor(name, competitor.fixed(command))
 
@@ -212,5 +237,6 @@ CASES: dict[str, Callable[[Inputs, Path], Case]] = {
     "start": start,
     "unchanged": unchanged,
     "growth": growth,
+    "follow": follow,
 }
 """All cases by name, in the order in which they are played."""

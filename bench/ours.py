@@ -162,3 +162,21 @@ def more(name: str, known: Known, log: Input, held: Tally) -> Competitor:
         verified,
         log.tally.events,
     )
+
+
+LINES_FOLLOWED = 60
+
+
+def followed(name: str, mode: str, logs: Path) -> Competitor:
+    """Return a follow of a copy of some logs, which times itself; see `bench.children.following`."""
+
+    def prepare(place: Path) -> None:
+        copied = place / "logs"
+        shutil.copytree(logs, copied)
+        (copied / "0.log").touch()
+
+    return Competitor(
+        name,
+        lambda place: child("following", mode, str(place / "logs"), str(place / DATABASE), script(TOKENTAIL)),
+        prepare=prepare,
+    )

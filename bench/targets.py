@@ -16,6 +16,7 @@ class Kind(StrEnum):
     TIMES_FASTER = "time of the other / time of ours, at least"
     CPU_ABOVE = "processor seconds of ours above those of the other, at most"
     PEAK = "peak of ours in MB, below"
+    SECONDS = "time of ours in seconds, below"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,8 @@ class Target:
                 return f"{self.ours}: below {self.limit:g} s CPU above {self.other}"
             case Kind.PEAK:
                 return f"{self.ours}: peak below {self.limit:g} MB"
+            case Kind.SECONDS:
+                return f"{self.ours}: below {self.limit:g} s"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +75,8 @@ class Verdict:
         """Say the value with its unit."""
         if self.value is None:
             return "not measured"
+        if self.target.kind is Kind.SECONDS:
+            return f"{self.value:.4f} s"
         unit = {Kind.CPU_ABOVE: " s", Kind.PEAK: " MB"}.get(self.target.kind, " x")
         return f"{self.value:.0f}{unit}" if self.target.kind is Kind.PEAK else f"{self.value:.2f}{unit}"
 
@@ -92,6 +97,8 @@ def _value(target: Target, results: Sequence[Result]) -> float | None:
         return None
     if target.kind is Kind.PEAK:
         return ours.peak_bytes / 1e6
+    if target.kind is Kind.SECONDS:
+        return ours.wall_s
     if other is None:
         return None
     if target.kind is Kind.CPU_ABOVE:
@@ -129,6 +136,11 @@ def at_most(ours: str, times: float, other: str) -> Target:
 def cpu_above(ours: str, seconds: float, other: str) -> Target:
     """Ours takes less than so much more processor time."""
     return Target(ours, Kind.CPU_ABOVE, seconds, other)
+
+
+def in_seconds(ours: str, seconds: float) -> Target:
+    """Ours takes less than that."""
+    return Target(ours, Kind.SECONDS, seconds)
 
 
 def below_100_mb(*ours: str) -> list[Target]:

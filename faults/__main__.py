@@ -28,7 +28,7 @@ def main(ids: tuple[str, ...], others: bool, write: Path | None, keep: Path | No
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background would have it ignored
     chosen = [one for one in SCENARIOS if not ids or one.id in ids]
     ours: list[tuple[Scenario, Tailer, str]] = [
-        (one, Tokentail(), mode) for one in chosen for mode in one.modes
+        (one, Tokentail(), mode) for one in chosen for mode in one.all_modes
     ]
     theirs: list[tuple[Scenario, Tailer, str]] = [
         (one, other, "named") for other in (installed() if others else ()) for one in chosen if one.others

@@ -37,6 +37,7 @@ COUNTS = "TOKENTAIL_FAULT_COUNTS"
 CHUNK_BYTES = "TOKENTAIL_FAULT_CHUNK_BYTES"
 BATCH_RECORDS = "TOKENTAIL_FAULT_BATCH_RECORDS"
 BUSY_SECONDS = "TOKENTAIL_FAULT_BUSY_SECONDS"
+CACHE_BYTES = "TOKENTAIL_FAULT_CACHE_BYTES"
 
 
 def install_from_environment() -> None:
@@ -48,6 +49,8 @@ def install_from_environment() -> None:
         ingest.reading.scan.MAX_BATCH_RECORDS = int(records)
     if seconds := os.environ.get(BUSY_SECONDS):
         database.BUSY_SECONDS = float(seconds)
+    if size := os.environ.get(CACHE_BYTES):
+        database.CACHE_BYTES = int(size)
     fault, counts = os.environ.get(FAULT), os.environ.get(COUNTS)
     if fault or counts:
         boundaries = boundaries_of(fault or "")

@@ -21,6 +21,9 @@ from faults.world import MODES, Outcome, Seen, Tailer, World
 ROOT = Path(__file__).resolve().parent.parent
 TIMEOUT_SECONDS = 300
 
+QUIET_SECONDS = "0.7"
+"""How long nothing is new before a follow ends."""
+
 _EVENTS = """
 SELECT predicted_output_tokens, actual_output_tokens, timestamp, timestamp_text, phase_id, run_id, category,
     selected_budget, success, truncated, stop_reason, model
@@ -40,6 +43,8 @@ def command_of(world: World, options: Sequence[str] = ()) -> list[str]:
     """Return the command that reads a world's logs into its database."""
     zone = () if "--tz" in options else ("--tz", world.time_zone)
     program = [sys.executable, "-m", "faults.program", MODES[world.mode]]
+    if world.mode == "follow":
+        program += ["--until-idle", QUIET_SECONDS]
     return [*program, "--db", str(world.database), *zone, *options, *map(str, world.paths)]
 
 

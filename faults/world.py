@@ -16,8 +16,9 @@ from typing import IO, Protocol
 
 from faults.calls import Call, text_of
 
-MODES = {"folder": "ingest", "named": "ingest", "backfill": "backfill"}
-"""How logs are read: a folder, one file by its name, a folder of finished logs; and the command for it."""
+MODES = {"folder": "ingest", "named": "ingest", "backfill": "backfill", "follow": "follow"}
+"""How logs are read: a folder, one file by its name, a folder of finished logs, a folder that is followed
+until it is quiet; and the command for it."""
 
 
 @dataclass(slots=True)

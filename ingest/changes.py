@@ -6,11 +6,10 @@ before, what was there is looked for, and read on.
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-
-from sqlite_utils import Database
 
 from ingest.errors import ClusterUnusable, LogUnfinished, LogUnreadable, LogVanished, NotALog
 from ingest.formers import Formers, places_of
@@ -36,12 +35,19 @@ TRIES = 3
 class Changes:
     """What one run reads."""
 
-    def __init__(self, db: Database, options: IngestOptions, summary: Summary, held: set[Identity]) -> None:
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        store: Store,
+        options: IngestOptions,
+        summary: Summary,
+        held: set[Identity],
+    ) -> None:
         """Count in `summary`; the database is open for writing. `held` are the files of this run."""
         self._options = options
         self._summary = summary
-        self._store = Store(db)
-        self._sources = KnownSources(db.conn, held)
+        self._store = store
+        self._sources = KnownSources(connection, held)
         self._formers = Formers(self._store, self._sources, summary)
         self._processes = Processes(options.jobs) if options.jobs > 1 else None
         sifters = Sifters(self._processes) if self._processes is not None else None

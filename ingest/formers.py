@@ -56,8 +56,17 @@ class Formers:
     def tell_replaced(self) -> None:
         """Warn of what was rewritten, unless a copy or a rotation shows that nothing is missing."""
         for log, before, text in self._replaced:
-            found = self._sources.is_taken(before) or log in self._moved_here
+            found = self._sources.is_taken(before) or log in self._moved_here or self._has_copy(before)
             (self._summary.notes if found else self._summary.warnings).append(text)
+
+    def _has_copy(self, source: Source) -> bool:
+        """Whether a log that was read for itself, before this run, holds all that was read of a source."""
+        for twin in self._sources.twins(source):
+            if twin.offset >= source.offset:
+                with suppress(LogUnreadable):
+                    if is_still(LogFile(twin.real_path or twin.path, named=False), source, self._sources):
+                        return True
+        return False
 
     def tell_gone(self, log: LogFile, former: Source) -> None:
         """Warn of a source that was read at a log's path, unless it is known where it went."""

@@ -33,30 +33,46 @@ def ingest(paths: Sequence[str], database: StrPath, options: IngestOptions) -> S
         DatabaseBusy: another ingest, or another writer, holds the database.
         DatabaseUnusable: the database cannot be used as it is.
     """
-    network = network_kind(database)
     is_new = not os.path.exists(database)
-    with (
-        ingest_lock(database, options.wait_seconds),
-        connected_for_writing(database, network) as connection,
-    ):
+    with held_for_ingest(database, options.wait_seconds) as (connection, notes):
         listing = Listing(paths, options.globs, files_of(database))
         found = Round(connection, options, listing)
         summary = Summary(str(database), options.zone.name, is_new, files=listing.files)
         summary.problems += listing.problems
-        summary.notes += listing.notes
-        if network:
-            summary.notes.append(
-                f"{database}: on {network}, so kept with a rollback journal instead of WAL: slower, and "
-                "readers and the ingest wait for each other; a local disk is better"
-            )
-        if has_own_rows(connection):
-            from ingest.storing.executors_rows import match_all  # noqa: PLC0415 - of an adopted database only
-
-            with immediate(connection):
-                match_all(connection)
-        with _recorded(connection, options, summary), _few_collections():
+        summary.notes += listing.notes + notes
+        match_own_rows(connection)
+        with _recorded(connection, options, summary):
             found.read(summary)
     return summary
+
+
+@contextmanager
+def held_for_ingest(database: StrPath, wait_seconds: float) -> Iterator[tuple[sqlite3.Connection, list[str]]]:
+    """Open the database for this ingest alone; beside it, what is worth knowing of where it is.
+
+    Raises:
+        DatabaseBusy, DatabaseUnusable: as `ingest`.
+    """
+    network = network_kind(database)
+    notes = [
+        f"{database}: on {network}, so kept with a rollback journal instead of WAL: slower, and "
+        "readers and the ingest wait for each other; a local disk is better"
+    ]
+    with (
+        ingest_lock(database, wait_seconds),
+        connected_for_writing(database, network) as connection,
+        _few_collections(),
+    ):
+        yield connection, notes if network else []
+
+
+def match_own_rows(connection: sqlite3.Connection) -> None:
+    """Match what the executor itself has written since, where the database is its own and was adopted."""
+    if has_own_rows(connection):
+        from ingest.storing.executors_rows import match_all  # noqa: PLC0415 - of an adopted database only
+
+        with immediate(connection):
+            match_all(connection)
 
 
 COLLECT_EVERY = 50_000
@@ -78,25 +94,35 @@ def _few_collections() -> Iterator[None]:
 @contextmanager
 def _recorded(connection: sqlite3.Connection, options: IngestOptions, summary: Summary) -> Iterator[None]:
     """Keep a row of this invocation; one that was killed stays unfinished."""
-    started: dict[str, str | int | None] = {
+    ingest_run_id = begin_run(connection, {**started(options), **counts_of(summary)})
+    yield
+    if summary.problems or (options.fail_on_reject and summary.rejects):
+        summary.exit_code = 1
+    end_run(connection, ingest_run_id, {**ended(summary.exit_code), **counts_of(summary)})
+
+
+Recorded = dict[str, str | int | None]
+"""Columns of `ingest_runs` with their values."""
+
+
+def started(options: IngestOptions) -> Recorded:
+    """Return what is recorded when an ingest begins."""
+    return {
         "command": options.command,
         "started_at": time_text(datetime.now(UTC)),
         "timezone": options.zone.name,
         "host": platform.node(),
         "version": program_version(),
     }
-    ingest_run_id = begin_run(connection, {**started, **_counts(summary)})
-    yield
-    if summary.problems or (options.fail_on_reject and summary.rejects):
-        summary.exit_code = 1
-    ended: dict[str, str | int | None] = {
-        "finished_at": time_text(datetime.now(UTC)),
-        "exit_code": summary.exit_code,
-    }
-    end_run(connection, ingest_run_id, {**ended, **_counts(summary)})
 
 
-def _counts(summary: Summary) -> dict[str, int]:
+def ended(exit_code: int | None) -> Recorded:
+    """Return what is recorded when an ingest has ended; a follow that is alive has no exit code yet."""
+    return {"finished_at": time_text(datetime.now(UTC)), "exit_code": exit_code}
+
+
+def counts_of(summary: Summary) -> dict[str, int]:
+    """Return what is recorded of what was done."""
     return {
         "files": summary.files,
         "files_read": summary.files_read,

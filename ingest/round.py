@@ -7,6 +7,7 @@ is not even imported.
 from __future__ import annotations
 
 import sqlite3
+from typing import TYPE_CHECKING
 
 from ingest.reading.listing import Listed, Listing
 from ingest.reading.zone import is_same_zone, names_of
@@ -14,31 +15,46 @@ from ingest.storing.library import as_database
 from ingest.storing.settled import Settled, settled_sources
 from ingest.summary import IngestOptions, Summary
 
+if TYPE_CHECKING:  # a round that finds nothing new needs neither
+    from ingest.reading.watch import Watch
+    from ingest.storing.store import Store
+
 
 class Round:
-    """One run over the logs that paths lead to."""
+    """One run over the logs that paths lead to; one of many where a `watch` remembers the last one."""
 
-    def __init__(self, connection: sqlite3.Connection, options: IngestOptions, listing: Listing) -> None:
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        options: IngestOptions,
+        listing: Listing,
+        watch: Watch | None = None,
+    ) -> None:
         """Look every file up; the database is open for writing."""
         self._connection = connection
         self._options = options
         self._listing = listing
+        self._watch = watch
         self._unchanged_bytes = 0
-        self._changed = self._look()
+        self.changed = self._look()
 
     def _look(self) -> list[Listed]:
         """Return the files that are not plainly unchanged, in their order."""
+        watch = self._watch
         known = {} if self._options.full else self._settled()
         changed: list[Listed] = []
         for listed in self._listing:
             _, stored, state, _ = listed
+            if watch is not None:
+                watch.see(listed)
             settled = known.get(stored)
             if (
                 settled is None
                 or state is None
                 or settled[1:] != (state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns)
             ):
-                changed.append(listed)
+                if watch is None or watch.wants(listed, is_sure=settled is None or settled[0] != ""):
+                    changed.append(listed)
             else:
                 self._unchanged_bytes += state.st_size
         return changed
@@ -55,17 +71,26 @@ class Round:
                 known.pop(path, None)
         return known
 
-    def read(self, summary: Summary) -> None:
-        """Read every log that holds anything new, and count it in `summary`."""
-        if self._changed or self._listing.missing:
-            db = as_database(self._connection)
+    def read(self, summary: Summary, store: Store | None = None) -> Store | None:
+        """Read every log that holds anything new, and count it in `summary`.
+
+        Returns:
+            What wrote it, for the next round; nothing where nothing ever had to be.
+        """
+        if self.changed or self._listing.missing:
+            if store is None:
+                db = as_database(self._connection)
+                from ingest.storing.store import Store  # noqa: PLC0415 - see above
+
+                store = Store(db)
             from ingest.changes import Changes  # noqa: PLC0415 - see above
 
-            changes = Changes(db, self._options, summary, self._listing.met)
-            changes.read(self._changed, self._listing.missing, self._unchanged_bytes)
+            changes = Changes(self._connection, store, self._options, summary, self._listing.met)
+            changes.read(self.changed, self._listing.missing, self._unchanged_bytes)
         elif self._options.report is not None:
             self._options.report(self._unchanged_bytes, self._unchanged_bytes)
-        if self._options.folders:
+        if self._options.folders and (self._watch is None or self.changed):
             from ingest.storing.labels import keep_labels  # noqa: PLC0415 - see above
 
             keep_labels(self._connection, self._options.folders)
+        return store

@@ -118,13 +118,14 @@ CREATE TABLE rejected_lines (
     PRIMARY KEY (source_id, byte_offset)
 ) WITHOUT ROWID;
 
--- One row for each invocation of ours.
+-- One row for each invocation of ours; a follow keeps its own up to date, and begins another if it had to
+-- open the database again.
 CREATE TABLE ingest_runs (
     ingest_run_id INTEGER PRIMARY KEY,
-    command TEXT NOT NULL,                  -- ingest or backfill
+    command TEXT NOT NULL,                  -- ingest, backfill or follow
     started_at TEXT NOT NULL,
-    finished_at TEXT,                       -- NULL: still running, or killed
-    exit_code INTEGER,                      -- NULL likewise
+    finished_at TEXT,                       -- NULL: still running, or killed; of a follow: when it was last well
+    exit_code INTEGER,                      -- NULL: still running, or killed
     files INTEGER NOT NULL,
     files_read INTEGER NOT NULL,            -- those with anything new
     bytes_read INTEGER NOT NULL,            -- decompressed
@@ -133,7 +134,7 @@ CREATE TABLE ingest_runs (
     events_updated INTEGER NOT NULL,
     further_sightings INTEGER NOT NULL,     -- of events that were known
     rejects INTEGER NOT NULL,
-    problems INTEGER NOT NULL,              -- files that could not be read, or not wholly
+    problems INTEGER NOT NULL,              -- files that could not be read, or not wholly; of a follow: now
     timezone TEXT NOT NULL,                 -- for sources read for the first time
     host TEXT NOT NULL,
     version TEXT NOT NULL

@@ -1,8 +1,10 @@
-"""The status: what was read of every source, what came of it, and when an ingest last ran."""
+"""The status: what was read of every source, how far that is behind, and when an ingest last ran."""
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlite_utils import Database
@@ -15,14 +17,22 @@ SELECT source.source_id, source.path, source.real_path, source.state, source.byt
     source.pruned_sightings + source.pruned_rejects AS pruned,
     source.host, source.label, source.legacy_lines, source.write_failures,
     source.skipped_events, source.long_lines, source.calls_without_telemetry, source.last_seen,
+    source.device, source.inode,
     (
-        SELECT MAX(event.timestamp)
-        FROM event_sightings AS sighting JOIN token_estimation_v2_events AS event USING (event_id)
-        WHERE sighting.source_id = source.source_id
+        SELECT MAX(event.timestamp) FROM token_estimation_v2_events AS event
+        WHERE event.event_id IN (
+            (SELECT event_id FROM event_sightings WHERE source_id = source.source_id
+                ORDER BY byte_offset DESC LIMIT 1),
+            (SELECT event_id FROM event_sightings WHERE source_id = source.source_id
+                ORDER BY byte_offset LIMIT 1)
+        )
     ) AS last_event
 FROM log_sources AS source
 ORDER BY source.path, source.source_id
 """
+"""The last event of a log stands at its end, that of an export at its beginning; to look at all would take
+as long as there are events."""
+
 _TOTALS = """
 SELECT COUNT(*) AS events,
     COALESCE(SUM(phase_source IS NOT NULL), 0) AS with_phase,
@@ -33,23 +43,92 @@ SELECT COUNT(*) AS events,
 FROM token_estimation_v2_events
 """
 _RUNS = "SELECT * FROM ingest_runs ORDER BY ingest_run_id DESC LIMIT :limit"
+_SUCCESS = """
+SELECT command, finished_at FROM ingest_runs
+WHERE finished_at IS NOT NULL AND CASE command
+    WHEN 'follow' THEN exit_code IS NULL OR (exit_code IN (0, 130) AND problems = 0)
+    ELSE exit_code = 0
+END
+ORDER BY finished_at DESC LIMIT 1
+"""
+"""A follow that has no exit code yet, or was killed, tells when it was last well."""
+
+_COUNTED = ("marker_lines", "sightings", "rejects", "pruned", "calls_without_telemetry")
+_MAX_INTEGER = (1 << 63) - 1
+"""What SQLite can hold; some file systems number files beyond it."""
 
 Row = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """Everything that `status` shows; times are UTC as the database holds them."""
+    """Everything that `status` shows; times are UTC as the database holds them.
+
+    Each source has, beside its columns, `on_disk`: what is at its path now, in a word; and
+    `behind_bytes`: how much there is to read, `None` where that can't be told without reading.
+    `last_success` is the newest ingest that went well, with its age in seconds; `None`: there was none.
+    """
 
     totals: Row
     sources: list[Row]
     ingest_runs: list[Row]
+    last_success: Row | None
 
 
 def status(db: Database, runs: int = 5) -> Status:
     """Read the status; `runs` is how many of the last invocations are shown."""
     (totals,) = db.query(_TOTALS)
-    sources = list(db.query(_SOURCES))
-    for name in ("marker_lines", "sightings", "rejects", "pruned", "calls_without_telemetry"):
-        totals[name] = sum(source[name] for source in sources)
-    return Status(totals, sources, list(db.query(_RUNS, {"limit": runs})))
+    sources = sources_now(db)
+    totals |= sums_of(sources)
+    return Status(totals, sources, list(db.query(_RUNS, {"limit": runs})), last_success(db))
+
+
+def sources_now(db: Database) -> list[Row]:
+    """Read the sources, and look their files up."""
+    return [_looked_up(source) for source in db.query(_SOURCES)]
+
+
+def sums_of(sources: list[Row]) -> Row:
+    """Add up what was counted in sources."""
+    sums = {name: sum(source[name] for source in sources) for name in _COUNTED}
+    return sums | {"behind_bytes": sum(source["behind_bytes"] or 0 for source in sources)}
+
+
+def last_success(db: Database, now: datetime | None = None) -> Row | None:
+    """Return the newest ingest that went well, with its age in seconds."""
+    for row in db.query(_SUCCESS):
+        age = (now or datetime.now(UTC)) - moment_of(row["finished_at"])
+        return row | {"age_seconds": max(0, round(age.total_seconds()))}
+    return None
+
+
+def moment_of(text: str) -> datetime:
+    """Return a time of the database, aware."""
+    return datetime.fromisoformat(text).replace(tzinfo=UTC)
+
+
+def _looked_up(source: Row) -> Row:
+    """Say what is at a source's path now, and how much of it is left to be read."""
+    device, inode = source.pop("device"), source.pop("inode")
+    word, behind = "same", source["unread_bytes"]
+    path = source["real_path"] or source["path"]
+    if source["state"] in ("replaced", "imported") or path == "-":
+        return source | {"on_disk": "-", "behind_bytes": 0}
+    if (
+        source["host"] is not None or "://" in path
+    ):  # of another machine, or an object: only an ingest sees it
+        return source | {"on_disk": "elsewhere", "behind_bytes": source["unread_bytes"]}
+    try:
+        state = os.stat(path)
+    except (OSError, ValueError):
+        return source | {"on_disk": "gone", "behind_bytes": 0}
+    grown = state.st_size - source["size_bytes"]
+    if (device, inode) != (state.st_dev & _MAX_INTEGER, state.st_ino & _MAX_INTEGER):
+        word, behind = "other file", None
+    elif grown < 0:
+        word, behind = "shrunk", None
+    elif grown and source["compression"]:
+        word, behind = "changed", None
+    elif grown:
+        word, behind = "grown", behind + grown
+    return source | {"on_disk": word, "behind_bytes": behind}

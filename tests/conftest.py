@@ -83,11 +83,14 @@ def called(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
         if name.startswith(("DATABASE_", "TOKENTAIL_")):
             monkeypatch.delenv(name)
 
-    def run(*arguments: object) -> subprocess.CompletedProcess[str]:
+    def run(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
         words = ["tokentail", *map(str, arguments)]
-        monkeypatch.setattr(sys, "argv", words)
         capsys.readouterr()
-        code = program._run()
+        with monkeypatch.context() as patch:
+            patch.setattr(sys, "argv", words)
+            for name, value in environment.items():
+                patch.setenv(name, value)
+            code = program._run()
         told = capsys.readouterr()
         return subprocess.CompletedProcess(words, code, told.out, told.err)
 

@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from faults.scenarios import content, copies, databases, files, processes, rewriting, rotation, versions
+from faults.scenarios import (
+    content,
+    copies,
+    databases,
+    files,
+    following,
+    processes,
+    rewriting,
+    rotation,
+    versions,
+)
 from faults.scenarios.scenario import Scenario
 
 _ALL: tuple[Scenario, ...] = (
@@ -13,6 +23,7 @@ _ALL: tuple[Scenario, ...] = (
     *files.SCENARIOS,
     *databases.SCENARIOS,
     *processes.SCENARIOS,
+    *following.SCENARIOS,
     *versions.SCENARIOS,
 )
 

@@ -16,7 +16,8 @@ from faults.tailers import TIMEOUT_SECONDS, command_of, environment_of
 from faults.world import Outcome, World, append
 
 
-def _start(world: World, *options: str, **environment: str) -> subprocess.Popen[str]:
+def start_of(world: World, *options: str, **environment: str) -> subprocess.Popen[str]:
+    """Start the program in the manner of the world's mode, with batches of a few rows."""
     world.database.parent.mkdir(exist_ok=True)
     return subprocess.Popen(
         command_of(world, options),
@@ -29,7 +30,8 @@ def _start(world: World, *options: str, **environment: str) -> subprocess.Popen[
     )
 
 
-def _end(world: World, process: subprocess.Popen[str]) -> Outcome:
+def end_of(world: World, process: subprocess.Popen[str]) -> Outcome:
+    """Wait until a process ends."""
     output, errors = process.communicate(timeout=TIMEOUT_SECONDS)
     outcome = Outcome(process.returncode, output, errors)
     world.outcomes.append(outcome)
@@ -41,23 +43,24 @@ def killed_at_random(world: World) -> None:
     rng = random.Random(29)
     for _ in range(25):
         world.write(rng.randrange(1, 60))
-        process = _start(world)
+        process = start_of(world)
         time.sleep(rng.random() * 0.45)
         process.kill()
-        _end(world, process)
+        end_of(world, process)
     world.read()
 
 
 def signalled(world: World) -> None:
     """SIGTERM, SIGINT and SIGHUP in the middle: over within two seconds, the next run completes."""
-    for number, code in ((signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGHUP, 130)):
+    terminated = 0 if world.mode == "follow" else 143
+    for number, code in ((signal.SIGTERM, terminated), (signal.SIGINT, 130), (signal.SIGHUP, 130)):
         world.write(200)
-        process = _start(world, **{FAULT: "stop:committed:4"})
+        process = start_of(world, **{FAULT: "stop:committed:4"})
         os.waitpid(process.pid, os.WUNTRACED)
         process.send_signal(number)
         started = time.monotonic()
         process.send_signal(signal.SIGCONT)
-        world.check(_end(world, process), code, ())
+        world.check(end_of(world, process), code, ())
         world.require(time.monotonic() - started < 2, f"signal {number}: took more than two seconds")
     world.read()
 
@@ -65,7 +68,7 @@ def signalled(world: World) -> None:
 def broken_pipe(world: World) -> None:
     """Whoever read the output has gone: no traceback, and what was read is stored."""
     world.write(50)
-    with _start(world, "--json", **{FAULT: "stop:committed:1"}) as process:
+    with start_of(world, "--json", **{FAULT: "stop:committed:1"}) as process:
         os.waitpid(process.pid, os.WUNTRACED)
         assert process.stdout is not None
         assert process.stderr is not None
@@ -82,18 +85,18 @@ def overlapping(world: World, count: int, waiting: bool) -> None:
     for number in range(4):
         world.write(100, world.logs / f"{number}.log")
     options = ("--wait", "60") if waiting else ()
-    first = _start(world, *options, **{FAULT: "stop:committed:2"})
+    first = start_of(world, *options, **{FAULT: "stop:committed:2"})
     os.waitpid(first.pid, os.WUNTRACED)
-    others = [_start(world, *options) for _ in range(count - 1)]
+    others = [start_of(world, *options) for _ in range(count - 1)]
     readers = [_query(world) for _ in range(2)]
     time.sleep(0.5)
     if not waiting:
         for other in others:
-            world.check(_end(world, other), 75, f"another ingest (pid {first.pid})")
+            world.check(end_of(world, other), 75, f"another ingest (pid {first.pid})")
     first.send_signal(signal.SIGCONT)
-    world.check(_end(world, first), 0, ())
+    world.check(end_of(world, first), 0, ())
     for other in others if waiting else ():
-        world.check(_end(world, other), 0, ())
+        world.check(end_of(world, other), 0, ())
     for reader in readers:
         output, errors = reader.communicate(timeout=TIMEOUT_SECONDS)
         world.require(reader.returncode == 0 and "events" in output, f"a reader failed: {errors}")
@@ -133,10 +136,10 @@ def different_logs(world: World) -> None:
         log = world.logs / f"{number}.log"
         world.write(100, log)
         world.watched = lambda log=log: [log]
-        started.append(_start(world, "--wait", "60"))
+        started.append(start_of(world, "--wait", "60"))
     world.watched = None
     for process in started:
-        world.check(_end(world, process), 0, ())
+        world.check(end_of(world, process), 0, ())
     world.write(5)
     world.read()
 
@@ -144,8 +147,8 @@ def different_logs(world: World) -> None:
 def stale_lock(world: World) -> None:
     """A killed process leaves its lock file: it blocks nobody."""
     world.write(100)
-    process = _start(world, **{FAULT: "kill:committed:2"})
-    world.require(_end(world, process).exit_code == -signal.SIGKILL, "it was not killed")
+    process = start_of(world, **{FAULT: "kill:committed:2"})
+    world.require(end_of(world, process).exit_code == -signal.SIGKILL, "it was not killed")
     world.require(world.database.with_name("telemetry.db.lock").exists(), "there was no lock to be stale")
     world.read()
 

@@ -30,3 +30,8 @@ class Scenario:
     modes: tuple[str, ...] = FOLDER
     others: bool = True
     quick: bool = True
+
+    @property
+    def all_modes(self) -> tuple[str, ...]:
+        """The modes of the whole campaign: what is read from a folder can be followed there too."""
+        return (*self.modes, "follow") if "folder" in self.modes else self.modes

@@ -38,8 +38,12 @@ COMMANDS = {
         "ingest.cli.ingest",
         "Read old, finished logs: their last line counts even without a newline.",
     ),
+    "follow": ("ingest.cli.follow", "Keep reading the logs as they grow, into the database."),
     "verify": ("ingest.cli.verify", "Prove the database against the logs, line by line."),
-    "status": ("ingest.cli.status", "Show what was read of every log, and the last ingests."),
+    "status": (
+        "ingest.cli.status",
+        "Show what was read of every log, how far behind that is, and the last ingests.",
+    ),
     "rejects": ("ingest.cli.rejects", "List the marker lines that could not become events, and why."),
     "report": ("ingest.cli.report", "Show how far the estimates are off: risk, cost and error."),
     "coverage": ("ingest.cli.coverage", "Show where samples are missing, and which to collect next."),
@@ -64,6 +68,10 @@ COMMANDS = {
 """Every command: its module, which is imported when it is used, and its line in the help."""
 
 
+_LIGHT = ("ingest.cli.ingest", "ingest.cli.follow")
+"""They import the library where they find anything new."""
+
+
 class LazyGroup(click.Group):
     """A group whose commands are imported when they are asked for, so that each start is quick."""
 
@@ -75,7 +83,7 @@ class LazyGroup(click.Group):
         """Import a command."""
         if cmd_name not in COMMANDS:
             return None
-        if COMMANDS[cmd_name][0] != "ingest.cli.ingest":  # it does so where it finds anything new
+        if COMMANDS[cmd_name][0] not in _LIGHT:
             import_library()
         command = getattr(importlib.import_module(COMMANDS[cmd_name][0]), f"{cmd_name}_command")
         return command if isinstance(command, click.Command) else None
@@ -148,7 +156,7 @@ def _run() -> int:
         return error.exit_code
     except TokentailError as error:
         complain(str(error))
-        return _exit_code(error)
+        return exit_code_of(error)
     except (KeyboardInterrupt, click.Abort):
         click.echo("tokentail: interrupted; nothing is lost, the next run goes on from here", err=True)
         return EXIT_INTERRUPTED
@@ -174,10 +182,20 @@ def _discard_output() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _exit_code(error: TokentailError) -> int:
-    if isinstance(error, UsageMistake):
-        return EXIT_USAGE
-    return EXIT_BUSY if isinstance(error, DatabaseBusy) else EXIT_TROUBLE
+def exit_code_of(error: BaseException) -> int:
+    """Return what the program leaves with after an error."""
+    match error:
+        case click.ClickException():
+            return error.exit_code
+        case UsageMistake():
+            return EXIT_USAGE
+        case DatabaseBusy():
+            return EXIT_BUSY
+        case KeyboardInterrupt() | click.Abort():
+            return EXIT_INTERRUPTED
+        case Terminated():
+            return EXIT_TERMINATED
+    return EXIT_TROUBLE
 
 
 @contextmanager

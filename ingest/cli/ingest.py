@@ -1,4 +1,4 @@
-"""`tokentail ingest` and `tokentail backfill`: the same library call, two manners."""
+"""`tokentail ingest` and `tokentail backfill`: one library call, two manners. `follow` has their options."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from ingest.cli import options
+from ingest.cli.metrics import Metrics, metrics_option
 from ingest.cli.output import complain, remark, say, say_json
 from ingest.pipeline import ingest
 from ingest.reading.zone import machine_zone, zone_named
@@ -57,13 +58,14 @@ scheduler_option = click.option(
 )
 
 
-def _ingest_options(command: Callable[..., int]) -> Callable[..., int]:
-    """Give a command the arguments that `ingest` and `backfill` share, in the order of the help."""
+def ingest_options(command: Callable[..., int]) -> Callable[..., int]:
+    """Give a command the arguments that all ingests share, in the order of the help."""
     for option in (
         options.json_option,
         options.quiet_option,
         reject_option,
         options.wait_option,
+        metrics_option,
         options.glob_option,
         tz_option,
         jobs_option,
@@ -76,8 +78,8 @@ def _ingest_options(command: Callable[..., int]) -> Callable[..., int]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Chosen:
-    """The options of one call."""
+class Chosen:
+    """The options of one call of an ingest."""
 
     db: str | None
     tz: str | None
@@ -87,13 +89,14 @@ class _Chosen:
     quiet: bool
     as_json: bool
     jobs: int | None
+    metrics: str | None
     adopt: bool = False
     full: bool = False
     scheduler: str | None = None
 
 
 @click.command("ingest")
-@_ingest_options
+@ingest_options
 def ingest_command(paths: tuple[str, ...], **chosen: Any) -> int:
     """Read what is new in the logs at each PATH into the database.
 
@@ -119,13 +122,13 @@ def ingest_command(paths: tuple[str, ...], **chosen: Any) -> int:
     a reject and --fail-on-reject, 2 wrong use, 75 another ingest holds the database, 130 interrupted and
     143 ended by SIGTERM (nothing lost).
     """  # noqa: D301 - Click's mark must be the character itself
-    return _ingest("ingest", paths, _Chosen(**chosen))
+    return _ingest("ingest", paths, Chosen(**chosen))
 
 
 @click.command("backfill")
 @full_option
 @scheduler_option
-@_ingest_options
+@ingest_options
 def backfill_command(paths: tuple[str, ...], **chosen: Any) -> int:
     """Read old, finished logs at each PATH into the database.
 
@@ -149,41 +152,65 @@ def backfill_command(paths: tuple[str, ...], **chosen: Any) -> int:
     rest is done) or there was a reject and --fail-on-reject, 2 wrong use, 75 another ingest holds the
     database, 130 interrupted and 143 ended by SIGTERM (nothing lost: the next run goes on from there).
     """  # noqa: D301 - Click's mark must be the character itself
-    return _ingest("backfill", paths, _Chosen(**chosen))
+    return _ingest("backfill", paths, Chosen(**chosen))
 
 
-def _ingest(command: str, paths: tuple[str, ...], chosen: _Chosen) -> int:
-    if options.is_switched_off():
-        remark(f"{options.SWITCH_VARIABLE} is off: nothing was read or written")
-        if chosen.as_json:
-            say_json({"enabled": False})
-        return 0
-    finished = command == "backfill"
-    database = options.chosen_database(chosen.db)
+def switched_off(as_json: bool) -> bool:
+    """Whether the executor's switch turns telemetry off, which is said then."""
+    if not options.is_switched_off():
+        return False
+    remark(f"{options.SWITCH_VARIABLE} is off: nothing was read or written")
+    if as_json:
+        say_json({"enabled": False})
+    return True
+
+
+def ingest_options_of(
+    command: str, chosen: Chosen, report: Callable[[int, int], None] | None = None
+) -> IngestOptions:
+    """Return what is asked of an ingest.
+
+    Raises:
+        UsageMistake: the time zone is not known.
+    """
+    return IngestOptions(
+        command=command,
+        zone=machine_zone() if chosen.tz is None else zone_named(chosen.tz),
+        zone_asked=chosen.tz is not None,
+        finished=command == "backfill",
+        full=chosen.full,
+        globs=chosen.globs,
+        wait_seconds=chosen.wait_seconds,
+        fail_on_reject=chosen.fail_on_reject,
+        jobs=chosen.jobs or cores(),
+        scheduler=chosen.scheduler,
+        report=report,
+        folders=options.chosen_folders(),
+    )
+
+
+def adopt_first(chosen: Chosen, database: str) -> None:
+    """Adopt the executor's own database, if that is asked for and it is one."""
     if chosen.adopt and os.path.isfile(database):
         from ingest.adopting import adopt  # noqa: PLC0415 - once in a database's life
 
         for step in adopt(database, chosen.wait_seconds).steps:
             remark(f"adopted: {step}")
-    with _progress(shown=finished and not chosen.quiet and sys.stderr.isatty()) as report:
-        summary = ingest(
-            options.required_paths(paths),
-            database,
-            IngestOptions(
-                command=command,
-                zone=machine_zone() if chosen.tz is None else zone_named(chosen.tz),
-                zone_asked=chosen.tz is not None,
-                finished=finished,
-                full=chosen.full,
-                globs=chosen.globs,
-                wait_seconds=chosen.wait_seconds,
-                fail_on_reject=chosen.fail_on_reject,
-                jobs=chosen.jobs or cores(),
-                scheduler=chosen.scheduler,
-                report=report,
-                folders=options.chosen_folders(),
-            ),
-        )
+
+
+def _ingest(command: str, paths: tuple[str, ...], chosen: Chosen) -> int:
+    if switched_off(chosen.as_json):
+        return 0
+    return Metrics(chosen.metrics, command, chosen.db).around(lambda: _read(command, paths, chosen))
+
+
+def _read(command: str, paths: tuple[str, ...], chosen: Chosen) -> int:
+    database = options.chosen_database(chosen.db)
+    adopt_first(chosen, database)
+    shown = command == "backfill" and not chosen.quiet and sys.stderr.isatty()
+    with _progress(shown) as report:
+        found = options.required_paths(paths)
+        summary = ingest(found, database, ingest_options_of(command, chosen, report))
     for trouble in (*summary.problems, *summary.warnings):
         complain(trouble)
     for note in summary.notes if not chosen.quiet else ():
@@ -191,7 +218,7 @@ def _ingest(command: str, paths: tuple[str, ...], chosen: _Chosen) -> int:
     if chosen.as_json:
         say_json(asdict(summary))
     elif not chosen.quiet:
-        _show(summary)
+        show(summary)
     return summary.exit_code
 
 
@@ -215,7 +242,8 @@ def _progress(shown: bool) -> Iterator[Callable[[int, int], None] | None]:
         yield report
 
 
-def _show(summary: Summary) -> None:
+def show(summary: Summary) -> None:
+    """Print what an ingest did."""
     made = "new database" if summary.database_is_new else "database"
     settings = options.chosen_settings()
     where = f"{made} {summary.database}" + (f"; settings {settings.file}" if settings else "")

@@ -17,6 +17,34 @@ _DAY = timedelta(days=1)
 FORMS = "2026-01-14, 2026-01-14T09:30, 2026-01-14T09:30:00+11:00, today, yesterday, 12h, 7d or 2w (ago)"
 
 
+_SPAN = re.compile(r"(?:\d{1,6}(?:\.\d+)?[smhdw])+", re.ASCII)
+_SPAN_PART = re.compile(r"([\d.]+)([smhdw])")
+_SPAN_UNITS = {"s": 1, **_UNITS}
+
+
+def parse_span(text: str) -> timedelta:
+    """Return how long a span is that was typed: `90s`, `15m`, `1h30m`, `2d`, `1w`.
+
+    Raises:
+        ValueError: it is none; the message says how one is written.
+    """
+    asked = text.strip().lower().replace(" ", "")
+    if not _SPAN.fullmatch(asked):
+        raise ValueError(f"{text!r} is no span of time: write for example 90s, 15m, 1h, 1h30m or 2d")
+    return timedelta(seconds=sum(float(one) * _SPAN_UNITS[unit] for one, unit in _SPAN_PART.findall(asked)))
+
+
+def span_text(seconds: float) -> str:
+    """Write a span as people do, by its two largest units: `2 h 3 min`."""
+    left = int(seconds)
+    parts: list[str] = []
+    for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1)):
+        count, left = divmod(left, size)
+        if count or (unit == "s" and not parts):
+            parts.append(f"{count} {unit}")
+    return " ".join(parts[:2])
+
+
 def parse_since(text: str, now: datetime) -> datetime:
     """Return the first moment of what was typed, aware; `now` is aware.
 

@@ -33,6 +33,13 @@ def say_json(value: Any) -> None:
     click.echo(_BEYOND_ASCII.sub(_harmless, text))
 
 
+def say_json_line(value: Any) -> None:
+    """Print one JSON object of several, on a line of its own, at once."""
+    import json  # noqa: PLC0415 - as above
+
+    click.echo(_BEYOND_ASCII.sub(_harmless, json.dumps(value, ensure_ascii=False)))
+
+
 def _harmless(found: re.Match[str]) -> str:
     """Write a character that is not to be obeyed as the escape that it has in JSON."""
     import json  # noqa: PLC0415 - as above

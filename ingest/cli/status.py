@@ -1,53 +1,100 @@
-"""`tokentail status`: what was read of every source, and when."""
+"""`tokentail status`: what was read of every source, how far behind that is, and when."""
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict
+from datetime import timedelta
 from typing import Any
 
 import click
 
-from ingest.cli import options
-from ingest.cli.output import say, say_json, say_lines
+from ingest.cli import EXIT_TROUBLE, options
+from ingest.cli.metrics import Metrics, metrics_option
+from ingest.cli.moments import parse_span, span_text
+from ingest.cli.output import complain, say, say_json, say_lines
 from ingest.storing.database import open_for_reading
 from reports.status import Status, status
 from reports.terminal import bytes_text, counted, table
 
-_HEADER = (
-    "source",
-    "state",
-    "zone",
-    "encoding",
-    "read up to",
-    "unread",
-    "marker lines",
-    "rejects",
-    "last event (UTC)",
-)
+MOST_LOGS = 20
+"""Logs that are shown unless all are asked for: a screen full."""
+
+
+def _span(_: click.Context, __: click.Parameter, text: str | None) -> timedelta | None:
+    try:
+        return None if text is None else parse_span(text)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
 
 
 @click.command("status")
 @options.db_option
+@click.option(
+    "--all", "shows_all", is_flag=True, help=f"Show every log, not the {MOST_LOGS} that matter most."
+)
+@click.option(
+    "--max-age",
+    metavar="SPAN",
+    callback=_span,
+    help="Exit with 1 if no ingest went well for longer: 90s, 15m, 1h, 2d.",
+)
+@metrics_option
+@options.quiet_option
 @options.json_option
-def status_command(db: str | None, as_json: bool) -> int:
-    """Show what was read of every log, what came of it, and the last ingests.
+def status_command(
+    db: str | None,
+    shows_all: bool,
+    max_age: timedelta | None,
+    metrics: str | None,
+    quiet: bool,
+    as_json: bool,
+) -> int:
+    """Show what was read of every log, how far behind that is, and the last ingests.
+
+    Logs are looked up on disk, not opened. First come those that need a look: behind, damaged, with
+    rejects; then those that were read last.
 
     \b
-    Examples:
-      tokentail status
-      tokentail status --json
+    For a person:   tokentail status
+    For cron:       tokentail status --quiet --max-age 1h
+    For a monitor:  tokentail status --quiet --metrics /var/lib/node_exporter/tokentail.prom
+
+    Exit codes: 0 done, 1 the newest ingest that went well is older than --max-age, or the database or the
+    metrics can't be read or written, 2 wrong use.
     """  # noqa: D301 - Click's mark must be the character itself
-    database = options.chosen_database(db)
-    with open_for_reading(database) as opened:
-        found = status(opened)
-    if as_json:
-        say_json({"database": str(database), **asdict(found)})
-    else:
-        _show(str(database), found)
-    return 0
+
+    def run() -> int:
+        database = options.chosen_database(db)
+        with open_for_reading(database) as opened:
+            found = status(opened)
+        if as_json:
+            say_json({"database": str(database), **asdict(found)})
+        elif not quiet:
+            _show(str(database), found, shows_all)
+        return _held_against(max_age, str(database), found.last_success)
+
+    return Metrics(metrics, "status", db).around(run)
 
 
-def _show(database: str, found: Status) -> None:
+def _held_against(max_age: timedelta | None, database: str, success: dict[str, Any] | None) -> int:
+    """Complain if the newest ingest that went well is too old."""
+    if max_age is None:
+        return 0
+    if success is None:
+        complain(f"{database}: no ingest went well yet: run `tokentail ingest LOGS`, and see what it says")
+        return EXIT_TROUBLE
+    if success["age_seconds"] <= max_age.total_seconds():
+        return 0
+    complain(
+        f"{database}: no ingest went well for {span_text(success['age_seconds'])}, since "
+        f"{success['finished_at'][:19]} UTC; it should be at most {span_text(max_age.total_seconds())}: "
+        "see what the last ones said"
+    )
+    return EXIT_TROUBLE
+
+
+def _show(database: str, found: Status, shows_all: bool) -> None:
     totals = found.totals
     say(f"database {database}")
     say(
@@ -60,41 +107,132 @@ def _show(database: str, found: Status) -> None:
         pruned = counted(totals["pruned"], "marker line")
         say(f"events from before {totals['kept_from'][:19]} UTC are not kept: {pruned} pruned")
     if found.sources:
-        say("")
-        _show_sources(found.sources)
+        _show_sources(found.sources, shows_all)
     if found.ingest_runs:
         say("")
-        say("last ingests (UTC):")
-    for run in found.ingest_runs:
-        ended = "not finished" if run["finished_at"] is None else f"exit {run['exit_code']}"
-        say(
-            f"  {run['started_at'][:19]}  {run['command']}  {ended}: {counted(run['files'], 'file')}, "
-            f"{bytes_text(run['bytes_read'])} read, {counted(run['events_new'], 'event')} new, "
-            f"{run['events_updated']:,} updated, {counted(run['rejects'], 'reject')}, "
-            f"{counted(run['problems'], 'problem')}"
+        success = found.last_success
+        well = (
+            f"the newest that went well {span_text(success['age_seconds'])} ago"
+            if success
+            else "none went well"
         )
+        say(f"last ingests (UTC), {well}:")
+    for run in found.ingest_runs:
+        say(f"  {_run(run)}")
 
 
-def _show_sources(sources: list[dict[str, Any]]) -> None:
-    header: tuple[str, ...] = _HEADER
-    rows = [_source(source) for source in sources]
-    labelled = any(source["label"] for source in sources)
-    if labelled:
-        header = ("label", *header)
-        rows = [(source["label"] or "-", *row) for source, row in zip(sources, rows, strict=True)]
-    say_lines(table(header, rows, text_columns=4 + labelled))
-
-
-def _source(source: dict[str, Any]) -> tuple[str, ...]:
-    compression = f" in {source['compression']}" if source["compression"] else ""
+def _run(run: dict[str, Any]) -> str:
+    if run["exit_code"] is not None:
+        ended = f"exit {run['exit_code']}"
+    elif run["finished_at"] is None:
+        ended = "not finished"
+    else:
+        ended = f"not ended, well at {run['finished_at'][:19]}"
     return (
-        source["real_path"] or source["path"],
-        source["state"],
-        source["timezone"],
-        source["encoding"] + compression,
-        bytes_text(source["byte_offset"]),
-        bytes_text(source["unread_bytes"]),
-        f"{source['marker_lines']:,}",
-        f"{source['rejects']:,}",
-        (source["last_event"] or "")[:19],
+        f"{run['started_at'][:19]}  {run['command']}  {ended}: {counted(run['files'], 'file')}, "
+        f"{bytes_text(run['bytes_read'])} read, {counted(run['events_new'], 'event')} new, "
+        f"{run['events_updated']:,} updated, {counted(run['rejects'], 'reject')}, "
+        f"{counted(run['problems'], 'problem')}"
     )
+
+
+# The sources
+
+
+def _show_sources(sources: list[dict[str, Any]], shows_all: bool) -> None:
+    say(_in_a_word(sources))
+    same = [name for name in _TELLING if len({_cell(source, name) for source in sources}) == 1]
+    if same:
+        said = {"timezone": "times read as {}", "encoding": "encoding {}"}
+        say(f"of all: {'; '.join(said[name].format(_cell(sources[0], name)) for name in same)}")
+    ranked = sorted(sources, key=_rank, reverse=True)
+    shown = ranked if shows_all else ranked[:MOST_LOGS]
+    folder = _common_folder(shown)
+    labelled = any(source["label"] for source in sources)
+    columns = [name for name in _HEADERS if name not in same and (name != "label" or labelled)]
+    rows = [[_cell(source, name, len(folder)) for name in columns] for source in shown]
+    say("")
+    say_lines(table([_HEADERS[name] for name in columns], rows, 3 + labelled, 1 + len(_TELLING) - len(same)))
+    if folder:
+        say(f"below {folder}")
+    if len(shown) < len(ranked):
+        rest = ranked[len(shown) :]
+        alike = "" if any(map(_needs_a_look, rest)) else ", none of which needs a look"
+        say(f"and {counted(len(rest), 'more log')}{alike}: --all shows them")
+
+
+def _in_a_word(sources: list[dict[str, Any]]) -> str:
+    behind = [source for source in sources if source["behind_bytes"]]
+    there = [source for source in sources if source["on_disk"] not in ("gone", "-")]
+    unknown = [source for source in there if source["behind_bytes"] is None]
+    parts = [f"{len(there) - len(behind) - len(unknown):,} read to their end"]
+    if behind:
+        parts.append(f"{len(behind):,} behind by {bytes_text(sum(one['behind_bytes'] for one in behind))}")
+    if unknown:
+        parts.append(f"{len(unknown):,} changed")
+    gone = sum(source["on_disk"] == "gone" for source in sources)
+    replaced = len(sources) - len(there) - gone
+    parts += [f"{gone:,} gone since"] if gone else []
+    parts += [f"{replaced:,} replaced, piped or imported"] if replaced else []
+    return f"{counted(len(sources), 'log')}: {', '.join(parts)}"
+
+
+def _needs_a_look(source: dict[str, Any]) -> bool:
+    return bool(
+        source["behind_bytes"] != 0 or source["state"] in ("damaged", "unfinished") or source["rejects"]
+    )
+
+
+def _rank(source: dict[str, Any]) -> tuple[bool, bool, str]:
+    there = source["on_disk"] not in ("gone", "-")
+    return (there and _needs_a_look(source), there, source["last_seen"])
+
+
+_HEADERS = {
+    "label": "label",
+    "name": "log",
+    "on_disk": "on disk",
+    "state": "state",
+    "behind_bytes": "behind",
+    "byte_offset": "read up to",
+    "marker_lines": "marker lines",
+    "rejects": "rejects",
+    "calls_without_telemetry": "no telemetry",
+    "last_event": "last event (UTC)",
+    "timezone": "zone",
+    "encoding": "encoding",
+}
+_TELLING = ("timezone", "encoding")
+"""Columns that are left out where all logs have the same there."""
+
+
+def _cell(source: dict[str, Any], name: str, folder_length: int = 0) -> str:
+    value = source.get(name)
+    match name:
+        case "name":
+            return _place(source)[folder_length:]
+        case "behind_bytes":
+            return "?" if value is None else bytes_text(value) if value else "-"
+        case "byte_offset":
+            return bytes_text(source["byte_offset"])
+        case "label":
+            return value or "-"
+        case "last_event":
+            return (source["last_event"] or "-")[:19]
+        case "encoding" if source["compression"]:
+            return f"{value} in {source['compression']}"
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def _place(source: dict[str, Any]) -> str:
+    return str(source["real_path"] or source["path"])
+
+
+def _common_folder(sources: list[dict[str, Any]]) -> str:
+    """Return the folder that all of the logs are below, with its separator; nothing if there is none."""
+    folders = {os.path.dirname(_place(source)) for source in sources}
+    try:
+        common = os.path.commonpath(folders)
+    except ValueError:  # standard input, or other drives
+        return ""
+    return os.path.join(common, "") if len(common) > 1 else ""

@@ -40,7 +40,10 @@ Identity = int
 
 
 class Listing:
-    """The files that paths lead to, as they are met, and what there is to say of the paths."""
+    """The files that paths lead to, as they are met, and what there is to say of the paths.
+
+    `folders` are those that were walked, as they were before.
+    """
 
     def __init__(self, paths: Sequence[str], globs: Sequence[str] = (), not_logs: Sequence[str] = ()) -> None:
         """List what paths lead to: a file is taken as it is, a folder is walked, `-` is a stream.
@@ -50,6 +53,7 @@ class Listing:
         """
         self.files = 0
         self.missing: list[str] = []
+        self.folders: list[tuple[str, os.stat_result]] = []
         self.problems: list[str] = []
         self.notes: list[str] = []
         self.met: set[Identity] = set()
@@ -170,6 +174,7 @@ class Listing:
                 if known in visited:
                     continue
                 visited.add(known)
+                self.folders.append((here, state))
                 with os.scandir(here) as entries:
                     for entry in entries:
                         if _is_folder(entry):

@@ -137,6 +137,12 @@ class KnownSources:
                 found += self._sources(self._by_fingerprint.get((size, digest(head[:size])), ()))
         return found
 
+    def twins(self, source: Source) -> Iterator[Source]:
+        """Yield the other sources that begin as a source does: copies of it, mostly."""
+        key = (source.fingerprint.size_bytes, source.fingerprint.digest)
+        alike = self._by_fingerprint.get(key, ())
+        return self._sources(one for one in alike if one != source.source_id)
+
     def take(self, source: Source) -> None:
         """Say that a file of this run continues a source."""
         self._taken.add(source.source_id)

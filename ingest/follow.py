@@ -1,0 +1,274 @@
+"""Follow logs as they grow: one ingest round after another, whenever a look at the files says so.
+
+A round here is a round of `ingest.pipeline`: it lists, looks and reads what changed. The database stays
+open and the ingest's from the beginning to the end. What goes wrong with it is waited out.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import fields
+from typing import TYPE_CHECKING, Protocol
+
+from ingest.errors import DatabaseBusy, DatabaseUnusable, TokentailError
+from ingest.news import News, Told
+from ingest.pipeline import counts_of, ended, held_for_ingest, match_own_rows, started
+from ingest.reading.listing import Listed, Listing
+from ingest.reading.watch import POLL_SECONDS, Watch
+from ingest.round import Round
+from ingest.storing.database import StrPath, files_of
+from ingest.storing.ingest_runs import begin_run, end_run
+from ingest.summary import IngestOptions, Summary
+
+if TYPE_CHECKING:  # a follow that finds nothing new needs none
+    from ingest.storing.store import Store
+
+BEAT_SECONDS = 15.0
+"""How often `ingest_runs` is told that the follow is alive."""
+
+SOON_SECONDS = 1.0
+"""How long at least between two such words, though there is news."""
+
+RETRY_SECONDS, MAX_RETRY_SECONDS = 0.5, 30.0
+"""How long to wait for a database that can't be used: twice as long each time."""
+
+INTERRUPTED = 130
+
+
+class Listener(Protocol):
+    """Whoever wants to know how a follow goes."""
+
+    def begun(self, total: Summary) -> None:
+        """Be told that the database is open, and nothing read yet."""
+
+    def news(self, news: News) -> None:
+        """Be told what a round brought."""
+
+    def beat(self, total: Summary) -> None:
+        """Be told, from time to time, that all is committed that was read."""
+
+    def waits(self) -> None:
+        """Be told, again and again, that no round is under way; what is raised here ends the follow."""
+
+
+class _Hindered(TokentailError):
+    """A round could not be done; the next one may be."""
+
+
+class _Moved(_Hindered):
+    """The database's file has another one in its place, or none."""
+
+
+def follow(
+    paths: Sequence[str],
+    database: StrPath,
+    options: IngestOptions,
+    listener: Listener,
+    idle_seconds: float | None = None,
+) -> Summary:
+    """Read logs as they grow; return what was done when nothing was new for `idle_seconds` (`None`: never).
+
+    What is raised from outside, such as Ctrl-C, ends it too, after one more round. The problems of what is
+    returned are those that stand in the end.
+
+    Raises:
+        DatabaseBusy: another ingest holds the database when this one begins.
+        DatabaseUnusable: the database cannot be used as it is, and waiting would not help, or did not for
+            `idle_seconds`.
+    """
+    following = _Following(paths, database, options, listener, idle_seconds)
+    delay, wait_seconds = RETRY_SECONDS, options.wait_seconds
+    while True:
+        try:
+            with held_for_ingest(database, wait_seconds) as (connection, notes):
+                return following.run(connection, notes)
+        except (DatabaseBusy, DatabaseUnusable, _Hindered) as error:
+            if not following.has_begun or following.is_idle or not _may_pass(error):
+                raise
+            if following.rounds:
+                delay = RETRY_SECONDS
+            following.tell_trouble(error)
+        time.sleep(delay)
+        delay, wait_seconds = min(2 * delay, MAX_RETRY_SECONDS), 0.0
+
+
+def _may_pass(error: TokentailError) -> bool:
+    """Whether a trouble may pass by itself: a lock, a full disk, a share that is away for a while."""
+    if isinstance(error, DatabaseUnusable):
+        return isinstance(error.__cause__, sqlite3.OperationalError | OSError)
+    return True
+
+
+class _Following:
+    """One follow, however often its database has to be opened."""
+
+    def __init__(
+        self,
+        paths: Sequence[str],
+        database: StrPath,
+        options: IngestOptions,
+        listener: Listener,
+        idle_seconds: float | None,
+    ) -> None:
+        self._paths = paths
+        self._database = database
+        self._options = options
+        self._listener = listener
+        self._idle_seconds = float("inf") if idle_seconds is None else idle_seconds
+        self._total = Summary(str(database), options.zone.name, not os.path.exists(database))
+        self._told = Told()
+        self._last_new = time.monotonic()
+        self.has_begun = False
+        self.rounds = 0
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing was new for so long that it is to end."""
+        return time.monotonic() - self._last_new >= self._idle_seconds
+
+    def run(self, connection: sqlite3.Connection, notes: list[str]) -> Summary:
+        """Follow with an open database until nothing is new for long enough; `rounds` are those with it."""
+        self._connection, self._notes = connection, notes
+        self._store: Store | None = None
+        self._watch = Watch()
+        self._opened = self._identity()
+        self._run_id = begin_run(connection, {**started(self._options), **counts_of(self._total)})
+        self._beat_due, self._is_unsaid = 0.0, True
+        self.rounds = 0
+        if not self.has_begun:
+            self.has_begun = True
+            self._listener.begun(self._total)
+        try:
+            self._loop()
+        except Exception:
+            raise
+        except BaseException as signal:
+            self._end(INTERRUPTED if isinstance(signal, KeyboardInterrupt) else 0)
+            raise
+        self._end(self._total.exit_code)
+        return self._total
+
+    def _loop(self) -> None:
+        more = True
+        while more:
+            self._round()
+            try:
+                more = self._wait()
+            except Exception:
+                raise
+            except BaseException:  # asked to end: what was written before that is read
+                with suppress(TokentailError, sqlite3.Error):
+                    self._round(is_last=True)
+                raise
+
+    def _wait(self) -> bool:
+        """Wait until another round is due; say whether there is to be one."""
+        while True:
+            self._beat()
+            self._listener.waits()
+            if self.is_idle and not self._watch.is_waiting:
+                return False
+            time.sleep(POLL_SECONDS)
+            if self._watch.is_due():
+                return True
+
+    # A round
+
+    def _round(self, is_last: bool = False) -> None:
+        """Do one round of an ingest, and say what is new in it."""
+        if self._identity() != self._opened:
+            raise _Moved(f"{self._database}: moved or deleted while it was in use: opened anew")
+        options, watch = self._options, self._watch
+        summary = Summary(str(self._database), options.zone.name)
+        began = time.process_time()
+        watch.begin(is_last)
+        try:
+            listing = Listing(self._paths, options.globs, files_of(self._database))
+            found = Round(self._connection, options, listing, watch)
+        except OSError as error:  # the folder that we are in was deleted
+            raise _Hindered(f"the logs can't be looked up: {error}") from error
+        cost = time.process_time() - began
+        summary.files = listing.files
+        summary.problems += listing.problems
+        summary.notes += listing.notes + self._notes
+        tried: list[Listed] | None = None
+        try:
+            match_own_rows(self._connection)
+            self._store = found.read(summary, self._store)
+            watch.end(listing, self._elsewhere, cost)
+            tried = found.changed
+            self.rounds += 1
+        finally:  # what was read is stored, and told, though the rest could not be
+            self._count(summary)
+            summary.warnings = watch.worth_saying(summary.warnings)
+            self._tell(self._told.news(summary, tried, listing.problems, watch.is_there))
+
+    def _count(self, summary: Summary) -> None:
+        """Add a round to what was done in all."""
+        total = self._total
+        for name in _COUNTED:
+            setattr(total, name, getattr(total, name) + getattr(summary, name))
+        total.files = summary.files
+        if summary.files_read:
+            self._last_new = time.monotonic()
+            self._is_unsaid = True
+
+    def _tell(self, news: News) -> None:
+        total = self._total
+        total.problems[:] = self._told.problems
+        total.exit_code = int(bool(total.problems or (self._options.fail_on_reject and total.rejects)))
+        if news.is_any:
+            self._listener.news(news)
+
+    def _identity(self) -> tuple[int, int] | None:
+        try:
+            state = os.stat(self._database)
+        except OSError:
+            return None
+        return (state.st_dev, state.st_ino)
+
+    def _elsewhere(self) -> list[tuple[str, str]]:
+        """Return where logs were read that had another path before, and that path."""
+        return self._connection.execute(_ELSEWHERE).fetchall()
+
+    def tell_trouble(self, error: TokentailError) -> None:
+        """Say what hindered a round, once."""
+        summary = Summary(str(self._database), self._options.zone.name)
+        if isinstance(error, _Moved):
+            summary.warnings.append(str(error))
+        elif self._told.problem(str(error)):
+            summary.problems.append(str(error))
+        self._tell(News(summary))
+
+    # The record in `ingest_runs`
+
+    def _beat(self) -> None:
+        """Record that all is well, seldom; while a problem stands, the time of the last good word stays."""
+        now = time.monotonic()
+        if now < self._beat_due and not (
+            self._is_unsaid and now >= self._beat_due - BEAT_SECONDS + SOON_SECONDS
+        ):
+            return
+        self._beat_due, self._is_unsaid = now + BEAT_SECONDS, False
+        alive = {} if self._total.problems else ended(None)
+        end_run(self._connection, self._run_id, {**alive, **counts_of(self._total)})
+        self._listener.beat(self._total)
+
+    def _end(self, exit_code: int) -> None:
+        with suppress(sqlite3.Error):  # it is a record, and no more
+            end_run(self._connection, self._run_id, {**ended(exit_code), **counts_of(self._total)})
+
+
+_ELSEWHERE = """
+SELECT real_path, path FROM log_sources
+WHERE real_path <> path AND path <> '-' AND state NOT IN ('replaced', 'imported')
+"""
+_COUNTED = [
+    field.name
+    for field in fields(Summary)
+    if field.type == "int" and field.name not in ("exit_code", "files")
+]
