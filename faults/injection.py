@@ -20,6 +20,7 @@ import ingest.reading.gathering
 import ingest.reading.lines
 import ingest.reading.logfile
 import ingest.reading.overlap
+import ingest.reading.raw
 import ingest.reading.scan
 from ingest.storing import database
 
@@ -98,8 +99,8 @@ class Boundaries:
         feed.overlapping_chunks = self._after_each(feed.overlapping_chunks)
         gathering: Any = ingest.reading.gathering
         gathering.parse_line = self._after("parse", gathering.parse_line)
-        log_file: Any = ingest.reading.logfile.LogFile
-        log_file._opened_raw = self._after("open", log_file._opened_raw)
+        raw: Any = ingest.reading.raw
+        raw._opened_file = self._after("open", raw._opened_file)
         self._trace_connections()
         self._watch_commits()
 

@@ -21,6 +21,7 @@ import click
 
 import ingest.reading.logfile
 import ingest.reading.overlap
+import ingest.reading.raw
 import ingest.reading.scan
 from faults.life import Life
 from ingest.storing.store import Store
@@ -59,19 +60,19 @@ _CURRENT: list[Life] = []
 
 def watch() -> None:
     """Let things happen where a log is about to be opened, and where a batch is about to be stored."""
-    log_file: Any = ingest.reading.logfile.LogFile
+    raw: Any = ingest.reading.raw
     store: Any = Store
-    opened, commit = log_file._opened_raw, store.commit
+    opened, commit = raw._opened_file, store.commit
 
-    def opening(self: Any) -> Any:
+    def opening(path: str) -> Any:
         _meanwhile("open")
-        return opened(self)
+        return opened(path)
 
     def committing(self: Any, *arguments: Any, **options: Any) -> Any:
         _meanwhile("commit")
         return commit(self, *arguments, **options)
 
-    log_file._opened_raw, store.commit = opening, committing
+    raw._opened_file, store.commit = opening, committing
 
 
 def _meanwhile(where: str) -> None:
