@@ -17,7 +17,7 @@ import time
 from collections import Counter
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
-from itertools import count
+from itertools import count, cycle
 from pathlib import Path
 from statistics import median
 
@@ -133,6 +133,7 @@ class Fleet:
             Writer(self.logs / f"executor-{number}", numbers, random.Random(self.rng.random()), self.has)
             for number in range(count_of_writers)
         ]
+        ends = cycle([signal.SIGKILL, signal.SIGTERM, signal.SIGKILL, signal.SIGINT])
         began = time.monotonic()
         next_end, rotated = began + self.rng.random(), [began] * len(writers)
         while (now := time.monotonic()) < began + seconds:
@@ -148,7 +149,7 @@ class Fleet:
             if 1 / 3 < share < 0.9:
                 self.measure()
             elif now >= next_end:
-                self.end(self.rng.choice([signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT]))
+                self.end(next(ends))
                 self.start()
                 next_end = time.monotonic() + self.rng.expovariate(1 / (0.4 + seconds / 100))
             time.sleep(STEP_SECONDS)

@@ -245,9 +245,8 @@ def test_batch_that_failed_takes_nothing_from_the_next(tmp_path: Path) -> None:
     with open_for_writing(tmp_path / "t.db") as db:
         store = Store(db)
         with pytest.raises(sqlite3.IntegrityError), pytest.MonkeyPatch.context() as patch:
-            patch.setattr(
-                store, "_tell", lambda *_: db.conn.execute("INSERT INTO log_sources DEFAULT VALUES")
-            )
+            failing = "INSERT INTO log_sources DEFAULT VALUES"
+            patch.setattr("ingest.storing.store.tell", lambda *_: db.conn.execute(failing))
             store.commit(batch, log, None)
         assert store.commit(batch, log, None).events_new == 1
         assert db.table("token_estimation_v2_events").count == 1

@@ -39,7 +39,6 @@ def sources_command(context: click.Context, db: str | None, as_json: bool) -> in
       tokentail sources
       tokentail sources --json
     """  # noqa: D301 - Click's mark must be the character itself
-    context.obj = db
     if context.invoked_subcommand is not None:
         return 0
     database = options.chosen_database(db)
@@ -97,7 +96,8 @@ def forget_command(
     Exit codes: 0 done, 1 the database can't be used, 2 no such source (nothing was changed), 75 another
     ingest holds the database.
     """  # noqa: D301 - Click's mark must be the character itself
-    database = options.chosen_database(db or context.obj)
+    group = context.parent
+    database = options.chosen_database(db or (group.params["db"] if group else None))
     done = forget(names, database, wait_seconds, dry_run)
     if as_json:
         say_json({"database": database, "dry_run": dry_run, **asdict(done)})

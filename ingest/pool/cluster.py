@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import logging
+import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import CancelledError, Future
@@ -144,6 +145,7 @@ def _connected(scheduler: str) -> Iterator[Cluster]:
     try:
         client = distributed.Client(scheduler, timeout=CONNECT_SECONDS, set_as_default=False)
     except (OSError, ValueError, TypeError, ImportError) as error:
+        sys.unraisablehook = lambda _: None  # a client that was never whole complains when it is let go of
         raise ClusterUnusable(
             f"{scheduler}: no Dask scheduler can be reached there ({_short(error)}): check the address and "
             "the network, or run without --scheduler"
