@@ -12,15 +12,18 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from ingest.errors import UnusableImport
 from ingest.linking.context import Context, deliverables
+from ingest.linking.timestamps import time_text
 from ingest.reading.logfile import SQLITE_MAGIC
-from ingest.storing.database import StrPath, open_for_writing, require_database
+from ingest.storing.completing import amend
+from ingest.storing.database import StrPath, immediate, open_for_writing, require_database
 from ingest.storing.lock import ingest_lock
-from ingest.storing.store import Store
+from ingest.storing.settling import Settling
 
 _EVENTS = """
 SELECT event_id, run_id, phase_id, deliverable_count FROM token_estimation_v2_events
@@ -66,7 +69,8 @@ def import_deliverables(file: Path, database: StrPath, wait_seconds: float = 0.0
                 differing += count != len(found)
                 told = deliverables("imported", found, complete=True)
                 amendments.append((event_id, Context(deliverables=told)))
-        updated = Store(db).amend(amendments)
+        with immediate(db.conn):
+            updated = amend(Settling(db.conn), amendments, time_text(datetime.now(UTC)))
     return Imported(len(paths), len(paths.keys() - matched), len(amendments), updated, differing)
 
 

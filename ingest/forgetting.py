@@ -11,9 +11,9 @@ from sqlite_utils import Database
 
 from ingest.errors import UsageMistake
 from ingest.reading.listing import STANDARD_INPUT, stored_path
-from ingest.storing.database import StrPath, open_for_reading, open_for_writing, require_database
+from ingest.storing.database import StrPath, immediate, open_for_reading, open_for_writing, require_database
 from ingest.storing.lock import ingest_lock
-from ingest.storing.store import Store
+from ingest.storing.undoing import forget_source
 
 _SOURCES = """
 SELECT source_id, path, real_path, host, state, timezone, marker_lines, last_seen,
@@ -64,12 +64,14 @@ def forget(
         DatabaseBusy, DatabaseUnusable: see `ingest.storing.database`.
     """
     require_database(database)
-    with ingest_lock(database, wait_seconds), open_for_writing(database) as db:
-        store = Store(db)
-        with store.transaction(keep=not dry_run):
-            chosen = _chosen(names, list(db.query(_SOURCES)))
-            seen = _seen(db, chosen)
-            gone = sum(store.forget(source["source_id"]) for source in chosen)
+    with (
+        ingest_lock(database, wait_seconds),
+        open_for_writing(database) as db,
+        immediate(db.conn, keep=not dry_run),
+    ):
+        chosen = _chosen(names, list(db.query(_SOURCES)))
+        seen = _seen(db, chosen)
+        gone = sum(forget_source(db.conn, source["source_id"]) for source in chosen)
     sightings, rejects = (sum(source[name] for source in chosen) for name in ("sightings", "rejects"))
     return Forgotten(chosen, gone, sightings, rejects, seen - gone)
 

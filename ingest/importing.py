@@ -24,11 +24,12 @@ from ingest.exported import exported_event
 from ingest.linking.timestamps import time_text
 from ingest.reading.listing import STANDARD_INPUT, shown
 from ingest.reading.logfile import LogFile, chunks
-from ingest.storing.database import EVENTS_TABLE, StrPath, open_for_writing
+from ingest.storing.adding import NewEvent, add_events
+from ingest.storing.database import EVENTS_TABLE, StrPath, immediate, open_for_writing
 from ingest.storing.horizon import horizon_of
 from ingest.storing.lock import ingest_lock
+from ingest.storing.settling import Settling
 from ingest.storing.sources import IMPORTED
-from ingest.storing.store import NewEvent, Store
 
 BATCH = 1000
 """Events that are settled at once: enough for speed, few enough for memory."""
@@ -58,9 +59,8 @@ def import_events(file: str, database: StrPath, wait_seconds: float = 0.0) -> Im
         lines = stack.enter_context(_opened(file))
         stack.enter_context(ingest_lock(database, wait_seconds))
         db = stack.enter_context(open_for_writing(database))
-        store = Store(db)
-        with store.transaction():
-            return _import(db, store, lines, file)
+        with immediate(db.conn):
+            return _import(db, lines, file)
 
 
 def _opened(file: str) -> IO[bytes]:
@@ -82,17 +82,18 @@ def _opened(file: str) -> IO[bytes]:
     return kept
 
 
-def _import(db: Database, store: Store, lines: IO[bytes], file: str) -> ImportedEvents:
+def _import(db: Database, lines: IO[bytes], file: str) -> ImportedEvents:
     digest, size_bytes = _content(lines, file)
     source_id = _source(db, file, digest, size_bytes)
     columns = frozenset(column.name for column in db.table(EVENTS_TABLE).columns)
     horizon = horizon_of(db.conn)
+    settling = Settling(db.conn)
     count = new = updated = pruned = 0
     for found in _batches(lines, columns, file):
         events = [one for one in found if horizon is None or time_text(one.event.moment) >= horizon]
         count += len(found)
         pruned += len(found) - len(events)
-        added = store.add(events, source_id)
+        added = add_events(db.conn, settling, events, source_id)
         new += added.events_new
         updated += added.events_updated
     db.conn.execute(

@@ -29,6 +29,7 @@ from ingest.storing.library import as_database
 from ingest.storing.lock import ingest_lock
 from ingest.storing.migrations import applied_migrations, apply_migrations
 from ingest.storing.store import Store
+from ingest.storing.undoing import drop_unseen, take_back
 from ingest.storing.united_sources import UnitedSources, host_of, source_rows
 from ingest.storing.uniting import Uniting
 
@@ -127,11 +128,11 @@ def _unite(store: Store, theirs: sqlite3.Connection, other: str, here: str, note
         }
         taken = {theirs_id: match.source_id for theirs_id, match in matches.items() if match.taken}
         further = known.intersection(taken.values())
-        unsure = [one for source_id in further for one in store.take_back(source_id)]
+        unsure = [one for source_id in further for one in take_back(ours, source_id)]
         uniting = Uniting(ours, theirs, taken)
         uniting.unite()
-        unseen = store.drop_unseen([(event_id,) for event_id in uniting.made])
-        dropped = store.drop_unseen(unsure)
+        unseen = drop_unseen(ours, [(event_id,) for event_id in uniting.made])
+        dropped = drop_unseen(ours, unsure)
     _remark(theirs, other, sources, notes)
     return United(
         database=other,

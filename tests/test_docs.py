@@ -60,10 +60,6 @@ def test_help_of_every_command_has_an_example() -> None:
         assert used <= has, (name, used - has)
 
 
-COMING = {"follow", "backup", "prune", "--max-age", "--metrics", "--quiet"}
-"""Commands and options that the recipes know already."""
-
-
 def test_every_command_in_the_documents_exists() -> None:
     """What the documents tell people to type is a command with options that it has."""
     known = commands()
@@ -71,15 +67,13 @@ def test_every_command_in_the_documents_exists() -> None:
         for words in re.findall(
             r"(?:^    |[`/])tokentail ((?:[a-z]+ ?)+)([^`\n]*)", document.read_text("utf-8"), re.MULTILINE
         ):
-            if words[0].split()[0] in COMING - known.keys():
-                continue
             name = next((name for name in known if f"{words[0]}{words[1]}".startswith(name)), None)
             group = words[0].split()[0] in {one.split()[0] for one in known}
             assert name is not None or group, (document.name, words)
             options = re.findall(r"(?<![\w-])--[a-z-]+", re.split(r"\||&&| -- ", words[1])[0])
             if name is not None:
                 has = {option for parameter in known[name].params for option in parameter.opts} | {"--help"}
-                assert set(options) <= has | COMING, (document.name, words)
+                assert set(options) <= has, (document.name, words)
 
 
 def test_exit_codes_in_the_readme_are_those_of_the_program() -> None:

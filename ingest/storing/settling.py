@@ -48,13 +48,15 @@ class Settling:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         """Use a connection that is open for writing."""
-        self._conn = connection
+        self.connection = connection
         self._next_event_id = 0
         self._given: set[int] = set()
 
     def begin(self) -> int:
         """Look which ids are free, at the begin of each transaction that adds events; return the first."""
-        (largest,) = self._conn.execute("SELECT MAX(event_id) FROM token_estimation_v2_events").fetchone()
+        (largest,) = self.connection.execute(
+            "SELECT MAX(event_id) FROM token_estimation_v2_events"
+        ).fetchone()
         self._next_event_id = int(largest or 0) + 1
         return self._next_event_id
 
@@ -66,7 +68,7 @@ class Settling:
 
     def read(self, query: str, values: list[Any], columns: tuple[str, ...] = READ_COLUMNS) -> list[Row]:
         """Return rows as a query of `ingest.storing.statements` reads them."""
-        return [dict(zip(columns, row, strict=True)) for row in self._conn.execute(query, values)]
+        return [dict(zip(columns, row, strict=True)) for row in self.connection.execute(query, values)]
 
     def _read_group(self, group: str) -> list[Row]:
         return self.read(READ_GROUP, [f"{group}:", f"{group};"])
@@ -96,8 +98,8 @@ class Settling:
                     event_id = made["event_id"]
                     inserts.append(row | payload_row(event.payload) | made)
                 event_ids |= dict.fromkeys(event.sightings, event_id)
-        self._conn.executemany(UPDATE_EVENT, updates)
-        self._conn.executemany(INSERT_EVENT, inserts)
+        self.connection.executemany(UPDATE_EVENT, updates)
+        self.connection.executemany(INSERT_EVENT, inserts)
         for group in several_phases:
             self.rehome(group)
         return Written(_ids(inserts), _ids(updates), event_ids, tuple(several_phases))
@@ -106,7 +108,11 @@ class Settling:
         """Return the id and the time of a new row: those that it had elsewhere, if the id is free here."""
         event_id, created_at = next((origins[one] for one in event.sightings if one in origins), (None, now))
         taken = "SELECT 1 FROM token_estimation_v2_events WHERE event_id = ?"
-        if event_id is None or event_id in self._given or self._conn.execute(taken, [event_id]).fetchone():
+        if (
+            event_id is None
+            or event_id in self._given
+            or self.connection.execute(taken, [event_id]).fetchone()
+        ):
             event_id = self._next_event_id
         self._given.add(event_id)
         self._next_event_id = max(self._next_event_id, event_id + 1)
@@ -120,14 +126,16 @@ class Settling:
         for other in event.stored_ids:
             if other == kept:
                 continue
-            self._conn.execute("UPDATE event_sightings SET event_id = ? WHERE event_id = ?", [kept, other])
-            self._conn.execute("DELETE FROM token_estimation_v2_events WHERE event_id = ?", [other])
+            self.connection.execute(
+                "UPDATE event_sightings SET event_id = ? WHERE event_id = ?", [kept, other]
+            )
+            self.connection.execute("DELETE FROM token_estimation_v2_events WHERE event_id = ?", [other])
         return kept
 
     def rehome(self, group: str) -> None:
         """Where a group has several phases, its sightings without one belong to the first of them."""
         home, *others = sorted(self._read_group(group), key=lambda row: str(row["phase_id"]))
-        self._conn.executemany(
+        self.connection.executemany(
             "UPDATE event_sightings SET event_id = ? WHERE event_id = ? AND phase_known = 0",
             [(home["event_id"], other["event_id"]) for other in others],
         )

@@ -7,7 +7,7 @@ even a second writer that slipped past the ingest lock could not store a line tw
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,15 +16,13 @@ from typing import TYPE_CHECKING
 from sqlite_utils import Database
 
 from ingest.errors import LogUnreadable
-from ingest.linking.context import NOTHING_TOLD, Context, merged
-from ingest.linking.identity import Event, group_of
-from ingest.linking.state import Logged
 from ingest.linking.timestamps import time_text
 from ingest.reading.batch import Batch, Reject, Rows, Sighting
 from ingest.reading.logfile import LogFile
+from ingest.storing.completing import tell
 from ingest.storing.database import immediate
 from ingest.storing.escalations import escalation_values
-from ingest.storing.executors_rows import match_batch, release
+from ingest.storing.executors_rows import match_batch
 from ingest.storing.horizon import (
     NOTHING_PRUNED,
     forget_provisional,
@@ -33,7 +31,6 @@ from ingest.storing.horizon import (
     kept_escalations,
     prune_batch,
 )
-from ingest.storing.rows import amended
 from ingest.storing.settled import has_own_rows
 from ingest.storing.settling import Settling
 from ingest.storing.sightings import Sightings
@@ -43,13 +40,8 @@ from ingest.storing.staging import Staged
 from ingest.storing.statements import (
     DELETE_REJECT,
     INSERT_ESCALATION,
-    INSERT_NEW_SIGHTING,
-    MOVE_SIGHTING,
-    READ_ONE,
-    READ_SIGHTED,
-    SIGHTED_COLUMNS,
-    TOLD_PHASE,
 )
+from ingest.storing.undoing import drop_unseen, forget_source, take_back
 
 if TYPE_CHECKING:
     from ingest.storing.behind import Behind
@@ -69,25 +61,6 @@ class Stored:
     events_updated: int = 0
     further_sightings: int = 0
     pruned: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class NewEvent:
-    """An event of another database: its group, the row that it was, and where it stands in the export."""
-
-    event: Event
-    group: str
-    event_id: int
-    created_at: str
-    place: tuple[int, int]
-
-
-@dataclass(frozen=True, slots=True)
-class Added:
-    """How many rows events of another database made, and completed."""
-
-    events_new: int
-    events_updated: int
 
 
 class Store:
@@ -136,13 +109,13 @@ class Store:
         """
         stored: Stored | None = None
         with self.transaction():
-            taken = self.take_back(source.source_id, 0)
+            taken = take_back(self._conn, source.source_id, 0)
             self._conn.execute(NOTHING_PRUNED, [source.source_id])
             for batch in batches:
                 stored, _ = self._store(batch, log, source if stored is None else stored.source)
             if stored is None or stored.source.offset < source.offset:
                 raise LogUnreadable(f"{log.shown}: shorter than it was")
-            self.drop_unseen(taken)
+            drop_unseen(self._conn, taken)
         return stored
 
     def take_rejects(self, source_id: int, sightings: list[Sighting]) -> int:
@@ -175,7 +148,7 @@ class Store:
         source_id = stored.source.source_id
         taken = _NOTHING
         if batch.taken_back_from is not None:
-            taken = self.take_back(source_id, batch.taken_back_from)
+            taken = take_back(self._conn, source_id, batch.taken_back_from)
         self._write_others(batch.rows, source_id, now, horizon)
         sightings = kept(batch.rows.sightings, horizon)
         planned = self._sightings.plan(sightings, source_id, now)
@@ -185,9 +158,9 @@ class Store:
             stored.further_sightings = len(sightings) - planned.staged.new
             return stored, planned.staged
         placed = self._sightings.place(sightings, planned, source_id, now)
-        told = self._tell(batch.rows, source_id, now)
+        told = tell(self._settling, batch.rows, source_id, now)
         own = match_batch(self._conn, self._settling, sightings)
-        self.drop_unseen(taken)
+        drop_unseen(self._conn, taken)
         again = len(sightings) - placed.inserted - len(taken)
         stored.events_new = placed.inserted - sum(event_id >= first_id for event_id in own)
         stored.events_updated = sum(event_id < self._first_id for event_id in placed.updated | told | own)
@@ -223,32 +196,6 @@ class Store:
         escalations = kept_escalations(rows.escalations, horizon)
         self._conn.executemany(INSERT_ESCALATION, [escalation_values(seen, now) for seen in escalations])
 
-    def add(self, events: Sequence[NewEvent], source_id: int) -> Added:
-        """Store events that another database had, inside the caller's transaction."""
-        self._settling.begin()
-        groups: dict[str, list[Event]] = {}
-        for number, new in enumerate(events):
-            new.event.sightings = [number]
-            groups.setdefault(new.group, []).append(new.event)
-        made = {number: (new.event_id, new.created_at) for number, new in enumerate(events)}
-        written = self._settling.settle(groups, time_text(datetime.now(UTC)), made)
-        places = [
-            (written.event_ids[number], source_id, *new.place, new.event.phase is not None, False)
-            for number, new in enumerate(events)
-        ]
-        self._conn.executemany(INSERT_NEW_SIGHTING, places)
-        return Added(len(written.inserted), len(written.updated - written.inserted))
-
-    def amend(self, amendments: Iterable[tuple[int, Context]]) -> int:
-        """Add context to events by their ids, in one transaction; return how many it completed."""
-        with self.transaction():
-            groups: dict[str, list[Event]] = {}
-            for event_id, context in amendments:
-                for row in self._settling.read(READ_ONE, [event_id]):
-                    event = amended(row, context, sighting=0)
-                    groups.setdefault(group_of(row["event_key"]), []).append(event)
-            return len(self._settling.settle(groups, time_text(datetime.now(UTC))).updated)
-
     def keep_state(self, source: Source, log: LogFile, ending: str | None) -> None:
         """Keep where an unchanged source is found now, and the hash of its end while that is needed."""
         with self.transaction():
@@ -266,56 +213,7 @@ class Store:
             How many events went with it: those that no other place has.
         """
         with self.transaction():
-            return self.forget(source.source_id)
-
-    def forget(self, source_id: int) -> int:
-        """Take a source away inside the caller's transaction; return how many events went with it."""
-        gone = self.drop_unseen(self.take_back(source_id, 0))
-        self._conn.execute("DELETE FROM log_sources WHERE source_id = ?", [source_id])
-        return gone
-
-    def take_back(self, source_id: int, offset: int = 0) -> list[tuple[int]]:
-        """Undo what was stored of a source from an offset on; return the ids of the events seen there."""
-        where = "WHERE source_id = ? AND byte_offset >= ?"
-        events = self._conn.execute(
-            f"SELECT event_id FROM event_sightings {where}", [source_id, offset]
-        ).fetchall()
-        self._conn.execute(f"DELETE FROM event_sightings {where}", [source_id, offset])
-        self._conn.execute(f"DELETE FROM rejected_lines {where}", [source_id, offset])
-        return events
-
-    def drop_unseen(self, events: list[tuple[int]]) -> int:
-        """Delete those of some events that no place has any more; return how many they were."""
-        deleted = self._conn.executemany(
-            "DELETE FROM token_estimation_v2_events WHERE event_id = ?1 "
-            "AND NOT EXISTS (SELECT 1 FROM event_sightings WHERE event_id = ?1) "
-            "AND json_extract(context_parts, '$.adopted') IS NULL",
-            set(events),
-        )
-        release(self._conn, set(events))
-        return max(0, deleted.rowcount)
-
-    # Events
-
-    def _tell(self, rows: Rows, source_id: int, now: str) -> set[int]:
-        """Add what a batch learned of stored events; return the ids of those that it completed."""
-        by_offset: dict[int, Context] = {}
-        logged: dict[int, Logged | None] = {}
-        for amendment in rows.amendments:
-            known = by_offset.get(amendment.offset, NOTHING_TOLD)
-            by_offset[amendment.offset] = merged(known, amendment.context)
-            logged[amendment.offset] = amendment.logged or logged.get(amendment.offset)
-        groups: dict[str, list[Event]] = {}
-        for offset, context in by_offset.items():
-            for row in self._settling.read(READ_SIGHTED, [source_id, offset], SIGHTED_COLUMNS):
-                event = amended(row, context, offset, logged[offset])
-                groups.setdefault(group_of(row["event_key"]), []).append(event)
-        places = [(source_id, offset) for offset, context in by_offset.items() if context.phase is not None]
-        self._conn.executemany(TOLD_PHASE, places)
-        written = self._settling.settle(groups, now)
-        moved = [(event_id, source_id, offset) for offset, event_id in written.event_ids.items()]
-        self._conn.executemany(MOVE_SIGHTING, moved)
-        return written.updated
+            return forget_source(self._conn, source.source_id)
 
 
 def _reject_values(reject: Reject) -> tuple[int, int, str, str]:
