@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from ingest.errors import DatabaseBusy, DatabaseUnusable, TokentailError
 from ingest.news import News, Told
-from ingest.pipeline import counts_of, ended, held_for_ingest, match_own_rows, started
+from ingest.pipeline import counts_of, ended, few_collections, held_for_ingest, match_own_rows, started
 from ingest.reading.listing import Listed, Listing
 from ingest.reading.watch import POLL_SECONDS, Watch
 from ingest.round import Round
@@ -143,7 +143,8 @@ class _Following:
             self.has_begun = True
             self._listener.begun(self._total)
         try:
-            self._loop()
+            with few_collections():
+                self._loop()
         except Exception:
             raise
         except BaseException as signal:

@@ -41,7 +41,7 @@ def ingest(paths: Sequence[str], database: StrPath, options: IngestOptions) -> S
         summary.problems += listing.problems
         summary.notes += listing.notes + notes
         match_own_rows(connection)
-        with _recorded(connection, options, summary):
+        with _recorded(connection, options, summary), few_collections():
             found.read(summary)
     return summary
 
@@ -61,7 +61,6 @@ def held_for_ingest(database: StrPath, wait_seconds: float) -> Iterator[tuple[sq
     with (
         ingest_lock(database, wait_seconds),
         connected_for_writing(database, network) as connection,
-        _few_collections(),
     ):
         yield connection, notes if network else []
 
@@ -81,7 +80,7 @@ the time of a dense log; looking never lets those of the interpreter's own libra
 
 
 @contextmanager
-def _few_collections() -> Iterator[None]:
+def few_collections() -> Iterator[None]:
     """Look for cycles of objects seldom."""
     before = gc.get_threshold()
     gc.set_threshold(COLLECT_EVERY, 20, 1_000)

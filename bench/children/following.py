@@ -20,8 +20,8 @@ from pathlib import Path
 from random import Random
 
 LINES = 60
-IDLE_SECONDS = 10.0
-SETTLE_SECONDS = 4.0
+IDLE_SECONDS = 20.0
+SETTLE_SECONDS = 5.0
 """How long it takes until files that were just made are no news any more."""
 
 _COUNT = "SELECT COUNT(*) FROM token_estimation_v2_events"

@@ -20,8 +20,8 @@ POLL_SECONDS = 0.2
 WARM_NS = 60_000_000_000
 """How long after a change a file is looked at each time: who writes now goes on, mostly."""
 
-COST_FACTOR = 150
-"""All files are looked at so seldom that it takes no more than this part of a processor's time: 0.7%."""
+COST_FACTOR = 180
+"""All files are looked at so seldom that it takes no more than this part of a processor's time: 0.6%."""
 
 SETTLE_SECONDS = 2.2
 """When to look at what changed once more: its time has then settled (`FRESH_NS`), and tells of any change."""
