@@ -1,4 +1,4 @@
-"""A slice of the campaign: every quick scenario once, through the command line; and the campaign can see.
+"""A slice of the campaign: of each number a quick scenario, through the command line; and the campaign sees.
 
 `make faults` plays all of them in all their modes.
 """
@@ -23,9 +23,11 @@ from faults.verdict import Verdict, play
 from faults.world import Outcome, Seen, World
 
 BY_ID = {scenario.id: scenario for scenario in SCENARIOS}
+SLICE = {scenario.id[:3]: scenario for scenario in reversed(SCENARIOS) if scenario.quick}
+"""The first of each number."""
 
 
-@pytest.mark.parametrize("scenario", [one for one in SCENARIOS if one.quick], ids=lambda one: one.id)
+@pytest.mark.parametrize("scenario", SLICE.values(), ids=lambda one: one.id)
 def test_nothing_is_lost_or_doubled_or_damaged(scenario: Scenario) -> None:
     """Exactly what was written is there, and whatever else the scenario asks for holds."""
     verdict = play(scenario, Tokentail(), scenario.modes[0])

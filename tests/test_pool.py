@@ -139,7 +139,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
 def test_cluster_gives_the_tables_of_a_local_run_whoever_is_killed(started: Cluster, tmp_path: Path) -> None:
     """A worker is killed midway, then the client, then the scheduler: exact, or said and gone on with."""
     logs = tmp_path / "logs"
-    write_logs(logs, 120)
+    write_logs(logs, 60)
     expected = local(logs, tmp_path / "local.db")
     assert killing_a_worker(started, logs, tmp_path / "worker.db", 5) == expected
     assert killing_the_client(started, logs, tmp_path / "client.db", 50) == expected
