@@ -35,8 +35,11 @@ MAX_BATCH_RECORDS = 8_000
 MAX_BATCH_BYTES = 64 << 20
 """Bytes of one transaction, so that a kill in a log without events loses little work."""
 
-LARGE_BYTES = 16 << 20
-"""How much must be left of a log for other processes to read it: starting them takes as long as 16 MiB."""
+LARGE_BYTES = 48 << 20
+"""How much must be left to be read for other processes to be worth their start."""
+
+MIN_SIFTED = 20_000
+"""How many lines of a log must have said something before: most say so little that one process is enough."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,14 +180,16 @@ class _Scan:
     def _sifted(self) -> Iterator[tuple[Block | Line | None, list[Sifted]]]:
         """Yield the lines, with what was sifted out of blocks: here, or ahead in other processes."""
         lines, sifters = self._lines(), self._options.sifters
-        file = self._open_log.file
-        large = file is not None and file.size_bytes - self._opened.offset >= LARGE_BYTES
-        if sifters is not None and large and self._open_log.is_plain and not self._options.plain:
-            yield from sifted_ahead(lines, self._zone.name, sifters)
-            return
+        file, count = self._open_log.file, 0
+        end = file.size_bytes if file is not None and self._open_log.is_plain else 0
         for line in lines:
             if isinstance(line, Block):
-                yield line, self._sifter.sift(line.data)
+                sifted = self._sifter.sift(line.data)
+                count += len(sifted)
+                yield line, sifted
+                if sifters and count >= MIN_SIFTED and end - line.end_offset >= LARGE_BYTES:
+                    yield from sifted_ahead(lines, self._zone.name, sifters)
+                    return
             elif not isinstance(line, Barrier):
                 yield line, []
 
