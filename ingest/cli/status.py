@@ -37,8 +37,8 @@ def _span(_: click.Context, __: click.Parameter, text: str | None) -> timedelta 
     "--max-age",
     metavar="SPAN",
     callback=_span,
-    help="Exit with 1 if no ingest went well for longer: 90s, 15m, 1h, 2d. A follow says every 15 seconds that "
-    "it is well, so beside one less than a minute makes no sense.",
+    help="Exit with 1 if no ingest went well for longer: 90s, 15m, 1h, 2d. A follow says every 15 seconds "
+    "that it is well, so beside one less than a minute makes no sense.",
 )
 @metrics_option
 @options.quiet_option
