@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 
+from ingest.reading.folders import Folder
 from ingest.reading.listing import GLOBS, Listing, name_test, shown, stored_path
 from ingest.reading.urls import is_url
 from ingest.summary import Summary
@@ -20,9 +21,13 @@ def tell_emptied(connection: sqlite3.Connection, listing: Listing, summary: Summ
     is_log = name_test(listing.globs or GLOBS)
     places = [{row[0], row[1] or row[0]} for row in connection.execute(_READ_HERE)]
     for folder, note in listing.empty.items():
-        below = {_below(stored_path(folder)), _below(os.path.realpath(folder)) if not is_url(folder) else ""}
-        starts = tuple(start for start in below if start)
-        count = sum(any(one.startswith(starts) and is_log(_name(one)) for one in read) for read in places)
+        names = [Folder(stored_path(folder))]
+        if not is_url(folder):
+            names.append(Folder(shown(os.path.realpath(folder))))
+        count = sum(
+            any(is_log(_name(path)) and any(one.holds(path) for one in names) for path in read)
+            for read in places
+        )
         if count:
             were = "1 was" if count == 1 else f"{count:,} were"
             summary.notes[:] = [one for one in summary.notes if one != note]
@@ -30,10 +35,6 @@ def tell_emptied(connection: sqlite3.Connection, listing: Listing, summary: Summ
                 f"{shown(folder)}: no logs in this folder any more ({were} read from it): is it mounted, "
                 "does the executor log elsewhere? `tokentail sources forget` ends this, if that is meant"
             )
-
-
-def _below(folder: str) -> str:
-    return f"{folder.rstrip('/')}/" if is_url(folder) else os.path.join(folder, "")
 
 
 def _name(path: str) -> str:
