@@ -27,6 +27,7 @@ from ingest.recognition import is_still, standing
 from ingest.storing.sources import KnownSources, Source
 from ingest.storing.store import Store
 from ingest.summary import IngestOptions, Summary
+from ingest.zones import Unasked
 
 TRIES = 3
 """How often a log is begun anew in one run while somebody rewrites it under our eyes."""
@@ -53,6 +54,7 @@ class Changes:
         sifters = Sifters(self._processes) if self._processes is not None else None
         self._scan_options = ScanOptions(options.zone.name, options.finished, sifters=sifters)
         self._scans: Scans = Here()
+        self._unasked = Unasked(options)
         self._other_zones: dict[tuple[str, str], list[str]] = {}
         self._identified: dict[LogFile, None] = {}
         self._latest: Source | None = None
@@ -79,6 +81,7 @@ class Changes:
             self._follow_former(log)
         self._formers.tell_replaced()
         self._say_other_zones()
+        self._unasked.tell(self._store.connection, self._summary)
 
     def _read_live(self, live: Mapping[LogFile, FileState | None], unchanged_bytes: int) -> None:
         done = unchanged_bytes
@@ -231,6 +234,8 @@ class Changes:
         finally:
             self._store.wait()
         self._summary.files_read += state is not None
+        if state is not None and checkpoint is None and zone is None:
+            self._unasked.note(log.stored_path, log.shown)
         return state
 
     # Zones

@@ -22,12 +22,11 @@ from ingest.storing.database import (
     is_current,
     open_for_writing,
     opened_as_it_is,
-    require_database,
 )
 from ingest.storing.horizon import horizon_of, prune_stored, set_horizon
 from ingest.storing.library import as_database
 from ingest.storing.lock import ingest_lock
-from ingest.storing.migrations import applied_migrations, apply_migrations
+from ingest.storing.migrations import apply_migrations
 from ingest.storing.store import Store
 from ingest.storing.undoing import drop_unseen, take_back
 from ingest.storing.united_sources import UnitedSources, host_of, source_rows
@@ -63,16 +62,17 @@ def merge(others: Sequence[StrPath], database: StrPath, wait_seconds: float = 0.
     """Take other databases into one, which is made if it isn't there.
 
     Raises:
-        UsageMistake: one of them is the database itself; nothing was changed.
+        UsageMistake: all of them are the database itself; nothing was changed.
         DatabaseBusy, DatabaseUnusable: see `ingest.storing.database`.
     """
-    for other in others:
-        if os.path.realpath(other) == os.path.realpath(database):
-            raise UsageMistake(f"{os.fspath(other)}: the database itself, which --db names: name others")
-    merged = Merged()
+    itself = [other for other in others if os.path.realpath(other) == os.path.realpath(database)]
+    problems = [f"{os.fspath(other)}: the database itself, which --db names: name others" for other in itself]
+    if len(itself) == len(others):
+        raise UsageMistake("; ".join(problems))
+    merged = Merged(problems=problems)
     with ingest_lock(database, wait_seconds), open_for_writing(database) as db:
         here, store = host_of(db.conn) or platform.node(), Store(db)
-        for other in others:
+        for other in (one for one in others if one not in itself):
             try:
                 with _readable(other, horizon_of(db.conn)) as theirs:
                     merged.united.append(_unite(store, theirs, os.fspath(other), here, merged.notes))
@@ -88,12 +88,11 @@ def _readable(other: StrPath, horizon: str | None) -> Iterator[sqlite3.Connectio
     Raises:
         DatabaseUnusable: it isn't there, was made by a newer version, or is none of ours.
     """
-    require_database(other)
+    if not os.path.isfile(other):
+        raise DatabaseUnusable(f"{os.fspath(other)}: no such database")
     with opened_as_it_is(other, not_ours=True) as connection:
         connection.execute("BEGIN")  # one moment of it, whatever is ingested meanwhile
-        current = is_current(connection, other)
-        if not applied_migrations(connection):
-            raise DatabaseUnusable(f"{os.fspath(other)}: no database of tokentail")
+        current = is_current(connection, other, not_ours=True)
         if current and (horizon is None or horizon <= (horizon_of(connection) or "")):
             yield connection
             return
@@ -133,7 +132,8 @@ def _unite(store: Store, theirs: sqlite3.Connection, other: str, here: str, note
         uniting.unite()
         unseen = drop_unseen(ours, [(event_id,) for event_id in uniting.made])
         dropped = drop_unseen(ours, unsure)
-    _remark(theirs, other, sources, notes)
+    here_as = {theirs_id: match.source_id for theirs_id, match in matches.items()}
+    _remark(theirs, other, sources, here_as, notes)
     return United(
         database=other,
         sources=len(matches),
@@ -146,10 +146,13 @@ def _unite(store: Store, theirs: sqlite3.Connection, other: str, here: str, note
     )
 
 
-def _remark(theirs: sqlite3.Connection, other: str, sources: UnitedSources, notes: list[str]) -> None:
+def _remark(
+    theirs: sqlite3.Connection, other: str, sources: UnitedSources, here_as: dict[int, int], notes: list[str]
+) -> None:
     notes += [
         f"{other}: {row['path']} was read as {row['timezone']} there and as {row['our_zone']} here: its "
-        "events are at two times; `tokentail sources forget` one of the two"
+        f"events are at two times; `tokentail sources forget {here_as[row['source_id']]}` takes the one of "
+        f"there out, `tokentail sources forget {row['our_id']}` the one of here"
         for row in sources.other_zones
     ]
     (untold,) = theirs.execute(_UNTOLD).fetchone()

@@ -89,6 +89,10 @@ class Round:
             changes.read(self.changed, self._listing.missing, self._unchanged_bytes)
         elif self._options.report is not None:
             self._options.report(self._unchanged_bytes, self._unchanged_bytes)
+        if self._listing.empty:
+            from ingest.emptied import tell_emptied  # noqa: PLC0415 - most folders hold some
+
+            tell_emptied(self._connection, self._listing, summary)
         if self._options.folders and (self._watch is None or self.changed):
             from ingest.storing.labels import keep_labels  # noqa: PLC0415 - see above
 

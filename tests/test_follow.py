@@ -418,7 +418,8 @@ def test_kill_loses_nothing_and_the_record_tells_when_it_was_alive(
 ) -> None:
     """A killed follow has no exit code, and blocks nobody; the next ingest goes on from there."""
     write(logs / "run.log", 2)
-    assert tokentail("ingest", logs, "--tz", "UTC").returncode == 75  # it holds the database
+    held = tokentail("ingest", logs, "--tz", "UTC")
+    assert (held.returncode, f"a follow (pid {started.pid}) holds the database" in held.stderr) == (75, True)
     wait_until(lambda: runs(database) == [("follow", 1, None, 2, 0)], "a word that it is alive")
     started.kill()
     started.wait()
@@ -426,6 +427,8 @@ def test_kill_loses_nothing_and_the_record_tells_when_it_was_alive(
     assert tokentail("ingest", logs, "--tz", "UTC").returncode == 0
     assert stored(database) == [1, 2, 3]
     assert [run[:3] for run in runs(database)] == [("follow", 1, None), ("ingest", 1, 0)]
+    with ingest_lock(database, 0):  # whoever that is, it is not the follow that was killed
+        assert "another ingest" in tokentail("prune", "--older-than", "7d", "--db", database).stderr
 
 
 # Trouble with the database

@@ -236,9 +236,47 @@ def test_databases_that_cannot_be_merged_are_named(
     assert done.returncode == 1
     assert [line.split(":")[1].strip() for line in done.stderr.splitlines()] == broken
     assert "newer version" in done.stderr
+    assert "--db" not in done.stderr
     assert tables(tmp_path / "one.db") == tables(fleet[1])
     done = called("merge", "1.db", "--db", "1.db")
     assert (done.returncode, "the database itself" in done.stderr) == (2, True)
+
+
+def test_database_itself_among_the_others_is_named(
+    fleet: list[Path], tmp_path: Path, called: Tokentail
+) -> None:
+    """As with a pattern for all databases of a folder: the others are merged."""
+    called("merge", "1.db", "--db", "one.db")
+    done = called("merge", "one.db", "1.db", "5.db", "--db", "one.db")
+    assert (done.returncode, done.stderr.count("the database itself")) == (1, 1)
+    assert "2 databases merged" in done.stdout
+    merge([fleet[1], fleet[5]], tmp_path / "other.db")
+    assert tables(tmp_path / "one.db") == tables(tmp_path / "other.db")
+
+
+def test_merge_leaves_nothing_beside_what_it_reads(fleet: list[Path], tmp_path: Path) -> None:
+    """Neither an empty journal nor another byte in the database; one that somebody has open keeps its own."""
+    before = fleet[1].read_bytes()
+    merge([fleet[1]], tmp_path / "one.db")
+    assert fleet[1].read_bytes() == before
+    assert not [*tmp_path.glob("1.db-*")]
+    with closing(sqlite3.connect(fleet[1])) as other:
+        other.execute("SELECT 1 FROM log_sources").fetchone()
+        merge([fleet[1]], tmp_path / "one.db")
+        assert [*tmp_path.glob("1.db-wal")]
+
+
+def test_log_that_was_read_in_two_zones_is_told_with_both_ids(tmp_path: Path, called: Tokentail) -> None:
+    """What the note advises leaves one event."""
+    (tmp_path / "run.log").write_text(logged(event_message()) + "\n")
+    called("ingest", "run.log", "--tz", "UTC", "--db", "one.db")
+    called("ingest", "run.log", "--tz", "Asia/Tokyo", "--db", "two.db")
+    done = called("merge", "two.db", "--db", "one.db")
+    assert "`tokentail sources forget 2` takes the one of there out" in done.stderr
+    assert "`tokentail sources forget 1` the one of here" in done.stderr
+    called("sources", "forget", "2", "--db", "one.db")
+    assert "read as UTC" in called("status", "--db", "one.db").stdout
+    assert len(tables(tmp_path / "one.db")["events"]) == 1
 
 
 def test_database_is_merged_while_it_is_written(fleet: list[Path], tmp_path: Path) -> None:

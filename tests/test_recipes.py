@@ -162,10 +162,10 @@ def test_way_of_the_readme_leads_to_a_dashboard(bare: Machine) -> None:
     """What a newcomer types, line by line, ends in a page, and cron's lines keep it up to date silently."""
     pytest.importorskip("altair")
     install, look = path_block("install"), path_block("look")
-    assert install[0].endswith("-m venv ~/tokentail")
-    assert install[-1] == "cd ~/tokentail"
-    (bare.root / "tokentail/bin").mkdir(parents=True)
-    shutil.move(bare.program, bare.root / "tokentail/bin/tokentail")
+    assert install[0].endswith("-m venv ~/tokentail-env")
+    assert install[-1] == "cd ~/tokentail-env"
+    (bare.root / "tokentail-env/bin").mkdir(parents=True)
+    shutil.move(bare.program, bare.root / "tokentail-env/bin/tokentail")
     bare.log(1, 3)
     assert look.pop() == "bin/tokentail dashboard --html dashboard.html"  # cron's line draws the same page
     done = bare.run("\n".join(["set -e", install[-1], *look]))
@@ -173,7 +173,13 @@ def test_way_of_the_readme_leads_to_a_dashboard(bare: Machine) -> None:
     for command in cron_lines("\n".join(path_block("cron"))):
         silent = bare.run(command)
         assert (silent.returncode, silent.stdout, silent.stderr) == (0, "", "")
-    assert (bare.root / "tokentail/dashboard.html").stat().st_size > 10_000
+    assert (bare.root / "tokentail-env/dashboard.html").stat().st_size > 10_000
+    nightly = cron_lines("\n".join(path_block("nightly")))
+    assert nightly[0] == cron_lines("\n".join(path_block("cron")))[0]
+    for command in nightly:
+        silent = bare.run(command)
+        assert (silent.returncode, silent.stdout, silent.stderr) == (0, "", "")
+    assert (bare.root / "tokentail-env/backup.db").exists()
 
 
 # cron

@@ -238,3 +238,17 @@ def test_password_in_a_url_goes_to_the_server_alone(tokentail: Tokentail, tmp_pa
     said = [str(done), str(denied), gone.stderr, str(verify([], database))]
     assert not any("s3cret" in text for text in said)
     assert b"s3cret" not in database.read_bytes()
+
+
+def test_prefix_whose_logs_are_gone_is_a_warning(bucket: Any, tmp_path: Path) -> None:
+    """As of a folder; one that never had any is a note."""
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs/a.log").write_text(run_text(1))
+    (tmp_path / "logs/notes.md").write_text("no log")
+    put(bucket, tmp_path / "logs")
+    read("s3://logs/all/", tmp_path / "t.db")
+    bucket.Object("all/a.log").delete()
+    gone, never = read("s3://logs/all/", tmp_path / "t.db"), read("s3://logs/all/", tmp_path / "new.db")
+    assert "s3://logs/all/: no logs in this folder any more (1 was read from it)" in gone.warnings[0]
+    assert (gone.notes, gone.exit_code) == ([], 0)
+    assert ("no logs in this folder (looked for" in never.notes[0], never.warnings) == (True, [])

@@ -102,8 +102,8 @@ def ingest_command(paths: tuple[str, ...], **chosen: Any) -> int:
 
     A file is read whatever its name; a folder is searched for logs; - is standard input. Without a
     PATH those of TOKENTAIL_LOGS are read, or of the settings. Run it as often as you like: each event
-    is stored exactly once, however often it is seen. A last line without a newline waits for the next
-    run.
+    is stored exactly once, however often it is seen. A last line without a newline waits for its
+    newline.
 
     \b
     Every five minutes, from cron:

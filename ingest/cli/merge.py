@@ -26,12 +26,14 @@ def merge_command(others: tuple[str, ...], db: str | None, wait_seconds: float, 
     up to date in a temporary copy; one of a newer version is refused.
 
     \b
-    Executors that share no file system, united every hour:
-      scp 'executor-*:/data/telemetry.db' ...
+    Executors that share no file system, united every hour. On each of them a copy of one moment is made;
+    the database itself is never copied with cp or scp, since its newest rows may stand in another file:
+      ssh executor-1 tokentail backup --force --db /data/telemetry.db /data/copy.db
+      scp executor-1:/data/copy.db executor-1.db
       tokentail merge --db fleet.db executor-1.db executor-2.db
 
-    Exit codes: 0 done, 1 a database can't be used (named; the others are merged), 2 wrong use, 75
-    another ingest holds the database.
+    Exit codes: 0 done, 1 a database can't be used, or is the one of --db (named; the others are merged),
+    2 wrong use, 75 another ingest holds the database.
     """  # noqa: D301 - Click's mark must be the character itself
     database = options.chosen_database(db)
     done = merge(others, database, wait_seconds)

@@ -37,7 +37,8 @@ def _span(_: click.Context, __: click.Parameter, text: str | None) -> timedelta 
     "--max-age",
     metavar="SPAN",
     callback=_span,
-    help="Exit with 1 if no ingest went well for longer: 90s, 15m, 1h, 2d.",
+    help="Exit with 1 if no ingest went well for longer: 90s, 15m, 1h, 2d. A follow says every 15 seconds "
+    "that it is well, so beside one less than a minute makes no sense.",
 )
 @metrics_option
 @options.quiet_option
@@ -89,7 +90,7 @@ def _held_against(max_age: timedelta | None, database: str, success: dict[str, A
     complain(
         f"{database}: no ingest went well for {span_text(success['age_seconds'])}, since "
         f"{success['finished_at'][:19]} UTC; it should be at most {span_text(max_age.total_seconds())}: "
-        "see what the last ones said"
+        "see `tokentail status`"
     )
     return EXIT_TROUBLE
 

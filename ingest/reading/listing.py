@@ -42,7 +42,8 @@ Identity = int
 class Listing:
     """The files that paths lead to, as they are met, and what there is to say of the paths.
 
-    `folders` are those that were walked, as they were before.
+    `folders` are those that were walked, as they were before; `empty` are those that were named and hold
+    no log, each with its note.
     """
 
     def __init__(self, paths: Sequence[str], globs: Sequence[str] = (), not_logs: Sequence[str] = ()) -> None:
@@ -56,9 +57,10 @@ class Listing:
         self.folders: list[tuple[str, os.stat_result]] = []
         self.problems: list[str] = []
         self.notes: list[str] = []
+        self.empty: dict[str, str] = {}
         self.met: set[Identity] = set()
         self._paths = paths
-        self._globs = globs
+        self.globs = globs
         own = [state for path in not_logs if (state := _looked_up(path)) is not None]
         self._excluded = {identity(state.st_dev, state.st_ino) for state in own}
         self._names: set[str] = set()
@@ -87,8 +89,8 @@ class Listing:
         """Yield the object that a URL names, or the logs below it."""
         from ingest.reading.remote import listed  # noqa: PLC0415 - most paths are no URLs
 
-        is_log = name_test(self._globs or GLOBS)
-        nothing, globs = True, ", ".join(self._globs or _NAMES)
+        is_log = name_test(self.globs or GLOBS)
+        nothing, globs = True, ", ".join(self.globs or _NAMES)
         try:
             for one, state, named in listed(url, globs):
                 inner = one[len(url) :].strip("/").split("/")
@@ -101,9 +103,7 @@ class Listing:
             self.problems.append(str(error))
             return
         if nothing:
-            self.notes.append(
-                f"{shown(url)}: no logs in this folder (looked for {globs}; --glob changes that)"
-            )
+            self._note_empty(url)
 
     def _is_first(self, path: str, state: os.stat_result | ObjectState | None) -> bool:
         """Whether a file was not met before; another link to one that was is counted, and no more."""
@@ -131,7 +131,7 @@ class Listing:
 
     def _below(self, folder: str) -> Iterator[Listed]:
         """Yield the logs below a folder, in the order of their names."""
-        is_log = name_test(self._globs or GLOBS)
+        is_log = name_test(self.globs or GLOBS)
         nothing = True
         for here, names in self._walked(folder, is_log):
             prefix, stored_prefix = os.path.join(here, ""), os.path.join(stored_path(here), "")
@@ -149,9 +149,13 @@ class Listing:
                     stored = path if as_given and path.isascii() else stored_prefix + shown(name)
                     yield path, stored, state, False
         if nothing:
-            globs = ", ".join(self._globs or _NAMES)
-            text = f"no logs in this folder (looked for {globs}; --glob changes that)"
-            self.notes.append(f"{shown(folder)}: {text}")
+            self._note_empty(folder)
+
+    def _note_empty(self, folder: str) -> None:
+        globs = ", ".join(self.globs or _NAMES)
+        note = f"{shown(folder)}: no logs in this folder (looked for {globs}; --glob changes that)"
+        self.empty[folder] = note
+        self.notes.append(note)
 
     def _is_odd(self, path: str, state: os.stat_result | None) -> bool:
         """Whether what has a log's name in a folder is none; what can't be looked at is told later."""

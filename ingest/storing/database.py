@@ -11,7 +11,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from ingest.errors import DatabaseBusy, DatabaseUnusable, UsageMistake
@@ -114,7 +114,8 @@ def require_database(path: StrPath) -> None:
     """
     if not os.path.isfile(path):
         raise DatabaseUnusable(
-            f"{path}: no such database: run `tokentail ingest LOGS` first, or name it with --db"
+            f"{path}: no such database: run `tokentail ingest LOGS` first, or name it with --db, or its "
+            "settings with --config or TOKENTAIL_CONFIG"
         )
 
 
@@ -148,9 +149,18 @@ def opened_as_it_is(path: StrPath, not_ours: bool = False) -> Iterator[sqlite3.C
 
     One that is `not_ours` to tidy is not changed by a byte, not even by what SQLite does on closing.
     """
-    with explained(path), _connected(path, "mode=ro" if not_ours else "") as connection:
+    had_journal = os.path.exists(f"{os.fspath(path)}-wal")
+    with explained(path, not_ours), _connected(path, "mode=ro" if not_ours else "") as connection:
         connection.execute("PRAGMA query_only = ON")
         yield connection
+    if not_ours and not had_journal and os.path.exists(f"{os.fspath(path)}-wal"):
+        _take_away_journal(path)
+
+
+def _take_away_journal(path: StrPath) -> None:
+    """Let SQLite remove the empty files that it made to read in WAL mode, if nobody has it open."""
+    with suppress(sqlite3.Error, OSError), _connected(path) as connection:
+        connection.execute("SELECT 1 FROM sqlite_master").fetchone()
 
 
 @contextmanager
@@ -212,13 +222,20 @@ def _is_unchangeable(path: StrPath) -> bool:
     )
 
 
-def is_current(connection: sqlite3.Connection, path: StrPath) -> bool:
-    """Whether a database has every migration; one of a newer version, or that is not ours, is refused."""
+def is_current(connection: sqlite3.Connection, path: StrPath, not_ours: bool = False) -> bool:
+    """Whether a database has every migration; one of a newer version, or that is not ours, is refused.
+
+    One that is `not_ours` was not named by --db, so that is not the advice.
+    """
     applied = applied_migrations(connection)
     if newer := sorted(applied - KNOWN_MIGRATIONS):
         raise DatabaseUnusable(
-            f"{path}: made by a newer version of tokentail ({newer[0]}): upgrade tokentail, "
-            "or choose another database with --db"
+            f"{path}: made by a newer version of tokentail ({newer[0]}): upgrade tokentail"
+            + ("" if not_ours else ", or choose another database with --db")
+        )
+    if not applied and not_ours:
+        raise DatabaseUnusable(
+            f"{path}: no database of tokentail; an executor's own is one after `tokentail adopt`"
         )
     if not applied and has_table(connection, EVENTS_TABLE):
         raise DatabaseUnusable(
@@ -230,8 +247,11 @@ def is_current(connection: sqlite3.Connection, path: StrPath) -> bool:
 
 
 @contextmanager
-def explained(path: StrPath) -> Iterator[None]:
-    """Turn what SQLite raises into what a person can act on; a mistake of ours stays what it is."""
+def explained(path: StrPath, not_ours: bool = False) -> Iterator[None]:
+    """Turn what SQLite raises into what a person can act on; a mistake of ours stays what it is.
+
+    One that is `not_ours` is only read, and was not named by --db.
+    """
     try:
         yield
     except sqlite3.DatabaseError as error:
@@ -243,7 +263,8 @@ def explained(path: StrPath) -> Iterator[None]:
             ) from error
         for start, advice in _ADVICE.items():
             if code.startswith(start):
-                raise DatabaseUnusable(f"{path}: {error}: {advice}") from error
+                told = f"{path}: {error}"
+                raise DatabaseUnusable(told if not_ours else f"{told}: {advice}") from error
         raise
 
 

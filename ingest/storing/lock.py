@@ -116,5 +116,9 @@ def _share_like(database: StrPath, lock: int) -> None:
 def _busy(database: StrPath, file: IO[str]) -> str:
     file.seek(0)
     pid = file.readline(20).strip()
-    holder = f"another ingest (pid {pid})" if pid.isdigit() else "another ingest"
-    return f"{database}: {holder} holds the database; --wait SECONDS waits for it"
+    who = f" (pid {pid})" if pid.isdigit() else ""
+    from ingest.storing.holder import is_follow  # noqa: PLC0415 - most get the lock
+
+    if is_follow(database, os.fstat(file.fileno()).st_mtime):
+        return f"{database}: a follow{who} holds the database: stop it for that, and start it again"
+    return f"{database}: another ingest{who} holds the database; --wait SECONDS waits for it"

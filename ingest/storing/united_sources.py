@@ -109,7 +109,7 @@ class UnitedSources:
             return False
         if not is_same_zone(ours["timezone"], theirs["timezone"]):
             if exact and ours["path"] == theirs["path"]:
-                self.other_zones.append(theirs | {"our_zone": ours["timezone"]})
+                self.other_zones.append(theirs | {"our_zone": ours["timezone"], "our_id": ours["source_id"]})
             return False
         tails = {ours["tail_fingerprint"], theirs["tail_fingerprint"]} - {None}
         if ours["byte_offset"] == theirs["byte_offset"] and len(tails) > 1:

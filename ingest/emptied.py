@@ -1,0 +1,41 @@
+"""Folders that hold no logs: of one that had some before, that is a warning."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+
+from ingest.reading.folders import Folder
+from ingest.reading.listing import GLOBS, Listing, name_test, shown, stored_path
+from ingest.reading.urls import is_url
+from ingest.summary import Summary
+
+_READ_HERE = """
+SELECT path, real_path FROM log_sources
+WHERE path <> '-' AND state NOT IN ('replaced', 'imported') AND host IS NULL
+"""
+
+
+def tell_emptied(connection: sqlite3.Connection, listing: Listing, summary: Summary) -> None:
+    """Say of the folders without logs which of them had any, and make no note of those."""
+    is_log = name_test(listing.globs or GLOBS)
+    places = [{row[0], row[1] or row[0]} for row in connection.execute(_READ_HERE)]
+    for folder, note in listing.empty.items():
+        names = [Folder(stored_path(folder))]
+        if not is_url(folder):
+            names.append(Folder(shown(os.path.realpath(folder))))
+        count = sum(
+            any(is_log(_name(path)) and any(one.holds(path) for one in names) for path in read)
+            for read in places
+        )
+        if count:
+            were = "1 was" if count == 1 else f"{count:,} were"
+            summary.notes[:] = [one for one in summary.notes if one != note]
+            summary.warnings.append(
+                f"{shown(folder)}: no logs in this folder any more ({were} read from it): is it mounted, "
+                "does the executor log elsewhere? `tokentail sources forget` ends this, if that is meant"
+            )
+
+
+def _name(path: str) -> str:
+    return path.rpartition("/")[2] if is_url(path) else os.path.basename(path)
