@@ -22,12 +22,11 @@ from ingest.reading.processes import Processes
 from ingest.reading.resume import NotTheSame, head_of, recall
 from ingest.reading.scan import LARGE_BYTES, ScanOptions
 from ingest.reading.sifters import Sifters
-from ingest.reading.zone import is_same_zone
 from ingest.recognition import is_still, standing
 from ingest.storing.sources import KnownSources, Source
 from ingest.storing.store import Store
 from ingest.summary import IngestOptions, Summary
-from ingest.zones import Unasked
+from ingest.zones import Zones
 
 TRIES = 3
 """How often a log is begun anew in one run while somebody rewrites it under our eyes."""
@@ -54,8 +53,7 @@ class Changes:
         sifters = Sifters(self._processes) if self._processes is not None else None
         self._scan_options = ScanOptions(options.zone.name, options.finished, sifters=sifters)
         self._scans: Scans = Here()
-        self._unasked = Unasked(options)
-        self._other_zones: dict[tuple[str, str], list[str]] = {}
+        self._zones = Zones(options)
         self._identified: dict[LogFile, None] = {}
         self._latest: Source | None = None
 
@@ -80,8 +78,7 @@ class Changes:
         for log in (*self._identified, *map(LogFile, missing)):
             self._follow_former(log)
         self._formers.tell_replaced()
-        self._say_other_zones()
-        self._unasked.tell(self._store.connection, self._summary)
+        self._zones.tell(self._store.connection, self._summary)
 
     def _read_live(self, live: Mapping[LogFile, FileState | None], unchanged_bytes: int) -> None:
         done = unchanged_bytes
@@ -156,7 +153,7 @@ class Changes:
             self._store.keep_state(source, log, ending)
         self._sources.take(source)
         self._formers.note_moved(log, source)
-        self._note_zone(log, source)
+        self._zones.note_known(log.stored_path, log.shown, source.timezone)
         return True
 
     def _read_log(self, log: LogFile, state: FileState) -> State | None:
@@ -179,7 +176,7 @@ class Changes:
         zone = self._options.zone_of(log.stored_path)
         for source in self._sources.alike(head):
             if source.timezone != zone and is_still(log, source, self._sources):
-                self._note_zone(log, source)
+                self._zones.note_known(log.stored_path, log.shown, source.timezone)
                 return source.timezone
         return None
 
@@ -223,7 +220,7 @@ class Changes:
         try:
             for batch in self._scans.scan(log, checkpoint, options):
                 if source is not None and state is None:
-                    self._note_zone(log, source)
+                    self._zones.note_known(log.stored_path, log.shown, source.timezone)
                 ahead = batch.state == "reading" and not log.is_stream
                 stored = self._store.commit(batch, log, source, ahead=ahead)
                 source, state = stored.source, batch.state
@@ -235,20 +232,5 @@ class Changes:
             self._store.wait()
         self._summary.files_read += state is not None
         if state is not None and checkpoint is None and zone is None:
-            self._unasked.note(log.stored_path, log.shown)
+            self._zones.note_new(log.stored_path, log.shown)
         return state
-
-    # Zones
-
-    def _note_zone(self, log: LogFile, source: Source) -> None:
-        asked = self._options.zone_asked_of(log.stored_path)
-        if asked is not None and not is_same_zone(source.timezone, asked):
-            self._other_zones.setdefault((source.timezone, asked), []).append(log.shown)
-
-    def _say_other_zones(self) -> None:
-        for (zone, asked), logs in self._other_zones.items():
-            more = f" and {len(logs) - 1:,} more" if len(logs) > 1 else ""
-            self._summary.warnings.append(
-                f"{logs[0]}{more}: times stay read as {zone}, as they were the first time, "
-                f"not as {asked} (`tokentail backfill --full --tz ZONE` changes it)"
-            )
