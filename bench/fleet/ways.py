@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench.fleet.program import Run, events_in, ingest, merge, must_be, tokentail
 from bench.fleet.workload import Lives, Sample
+
+MERGES = 5
+"""Of which the one in the middle is taken: they are short, and differ by more than they should."""
 
 
 @dataclass(slots=True)
@@ -88,6 +93,7 @@ def merged(sample: Sample, rate: int, folder: Path) -> Merged:
     lives = Lives(folder / "logs", sample)
     way = Merged(rate, folder / "merged.db")
     way.databases = [folder / f"{one.folder.name}.db" for one in lives.each]
+    first_day: list[Path] = []
     for part, day in enumerate(lives.days(rate), 1):
         for one, database in zip(lives.each, way.databases, strict=True):
             way.ingests.append(ingest(database, one.folder))
@@ -95,12 +101,34 @@ def merged(sample: Sample, rate: int, folder: Path) -> Merged:
             way.merges.append(merge(way.database, way.databases))
             if day == 0:
                 way.first_day_events = lives.events
-                way.first_day_again = merge(way.database, way.databases)
+                first_day = _copies(way.databases, folder / "first-day")
     way.lived(lives)
-    way.all_new = merge(folder / "again.db", way.databases)
-    way.all_known = merge(folder / "again.db", way.databases)
-    must_be("merged at once, twice", events_in(folder / "again.db"), way.events)
+    _merge_again(way, first_day, folder)
     return way
+
+
+def _copies(databases: Sequence[Path], folder: Path) -> list[Path]:
+    """Copy databases that nobody has open."""
+    folder.mkdir()
+    return [Path(shutil.copy(database, folder)) for database in databases]
+
+
+def _merge_again(way: Merged, first_day: Sequence[Path], folder: Path) -> None:
+    """Unite all, and those of the first day, where they are new and where they are known, in turn."""
+    new, known, few_known = [], [], []
+    for number in range(MERGES):
+        whole, few = folder / f"again-{number}.db", folder / "few.db"
+        new.append(merge(whole, way.databases))
+        known.append(merge(whole, way.databases))
+        must_be("merged at once, twice", events_in(whole), way.events)
+        merge(few, first_day)
+        few_known.append(merge(few, first_day))
+        must_be("merged on the first day", events_in(few), way.first_day_events)
+    way.all_new, way.all_known, way.first_day_again = map(_middle, (new, known, few_known))
+
+
+def _middle(runs: Sequence[Run]) -> Run:
+    return sorted(runs, key=lambda run: run.cpu_s)[len(runs) // 2]
 
 
 @dataclass(frozen=True, slots=True)
