@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import platform
 import shutil
-import sqlite3
 import sys
 from pathlib import Path
 
@@ -13,22 +10,11 @@ import click
 
 from bench import table
 from bench.cases import CASES
+from bench.conditions import load, machine
 from bench.inputs import Inputs
 from bench.measure import Failed
 from bench.runner import Case, play
 from bench.targets import Verdict, judge
-
-
-def _load() -> float:
-    return os.getloadavg()[0]
-
-
-def _conditions(scale: float, rounds: int, load_before: float) -> str:
-    return (
-        f"Scale {scale:g}, up to {rounds} rounds; {os.cpu_count()} processors, {platform.system()}, "
-        f"Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}. "
-        f"Load when it began {load_before:.1f}, when it ended {_load():.1f}; alone it is about 1."
-    )
 
 
 @click.command()
@@ -44,7 +30,7 @@ def main(
     names: tuple[str, ...], folder: Path, scale: float, rounds: int, seed: int, write: Path | None
 ) -> None:
     """Play the cases of these NAMES, or all."""
-    load = _load()
+    before = load()
     inputs = Inputs(folder.absolute(), scale, seed)
     work = inputs.folder / "work"
     verdicts: list[Verdict] = []
@@ -63,7 +49,7 @@ def main(
         sys.exit(f"bench: {failure}")
     finally:
         shutil.rmtree(work, ignore_errors=True)
-    conditions = _conditions(scale, rounds, load)
+    conditions = f"Scale {scale:g}, up to {rounds} rounds; {machine(before)}"
     click.echo(f"\n{conditions}\n\n{table.plain(table.targets_of(verdicts))}\n\n{table.summary(verdicts)}")
     if write is not None:
         table.write(write, table.report(conditions, played, verdicts))

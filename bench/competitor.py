@@ -17,8 +17,11 @@ from parsers.event import MARKER
 
 DATABASE = "events.db"
 ROOT = Path(__file__).parent.parent
-ENVIRONMENT = {"PYTHONPATH": str(ROOT), "LC_ALL": "C.UTF-8"}
-"""For all competitors alike: children of this package are found, and grep takes bytes for UTF-8."""
+ENVIRONMENT = {"PYTHONPATH": str(ROOT), "LC_ALL": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": ""}
+"""For all competitors alike: children of this package are found, and grep takes bytes for UTF-8.
+
+Compiled modules are kept, as they are where a program is installed, whatever this shell says of it.
+"""
 
 
 def _nothing(_place: Path) -> None:

@@ -59,6 +59,12 @@ def _defaults(kind: Any) -> tuple[tuple[str, Any], ...]:
     return tuple((field.name, _default(field)) for field in dataclasses.fields(kind))
 
 
+@lru_cache(maxsize=64)
+def _hints(kind: Any) -> dict[str, Any]:
+    """Return the types of a state's fields: finding them out takes longer than all the rest of reading it."""
+    return typing.get_type_hints(kind)
+
+
 def _default(field: dataclasses.Field[Any]) -> Any:
     if field.default_factory is not dataclasses.MISSING:
         return field.default_factory()
@@ -69,7 +75,7 @@ def _typed(kind: Any, value: Any) -> Any:
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if isinstance(kind, type) and (dataclasses.is_dataclass(kind) or hasattr(kind, "_fields")):
         _require(value, dict)
-        hints = typing.get_type_hints(kind)
+        hints = _hints(kind)
         return kind(**{name: _typed(hints[name], item) for name, item in value.items()})
     if origin in (types.UnionType, typing.Union):
         if value is None:
