@@ -72,7 +72,7 @@ FAMILIES = (
         name="deliverables_refused",
         markers=("DELIVERABLES VALIDATION FAILED",),
         opening=PHASE_TAG + r"[^\s\w\[][^\s\[]{0,40} DELIVERABLES VALIDATION FAILED",
-        read=Shape(r"\[([^\]]+)\] \S+ DELIVERABLES VALIDATION FAILED(?s:.*)", DeliverablesRefused),
+        read=Shape(r"\[([^\]]+)\] \S+ DELIVERABLES VALIDATION FAILED(?s:.*)", DeliverablesRefused).read,
         samples=("[p1] ❌ DELIVERABLES VALIDATION FAILED",),
     ),
     Family(

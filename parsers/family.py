@@ -36,6 +36,10 @@ class Shape:
 
     def __call__(self, message: str) -> Record | None:
         """Read a message."""
+        return self.read(message)
+
+    def read(self, message: str) -> Record | None:
+        """Read a message; a family whose `opening` says more than its shape has this as its `read`."""
         found = self._match(message.rstrip())
         return None if found is None else self.build(*found.groups())
 

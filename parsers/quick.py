@@ -81,7 +81,7 @@ class Endings(dict[bytes, Ending | None]):
 
 
 def _ending(rest: bytes) -> Ending | None:
-    text = rest.rstrip(b"\r").decode("utf-8", "replace")
+    text = rest.rstrip(b"\r").decode("utf-8", "replace").rstrip(" ")
     if not (text.isascii() and text.isprintable()):
         return None
     values = event.read_ending(text)

@@ -72,7 +72,7 @@ FAMILIES = (
         name="run_verified",
         markers=("verified in API database",),
         opening=r"[^\s\w\[{\"'][^\s\[{\"']{0,40} Run '",
-        read=Shape(r"\S+ Run '([^']+)' verified in API database(?s:.*)", _verified),
+        read=Shape(r"\S+ Run '([^']+)' verified in API database(?s:.*)", _verified).read,
         samples=(
             "✅ Run 'collection-v4' verified in API database",
             "âœ… Run 'collection-v4' verified in API database",
@@ -82,7 +82,7 @@ FAMILIES = (
     Family(
         name="run_lock",
         markers=("executor lock for run_id=",),
-        opening=r"\[LOCK\] ",
+        opening=r"\[LOCK\] (?:Acquired|Released) executor lock for run_id=",
         read=read_lock,
         samples=(
             "[LOCK] Acquired executor lock for run_id=collection-v4 (PID=154196, host=box)",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sqlite3
 from pathlib import Path
-from threading import current_thread, main_thread
+from threading import Event, Thread, current_thread, main_thread
 
 import pytest
 
@@ -98,4 +98,42 @@ def test_error_reaches_whoever_waits_once() -> None:
     behind.begin(fail)
     with pytest.raises(ValueError, match="no"):
         behind.wait()
+    behind.wait()
+
+
+def test_signal_while_waiting_is_raised_when_the_writing_has_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The connection is closed by whoever waits: not before the writer is done with it."""
+    behind, may_end = Behind(), Event()
+    ended: list[bool] = []
+    wait, waited = behind._done.wait, []
+
+    def write() -> None:
+        may_end.wait()
+        ended.append(True)
+
+    def interrupted() -> None:
+        waited.append(True)
+        if len(waited) == 1:
+            raise KeyboardInterrupt
+        may_end.set()
+        wait()
+
+    monkeypatch.setattr(behind._done, "wait", interrupted)
+    behind.begin(write)
+    with pytest.raises(KeyboardInterrupt):
+        behind.wait()
+    assert ended
+    behind.wait()
+
+
+def test_without_a_thread_it_is_written_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine that can start no more threads has its rows written all the same."""
+
+    def refuse(_: Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(Thread, "start", refuse)
+    behind, written = Behind(), []
+    behind.begin(lambda: written.append(True))
+    assert written
     behind.wait()

@@ -76,6 +76,9 @@ def event_texts(draw: st.DrawFn) -> str:
 
 @given(event_texts(), st.sampled_from(PREFIXES))
 @example(event_message(), PREFIXES[0])
+@example(event_message() + " ", PREFIXES[0])
+@example(event_message() + " \r", PREFIXES[0])
+@example(event_message(model=" "), PREFIXES[0])
 def test_event_line_read_at_once_is_the_event_that_it_is_line_by_line(text: str, prefix: str) -> None:
     """Time, payload and key are the same; where they might not be, the line is left to the plain way."""
     data = f"{prefix}{text}\n".encode()
@@ -117,6 +120,36 @@ def test_every_sample_holds_a_marker_of_its_family_and_is_sifted(family: Any) ->
         parsed = parse_line(line)
         assert parsed is not None
         if isinstance(one, SiftedContext):
+            assert parsed.stamp is not None
+            assert one.record == parsed.record
+            assert one.seconds == SYDNEY.to_utc(parsed.stamp.moment).timestamp()
+
+
+TAGS = ("LOCK", "p1", "TOKEN_ESCALATION", "BUILD-128", "Scope", "MODEL-SELECT", "TELEMETRY", "TOKEN_BUDGET")
+TAGGED = (
+    "Applied files: ['a']",
+    "Builder failed: x",
+    "Builder succeeded (12 tokens)",
+    "Step 1/4: Generating code with Builder",
+    "   Missing 2 required deliverables:",
+    "     - a",
+    "❌ DELIVERABLES VALIDATION FAILED",
+    "xx DELIVERABLES VALIDATION FAILED",
+)
+OTHERS = ("Existing Run 'other' verified in API database", "✅ Run 'other' verified in API database ")
+
+
+@pytest.mark.parametrize(
+    "message", [*(f"[{tag}] {rest}" for tag in TAGS for rest in TAGGED), *OTHERS], ids=lambda text: text[:40]
+)
+@pytest.mark.parametrize("prefix", [PREFIXES[0], PREFIXES[4]], ids=["executor", "script"])
+def test_context_line_read_at_once_says_what_it_says_line_by_line(message: str, prefix: str) -> None:
+    """Whichever family's marker it holds: the family that opens it first reads it, at the same time."""
+    line = f"{prefix}{message}".encode()
+    parsed = parse_line(line)
+    for one in Sifter(SYDNEY).sift(line + b"\n"):
+        if isinstance(one, SiftedContext):
+            assert parsed is not None
             assert parsed.stamp is not None
             assert one.record == parsed.record
             assert one.seconds == SYDNEY.to_utc(parsed.stamp.moment).timestamp()

@@ -26,7 +26,7 @@ from parsers.registry import EVENT_MARKER
 _NEAR = 400
 """How far from its line's start a marker may stand to be looked at at once, bytes."""
 
-_BRACKET = ord("[")
+_BRACKET, _COMMA = b"[,"
 _WITH_CARE = (EstimationEvent, Malformed, Noted, Escalation)
 
 
@@ -148,6 +148,8 @@ class Sifter:
         if record is None or minute is None:
             return None
         seconds = minute.seconds + int(data[second + 17 : second + 19])
+        if data[second + 19] == _COMMA:
+            seconds = _with_milliseconds(seconds, data[second + 20 : second + 23])
         return tuple.__new__(SiftedContext, (start, end, lines, record, seconds))
 
     def _context(
@@ -163,6 +165,8 @@ class Sifter:
                 minute = self._zone.minute(second[:16])
                 if minute is not None:
                     seconds = minute.seconds + int(second[17:])
+                    if prefix[3] is not None:
+                        seconds = _with_milliseconds(seconds, prefix[3])
                     return tuple.__new__(SiftedContext, (start, end, lines, record, seconds))
         return SiftedLine(start, end, lines, data[start : end - 1].rstrip(b"\r"))
 
@@ -176,3 +180,8 @@ class Sifter:
             sifted.append(SiftedLine(start, end, lines, text))
             start, lines = end, lines + 1
         return start
+
+
+def _with_milliseconds(seconds: float, milliseconds: bytes) -> float:
+    """Add milliseconds as `datetime` does, to the last bit."""
+    return (int(seconds) * 1_000_000 + int(milliseconds) * 1_000) / 1_000_000
