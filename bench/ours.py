@@ -6,6 +6,7 @@ import pickle
 import shutil
 import sqlite3
 import subprocess
+import time
 from collections.abc import Callable
 from contextlib import closing
 from functools import cache
@@ -131,6 +132,10 @@ class Known:
         ]
 
 
+SETTLES_SECONDS = 2.5
+"""A file that was written a moment ago is looked at again: inputs may have been made just now."""
+
+
 def unchanged(name: str, log: Path, folder: Path) -> Competitor:
     """Return an ingest that finds nothing new; its database is made by the first run's preparation."""
     database = folder / f"unchanged-{log.name}.db"
@@ -138,6 +143,7 @@ def unchanged(name: str, log: Path, folder: Path) -> Competitor:
 
     def prepare(_place: Path) -> None:
         if not database.exists():
+            time.sleep(SETTLES_SECONDS)
             subprocess.run(command, check=True, capture_output=True)
 
     def idle(_place: Path) -> None:
