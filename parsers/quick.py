@@ -85,9 +85,9 @@ def _ending(rest: bytes) -> Ending | None:
     if not (text.isascii() and text.isprintable()):
         return None
     values = event.read_ending(text)
-    return None if values is None else Ending(values, identity_of(values))
+    return None if values is None else Ending(values, _identity_of(values))
 
 
-def identity_of(values: tuple[Any, ...]) -> bytes:
+def _identity_of(values: tuple[Any, ...]) -> bytes:
     """Return what an event line says behind its three numbers, as it goes into keys."""
     return "\x1f".join(map(str, values)).encode("utf-8", "surrogatepass")

@@ -143,13 +143,9 @@ class Sifter:
         if found is None:
             return None
         record = build(*found.groups())
-        second = start + (data[start] == _BRACKET)
-        minute = self._zone.minute(data[second : second + 16])
-        if record is None or minute is None:
+        seconds = self._seconds(data, start)
+        if record is None or seconds is None:
             return None
-        seconds = minute.seconds + int(data[second + 17 : second + 19])
-        if data[second + 19] == _COMMA:
-            seconds = _with_milliseconds(seconds, data[second + 20 : second + 23])
         return tuple.__new__(SiftedContext, (start, end, lines, record, seconds))
 
     def _context(
@@ -161,14 +157,22 @@ class Sifter:
             if record is None:
                 return None
             if not isinstance(record, _WITH_CARE):
-                second = prefix[1] or prefix[2]
-                minute = self._zone.minute(second[:16])
-                if minute is not None:
-                    seconds = minute.seconds + int(second[17:])
-                    if prefix[3] is not None:
-                        seconds = _with_milliseconds(seconds, prefix[3])
+                seconds = self._seconds(data, start)
+                if seconds is not None:
                     return tuple.__new__(SiftedContext, (start, end, lines, record, seconds))
         return SiftedLine(start, end, lines, data[start : end - 1].rstrip(b"\r"))
+
+    def _seconds(self, data: bytes, start: int) -> float | None:
+        """Return when the line was logged that begins here, behind the executor's prefix; `None`: at no time."""
+        second = start + (data[start] == _BRACKET)
+        minute = self._zone.minute(data[second : second + 16])
+        if minute is None:
+            return None
+        seconds = minute.seconds + int(data[second + 17 : second + 19])
+        if data[second + 19] != _COMMA:
+            return seconds
+        # as `datetime` adds them, to the last bit
+        return (int(seconds) * 1_000_000 + int(data[second + 20 : second + 23]) * 1_000) / 1_000_000
 
     def _listed(self, data: bytes, start: int, lines: int, sifted: list[Sifted]) -> int:
         """Add the lines from an index on that may go on with a list; return where they end."""
@@ -180,8 +184,3 @@ class Sifter:
             sifted.append(SiftedLine(start, end, lines, text))
             start, lines = end, lines + 1
         return start
-
-
-def _with_milliseconds(seconds: float, milliseconds: bytes) -> float:
-    """Add milliseconds as `datetime` does, to the last bit."""
-    return (int(seconds) * 1_000_000 + int(milliseconds) * 1_000) / 1_000_000
