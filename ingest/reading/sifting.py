@@ -163,7 +163,7 @@ class Sifter:
         return SiftedLine(start, end, lines, data[start : end - 1].rstrip(b"\r"))
 
     def _seconds(self, data: bytes, start: int) -> float | None:
-        """Return when the line was logged that begins here, behind the executor's prefix; `None`: at no time."""
+        """Return when a line was logged that begins here with an executor prefix; `None`: no such time."""
         second = start + (data[start] == _BRACKET)
         minute = self._zone.minute(data[second : second + 16])
         if minute is None:
