@@ -56,6 +56,7 @@ def bucket(server: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptu
     ):
         monkeypatch.setenv(name, value)
     caplog.set_level(logging.INFO, "werkzeug")
+    s3fs.S3FileSystem.clear_instance_cache()  # one remembers the credentials that an earlier test took away
     import boto3  # noqa: PLC0415 - it comes with moto
 
     store = boto3.resource("s3")
