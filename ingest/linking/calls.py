@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from parsers.records import BudgetUse, BuilderModel, Ceiling, Estimate, EstimationEvent
 
@@ -16,8 +17,7 @@ MAX_PENDING = 32
 """Anchors that wait for their event; in real logs it is one, or one for each parallel run."""
 
 
-@dataclass(frozen=True, slots=True)
-class Anchored:
+class Anchored(NamedTuple):
     """What the anchors tell of an event: its phase, and its own anchor.
 
     The phase may be sure where the anchor is not: two runs may be at a phase of the same name.

@@ -9,7 +9,6 @@ value, so that both orders agree.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 MAX_PATHS = 20
@@ -25,8 +24,7 @@ DELIVERABLES_SOURCES = ("imported", "applied", "required", "missing", "scope")
 is its own row in an adopted database."""
 
 
-@dataclass(frozen=True, slots=True)
-class Deliverables:
+class Deliverables(NamedTuple):
     """The deliverable paths of an event's phase, and which kind of line told them.
 
     `paths` keeps the executor's limits; `complete` is false where some are missing from it.
@@ -59,8 +57,7 @@ def storable(text: str) -> str:
     return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
 
 
-@dataclass(frozen=True, slots=True)
-class Told:
+class Told(NamedTuple):
     """A name, and which kind of line told it."""
 
     name: str

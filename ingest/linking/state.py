@@ -22,8 +22,7 @@ class Logged(NamedTuple):
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Amendment:
+class Amendment(NamedTuple):
     """Context that came after its event, which was seen at `offset` of the same source.
 
     `logged` is that sighting's own time, where the context tells its phase.
@@ -57,8 +56,7 @@ class LinkerState:
     calls_lost: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class EscalationContext:
+class EscalationContext(NamedTuple):
     """What is known around an escalation: its run, and the answer that led to it."""
 
     run: Told | None

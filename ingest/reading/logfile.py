@@ -217,7 +217,7 @@ def what_is_not_a_log(head: bytes) -> str | None:
     if head[:2] in (b"\xff\xfe", b"\xfe\xff"):
         return None
     text = head.replace(b"\0", b"")
-    if any(map(starts_with_prefix, text.removeprefix(codecs.BOM_UTF8).split(b"\n"))):
+    if any(map(starts_with_prefix, io.BytesIO(text.removeprefix(codecs.BOM_UTF8)))):
         return None
     controls = sum(byte < 32 and byte not in _TEXT_CONTROLS for byte in text)
     return "a binary file" if controls * 20 > len(text) else None

@@ -1,6 +1,7 @@
 """What a checkpoint must remember, as JSON text: the state of dataclasses, by their own types.
 
-Fields at their default are left out, so the text of a quiet source is short. Reading it back is
+A dataclass is an object, in which fields at their default are left out, so that the text of a quiet source
+is short; a named tuple is an array (and was an object once). Reading it back is
 strict: text that doesn't fit the types raises, and the source is then read again from the start.
 """
 
@@ -19,7 +20,7 @@ T = TypeVar("T")
 
 def as_text(state: Any) -> str:
     """Write a dataclass instance as JSON."""
-    return json.dumps(_plain(state), ensure_ascii=False, separators=(",", ":"))
+    return _ENCODER.encode(state)
 
 
 def from_text(kind: type[T], text: str) -> T:
@@ -33,29 +34,21 @@ def from_text(kind: type[T], text: str) -> T:
 
 
 def _plain(value: Any) -> Any:
-    kind: Any = type(value)
-    if kind in _ATOMS:
-        return value
-    if kind in (list, tuple, deque):
-        return [_plain(item) for item in value]
-    if kind is dict:
-        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, deque):
+        return list(value)
     return {
-        name: _plain(one)
-        for name, default in _defaults(kind)
+        name: one
+        for name, default in _defaults(value.__class__)
         if (one := getattr(value, name)) is not default and one != default
     }
 
 
-_ATOMS = frozenset({str, int, float, bool, types.NoneType})
-_REQUIRED = object()
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=_plain)
 
 
 @lru_cache(maxsize=64)
 def _defaults(kind: Any) -> tuple[tuple[str, Any], ...]:
-    """Return the fields of a dataclass or a named tuple, with the values that are left out."""
-    if not dataclasses.is_dataclass(kind):
-        return tuple((name, kind._field_defaults.get(name, _REQUIRED)) for name in kind._fields)
+    """Return the fields of a dataclass, with the values that are left out."""
     return tuple((field.name, _default(field)) for field in dataclasses.fields(kind))
 
 
@@ -74,9 +67,7 @@ def _default(field: dataclasses.Field[Any]) -> Any:
 def _typed(kind: Any, value: Any) -> Any:
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if isinstance(kind, type) and (dataclasses.is_dataclass(kind) or hasattr(kind, "_fields")):
-        _require(value, dict)
-        hints = _hints(kind)
-        return kind(**{name: _typed(hints[name], item) for name, item in value.items()})
+        return _built(kind, value)
     if origin in (types.UnionType, typing.Union):
         if value is None:
             return None
@@ -96,6 +87,14 @@ def _typed(kind: Any, value: Any) -> Any:
     if origin is not typing.Literal:
         _require(value, kind)
     return value
+
+
+def _built(kind: Any, value: Any) -> Any:
+    hints = _hints(kind)
+    if isinstance(value, list) and hasattr(kind, "_fields"):
+        value = dict(zip(kind._fields, value, strict=True))
+    _require(value, dict)
+    return kind(**{name: _typed(hints[name], item) for name, item in value.items()})
 
 
 def _require(value: Any, kind: type) -> None:

@@ -25,7 +25,7 @@ from ingest.reading.rewritten import Rewritten
 from ingest.reading.sifters import Sifters, sifted_ahead
 from ingest.reading.sifting import Sifted, Sifter
 from ingest.reading.wrap import Joiner
-from ingest.reading.zone import Zone, zone_recorded
+from ingest.reading.zone import zone_recorded
 from parsers.line import parse_line
 from parsers.records import EstimationEvent, Malformed
 
@@ -92,14 +92,14 @@ class _Scan:
         self._opened = opened
         self._open_log = opened.log
         self._options = options
-        self._zone: Zone = _zone_of(log, checkpoint.zone if checkpoint else options.zone)
+        self._sifter = _sifter_for(log, checkpoint.zone if checkpoint else options.zone, options.known)
+        self._zone = self._sifter.zone
         self._remembered = opened.remembered
         self._remembered.position.offset = opened.offset
         self._was_provisional = self._remembered.provisional is not None
         self._taken_back_from = opened.offset if self._was_provisional else None
         self._remembered.provisional = None
         self._gathering = Gathering(self._remembered, self._zone)
-        self._sifter = options.known.setdefault(self._zone.name, Sifter(self._zone))
         self._feed = Feed(log, opened, self._remembered.position, options.plain, options.end_offset)
         position, plain = self._remembered.position, opened.log.is_plain
         recounts = plain and (position.counted_offset is not None or not opened.log.remote)
@@ -251,16 +251,18 @@ class _Scan:
         return batch
 
 
-def _zone_of(log: LogFile, name: str) -> Zone:
-    """Find the zone that a source is read in.
+def _sifter_for(log: LogFile, zone: str, known: dict[str, Sifter]) -> Sifter:
+    """Find what sifts the logs of the zone that a source is read in.
 
     Raises:
         LogUnreadable: this machine knows none of that name, though the one that read it first did.
     """
     try:
-        return zone_recorded(name)
+        if zone not in known:
+            known[zone] = Sifter(zone_recorded(zone))
+        return known[zone]
     except UsageMistake as error:
         raise LogUnreadable(
-            f"{log.shown}: its times are read as {name!r}, a zone that this machine doesn't know: "
+            f"{log.shown}: its times are read as {zone!r}, a zone that this machine doesn't know: "
             "install its time zone data (pip install tzdata), or read it where that is known"
         ) from error

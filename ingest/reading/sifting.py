@@ -78,7 +78,7 @@ class Sifter:
 
     def __init__(self, zone: Zone) -> None:
         """Remember what was looked up, from block to block."""
-        self._zone = zone
+        self.zone = zone
         self._endings = Endings()
 
     def sift(self, data: bytes) -> list[Sifted]:
@@ -114,7 +114,7 @@ class Sifter:
         bracketed, other, milliseconds, predicted, actual, smape, rest = groups
         ending = self._endings[rest]
         second = bracketed or other
-        minute = self._zone.minute(second[:16])
+        minute = self.zone.minute(second[:16])
         if ending is None or minute is None:
             return None
         _, shown, shown_bytes, digits = minute
@@ -165,7 +165,7 @@ class Sifter:
     def _seconds(self, data: bytes, start: int) -> float | None:
         """Return when a line was logged that begins here with an executor prefix; `None`: no such time."""
         second = start + (data[start] == _BRACKET)
-        minute = self._zone.minute(data[second : second + 16])
+        minute = self.zone.minute(data[second : second + 16])
         if minute is None:
             return None
         seconds = minute.seconds + int(data[second + 17 : second + 19])

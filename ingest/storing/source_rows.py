@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import fields
 from datetime import UTC, datetime
 
 from sqlite_utils import Database
@@ -12,12 +12,15 @@ from sqlite_utils import Database
 from ingest.errors import DatabaseBusy
 from ingest.linking.timestamps import time_text
 from ingest.reading.batch import Batch
+from ingest.reading.checkpoint import Counters
 from ingest.reading.logfile import LogFile
 from ingest.storing.rows import Row
 from ingest.storing.sources import REPLACED, Source, source_of
 
+_COUNTERS = [field.name for field in fields(Counters)]
 
-def write_source(db: Database, batch: Batch, log: LogFile, source: Source | None) -> Source:
+
+def write_source(connection: sqlite3.Connection, batch: Batch, log: LogFile, source: Source | None) -> Source:
     """Store the checkpoint and the counts of a batch; a new source (`None`) gets its row here.
 
     Raises:
@@ -26,11 +29,13 @@ def write_source(db: Database, batch: Batch, log: LogFile, source: Source | None
     now = time_text(datetime.now(UTC))
     values = _values(batch, log) | {"last_seen": now}
     if source is None:
-        source_id = db.table("log_sources").insert(values | {"first_seen": now}, pk="source_id").last_rowid
-        assert source_id is not None  # noqa: S101 - for the type checker: an insert has one
-        return source_of(batch, log, source_id)
+        row = values | {"first_seen": now}
+        places = ", ".join(f":{name}" for name in row)
+        made = connection.execute(f"INSERT INTO log_sources ({', '.join(row)}) VALUES ({places})", row)
+        assert made.lastrowid is not None  # noqa: S101 - for the type checker: an insert has one
+        return source_of(batch, log, made.lastrowid)
     assignments = ", ".join(f"{name} = :{name}" for name in values)
-    moved = db.conn.execute(
+    moved = connection.execute(
         f"UPDATE log_sources SET {assignments} WHERE source_id = :source_id AND byte_offset = :was",
         values | {"source_id": source.source_id, "was": source.offset},
     )
@@ -56,7 +61,7 @@ def _values(batch: Batch, log: LogFile) -> Row:
         "compression": batch.compression,
         "timezone": checkpoint.zone,
         "state": batch.state,
-        **asdict(batch.counters),
+        **{name: getattr(batch.counters, name) for name in _COUNTERS},
         "remembered": checkpoint.remembered,
         "real_path": log.real_path,
         "ending": file.ending if file else None,

@@ -144,7 +144,7 @@ class Store:
             self._first_id = first_id
         if horizon is not None and source is not None and batch.taken_back_from is not None:
             forget_provisional(self._conn, source.source_id)
-        stored = Stored(write_source(self._db, batch, log, source))
+        stored = Stored(write_source(self._conn, batch, log, source))
         source_id = stored.source.source_id
         taken = _NOTHING
         if batch.taken_back_from is not None:
