@@ -14,9 +14,10 @@ from contextlib import suppress
 from dataclasses import fields
 from typing import TYPE_CHECKING, Protocol
 
+from ingest.collecting import few_collections
 from ingest.errors import DatabaseBusy, DatabaseUnusable, TokentailError
 from ingest.news import News, Told
-from ingest.pipeline import counts_of, ended, few_collections, held_for_ingest, match_own_rows, started
+from ingest.pipeline import counts_of, ended, held_for_ingest, match_own_rows, started
 from ingest.reading.listing import Listed, Listing
 from ingest.reading.watch import POLL_SECONDS, Watch
 from ingest.round import Round

@@ -30,13 +30,22 @@ class Formers:
         self._replaced: list[tuple[LogFile, Source, str]] = []
 
     def release(self, log: LogFile, state: FileState) -> None:
-        """Let a source go whose file is another one now, before any of its copies is looked at."""
+        """Let the sources go whose file is another one now, before any of their copies is looked at."""
+        for other in self._sources.others_read(log, state):
+            if not self._may_be(log, state, other):
+                self._sources.leave(other)
         before = self._sources.read_before(log, state)
-        if before is None or before.is_unchanged(state, finished=False):
-            return
-        with suppress(LogUnreadable):  # told when it is read
-            if not is_still(log, before, self._sources):
-                self._note_replaced(log, state, before)
+        if before is not None and not self._may_be(log, state, before):
+            self._note_replaced(log, state, before)
+
+    def _may_be(self, log: LogFile, state: FileState, source: Source) -> bool:
+        """Whether a log may still be what was read of it: if it can't be opened, that is told later."""
+        if source.is_unchanged(state, finished=False):
+            return True
+        try:
+            return is_still(log, source, self._sources)
+        except LogUnreadable:
+            return True
 
     def _note_replaced(self, log: LogFile, state: FileState, before: Source) -> None:
         self._sources.release(before)

@@ -6,7 +6,6 @@ never ends the run: it is named among the problems, and the others are read.
 
 from __future__ import annotations
 
-import gc
 import os
 import platform
 import sqlite3
@@ -14,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
+from ingest.collecting import few_collections
 from ingest.linking.timestamps import time_text
 from ingest.reading.listing import Listing
 from ingest.round import Round
@@ -72,22 +72,6 @@ def match_own_rows(connection: sqlite3.Connection) -> None:
 
         with immediate(connection):
             match_all(connection)
-
-
-COLLECT_EVERY = 50_000
-"""Objects made before cycles among them are looked for: rows have none, and looking often takes a third of
-the time of a dense log; looking never lets those of the interpreter's own libraries pile up."""
-
-
-@contextmanager
-def few_collections() -> Iterator[None]:
-    """Look for cycles of objects seldom."""
-    before = gc.get_threshold()
-    gc.set_threshold(COLLECT_EVERY, 20, 1_000)
-    try:
-        yield
-    finally:
-        gc.set_threshold(*before)
 
 
 @contextmanager

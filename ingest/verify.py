@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from sqlite_utils import Database
 
+from ingest.collecting import few_collections
 from ingest.compare import Comparison, Verification
 from ingest.errors import LogUnreadable, NotALog
 from ingest.reading.checkpoint import Provisional
@@ -43,7 +44,7 @@ def verify(paths: Sequence[str], database: StrPath, globs: Sequence[str] = ()) -
         DatabaseUnusable: there is no such database, or it is not ours.
     """
     result = Verification()
-    with open_for_reading(database) as db:
+    with open_for_reading(database) as db, few_collections():
         db.conn.execute("BEGIN")  # one moment of the database, whatever is ingested meanwhile
         _check_balance(db, result)
         sources = KnownSources(db.conn)

@@ -7,16 +7,16 @@ lines tells; the linker trusts them only where a single executor writes.
 from __future__ import annotations
 
 from parsers.family import Family, Shape
-from parsers.numbers import decimal
+from parsers.numbers import DECIMAL
 from parsers.records import BuilderModel, Ceiling, Estimate
 
 _ESTIMATE = (
     r"\[BUILD-1[0-9]{2}(?::\w+)?\] Token estimate: ([0-9]{1,18}) (?:output )?tokens "
-    r"\(([0-9]{1,9}) deliverables, confidence=([0-9.]+)\), selected budget: ([0-9]{1,18})(?s:.*)"
+    rf"\(([0-9]{{1,9}}) deliverables, confidence=({DECIMAL})\), selected budget: ([0-9]{{1,18}})(?s:.*)"
 )
 _SELECTION = (
     r"\[TokenEstimator\] Budget selection: base=[0-9]+, estimated=([0-9]{1,18}), "
-    r"with_buffer=[0-9]+, selected=([0-9]{1,18}), confidence=([0-9.]+)%(?s:.*)"
+    rf"with_buffer=[0-9]+, selected=([0-9]{{1,18}}), confidence=({DECIMAL})%(?s:.*)"
 )
 _CEILING = (
     r"\[BUILD-129:P4\] Final max_tokens enforcement: ([0-9]{1,18})"
@@ -25,16 +25,14 @@ _CEILING = (
 _MODEL = r"\[MODEL-SELECT\] Builder: model=([^,]+), complexity=[^,]*, attempt=([0-9]{1,9}), category=(.+)"
 
 
-def _estimate(tokens: str, count: str, confidence: str, budget: str) -> Estimate | None:
+def _estimate(tokens: str, count: str, confidence: str, budget: str) -> Estimate:
     """Read the builder client's line: tokens, deliverables, confidence (0..1), budget."""
-    share = decimal(confidence)
-    return None if share is None else Estimate(int(tokens), int(budget), share, int(count))
+    return Estimate(int(tokens), int(budget), float(confidence), int(count))
 
 
-def _selection(tokens: str, budget: str, confidence: str) -> Estimate | None:
+def _selection(tokens: str, budget: str, confidence: str) -> Estimate:
     """Read the estimator's own line, whose confidence is in percent."""
-    percent = decimal(confidence)
-    return None if percent is None else Estimate(int(tokens), int(budget), round(percent / 100, 6), None)
+    return Estimate(int(tokens), int(budget), round(float(confidence) / 100, 6), None)
 
 
 def _ceiling(tokens: str, budget: str | None) -> Ceiling:

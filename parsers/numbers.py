@@ -12,7 +12,10 @@ import re
 _WHOLE = re.compile(r"[0-9]{1,18}", re.ASCII)
 """18 digits: every such number fits SQLite's signed 64-bit integer, and no token count needs more."""
 
-_DECIMAL = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9})?", re.ASCII)
+DECIMAL = r"[0-9]{1,9}(?:\.[0-9]{1,9})?"
+"""A plain decimal number, as patterns say it."""
+
+_DECIMAL = re.compile(DECIMAL, re.ASCII)
 
 # Possessive: nothing is tried twice, nor remembered for it.
 _STRING = r"'[^'\\]*+(?:\\.[^'\\]*+)*+'|\"[^\"\\]*+(?:\\.[^\"\\]*+)*+\""
@@ -33,16 +36,15 @@ def decimal(text: str) -> float | None:
 def string_list(text: str) -> tuple[str, ...] | None:
     """Read a Python list literal of strings, or `None` where it is cut off or holds anything else.
 
-    Only single string literals, with a backslash, are ever handed to `ast.literal_eval`, so neither
+    Only single string literals, of a list with a backslash, are ever handed to `ast.literal_eval`, so neither
     nesting nor size can hurt, and nothing is evaluated.
     """
     if not _LIST.fullmatch(text):
         return None
+    items: list[str] = _ITEM.findall(text)
+    if "\\" not in text:
+        return tuple([item[1:-1] for item in items])
     try:
-        return tuple(_string(item) for item in _ITEM.findall(text))
+        return tuple([str(ast.literal_eval(item)) for item in items])
     except (ValueError, SyntaxError):  # an escape that no Python string has
         return None
-
-
-def _string(literal: str) -> str:
-    return str(ast.literal_eval(literal)) if "\\" in literal else literal[1:-1]

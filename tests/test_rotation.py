@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 
 import pytest
@@ -76,6 +77,27 @@ def test_truncation_behind_a_long_unfinished_line_is_noticed(tmp_path: Path) -> 
     log.write_text("".join(BANNER.splitlines(keepends=True)[:30]) + events(20, 30), encoding="utf-8")
     ingest([str(log)], tmp_path / "t.db", OPTIONS)
     assert predicted(tmp_path / "t.db") == list(range(20, 50))
+
+
+@pytest.mark.parametrize("earlier", [True, False], ids=["read since", "new"])
+def test_packed_rotation_whose_inode_another_log_took_is_the_same_source(
+    tmp_path: Path, earlier: bool
+) -> None:
+    """What was read of it is not read again, whether its file's number went to a log just now or before."""
+    log, other = tmp_path / "run.log", tmp_path / "other.log"
+    log.write_text(BANNER + events(10, 5), encoding="utf-8")
+    ingest([str(tmp_path)], tmp_path / "t.db", OPTIONS)
+    packed = gzip.compress(log.read_bytes() + events(15, 5).encode())
+    log.write_text(BANNER + events(30, 5), encoding="utf-8")
+    log.rename(other)  # the same file, as a file system gives a number that is free again
+    if earlier:
+        ingest([str(tmp_path)], tmp_path / "t.db", OPTIONS)
+    (tmp_path / "run.log.1.gz").write_bytes(packed)
+    summary = ingest([str(tmp_path)], tmp_path / "t.db", OPTIONS)
+    assert predicted(tmp_path / "t.db") == [*range(10, 20), *range(30, 35)]
+    assert summary.further_sightings == 0
+    assert ingest([str(tmp_path)], tmp_path / "t.db", OPTIONS).files_read == 0
+    assert verify([str(tmp_path)], tmp_path / "t.db").differences == []
 
 
 def test_dated_rotations_are_found_in_a_folder(tmp_path: Path) -> None:

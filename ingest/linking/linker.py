@@ -50,18 +50,11 @@ LINES_BEHIND = 3
 """How many lines after its event the builder's own line may stand and still tell its phase."""
 
 _LISTED = frozenset({ListedPath, ListRest})
-_NAMING = frozenset(kind for kind in get_args(Record) if {"phase", "run"} & kind.__annotations__.keys())
+_NAMING_PHASE = frozenset(kind for kind in get_args(Record) if "phase" in kind.__annotations__)
+_NAMING_RUN = frozenset(kind for kind in get_args(Record) if "run" in kind.__annotations__)
 
 _Taker = Callable[[Any, int, float | None], None]
 """Takes a record of one kind, the number of its line, and the seconds since the epoch when it was logged."""
-
-
-def _is_overlong(record: Record) -> bool:
-    """Whether what a line names is no id."""
-    phase, run = getattr(record, "phase", None), getattr(record, "run", None)
-    return (phase is not None and len(phase) > MAX_ID_LENGTH) or (
-        run is not None and len(run) > MAX_ID_LENGTH
-    )
 
 
 class Linker:
@@ -181,10 +174,12 @@ class Linker:
             self._phases.run_of(window), last.selected_budget, last.max_tokens, last.actual_tokens
         )
 
-    def context_line(self, record: Record, ordinal: int, seconds: float | None = None) -> None:
+    def context_line(self, record: Any, ordinal: int, seconds: float | None = None) -> None:
         """Take a line that tells something of events around it; `seconds` since the epoch it was logged."""
         kind, state = type(record), self.state
-        if kind in _NAMING and _is_overlong(record):
+        if kind in _NAMING_PHASE and len(record.phase) > MAX_ID_LENGTH:
+            return
+        if kind in _NAMING_RUN and len(record.run or "") > MAX_ID_LENGTH:
             return
         if state.declared.open_list is not None and kind not in _LISTED:
             self.reach(ordinal)

@@ -15,6 +15,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import IO, TYPE_CHECKING, Any, TypeVar
 
+from ingest.collecting import few_collections
+
 if TYPE_CHECKING:
     from concurrent.futures import Future, ThreadPoolExecutor
 
@@ -111,6 +113,11 @@ class Processes:
 def serve() -> None:
     """Do what is asked for through standard input until it ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all; the pipe's end is enough
+    with few_collections():
+        _serve()
+
+
+def _serve() -> None:
     stdin, stdout = sys.stdin.buffer, sys.stdout.buffer
     while len(head := stdin.read(_SIZE.size)) == _SIZE.size:
         (size,) = _SIZE.unpack(head)

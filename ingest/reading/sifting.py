@@ -26,6 +26,9 @@ from parsers.registry import EVENT_MARKER
 _NEAR = 400
 """How far from its line's start a marker may stand to be looked at at once, bytes."""
 
+_MAX_SECONDS = 10_000
+"""How many seconds are remembered: lines come in the order of their time, a few at a time."""
+
 _BRACKET, _COMMA = b"[,"
 _WITH_CARE = (EstimationEvent, Malformed, Noted, Escalation)
 
@@ -80,6 +83,7 @@ class Sifter:
         """Remember what was looked up, from block to block."""
         self.zone = zone
         self._endings = Endings()
+        self._whole_seconds: dict[bytes, float | None] = {}
 
     def sift(self, data: bytes) -> list[Sifted]:
         """Return the lines of a block that may say something; it holds whole lines of plain text."""
@@ -164,15 +168,24 @@ class Sifter:
 
     def _seconds(self, data: bytes, start: int) -> float | None:
         """Return when a line was logged that begins here with an executor prefix; `None`: no such time."""
-        second = start + (data[start] == _BRACKET)
-        minute = self.zone.minute(data[second : second + 16])
-        if minute is None:
-            return None
-        seconds = minute.seconds + int(data[second + 17 : second + 19])
-        if data[second + 19] != _COMMA:
+        if data[start] == _BRACKET:
+            start += 1
+        text = data[start : start + 19]
+        try:
+            seconds = self._whole_seconds[text]
+        except KeyError:
+            seconds = self._whole_second(text)
+        if data[start + 19] != _COMMA or seconds is None:
             return seconds
         # as `datetime` adds them, to the last bit
-        return (int(seconds) * 1_000_000 + int(data[second + 20 : second + 23]) * 1_000) / 1_000_000
+        return (int(seconds) * 1_000_000 + int(data[start + 20 : start + 23]) * 1_000) / 1_000_000
+
+    def _whole_second(self, text: bytes) -> float | None:
+        if len(self._whole_seconds) > _MAX_SECONDS:
+            self._whole_seconds.clear()
+        minute = self.zone.minute(text[:16])
+        seconds = self._whole_seconds[text] = None if minute is None else minute.seconds + int(text[17:])
+        return seconds
 
     def _listed(self, data: bytes, start: int, lines: int, sifted: list[Sifted]) -> int:
         """Add the lines from an index on that may go on with a list; return where they end."""

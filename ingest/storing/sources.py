@@ -76,6 +76,7 @@ class KnownSources:
         self._taken: set[int] = set()
         self._held = set() if held is None else held
         self._released: set[int] = set()
+        self._left: set[int] = set()
         for row in connection.execute(_INDEX):
             self._add(row)
         sizes = {size for size, _ in self._by_fingerprint}
@@ -125,9 +126,16 @@ class KnownSources:
         here = identity(file.device, file.inode)
         for source in sorted(self.alike(head), key=lambda one: _likelihood(one, log, file)):
             there = None if source.file is None else identity(source.file.device, source.file.inode)
-            is_anothers = there != here and there in self._held and source.source_id not in self._released
+            is_anothers = there != here and there in self._held and self._is_at_its_file(source)
             if not is_anothers and source.source_id not in self._taken:
                 yield source
+
+    def _is_at_its_file(self, source: Source) -> bool:
+        """Whether a source's own file is still the source, as far as it is known."""
+        if source.file is None or source.source_id in self._released | self._left:
+            return False
+        newest = max(self._by_file.get((source.file.device, source.file.inode), [source.source_id]))
+        return source.source_id >= newest  # nothing else was read from that file since
 
     def alike(self, head: bytes) -> list[Source]:
         """Return all sources that begin as a file does, whoever continues them."""
@@ -157,6 +165,12 @@ class KnownSources:
             and source.source_id not in self._taken
         ]
         return max(at, key=lambda source: source.source_id, default=None)
+
+    def others_read(self, log: LogFile, file: FileState) -> Iterator[Source]:
+        """Yield the sources that were read from this very file when it had another name."""
+        for source in self._sources(self._by_file.get((file.device, file.inode), ())):
+            if source.path != log.stored_path and source.source_id not in self._taken:
+                yield source
 
     def former(self, log: LogFile) -> list[Source]:
         """Return what was read at a path before and no file of this run continues: first the newest."""
@@ -189,6 +203,10 @@ class KnownSources:
     def release(self, source: Source) -> None:
         """Say that the file a source was read from is another one now: a copy may be the source."""
         self._released.add(source.source_id)
+
+    def leave(self, source: Source) -> None:
+        """Say that a source's own file has become another log's: wherever the source is, it is not there."""
+        self._left.add(source.source_id)
 
     def is_released(self, source: Source) -> bool:
         """Whether the file a source was read from turned out to be another one now."""
