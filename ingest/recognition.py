@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from contextlib import suppress
 
+from ingest.errors import LogUnreadable
 from ingest.reading.evidence import standing_in
+from ingest.reading.listing import identity
 from ingest.reading.logfile import FileState, LogFile
 from ingest.reading.resume import NotTheSame, evidence_of, is_source, recall
 from ingest.reading.sample import Sample
+from ingest.reading.urls import is_url
 from ingest.storing.sources import KnownSources, Source
 
 
@@ -28,7 +31,8 @@ def standing(log: LogFile, state: FileState, head: bytes, sources: KnownSources)
     Raises:
         LogUnreadable: it can't be opened.
     """
-    candidates = list(sources.candidates(log, state, head))
+    near = sources.candidates(log, state, head)
+    candidates = [source for source in near if not _is_at_home(source, state, sources)]
     if len(candidates) < 2:
         return candidates
     evidence: dict[int, list[Sample]] = {}
@@ -42,3 +46,16 @@ def standing(log: LogFile, state: FileState, head: bytes, sources: KnownSources)
         for source in candidates
         if source.source_id in evidence and there.issuperset(evidence[source.source_id])
     ]
+
+
+def _is_at_home(source: Source, state: FileState, sources: KnownSources) -> bool:
+    """Whether a source is in another file than this one still, where it was read last: this is a copy."""
+    if source.file is None or source.real_path is None or is_url(source.real_path):
+        return False
+    home = LogFile(source.real_path, named=False)
+    with suppress(LogUnreadable):
+        there = home.state()
+        is_its_file = identity(there.device, there.inode) == identity(source.file.device, source.file.inode)
+        if is_its_file and (there.device, there.inode) != (state.device, state.inode):
+            return source.is_unchanged(there, finished=False) or is_still(home, source, sources)
+    return False

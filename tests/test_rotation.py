@@ -100,6 +100,24 @@ def test_packed_rotation_whose_inode_another_log_took_is_the_same_source(
     assert verify([str(tmp_path)], tmp_path / "t.db").differences == []
 
 
+def test_copy_is_a_source_of_its_own_whichever_run_it_is_read_in(tmp_path: Path) -> None:
+    """The sightings are those of one run of both, and the original goes on as what it is."""
+    log, copy, database = tmp_path / "run.log", tmp_path / "copy.log", tmp_path / "t.db"
+    log.write_text(BANNER + events(10, 5), encoding="utf-8")
+    ingest([str(log)], database, OPTIONS)
+    copy.write_bytes(log.read_bytes())
+    alone = ingest([str(copy)], database, OPTIONS)
+    assert (alone.events_new, alone.further_sightings, alone.warnings) == (0, 5, [])
+    with log.open("a", encoding="utf-8") as file:
+        file.write(events(15, 5))
+    later = ingest([str(log)], database, OPTIONS)
+    assert (later.events_new, later.further_sightings, later.warnings) == (5, 0, [])
+    assert verify([str(copy), str(log)], database).differences == []
+    log.unlink()  # and where the original is gone, what is left of it stands for it
+    copy.rename(tmp_path / "kept.log")
+    assert ingest([str(tmp_path / "kept.log")], database, OPTIONS).further_sightings == 0
+
+
 def test_dated_rotations_are_found_in_a_folder(tmp_path: Path) -> None:
     """The unread tail of a rotation with a date in its name is read, and what was read stays single."""
     log = tmp_path / "run.log"
