@@ -71,7 +71,7 @@ def merge(others: Sequence[StrPath], database: StrPath, wait_seconds: float = 0.
         raise UsageMistake("; ".join(problems))
     merged = Merged(problems=problems)
     with ingest_lock(database, wait_seconds), open_for_writing(database) as db:
-        here, store = host_of(db.conn) or platform.node(), Store(db)
+        here, store = host_of(db.conn) or platform.node(), Store(db.conn)
         for other in (one for one in others if one not in itself):
             try:
                 with _readable(other, horizon_of(db.conn)) as theirs:

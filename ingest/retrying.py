@@ -87,7 +87,7 @@ class _Retry:
 
     def __init__(self, db: Database, done: Retried) -> None:
         self._db = db
-        self._store = Store(db)
+        self._store = Store(db.conn)
         self._done = done
         self.sources = KnownSources(db.conn)
 

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 from ingest.reading.listing import Listed, Listing
 from ingest.reading.zone import is_same_zone, names_of
-from ingest.storing.library import as_database
 from ingest.storing.settled import Settled, settled_sources
 from ingest.summary import IngestOptions, Summary
 
@@ -79,10 +78,9 @@ class Round:
         """
         if self.changed or self._listing.missing:
             if store is None:
-                db = as_database(self._connection)
                 from ingest.storing.store import Store  # noqa: PLC0415 - see above
 
-                store = Store(db)
+                store = Store(self._connection)
             from ingest.changes import Changes  # noqa: PLC0415 - see above
 
             changes = Changes(self._connection, store, self._options, summary, self._listing.met)

@@ -277,7 +277,7 @@ def test_batch_that_failed_takes_nothing_from_the_next(tmp_path: Path) -> None:
     Path(log.path).write_bytes(f"[2025-12-29 19:40:02] INFO: {event_message()}\n".encode())
     (batch,) = scan.scan(log, None, scan.ScanOptions("UTC"))
     with open_for_writing(tmp_path / "t.db") as db:
-        store = Store(db)
+        store = Store(db.conn)
         with pytest.raises(sqlite3.IntegrityError), pytest.MonkeyPatch.context() as patch:
             failing = "INSERT INTO log_sources DEFAULT VALUES"
             patch.setattr("ingest.storing.store.tell", lambda *_: db.conn.execute(failing))

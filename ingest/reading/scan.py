@@ -38,8 +38,11 @@ MAX_BATCH_BYTES = 64 << 20
 LARGE_BYTES = 48 << 20
 """How much must be left to be read for other processes to be worth their start."""
 
-MIN_SIFTED = 20_000
-"""How many lines of a log must have said something before: most say so little that one process is enough."""
+MIN_SIFTED = 2_000
+"""How many lines of a log must have said something before it is guessed from them how many more will."""
+
+MANY_LEFT = 40_000
+"""How many such lines must be left, by that guess: most logs say so little that one process is enough."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,14 +183,14 @@ class _Scan:
     def _sifted(self) -> Iterator[tuple[Block | Line | None, list[Sifted]]]:
         """Yield the lines, with what was sifted out of blocks: here, or ahead in other processes."""
         lines, sifters = self._lines(), self._options.sifters
-        file, count = self._open_log.file, 0
+        file, count, start = self._open_log.file, 0, self._position.offset
         end = file.size_bytes if file is not None and self._open_log.is_plain else 0
         for line in lines:
             if isinstance(line, Block):
                 sifted = self._sifter.sift(line.data)
                 count += len(sifted)
                 yield line, sifted
-                if sifters and count >= MIN_SIFTED and end - line.end_offset >= LARGE_BYTES:
+                if sifters and _much_is_left(count, line.end_offset - start, end - line.end_offset):
                     yield from sifted_ahead(lines, self._zone.name, sifters)
                     return
             elif not isinstance(line, Barrier):
@@ -249,6 +252,12 @@ class _Scan:
         self._gathering.remarks.clear()
         self._batch_start, self._fed_upto = self._position.offset, self._feed.end_offset
         return batch
+
+
+def _much_is_left(said: int, done_bytes: int, left_bytes: int) -> bool:
+    """Whether other processes are worth their start, going by how many lines said something so far."""
+    guess = said * left_bytes // done_bytes if said >= MIN_SIFTED else 0
+    return left_bytes >= LARGE_BYTES and guess >= MANY_LEFT
 
 
 def _sifter_for(log: LogFile, zone: str, known: dict[str, Sifter]) -> Sifter:

@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from dataclasses import fields
 from datetime import UTC, datetime
 
-from sqlite_utils import Database
-
 from ingest.errors import DatabaseBusy
 from ingest.linking.timestamps import time_text
 from ingest.reading.batch import Batch
@@ -68,15 +66,17 @@ def _values(batch: Batch, log: LogFile) -> Row:
     }
 
 
-def keep_state(db: Database, source: Source, log: LogFile, ending: str | None) -> None:
+def keep_state(connection: sqlite3.Connection, source: Source, log: LogFile, ending: str | None) -> None:
     """Keep where a source is found now, and the hash of its end while its time is too fresh to trust."""
-    row = {"path": log.stored_path, "real_path": log.real_path, "ending": ending}
-    db.table("log_sources").update(source.source_id, row)
+    connection.execute(
+        "UPDATE log_sources SET path = ?, real_path = ?, ending = ? WHERE source_id = ?",
+        [log.stored_path, log.real_path, ending, source.source_id],
+    )
 
 
-def mark_replaced(db: Database, source: Source) -> None:
+def mark_replaced(connection: sqlite3.Connection, source: Source) -> None:
     """Say that the file of a source is now another one."""
-    db.table("log_sources").update(source.source_id, {"state": REPLACED})
+    connection.execute("UPDATE log_sources SET state = ? WHERE source_id = ?", [REPLACED, source.source_id])
 
 
 _SHIFT = """

@@ -13,8 +13,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from sqlite_utils import Database
-
 from ingest.errors import LogUnreadable
 from ingest.linking.timestamps import time_text
 from ingest.reading.batch import Batch, Reject, Rows, Sighting
@@ -66,10 +64,9 @@ class Stored:
 class Store:
     """Write batches to one open database."""
 
-    def __init__(self, db: Database) -> None:
-        """Use a database that `ingest.storing.database` opened for writing."""
-        self._db = db
-        self._conn: sqlite3.Connection = db.conn
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        """Use a connection that `ingest.storing.database` opened for writing."""
+        self._conn = connection
         self._settling = Settling(self._conn)
         self._sightings = Sightings(self._conn, self._settling)
         self._behind: Behind | None = None
@@ -199,12 +196,12 @@ class Store:
     def keep_state(self, source: Source, log: LogFile, ending: str | None) -> None:
         """Keep where an unchanged source is found now, and the hash of its end while that is needed."""
         with self.transaction():
-            keep_state(self._db, source, log, ending)
+            keep_state(self._conn, source, log, ending)
 
     def mark_replaced(self, source: Source) -> None:
         """Say that the file of a source is now another one."""
         with self.transaction():
-            mark_replaced(self._db, source)
+            mark_replaced(self._conn, source)
 
     def remove(self, source: Source) -> int:
         """Take a source away, since another reading of the same bytes stands for it.
