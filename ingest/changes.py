@@ -23,7 +23,8 @@ from ingest.reading.resume import NotTheSame, head_of, recall
 from ingest.reading.scan import LARGE_BYTES, ScanOptions
 from ingest.reading.sifters import Sifters
 from ingest.recognition import is_still, standing
-from ingest.storing.sources import KnownSources, Source
+from ingest.storing.known_sources import KnownSources
+from ingest.storing.sources import Source
 from ingest.storing.store import Store
 from ingest.summary import IngestOptions, Summary
 from ingest.zones import Zones

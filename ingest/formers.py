@@ -13,7 +13,8 @@ from ingest.errors import LogUnreadable
 from ingest.reading.discover import rotations_of, target_of
 from ingest.reading.logfile import FileState, LogFile
 from ingest.recognition import is_still
-from ingest.storing.sources import REPLACED, KnownSources, Source
+from ingest.storing.known_sources import KnownSources
+from ingest.storing.sources import REPLACED, Source
 from ingest.storing.store import Store
 from ingest.summary import Summary
 

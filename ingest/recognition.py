@@ -11,7 +11,8 @@ from ingest.reading.logfile import FileState, LogFile
 from ingest.reading.resume import NotTheSame, evidence_of, is_source, recall
 from ingest.reading.sample import Sample
 from ingest.reading.urls import is_url
-from ingest.storing.sources import KnownSources, Source
+from ingest.storing.known_sources import KnownSources
+from ingest.storing.sources import Source
 
 
 def is_still(log: LogFile, source: Source, sources: KnownSources) -> bool:

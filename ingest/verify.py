@@ -21,7 +21,8 @@ from ingest.reading.resume import head_of, recall
 from ingest.reading.scan import ScanOptions, scan
 from ingest.recognition import is_still, standing
 from ingest.storing.database import StrPath, files_of, open_for_reading
-from ingest.storing.sources import KnownSources, Source
+from ingest.storing.known_sources import KnownSources
+from ingest.storing.sources import Source
 
 _BALANCE = """
 SELECT path, marker_lines, pruned_sightings + pruned_rejects,

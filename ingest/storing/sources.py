@@ -1,34 +1,18 @@
-"""The sources that the database knows, and which of them a log file on disk is.
-
-The hints (device, inode, path) and the fingerprint only choose where to look; the bytes before the
-checkpoint decide, and a file that is none of the known sources is read from its start.
-"""
+"""A source as a value: what a log file is, as far as the database knows."""
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 from ingest.reading.batch import Batch
-from ingest.reading.checkpoint import Checkpoint, Counters
 from ingest.reading.fingerprint import Fingerprint
-from ingest.reading.listing import Identity, identity
 from ingest.reading.logfile import FileState, LogFile
-from ingest.reading.raw import is_there
-from ingest.reading.resume import NotTheSame
-from ingest.reading.sample import digest
 
-_ONE = """
+SELECT_ONE = """
 SELECT source_id, path, fingerprint, fingerprint_bytes, tail_fingerprint, device, inode, modified_ns,
     size_bytes, ending, byte_offset, unread_bytes, encoding, compression, timezone, state, real_path
 FROM log_sources WHERE source_id = ?
 """
-_INDEX = """
-SELECT source_id, path, fingerprint_bytes, fingerprint, device, inode, state
-FROM log_sources WHERE path <> '-' AND state <> 'imported' AND host IS NULL
-"""
-
 REPLACED = "replaced"
 """The state of a source whose file is now another one."""
 
@@ -60,180 +44,6 @@ class Source:
         return not (finished and self.unread_bytes)
 
 
-class KnownSources:
-    """All sources of a database; each is continued by at most one file of a run.
-
-    Where to look for which is loaded at once, as it was before the run; a source itself when it is asked for.
-    """
-
-    def __init__(self, connection: sqlite3.Connection, held: set[Identity] | None = None) -> None:
-        """Load where the sources are; `held` are files that this run has found, all by itself in time."""
-        self._connection = connection
-        self._by_fingerprint: dict[tuple[int, str], list[int]] = {}
-        self._by_file: dict[tuple[int, int], list[int]] = {}
-        self._by_path: dict[str, list[int]] = {}
-        self._replaced: set[int] = set()
-        self._taken: set[int] = set()
-        self._held = set() if held is None else held
-        self._released: set[int] = set()
-        self._left: set[int] = set()
-        for row in connection.execute(_INDEX):
-            self._add(row)
-        sizes = {size for size, _ in self._by_fingerprint}
-        self._sizes = sorted(sizes, reverse=True)
-
-    def _add(self, row: tuple[object, ...]) -> None:
-        source_id, path, size, fingerprint, device, inode, state = row
-        assert isinstance(source_id, int)  # noqa: S101 - for the type checker: a row has one
-        self._by_path.setdefault(str(path), []).append(source_id)
-        self._by_fingerprint.setdefault((_int(size), str(fingerprint)), []).append(source_id)
-        if isinstance(device, int) and isinstance(inode, int):
-            self._by_file.setdefault((device, inode), []).append(source_id)
-        if state == REPLACED:
-            self._replaced.add(source_id)
-
-    def _sources(self, source_ids: Iterable[int]) -> Iterator[Source]:
-        """Load sources by their ids, as they are now; one that this run took away is left out."""
-        for source_id in source_ids:
-            row = self._connection.execute(_ONE, [source_id]).fetchone()
-            if row is not None:
-                yield _source(row)
-
-    def source(self, source_id: int) -> Source | None:
-        """Return a source by its id."""
-        return next(self._sources([source_id]), None)
-
-    def hold(self, file: FileState | None) -> None:
-        """Say that this run reads a file: the source that it was is left to it by its copies."""
-        if file is not None:
-            self._held.add(identity(file.device, file.inode))
-
-    def is_held(self, file: FileState) -> bool:
-        """Whether this run reads a file already, under another name."""
-        return identity(file.device, file.inode) in self._held
-
-    def knows(self, log: LogFile, file: FileState) -> bool:
-        """Whether anything was read at a log's path, or of its very file; its bytes are not asked."""
-        return (file.device, file.inode) in self._by_file or log.stored_path in self._by_path
-
-    def unchanged(self, file: FileState, finished: bool) -> Source | None:
-        """Return the source that a file is, if nothing of it is new; costs no open."""
-        sources = self._sources(self._by_file.get((file.device, file.inode), ()))
-        return next((source for source in sources if source.is_unchanged(file, finished)), None)
-
-    def candidates(self, log: LogFile, file: FileState, head: bytes) -> Iterator[Source]:
-        """Yield the sources that a file with this head may be, the likeliest first."""
-        here = identity(file.device, file.inode)
-        for source in sorted(self.alike(head), key=lambda one: _likelihood(one, log, file)):
-            there = None if source.file is None else identity(source.file.device, source.file.inode)
-            is_anothers = there != here and there in self._held and self._is_at_its_file(source)
-            if not is_anothers and source.source_id not in self._taken:
-                yield source
-
-    def _is_at_its_file(self, source: Source) -> bool:
-        """Whether a source's own file is still the source, as far as it is known."""
-        if source.file is None or source.source_id in self._released | self._left:
-            return False
-        newest = max(self._by_file.get((source.file.device, source.file.inode), [source.source_id]))
-        return source.source_id >= newest  # nothing else was read from that file since
-
-    def alike(self, head: bytes) -> list[Source]:
-        """Return all sources that begin as a file does, whoever continues them."""
-        found: list[Source] = []
-        for size in self._sizes:
-            if size <= len(head):
-                found += self._sources(self._by_fingerprint.get((size, digest(head[:size])), ()))
-        return found
-
-    def twins(self, source: Source) -> Iterator[Source]:
-        """Yield the other sources that begin as a source does: copies of it, mostly."""
-        key = (source.fingerprint.size_bytes, source.fingerprint.digest)
-        alike = self._by_fingerprint.get(key, ())
-        return self._sources(one for one in alike if one != source.source_id)
-
-    def take(self, source: Source) -> None:
-        """Say that a file of this run continues a source."""
-        self._taken.add(source.source_id)
-
-    def read_before(self, log: LogFile, file: FileState) -> Source | None:
-        """Return the newest source that was read from this very file, though it may be another now."""
-        at = [
-            source
-            for source in self._sources(self._by_file.get((file.device, file.inode), ()))
-            if source.path == log.stored_path
-            and source.real_path in (None, log.real_path)
-            and source.source_id not in self._taken
-        ]
-        return max(at, key=lambda source: source.source_id, default=None)
-
-    def others_read(self, log: LogFile, file: FileState) -> Iterator[Source]:
-        """Yield the sources that were read from this very file when it had another name."""
-        for source in self._sources(self._by_file.get((file.device, file.inode), ())):
-            if source.path != log.stored_path and source.source_id not in self._taken:
-                yield source
-
-    def former(self, log: LogFile) -> list[Source]:
-        """Return what was read at a path before and no file of this run continues: first the newest."""
-        at = self._by_path.get(log.stored_path, ())
-        left = [one for one in at if one not in self._replaced and one not in self._taken]
-        return list(self._sources(sorted(left, reverse=True)))
-
-    def is_older(self, source: Source) -> bool:
-        """Whether something else was read at a source's path before this run, and after the source."""
-        return any(other > source.source_id for other in self._by_path.get(source.path, ()))
-
-    def is_taken(self, source: Source) -> bool:
-        """Whether a file of this run continues a source."""
-        return source.source_id in self._taken
-
-    def paths_there(self) -> list[str]:
-        """Return the paths at which sources were read last and something still is."""
-        real = self._connection.execute("SELECT real_path FROM log_sources WHERE real_path IS NOT NULL")
-        known = {*self._by_path, *(path for (path,) in real)}
-        return sorted(path for path in known if is_there(path))
-
-    def left(self) -> int:
-        """Count the sources that no file of this run continues."""
-        known = {source_id for at in self._by_path.values() for source_id in at}
-        query = (
-            "SELECT COUNT(*) FROM log_sources WHERE path <> '-' AND (state = 'imported' OR host IS NOT NULL)"
-        )
-        return len(known - self._taken) + int(self._connection.execute(query).fetchone()[0])
-
-    def release(self, source: Source) -> None:
-        """Say that the file a source was read from is another one now: a copy may be the source."""
-        self._released.add(source.source_id)
-
-    def leave(self, source: Source) -> None:
-        """Say that a source's own file has become another log's: wherever the source is, it is not there."""
-        self._left.add(source.source_id)
-
-    def is_released(self, source: Source) -> bool:
-        """Whether the file a source was read from turned out to be another one now."""
-        return source.source_id in self._released
-
-    def resume(self, source: Source) -> tuple[Checkpoint, Counters]:
-        """Load what must be known to go on in a source, and what was counted in it.
-
-        Raises:
-            NotTheSame: the counts are no numbers, so that nothing of it can be believed.
-        """
-        names = [field.name for field in fields(Counters)]
-        query = f"SELECT remembered, {', '.join(names)} FROM log_sources WHERE source_id = ?"
-        remembered, *counts = self._connection.execute(query, [source.source_id]).fetchone()
-        if not all(isinstance(count, int) for count in counts):
-            raise NotTheSame
-        checkpoint = Checkpoint(
-            fingerprint=source.fingerprint,
-            tail=source.tail,
-            offset=source.offset,
-            encoding=source.encoding,
-            zone=source.timezone,
-            remembered=remembered,
-        )
-        return checkpoint, Counters(*counts)
-
-
 def source_of(batch: Batch, log: LogFile, source_id: int) -> Source:
     """Return a source as it is once a batch of it is stored."""
     checkpoint = batch.checkpoint
@@ -253,25 +63,21 @@ def source_of(batch: Batch, log: LogFile, source_id: int) -> Source:
     )
 
 
-def _likelihood(source: Source, log: LogFile, file: FileState) -> tuple[bool, bool, int]:
-    there = source.file and (source.file.device, source.file.inode)
-    return (there != (file.device, file.inode), source.path != log.stored_path, -source.offset)
-
-
-def _source(row: tuple[object, ...]) -> Source:
+def source_of_row(row: tuple[object, ...]) -> Source:
+    """Return a source as `SELECT_ONE` reads it."""
     (source_id, path, fingerprint, size, tail, device, inode, modified, disk, ending, *rest) = row
     offset, unread, encoding, compression, zone, state, real_path = rest
     file = None
     if isinstance(device, int) and isinstance(inode, int):
-        file = FileState(device, inode, _int(disk), _int(modified), None if ending is None else str(ending))
+        file = FileState(device, inode, whole(disk), whole(modified), None if ending is None else str(ending))
     return Source(
-        source_id=_int(source_id),
+        source_id=whole(source_id),
         path=str(path),
-        fingerprint=Fingerprint(_int(size), str(fingerprint)),
+        fingerprint=Fingerprint(whole(size), str(fingerprint)),
         tail=None if tail is None else str(tail),
         file=file,
-        offset=_int(offset),
-        unread_bytes=_int(unread),
+        offset=whole(offset),
+        unread_bytes=whole(unread),
         encoding=str(encoding),
         compression=None if compression is None else str(compression),
         timezone=str(zone),
@@ -280,5 +86,6 @@ def _source(row: tuple[object, ...]) -> Source:
     )
 
 
-def _int(value: object) -> int:
+def whole(value: object) -> int:
+    """Return a number that a column holds, or 0 where somebody wrote something else into it."""
     return value if isinstance(value, int) else 0
