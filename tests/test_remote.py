@@ -140,6 +140,7 @@ def test_source_read_as_a_file_goes_on_as_an_object(bucket: Any, tmp_path: Path)
     log, moved, whole = tmp_path / "run.log", tmp_path / "moved.db", tmp_path / "whole.db"
     log.write_bytes(text[: len(text) - 9_000])
     read(str(log), moved)
+    log.unlink()
     bucket.put_object(Key="run.log", Body=text)
     assert read("s3://logs/run.log", moved).bytes_read < 10_000
     read("s3://logs/run.log", whole)
