@@ -198,6 +198,7 @@ def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let small logs be large, and have many blocks."""
     monkeypatch.setattr(scan, "LARGE_BYTES", 1)
     monkeypatch.setattr(scan, "MIN_SIFTED", 1)
+    monkeypatch.setattr(scan, "MANY_LEFT", 1)
     monkeypatch.setattr("ingest.reading.overlap.CHUNK_BYTES", 4_096)
     monkeypatch.setattr("ingest.reading.logfile.CHUNK_BYTES", 4_096)
 
