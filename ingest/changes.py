@@ -13,15 +13,14 @@ from dataclasses import replace
 
 from ingest.errors import ClusterUnusable, LogUnfinished, LogUnreadable, LogVanished, NotALog
 from ingest.formers import Formers, places_of
-from ingest.pool.scans import Here, Scans, scans_of
+from ingest.pool.scans import LARGE_BYTES, Here, Scans, scans_of
 from ingest.reading.batch import State
 from ingest.reading.checkpoint import Counters
 from ingest.reading.listing import Identity, Listed
 from ingest.reading.logfile import FileState, LogFile
 from ingest.reading.processes import Processes
 from ingest.reading.resume import NotTheSame, head_of, recall
-from ingest.reading.scan import LARGE_BYTES, ScanOptions
-from ingest.reading.sifters import Sifters
+from ingest.reading.scan import ScanOptions
 from ingest.recognition import is_still, standing
 from ingest.storing.known_sources import KnownSources
 from ingest.storing.sources import Source
@@ -51,8 +50,7 @@ class Changes:
         self._sources = KnownSources(connection, held)
         self._formers = Formers(self._store, self._sources, summary)
         self._processes = Processes(options.jobs) if options.jobs > 1 else None
-        sifters = Sifters(self._processes) if self._processes is not None else None
-        self._scan_options = ScanOptions(options.zone.name, options.finished, sifters=sifters)
+        self._scan_options = ScanOptions(options.zone.name, options.finished)
         self._scans: Scans = Here()
         self._zones = Zones(options)
         self._identified: dict[LogFile, None] = {}

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from ingest.pool.parts import Part, Wanted, read_parts
-from ingest.pool.scans import Found
+from ingest.pool.scans import Found, Here
 from ingest.reading.batch import Batch, Rows
 from ingest.reading.checkpoint import Checkpoint
 from ingest.reading.logfile import FileState, LogFile
@@ -70,9 +70,10 @@ class _Task:
 class Ahead:
     """Scan new logs by a pool, everything else here. `refused` are the logs that no worker could read."""
 
-    def __init__(self, pool: Pool, zone_of: Callable[[str], str], finished: bool) -> None:
-        """Read new logs in the zone that is theirs by their stored path."""
+    def __init__(self, pool: Pool, zone_of: Callable[[str], str], finished: bool, here: Here) -> None:
+        """Read new logs in the zone that is theirs by their stored path; `here` reads all others."""
         self._pool = pool
+        self._here = here
         self._zone_of = zone_of
         self._finished = finished
         self._tasks: dict[LogFile, tuple[_Task, int]] = {}
@@ -101,12 +102,12 @@ class Ahead:
         """Yield the batches of a log; see `ingest.reading.scan.scan`."""
         task, place = self._tasks.pop(log, (None, 0))
         if task is None or checkpoint is not None or options.zone != task.wanted[place].zone:
-            yield from scan(log, checkpoint, options)
+            yield from self._here.scan(log, checkpoint, options)
             return
         part = self._pool.result(task.future, task.wanted)[place]
         if part.refusal is not None:
             self.refused.append((log, part.refusal))
-            yield from scan(log, None, options)
+            yield from self._here.scan(log, None, options)
             return
         yield from self._parts(log, task.wanted[place], part, options)
 
@@ -120,12 +121,12 @@ class Ahead:
             yield from _handed_over(part, log, wanted)
             part = self._pool.result(future, [rest])[0] if future is not None else Part([], refusal="")
             if part.refusal is not None:
-                yield from _rest_here(log, last, options)
+                yield from rest_here(log, last, options)
                 return
         yield from _handed_over(part, log, wanted)
 
 
-def _rest_here(log: LogFile, last: Batch, options: ScanOptions) -> Iterator[Batch]:
+def rest_here(log: LogFile, last: Batch, options: ScanOptions) -> Iterator[Batch]:
     """Read here what a worker couldn't go on with; where another log is now, say so as a scan does."""
     try:
         yield from scan(log, last.checkpoint, options)

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import Protocol
 
+from ingest.errors import LogUnreadable
 from ingest.reading.batch import Batch
 from ingest.reading.checkpoint import Checkpoint
 from ingest.reading.logfile import FileState, LogFile
 from ingest.reading.processes import Processes
-from ingest.reading.scan import LARGE_BYTES, ScanOptions, scan
+from ingest.reading.scan import ScanOptions, scan
 from ingest.summary import IngestOptions, Summary
+
+LARGE_BYTES = 48 << 20
+"""How much there must be to read for other processes to be worth their start."""
 
 Found = tuple[LogFile, FileState | None]
 """A log, and what it is; `None` for a stream."""
@@ -28,7 +32,11 @@ class Scans(Protocol):
 
 
 class Here:
-    """Scan in this process."""
+    """Scan in this process; what is large, in others as well, where there are any."""
+
+    def __init__(self, processes: Processes | None = None) -> None:
+        """Use processes that somebody else ends."""
+        self._processes = processes
 
     def through(self, logs: Iterable[Found], _: Callable[[LogFile, FileState], bool]) -> Iterator[Found]:
         """Pass logs on."""
@@ -36,7 +44,20 @@ class Here:
 
     def scan(self, log: LogFile, checkpoint: Checkpoint | None, options: ScanOptions) -> Iterator[Batch]:
         """Scan a log."""
-        return scan(log, checkpoint, options)
+        if self._processes is None or not _is_large(log, checkpoint):
+            return scan(log, checkpoint, options)
+        from ingest.pool.segments import scan_in_segments  # noqa: PLC0415 - see above
+
+        return scan_in_segments(log, checkpoint, options, self._processes, LARGE_BYTES)
+
+
+def _is_large(log: LogFile, checkpoint: Checkpoint | None) -> bool:
+    start = 0 if checkpoint is None else checkpoint.offset
+    if log.is_stream or log.is_remote:
+        return False
+    with suppress(LogUnreadable):  # told when it is scanned
+        return log.state().size_bytes - start >= LARGE_BYTES
+    return False
 
 
 def scans_of(
@@ -60,5 +81,5 @@ def scans_of(
         from ingest.pool.ahead import Ahead  # noqa: PLC0415 - see above
         from ingest.pool.local import Local  # noqa: PLC0415
 
-        return nullcontext(Ahead(Local(processes), options.zone_of, options.finished))
-    return nullcontext(Here())
+        return nullcontext(Ahead(Local(processes), options.zone_of, options.finished, Here(processes)))
+    return nullcontext(Here(processes))

@@ -28,13 +28,6 @@ class Block(NamedTuple):
         return self.offset + len(self.data)
 
 
-class Barrier:
-    """Before what follows is looked at, all that came before must have been taken."""
-
-
-BARRIER = Barrier()
-
-
 class Numbering:
     """The numbers of lines, and the position, which is kept up to date.
 
@@ -101,8 +94,8 @@ class Numbering:
 
 def split_blocks(
     chunks: Iterable[bytes], numbering: Numbering, encoding: Encoding, wanted: Wanted
-) -> Iterator[Block | Line | Barrier | None]:
-    """Yield blocks, and lines where there can be none, behind a barrier; move the position past the lines.
+) -> Iterator[Block | Line | None]:
+    """Yield blocks, and lines where there can be none; move the position past the lines.
 
     The consumer moves it past a block (`Numbering.pass_block`). After each chunk comes a `None`. The
     last line comes with `terminated` false where no newline ends it and it is wanted.
@@ -119,13 +112,11 @@ def split_blocks(
                 offset += end
             else:
                 rest.give_back(data)
-                yield BARRIER
                 yield from _lines(data, rest, numbering, encoding, wanted)
                 offset = position.offset
         yield None
     data = rest.take()
     rest.give_back(data)
-    yield BARRIER
     yield from _lines(data, rest, numbering, encoding, wanted)
     for line in last_line(rest, position, encoding, wanted):
         number = numbering.before(position.offset) + 1

@@ -27,7 +27,7 @@ _PROGRAM = "import sys; sys.path[:] = sys.argv[1:]; from ingest.reading.processe
 
 
 class Process:
-    """One process; it is used by one thread at a time. `memory` is its user's, as long as it lives."""
+    """One process; it is used by one thread at a time."""
 
     def __init__(self) -> None:
         """Start it.
@@ -41,7 +41,6 @@ class Process:
         self._process = subprocess.Popen(  # noqa: S603 - ourselves
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0
         )
-        self.memory: list[Any] = []
 
     def call(self, function: Callable[..., Result], *arguments: object) -> Result:
         """Have a function of a module called there, and wait for what it returns, or raise what it raises.

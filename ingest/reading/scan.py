@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from ingest.errors import LogUnfinished, LogUnreadable, UsageMistake
 from ingest.reading.batch import Batch, State
-from ingest.reading.blocks import Barrier, Block, Numbering, split_blocks
+from ingest.reading.blocks import Block, Numbering, split_blocks
 from ingest.reading.checkpoint import Checkpoint, Provisional
 from ingest.reading.feed import Feed
 from ingest.reading.gathering import Gathering
@@ -22,8 +22,7 @@ from ingest.reading.pipe import WAIT_SECONDS
 from ingest.reading.remembered import as_text
 from ingest.reading.resume import NotTheSame, Opened, stand_at
 from ingest.reading.rewritten import Rewritten
-from ingest.reading.sifters import Sifters, sifted_ahead
-from ingest.reading.sifting import Sifted, Sifter
+from ingest.reading.sifting import Sifter
 from ingest.reading.wrap import Joiner
 from ingest.reading.zone import zone_recorded
 from parsers.line import parse_line
@@ -35,22 +34,13 @@ MAX_BATCH_RECORDS = 8_000
 MAX_BATCH_BYTES = 64 << 20
 """Bytes of one transaction, so that a kill in a log without events loses little work."""
 
-LARGE_BYTES = 48 << 20
-"""How much must be left to be read for other processes to be worth their start."""
-
-MIN_SIFTED = 2_000
-"""How many lines of a log must have said something before it is guessed from them how many more will."""
-
-MANY_LEFT = 40_000
-"""How many such lines must be left, by that guess: most logs say so little that one process is enough."""
-
 
 @dataclass(frozen=True, slots=True)
 class ScanOptions:
     """How to scan: the zone of a source read for the first time, and whether the log is finished.
 
     `plain` reads line by line and parses every one, instead of by chunks with a cheap test first;
-    `verify` does, and reads no further than `end_offset`. `sifters` read plain logs in other processes.
+    `verify` does, and reads no further than `end_offset`, as may others.
     `known` is filled by scans: what one log showed of times and events helps to read the next.
     """
 
@@ -58,7 +48,6 @@ class ScanOptions:
     finished: bool = False
     plain: bool = False
     end_offset: int | None = None
-    sifters: Sifters | None = None
     known: dict[str, Sifter] = field(default_factory=dict)
 
 
@@ -134,13 +123,13 @@ class _Scan:
     def _whole_lines(self) -> Iterator[Batch]:
         """Take all lines but one that no newline ends, and yield the batches that are full."""
         try:
-            for line, sifted in self._sifted():
+            for line in self._lines():
                 if isinstance(line, Block):
-                    self._gathering.take_block(line, sifted, self._numbering)
-                elif line is not None and not line.terminated:
-                    self._last_line = line
-                    return
-                elif line is not None:
+                    self._gathering.take_block(line, self._sifter.sift(line.data), self._numbering)
+                elif isinstance(line, Line):
+                    if not line.terminated:
+                        self._last_line = line
+                        return
                     self._gathering.take(line)
                     continue  # at the end of each chunk there is time to look
                 if self._is_full():
@@ -180,23 +169,7 @@ class _Scan:
         finished = self._options.finished or self._was_provisional  # what was stored once stays stored
         return finished and (marker or line.is_cut)
 
-    def _sifted(self) -> Iterator[tuple[Block | Line | None, list[Sifted]]]:
-        """Yield the lines, with what was sifted out of blocks: here, or ahead in other processes."""
-        lines, sifters = self._lines(), self._options.sifters
-        file, count, start = self._open_log.file, 0, self._position.offset
-        end = file.size_bytes if file is not None and self._open_log.is_plain else 0
-        for line in lines:
-            if isinstance(line, Block):
-                sifted = self._sifter.sift(line.data)
-                count += len(sifted)
-                yield line, sifted
-                if sifters and _much_is_left(count, line.end_offset - start, end - line.end_offset):
-                    yield from sifted_ahead(lines, self._zone.name, sifters)
-                    return
-            elif not isinstance(line, Barrier):
-                yield line, []
-
-    def _lines(self) -> Iterator[Block | Line | Barrier | None]:
+    def _lines(self) -> Iterator[Block | Line | None]:
         """Yield the lines from the checkpoint on, in blocks where that can be.
 
         Captures that may be wrapped are joined.
@@ -252,12 +225,6 @@ class _Scan:
         self._gathering.remarks.clear()
         self._batch_start, self._fed_upto = self._position.offset, self._feed.end_offset
         return batch
-
-
-def _much_is_left(said: int, done_bytes: int, left_bytes: int) -> bool:
-    """Whether other processes are worth their start, going by how many lines said something so far."""
-    guess = said * left_bytes // done_bytes if said >= MIN_SIFTED else 0
-    return left_bytes >= LARGE_BYTES and guess >= MANY_LEFT
 
 
 def _sifter_for(log: LogFile, zone: str, known: dict[str, Sifter]) -> Sifter:

@@ -1,0 +1,200 @@
+"""A log that is read in many places at once gives the tables of one pass, whatever was guessed."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+
+from event_lines import event_message
+from executor_log import Shape, executor_run, interleaved, one_after_another
+from ingest.pipeline import ingest
+from ingest.pool import segments
+from ingest.pool.segments import scan_in_segments
+from ingest.reading.logfile import LogFile
+from ingest.reading.processes import Process, Processes
+from ingest.reading.scan import ScanOptions
+from ingest.reading.zone import zone_named
+from ingest.summary import IngestOptions
+from ingest.verify import verify
+
+UTC = zone_named("UTC")
+TABLES = ("token_estimation_v2_events", "event_sightings", "rejected_lines", "token_budget_escalation_events")
+
+
+def contents(database: Path) -> dict[str, list[dict[str, Any]]]:
+    """Return the rows of all tables that logs make, but for the times of storing."""
+    with closing(sqlite3.connect(database)) as connection:
+        connection.row_factory = sqlite3.Row
+        found = {
+            table: [dict(row) for row in connection.execute(f"SELECT * FROM {table}")] for table in TABLES
+        }
+        found["log_sources"] = [dict(row) for row in connection.execute("SELECT * FROM log_sources")]
+    for rows in found.values():
+        for row in rows:
+            for name in ("created_at", "first_seen", "last_seen"):
+                row.pop(name, None)
+    for row in found["log_sources"]:  # lines may be counted up to here or there: their numbers are rows
+        row["remembered"] = json.loads(row["remembered"]) | {"position": None}
+    return found
+
+
+def stored(log: Path, database: Path, jobs: int) -> dict[str, list[dict[str, Any]]]:
+    """Ingest what is new of a finished log with so many processes."""
+    options = IngestOptions("backfill", zone=UTC, finished=True, jobs=jobs)
+    assert ingest([str(log)], database, options).problems == []
+    return contents(database)
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let small logs be large, and have many segments."""
+    for name, value in (("PIECE_BYTES", 9_000), ("BUSY_ROWS", 1), ("SEGMENT_ROWS", 12), ("MAX_WRONG", 1_000)):
+        monkeypatch.setattr(segments, name, value)
+    monkeypatch.setattr("ingest.pool.scans.LARGE_BYTES", 1)
+
+
+@pytest.fixture
+def fits(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """Return which guesses turned out to be right, in their order."""
+    seen: list[bool] = []
+    whether: Callable[..., bool] = segments._fits
+
+    def noted(*asked: Any) -> bool:
+        seen.append(whether(*asked))
+        return seen[-1]
+
+    monkeypatch.setattr(segments, "_fits", noted)
+    return seen
+
+
+def mixed(rng: Random) -> bytes:
+    """Return a log of several runs, some of them side by side, with a hole and a mark in the middle."""
+    runs = [
+        executor_run(rng, f"run-{number}", Shape(phases=rng.randrange(2, 14), killed=rng.random() < 0.2))
+        for number in range(rng.randrange(3, 7))
+    ]
+    if rng.random() < 0.4:
+        runs[:2] = [interleaved(rng, runs[:2])]
+    text = one_after_another(runs).text().encode()
+    for strange in (b"\0" * 40, b"\n\xef\xbb\xbf", b"\n" + "wide\n".encode("utf-16-le")):
+        if rng.random() < 0.5:
+            at = rng.randrange(len(text))
+            text = text[:at] + strange + text[at:]
+    return text
+
+
+@pytest.mark.usefixtures("small")
+@pytest.mark.parametrize("seed", range(12))
+def test_any_number_of_processes_gives_the_tables_of_one(
+    seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows, sightings, rejects, counts and checkpoint are the same, in one go or in two."""
+    rng = Random(seed)
+    monkeypatch.setattr(segments, "GUESS_ROWS", rng.choice((1, 4, 40)))
+    text, log = mixed(rng), tmp_path / "run.log"
+    log.write_bytes(text[: rng.randrange(len(text))])
+    for _ in range(2):
+        one = stored(log, tmp_path / "one.db", jobs=1)
+        assert stored(log, tmp_path / "two.db", jobs=2) == one
+        log.write_bytes(text + b"[2025-12-29 19:40:02] INFO: " + event_message().encode())
+    assert len(one["token_estimation_v2_events"]) > 5
+    assert verify([str(log)], tmp_path / "two.db").differences == []
+
+
+@pytest.mark.usefixtures("small")
+def test_guesses_are_right_in_a_log_of_runs_one_after_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fits: list[bool]
+) -> None:
+    """So hardly anything is read twice; and where all of them are wrong, the tables are the same."""
+    text = one_after_another(executor_run(Random(n), f"run-{n}", Shape(phases=60)) for n in range(4)).text()
+    log = tmp_path / "run.log"
+    log.write_text(text)
+    monkeypatch.setattr(segments, "SEGMENT_ROWS", 20)
+    one = stored(log, tmp_path / "one.db", jobs=1)
+    monkeypatch.setattr(segments, "GUESS_ROWS", 60)
+    assert stored(log, tmp_path / "two.db", jobs=2) == one
+    assert len(fits) > 3
+    assert fits.count(False) <= 1
+    fits.clear()
+    monkeypatch.setattr(segments, "GUESS_ROWS", 1)
+    monkeypatch.setattr(segments, "MAX_WRONG", 2)
+    assert stored(log, tmp_path / "three.db", jobs=2) == one
+    assert fits.count(False) == 2  # then it is read here
+
+
+@pytest.mark.usefixtures("small")
+@pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
+def test_process_that_is_killed_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its segments are read here instead."""
+    log = tmp_path / "run.log"
+    log.write_bytes(mixed(Random(3)))
+    one = stored(log, tmp_path / "one.db", jobs=1)
+    call: Callable[..., Any] = Process.call
+    killed: list[int] = []
+
+    def killing(self: Any, *asked: Any) -> Any:
+        if len(killed) < 3:
+            killed.append(self._process.pid)
+            os.kill(self._process.pid, signal.SIGKILL)
+        return call(self, *asked)
+
+    monkeypatch.setattr(Process, "call", killing)
+    assert stored(log, tmp_path / "two.db", jobs=2) == one
+    assert len(killed) == 3
+
+
+@pytest.fixture
+def two() -> Iterator[Processes]:
+    """Return two processes."""
+    processes = Processes(2)
+    yield processes
+    processes.close()
+
+
+@pytest.mark.usefixtures("small")
+def test_log_that_is_replaced_meanwhile_ends_there(tmp_path: Path, two: Processes) -> None:
+    """Segments of two logs are never put together, though both begin alike."""
+    text, log = mixed(Random(5)), tmp_path / "run.log"
+    log.write_bytes(text)
+    batches = scan_in_segments(LogFile(str(log)), None, ScanOptions("UTC"), two, 1)
+    first = next(batches)
+    other = executor_run(Random(6), "other", Shape(phases=90)).text().encode()
+    (tmp_path / "new.log").write_bytes(text[:2_000] + other)
+    (tmp_path / "new.log").replace(log)
+    *_, last = batches
+    assert (first.state, last.state) == ("reading", "replaced")
+    database = tmp_path / "t.db"
+    stored(log, database, jobs=2)
+    assert verify([str(log)], database).differences == []
+
+
+@pytest.mark.usefixtures("small")
+def test_wide_and_packed_logs_are_read_in_one_piece(tmp_path: Path, fits: list[bool]) -> None:
+    """There is no telling where a line of theirs begins."""
+    text = executor_run(Random(1), "run", Shape(phases=20)).text()
+    (tmp_path / "run.log").write_bytes(text.encode("utf-16"))
+    assert len(stored(tmp_path / "run.log", tmp_path / "t.db", jobs=2)["token_estimation_v2_events"]) > 5
+    assert fits == []
+
+
+def test_processes_end_with_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """None is left behind, and none is started for a small log."""
+    two = Processes(2)
+    assert two.submit(lambda process: process.call(len, b"four"), lambda: 0).result() == 4
+    processes = [one._process for one in two._all]
+    two.close()
+    assert [process.poll() for process in processes] == [0]
+    log = tmp_path / "run.log"
+    log.write_bytes(b"[LOCK] \n")
+    with monkeypatch.context() as patch:
+        patch.setattr("subprocess.Popen", None)
+        stored(log, tmp_path / "t.db", jobs=2)
