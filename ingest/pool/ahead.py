@@ -13,7 +13,7 @@ from concurrent.futures import Executor, Future
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from ingest.pool.parts import Part, Wanted, read_parts
+from ingest.pool.parts import Part, Wanted, read_parts, unpacked
 from ingest.pool.scans import Found, Here
 from ingest.reading.batch import Batch, Rows
 from ingest.reading.checkpoint import Checkpoint
@@ -139,7 +139,7 @@ def _handed_over(part: Part, log: LogFile, wanted: Wanted) -> Iterator[Batch]:
     there, here = wanted.log.shown, log.shown
     part.batches.reverse()
     while part.batches:  # each is let go of when it is stored
-        batch = part.batches.pop()
+        batch = unpacked(part.batches.pop())
         if batch.remarks or batch.problem:
             remarks = tuple(one.replace(there, here, 1) for one in batch.remarks)
             problem = batch.problem and batch.problem.replace(there, here, 1)

@@ -18,6 +18,7 @@ from ingest.linking.linker import Linker
 from ingest.linking.runs import LiveRuns
 from ingest.linking.state import LinkerState
 from ingest.pool.ahead import rest_here
+from ingest.pool.parts import packed, unpacked
 from ingest.reading.batch import Batch
 from ingest.reading.checkpoint import Checkpoint, Counters, Remembered
 from ingest.reading.encoding import encoding_named, encoding_of
@@ -90,7 +91,8 @@ def read_segment(segment: Segment) -> Read | None:
     before, inside = (replace(options, end_offset=end) for end in (segment.offset, segment.end_offset))
     try:
         *_, last = scan(segment.log, segment.guess, before)
-        return Read(last.checkpoint, list(_some(scan(segment.log, last.checkpoint, inside))))
+        batches = _some(scan(segment.log, last.checkpoint, inside))
+        return Read(last.checkpoint, [packed(batch) for batch in batches])
     except (LogUnreadable, LogUnfinished, NotTheSame, ValueError):
         return None
 
@@ -300,7 +302,7 @@ def _rebased(read: Read, before: Batch) -> Iterator[Batch]:
     true, guess = recall(before.checkpoint)[0], recall(read.start)[0]
     read.batches.reverse()
     while read.batches:  # each is let go of when it is stored
-        batch = read.batches.pop()
+        batch = unpacked(read.batches.pop())
         remembered = recall(batch.checkpoint)[0]
         linker, anchors = remembered.linker, remembered.linker.anchors
         linker.calls_lost += true.linker.calls_lost - guess.linker.calls_lost
