@@ -17,8 +17,8 @@ import pytest
 from event_lines import event_message
 from executor_log import Shape, executor_run, interleaved, one_after_another
 from ingest.pipeline import ingest
-from ingest.pool import segments
-from ingest.pool.segments import scan_in_segments
+from ingest.pool import segments, stitched
+from ingest.pool.stitched import scan_in_segments
 from ingest.reading.logfile import LogFile
 from ingest.reading.processes import Process, Processes
 from ingest.reading.scan import ScanOptions
@@ -57,8 +57,9 @@ def stored(log: Path, database: Path, jobs: int) -> dict[str, list[dict[str, Any
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let small logs be large, and have many segments."""
-    for name, value in (("PIECE_BYTES", 9_000), ("BUSY_ROWS", 1), ("SEGMENT_ROWS", 12), ("MAX_WRONG", 1_000)):
-        monkeypatch.setattr(segments, name, value)
+    for name, value in (("PIECE_BYTES", 9_000), ("BUSY_ROWS", 1), ("MAX_WRONG", 1_000)):
+        monkeypatch.setattr(stitched, name, value)
+    monkeypatch.setattr(segments, "SEGMENT_ROWS", 12)
     monkeypatch.setattr("ingest.pool.scans.LARGE_BYTES", 1)
 
 
@@ -66,13 +67,13 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 def fits(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     """Return which guesses turned out to be right, in their order."""
     seen: list[bool] = []
-    whether: Callable[..., bool] = segments._fits
+    whether: Callable[..., bool] = stitched._fits
 
     def noted(*asked: Any) -> bool:
         seen.append(whether(*asked))
         return seen[-1]
 
-    monkeypatch.setattr(segments, "_fits", noted)
+    monkeypatch.setattr(stitched, "_fits", noted)
     return seen
 
 
@@ -126,7 +127,7 @@ def test_guesses_are_right_in_a_log_of_runs_one_after_another(
     assert fits.count(False) <= 1
     fits.clear()
     monkeypatch.setattr(segments, "GUESS_ROWS", 1)
-    monkeypatch.setattr(segments, "MAX_WRONG", 2)
+    monkeypatch.setattr(stitched, "MAX_WRONG", 2)
     assert stored(log, tmp_path / "three.db", jobs=2) == one
     assert fits.count(False) == 2  # then it is read here
 

@@ -46,7 +46,7 @@ class Here:
         """Scan a log."""
         if self._processes is None or not _is_large(log, checkpoint):
             return scan(log, checkpoint, options)
-        from ingest.pool.segments import scan_in_segments  # noqa: PLC0415 - see above
+        from ingest.pool.stitched import scan_in_segments  # noqa: PLC0415 - see above
 
         return scan_in_segments(log, checkpoint, options, self._processes, LARGE_BYTES)
 

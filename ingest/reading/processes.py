@@ -61,6 +61,10 @@ class Process:
         answer: Result = result
         return answer
 
+    def kill(self) -> None:
+        """End it in the middle of its work."""
+        self._process.kill()
+
     def end(self) -> None:
         """Let it end."""
         for pipe in (self._process.stdin, self._process.stdout):
@@ -102,7 +106,10 @@ class Processes:
         return result
 
     def close(self) -> None:
-        """End all of them."""
+        """End all of them; what is still under way is of no use to anybody."""
+        for process in self._all:
+            if process not in self._idle:
+                process.kill()
         if self._threads is not None:
             self._threads.shutdown(cancel_futures=True)
         for process in self._all:
