@@ -31,7 +31,7 @@ TABLES = ("token_estimation_v2_events", "event_sightings", "rejected_lines", "to
 
 
 def contents(database: Path) -> dict[str, list[dict[str, Any]]]:
-    """Return the rows of all tables that logs make, but for the times of storing."""
+    """Return the rows of all tables that logs make, but for what the time of the storing decides."""
     with closing(sqlite3.connect(database)) as connection:
         connection.row_factory = sqlite3.Row
         found = {
@@ -40,7 +40,7 @@ def contents(database: Path) -> dict[str, list[dict[str, Any]]]:
         found["log_sources"] = [dict(row) for row in connection.execute("SELECT * FROM log_sources")]
     for rows in found.values():
         for row in rows:
-            for name in ("created_at", "first_seen", "last_seen"):
+            for name in ("created_at", "first_seen", "last_seen", "ending"):
                 row.pop(name, None)
     for row in found["log_sources"]:  # lines may be counted up to here or there: their numbers are rows
         row["remembered"] = json.loads(row["remembered"]) | {"position": None}
