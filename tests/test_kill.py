@@ -42,7 +42,7 @@ def test_fifty_kills_at_random_moments_are_recovered_exactly() -> None:
 
 def test_kills_at_boundaries_are_recovered_exactly() -> None:
     """Killed after a read, a parsed line, at a statement, before and after a commit, in a migration."""
-    done = campaign("faults.kill", "--number", "0", "--every", "400", "--seed", "4", "--jobs", "1")
+    done = campaign("faults.kill", "--number", "0", "--every", "600", "--seed", "4", "--jobs", "1")
     assert done.returncode == 0, done.stdout + done.stderr
     assert " at boundaries: 0 not recovered exactly" in done.stdout
 

@@ -30,7 +30,7 @@ from parsers.line import parse_line
 from parsers.registry import MARKERS
 from parsers.run import FAMILIES
 
-SEGMENT_ROWS = 8_000
+SEGMENT_ROWS = 5_000
 MAX_SEGMENT_BYTES = 16 << 20
 """A segment has about so many rows, going by those of the last piece, and no more bytes."""
 
