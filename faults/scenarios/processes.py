@@ -92,7 +92,7 @@ def overlapping(world: World, count: int, waiting: bool) -> None:
     time.sleep(0.5)
     if not waiting:
         for other in others:
-            world.check(end_of(world, other), 75, f"another ingest (pid {first.pid})")
+            world.check(end_of(world, other), 75, f"(pid {first.pid})")
     first.send_signal(signal.SIGCONT)
     world.check(end_of(world, first), 0, ())
     for other in others if waiting else ():

@@ -73,7 +73,8 @@ class Recent:
         """Return the tail at an offset; `None` where it was never kept and is out of reach."""
         if offset == self._kept[0]:
             return self._kept[1]
-        first = max(0, offset - TAIL_BYTES) - self._start
+        first, end = max(0, offset - TAIL_BYTES) - self._start, offset - self._start
         if first < 0:
             return None
-        return tail_of((self._before + self._chunk)[first : offset - self._start])
+        split = len(self._before)  # a chunk is large: it is not copied for its hash
+        return tail_of(self._before[first:end] + self._chunk[max(0, first - split) : max(0, end - split)])
