@@ -57,7 +57,7 @@ def stored(log: Path, database: Path, jobs: int) -> dict[str, list[dict[str, Any
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let small logs be large, and have many segments."""
-    for name, value in (("PIECE_BYTES", 9_000), ("BUSY_ROWS", 1), ("MAX_WRONG", 1_000)):
+    for name, value in (("PIECE_BYTES", 9_000), ("BUSY_BYTES", 1 << 30), ("MAX_WRONG", 1_000)):
         monkeypatch.setattr(stitched, name, value)
     monkeypatch.setattr(segments, "SEGMENT_ROWS", 12)
     monkeypatch.setattr("ingest.pool.scans.LARGE_BYTES", 1)

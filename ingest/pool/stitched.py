@@ -31,10 +31,11 @@ if TYPE_CHECKING:
     from ingest.reading.processes import Processes
 
 PIECE_BYTES = 4 << 20
-"""How much is read here, again and again, until there is so much in it that others are to help."""
+MAX_PIECE_BYTES = 64 << 20
+"""How much is read here, twice as much each time, until there is so much in it that others are to help."""
 
-BUSY_ROWS = 64
-"""How many rows that is: a log with fewer is read as fast as it comes from the disk."""
+BUSY_BYTES = 64 << 10
+"""How many bytes have a row then: a log with fewer rows is read as fast as it comes from the disk."""
 
 MAX_WRONG = 2
 """Wrong guesses after which the rest of a log is read here."""
@@ -72,9 +73,9 @@ class _Stitched:
 
     def batches(self, checkpoint: Checkpoint | None, min_bytes: int) -> Iterator[Batch]:
         """Read pieces here until one is busy, then segments everywhere, then what is left."""
-        offset = 0 if checkpoint is None else checkpoint.offset
+        offset, piece_bytes = 0 if checkpoint is None else checkpoint.offset, PIECE_BYTES
         while self._cutter.size - offset >= min_bytes:
-            end = self._cutter.line_start(offset + PIECE_BYTES)
+            end = self._cutter.line_start(offset + piece_bytes)
             if end is None:
                 break
             self._rows = 0
@@ -82,10 +83,10 @@ class _Stitched:
             if self._last is None or self._last.state != "reading":
                 return
             checkpoint = self._last.checkpoint
-            if self._rows >= BUSY_ROWS:
+            if self._rows * BUSY_BYTES >= end - offset:
                 yield from self._in_segments((end - offset) // self._rows)
                 break
-            offset = end
+            offset, piece_bytes = end, min(2 * piece_bytes, MAX_PIECE_BYTES)
         if self._last is None:
             yield from scan(self._log, checkpoint, self._options)
         elif self._last.state == "reading":
