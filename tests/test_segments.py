@@ -6,6 +6,8 @@ import json
 import os
 import signal
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -26,6 +28,7 @@ from ingest.reading.zone import zone_named
 from ingest.summary import IngestOptions
 from ingest.verify import verify
 
+ROOT = Path(__file__).parent.parent
 UTC = zone_named("UTC")
 TABLES = ("token_estimation_v2_events", "event_sightings", "rejected_lines", "token_budget_escalation_events")
 
@@ -185,6 +188,19 @@ def test_wide_and_packed_logs_are_read_in_one_piece(tmp_path: Path, fits: list[b
     (tmp_path / "run.log").write_bytes(text.encode("utf-16"))
     assert len(stored(tmp_path / "run.log", tmp_path / "t.db", jobs=2)["token_estimation_v2_events"]) > 5
     assert fits == []
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
+def test_processes_of_a_run_that_is_killed_end_without_a_word() -> None:
+    """They find nobody to answer to."""
+    program = (
+        "import os, signal, time; from ingest.reading.processes import Process; one = Process();"
+        "ask = __import__('threading').Thread(target=one.call, args=(time.sleep, 1)); ask.start();"
+        "time.sleep(0.3); os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)  # until all let go
+    assert (done.returncode, done.stderr) == (-signal.SIGKILL, "")
 
 
 def test_processes_end_with_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

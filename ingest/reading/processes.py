@@ -119,12 +119,12 @@ class Processes:
 def serve() -> None:
     """Do what is asked for through standard input until it ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all; the pipe's end is enough
-    with few_collections():
-        _serve()
+    stdout = open(sys.stdout.fileno(), "wb", buffering=0, closefd=False)  # noqa: SIM115 - a number
+    with few_collections(), suppress(BrokenPipeError):  # whoever asked is gone
+        _serve(sys.stdin.buffer, stdout)
 
 
-def _serve() -> None:
-    stdin, stdout = sys.stdin.buffer, sys.stdout.buffer
+def _serve(stdin: IO[bytes], stdout: IO[bytes]) -> None:
     while len(head := stdin.read(_SIZE.size)) == _SIZE.size:
         (size,) = _SIZE.unpack(head)
         asked = stdin.read(size)
@@ -137,9 +137,8 @@ def _serve() -> None:
         except Exception as error:
             answer = (error, None)
         told = pickle.dumps(answer, pickle.HIGHEST_PROTOCOL)
-        stdout.write(_SIZE.pack(len(told)))
-        stdout.write(told)
-        stdout.flush()
+        _write(stdout, _SIZE.pack(len(told)))
+        _write(stdout, told)
 
 
 def _write(pipe: IO[bytes], data: bytes) -> None:
