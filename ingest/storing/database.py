@@ -33,7 +33,7 @@ BUSY_SECONDS = 30.0
 PAGE_BYTES = 8192
 """The size of a page: a tenth faster for our rows than 4096; larger ones gain no more."""
 
-CACHE_BYTES = 24 << 20
+CACHE_BYTES = 16 << 20
 """How much of the database is kept in memory: the pages that a batch of events of one time touches."""
 
 POLL_SECONDS = 0.5

@@ -111,7 +111,7 @@ def _length(paths: Any) -> int:
         return -1
 
 
-def release(connection: sqlite3.Connection, event_ids: set[tuple[int]]) -> None:
+def release(connection: sqlite3.Connection, event_ids: Iterable[tuple[int]]) -> None:
     """Let rows of the executor's that no log tells any more be as it wrote them: they are never deleted."""
     connection.executemany(_RELEASE, event_ids)
 

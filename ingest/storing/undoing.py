@@ -18,7 +18,7 @@ def take_back(connection: sqlite3.Connection, source_id: int, offset: int = 0) -
     """Undo what was stored of a source from an offset on; return the ids of the events seen there."""
     where = "WHERE source_id = ? AND byte_offset >= ?"
     events = connection.execute(
-        f"SELECT event_id FROM event_sightings {where}", [source_id, offset]
+        f"SELECT DISTINCT event_id FROM event_sightings {where}", [source_id, offset]
     ).fetchall()
     connection.execute(f"DELETE FROM event_sightings {where}", [source_id, offset])
     connection.execute(f"DELETE FROM rejected_lines {where}", [source_id, offset])
@@ -31,7 +31,7 @@ def drop_unseen(connection: sqlite3.Connection, events: list[tuple[int]]) -> int
         "DELETE FROM token_estimation_v2_events WHERE event_id = ?1 "
         "AND NOT EXISTS (SELECT 1 FROM event_sightings WHERE event_id = ?1) "
         "AND json_extract(context_parts, '$.adopted') IS NULL",
-        set(events),
+        events,
     )
-    release(connection, set(events))
+    release(connection, events)
     return max(0, deleted.rowcount)
