@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from ingest.errors import ClusterUnusable, LogUnfinished, LogUnreadable, LogVanished, NotALog
 from ingest.formers import Formers, places_of
-from ingest.pool.scans import LARGE_BYTES, Here, Scans, scans_of
+from ingest.pool.scans import LARGE_LOG_BYTES, Here, Scans, scans_of
 from ingest.reading.batch import State
 from ingest.reading.checkpoint import Counters
 from ingest.reading.listing import Identity, Listed
@@ -101,7 +101,7 @@ class Changes:
 
     def _is_new(self, log: LogFile, state: FileState) -> bool:
         """Whether a log seems to be read from its start: worth beginning with before that is certain."""
-        if self._options.scheduler is None and state.size_bytes >= LARGE_BYTES:
+        if self._options.scheduler is None and state.size_bytes >= LARGE_LOG_BYTES:
             return False  # its blocks are sifted by all processes together
         return bool(state.size_bytes) and (self._options.full or not self._sources.knows(log, state))
 

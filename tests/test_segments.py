@@ -63,7 +63,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in (("PIECE_BYTES", 9_000), ("BUSY_BYTES", 1 << 30), ("MAX_WRONG", 1_000)):
         monkeypatch.setattr(stitched, name, value)
     monkeypatch.setattr(segments, "SEGMENT_ROWS", 12)
-    monkeypatch.setattr("ingest.pool.scans.LARGE_BYTES", 1)
+    monkeypatch.setattr("ingest.pool.scans.LARGE_LOG_BYTES", 1)
 
 
 @pytest.fixture

@@ -15,7 +15,10 @@ from ingest.reading.scan import ScanOptions, scan
 from ingest.summary import IngestOptions, Summary
 
 LARGE_BYTES = 48 << 20
-"""How much there must be to read for other processes to be worth their start."""
+"""How much there must be in several logs for other processes to be worth their start."""
+
+LARGE_LOG_BYTES = 96 << 20
+"""How much must be left of one log: the first pieces of it are read before anybody can help."""
 
 Found = tuple[LogFile, FileState | None]
 """A log, and what it is; `None` for a stream."""
@@ -48,7 +51,7 @@ class Here:
             return scan(log, checkpoint, options)
         from ingest.pool.stitched import scan_in_segments  # noqa: PLC0415 - see above
 
-        return scan_in_segments(log, checkpoint, options, self._processes, LARGE_BYTES)
+        return scan_in_segments(log, checkpoint, options, self._processes, LARGE_LOG_BYTES)
 
 
 def _is_large(log: LogFile, checkpoint: Checkpoint | None) -> bool:
@@ -56,7 +59,7 @@ def _is_large(log: LogFile, checkpoint: Checkpoint | None) -> bool:
     if log.is_stream or log.is_remote:
         return False
     with suppress(LogUnreadable):  # told when it is scanned
-        return log.state().size_bytes - start >= LARGE_BYTES
+        return log.state().size_bytes - start >= LARGE_LOG_BYTES
     return False
 
 
