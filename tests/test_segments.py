@@ -23,7 +23,7 @@ from ingest.pool import segments, stitched
 from ingest.pool.stitched import scan_in_segments
 from ingest.reading.logfile import LogFile
 from ingest.reading.processes import Process, Processes
-from ingest.reading.scan import ScanOptions
+from ingest.reading.scan import ScanOptions, scan
 from ingest.reading.zone import zone_named
 from ingest.summary import IngestOptions
 from ingest.verify import verify
@@ -165,15 +165,35 @@ def two() -> Iterator[Processes]:
 
 
 @pytest.mark.usefixtures("small")
-def test_log_that_is_replaced_meanwhile_ends_there(tmp_path: Path, two: Processes) -> None:
-    """Segments of two logs are never put together, though both begin alike."""
+@pytest.mark.skipif(os.name == "nt", reason="an open file keeps its name there")
+def test_log_that_is_rotated_meanwhile_is_read_to_its_end(tmp_path: Path, two: Processes) -> None:
+    """What is opened by its name is another log then; the file that was opened first is not."""
+    text, log = mixed(Random(5)), tmp_path / "run.log"
+    log.write_bytes(text)
+    expected = sum(len(batch.rows) for batch in scan(LogFile(str(log)), None, ScanOptions("UTC")))
+    batches = scan_in_segments(LogFile(str(log)), None, ScanOptions("UTC"), two, 1)
+    first = next(batches)
+    log.rename(tmp_path / "run.log.1")
+    log.write_bytes(text[:2_000] + executor_run(Random(6), "other", Shape(phases=90)).text().encode())
+    rest = list(batches)
+    assert {batch.state for batch in (first, *rest[:-1])} == {"reading"}
+    assert rest[-1].state in ("complete", "unterminated")
+    rows = [one for batch in (first, *rest) for one in batch.rows.sightings]
+    assert len({one.offset for one in rows}) == len(rows)
+    assert abs(sum(len(batch.rows) for batch in (first, *rest)) - expected) <= len(rest)  # and amendments
+
+
+@pytest.mark.usefixtures("small")
+def test_log_that_is_rewritten_meanwhile_ends_there(tmp_path: Path, two: Processes) -> None:
+    """Segments of two generations are never put together, though both begin alike."""
     text, log = mixed(Random(5)), tmp_path / "run.log"
     log.write_bytes(text)
     batches = scan_in_segments(LogFile(str(log)), None, ScanOptions("UTC"), two, 1)
     first = next(batches)
     other = executor_run(Random(6), "other", Shape(phases=90)).text().encode()
-    (tmp_path / "new.log").write_bytes(text[:2_000] + other)
-    (tmp_path / "new.log").replace(log)
+    with log.open("r+b") as file:
+        file.truncate(0)
+        file.write(text[:2_000] + other)
     *_, last = batches
     assert (first.state, last.state) == ("reading", "replaced")
     database = tmp_path / "t.db"

@@ -121,15 +121,15 @@ class Ahead:
             yield from _handed_over(part, log, wanted)
             part = self._pool.result(future, [rest])[0] if future is not None else Part([], refusal="")
             if part.refusal is not None:
-                yield from rest_here(log, last, options)
+                yield from unless_replaced(scan(log, last.checkpoint, options), last)
                 return
         yield from _handed_over(part, log, wanted)
 
 
-def rest_here(log: LogFile, last: Batch, options: ScanOptions) -> Iterator[Batch]:
-    """Read here what a worker couldn't go on with; where another log is now, say so as a scan does."""
+def unless_replaced(rest: Iterator[Batch], last: Batch) -> Iterator[Batch]:
+    """Yield the batches behind one; where another log is now, say so as a scan does."""
     try:
-        yield from scan(log, last.checkpoint, options)
+        yield from rest
     except NotTheSame:
         yield replace(last, rows=Rows(), state="replaced", bytes_read=0, taken_back_from=None, remarks=())
 

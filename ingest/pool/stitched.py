@@ -13,17 +13,17 @@ from collections.abc import Iterator
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING
 
-from ingest.pool.ahead import rest_here
+from ingest.pool.ahead import unless_replaced
 from ingest.pool.parts import unpacked
 from ingest.pool.segments import Cutter, Read, Segment, read_segment
 from ingest.reading.batch import Batch, Rows
 from ingest.reading.checkpoint import Checkpoint, Counters, Remembered
 from ingest.reading.encoding import encoding_named, encoding_of
 from ingest.reading.lines import Position
-from ingest.reading.logfile import LogFile
+from ingest.reading.logfile import LogFile, OpenLog
 from ingest.reading.remembered import as_text
 from ingest.reading.resume import head_of, recall
-from ingest.reading.scan import ScanOptions, scan
+from ingest.reading.scan import ScanOptions, scan_opened
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -55,16 +55,19 @@ def scan_in_segments(
         size = opened.file.size_bytes if opened.file is not None and opened.is_plain else 0
         if size - start >= min_bytes and not encoding.is_wide:
             cutter = Cutter(log, opened.stream, size, options.finished)
-            yield from _Stitched(log, cutter, options, processes).batches(checkpoint, min_bytes)
-            return
-    yield from scan(log, checkpoint, options)
+            yield from _Stitched(log, opened, cutter, options, processes).batches(checkpoint, min_bytes)
+        else:
+            yield from scan_opened(log, opened, checkpoint, options)
 
 
 class _Stitched:
-    """One reading of one log."""
+    """One reading of one log; what is read here is of the file that was opened, whatever its name is now."""
 
-    def __init__(self, log: LogFile, cutter: Cutter, options: ScanOptions, processes: Processes) -> None:
+    def __init__(
+        self, log: LogFile, opened: OpenLog, cutter: Cutter, options: ScanOptions, processes: Processes
+    ) -> None:
         self._log = log
+        self._opened = opened
         self._cutter = cutter
         self._options = options
         self._processes = processes
@@ -79,7 +82,7 @@ class _Stitched:
             if end is None:
                 break
             self._rows = 0
-            yield from self._told(scan(self._log, checkpoint, replace(self._options, end_offset=end)), end)
+            yield from self._told(self._here(checkpoint, end), end)
             if self._last is None or self._last.state != "reading":
                 return
             checkpoint = self._last.checkpoint
@@ -87,10 +90,15 @@ class _Stitched:
                 yield from self._in_segments((end - offset) // self._rows)
                 break
             offset, piece_bytes = end, min(2 * piece_bytes, MAX_PIECE_BYTES)
-        if self._last is None:
-            yield from scan(self._log, checkpoint, self._options)
-        elif self._last.state == "reading":
-            yield from rest_here(self._log, self._last, self._options)
+        if self._last is None or self._last.state == "reading":
+            yield from self._here(checkpoint if self._last is None else self._last.checkpoint, None)
+
+    def _here(self, checkpoint: Checkpoint | None, end_offset: int | None) -> Iterator[Batch]:
+        """Read from a checkpoint up to an offset in this process."""
+        options = replace(self._options, end_offset=end_offset)
+        self._opened.stream.seek(0)
+        batches = scan_opened(self._log, self._opened, checkpoint, options)
+        return batches if self._last is None else unless_replaced(batches, self._last)
 
     def _told(self, batches: Iterator[Batch], end_offset: int | None) -> Iterator[Batch]:
         """Yield batches up to an offset at which the log goes on, and remember where they led to."""
@@ -120,8 +128,8 @@ class _Stitched:
                     wrong += 1
                 end = self._cutter.size if segment.end_offset is None else segment.end_offset
                 if self._last.state == "reading" and self._last.checkpoint.offset < end:
-                    options = replace(self._options, end_offset=segment.end_offset)
-                    yield from self._told(rest_here(self._log, self._last, options), segment.end_offset)
+                    rest = self._here(self._last.checkpoint, segment.end_offset)
+                    yield from self._told(rest, segment.end_offset)
         finally:
             for _, future in pending:
                 future.cancel()

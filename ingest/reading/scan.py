@@ -17,7 +17,7 @@ from ingest.reading.checkpoint import Checkpoint, Provisional
 from ingest.reading.feed import Feed
 from ingest.reading.gathering import Gathering
 from ingest.reading.lines import Line, Position, split_lines
-from ingest.reading.logfile import LogFile
+from ingest.reading.logfile import LogFile, OpenLog
 from ingest.reading.pipe import WAIT_SECONDS
 from ingest.reading.remembered import as_text
 from ingest.reading.resume import NotTheSame, Opened, stand_at
@@ -62,12 +62,23 @@ def scan(log: LogFile, checkpoint: Checkpoint | None, options: ScanOptions) -> I
         NotTheSame: its bytes before the checkpoint are not those of the source.
     """
     with log.opened() as open_log:
-        try:
-            opened = stand_at(log, open_log, checkpoint)
-        except LogUnfinished:
-            return  # not even its head is there yet
-        if opened is not None:
-            yield from _Scan(log, opened, options, checkpoint).batches()
+        yield from scan_opened(log, open_log, checkpoint, options)
+
+
+def scan_opened(
+    log: LogFile, open_log: OpenLog, checkpoint: Checkpoint | None, options: ScanOptions
+) -> Iterator[Batch]:
+    """Yield what a log holds that stands at its start, or is plain, as `scan` does; it stays open.
+
+    Raises:
+        NotALog, NotTheSame: as `scan`.
+    """
+    try:
+        opened = stand_at(log, open_log, checkpoint)
+    except LogUnfinished:
+        return  # not even its head is there yet
+    if opened is not None:
+        yield from _Scan(log, opened, options, checkpoint).batches()
 
 
 def _every_line(_: bytes) -> bool:
