@@ -12,10 +12,12 @@ import json
 import types
 import typing
 from collections import deque
-from functools import lru_cache
+from collections.abc import Callable
+from functools import cache
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+Reader = Callable[[Any], Any]
 
 
 def as_text(state: Any) -> str:
@@ -29,7 +31,7 @@ def from_text(kind: type[T], text: str) -> T:
     Raises:
         ValueError, TypeError, KeyError: the text is not such a state.
     """
-    state: T = _typed(kind, json.loads(text))
+    state: T = _reader(typing.cast(Any, kind))(json.loads(text))
     return state
 
 
@@ -46,16 +48,10 @@ def _plain(value: Any) -> Any:
 _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=_plain)
 
 
-@lru_cache(maxsize=64)
+@cache
 def _defaults(kind: Any) -> tuple[tuple[str, Any], ...]:
     """Return the fields of a dataclass, with the values that are left out."""
     return tuple((field.name, _default(field)) for field in dataclasses.fields(kind))
-
-
-@lru_cache(maxsize=64)
-def _hints(kind: Any) -> dict[str, Any]:
-    """Return the types of a state's fields: finding them out takes longer than all the rest of reading it."""
-    return typing.get_type_hints(kind)
 
 
 def _default(field: dataclasses.Field[Any]) -> Any:
@@ -64,39 +60,63 @@ def _default(field: dataclasses.Field[Any]) -> Any:
     return field.default
 
 
-def _typed(kind: Any, value: Any) -> Any:
+@cache
+def _reader(kind: Any) -> Reader:
+    """Return what reads back values of a type: finding out how takes longer than all the rest of it."""
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
-    if isinstance(kind, type) and (dataclasses.is_dataclass(kind) or hasattr(kind, "_fields")):
-        return _built(kind, value)
     if origin in (types.UnionType, typing.Union):
-        if value is None:
-            return None
-        return _typed(next(part for part in arguments if part is not types.NoneType), value)
+        return _reader_of_optional(_reader(next(part for part in arguments if part is not types.NoneType)))
+    if origin is typing.Literal:
+        return lambda value: value
+    if origin is None and (dataclasses.is_dataclass(kind) or hasattr(kind, "_fields")):
+        return _reader_of_fields(kind)
     if origin is dict:
-        _require(value, dict)
-        return {key: _typed(arguments[1], item) for key, item in value.items()}
+        return _reader_of_dict(_reader(arguments[1]))
+    if origin is tuple and arguments[-1] is not Ellipsis:
+        return _reader_of_parts([_reader(part) for part in arguments])
     if origin in (tuple, list, deque):
-        _require(value, list)
-    if origin is tuple:
-        kinds = arguments if arguments[-1] is not Ellipsis else (arguments[0],) * len(value)
-        return tuple(_typed(part, item) for part, item in zip(kinds, value, strict=True))
-    if origin in (list, deque):
-        return origin(_typed(arguments[0], item) for item in value)
-    if kind is float and isinstance(value, int):
-        return float(value)
-    if origin is not typing.Literal:
-        _require(value, kind)
-    return value
+        return _reader_of_items(origin, _reader(arguments[0]))
+    return _reader_of_atoms(kind)
 
 
-def _built(kind: Any, value: Any) -> Any:
-    hints = _hints(kind)
-    if isinstance(value, list) and hasattr(kind, "_fields"):
-        value = dict(zip(kind._fields, value, strict=True))
-    _require(value, dict)
-    return kind(**{name: _typed(hints[name], item) for name, item in value.items()})
+def _reader_of_atoms(kind: type) -> Reader:
+    def read(value: Any) -> Any:
+        if kind is float and isinstance(value, int):
+            return float(value)
+        return _required(value, kind)
+
+    return read
 
 
-def _require(value: Any, kind: type) -> None:
+def _reader_of_optional(inner: Reader) -> Reader:
+    return lambda value: None if value is None else inner(value)
+
+
+def _reader_of_dict(inner: Reader) -> Reader:
+    return lambda value: {key: inner(item) for key, item in _required(value, dict).items()}
+
+
+def _reader_of_items(kind: type, inner: Reader) -> Reader:
+    return lambda value: kind([inner(item) for item in _required(value, list)])
+
+
+def _reader_of_parts(inner: list[Reader]) -> Reader:
+    return lambda value: tuple([read(v) for read, v in zip(inner, _required(value, list), strict=True)])
+
+
+def _reader_of_fields(kind: Any) -> Reader:
+    readers = {name: _reader(hint) for name, hint in typing.get_type_hints(kind).items()}
+    names = getattr(kind, "_fields", None)
+
+    def read(value: Any) -> Any:
+        if names is not None and isinstance(value, list):
+            return kind(*[readers[name](item) for name, item in zip(names, value, strict=True)])
+        return kind(**{name: readers[name](item) for name, item in _required(value, dict).items()})
+
+    return read
+
+
+def _required(value: Any, kind: type) -> Any:
     if not isinstance(value, kind):
         raise TypeError(f"{value!r} is not {kind}")
+    return value
