@@ -36,15 +36,13 @@ def decimal(text: str) -> float | None:
 def string_list(text: str) -> tuple[str, ...] | None:
     """Read a Python list literal of strings, or `None` where it is cut off or holds anything else.
 
-    Only single string literals, of a list with a backslash, are ever handed to `ast.literal_eval`, so neither
+    Only single string literals, with a backslash, are ever handed to `ast.literal_eval`, so neither
     nesting nor size can hurt, and nothing is evaluated.
     """
     if not _LIST.fullmatch(text):
         return None
     items: list[str] = _ITEM.findall(text)
-    if "\\" not in text:
-        return tuple([item[1:-1] for item in items])
     try:
-        return tuple([str(ast.literal_eval(item)) for item in items])
+        return tuple([str(ast.literal_eval(item)) if "\\" in item else item[1:-1] for item in items])
     except (ValueError, SyntaxError):  # an escape that no Python string has
         return None

@@ -322,6 +322,7 @@ def test_list_of_strings_is_never_evaluated():
     assert string_list("[__import__('os').getcwd()]") is None
     assert string_list("['a', b'c']") is None
     assert string_list("[f'{1}']") is None
+    assert string_list("['a\\\\b', 'c\rd\0']") == ("a\\b", "c\rd\0")  # as it stands, whatever is beside it
     assert string_list("[" * 100_000 + "]" * 100_000) is None
     many = tuple(f"src/file_{number}.py" for number in range(5_000))
     assert string_list(repr(list(many))) == many
