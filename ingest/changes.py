@@ -102,7 +102,7 @@ class Changes:
     def _is_new(self, log: LogFile, state: FileState) -> bool:
         """Whether a log seems to be read from its start: worth beginning with before that is certain."""
         if self._options.scheduler is None and state.size_bytes >= LARGE_LOG_BYTES:
-            return False  # its blocks are sifted by all processes together
+            return False  # its segments are read by all processes together
         return bool(state.size_bytes) and (self._options.full or not self._sources.knows(log, state))
 
     @contextmanager

@@ -6,7 +6,6 @@ from contextlib import suppress
 
 from ingest.errors import LogUnreadable
 from ingest.reading.evidence import standing_in
-from ingest.reading.listing import identity
 from ingest.reading.logfile import FileState, LogFile
 from ingest.reading.resume import NotTheSame, evidence_of, is_source, recall
 from ingest.reading.sample import Sample
@@ -51,12 +50,14 @@ def standing(log: LogFile, state: FileState, head: bytes, sources: KnownSources)
 
 def _is_at_home(source: Source, state: FileState, sources: KnownSources) -> bool:
     """Whether a source is in another file than this one still, where it was read last: this is a copy."""
-    if source.file is None or source.real_path is None or is_url(source.real_path):
+    own = source.file
+    if own is None or source.real_path is None or is_url(source.real_path):
+        return False
+    if (own.device, own.inode) == (state.device, state.inode):
         return False
     home = LogFile(source.real_path, named=False)
     with suppress(LogUnreadable):
         there = home.state()
-        is_its_file = identity(there.device, there.inode) == identity(source.file.device, source.file.inode)
-        if is_its_file and (there.device, there.inode) != (state.device, state.inode):
+        if (there.device, there.inode) == (own.device, own.inode):
             return source.is_unchanged(there, finished=False) or is_still(home, source, sources)
     return False

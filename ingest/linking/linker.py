@@ -174,12 +174,13 @@ class Linker:
             self._phases.run_of(window), last.selected_budget, last.max_tokens, last.actual_tokens
         )
 
-    def context_line(self, record: Any, ordinal: int, seconds: float | None = None) -> None:
+    def context_line(self, record: Record, ordinal: int, seconds: float | None = None) -> None:
         """Take a line that tells something of events around it; `seconds` since the epoch it was logged."""
         kind, state = type(record), self.state
-        if kind in _NAMING_PHASE and len(record.phase) > MAX_ID_LENGTH:
+        named: Any = record
+        if kind in _NAMING_PHASE and len(named.phase) > MAX_ID_LENGTH:
             return
-        if kind in _NAMING_RUN and len(record.run or "") > MAX_ID_LENGTH:
+        if kind in _NAMING_RUN and len(named.run or "") > MAX_ID_LENGTH:
             return
         if state.declared.open_list is not None and kind not in _LISTED:
             self.reach(ordinal)

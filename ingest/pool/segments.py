@@ -8,25 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import IO
 
 from ingest.errors import LogUnfinished, LogUnreadable
-from ingest.linking.linker import Linker
-from ingest.linking.runs import LiveRuns
 from ingest.linking.state import LinkerState
 from ingest.pool.parts import packed
 from ingest.reading.batch import Batch
 from ingest.reading.checkpoint import Checkpoint, Remembered
 from ingest.reading.fingerprint import TAIL_BYTES, tail_of
-from ingest.reading.lines import MAX_LINE_BYTES, Position
-from ingest.reading.logfile import CHUNK_BYTES, LogFile
+from ingest.reading.gathering import Gathering
+from ingest.reading.lines import MAX_LINE_BYTES, Line, Position
+from ingest.reading.logfile import CHUNK_BYTES, LogFile, OpenLog
 from ingest.reading.markers import find_markers
 from ingest.reading.remembered import as_text
 from ingest.reading.resume import NotTheSame, recall
 from ingest.reading.scan import ScanOptions, scan
 from ingest.reading.sifting import Sifter
 from ingest.reading.zone import zone_recorded
-from parsers.line import parse_line
 from parsers.registry import MARKERS
 from parsers.run import FAMILIES
 
@@ -91,19 +88,19 @@ def _some(batches: Iterator[Batch]) -> Iterator[Batch]:
 class Cutter:
     """Cuts one plain log into segments; `size` is how large it was when it was opened."""
 
-    def __init__(self, log: LogFile, stream: IO[bytes], size: int, finished: bool) -> None:
-        """Use a stream that nobody else uses."""
+    def __init__(self, log: LogFile, opened: OpenLog, finished: bool) -> None:
+        """Use an open log, of which nobody reads at the same time."""
         self._log = log
-        self._stream = stream
-        self.size = size
+        self._stream = opened.stream
         self._finished = finished
+        self.size = 0 if opened.file is None else opened.file.size_bytes
 
     def segments(self, at: Checkpoint, row_bytes: int) -> Iterator[Segment]:
         """Cut what is left behind a checkpoint into segments, each when it is asked for."""
         segment_bytes = min(SEGMENT_ROWS * row_bytes, MAX_SEGMENT_BYTES)
-        known = recall(at)[0]
-        guess, offset, number, runs = at, at.offset, known.position.number, _Runs(at, known)
-        counted = offset if known.position.counted_offset is None else known.position.counted_offset
+        position, runs = recall(at)[0].position, _Runs(at)
+        guess, offset, number = at, at.offset, position.number
+        counted = offset if position.counted_offset is None else position.counted_offset
         while True:
             end = self.line_start(offset + segment_bytes)
             yield Segment(self._log, self._finished, guess, offset, end)
@@ -114,14 +111,9 @@ class Cutter:
                 number += block.count(b"\n")
                 runs.pass_block(block)
             counted, offset = begin, end
-            remembered = Remembered(
-                Position(begin, number, number),
-                linker=LinkerState(runs=runs.runs),
-                container_logs=known.container_logs,
-                foreign=known.foreign,
-            )
+            remembered = as_text(runs.guessed(Position(begin, number, number)))
             tail = tail_of(self._bytes(max(0, begin - TAIL_BYTES), begin))
-            guess = replace(at, tail=tail, offset=begin, remembered=as_text(remembered))
+            guess = replace(at, tail=tail, offset=begin, remembered=remembered)
 
     def _bytes(self, start: int, end: int) -> bytes:
         self._stream.seek(start)
@@ -152,25 +144,27 @@ class Cutter:
 
 
 class _Runs:
-    """Which runs are writing behind a checkpoint, by the lines alone that name runs or end them."""
+    """What the lines that name runs or end them leave by themselves behind a checkpoint."""
 
-    def __init__(self, at: Checkpoint, known: Remembered) -> None:
-        self._zone = zone_recorded(at.zone)
-        self._container_logs = known.container_logs
-        self._linker = Linker(LinkerState(runs=known.linker.runs))
-
-    @property
-    def runs(self) -> LiveRuns:
-        """The runs, as far as it is known."""
-        return self._linker.state.runs
+    def __init__(self, at: Checkpoint) -> None:
+        known = recall(at)[0]
+        self._remembered = Remembered(
+            linker=LinkerState(runs=known.linker.runs),
+            container_logs=known.container_logs,
+            foreign=known.foreign,
+        )
+        self._gathering = Gathering(self._remembered, zone_recorded(at.zone))
 
     def pass_block(self, block: bytes) -> None:
         """Look at whole lines."""
         for marker, at, _ in find_markers(block):
             if marker in _RUN_MARKERS:
-                line = block[block.rfind(b"\n", 0, at) + 1 : block.find(b"\n", at)]
-                parsed = parse_line(line.rstrip(b"\r"), self._container_logs)
-                if parsed is not None:
-                    stamp = parsed.stamp
-                    seconds = None if stamp is None else self._zone.to_utc(stamp.moment).timestamp()
-                    self._linker.context_line(parsed.record, 0, seconds)
+                line = block[block.rfind(b"\n", 0, at) + 1 : block.find(b"\n", at)].rstrip(b"\r")
+                self._gathering.take(Line(0, 0, 0, 0, line, len(line)))
+        self._gathering.hand_over()  # nobody asks for rows
+
+    def guessed(self, position: Position) -> Remembered:
+        """Return what is to be remembered at a position, as far as these lines tell."""
+        told = self._remembered
+        linker = LinkerState(runs=told.linker.runs)
+        return Remembered(position, linker=linker, container_logs=told.container_logs, foreign=told.foreign)

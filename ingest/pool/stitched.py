@@ -10,19 +10,20 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ingest.pool.ahead import unless_replaced
 from ingest.pool.parts import unpacked
 from ingest.pool.segments import Cutter, Read, Segment, read_segment
 from ingest.reading.batch import Batch, Rows
-from ingest.reading.checkpoint import Checkpoint, Counters, Remembered
-from ingest.reading.encoding import encoding_named, encoding_of
+from ingest.reading.checkpoint import COUNTED, Checkpoint, Counters, Remembered
+from ingest.reading.encoding import Encoding, encoding_named, encoding_of
+from ingest.reading.fingerprint import HEAD_BYTES
 from ingest.reading.lines import Position
 from ingest.reading.logfile import LogFile, OpenLog
 from ingest.reading.remembered import as_text
-from ingest.reading.resume import head_of, recall
+from ingest.reading.resume import recall
 from ingest.reading.scan import ScanOptions, scan_opened
 
 if TYPE_CHECKING:
@@ -49,13 +50,9 @@ def scan_in_segments(
     Raises:
         NotALog, LogUnreadable, NotTheSame: as `scan`.
     """
-    start = 0 if checkpoint is None else checkpoint.offset
-    encoding = encoding_of(head_of(log)) if checkpoint is None else encoding_named(checkpoint.encoding)
     with log.opened() as opened:
-        size = opened.file.size_bytes if opened.file is not None and opened.is_plain else 0
-        if size - start >= min_bytes and not encoding.is_wide:
-            cutter = Cutter(log, opened.stream, size, options.finished)
-            yield from _Stitched(log, opened, cutter, options, processes).batches(checkpoint, min_bytes)
+        if opened.is_plain:
+            yield from _Stitched(log, opened, options, processes).batches(checkpoint, min_bytes)
         else:
             yield from scan_opened(log, opened, checkpoint, options)
 
@@ -63,12 +60,10 @@ def scan_in_segments(
 class _Stitched:
     """One reading of one log; what is read here is of the file that was opened, whatever its name is now."""
 
-    def __init__(
-        self, log: LogFile, opened: OpenLog, cutter: Cutter, options: ScanOptions, processes: Processes
-    ) -> None:
+    def __init__(self, log: LogFile, opened: OpenLog, options: ScanOptions, processes: Processes) -> None:
         self._log = log
         self._opened = opened
-        self._cutter = cutter
+        self._cutter = Cutter(log, opened, options.finished)
         self._options = options
         self._processes = processes
         self._last: Batch | None = None
@@ -77,7 +72,7 @@ class _Stitched:
     def batches(self, checkpoint: Checkpoint | None, min_bytes: int) -> Iterator[Batch]:
         """Read pieces here until one is busy, then segments everywhere, then what is left."""
         offset, piece_bytes = 0 if checkpoint is None else checkpoint.offset, PIECE_BYTES
-        while self._cutter.size - offset >= min_bytes:
+        while self._cutter.size - offset >= min_bytes and not self._encoding(checkpoint).is_wide:
             end = self._cutter.line_start(offset + piece_bytes)
             if end is None:
                 break
@@ -92,6 +87,11 @@ class _Stitched:
             offset, piece_bytes = end, min(2 * piece_bytes, MAX_PIECE_BYTES)
         if self._last is None or self._last.state == "reading":
             yield from self._here(checkpoint if self._last is None else self._last.checkpoint, None)
+
+    def _encoding(self, checkpoint: Checkpoint | None) -> Encoding:
+        if checkpoint is not None:
+            return encoding_named(checkpoint.encoding)
+        return encoding_of(self._opened.stream.read(HEAD_BYTES))
 
     def _here(self, checkpoint: Checkpoint | None, end_offset: int | None) -> Iterator[Batch]:
         """Read from a checkpoint up to an offset in this process."""
@@ -173,7 +173,6 @@ def _rebased(read: Read, before: Batch) -> Iterator[Batch]:
 
 
 def _plus(counted: Counters, true: Counters, guess: Counters) -> Counters:
-    names = [field.name for field in fields(Counters)]
     return Counters(
-        **{name: getattr(counted, name) + getattr(true, name) - getattr(guess, name) for name in names}
+        **{name: getattr(counted, name) + getattr(true, name) - getattr(guess, name) for name in COUNTED}
     )

@@ -6,7 +6,7 @@ same transaction as the batch's rows, and handed back to the next scan.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 from ingest.linking.state import LinkerState
 from ingest.reading.fingerprint import Fingerprint
@@ -27,6 +27,10 @@ class Counters:
     skipped_events: int = 0
     long_lines: int = 0
     calls_without_telemetry: int = 0
+
+
+COUNTED = tuple(field.name for field in fields(Counters))
+"""What is counted, by its names: columns of `log_sources`."""
 
 
 @dataclass(frozen=True, slots=True)

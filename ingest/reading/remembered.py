@@ -1,8 +1,8 @@
 """What a checkpoint must remember, as JSON text: the state of dataclasses, by their own types.
 
-A dataclass is an object, in which fields at their default are left out, so that the text of a quiet source
-is short; a named tuple is an array (and was an object once). Reading it back is
-strict: text that doesn't fit the types raises, and the source is then read again from the start.
+A dataclass is an object, in which fields at their default are left out, so that the text of a quiet
+source is short; a named tuple is an array (and was an object once). Reading it back is strict: text
+that doesn't fit the types raises, and the source is then read again from the start.
 """
 
 from __future__ import annotations

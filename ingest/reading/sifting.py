@@ -1,7 +1,6 @@
 """Out of a block of lines those that say something, read without knowing what is around them.
 
-Nothing here depends on any other block, so blocks can be sifted anywhere: in this process or in
-another. What the lines mean together is the linker's.
+Nothing here depends on any other block. What the lines mean together is the linker's.
 """
 
 from __future__ import annotations

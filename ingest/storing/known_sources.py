@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Iterator
-from dataclasses import fields
 
-from ingest.reading.checkpoint import Checkpoint, Counters
+from ingest.reading.checkpoint import COUNTED, Checkpoint, Counters
 from ingest.reading.listing import Identity, identity
 from ingest.reading.logfile import FileState, LogFile
 from ingest.reading.raw import is_there
 from ingest.reading.resume import NotTheSame
 from ingest.reading.sample import digest
-from ingest.storing.sources import REPLACED, SELECT_ONE, Source, source_of_row, whole
+from ingest.storing.sources import REPLACED, SELECT_ONE, Source, integer, source_of_row
 
 _INDEX = """
 SELECT source_id, path, fingerprint_bytes, fingerprint, device, inode, state
@@ -50,7 +49,7 @@ class KnownSources:
         source_id, path, size, fingerprint, device, inode, state = row
         assert isinstance(source_id, int)  # noqa: S101 - for the type checker: a row has one
         self._by_path.setdefault(str(path), []).append(source_id)
-        self._by_fingerprint.setdefault((whole(size), str(fingerprint)), []).append(source_id)
+        self._by_fingerprint.setdefault((integer(size), str(fingerprint)), []).append(source_id)
         if isinstance(device, int) and isinstance(inode, int):
             self._by_file.setdefault((device, inode), []).append(source_id)
         if state == REPLACED:
@@ -182,8 +181,7 @@ class KnownSources:
         Raises:
             NotTheSame: the counts are no numbers, so that nothing of it can be believed.
         """
-        names = [field.name for field in fields(Counters)]
-        query = f"SELECT remembered, {', '.join(names)} FROM log_sources WHERE source_id = ?"
+        query = f"SELECT remembered, {', '.join(COUNTED)} FROM log_sources WHERE source_id = ?"
         remembered, *counts = self._connection.execute(query, [source.source_id]).fetchone()
         if not all(isinstance(count, int) for count in counts):
             raise NotTheSame

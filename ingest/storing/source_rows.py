@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
-from dataclasses import fields
 from datetime import UTC, datetime
 
 from ingest.errors import DatabaseBusy
 from ingest.linking.timestamps import time_text
 from ingest.reading.batch import Batch
-from ingest.reading.checkpoint import Counters
+from ingest.reading.checkpoint import COUNTED
 from ingest.reading.logfile import LogFile
 from ingest.storing.rows import Row
 from ingest.storing.sources import REPLACED, Source, source_of
-
-_COUNTERS = [field.name for field in fields(Counters)]
 
 
 def write_source(connection: sqlite3.Connection, batch: Batch, log: LogFile, source: Source | None) -> Source:
@@ -59,7 +56,7 @@ def _values(batch: Batch, log: LogFile) -> Row:
         "compression": batch.compression,
         "timezone": checkpoint.zone,
         "state": batch.state,
-        **{name: getattr(batch.counters, name) for name in _COUNTERS},
+        **{name: getattr(batch.counters, name) for name in COUNTED},
         "remembered": checkpoint.remembered,
         "real_path": log.real_path,
         "ending": file.ending if file else None,

@@ -69,15 +69,17 @@ def source_of_row(row: tuple[object, ...]) -> Source:
     offset, unread, encoding, compression, zone, state, real_path = rest
     file = None
     if isinstance(device, int) and isinstance(inode, int):
-        file = FileState(device, inode, whole(disk), whole(modified), None if ending is None else str(ending))
+        file = FileState(
+            device, inode, integer(disk), integer(modified), None if ending is None else str(ending)
+        )
     return Source(
-        source_id=whole(source_id),
+        source_id=integer(source_id),
         path=str(path),
-        fingerprint=Fingerprint(whole(size), str(fingerprint)),
+        fingerprint=Fingerprint(integer(size), str(fingerprint)),
         tail=None if tail is None else str(tail),
         file=file,
-        offset=whole(offset),
-        unread_bytes=whole(unread),
+        offset=integer(offset),
+        unread_bytes=integer(unread),
         encoding=str(encoding),
         compression=None if compression is None else str(compression),
         timezone=str(zone),
@@ -86,6 +88,6 @@ def source_of_row(row: tuple[object, ...]) -> Source:
     )
 
 
-def whole(value: object) -> int:
+def integer(value: object) -> int:
     """Return a number that a column holds, or 0 where somebody wrote something else into it."""
     return value if isinstance(value, int) else 0
