@@ -13,7 +13,8 @@ from dataclasses import replace
 
 from ingest.errors import ClusterUnusable, LogUnfinished, LogUnreadable, LogVanished, NotALog
 from ingest.formers import Formers, places_of
-from ingest.pool.scans import LARGE_LOG_BYTES, Here, Scans, scans_of
+from ingest.pool.here import Here, Scans
+from ingest.pool.scans import LARGE_LOG_BYTES, scans_of
 from ingest.reading.batch import State
 from ingest.reading.checkpoint import Counters
 from ingest.reading.listing import Identity, Listed
@@ -72,7 +73,8 @@ class Changes:
             if state is not None:
                 self._formers.release(log, state)
         new = [state.size_bytes for log, state in live.items() if state and self._is_new(log, state)]
-        with scans_of(self._options, self._summary, self._processes, new) as self._scans:
+        most = max((state.size_bytes for state in live.values() if state), default=0)
+        with scans_of(self._options, self._summary, self._processes, new, most) as self._scans:
             self._read_live(live, unchanged_bytes)
         for log in (*self._identified, *map(LogFile, missing)):
             self._follow_former(log)

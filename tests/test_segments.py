@@ -20,7 +20,7 @@ from event_lines import event_message
 from executor_log import Shape, executor_run, interleaved, one_after_another
 from ingest.pipeline import ingest
 from ingest.pool import segments, stitched
-from ingest.pool.stitched import scan_in_segments
+from ingest.pool.stitched import Stitching
 from ingest.reading.logfile import LogFile
 from ingest.reading.processes import Process, Processes
 from ingest.reading.scan import ScanOptions, scan
@@ -171,7 +171,7 @@ def test_log_that_is_rotated_meanwhile_is_read_to_its_end(tmp_path: Path, two: P
     text, log = mixed(Random(5)), tmp_path / "run.log"
     log.write_bytes(text)
     expected = sum(len(batch.rows) for batch in scan(LogFile(str(log)), None, ScanOptions("UTC")))
-    batches = scan_in_segments(LogFile(str(log)), None, ScanOptions("UTC"), two, 1)
+    batches = Stitching(two, 1).scan(LogFile(str(log)), None, ScanOptions("UTC"))
     first = next(batches)
     log.rename(tmp_path / "run.log.1")
     log.write_bytes(text[:2_000] + executor_run(Random(6), "other", Shape(phases=90)).text().encode())
@@ -188,7 +188,7 @@ def test_log_that_is_rewritten_meanwhile_ends_there(tmp_path: Path, two: Process
     """Segments of two generations are never put together, though both begin alike."""
     text, log = mixed(Random(5)), tmp_path / "run.log"
     log.write_bytes(text)
-    batches = scan_in_segments(LogFile(str(log)), None, ScanOptions("UTC"), two, 1)
+    batches = Stitching(two, 1).scan(LogFile(str(log)), None, ScanOptions("UTC"))
     first = next(batches)
     other = executor_run(Random(6), "other", Shape(phases=90)).text().encode()
     with log.open("r+b") as file:

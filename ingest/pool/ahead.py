@@ -13,12 +13,11 @@ from concurrent.futures import Executor, Future
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+from ingest.pool.here import Found, Here, unless_replaced
 from ingest.pool.parts import Part, Wanted, read_parts, unpacked
-from ingest.pool.scans import Found, Here
-from ingest.reading.batch import Batch, Rows
+from ingest.reading.batch import Batch
 from ingest.reading.checkpoint import Checkpoint
 from ingest.reading.logfile import FileState, LogFile
-from ingest.reading.resume import NotTheSame
 from ingest.reading.scan import ScanOptions, scan
 
 GROUP_BYTES = 4 << 20
@@ -124,14 +123,6 @@ class Ahead:
                 yield from unless_replaced(scan(log, last.checkpoint, options), last)
                 return
         yield from _handed_over(part, log, wanted)
-
-
-def unless_replaced(rest: Iterator[Batch], last: Batch) -> Iterator[Batch]:
-    """Yield the batches behind one; where another log is now, say so as a scan does."""
-    try:
-        yield from rest
-    except NotTheSame:
-        yield replace(last, rows=Rows(), state="replaced", bytes_read=0, taken_back_from=None, remarks=())
 
 
 def _handed_over(part: Part, log: LogFile, wanted: Wanted) -> Iterator[Batch]:

@@ -17,8 +17,8 @@ from typing import Any
 
 from ingest.errors import ClusterUnusable
 from ingest.pool.ahead import Ahead, Executors
+from ingest.pool.here import Here
 from ingest.pool.parts import OtherVersion, Part, Wanted
-from ingest.pool.scans import Here
 from ingest.summary import IngestOptions, Summary
 from ingest.version import program_version
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ingest.pool.ahead import unless_replaced
+from ingest.pool.here import Here, unless_replaced
 from ingest.pool.parts import unpacked
 from ingest.pool.segments import Cutter, Read, Segment, read_segment
 from ingest.reading.batch import Batch, Rows
@@ -42,19 +42,22 @@ MAX_WRONG = 2
 """Wrong guesses after which the rest of a log is read here."""
 
 
-def scan_in_segments(
-    log: LogFile, checkpoint: Checkpoint | None, options: ScanOptions, processes: Processes, min_bytes: int
-) -> Iterator[Batch]:
-    """Yield the batches of a log as `scan` does; with other processes where so many bytes are left of it.
+class Stitching(Here):
+    """Scan in this process; a plain file on this machine of which enough is left, in others as well."""
 
-    Raises:
-        NotALog, LogUnreadable, NotTheSame: as `scan`.
-    """
-    with log.opened() as opened:
-        if opened.is_plain:
-            yield from _Stitched(log, opened, options, processes).batches(checkpoint, min_bytes)
-        else:
-            yield from scan_opened(log, opened, checkpoint, options)
+    def __init__(self, processes: Processes, min_bytes: int) -> None:
+        """Use processes that somebody else ends, where so many bytes are left."""
+        self._processes = processes
+        self._min_bytes = min_bytes
+
+    def scan(self, log: LogFile, checkpoint: Checkpoint | None, options: ScanOptions) -> Iterator[Batch]:
+        """Scan a log."""
+        with log.opened() as opened:
+            if opened.is_plain and not opened.remote:
+                stitched = _Stitched(log, opened, options, self._processes)
+                yield from stitched.batches(checkpoint, self._min_bytes)
+            else:
+                yield from scan_opened(log, opened, checkpoint, options)
 
 
 class _Stitched:
