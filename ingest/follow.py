@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import fields
 from typing import TYPE_CHECKING, Protocol
 
-from ingest.collecting import few_collections
+from ingest.memory import little_tidying
 from ingest.errors import DatabaseBusy, DatabaseUnusable, TokentailError
 from ingest.news import News, Told
 from ingest.pipeline import counts_of, ended, held_for_ingest, match_own_rows, started
@@ -144,7 +144,7 @@ class _Following:
             self.has_begun = True
             self._listener.begun(self._total)
         try:
-            with few_collections():
+            with little_tidying():
                 self._loop()
         except Exception:
             raise

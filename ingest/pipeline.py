@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
-from ingest.collecting import few_collections
+from ingest.memory import little_tidying
 from ingest.linking.timestamps import time_text
 from ingest.reading.listing import Listing
 from ingest.round import Round
@@ -41,7 +41,7 @@ def ingest(paths: Sequence[str], database: StrPath, options: IngestOptions) -> S
         summary.problems += listing.problems
         summary.notes += listing.notes + notes
         match_own_rows(connection)
-        with _recorded(connection, options, summary), few_collections():
+        with _recorded(connection, options, summary), little_tidying():
             found.read(summary)
     return summary
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from sqlite_utils import Database
 
-from ingest.collecting import few_collections
+from ingest.memory import little_tidying
 from ingest.compare import Comparison, Verification
 from ingest.errors import LogUnreadable, NotALog
 from ingest.reading.checkpoint import Provisional
@@ -45,7 +45,7 @@ def verify(paths: Sequence[str], database: StrPath, globs: Sequence[str] = ()) -
         DatabaseUnusable: there is no such database, or it is not ours.
     """
     result = Verification()
-    with open_for_reading(database) as db, few_collections():
+    with open_for_reading(database) as db, little_tidying():
         db.conn.execute("BEGIN")  # one moment of the database, whatever is ingested meanwhile
         _check_balance(db, result)
         sources = KnownSources(db.conn)

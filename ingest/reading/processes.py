@@ -15,7 +15,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import IO, TYPE_CHECKING, Any, TypeVar
 
-from ingest.collecting import few_collections
+from ingest.memory import little_tidying
 
 if TYPE_CHECKING:
     from concurrent.futures import Future, ThreadPoolExecutor
@@ -120,7 +120,7 @@ def serve() -> None:
     """Do what is asked for through standard input until it ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all; the pipe's end is enough
     stdout = open(sys.stdout.fileno(), "wb", buffering=0, closefd=False)  # noqa: SIM115 - a number
-    with few_collections(), suppress(BrokenPipeError):  # whoever asked is gone
+    with little_tidying(), suppress(BrokenPipeError):  # whoever asked is gone
         _serve(sys.stdin.buffer, stdout)
 
 

@@ -28,7 +28,7 @@ def write_source(connection: sqlite3.Connection, batch: Batch, log: LogFile, sou
         places = ", ".join(f":{name}" for name in row)
         made = connection.execute(f"INSERT INTO log_sources ({', '.join(row)}) VALUES ({places})", row)
         assert made.lastrowid is not None  # noqa: S101 - for the type checker: an insert has one
-        return source_of(batch, log, made.lastrowid)
+        return source_of(batch, values, made.lastrowid)
     assignments = ", ".join(f"{name} = :{name}" for name in values)
     moved = connection.execute(
         f"UPDATE log_sources SET {assignments} WHERE source_id = :source_id AND byte_offset = :was",
@@ -36,7 +36,7 @@ def write_source(connection: sqlite3.Connection, batch: Batch, log: LogFile, sou
     )
     if moved.rowcount != 1:
         raise DatabaseBusy(f"{log.shown}: another ingest has read it meanwhile; run the command again")
-    return source_of(batch, log, source.source_id)
+    return source_of(batch, values, source.source_id)
 
 
 def _values(batch: Batch, log: LogFile) -> Row:

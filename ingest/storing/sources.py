@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from ingest.reading.batch import Batch
 from ingest.reading.fingerprint import Fingerprint
-from ingest.reading.logfile import FileState, LogFile
+from ingest.reading.logfile import FileState
+from ingest.storing.rows import Row
 
 SELECT_ONE = """
 SELECT source_id, path, fingerprint, fingerprint_bytes, tail_fingerprint, device, inode, modified_ns,
@@ -44,12 +45,12 @@ class Source:
         return not (finished and self.unread_bytes)
 
 
-def source_of(batch: Batch, log: LogFile, source_id: int) -> Source:
-    """Return a source as it is once a batch of it is stored."""
+def source_of(batch: Batch, row: Row, source_id: int) -> Source:
+    """Return a source as it is once a batch of it is stored; `row` tells where it was found."""
     checkpoint = batch.checkpoint
     return Source(
         source_id=source_id,
-        path=log.stored_path,
+        path=row["path"],
         fingerprint=checkpoint.fingerprint,
         tail=checkpoint.tail,
         file=batch.file,
@@ -59,7 +60,7 @@ def source_of(batch: Batch, log: LogFile, source_id: int) -> Source:
         compression=batch.compression,
         timezone=checkpoint.zone,
         state=batch.state,
-        real_path=log.real_path,
+        real_path=row["real_path"],
     )
 
 
