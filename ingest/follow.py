@@ -14,8 +14,8 @@ from contextlib import suppress
 from dataclasses import fields
 from typing import TYPE_CHECKING, Protocol
 
-from ingest.memory import little_tidying
 from ingest.errors import DatabaseBusy, DatabaseUnusable, TokentailError
+from ingest.memory import little_tidying
 from ingest.news import News, Told
 from ingest.pipeline import counts_of, ended, held_for_ingest, match_own_rows, started
 from ingest.reading.listing import Listed, Listing

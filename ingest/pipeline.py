@@ -13,8 +13,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
-from ingest.memory import little_tidying
 from ingest.linking.timestamps import time_text
+from ingest.memory import little_tidying
 from ingest.reading.listing import Listing
 from ingest.round import Round
 from ingest.storing.database import StrPath, connected_for_writing, files_of, immediate

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 
 from sqlite_utils import Database
 
-from ingest.memory import little_tidying
 from ingest.compare import Comparison, Verification
 from ingest.errors import LogUnreadable, NotALog
+from ingest.memory import little_tidying
 from ingest.reading.checkpoint import Provisional
 from ingest.reading.discover import discover
 from ingest.reading.logfile import FileState, LogFile
