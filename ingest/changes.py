@@ -9,28 +9,22 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 
 from ingest.errors import ClusterUnusable, LogUnfinished, LogUnreadable, LogVanished, NotALog
 from ingest.formers import Formers, places_of
-from ingest.pool.here import Here, Scans
+from ingest.intake import Intake
 from ingest.pool.scans import LARGE_LOG_BYTES, scans_of
 from ingest.reading.batch import State
-from ingest.reading.checkpoint import Counters
 from ingest.reading.listing import Identity, Listed
 from ingest.reading.logfile import FileState, LogFile
 from ingest.reading.processes import Processes
-from ingest.reading.resume import NotTheSame, head_of, recall
-from ingest.reading.scan import ScanOptions
+from ingest.reading.resume import NotTheSame, head_of
 from ingest.recognition import is_still, standing
 from ingest.storing.known_sources import KnownSources
 from ingest.storing.sources import Source
 from ingest.storing.store import Store
 from ingest.summary import IngestOptions, Summary
 from ingest.zones import Zones
-
-TRIES = 3
-"""How often a log is begun anew in one run while somebody rewrites it under our eyes."""
 
 
 class Changes:
@@ -51,11 +45,9 @@ class Changes:
         self._sources = KnownSources(connection, held)
         self._formers = Formers(self._store, self._sources, summary)
         self._processes = Processes(options.jobs) if options.jobs > 1 else None
-        self._scan_options = ScanOptions(options.zone.name, options.finished)
-        self._scans: Scans = Here()
         self._zones = Zones(options)
+        self._intake = Intake(store, self._sources, self._zones, options, summary)
         self._identified: dict[LogFile, None] = {}
-        self._latest: Source | None = None
 
     def read(self, changed: Iterable[Listed], missing: Sequence[str], unchanged_bytes: int) -> None:
         """Read every log that holds anything new, and what was read before where one is missing now."""
@@ -74,17 +66,20 @@ class Changes:
                 self._formers.release(log, state)
         new = [state.size_bytes for log, state in live.items() if state and self._is_new(log, state)]
         most = max((state.size_bytes for state in live.values() if state), default=0)
-        with scans_of(self._options, self._summary, self._processes, new, most) as self._scans:
+        with scans_of(self._options, self._summary, self._processes, new, most) as scans:
+            self._intake.scans = scans
             self._read_live(live, unchanged_bytes)
+            self._intake.settle()
         for log in (*self._identified, *map(LogFile, missing)):
             self._follow_former(log)
+        self._intake.settle()
         self._formers.tell_replaced()
         self._zones.tell(self._store.connection, self._summary)
 
     def _read_live(self, live: Mapping[LogFile, FileState | None], unchanged_bytes: int) -> None:
         done = unchanged_bytes
         total = done + sum(state.size_bytes for state in live.values() if state is not None)
-        for log, state in self._scans.through(live.items(), self._is_new):
+        for log, state in self._intake.scans.through(live.items(), self._is_new):
             with self._told(log):
                 self._read_unless_unchanged(log, state)
             done += state.size_bytes if state is not None else 0
@@ -136,7 +131,7 @@ class Changes:
 
     def _read_unless_unchanged(self, log: LogFile, state: FileState | None) -> None:
         if state is None:
-            self._read_as(log, None)
+            self._intake.read_anew(log)
             return
         unchanged = None if self._options.full else self._sources.unchanged(state, self._options.finished)
         kept = unchanged is not None and self._keep_unchanged(log, state, unchanged)
@@ -165,12 +160,12 @@ class Changes:
             return self._read_full(log, head, candidates)
         for source in candidates:
             try:
-                left = self._read_as(log, source)
+                left = self._intake.read(log, source)
             except NotTheSame:
                 continue
             self._formers.note_moved(log, source)
-            return self._read_anew(log) if left == "replaced" else left
-        return self._read_anew(log, self._zone_of_original(log, head))
+            return self._intake.read_anew(log) if left == "replaced" else left
+        return self._intake.read_anew(log, self._zone_of_original(log, head))
 
     def _zone_of_original(self, log: LogFile, head: bytes) -> str | None:
         """Return the zone in which the log is read that a new one is a copy of: one event, one time."""
@@ -188,8 +183,8 @@ class Changes:
             self._sources.take(source)
         former_zone = before[0].timezone if before else self._zone_of_original(log, head)
         zone = (self._options.zone_asked_of(log.stored_path) if before else None) or former_zone
-        left = self._read_anew(log, zone)
-        read_upto = self._latest.offset if left is not None and self._latest is not None else -1
+        left, latest = self._intake.read_anew(log, zone), self._intake.latest
+        read_upto = latest.offset if left is not None and latest is not None else -1
         gone = sum(self._store.remove(source) for source in before if source.offset <= read_upto)
         if gone:
             events = f"{gone} event{'s' if gone > 1 else ''}"
@@ -197,41 +192,3 @@ class Changes:
             same = f"removed {events} that it no longer tells"
             self._summary.notes.append(f"{log.shown}: {same if zone == former_zone else changed}")
         return left
-
-    def _read_anew(self, log: LogFile, zone: str | None = None) -> State | None:
-        """Read a log from its start; again, if it is rewritten meanwhile."""
-        state: State | None = "replaced"
-        for _ in range(TRIES):
-            state = self._read_as(log, None, zone)
-            if state != "replaced":
-                break
-        return state
-
-    def _read_as(self, log: LogFile, source: Source | None, zone: str | None = None) -> State | None:
-        """Read a log as the rest of a source, or as a new one; return how it was left, or `None` if empty."""
-        options, counters, checkpoint = self._scan_options, Counters(), None
-        if source is not None:
-            checkpoint, counters = self._sources.resume(source)
-            remembered = recall(checkpoint)[0]
-            if remembered.provisional is None and remembered.counters != counters:
-                raise NotTheSame
-        else:
-            options = replace(options, zone=zone or self._options.zone_of(log.stored_path))
-        state: State | None = None
-        try:
-            for batch in self._scans.scan(log, checkpoint, options):
-                if source is not None and state is None:
-                    self._zones.note_known(log.stored_path, log.shown, source.timezone)
-                ahead = batch.state == "reading" and not log.is_stream
-                stored = self._store.commit(batch, log, source, ahead=ahead)
-                source, state = stored.source, batch.state
-                self._sources.take(source)
-                self._latest = source
-                self._summary.add(batch, counters, stored, log.shown)
-                counters = batch.counters
-        finally:
-            self._store.wait()
-        self._summary.files_read += state is not None
-        if state is not None and checkpoint is None and zone is None:
-            self._zones.note_new(log.stored_path, log.shown)
-        return state

@@ -7,7 +7,7 @@ even a second writer that slipped past the ingest lock could not store a line tw
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -61,6 +61,14 @@ class Stored:
     pruned: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """All of a log that is new, in one batch."""
+
+    batch: Batch
+    log: LogFile
+
+
 class Store:
     """Write batches to one open database."""
 
@@ -97,6 +105,12 @@ class Store:
             if staged is not None:
                 self._write_behind(staged, unit.pop_all())
         return stored
+
+    def commit_whole(self, logs: Sequence[Whole]) -> list[Stored]:
+        """Store new logs together, each as a source of its own: all of them, or none."""
+        self.wait()
+        with self.transaction():
+            return [self._store(one.batch, one.log, None)[0] for one in logs]
 
     def reread(self, batches: Iterable[Batch], log: LogFile, source: Source) -> Stored:
         """Store all of a source anew in its place, as it was read from its start, in one transaction.

@@ -1,0 +1,118 @@
+"""Short logs share a transaction: all of them are stored, or none; one by one gives the same rows."""
+
+from __future__ import annotations
+
+import gzip
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from event_lines import event_message, logged
+from faults.invariants import check_invariants, events, rows
+from ingest import intake
+from ingest.pipeline import ingest
+from ingest.reading.zone import zone_named
+from ingest.storing import store
+from ingest.summary import IngestOptions, Summary
+
+LOGS = 120
+
+
+@pytest.fixture
+def logs(tmp_path: Path) -> Path:
+    """Make a folder of short logs: some with two events, some that say what others say, one without any."""
+    folder = tmp_path / "logs"
+    folder.mkdir()
+    for number in range(LOGS):
+        told = [number, number // 10] if number else []
+        lines = [logged(event_message(predicted_output=1_000 + one)) for one in told]
+        (folder / f"{number:03d}.log").write_text("\n".join([f"log {number}", *lines, ""]))
+    return folder
+
+
+@pytest.fixture
+def commits(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Return a list that gets how many logs are committed together, each time."""
+    found: list[int] = []
+    commit_whole = store.Store.commit_whole
+
+    def counted(self: store.Store, waiting: list[store.Whole]) -> list[store.Stored]:
+        found.append(len(waiting))
+        return commit_whole(self, waiting)
+
+    monkeypatch.setattr(store.Store, "commit_whole", counted)
+    return found
+
+
+def told(database: Path) -> list[list[dict[str, Any]]]:
+    """Return the events and where they were seen, of a database that is as it must be."""
+    check_invariants(database)
+    return [events(database), rows(database, "event_sightings", "source_id, byte_offset")]
+
+
+def read(logs: Path, database: str = "t.db", **options: Any) -> Summary:
+    """Ingest a folder."""
+    return ingest([str(logs)], logs.parent / database, IngestOptions("ingest", zone_named("UTC"), **options))
+
+
+def test_short_logs_are_committed_together(
+    logs: Path, commits: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As many as may wait; the rows and what is counted are those of one log at a time."""
+    monkeypatch.setattr(intake, "MAX_TOGETHER_SECONDS", 1e9)
+    together = read(logs)
+    assert commits == [50, 50, 20]
+    monkeypatch.setattr(intake, "MAX_TOGETHER_LOGS", 1)
+    alone = read(logs, "alone.db")
+    assert commits[3:] == [1] * LOGS
+    together.database = alone.database
+    assert together == alone
+    assert (alone.files_read, alone.events_new, alone.further_sightings) == (LOGS, LOGS, LOGS - 2)
+    assert told(logs.parent / "t.db") == told(logs.parent / "alone.db")
+    assert read(logs).files_read == 0
+
+
+def test_a_log_waits_for_rows_and_time_no_longer_than_it_may(
+    logs: Path, commits: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What waits is bounded by its rows, and by the time since the first began to wait."""
+    monkeypatch.setattr(intake, "MAX_TOGETHER_ROWS", 3)
+    read(logs)
+    assert set(commits[:-1]) == {2, 3}
+    commits.clear()
+    monkeypatch.setattr(intake, "MAX_TOGETHER_SECONDS", 0.0)
+    read(logs, "other.db")
+    assert commits == [1] * LOGS
+
+
+def test_all_that_wait_are_stored_or_none(logs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A transaction that fails leaves no log half stored, and none counted; the next run has them all."""
+    monkeypatch.setattr(intake, "MAX_TOGETHER_SECONDS", 1e9)
+    numbers: Iterator[int] = iter(range(LOGS))
+    write_source = store.write_source
+
+    def failing(*arguments: Any) -> Any:
+        if next(numbers) == 70:
+            raise sqlite3.OperationalError("disk I/O error")
+        return write_source(*arguments)
+
+    with monkeypatch.context() as patch, pytest.raises(sqlite3.OperationalError):
+        patch.setattr(store, "write_source", failing)
+        read(logs)
+    assert len(events(logs.parent / "t.db")) == 50 - 1 + 1  # of fifty logs, the first of which has none
+    assert read(logs).files_read == LOGS - 50
+    read(logs, "at_once.db")
+    assert told(logs.parent / "t.db") == told(logs.parent / "at_once.db")
+
+
+def test_a_log_that_has_something_to_say_does_not_wait(logs: Path, commits: list[int]) -> None:
+    """One that can't be read to its end is stored behind those before it: sentences come in order."""
+    packed = gzip.compress((logs / "060.log").read_bytes())
+    (logs / "060.log.gz").write_bytes(packed[:-4])
+    summary = read(logs)
+    assert (sum(commits), summary.files_read) == (LOGS, LOGS + 1)
+    assert len(summary.warnings) == 1
+    assert "060.log.gz" in summary.warnings[0]
