@@ -58,6 +58,7 @@ class Changes:
         finally:
             if self._processes is not None:
                 self._processes.close()
+            self._intake.settle()  # who stops a run keeps what was read
 
     def _read(self, changed: Iterable[Listed], missing: Sequence[str], unchanged_bytes: int) -> None:
         live = dict(self._looked_up(changed))
@@ -72,7 +73,7 @@ class Changes:
             self._intake.settle()
         for log in (*self._identified, *map(LogFile, missing)):
             self._follow_former(log)
-        self._intake.settle()
+        self._intake.settle()  # before anything is told of sources
         self._formers.tell_replaced()
         self._zones.tell(self._store.connection, self._summary)
 

@@ -10,14 +10,14 @@ import time
 from dataclasses import replace
 
 from ingest.pool.here import Here, Scans
-from ingest.reading.batch import Batch, State
-from ingest.reading.checkpoint import Counters
+from ingest.reading.batch import State
+from ingest.reading.checkpoint import Checkpoint, Counters
 from ingest.reading.logfile import LogFile
 from ingest.reading.resume import NotTheSame, recall
 from ingest.reading.scan import ScanOptions
 from ingest.storing.known_sources import KnownSources
 from ingest.storing.sources import Source
-from ingest.storing.store import Store, Whole
+from ingest.storing.store import Piece, Store, Stored
 from ingest.summary import IngestOptions, Summary
 from ingest.zones import Zones
 
@@ -48,7 +48,7 @@ class Intake:
         self._options = options
         self._scan_options = ScanOptions(options.zone.name, options.finished)
         self._summary = summary
-        self._waiting: list[Whole] = []
+        self._waiting: list[Piece] = []
         self._rows_waiting = 0
         self._waiting_since = 0.0
 
@@ -62,70 +62,73 @@ class Intake:
         remembered = recall(checkpoint)[0]
         if remembered.provisional is None and remembered.counters != counters:
             raise NotTheSame
-        state: State | None = None
-        try:
-            for batch in self.scans.scan(log, checkpoint, self._scan_options):
-                if state is None:
-                    self._zones.note_known(log.stored_path, log.shown, source.timezone)
-                source = self._commit(batch, log, source, counters)
-                state, counters = batch.state, batch.counters
-        finally:
-            self._store.wait()
-        self._summary.files_read += state is not None
-        return state
+        return self._read(log, source, checkpoint, counters, self._scan_options)
 
     def read_anew(self, log: LogFile, zone: str | None = None) -> State | None:
         """Read a log from its start, as a new source; again, if it is rewritten meanwhile."""
+        options = replace(self._scan_options, zone=zone or self._options.zone_of(log.stored_path))
         state: State | None = "replaced"
         for _ in range(TRIES):
-            state = self._read_new(log, zone)
+            state = self._read(log, None, None, Counters(), options)
+            if state is not None and zone is None:
+                self._zones.note_new(log.stored_path, log.shown)
             if state != "replaced":
                 break
         return state
 
-    def _read_new(self, log: LogFile, zone: str | None) -> State | None:
-        options = replace(self._scan_options, zone=zone or self._options.zone_of(log.stored_path))
-        source: Source | None = None
+    def _read(
+        self,
+        log: LogFile,
+        source: Source | None,
+        checkpoint: Checkpoint | None,
+        counters: Counters,
+        options: ScanOptions,
+    ) -> State | None:
         state: State | None = None
-        counters = Counters()
         try:
-            for batch in self.scans.scan(log, None, options):
-                if source is None and self._may_wait(batch, log):
-                    self._wait_for_others(Whole(batch, log))
+            for batch in self.scans.scan(log, checkpoint, options):
+                if state is None and source is not None:
+                    self._zones.note_known(log.stored_path, log.shown, source.timezone)
+                piece = Piece(batch, log, source, counters)
+                if state is None and self._may_wait(piece):
+                    self._wait_for_others(piece)
                 else:
-                    source = self._commit(batch, log, source, counters)
+                    source = self._commit(piece)
                 state, counters = batch.state, batch.counters
         finally:
             self._store.wait()
-        self._summary.files_read += source is not None
-        if state is not None and zone is None:
-            self._zones.note_new(log.stored_path, log.shown)
         return state
 
-    def _commit(self, batch: Batch, log: LogFile, source: Source | None, before: Counters) -> Source:
+    def _commit(self, piece: Piece) -> Source:
         self.settle()
-        ahead = batch.state == "reading" and not log.is_stream
-        stored = self._store.commit(batch, log, source, ahead=ahead)
+        ahead = piece.batch.state == "reading" and not piece.log.is_stream
+        self.latest = self._count(piece, self._store.commit(piece, ahead=ahead))
+        return self.latest
+
+    def _count(self, piece: Piece, stored: Stored) -> Source:
         self._sources.take(stored.source)
-        self.latest = stored.source
-        self._summary.add(batch, before, stored, log.shown)
+        self._summary.add(piece.batch, piece.before, stored, piece.log.shown)
+        self._summary.files_read += piece.batch.state != "reading"
         return stored.source
 
     # Together
 
-    def _may_wait(self, batch: Batch, log: LogFile) -> bool:
-        """Whether a log was read wholly, as nothing to speak of: nobody asks for a source that is new."""
+    def _may_wait(self, piece: Piece) -> bool:
+        """Whether a piece is all that is to be read of its log, short, and nothing to speak of."""
+        batch = piece.batch
         return (
             batch.state in ("complete", "unterminated")
             and len(batch.rows) < MAX_TOGETHER_ROWS
-            and not (batch.problem or batch.remarks or log.is_stream or self._options.full)
+            and not (batch.problem or batch.remarks or piece.log.is_stream or self._options.full)
         )
 
-    def _wait_for_others(self, whole: Whole) -> None:
+    def _wait_for_others(self, piece: Piece) -> None:
+        if piece.source is not None:
+            self._sources.take(piece.source)
         if not self._waiting:
             self._waiting_since = time.monotonic()
-        self._waiting.append(whole)
-        self._rows_waiting += len(whole.batch.rows)
+        self._waiting.append(piece)
+        self._rows_waiting += len(piece.batch.rows)
         if (
             len(self._waiting) >= MAX_TOGETHER_LOGS
             or self._rows_waiting >= MAX_TOGETHER_ROWS
@@ -136,9 +139,6 @@ class Intake:
     def settle(self) -> None:
         """Store what waits for others."""
         waiting, self._waiting, self._rows_waiting = self._waiting, [], 0
-        if not waiting:
-            return
-        for whole, stored in zip(waiting, self._store.commit_whole(waiting), strict=True):
-            self._sources.take(stored.source)
-            self._summary.add(whole.batch, Counters(), stored, whole.log.shown)
-            self._summary.files_read += 1
+        if waiting:
+            for piece, stored in zip(waiting, self._store.commit_together(waiting), strict=True):
+                self._count(piece, stored)

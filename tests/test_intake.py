@@ -37,13 +37,13 @@ def logs(tmp_path: Path) -> Path:
 def commits(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Return a list that gets how many logs are committed together, each time."""
     found: list[int] = []
-    commit_whole = store.Store.commit_whole
+    commit_together = store.Store.commit_together
 
-    def counted(self: store.Store, waiting: list[store.Whole]) -> list[store.Stored]:
+    def counted(self: store.Store, waiting: list[store.Piece]) -> list[store.Stored]:
         found.append(len(waiting))
-        return commit_whole(self, waiting)
+        return commit_together(self, waiting)
 
-    monkeypatch.setattr(store.Store, "commit_whole", counted)
+    monkeypatch.setattr(store.Store, "commit_together", counted)
     return found
 
 
@@ -106,6 +106,41 @@ def test_all_that_wait_are_stored_or_none(logs: Path, monkeypatch: pytest.Monkey
     assert read(logs).files_read == LOGS - 50
     read(logs, "at_once.db")
     assert told(logs.parent / "t.db") == told(logs.parent / "at_once.db")
+
+
+def test_grown_logs_are_committed_together(
+    logs: Path, commits: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They go on from their checkpoints as they would alone; a copy that did not grow is its own log."""
+    monkeypatch.setattr(intake, "MAX_TOGETHER_SECONDS", 1e9)
+    read(logs)
+    commits.clear()
+    (logs / "zcopy.log").write_bytes((logs / "050.log").read_bytes())
+    for number in range(40, 100):
+        with (logs / f"{number:03d}.log").open("a") as file:
+            file.write(logged(event_message(predicted_output=5_000 + number)) + "\n")
+    grown = read(logs)
+    assert commits == [50, 11]
+    assert (grown.files_read, grown.events_new, grown.warnings, grown.notes) == (61, 60, [], [])
+    read(logs, "at_once.db")
+    assert told(logs.parent / "t.db")[0] == told(logs.parent / "at_once.db")[0]
+    assert read(logs).files_read == 0
+
+
+def test_who_stops_a_run_keeps_what_was_read(logs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What waits for others when a run is interrupted is stored, and counted."""
+    monkeypatch.setattr(intake, "MAX_TOGETHER_SECONDS", 1e9)
+    seen: list[int] = []
+
+    def report(done: int, total: int) -> None:  # noqa: ARG001
+        seen.append(done)
+        if len(seen) == 7:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        read(logs, report=report)
+    assert len(events(logs.parent / "t.db")) == 7  # six of their own, and the one that all ten share
+    assert read(logs).files_read == LOGS - 7
 
 
 def test_a_log_that_has_something_to_say_does_not_wait(logs: Path, commits: list[int]) -> None:

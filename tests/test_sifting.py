@@ -25,7 +25,7 @@ from ingest.reading.markers import has_marker
 from ingest.reading.sifting import SiftedContext, SiftedEvent, SiftedLine, Sifter
 from ingest.reading.zone import zone_named
 from ingest.storing.database import open_for_writing
-from ingest.storing.store import Store
+from ingest.storing.store import Piece, Store
 from ingest.summary import IngestOptions
 from parsers.line import parse_line
 from parsers.records import EstimationEvent
@@ -189,6 +189,6 @@ def test_batch_that_failed_takes_nothing_from_the_next(tmp_path: Path) -> None:
         with pytest.raises(sqlite3.IntegrityError), pytest.MonkeyPatch.context() as patch:
             failing = "INSERT INTO log_sources DEFAULT VALUES"
             patch.setattr("ingest.storing.store.tell", lambda *_: db.conn.execute(failing))
-            store.commit(batch, log, None)
-        assert store.commit(batch, log, None).events_new == 1
+            store.commit(Piece(batch, log))
+        assert store.commit(Piece(batch, log)).events_new == 1
         assert db.table("token_estimation_v2_events").count == 1

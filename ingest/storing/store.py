@@ -9,13 +9,14 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from ingest.errors import LogUnreadable
 from ingest.linking.timestamps import time_text
 from ingest.reading.batch import Batch, Reject, Rows, Sighting
+from ingest.reading.checkpoint import Counters
 from ingest.reading.logfile import LogFile
 from ingest.storing.completing import tell
 from ingest.storing.database import immediate
@@ -62,11 +63,16 @@ class Stored:
 
 
 @dataclass(frozen=True, slots=True)
-class Whole:
-    """All of a log that is new, in one batch."""
+class Piece:
+    """A batch, of which log, and of which source: `None` for one that is new.
+
+    `before` are the source's counters without it.
+    """
 
     batch: Batch
     log: LogFile
+    source: Source | None = None
+    before: Counters = field(default_factory=Counters)
 
 
 class Store:
@@ -89,8 +95,8 @@ class Store:
         """Commit everything inside, or nothing of it; with `keep=False` it is only tried."""
         return immediate(self._conn, keep)
 
-    def commit(self, batch: Batch, log: LogFile, source: Source | None, *, ahead: bool = False) -> Stored:
-        """Store a batch of a source; a new source (`None`) gets its row here.
+    def commit(self, piece: Piece, *, ahead: bool = False) -> Stored:
+        """Store a batch; a new source gets its row here.
 
         With `ahead`, the caller only reads on meanwhile: most of the writing may still go on behind it,
         until the next call of `commit` or `wait`.
@@ -101,16 +107,20 @@ class Store:
         self.wait()
         with ExitStack() as unit:
             unit.enter_context(self.transaction())
-            stored, staged = self._store(batch, log, source, ahead=ahead)
+            stored, staged = self._store(piece.batch, piece.log, piece.source, ahead=ahead)
             if staged is not None:
                 self._write_behind(staged, unit.pop_all())
         return stored
 
-    def commit_whole(self, logs: Sequence[Whole]) -> list[Stored]:
-        """Store new logs together, each as a source of its own: all of them, or none."""
+    def commit_together(self, pieces: Sequence[Piece]) -> list[Stored]:
+        """Store batches of different sources in one transaction: all of them, or none.
+
+        Raises:
+            DatabaseBusy: another process has moved a source's checkpoint meanwhile.
+        """
         self.wait()
         with self.transaction():
-            return [self._store(one.batch, one.log, None)[0] for one in logs]
+            return [self._store(one.batch, one.log, one.source)[0] for one in pieces]
 
     def reread(self, batches: Iterable[Batch], log: LogFile, source: Source) -> Stored:
         """Store all of a source anew in its place, as it was read from its start, in one transaction.
