@@ -272,7 +272,7 @@ class Linker:
             window.outcome = record.status
             for event in window.events:
                 self._amend(event, Context(phase_outcome=record.status))
-        window.closed = True
+        window.close()
 
     def _take_declared(self, record: DeclaringRecord, ordinal: int, _: float | None) -> None:
         if isinstance(record, AppliedFiles):

@@ -64,6 +64,12 @@ class Window:
         self.events = [*self.events, event][-MAX_EVENTS:]
         self.awaits_builder = True
 
+    def close(self) -> None:
+        """Begin no call here any more: what only one could need is not remembered."""
+        self.closed = True
+        self.generated = self.scope_is_deliverables = False
+        self.scope = None
+
 
 @dataclass(slots=True)
 class Windows:
@@ -111,4 +117,4 @@ class Windows:
         """Close the windows of a run whose process is over or begins anew; `None` closes all."""
         for window in self.by_phase.values():
             if run is None or (window.run is not None and window.run.name == run.name):
-                window.closed = True
+                window.close()
