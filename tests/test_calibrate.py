@@ -232,7 +232,7 @@ def smape(predicted: float, actual: float) -> float:
     return 200 * abs(predicted - actual) / (predicted + actual)
 
 
-@settings(max_examples=80)
+@settings(max_examples=40)
 @given(CASES, st.integers(2, 6))
 def test_factor_and_errors_are_what_plain_python_computes(
     empty: Database, cases: list[Case], min_samples: int
