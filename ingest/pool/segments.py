@@ -16,7 +16,7 @@ from ingest.reading.batch import Batch
 from ingest.reading.checkpoint import Checkpoint, Remembered
 from ingest.reading.fingerprint import TAIL_BYTES, tail_of
 from ingest.reading.gathering import Gathering
-from ingest.reading.lines import MAX_LINE_BYTES, Line, Position
+from ingest.reading.lines import MAX_LINE_BYTES, Line, Position, newlines_in
 from ingest.reading.logfile import CHUNK_BYTES, LogFile, OpenLog
 from ingest.reading.markers import find_markers
 from ingest.reading.remembered import as_text
@@ -108,7 +108,7 @@ class Cutter:
             if end is None or begin is None:
                 return
             for block in self._blocks(counted, begin):
-                number += block.count(b"\n")
+                number += newlines_in(block)
                 runs.pass_block(block)
             counted, offset = begin, end
             remembered = as_text(runs.guessed(Position(begin, number, number)))

@@ -12,7 +12,16 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from ingest.reading.encoding import Encoding
-from ingest.reading.lines import MAX_LINE_BYTES, Line, Position, Rest, Wanted, last_line, narrow_lines
+from ingest.reading.lines import (
+    MAX_LINE_BYTES,
+    Line,
+    Position,
+    Rest,
+    Wanted,
+    last_line,
+    narrow_lines,
+    newlines_in,
+)
 from ingest.reading.markers import is_plain_text
 
 
@@ -57,7 +66,7 @@ class Numbering:
         offset, number = block.end_offset, last_number
         if last_end or self._recount is None:
             number = last_number if last_end else self._number
-            number += block.data.count(b"\n", last_end)
+            number += newlines_in(block.data[last_end:])
             self._offset, self._number = offset, number
         position = self.position
         if self._recount is None:

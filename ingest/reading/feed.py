@@ -6,7 +6,7 @@ import io
 from collections.abc import Iterator
 
 from ingest.reading.fingerprint import TAIL_BYTES, Recent, tail_of
-from ingest.reading.lines import Position
+from ingest.reading.lines import Position, newlines_in
 from ingest.reading.logfile import CHUNK_BYTES, LogFile, chunks, reading
 from ingest.reading.overlap import overlapping_chunks
 from ingest.reading.pipe import piped_chunks
@@ -67,7 +67,7 @@ class Feed:
             place = stream.tell()
             stream.seek(start)
             while start < end and (chunk := stream.read(min(CHUNK_BYTES, end - start))):
-                count += chunk.count(b"\n")
+                count += newlines_in(chunk)
                 start += len(chunk)
             stream.seek(place)
         return count

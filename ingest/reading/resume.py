@@ -15,7 +15,7 @@ from ingest.reading.checkpoint import Checkpoint, Remembered
 from ingest.reading.encoding import Encoding, encoding_named, encoding_of, may_be_half_a_mark
 from ingest.reading.evidence import Watch, stands_in, upto
 from ingest.reading.fingerprint import HEAD_BYTES, TAIL_BYTES, Fingerprint, fingerprint_of
-from ingest.reading.lines import Position
+from ingest.reading.lines import Position, newlines_in
 from ingest.reading.logfile import LogFile, OpenLog, chunks, reading, what_is_not_a_log
 from ingest.reading.pipe import piped_chunks
 from ingest.reading.remembered import from_text
@@ -119,13 +119,13 @@ def _skip(
     watch, offset = Watch(samples), position.offset
     counted = offset if position.counted_offset is None else position.counted_offset
     watch.see(0, head)
-    newlines = head[:offset].count(b"\n", counted)
+    newlines = newlines_in(head[counted:offset])
     before, ahead = head[:offset], head[offset:]
     try:
         for start, chunk in upto(chunks(stream, log.shown), len(head), max(offset, watch.end_offset)):
             watch.see(start, chunk)
             split = max(0, offset - start)
-            newlines += chunk.count(b"\n", max(0, counted - start), split)
+            newlines += newlines_in(chunk[max(0, counted - start) : split])
             before = (before + chunk[:split])[-TAIL_BYTES:]
             ahead += chunk[split:]
     except (LogUnfinished, LogUnreadable) as error:  # nothing shows that this is the source

@@ -8,6 +8,7 @@ from __future__ import annotations
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
+from ingest.reading.lines import newlines_in
 from ingest.reading.markers import find_markers
 from ingest.reading.zone import Zone
 from parsers.line import may_be_listed, read_message
@@ -93,7 +94,7 @@ class Sifter:
             if found < done:
                 continue
             start = data.rfind(b"\n", done, found) + 1 or done
-            lines += data.count(b"\n", counted, start)
+            lines += newlines_in(data[counted:start])
             counted = start
             event = match_event(data, start) if marker == EVENT_MARKER else None
             if event is not None:
