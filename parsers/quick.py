@@ -19,7 +19,7 @@ from parsers.family import Shape
 from parsers.records import Record
 from parsers.registry import FAMILIES
 
-_SECOND = rb"\d{4}-\d\d-\d\d \d\d:\d\d:[0-5]\d"
+_SECOND = rb"\d{4}-\d\d-\d\d (?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d"
 _PREFIX = rb"(?:\[(%b)\] [A-Z]+: |(%b)(?:,(\d{3}))? - \S+ - [A-Z]+ - )" % (_SECOND, _SECOND)
 
 match_prefix = re.compile(_PREFIX).match

@@ -24,7 +24,7 @@ class Link:
 
     def __init__(self) -> None:
         """Start with nothing known."""
-        self.linker = Linker(LinkerState())
+        self.linker = Linker(LinkerState(), float)
         self.by_line: dict[int, Context] = {}
         self.events: dict[int, EstimationEvent] = {}
         self.number = 0
@@ -72,7 +72,7 @@ def restarted_at_every_line(lines: list[str]) -> Link:
     """Link a log with a restart from the remembered text before each of its lines."""
     link = Link()
     for line in lines:
-        link.linker = Linker(from_text(LinkerState, as_text(link.linker.state)))
+        link.linker = Linker(from_text(LinkerState, as_text(link.linker.state)), float)
         link.take(line)
         link.linker.reach(link.number)
         link.collect()

@@ -22,6 +22,7 @@ from ingest.pipeline import ingest
 from ingest.reading import scan
 from ingest.reading.logfile import LogFile
 from ingest.reading.markers import has_marker
+from ingest.reading.resume import recall
 from ingest.reading.sifting import SiftedContext, SiftedEvent, SiftedLine, Sifter
 from ingest.reading.zone import zone_named
 from ingest.storing.database import open_for_writing
@@ -116,7 +117,7 @@ def test_every_sample_holds_a_marker_of_its_family_and_is_sifted(family: Any) ->
         if isinstance(one, SiftedContext):
             assert parsed.stamp is not None
             assert one.record == parsed.record
-            assert one.seconds == SYDNEY.to_utc(parsed.stamp.moment).timestamp()
+            assert SYDNEY.seconds(one.logged) == SYDNEY.to_utc(parsed.stamp.moment).timestamp()
 
 
 TAGS = ("LOCK", "p1", "TOKEN_ESCALATION", "BUILD-128", "Scope", "MODEL-SELECT", "TELEMETRY", "TOKEN_BUDGET")
@@ -146,7 +147,29 @@ def test_context_line_read_at_once_says_what_it_says_line_by_line(message: str, 
             assert parsed is not None
             assert parsed.stamp is not None
             assert one.record == parsed.record
-            assert one.seconds == SYDNEY.to_utc(parsed.stamp.moment).timestamp()
+            assert SYDNEY.seconds(one.logged) == SYDNEY.to_utc(parsed.stamp.moment).timestamp()
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(PREFIXES), st.sampled_from(("[p1] Builder failed: x", "Next phase: p1", "x"))
+        )
+    )
+)
+def test_when_a_line_was_heard_last_is_the_same_line_by_line(
+    tmp_path_factory: pytest.TempPathFactory, lines: list[tuple[str, str]]
+) -> None:
+    """A time that there isn't is no time, and the one before it stands; fractions come to the last bit."""
+    log = LogFile(str(tmp_path_factory.mktemp("heard") / "run.log"))
+    Path(log.path).write_text("".join(f"{prefix}{message}\n" for prefix, message in lines) + "end\n")
+    heard = [
+        recall(batch.checkpoint)[0].linker.runs.heard
+        for plain in (True, False)
+        for batch in scan.scan(log, None, scan.ScanOptions("Australia/Sydney", plain=plain))
+    ]
+    assert len(heard) == 2
+    assert heard[0] == heard[1]
 
 
 @given(st.lists(st.sampled_from((*MARKERS, b"x", b"[p1] ", b" ", b"\n", b"[2025-12-29 19:40:02] INFO: "))))

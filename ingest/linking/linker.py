@@ -53,16 +53,20 @@ _LISTED = frozenset({ListedPath, ListRest})
 _NAMING_PHASE = frozenset(kind for kind in get_args(Record) if "phase" in kind.__annotations__)
 _NAMING_RUN = frozenset(kind for kind in get_args(Record) if "run" in kind.__annotations__)
 
-_Taker = Callable[[Any, int, float | None], None]
-"""Takes a record of one kind, the number of its line, and the seconds since the epoch when it was logged."""
+When = float | bytes | None
+"""When a line was logged: seconds since the epoch, or what they are made of when they are asked for."""
+
+_Taker = Callable[[Any, int, When], None]
+"""Takes a record of one kind, the number of its line, and when it was logged."""
 
 
 class Linker:
     """Link the records of one source, in the order of its lines."""
 
-    def __init__(self, state: LinkerState) -> None:
+    def __init__(self, state: LinkerState, seconds_of: Callable[[bytes], float]) -> None:
         """Go on from a state, which is changed in place."""
         self.state = state
+        self._seconds_of = seconds_of
         if state.preparation == NOT_PREPARED:
             state.preparation = NOT_PREPARED
         self.amendments: list[Amendment] = []
@@ -75,7 +79,7 @@ class Linker:
             BudgetUse: self._take_use,
             BuilderFinished: self._finish_call,
             PhaseStatus: self._take_status,
-            RunNamed: lambda record, _, seconds: phases.name(record, seconds),
+            RunNamed: self._name_run,
             RunEnded: lambda record, _, __: phases.end(record),
             SoftCap: lambda record, _, __: phases.cap(record),
             Draining: lambda record, _, __: phases.drain(record),
@@ -84,6 +88,7 @@ class Linker:
             **dict.fromkeys(get_args(DeclaringRecord), self._take_declared),
         }
         self._bare: Bare | None = None  # the last event, if nothing came since
+        self._heard: When = None  # of the newest line, unless that is in the state already
 
     @property
     def calls_without_telemetry(self) -> int:
@@ -163,6 +168,11 @@ class Linker:
         if self._bare is not None:
             self.state.unanchored = self._bare.unanchored()
             self._bare = None
+        if self._heard is not None:
+            self.state.runs.heard, self._heard = self._seconds(self._heard), None
+
+    def _seconds(self, when: When) -> float | None:
+        return self._seconds_of(when) if isinstance(when, bytes) else when
 
     def escalation(self, record: Escalation) -> EscalationContext:
         """Return what is known around an escalation at its line."""
@@ -174,8 +184,8 @@ class Linker:
             self._phases.run_of(window), last.selected_budget, last.max_tokens, last.actual_tokens
         )
 
-    def context_line(self, record: Record, ordinal: int, seconds: float | None = None) -> None:
-        """Take a line that tells something of events around it; `seconds` since the epoch it was logged."""
+    def context_line(self, record: Record, ordinal: int, when: When = None) -> None:
+        """Take a line that tells something of events around it."""
         kind, state = type(record), self.state
         named: Any = record
         if kind in _NAMING_PHASE and len(named.phase) > MAX_ID_LENGTH:
@@ -186,15 +196,19 @@ class Linker:
             self.reach(ordinal)
         taker = self._takers.get(kind)
         if taker is not None:
-            taker(record, ordinal, seconds)
+            taker(record, ordinal, when)
         runs = state.runs
         crowded = runs.crowded
         if crowded or state.windows.overlapping:  # what was said before may be another run's
             state.preparation = NOT_PREPARED
-        if seconds is not None and not crowded:
-            runs.heard = seconds
+        if when is not None and not crowded:
+            self._heard = when
 
     # Before an event
+
+    def _name_run(self, record: RunNamed, _: int, when: When) -> None:
+        self.settle()
+        self._phases.name(record, self._seconds(when))
 
     def _prepared(self) -> Preparation:
         """Return what is said before the next call, to be added to."""
@@ -202,28 +216,28 @@ class Linker:
             self.state.preparation = Preparation()
         return self.state.preparation
 
-    def _take_estimate(self, record: Estimate, _: int, __: float | None) -> None:
+    def _take_estimate(self, record: Estimate, _: int, __: When) -> None:
         if record.deliverable_count is None:
             self._prepared().selection = record
         else:
             self._prepared().estimate = record
 
-    def _take_ceiling(self, record: Ceiling, _: int, __: float | None) -> None:
+    def _take_ceiling(self, record: Ceiling, _: int, __: When) -> None:
         self._prepared().ceiling = record
 
-    def _take_model(self, record: BuilderModel, _: int, __: float | None) -> None:
+    def _take_model(self, record: BuilderModel, _: int, __: When) -> None:
         self._prepared().model = record
 
-    def _take_use(self, record: BudgetUse, _: int, __: float | None) -> None:
+    def _take_use(self, record: BudgetUse, _: int, __: When) -> None:
         self.state.windows.alive(record.phase)
         self._phases.window_of(record.phase)
         self.state.anchors.add(record)
 
-    def _infer_scope(self, record: ScopeInferred, _: int, __: float | None) -> None:
+    def _infer_scope(self, record: ScopeInferred, _: int, __: When) -> None:
         if not self._phases.crowded:
             self._phases.window_of(record.phase).scope_is_deliverables = True
 
-    def _take_scope(self, record: ScopePaths, _: int, __: float | None) -> None:
+    def _take_scope(self, record: ScopePaths, _: int, __: When) -> None:
         windows = self.state.windows
         window = windows.get(windows.current) if windows.current is not None else None
         if window is not None and window.scope_is_deliverables and not self._phases.crowded:
@@ -234,7 +248,7 @@ class Linker:
     def _amend(self, event: OpenEvent, context: Context) -> None:
         self.amendments.append(Amendment(event.offset, context))
 
-    def _finish_call(self, record: BuilderFinished, ordinal: int, _: float | None) -> None:
+    def _finish_call(self, record: BuilderFinished, ordinal: int, _: When) -> None:
         self.settle()
         state = self.state
         state.windows.alive(record.phase)
@@ -264,7 +278,7 @@ class Linker:
         if window is not None:
             window.awaits_builder = False
 
-    def _take_status(self, record: PhaseStatus, _: int, __: float | None) -> None:
+    def _take_status(self, record: PhaseStatus, _: int, __: When) -> None:
         window = self.state.windows.followed(record.phase)
         if window is None or not record.is_outcome:
             return
@@ -274,7 +288,7 @@ class Linker:
                 self._amend(event, Context(phase_outcome=record.status))
         window.close()
 
-    def _take_declared(self, record: DeclaringRecord, ordinal: int, _: float | None) -> None:
+    def _take_declared(self, record: DeclaringRecord, ordinal: int, _: When) -> None:
         if isinstance(record, AppliedFiles):
             self.state.windows.alive(record.phase)
         state = self.state

@@ -43,7 +43,7 @@ class Gathering:
         """Go on from what a checkpoint remembers."""
         self._remembered = remembered
         self._zone = zone
-        self._linker = Linker(remembered.linker)
+        self._linker = Linker(remembered.linker, zone.seconds)
         self._rows = Rows()
         self._by_offset: dict[int, int] = {}
         self._marker_at: SiftedEvent | None = None  # of the newest, in the block that is taken
@@ -113,8 +113,8 @@ class Gathering:
                 linker.take_bare(bare, offset + bare.start, number + bare.lines)
                 bare = None
             if isinstance(one, SiftedContext):
-                _, _, lines, record, seconds = one
-                linker.context_line(record, number + lines, seconds)
+                _, _, lines, record, logged = one
+                linker.context_line(record, number + lines, logged)
                 if linker.amendments:
                     self._collect_amendments()
             else:

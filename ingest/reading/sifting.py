@@ -5,6 +5,7 @@ Nothing here depends on any other block. What the lines mean together is the lin
 
 from __future__ import annotations
 
+from datetime import date
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
@@ -26,10 +27,10 @@ from parsers.registry import EVENT_MARKER
 _NEAR = 400
 """How far from its line's start a marker may stand to be looked at at once, bytes."""
 
-_MAX_SECONDS = 10_000
-"""How many seconds are remembered: lines come in the order of their time, a few at a time."""
+_MAX_DAYS = 10_000
+"""How many days are remembered: a hostile log may name every one there is."""
 
-_BRACKET, _COMMA = b"[,"
+_BRACKET = ord("[")
 _WITH_CARE = (EstimationEvent, Malformed, Noted, Escalation)
 
 
@@ -52,13 +53,13 @@ class SiftedEvent(NamedTuple):
 
 
 class SiftedContext(NamedTuple):
-    """A context line behind the executor's own prefix; `seconds` since the epoch is when it was logged."""
+    """A context line behind the executor's own prefix; `logged` begins with its time: see `Zone.seconds`."""
 
     start: int
     end: int
     lines: int
     record: Record
-    seconds: float
+    logged: bytes
 
 
 class SiftedLine(NamedTuple):
@@ -76,6 +77,21 @@ class SiftedLine(NamedTuple):
 Sifted = SiftedEvent | SiftedContext | SiftedLine
 
 
+class _Days(dict[bytes, bool]):
+    """Whether there is a day, by `YYYY-MM-DD`."""
+
+    def __missing__(self, text: bytes) -> bool:
+        if len(self) >= _MAX_DAYS:
+            self.clear()
+        try:
+            date.fromisoformat(text.decode("ascii"))
+        except ValueError:
+            self[text] = False
+        else:
+            self[text] = True
+        return self[text]
+
+
 class Sifter:
     """Sift blocks of logs whose local times are of one zone."""
 
@@ -83,7 +99,7 @@ class Sifter:
         """Remember what was looked up, from block to block."""
         self.zone = zone
         self._endings = Endings()
-        self._whole_seconds: dict[bytes, float | None] = {}
+        self._days = _Days()
 
     def sift(self, data: bytes) -> list[Sifted]:
         """Return the lines of a block that may say something; it holds whole lines of plain text."""
@@ -147,10 +163,10 @@ class Sifter:
         if found is None:
             return None
         record = build(*found.groups())
-        seconds = self._seconds(data, start)
-        if record is None or seconds is None:
+        logged = self._logged(data, start)
+        if record is None or logged is None:
             return None
-        return tuple.__new__(SiftedContext, (start, end, lines, record, seconds))
+        return tuple.__new__(SiftedContext, (start, end, lines, record, logged))
 
     def _context(
         self, data: bytes, start: int, end: int, lines: int, marker: int
@@ -161,31 +177,16 @@ class Sifter:
             if record is None:
                 return None
             if not isinstance(record, _WITH_CARE):
-                seconds = self._seconds(data, start)
-                if seconds is not None:
-                    return tuple.__new__(SiftedContext, (start, end, lines, record, seconds))
+                logged = self._logged(data, start)
+                if logged is not None:
+                    return tuple.__new__(SiftedContext, (start, end, lines, record, logged))
         return SiftedLine(start, end, lines, data[start : end - 1].rstrip(b"\r"))
 
-    def _seconds(self, data: bytes, start: int) -> float | None:
-        """Return when a line was logged that begins here with an executor prefix; `None`: no such time."""
+    def _logged(self, data: bytes, start: int) -> bytes | None:
+        """Return when a line was logged that begins here with an executor prefix; `None`: on no such day."""
         if data[start] == _BRACKET:
             start += 1
-        text = data[start : start + 19]
-        try:
-            seconds = self._whole_seconds[text]
-        except KeyError:
-            seconds = self._whole_second(text)
-        if data[start + 19] != _COMMA or seconds is None:
-            return seconds
-        # as `datetime` adds them, to the last bit
-        return (int(seconds) * 1_000_000 + int(data[start + 20 : start + 23]) * 1_000) / 1_000_000
-
-    def _whole_second(self, text: bytes) -> float | None:
-        if len(self._whole_seconds) > _MAX_SECONDS:
-            self._whole_seconds.clear()
-        minute = self.zone.minute(text[:16])
-        seconds = self._whole_seconds[text] = None if minute is None else minute.seconds + int(text[17:])
-        return seconds
+        return data[start : start + 23] if self._days[data[start : start + 10]] else None
 
     def _listed(self, data: bytes, start: int, lines: int, sifted: list[Sifted]) -> int:
         """Add the lines from an index on that may go on with a list; return where they end."""

@@ -84,6 +84,19 @@ class Zone:
             found = self._minutes[text] = self._minute(text.decode("ascii"))
             return found
 
+    def seconds(self, text: bytes) -> float:
+        """Return the seconds since the epoch of a local time, to the last bit as `datetime` has them.
+
+        `text` begins with it as logged, `YYYY-MM-DD HH:MM:SS` or with `,mmm` behind; there is such a time.
+        """
+        thousandths = int(text[20:23]) if text[19:20] == b"," else 0
+        minute = self.minute(text[:16])
+        if minute is None:
+            moment = datetime.fromisoformat(text[:19].decode("ascii"))
+            return self.to_utc(moment.replace(microsecond=1_000 * thousandths)).timestamp()
+        seconds = minute.seconds + int(text[17:19])
+        return (int(seconds) * 1_000_000 + thousandths * 1_000) / 1_000_000 if thousandths else seconds
+
     def _minute(self, text: str) -> Minute | None:
         try:
             start = self.to_utc(datetime.fromisoformat(f"{text}:00"))
