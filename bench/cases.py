@@ -39,6 +39,7 @@ def sparse(inputs: Inputs, folder: Path) -> Case:
             *competitor.scanners(path, tally),
             *ours.with_jobs(path, tally),
             Known(path, tally, folder).again(),
+            competitor.least(path, tally),
             competitor.plain(path, tally),
             competitor.piped(path, tally),
             *competitor.duckdb(path, tally),

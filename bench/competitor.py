@@ -100,6 +100,11 @@ def scanners(log: Path, expected: Tally) -> list[Competitor]:
     return found
 
 
+def least(log: Path, expected: Tally) -> Competitor:
+    """Return what makes records of lines, and nothing of them: the floor for reading with Python."""
+    return Competitor("records alone, in Python", fixed(child("least", str(log))), expected, _counted)
+
+
 def lnav(log: Path, expected: Tally) -> list[Competitor]:
     """Return lnav, which selects only, where it is installed."""
     query = f";SELECT count(*) AS n FROM all_logs WHERE log_body LIKE '%{MARKER}%'"
