@@ -96,8 +96,10 @@ class Joiner:
 
     def _whole(self, pieces: list[Line], width: WrapWidth) -> Line:
         line, ordinal = pieces[0], self.position.ordinal + 1
-        if len(pieces) > 1 or line.ordinal != ordinal:
+        if len(pieces) > 1:
             line = _concatenated(pieces)._replace(ordinal=ordinal)
+        elif line.ordinal != ordinal:  # most lines, once any was joined
+            line = tuple.__new__(Line, (*line[:3], ordinal, *line[4:]))
         self.position.offset, self.position.number = line.end_offset, pieces[-1].number
         self.position.ordinal = line.ordinal
         self.width = width
