@@ -557,7 +557,7 @@ def test_memory_does_not_grow_with_the_events(tmp_path: Path, form: str) -> None
     """Six times the events take no more memory, but for what SQLite and Arrow hold at most."""
     database = made(tmp_path)
     grown = []
-    for count in (5_000, 30_000):
+    for count in (10_000, 60_000):
         changed(database, "DELETE FROM token_estimation_v2_events")
         changed(database, _MANY, count)
         done = subprocess.run(

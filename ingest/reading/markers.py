@@ -29,7 +29,7 @@ def find_markers(block: bytes) -> list[Found]:
 
 def has_marker(line: bytes) -> bool:
     """Whether a line may say something by itself: it begins as one that does, and holds a marker."""
-    return is_wanted(line) and bool(find_markers(line))
+    return bool(find_markers(line)) and is_wanted(line)
 
 
 def is_plain_text(block: bytes) -> bool:

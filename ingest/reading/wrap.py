@@ -78,8 +78,7 @@ class Joiner:
                 continue
             data = line.data
             length, units = _measured(data)
-            new = not data or starts_with_prefix(data)
-            if pieces and (new or not may_continue or size > MAX_LINE_BYTES):
+            if pieces and (not may_continue or size > MAX_LINE_BYTES or _is_new(data)):
                 yield self._whole(pieces, width)
                 pieces, size = [], 0
             pieces.append(line)
@@ -104,6 +103,10 @@ class Joiner:
         self.position.ordinal = line.ordinal
         self.width = width
         return line
+
+
+def _is_new(data: bytes) -> bool:
+    return not data or starts_with_prefix(data)
 
 
 def _concatenated(pieces: list[Line]) -> Line:
