@@ -1,4 +1,4 @@
-"""Logs read into the store: each batch with the checkpoint that covers it, small logs several at a time.
+"""Logs read into the store: each batch with the checkpoint that covers it, short ones together.
 
 What is read waits for its transaction until others have joined it: a commit costs as much as reading a
 short log does. What waits is not stored, and not counted; whoever kills the run has it read again.
@@ -102,10 +102,10 @@ class Intake:
     def _commit(self, piece: Piece) -> Source:
         self.settle()
         ahead = piece.batch.state == "reading" and not piece.log.is_stream
-        self.latest = self._count(piece, self._store.commit(piece, ahead=ahead))
-        return self.latest
+        return self._count(piece, self._store.commit(piece, ahead=ahead))
 
     def _count(self, piece: Piece, stored: Stored) -> Source:
+        self.latest = stored.source
         self._sources.take(stored.source)
         self._summary.add(piece.batch, piece.before, stored, piece.log.shown)
         self._summary.files_read += piece.batch.state != "reading"

@@ -164,7 +164,7 @@ class Linker:
         self._bare = Bare(offset, ordinal, event)
 
     def settle(self) -> None:
-        """Bring the state up to date: what a bare event leaves in it is told only when somebody looks."""
+        """Bring the state up to date: what a bare event and the newest time leave in it waits until then."""
         if self._bare is not None:
             self.state.unanchored = self._bare.unanchored()
             self._bare = None

@@ -43,9 +43,9 @@ class PathList:
 class Window:
     """One opening of a phase.
 
-    `generated` once a builder call began; `contested` where two runs may have opened it, so that
-    what follows may be either's; `closed` once its outcome is known or its process is over;
-    `awaits_builder` while its last event is not followed by the end of its call.
+    `generated` once a builder call began, until it is closed; `contested` where two runs may have
+    opened it, so that what follows may be either's; `closed` once its outcome is known or its process
+    is over; `awaits_builder` while its last event is not followed by the end of its call.
     """
 
     run: Told | None = None

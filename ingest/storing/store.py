@@ -99,7 +99,7 @@ class Store:
         """Store a batch; a new source gets its row here.
 
         With `ahead`, the caller only reads on meanwhile: most of the writing may still go on behind it,
-        until the next call of `commit` or `wait`.
+        until the next call of `commit`, `commit_together` or `wait`.
 
         Raises:
             DatabaseBusy: another process has moved the source's checkpoint meanwhile.
@@ -107,7 +107,7 @@ class Store:
         self.wait()
         with ExitStack() as unit:
             unit.enter_context(self.transaction())
-            stored, staged = self._store(piece.batch, piece.log, piece.source, ahead=ahead)
+            stored, staged = self._store(piece, ahead=ahead)
             if staged is not None:
                 self._write_behind(staged, unit.pop_all())
         return stored
@@ -120,7 +120,7 @@ class Store:
         """
         self.wait()
         with self.transaction():
-            return [self._store(one.batch, one.log, one.source)[0] for one in pieces]
+            return [self._store(piece)[0] for piece in pieces]
 
     def reread(self, batches: Iterable[Batch], log: LogFile, source: Source) -> Stored:
         """Store all of a source anew in its place, as it was read from its start, in one transaction.
@@ -133,7 +133,7 @@ class Store:
             taken = take_back(self._conn, source.source_id, 0)
             self._conn.execute(NOTHING_PRUNED, [source.source_id])
             for batch in batches:
-                stored, _ = self._store(batch, log, source if stored is None else stored.source)
+                stored, _ = self._store(Piece(batch, log, source if stored is None else stored.source))
             if stored is None or stored.source.offset < source.offset:
                 raise LogUnreadable(f"{log.shown}: shorter than it was")
             drop_unseen(self._conn, taken)
@@ -154,10 +154,9 @@ class Store:
             shift_rejects(self._conn, source_id, offsets, len(sightings) - len(wanted))
         return placed.inserted
 
-    def _store(
-        self, batch: Batch, log: LogFile, source: Source | None, *, ahead: bool = False
-    ) -> tuple[Stored, Staged | None]:
+    def _store(self, piece: Piece, *, ahead: bool = False) -> tuple[Stored, Staged | None]:
         """Store a batch inside a transaction; with `ahead`, what is left to be written may be handed out."""
+        batch, source = piece.batch, piece.source
         now = time_text(datetime.now(UTC))
         horizon = horizon_of(self._conn)
         first_id = self._settling.begin()
@@ -165,7 +164,7 @@ class Store:
             self._first_id = first_id
         if horizon is not None and source is not None and batch.taken_back_from is not None:
             forget_provisional(self._conn, source.source_id)
-        stored = Stored(write_source(self._conn, batch, log, source))
+        stored = Stored(write_source(self._conn, batch, piece.log, source))
         source_id = stored.source.source_id
         taken = _NOTHING
         if batch.taken_back_from is not None:
