@@ -14,6 +14,7 @@ from typing import NamedTuple
 from ingest.reading.encoding import Encoding
 from ingest.reading.lines import (
     MAX_LINE_BYTES,
+    SAMPLE_BYTES,
     Line,
     Position,
     Rest,
@@ -35,6 +36,10 @@ class Block(NamedTuple):
     def end_offset(self) -> int:
         """The offset after the last line."""
         return self.offset + len(self.data)
+
+    def sample(self, start: int) -> bytes:
+        """Return how the line at an index begins, without its terminator."""
+        return self.data[start : self.data.find(b"\n", start)].rstrip(b"\r")[:SAMPLE_BYTES]
 
 
 class Numbering:

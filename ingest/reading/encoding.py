@@ -121,6 +121,11 @@ def cut_wide(block: bytes, encoding: Encoding) -> Iterator[tuple[int, int, Encod
         start = end + len(one.newline)
 
 
+def begins_strangely(block: bytes, start: int, encoding: Encoding) -> bool:
+    """Whether a line of a UTF-16 block may begin with a mark or a hole, or be of one byte a character."""
+    return _behind_hole(block, start, encoding) != start or _is_utf8_in_utf16(block, start) is not False
+
+
 def _behind_hole(block: bytes, start: int, encoding: Encoding) -> int:
     """Return where a line begins behind a mark and a hole of NULs, however many they are."""
     if block.startswith(encoding.mark, start):

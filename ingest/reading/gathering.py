@@ -20,6 +20,7 @@ from ingest.reading.lines import MAX_LINE_BYTES, SAMPLE_BYTES, Line
 from ingest.reading.markers import has_marker
 from ingest.reading.sample import sample_of
 from ingest.reading.sifting import Sifted, SiftedContext, SiftedEvent, SiftedLine
+from ingest.reading.wide import WideBlock
 from ingest.reading.zone import Zone
 from parsers.line import (
     ParsedLine,
@@ -46,7 +47,7 @@ class Gathering:
         self._linker = Linker(remembered.linker, zone.seconds)
         self._rows = Rows()
         self._by_offset: dict[int, int] = {}
-        self._marker_at: SiftedEvent | None = None  # of the newest, in the block that is taken
+        self._marker_at: int | None = None  # where the newest begins in the block that is taken
         self._marker: tuple[int, bytes] | None = None  # the newest that stays as it is, not hashed yet
         self.remarks: list[str] = []
 
@@ -77,57 +78,70 @@ class Gathering:
 
     def take_block(self, block: Block, sifted: list[Sifted], numbering: Numbering) -> None:
         """Take what was sifted out of a block, and move the position past all of its lines."""
-        linker = self._linker
-        if linker.is_listing and not (sifted and sifted[0].start == 0):
-            self._end_list()
+        self._begin_block(sifted)
         if not sifted:
             numbering.pass_block(block, 0, 0)
             return
         number = numbering.before(block.offset) + 1
-        self._take_sifted(sifted, block.offset, number)
-        last = sifted[-1]
-        if linker.is_listing and last.end < len(block.data):
+        self._take_sifted(sifted, block.offset, number, number)
+        self._end_block(block, sifted)
+        numbering.pass_block(block, number + sifted[-1].lines, sifted[-1].end)
+
+    def take_wide(self, block: WideBlock, sifted: list[Sifted]) -> None:
+        """Take what was sifted out of a block of UTF-16, and move the position past all of its lines."""
+        position = self._remembered.position
+        self._begin_block(sifted)
+        for part, joins in block.placed(sifted):
+            self._take_sifted(part, block.offset, position.number + joins + 1, position.ordinal + 1)
+        if sifted:
+            self._end_block(block, sifted)
+        block.pass_by(position)
+
+    def _begin_block(self, sifted: list[Sifted]) -> None:
+        if self._linker.is_listing and not (sifted and sifted[0].start == 0):
+            self._end_list()
+
+    def _end_block(self, block: Block | WideBlock, sifted: list[Sifted]) -> None:
+        if self._linker.is_listing and sifted[-1].end < len(block.data):
             self._end_list()
         if self._marker_at is not None:
-            start, end, *_ = self._marker_at
-            text = block.data[start : end - 1].rstrip(b"\r")[:SAMPLE_BYTES]
-            self._marker, self._marker_at = (block.offset + start, text), None
-        numbering.pass_block(block, number + last.lines, last.end)
+            start, self._marker_at = self._marker_at, None
+            self._marker = (block.offset + start, block.sample(start))
 
-    def _take_sifted(self, sifted: list[Sifted], offset: int, number: int) -> None:
+    def _take_sifted(self, sifted: list[Sifted], offset: int, number: int, ordinal: int) -> None:
         """Take what was sifted out of a block that begins at this offset, with the line of this number."""
         linker, rows, events = self._linker, self._rows.sightings, 0
         bare: SiftedEvent | None = None  # the last event, if nothing was told before it nor since
         for one in sifted:
             if isinstance(one, SiftedEvent):
                 events += 1
-                self._marker_at = one
+                self._marker_at = one.start
                 if bare is not None or linker.is_told_nothing:
                     start, _, lines, *values = one
                     rows.append(tuple.__new__(BareSighting, (offset + start, number + lines, *values)))
                     bare = one
                 else:
-                    self._take_event(one, offset + one.start, number + one.lines)
+                    self._take_event(one, offset + one.start, number + one.lines, ordinal + one.lines)
                 continue
             if bare is not None:
-                linker.take_bare(bare, offset + bare.start, number + bare.lines)
+                linker.take_bare(bare, offset + bare.start, ordinal + bare.lines)
                 bare = None
             if isinstance(one, SiftedContext):
                 _, _, lines, record, logged = one
-                linker.context_line(record, number + lines, logged)
+                linker.context_line(record, ordinal + lines, logged)
                 if linker.amendments:
                     self._collect_amendments()
             else:
-                self._take_line(one, offset, number + one.lines)
+                self._take_line(one, offset, number + one.lines, ordinal + one.lines)
         if bare is not None:
-            linker.take_bare(bare, offset + bare.start, number + bare.lines)
+            linker.take_bare(bare, offset + bare.start, ordinal + bare.lines)
         self._counters.marker_lines += events
         self._counters.sightings += events
 
-    def _take_event(self, one: SiftedEvent, offset: int, number: int) -> None:
+    def _take_event(self, one: SiftedEvent, offset: int, number: int, ordinal: int) -> None:
         _, _, _, key, timestamp, text, predicted, actual, smape, ending = one
         payload = tuple.__new__(EstimationEvent, (predicted, actual, False, smape, *ending.values))
-        context = self._linker.event(payload, offset, number, tuple.__new__(Logged, (timestamp, text)))
+        context = self._linker.event(payload, offset, ordinal, tuple.__new__(Logged, (timestamp, text)))
         if self._linker.amendments:
             self._collect_amendments()
         seen = tuple.__new__(Seen, (payload, timestamp, text, context, False, group_of(key)))
@@ -135,12 +149,12 @@ class Gathering:
         self._by_offset[offset] = len(rows)
         rows.append(tuple.__new__(Sighting, (offset, number, seen)))
 
-    def _take_line(self, one: SiftedLine, offset: int, number: int) -> None:
+    def _take_line(self, one: SiftedLine, offset: int, number: int, ordinal: int) -> None:
         size = one.end - 1 - one.start
         before = self._counters.marker_lines
-        self.take(Line(offset + one.start, offset + one.end, number, number, one.data, size))
+        self.take(Line(offset + one.start, offset + one.end, number, ordinal, one.data, size))
         if self._counters.marker_lines > before:
-            self._marker_at = None
+            self._marker_at = one.start
 
     def _end_list(self) -> None:
         """Say that what stands below a list is no longer part of it."""

@@ -127,6 +127,11 @@ class Rest:
 Wanted = Callable[[bytes], object]
 
 
+def every_line(_: bytes) -> bool:
+    """Want each."""
+    return True
+
+
 def split_lines(
     chunks: Iterable[bytes], position: Position, encoding: Encoding, wanted: Wanted
 ) -> Iterator[Line | None]:
@@ -136,7 +141,7 @@ def split_lines(
     though no line is wanted. The last line comes with `terminated` false where no newline ends it;
     `position` stays before it.
     """
-    whole_lines = _wide_lines if encoding.is_wide else narrow_lines
+    whole_lines = wide_lines if encoding.is_wide else narrow_lines
     rest = Rest()
     for chunk in chunks:
         if rest.add(chunk):
@@ -199,7 +204,7 @@ def _parts(line: bytes) -> Iterator[tuple[bytes, int, bytes]]:
             yield data, place, b""
 
 
-def _wide_lines(rest: Rest, position: Position, encoding: Encoding, wanted: Wanted) -> Iterator[Line]:
+def wide_lines(rest: Rest, position: Position, encoding: Encoding, wanted: Wanted) -> Iterator[Line]:
     """Cut what is there of a UTF-16 file."""
     block = rest.take()
     reached, offset = 0, position.offset

@@ -16,13 +16,14 @@ from ingest.reading.blocks import Block, Numbering, split_blocks
 from ingest.reading.checkpoint import Checkpoint, Provisional
 from ingest.reading.feed import Feed
 from ingest.reading.gathering import Gathering
-from ingest.reading.lines import Line, Position, split_lines
+from ingest.reading.lines import Line, Position, every_line, split_lines
 from ingest.reading.logfile import LogFile, OpenLog
 from ingest.reading.pipe import WAIT_SECONDS
 from ingest.reading.remembered import as_text
 from ingest.reading.resume import NotTheSame, Opened, stand_at
 from ingest.reading.rewritten import Rewritten
 from ingest.reading.sifting import Sifter
+from ingest.reading.wide import WideBlock, split_wide
 from ingest.reading.wrap import Joiner
 from ingest.reading.zone import zone_recorded
 from parsers.line import parse_line
@@ -81,10 +82,6 @@ def scan_opened(
         yield from _Scan(log, opened, options, checkpoint).batches()
 
 
-def _every_line(_: bytes) -> bool:
-    return True
-
-
 class _Scan:
     """One pass over one source: its lines, cut into batches, each with the checkpoint that covers it."""
 
@@ -137,6 +134,8 @@ class _Scan:
             for line in self._lines():
                 if isinstance(line, Block):
                     self._gathering.take_block(line, self._sifter.sift(line.data), self._numbering)
+                elif isinstance(line, WideBlock):
+                    self._gathering.take_wide(line, self._sifter.sift(line.data))
                 elif isinstance(line, Line):
                     if not line.terminated:
                         self._last_line = line
@@ -180,17 +179,18 @@ class _Scan:
         finished = self._options.finished or self._was_provisional  # what was stored once stays stored
         return finished and (marker or line.is_cut)
 
-    def _lines(self) -> Iterator[Block | Line | None]:
+    def _lines(self) -> Iterator[Block | WideBlock | Line | None]:
         """Yield the lines from the checkpoint on, in blocks where that can be.
 
         Captures that may be wrapped are joined.
         """
         chunks, encoding = self._feed.chunks(), self._opened.encoding
+        if encoding.is_wide and self._options.plain:
+            return self._joiner.joined(split_lines(chunks, replace(self._position), encoding, every_line))
         if encoding.is_wide:
-            physical = replace(self._position)
-            return self._joiner.joined(split_lines(chunks, physical, encoding, _every_line))
+            return split_wide(chunks, self._joiner, encoding)
         if self._options.plain:
-            return split_lines(chunks, self._position, encoding, _every_line)
+            return split_lines(chunks, self._position, encoding, every_line)
         return split_blocks(chunks, self._numbering, encoding, self._gathering.wants)
 
     def _is_full(self) -> bool:

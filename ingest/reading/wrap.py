@@ -29,8 +29,8 @@ class WrapWidth:
     """What is known of a capture's width: the longest physical line so far.
 
     It is measured twice, in characters and in UTF-16 units, since a capture may have been cut by
-    either and an emoji has one of the former and two of the latter. `reached` counts the lines of
-    that length that are no whole events: they were cut there, while events may be as long as others.
+    either and an emoji has one of the former and two of the latter. `reached` is 1 once a line of that
+    length was no whole event (it counted them once): it was cut there, while events may be of any length.
     """
 
     characters: int = MIN_WIDTH
@@ -44,7 +44,29 @@ class WrapWidth:
         units = max(self.units, units)
         if length < self.characters:
             return WrapWidth(self.characters, units, self.reached)
-        return WrapWidth(length, units, (not is_event) + (self.reached if length == self.characters else 0))
+        reached = not is_event or (length == self.characters and self.reached > 0)
+        return WrapWidth(length, units, int(reached))
+
+    def may_go_on(self, lines: list[str]) -> list[int] | None:
+        """Return the numbers, from 0, of the lines that may go on with the next; `None` if one is news."""
+        lengths, units = list(map(len, lines)), list(map(units_in, lines))
+        longest, most = max(lengths), max(units)
+        if longest > self.characters or most > self.units:
+            return None
+        if longest == self.characters and not self.reached:
+            return None
+        if longest < self.characters and most < self.units:
+            return [number for number, line in enumerate(lines) if line.endswith(" ")]
+        return [
+            number
+            for number, (line, length, many) in enumerate(zip(lines, lengths, units, strict=True))
+            if length == self.characters or many == self.units or line.endswith(" ")
+        ]
+
+
+def units_in(text: str) -> int:
+    """Return how many UTF-16 units a text has."""
+    return len(text) if text.isascii() else len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 
 def _measured(data: bytes) -> tuple[int, int]:
@@ -52,7 +74,7 @@ def _measured(data: bytes) -> tuple[int, int]:
     if data.isascii():
         return len(data), len(data)
     text = data.decode("utf-8", "replace")
-    return len(text), len(text.encode("utf-16-le", "surrogatepass")) // 2
+    return len(text), units_in(text)
 
 
 class Joiner:
@@ -66,46 +88,64 @@ class Joiner:
         """Start where `position` says; both are kept up to date."""
         self.position = position
         self.width = width
+        self._pieces: list[Line] = []
+        self._size = 0
+        self._seen = width  # with the pieces
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether there are pieces of a line that may go on."""
+        return bool(self._pieces)
 
     def joined(self, lines: Iterable[Line | None]) -> Iterator[Line | None]:
         """Yield the logical lines; the last has `terminated` false while it may still go on."""
-        width = self.width
-        pieces: list[Line] = []
-        size, may_continue = 0, False
         for line in lines:
             if line is None:
                 yield None
-                continue
-            data = line.data
-            length, units = _measured(data)
-            if pieces and (not may_continue or size > MAX_LINE_BYTES or _is_new(data)):
-                yield self._whole(pieces, width)
-                pieces, size = [], 0
-            pieces.append(line)
-            size += line.size_bytes
-            longest = length >= width.characters
-            is_event = longest and size <= MAX_EVENT_BYTES and is_whole_event(_data(pieces))
-            width = width.seen(length, units, is_event)
-            reached = longest or units >= width.units or data.endswith(b" ")
-            may_continue = reached and (width.reached > 0 or not is_event)
-        if pieces and pieces[-1].terminated and not may_continue:
-            yield self._whole(pieces, width)
-        elif pieces:
-            yield _concatenated(pieces)._replace(ordinal=self.position.ordinal + 1, terminated=False)
+            else:
+                yield from self.take(line)
+        yield from self.rest()
 
-    def _whole(self, pieces: list[Line], width: WrapWidth) -> Line:
-        line, ordinal = pieces[0], self.position.ordinal + 1
+    def take(self, line: Line) -> Iterator[Line]:
+        """Take the next physical line, and yield the logical ones that are whole now."""
+        data, pieces = line.data, self._pieces
+        if pieces and (self._size > MAX_LINE_BYTES or is_new(data)):
+            yield self._whole()
+        pieces.append(line)
+        self._size += line.size_bytes
+        length, units = _measured(data)
+        longest = length >= self._seen.characters
+        is_event = longest and self._size <= MAX_EVENT_BYTES and is_whole_event(_data(pieces))
+        self._seen = width = self._seen.seen(length, units, is_event)
+        reached = longest or units >= width.units or data.endswith(b" ")
+        if line.terminated and not (reached and (width.reached > 0 or not is_event)):
+            yield self._whole()
+
+    def forget(self) -> None:
+        """Leave what waits: it is read again, from the position on."""
+        self._pieces.clear()
+        self._size, self._seen = 0, self.width
+
+    def rest(self) -> Iterator[Line]:
+        """Yield the line that may go on, if there is one; nothing follows."""
+        if self._pieces:
+            yield _concatenated(self._pieces)._replace(ordinal=self.position.ordinal + 1, terminated=False)
+
+    def _whole(self) -> Line:
+        pieces, position = self._pieces, self.position
+        line, number, ordinal = pieces[0], pieces[-1].number, position.ordinal + 1
         if len(pieces) > 1:
             line = _concatenated(pieces)._replace(ordinal=ordinal)
         elif line.ordinal != ordinal:  # most lines, once any was joined
             line = tuple.__new__(Line, (*line[:3], ordinal, *line[4:]))
-        self.position.offset, self.position.number = line.end_offset, pieces[-1].number
-        self.position.ordinal = line.ordinal
-        self.width = width
+        position.offset, position.number, position.ordinal = line.end_offset, number, ordinal
+        self.width, self._size = self._seen, 0
+        pieces.clear()
         return line
 
 
-def _is_new(data: bytes) -> bool:
+def is_new(data: bytes) -> bool:
+    """Whether a line can't go on with the one above."""
     return not data or starts_with_prefix(data)
 
 

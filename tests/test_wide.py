@@ -1,0 +1,137 @@
+"""Blocks of UTF-16 captures: the same logical lines as one by one, each where it stands in the file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from event_lines import event_message, logged
+from ingest.reading import wide
+from ingest.reading.encoding import Encoding, encoding_named
+from ingest.reading.lines import Line, Position, every_line, split_lines
+from ingest.reading.sifting import SiftedLine
+from ingest.reading.wide import WideBlock, split_wide
+from ingest.reading.wrap import Joiner, WrapWidth
+
+LITTLE, BIG = encoding_named("utf-16-le"), encoding_named("utf-16-be")
+WIDTH = 60
+
+
+def chunked(data: bytes, sizes: list[int]) -> Iterator[bytes]:
+    """Cut bytes at these sizes, and yield the rest at once."""
+    start = 0
+    for size in sizes:
+        yield data[start : start + size]
+        start += size
+    yield data[start:]
+
+
+def one_by_one(data: bytes, encoding: Encoding) -> tuple[list[Line], Joiner]:
+    """Return the logical lines as they are found without blocks."""
+    joiner = Joiner(Position(), WrapWidth())
+    lines = joiner.joined(split_lines([data], replace(joiner.position), encoding, every_line))
+    return [line for line in lines if line is not None], joiner
+
+
+def in_blocks(chunks: Iterator[bytes], encoding: Encoding) -> tuple[list[Line], Joiner, int]:
+    """Return the logical lines out of blocks and between them, and how many came in blocks."""
+    joiner, lines, in_block = Joiner(Position(), WrapWidth()), [], 0
+    for one in split_wide(chunks, joiner, encoding):
+        if isinstance(one, WideBlock):
+            found = list(lines_of(one, joiner.position))
+            lines += found
+            in_block += len(found)
+            one.pass_by(joiner.position)
+        elif one is not None:
+            lines.append(one)
+    return lines, joiner, in_block
+
+
+def lines_of(block: WideBlock, position: Position) -> Iterator[Line]:
+    """Yield all lines of a block, placed as those that were sifted out of it are."""
+    texts = block.data.split(b"\n")[:-1]
+    everything = [SiftedLine(0, 0, number, text) for number, text in enumerate(texts)]
+    for part, joins in block.placed(everything):
+        for one in part:
+            ordinal = position.ordinal + 1 + one.lines
+            number = position.number + 1 + joins + one.lines
+            offset, end_offset = block.offset + one.start, block.offset + one.end
+            yield Line(offset, end_offset, number, ordinal, one.data, 0, raw=block.sample(one.start))
+
+
+def told(lines: list[Line]) -> list[Line]:
+    """Leave out what blocks don't tell of lines: their size."""
+    return [line._replace(size_bytes=0) for line in lines]
+
+
+PIECES = st.one_of(
+    st.text(st.sampled_from("ab {}✓😀\r"), max_size=90),
+    st.text(st.sampled_from("ab 😀"), min_size=WIDTH, max_size=WIDTH),
+    st.integers(1, 4).map(lambda times: "w" * WIDTH * times),
+    st.sampled_from([logged("short"), logged(event_message()), "", "[", "python : x", "ends in a space "]),
+)
+
+
+def encoded(text: str, end: str, encoding: Encoding) -> bytes:
+    """Write a line, wrapped at the width, with its newlines."""
+    pieces = [text[start : start + WIDTH] for start in range(0, len(text), WIDTH)] or [""]
+    return "".join(piece + end for piece in pieces).encode(encoding.name)
+
+
+def odd(encoding: Encoding) -> st.SearchStrategy[bytes]:
+    """Return what a block doesn't hold: other encodings, holes, marks, halves of characters, other ends."""
+    half = "\ud83d\r\n".encode(encoding.name, "surrogatepass")
+    texts = st.sampled_from(["✅ done\r\n", "\n", "\r\r\n", "a\rb\r\n", "x\ufeffy\r\n"])
+    others = st.sampled_from([b"narrow and long enough\r\n", b"no\n", b"\n", b"\0" * 40, encoding.mark, half])
+    return st.one_of(others, texts.map(lambda text: text.encode(encoding.name)))
+
+
+@pytest.mark.parametrize("encoding", [LITTLE, BIG], ids=["little", "big"])
+@settings(max_examples=150, deadline=None)
+@given(data=st.data())
+def test_blocks_hold_the_lines_that_are_found_one_by_one(encoding, data):
+    """Whatever a capture holds and however it comes: text, offset, number, ordinal, beginning, width."""
+    lines = st.builds(encoded, PIECES, st.sampled_from(["\r\n", "\r\n", "\n"]), st.just(encoding))
+    parts = data.draw(st.lists(st.one_of(lines, lines, lines, lines, odd(encoding)), max_size=25))
+    capture = b"".join([encoded("w" * WIDTH, "\r\n", encoding), *parts])
+    sizes = data.draw(st.lists(st.integers(1, 700), max_size=12))
+    expected, known = one_by_one(capture, encoding)
+    found, joiner, _ = in_blocks(chunked(capture, sizes), encoding)
+    assert told(found) == told(expected)
+    assert (joiner.position, joiner.width) == (known.position, known.width)
+
+
+def test_most_lines_of_a_capture_come_in_blocks():
+    """Wrapped, with characters of all kinds: once the width is known no line is looked at by itself."""
+    texts = [logged("w" * 200), *[logged(f"{number} ✅ 📋 " + "word " * 30) for number in range(300)], "✅ x"]
+    capture = b"".join(encoded(text, "\r\n", LITTLE) for text in texts)
+    expected, _ = one_by_one(capture, LITTLE)
+    found, _, in_block = in_blocks(chunked(capture, [2000] * 30), LITTLE)
+    assert told(found) == told(expected)
+    assert in_block > 280
+
+
+def test_line_that_goes_on_without_end_comes_line_by_line(monkeypatch):
+    """What waits is not cut again with each small chunk: else a long line took the square of time."""
+    capture = encoded("w" * 20_000, "\r\n", LITTLE) + encoded("", "\r\n", LITTLE)
+    seen = []
+    cut = wide._cut
+    monkeypatch.setattr(wide, "_cut", lambda raw, encoding: seen.append(len(raw)) or cut(raw, encoding))
+    found, _, _ = in_blocks(chunked(capture, [122] * 300), LITTLE)
+    assert told(found) == told(one_by_one(capture, LITTLE)[0])
+    assert sum(seen) < 20_000
+
+
+def test_line_beyond_the_limit_among_others():
+    """It is kept in part and told with its true length, and what is behind it stands where it stands."""
+    text = "".join(f"{'y' * 150}\r\n" for _ in range(50)) + f"{'z' * 900_000}\r\nend\r\nend\r\n"
+    capture = (encoded("w" * 200, "\r\n", LITTLE) + text.encode(LITTLE.name)) * 2
+    expected, known = one_by_one(capture, LITTLE)
+    for size in (70_000, 262_144, 700_001):
+        found, joiner, _ = in_blocks(chunked(capture, [size] * 30), LITTLE)
+        assert told(found) == told(expected)
+        assert (joiner.position, joiner.width) == (known.position, known.width)
