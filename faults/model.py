@@ -62,7 +62,7 @@ def watch() -> None:
     """Let things happen where a log is about to be opened, and where a batch is about to be stored."""
     raw: Any = ingest.reading.raw
     store: Any = Store
-    opened, commit, commit_together = raw._opened_file, store.commit, store.commit_together
+    opened, commit = raw._opened_file, store.commit
 
     def opening(path: str) -> Any:
         _meanwhile("open")
@@ -72,12 +72,8 @@ def watch() -> None:
         _meanwhile("commit")
         return commit(self, *arguments, **options)
 
-    def committing_together(self: Any, *arguments: Any) -> Any:
-        _meanwhile("commit")
-        return commit_together(self, *arguments)
-
     raw._opened_file = opening
-    store.commit, store.commit_together = committing, committing_together
+    store.commit = committing
 
 
 def _meanwhile(where: str) -> None:

@@ -155,7 +155,7 @@ class Changes:
 
     def _read_log(self, log: LogFile, state: FileState) -> State | None:
         """Find out by its bytes which source a log is, and read what is new of it; return how it was left."""
-        head = head_of(log)
+        head = b"" if self._sources.is_empty else head_of(log)
         candidates = standing(log, state, head, self._sources)
         if self._options.full:
             return self._read_full(log, head, candidates)

@@ -7,6 +7,7 @@ short log does. What waits is not stored, and not counted; whoever kills the run
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 
 from ingest.pool.here import Here, Scans
@@ -102,14 +103,17 @@ class Intake:
     def _commit(self, piece: Piece) -> Source:
         self.settle()
         ahead = piece.batch.state == "reading" and not piece.log.is_stream
-        return self._count(piece, self._store.commit(piece, ahead=ahead))
+        return self._count([piece], self._store.commit([piece], ahead=ahead))
 
-    def _count(self, piece: Piece, stored: Stored) -> Source:
-        self.latest = stored.source
-        self._sources.take(stored.source)
-        self._summary.add(piece.batch, piece.before, stored, piece.log.shown)
-        self._summary.files_read += piece.batch.state != "reading"
-        return stored.source
+    def _count(self, pieces: Sequence[Piece], stored: Stored) -> Source:
+        """Count what was stored; return the source of the last piece."""
+        for piece, source in zip(pieces, stored.sources, strict=True):
+            self._sources.take(source)
+            self._summary.add(piece.batch, piece.before, source.offset, piece.log.shown)
+            self._summary.files_read += piece.batch.state != "reading"
+        self._summary.count(stored)
+        self.latest = stored.sources[-1]
+        return self.latest
 
     # Together
 
@@ -140,5 +144,4 @@ class Intake:
         """Store what waits for others."""
         waiting, self._waiting, self._rows_waiting = self._waiting, [], 0
         if waiting:
-            for piece, stored in zip(waiting, self._store.commit_together(waiting), strict=True):
-                self._count(piece, stored)
+            self._count(waiting, self._store.commit(waiting))

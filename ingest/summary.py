@@ -83,21 +83,26 @@ class Summary:
     warnings: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
-    def add(self, batch: Batch, before: Counters, stored: Stored, shown: str) -> None:
-        """Count a committed batch, whose source's counters stood at `before`; `shown` names its log."""
-        self.bytes_read += batch.bytes_read
-        self.notes += batch.remarks
+    def count(self, stored: Stored) -> None:
+        """Count what committed batches changed."""
         self.events_new += stored.events_new
         self.events_updated += stored.events_updated
         self.further_sightings += stored.further_sightings
         self.pruned += stored.pruned
+
+    def add(self, batch: Batch, before: Counters, offset: int, shown: str) -> None:
+        """Count what a committed batch read, up to `offset`; `shown` names its log.
+
+        The counters of its source stood at `before`.
+        """
+        self.bytes_read += batch.bytes_read
+        self.notes += batch.remarks
         self.marker_lines += batch.counters.marker_lines - before.marker_lines
         self.rejects += batch.counters.rejects - before.rejects
         self.legacy_lines += batch.counters.legacy_lines - before.legacy_lines
         self.calls_without_telemetry += (
             batch.counters.calls_without_telemetry - before.calls_without_telemetry
         )
-        offset = stored.source.offset
         if batch.problem is not None:
             told = self.problems if batch.state == "damaged" else self.warnings
             told.append(f"{batch.problem}: read up to offset {offset}, the rest when it is whole")

@@ -37,13 +37,13 @@ def logs(tmp_path: Path) -> Path:
 def commits(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Return a list that gets how many logs are committed together, each time."""
     found: list[int] = []
-    commit_together = store.Store.commit_together
+    commit = store.Store.commit
 
-    def counted(self: store.Store, waiting: list[store.Piece]) -> list[store.Stored]:
-        found.append(len(waiting))
-        return commit_together(self, waiting)
+    def counted(self: store.Store, pieces: list[store.Piece], *, ahead: bool = False) -> store.Stored:
+        found.append(len(pieces))
+        return commit(self, pieces, ahead=ahead)
 
-    monkeypatch.setattr(store.Store, "commit_together", counted)
+    monkeypatch.setattr(store.Store, "commit", counted)
     return found
 
 
@@ -73,6 +73,21 @@ def test_short_logs_are_committed_together(
     assert (alone.files_read, alone.events_new, alone.further_sightings) == (LOGS, LOGS, LOGS - 2)
     assert told(logs.parent / "t.db") == told(logs.parent / "alone.db")
     assert read(logs).files_read == 0
+
+
+def test_lines_that_are_cut_are_united_as_they_are_one_by_one(
+    logs: Path, commits: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Logs that end within an event which others tell whole, before them and behind them."""
+    monkeypatch.setattr(intake, "MAX_TOGETHER_SECONDS", 1e9)
+    for number in range(1, LOGS, 7):
+        log = logs / f"{number:03d}.log"
+        log.write_bytes(log.read_bytes()[: -1 - number % 4])
+    read(logs, finished=True)
+    assert commits == [50, 50, 20]
+    monkeypatch.setattr(intake, "MAX_TOGETHER_LOGS", 1)
+    read(logs, "alone.db", finished=True)
+    assert told(logs.parent / "t.db") == told(logs.parent / "alone.db")
 
 
 def test_a_log_waits_for_rows_and_time_no_longer_than_it_may(
@@ -148,6 +163,6 @@ def test_a_log_that_has_something_to_say_does_not_wait(logs: Path, commits: list
     packed = gzip.compress((logs / "060.log").read_bytes())
     (logs / "060.log.gz").write_bytes(packed[:-4])
     summary = read(logs)
-    assert (sum(commits), summary.files_read) == (LOGS, LOGS + 1)
+    assert (commits, summary.files_read) == ([50, 11, 1, 50, 9], LOGS + 1)
     assert len(summary.warnings) == 1
     assert "060.log.gz" in summary.warnings[0]

@@ -211,7 +211,7 @@ def test_batch_that_failed_takes_nothing_from_the_next(tmp_path: Path) -> None:
         store = Store(db.conn)
         with pytest.raises(sqlite3.IntegrityError), pytest.MonkeyPatch.context() as patch:
             failing = "INSERT INTO log_sources DEFAULT VALUES"
-            patch.setattr("ingest.storing.store.tell", lambda *_: db.conn.execute(failing))
-            store.commit(Piece(batch, log))
-        assert store.commit(Piece(batch, log)).events_new == 1
+            patch.setattr("ingest.storing.store.match_batch", lambda *_: db.conn.execute(failing))
+            store.commit([Piece(batch, log)])
+        assert store.commit([Piece(batch, log)]).events_new == 1
         assert db.table("token_estimation_v2_events").count == 1

@@ -183,8 +183,10 @@ def _ending(raw: io.RawIOBase, size_bytes: int) -> str:
     return found
 
 
-def chunks(stream: IO[bytes], path: str, by_line: bool = False) -> Iterator[bytes]:
-    """Yield what is left of a stream, as much at once as there is, up to `CHUNK_BYTES`.
+def chunks(
+    stream: IO[bytes], path: str, by_line: bool = False, most_bytes: int = CHUNK_BYTES
+) -> Iterator[bytes]:
+    """Yield what is left of a stream, as much at once as there is, up to `most_bytes`.
 
     `by_line` ends each chunk after a newline, as Python's own reading of lines does.
 
@@ -196,7 +198,7 @@ def chunks(stream: IO[bytes], path: str, by_line: bool = False) -> Iterator[byte
     read = stream.readline if by_line else getattr(stream, "read1", stream.read)
     while True:
         try:
-            chunk = read(CHUNK_BYTES)
+            chunk = read(most_bytes)
         except _DAMAGE as error:
             if isinstance(error, EOFError):
                 raise LogUnfinished(f"{path}: ends before the end of its compressed data") from error

@@ -16,7 +16,7 @@ from ingest.reading.encoding import Encoding, encoding_named, encoding_of, may_b
 from ingest.reading.evidence import Watch, stands_in, upto
 from ingest.reading.fingerprint import HEAD_BYTES, TAIL_BYTES, Fingerprint, fingerprint_of
 from ingest.reading.lines import Position, newlines_in
-from ingest.reading.logfile import LogFile, OpenLog, chunks, reading, what_is_not_a_log
+from ingest.reading.logfile import CHUNK_BYTES, LogFile, OpenLog, chunks, reading, what_is_not_a_log
 from ingest.reading.pipe import piped_chunks
 from ingest.reading.remembered import from_text
 from ingest.reading.sample import Sample
@@ -138,14 +138,18 @@ def _skip(
 def head_of(log: LogFile) -> bytes:
     """Open a log and read its first bytes, as many as its compressed data gives."""
     with log.opened() as opened:
-        return read_head(opened.stream, log).data
+        return read_head(opened.stream, log, HEAD_BYTES).data
 
 
-def read_head(stream: IO[bytes], log: LogFile) -> Head:
-    """Read a stream's first bytes: those that its fingerprint may cover, or all there are."""
-    head = b""
+def read_head(stream: IO[bytes], log: LogFile, most_bytes: int = CHUNK_BYTES) -> Head:
+    """Read a stream's first bytes: those that its fingerprint may cover, or all there are.
+
+    `most_bytes` are read at once, so what comes back may be more.
+    """
+    head, path = b"", log.shown
     try:
-        for chunk in piped_chunks(stream, log.shown) if log.is_stream else chunks(stream, log.shown):
+        read = chunks(stream, path, most_bytes=most_bytes)
+        for chunk in piped_chunks(stream, path) if log.is_stream else read:
             head += chunk
             if len(head) >= HEAD_BYTES or (log.is_stream and b"\n" in head):
                 break

@@ -66,6 +66,11 @@ class KnownSources:
         """Return a source by its id."""
         return next(self._sources([source_id]), None)
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether no source was known before this run: no log can be any of them."""
+        return not self._by_path
+
     def hold(self, file: FileState | None) -> None:
         """Say that this run reads a file: the source that it was is left to it by its copies."""
         if file is not None:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import sqlite3
+from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ingest.linking.identity import GROUP_LENGTH, Event, Seen, group_key
 from ingest.reading.batch import BareSighting, Sighting
 from ingest.storing.fragments import Fragments
 from ingest.storing.settling import Settling
-from ingest.storing.staging import MAX_EXACT, Staged, Staging
+from ingest.storing.staging import MAX_EXACT, Span, Staged, Staging
 from ingest.storing.statements import INSERT_SIGHTING
 
 
@@ -41,14 +41,12 @@ class Sightings:
         self._staging = Staging(connection)
         self._fragments = Fragments(connection)
 
-    def plan(self, sightings: list[Sighting | BareSighting], source_id: int, now: str) -> Planned:
-        """Stage what can be written at once."""
+    def plan(self, sightings: list[Sighting | BareSighting], spans: list[Span], now: str) -> Planned:
+        """Stage what can be written at once; `spans` tell of which sources the sightings are, in order."""
         if not self._fragments.is_empty:
             for one in sightings:
                 self._fragments.claim(one.seen)
-        groups = [
-            one.key[:GROUP_LENGTH] if isinstance(one, BareSighting) else _group(one.seen) for one in sightings
-        ]
+        groups = list(map(group_seen, sightings))
         repeated: set[str] = set()
         if len(set(groups)) < len(groups):
             repeated = {group for group, times in Counter(groups).items() if times > 1}
@@ -62,28 +60,24 @@ class Sightings:
             else:
                 others.append(number)
         first_id = self._settling.reserve(len(sightings))
-        staged = self._staging.stage(plain, source_id, first_id, now)
+        staged = self._staging.stage(plain, spans, first_id, now)
         return Planned(staged, sorted([*others, *staged.others]))
 
     def write(self, staged: Staged) -> None:
         """Write what is staged: no other statement may come between."""
         self._staging.write(staged)
 
-    def place(
-        self, sightings: list[Sighting | BareSighting], planned: Planned, source_id: int, now: str
-    ) -> Placed:
-        """Write what a batch saw: plain events at once, others one by one, then the line that may be cut."""
+    def place(self, sightings: list[Sighting | BareSighting], planned: Planned, now: str) -> Placed:
+        """Write what was seen: plain events at once, others one by one, then the lines that may be cut."""
         self.write(planned.staged)
-        settled = self._settle(sightings, planned.others, source_id, now)
+        settled = self._settle(sightings, planned, now)
         return Placed(planned.staged.new + settled.inserted, settled.updated)
 
-    def _settle(
-        self, sightings: list[Sighting | BareSighting], numbers: Iterable[int], source_id: int, now: str
-    ) -> Placed:
+    def _settle(self, sightings: list[Sighting | BareSighting], planned: Planned, now: str) -> Placed:
         """Settle events of which more is known than their own line tells: whole lines first."""
         whole: dict[str, list[Event]] = {}
         cut: list[int] = []
-        for number in numbers:
+        for number in planned.others:
             if sightings[number].seen.is_cut:
                 cut.append(number)
             else:
@@ -96,14 +90,18 @@ class Sightings:
             more = self._settling.settle(completed, now)
             self._fragments.add(seen, more.event_ids[number])
             written = written.with_more(more)
-        self._conn.executemany(
-            INSERT_SIGHTING,
-            [
-                (event_id, source_id, *_place(sightings[number]))
-                for number, event_id in written.event_ids.items()
-            ],
-        )
+        firsts = [span.first for span in planned.staged.spans]
+        places: list[tuple[object, ...]] = []
+        for number, event_id in written.event_ids.items():
+            span = planned.staged.spans[bisect_right(firsts, number) - 1]
+            places.append((event_id, span.source_id, *_place(sightings[number])))
+        self._conn.executemany(INSERT_SIGHTING, places)
         return Placed(len(written.inserted), written.updated)
+
+
+def group_seen(one: Sighting | BareSighting) -> str:
+    """Return the group of the event that was seen."""
+    return one.key[:GROUP_LENGTH] if isinstance(one, BareSighting) else _group(one.seen)
 
 
 def _group(seen: Seen) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from ingest.linking.context import NOTHING_TOLD
 from ingest.linking.identity import GROUP_LENGTH, group_key, phase_member
@@ -100,19 +101,28 @@ ORDER BY one.number
 _INSERT_SIGHTINGS = """
 INSERT INTO event_sightings (event_id, source_id, byte_offset, line_number, phase_known, line_cut)
 SELECT COALESCE(event_id, :first_id + number), :source_id, byte_offset, line_number, phase_known, 0
-FROM staged ORDER BY number
+FROM staged WHERE number >= :first AND number < :end ORDER BY number
 """
+
+
+class Span(NamedTuple):
+    """Of which source the sightings are that have these numbers: from `first` on, before `end`."""
+
+    source_id: int
+    first: int
+    end: int
 
 
 @dataclass(frozen=True, slots=True)
 class Staged:
     """What is known of staged sightings: how many are new events, the numbers of those to be settled.
 
-    `values` are what the statements that write the others need.
+    `values` are what the statement that writes the events needs.
     """
 
     new: int
     others: list[int]
+    spans: list[Span]
     values: dict[str, int | str]
 
 
@@ -143,7 +153,7 @@ class Staging:
     def stage(
         self,
         sightings: Sequence[tuple[int, Sighting | BareSighting]],
-        source_id: int,
+        spans: list[Span],
         first_id: int,
         now: str,
     ) -> Staged:
@@ -182,12 +192,13 @@ class Staging:
             if others:
                 conn.execute("DELETE FROM staged WHERE event_id < 0")
             ((new,),) = conn.execute("SELECT COUNT(*) FROM staged WHERE event_id IS NULL")
-        return Staged(new, others, {"first_id": first_id, "source_id": source_id, "now": now})
+        return Staged(new, others, spans, {"first_id": first_id, "now": now})
 
     def write(self, staged: Staged) -> None:
-        """Write the events that are staged, and where they were seen: two statements, all of it in C."""
+        """Write the events that are staged, and where they were seen: few statements, all of it in C."""
         self._conn.execute(_INSERT_NEW, staged.values)
-        self._conn.execute(_INSERT_SIGHTINGS, staged.values)
+        places = [staged.values | span._asdict() for span in staged.spans]
+        self._conn.executemany(_INSERT_SIGHTINGS, places)
 
     def _may_be_known(self) -> bool:
         """Whether any staged event is not later than all that are stored: keys begin with the time."""

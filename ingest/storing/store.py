@@ -1,13 +1,14 @@
 """The one writer: batches into SQLite, each with the checkpoint that covers it, or not at all.
 
-Every batch is one `BEGIN IMMEDIATE` transaction. The checkpoint is compared before it is moved, so
-even a second writer that slipped past the ingest lock could not store a line twice.
+Every batch is stored in one `BEGIN IMMEDIATE` transaction, alone or with others. The checkpoint is
+compared before it is moved, so even a second writer that slipped past the ingest lock could not store a
+line twice.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from ingest.errors import LogUnreadable
 from ingest.linking.timestamps import time_text
-from ingest.reading.batch import Batch, Reject, Rows, Sighting
+from ingest.reading.batch import BareSighting, Batch, Reject, Rows, Sighting
 from ingest.reading.checkpoint import Counters
 from ingest.reading.logfile import LogFile
 from ingest.storing.completing import tell
@@ -32,10 +33,10 @@ from ingest.storing.horizon import (
 )
 from ingest.storing.settled import has_own_rows
 from ingest.storing.settling import Settling
-from ingest.storing.sightings import Sightings
+from ingest.storing.sightings import Sightings, group_seen
 from ingest.storing.source_rows import keep_state, mark_replaced, shift_rejects, write_source
 from ingest.storing.sources import Source
-from ingest.storing.staging import Staged
+from ingest.storing.staging import Span, Staged
 from ingest.storing.statements import (
     DELETE_REJECT,
     INSERT_ESCALATION,
@@ -45,17 +46,15 @@ from ingest.storing.undoing import drop_unseen, forget_source, take_back
 if TYPE_CHECKING:
     from ingest.storing.behind import Behind
 
-_NOTHING: list[tuple[int]] = []
-
 
 @dataclass(slots=True)
 class Stored:
-    """What one batch changed, and its source as it is now.
+    """What batches changed, and the source of each as it is now.
 
-    What the same store made before, and this batch completed, is not among the updated.
+    What the same store made before, and they completed, is not among the updated.
     """
 
-    source: Source
+    sources: list[Source] = field(default_factory=list)
     events_new: int = 0
     events_updated: int = 0
     further_sightings: int = 0
@@ -95,32 +94,24 @@ class Store:
         """Commit everything inside, or nothing of it; with `keep=False` it is only tried."""
         return immediate(self._conn, keep)
 
-    def commit(self, piece: Piece, *, ahead: bool = False) -> Stored:
-        """Store a batch; a new source gets its row here.
+    def commit(self, pieces: Sequence[Piece], *, ahead: bool = False) -> Stored:
+        """Store batches of different sources, all or none; a new source gets its row here.
 
         With `ahead`, the caller only reads on meanwhile: most of the writing may still go on behind it,
-        until the next call of `commit`, `commit_together` or `wait`.
-
-        Raises:
-            DatabaseBusy: another process has moved the source's checkpoint meanwhile.
-        """
-        self.wait()
-        with ExitStack() as unit:
-            unit.enter_context(self.transaction())
-            stored, staged = self._store(piece, ahead=ahead)
-            if staged is not None:
-                self._write_behind(staged, unit.pop_all())
-        return stored
-
-    def commit_together(self, pieces: Sequence[Piece]) -> list[Stored]:
-        """Store batches of different sources in one transaction: all of them, or none.
+        until the next call of `commit` or `wait`.
 
         Raises:
             DatabaseBusy: another process has moved a source's checkpoint meanwhile.
         """
         self.wait()
-        with self.transaction():
-            return [self._store(piece)[0] for piece in pieces]
+        stored = Stored()
+        with ExitStack() as unit:
+            unit.enter_context(self.transaction())
+            for some in _apart(pieces):
+                staged = self._store(some, stored, ahead=ahead and len(some) == len(pieces))
+            if staged is not None:
+                self._write_behind(staged, unit.pop_all())
+        return stored
 
     def reread(self, batches: Iterable[Batch], log: LogFile, source: Source) -> Stored:
         """Store all of a source anew in its place, as it was read from its start, in one transaction.
@@ -128,13 +119,14 @@ class Store:
         Raises:
             LogUnreadable: it was not read as far as before; nothing was changed.
         """
-        stored: Stored | None = None
+        stored, now = Stored(), source
         with self.transaction():
             taken = take_back(self._conn, source.source_id, 0)
             self._conn.execute(NOTHING_PRUNED, [source.source_id])
             for batch in batches:
-                stored, _ = self._store(Piece(batch, log, source if stored is None else stored.source))
-            if stored is None or stored.source.offset < source.offset:
+                self._store([Piece(batch, log, now)], stored)
+                now = stored.sources[-1]
+            if not stored.sources or now.offset < source.offset:
                 raise LogUnreadable(f"{log.shown}: shorter than it was")
             drop_unseen(self._conn, taken)
         return stored
@@ -148,46 +140,56 @@ class Store:
             places = [(source_id, one.offset) for one in sightings]
             self._conn.executemany(DELETE_REJECT, places)
             wanted = kept(list(sightings), horizon)
-            planned = self._sightings.plan(wanted, source_id, now)
-            placed = self._sightings.place(wanted, planned, source_id, now)
+            planned = self._sightings.plan(wanted, [Span(source_id, 0, len(wanted))], now)
+            placed = self._sightings.place(wanted, planned, now)
             offsets = [one.offset for one in sightings]
             shift_rejects(self._conn, source_id, offsets, len(sightings) - len(wanted))
         return placed.inserted
 
-    def _store(self, piece: Piece, *, ahead: bool = False) -> tuple[Stored, Staged | None]:
-        """Store a batch inside a transaction; with `ahead`, what is left to be written may be handed out."""
-        batch, source = piece.batch, piece.source
+    def _store(self, pieces: Sequence[Piece], stored: Stored, *, ahead: bool = False) -> Staged | None:
+        """Store batches inside a transaction; with `ahead`, what is left to be written may be handed out."""
         now = time_text(datetime.now(UTC))
         horizon = horizon_of(self._conn)
         first_id = self._settling.begin()
         if self._first_id is None:
             self._first_id = first_id
-        if horizon is not None and source is not None and batch.taken_back_from is not None:
-            forget_provisional(self._conn, source.source_id)
-        stored = Stored(write_source(self._conn, batch, piece.log, source))
-        source_id = stored.source.source_id
-        taken = _NOTHING
-        if batch.taken_back_from is not None:
-            taken = take_back(self._conn, source_id, batch.taken_back_from)
-        self._write_others(batch.rows, source_id, now, horizon)
-        sightings = kept(batch.rows.sightings, horizon)
-        planned = self._sightings.plan(sightings, source_id, now)
-        plain = not (planned.others or batch.rows.amendments or taken or horizon)
-        if ahead and plain and not has_own_rows(self._conn):
-            stored.events_new = planned.staged.new
-            stored.further_sightings = len(sightings) - planned.staged.new
-            return stored, planned.staged
-        placed = self._sightings.place(sightings, planned, source_id, now)
-        told = tell(self._settling, batch.rows, source_id, now)
+        taken: list[tuple[int]] = []
+        sightings: list[Sighting | BareSighting] = []
+        spans: list[Span] = []
+        for piece in pieces:
+            source_id = self._write_source(piece, stored, horizon)
+            if piece.batch.taken_back_from is not None:
+                taken += take_back(self._conn, source_id, piece.batch.taken_back_from)
+            self._write_others(piece.batch.rows, source_id, now, horizon)
+            first = len(sightings)
+            sightings += kept(piece.batch.rows.sightings, horizon)
+            spans.append(Span(source_id, first, len(sightings)))
+        planned = self._sightings.plan(sightings, spans, now)
+        amended = any(piece.batch.rows.amendments for piece in pieces)
+        if ahead and not (planned.others or amended or taken or horizon) and not has_own_rows(self._conn):
+            stored.events_new += planned.staged.new
+            stored.further_sightings += len(sightings) - planned.staged.new
+            return planned.staged
+        placed = self._sightings.place(sightings, planned, now)
+        completed = set(placed.updated)
+        for piece, span in zip(pieces, spans, strict=True):
+            if piece.batch.rows.amendments:
+                completed |= tell(self._settling, piece.batch.rows, span.source_id, now)
+            if horizon is not None:
+                stored.pruned += prune_batch(self._conn, piece.batch, span.source_id, horizon)
         own = match_batch(self._conn, self._settling, sightings)
         drop_unseen(self._conn, taken)
-        again = len(sightings) - placed.inserted - len(taken)
-        stored.events_new = placed.inserted - sum(event_id >= first_id for event_id in own)
-        stored.events_updated = sum(event_id < self._first_id for event_id in placed.updated | told | own)
-        stored.further_sightings = max(0, again)
-        if horizon is not None:
-            stored.pruned = prune_batch(self._conn, batch, source_id, horizon)
-        return stored, None
+        stored.events_new += placed.inserted - sum(event_id >= first_id for event_id in own)
+        stored.events_updated += sum(event_id < self._first_id for event_id in completed | own)
+        stored.further_sightings += max(0, len(sightings) - placed.inserted - len(taken))
+        return None
+
+    def _write_source(self, piece: Piece, stored: Stored, horizon: str | None) -> int:
+        """Write the row of a source, with its checkpoint; return its id."""
+        if horizon is not None and piece.source is not None and piece.batch.taken_back_from is not None:
+            forget_provisional(self._conn, piece.source.source_id)
+        stored.sources.append(write_source(self._conn, piece.batch, piece.log, piece.source))
+        return stored.sources[-1].source_id
 
     def wait(self) -> None:
         """Wait until all that was handed over is committed; raise what went wrong meanwhile."""
@@ -238,3 +240,29 @@ class Store:
 
 def _reject_values(reject: Reject) -> tuple[int, int, str, str]:
     return (reject.offset, reject.line_number, reject.reason, reject.line)
+
+
+def _apart(pieces: Sequence[Piece]) -> Iterator[Sequence[Piece]]:
+    """Yield pieces together that tell different events: what two tell is written quicker one by one.
+
+    One that ends in a line that is cut is by itself: its event is looked for among all before it.
+    """
+    if len(pieces) == 1:
+        yield pieces
+        return
+    some: list[Piece] = []
+    told: set[str] = set()
+    for piece in pieces:
+        sightings = piece.batch.rows.sightings
+        groups = {group_seen(one) for one in sightings}
+        is_cut = bool(sightings) and sightings[-1].seen.is_cut
+        if some and (is_cut or not told.isdisjoint(groups)):
+            yield some
+            some, told = [], set()
+        if is_cut:
+            yield [piece]
+        else:
+            some.append(piece)
+            told |= groups
+    if some:
+        yield some
