@@ -42,20 +42,23 @@ class Round:
         watch = self._watch
         known = {} if self._options.full else self._settled()
         changed: list[Listed] = []
+        unchanged_bytes = 0
         for listed in self._listing:
             _, stored, state, _ = listed
             if watch is not None:
                 watch.see(listed)
             settled = known.get(stored)
-            if (
-                settled is None
-                or state is None
-                or settled[1:] != (state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns)
+            if state is not None and settled == (
+                stored,
+                state.st_dev,
+                state.st_ino,
+                state.st_size,
+                state.st_mtime_ns,
             ):
-                if watch is None or watch.wants(listed, is_sure=settled is None or settled[0] != ""):
-                    changed.append(listed)
-            else:
-                self._unchanged_bytes += state.st_size
+                unchanged_bytes += state.st_size
+            elif watch is None or watch.wants(listed, is_sure=settled is None or settled[0] != ""):
+                changed.append(listed)
+        self._unchanged_bytes = unchanged_bytes
         return changed
 
     def _settled(self) -> dict[str, Settled]:

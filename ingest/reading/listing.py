@@ -62,7 +62,7 @@ class Listing:
         self._paths = paths
         self.globs = globs
         own = [state for path in not_logs if (state := _looked_up(path)) is not None]
-        self._excluded = {identity(state.st_dev, state.st_ino) for state in own}
+        self._excluded = {(state.st_dev, state.st_ino) for state in own}
         self._names: set[str] = set()
 
     def __iter__(self) -> Iterator[Listed]:
@@ -142,7 +142,7 @@ class Listing:
                 if state is None or not stat.S_ISREG(state.st_mode):
                     if self._is_odd(path, state):
                         continue
-                elif self._excluded and identity(state.st_dev, state.st_ino) in self._excluded:
+                elif (state.st_dev, state.st_ino) in self._excluded:
                     continue
                 nothing = False
                 if self._is_first(path, state):
@@ -215,10 +215,9 @@ def name_test(globs: Sequence[str]) -> Callable[[str], bool]:
     fits = _fits(others)
 
     def is_meant(name: str) -> bool:
-        cased = os.path.normcase(name)
-        return cased.endswith(endings) or any(part in cased for part in parts) or bool(fits(cased))
+        return name.endswith(endings) or any(part in name for part in parts) or bool(fits(name))
 
-    return is_meant
+    return is_meant if os.path.normcase("A") == "A" else lambda name: is_meant(os.path.normcase(name))
 
 
 def _is_literal(text: str) -> bool:
