@@ -15,12 +15,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import ingest.files.logfile
+import ingest.files.overlap
+import ingest.files.raw
 import ingest.reading.feed
 import ingest.reading.gathering
 import ingest.reading.lines
-import ingest.reading.logfile
-import ingest.reading.overlap
-import ingest.reading.raw
 import ingest.reading.scan
 from ingest.storing import database
 
@@ -44,8 +44,8 @@ CACHE_BYTES = "TOKENTAIL_FAULT_CACHE_BYTES"
 def install_from_environment() -> None:
     """Build in what the environment asks for."""
     if size := os.environ.get(CHUNK_BYTES):
-        ingest.reading.logfile.CHUNK_BYTES = int(size)
-        ingest.reading.overlap.CHUNK_BYTES = int(size)  # type: ignore[attr-defined]
+        ingest.files.logfile.CHUNK_BYTES = int(size)
+        ingest.files.overlap.CHUNK_BYTES = int(size)  # type: ignore[attr-defined]
     if records := os.environ.get(BATCH_RECORDS):
         ingest.reading.scan.MAX_BATCH_RECORDS = int(records)
     if seconds := os.environ.get(BUSY_SECONDS):
@@ -99,7 +99,7 @@ class Boundaries:
         feed.overlapping_chunks = self._after_each(feed.overlapping_chunks)
         gathering: Any = ingest.reading.gathering
         gathering.parse_line = self._after("parse", gathering.parse_line)
-        raw: Any = ingest.reading.raw
+        raw: Any = ingest.files.raw
         raw._opened_file = self._after("open", raw._opened_file)
         self._trace_connections()
         self._watch_commits()

@@ -19,9 +19,9 @@ from typing import Any
 
 import click
 
-import ingest.reading.logfile
-import ingest.reading.overlap
-import ingest.reading.raw
+import ingest.files.logfile
+import ingest.files.overlap
+import ingest.files.raw
 import ingest.reading.scan
 from faults.life import Life
 from ingest.storing.store import Store
@@ -33,7 +33,7 @@ def live(seed: int) -> list[str]:
     """Live one life, and return what is wrong in the end."""
     rng = random.Random(seed)
     size = rng.choice((64, 200, 1024, 1 << 18))
-    modules: tuple[Any, ...] = (ingest.reading.logfile, ingest.reading.overlap)
+    modules: tuple[Any, ...] = (ingest.files.logfile, ingest.files.overlap)
     for module in modules:
         module.CHUNK_BYTES = size
     ingest.reading.scan.MAX_BATCH_RECORDS = rng.choice((1, 3, 5000))
@@ -60,7 +60,7 @@ _CURRENT: list[Life] = []
 
 def watch() -> None:
     """Let things happen where a log is about to be opened, and where a batch is about to be stored."""
-    raw: Any = ingest.reading.raw
+    raw: Any = ingest.files.raw
     store: Any = Store
     opened, commit = raw._opened_file, store.commit
 

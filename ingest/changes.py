@@ -11,13 +11,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from ingest.errors import ClusterUnusable, LogUnfinished, LogUnreadable, LogVanished, NotALog
+from ingest.files.listing import Identity, Listed
+from ingest.files.logfile import FileState, LogFile
 from ingest.formers import Formers, places_of
 from ingest.intake import Intake
+from ingest.pool.processes import Processes
 from ingest.pool.scans import LARGE_LOG_BYTES, scans_of
 from ingest.reading.batch import State
-from ingest.reading.listing import Identity, Listed
-from ingest.reading.logfile import FileState, LogFile
-from ingest.reading.processes import Processes
 from ingest.reading.resume import NotTheSame, head_of
 from ingest.recognition import is_still, standing
 from ingest.storing.known_sources import KnownSources

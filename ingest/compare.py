@@ -12,10 +12,10 @@ from typing import Any
 
 from sqlite_utils import Database
 
+from ingest.files.logfile import LogFile
 from ingest.linking.context import NOTHING_TOLD, Context, merged
 from ingest.linking.state import Amendment
 from ingest.reading.batch import BareSighting, Batch, Reject, Sighting
-from ingest.reading.logfile import LogFile
 from ingest.storing.horizon import horizon_of, sighting_time
 from ingest.storing.rows import (
     PAYLOAD_COLUMNS,

@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from ingest.errors import UnusableImport
+from ingest.files.logfile import SQLITE_MAGIC
 from ingest.linking.context import Context, deliverables
 from ingest.linking.timestamps import time_text
-from ingest.reading.logfile import SQLITE_MAGIC
 from ingest.storing.completing import amend
 from ingest.storing.database import StrPath, immediate, open_for_writing, require_database
 from ingest.storing.lock import ingest_lock

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import sqlite3
 
-from ingest.reading.folders import Folder
-from ingest.reading.listing import GLOBS, Listing, name_test, shown, stored_path
-from ingest.reading.urls import is_url
+from ingest.files.folders import Folder
+from ingest.files.listing import GLOBS, Listing, name_test, shown, stored_path
+from ingest.files.urls import is_url
 from ingest.summary import Summary
 
 _READ_HERE = """

@@ -15,11 +15,11 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Protocol
 
 from ingest.errors import DatabaseBusy, DatabaseUnusable, TokentailError
+from ingest.files.listing import Listed, Listing
+from ingest.files.watch import POLL_SECONDS, Watch
 from ingest.memory import little_tidying
 from ingest.news import News, Told
 from ingest.pipeline import counts_of, ended, held_for_ingest, match_own_rows, started
-from ingest.reading.listing import Listed, Listing
-from ingest.reading.watch import POLL_SECONDS, Watch
 from ingest.round import Round
 from ingest.storing.database import StrPath, files_of
 from ingest.storing.ingest_runs import begin_run, end_run

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from ingest.errors import LogUnreadable
-from ingest.reading.discover import rotations_of, target_of
-from ingest.reading.logfile import FileState, LogFile
+from ingest.files.discover import rotations_of, target_of
+from ingest.files.logfile import FileState, LogFile
 from ingest.recognition import is_still
 from ingest.storing.known_sources import KnownSources
 from ingest.storing.sources import REPLACED, Source

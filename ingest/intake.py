@@ -10,10 +10,10 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 
+from ingest.files.logfile import LogFile
 from ingest.pool.here import Here, Scans
 from ingest.reading.batch import State
 from ingest.reading.checkpoint import Checkpoint, Counters
-from ingest.reading.logfile import LogFile
 from ingest.reading.resume import NotTheSame, recall
 from ingest.reading.scan import ScanOptions
 from ingest.storing.known_sources import KnownSources

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
-from ingest.reading.listing import Listed, shown
+from ingest.files.listing import Listed, shown
 from ingest.summary import Summary
 
 

@@ -13,9 +13,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
+from ingest.files.listing import Listing
 from ingest.linking.timestamps import time_text
 from ingest.memory import little_tidying
-from ingest.reading.listing import Listing
 from ingest.round import Round
 from ingest.storing.database import StrPath, connected_for_writing, files_of, immediate
 from ingest.storing.ingest_runs import begin_run, end_run

@@ -5,11 +5,11 @@ from __future__ import annotations
 from contextlib import suppress
 
 from ingest.errors import LogUnreadable
+from ingest.files.logfile import FileState, LogFile
+from ingest.files.sample import Sample
+from ingest.files.urls import is_url
 from ingest.reading.evidence import standing_in
-from ingest.reading.logfile import FileState, LogFile
 from ingest.reading.resume import NotTheSame, evidence_of, is_source, recall
-from ingest.reading.sample import Sample
-from ingest.reading.urls import is_url
 from ingest.storing.known_sources import KnownSources
 from ingest.storing.sources import Source
 

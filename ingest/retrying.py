@@ -15,14 +15,14 @@ from dataclasses import dataclass, field
 from sqlite_utils import Database
 
 from ingest.errors import LogUnfinished, LogUnreadable, UsageMistake
+from ingest.files.listing import STANDARD_INPUT
+from ingest.files.logfile import LogFile
 from ingest.formers import places_of
 from ingest.linking.context import NOTHING_TOLD
 from ingest.linking.identity import Seen
 from ingest.linking.timestamps import time_text
 from ingest.reading.batch import Sighting
 from ingest.reading.gathering import MAX_REJECT_TEXT
-from ingest.reading.listing import STANDARD_INPUT
-from ingest.reading.logfile import LogFile
 from ingest.reading.resume import NotTheSame, recall
 from ingest.reading.scan import ScanOptions, scan
 from ingest.reading.zone import Zone, zone_recorded

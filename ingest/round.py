@@ -9,13 +9,13 @@ from __future__ import annotations
 import sqlite3
 from typing import TYPE_CHECKING
 
-from ingest.reading.listing import Listed, Listing
+from ingest.files.listing import Listed, Listing
 from ingest.reading.zone import is_same_zone, names_of
 from ingest.storing.settled import Settled, settled_sources
 from ingest.summary import IngestOptions, Summary
 
 if TYPE_CHECKING:  # a round that finds nothing new needs neither
-    from ingest.reading.watch import Watch
+    from ingest.files.watch import Watch
     from ingest.storing.store import Store
 
 

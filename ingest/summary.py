@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # an ingest that finds nothing new needs none of it
+    from ingest.files.folders import Folder
     from ingest.reading.batch import Batch
     from ingest.reading.checkpoint import Counters
-    from ingest.reading.folders import Folder
     from ingest.reading.zone import Zone
     from ingest.storing.store import Stored
 
@@ -50,7 +50,7 @@ class IngestOptions:
     def _zone_told(self, stored_path: str) -> str | None:
         if not self.folders:
             return None
-        from ingest.reading.folders import zone_told  # noqa: PLC0415 - most have no folders of their own
+        from ingest.files.folders import zone_told  # noqa: PLC0415 - most have no folders of their own
 
         return zone_told(self.folders, stored_path)
 

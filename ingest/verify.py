@@ -13,10 +13,10 @@ from sqlite_utils import Database
 
 from ingest.compare import Comparison, Verification
 from ingest.errors import LogUnreadable, NotALog
+from ingest.files.discover import discover
+from ingest.files.logfile import FileState, LogFile
 from ingest.memory import little_tidying
 from ingest.reading.checkpoint import Provisional
-from ingest.reading.discover import discover
-from ingest.reading.logfile import FileState, LogFile
 from ingest.reading.resume import head_of, recall
 from ingest.reading.scan import ScanOptions, scan
 from ingest.recognition import is_still, standing

@@ -19,9 +19,9 @@ import pytest
 from event_lines import event_message, logged
 from faults.tables import check_invariants, events, rows_as_stored
 from ingest.errors import LogUnfinished, LogUnreadable
+from ingest.files import streams
+from ingest.files.logfile import LogFile, chunks
 from ingest.pipeline import IngestOptions, Summary, ingest
-from ingest.reading import streams
-from ingest.reading.logfile import LogFile, chunks
 from ingest.reading.zone import zone_named
 from ingest.verify import verify
 

@@ -416,7 +416,7 @@ def test_full_disk_is_said_and_nothing_is_lost_or_doubled(tokentail: Tokentail, 
         tmp_path / "run.log", *(event_message(predicted_output=number) for number in range(1, 1500))
     )
     program = (
-        "import resource, ingest.reading.scan as scan, ingest.reading.overlap as overlap; "
+        "import resource, ingest.reading.scan as scan, ingest.files.overlap as overlap; "
         "scan.MAX_BATCH_RECORDS = 50; scan.MAX_BATCH_BYTES = 10_000; overlap.CHUNK_BYTES = 8_000; "
         "resource.setrlimit(resource.RLIMIT_FSIZE, (800_000, 800_000)); from ingest.cli import main; main()"
     )

@@ -7,8 +7,8 @@ import sqlite3
 
 import pytest
 
-from ingest.reading.discover import Discovered, discover
-from ingest.reading.logfile import LogFile
+from ingest.files.discover import Discovered, discover
+from ingest.files.logfile import LogFile
 
 
 def made(folder, *names: str) -> None:

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ingest.files.logfile import LogFile
+from ingest.files.sample import Sample, sample_of
 from ingest.reading.evidence import Watch, standing_in
-from ingest.reading.logfile import LogFile
-from ingest.reading.sample import Sample, sample_of
 
 DATA = bytes(range(256)) * 20
 

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ingest.reading.fingerprint import HEAD_BYTES, TAIL_BYTES, Recent, digest, fingerprint_of, tail_of
+from ingest.files.sample import TAIL_BYTES, digest
+from ingest.reading.fingerprint import HEAD_BYTES, Recent, fingerprint_of, tail_of
 from ingest.reading.lines import Position
 
 

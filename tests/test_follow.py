@@ -25,9 +25,9 @@ import pytest
 from conftest import ROOT, Tokentail
 from event_lines import event_message, logged
 from ingest.errors import DatabaseBusy
+from ingest.files.raw import opened_raw
 from ingest.follow import follow
 from ingest.news import News
-from ingest.reading.raw import opened_raw
 from ingest.reading.zone import zone_named
 from ingest.storing.lock import ingest_lock
 from ingest.summary import IngestOptions, Summary
@@ -231,8 +231,8 @@ def test_compressed_log_is_read_when_it_is_whole(
     logs: Path, database: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What is still being compressed is not unpacked over and over, and nobody is warned of it."""
-    monkeypatch.setattr("ingest.reading.watch.FRESH_NS", 400_000_000)
-    monkeypatch.setattr("ingest.reading.watch.SETTLE_SECONDS", 0.5)
+    monkeypatch.setattr("ingest.files.watch.FRESH_NS", 400_000_000)
+    monkeypatch.setattr("ingest.files.watch.SETTLE_SECONDS", 0.5)
     data = gzip.compress((logged(event_message(predicted_output=2)) + "\n").encode())
     following = Following(database, logs)
     following.has(1)
@@ -257,7 +257,7 @@ def test_what_stays_unsettled_is_left_alone(
         opened[Path(path).name] += 1
         return original(path)
 
-    monkeypatch.setattr("ingest.reading.logfile.opened_raw", counting)
+    monkeypatch.setattr("ingest.files.logfile.opened_raw", counting)
     packed = gzip.compress(b"".join(os.urandom(20).hex().encode() + b"\n" for _ in range(200)))
     for name, data in {
         "empty.log": b"",

@@ -10,9 +10,9 @@ import pytest
 
 from event_lines import event_message, logged
 from faults.invariants import events
+from ingest.files.discover import rotations_of
+from ingest.files.logfile import LogFile
 from ingest.pipeline import ingest
-from ingest.reading.discover import rotations_of
-from ingest.reading.logfile import LogFile
 from ingest.reading.zone import zone_named
 from ingest.summary import IngestOptions, Summary
 

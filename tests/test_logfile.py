@@ -16,8 +16,8 @@ import sys
 import pytest
 
 from ingest.errors import LogUnfinished, LogUnreadable, LogVanished, NotALog
-from ingest.reading.compression import compression_of
-from ingest.reading.logfile import LogFile, chunks, what_is_not_a_log
+from ingest.files.compression import compression_of
+from ingest.files.logfile import LogFile, chunks, what_is_not_a_log
 from ingest.reading.scan import ScanOptions, scan
 
 TEXT = b"".join(b"[2025-12-29 19:40:02] INFO: line %d\n" % number for number in range(200))

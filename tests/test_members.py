@@ -22,10 +22,10 @@ from hypothesis import strategies as st
 
 from event_lines import event_message, logged
 from ingest.errors import LogUnfinished, LogUnreadable
-from ingest.reading import streams
-from ingest.reading.compression import compression_of, inflating_module
-from ingest.reading.logfile import LogFile, chunks
-from ingest.reading.members import gzip_members
+from ingest.files import streams
+from ingest.files.compression import compression_of, inflating_module
+from ingest.files.logfile import LogFile, chunks
+from ingest.files.members import gzip_members
 
 FAST = ("zlib_ng", "zlib_ng.zlib_ng")
 
@@ -214,7 +214,7 @@ def test_wrong_checks_are_named_behind_all_bytes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: ModuleType, ending: bytes, reason: str
 ) -> None:
     """A member that is not what its trailer says is damaged; what it held was handed on."""
-    monkeypatch.setattr("ingest.reading.compression.inflating_module", lambda: module)
+    monkeypatch.setattr("ingest.files.compression.inflating_module", lambda: module)
     path = tmp_path / "a.log.gz"
     found: list[bytes] = []
     path.write_bytes(gzip.compress(b"a\n" * 9)[:-8] + ending)

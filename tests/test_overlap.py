@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from ingest.reading import overlap
-from ingest.reading.logfile import LogFile
-from ingest.reading.overlap import Rewritten, overlapping_chunks
+from ingest.files import overlap
+from ingest.files.logfile import LogFile
+from ingest.files.overlap import Rewritten, overlapping_chunks
 
 
 @pytest.fixture

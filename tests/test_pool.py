@@ -16,12 +16,12 @@ from conftest import Tokentail
 from event_lines import event_message, logged
 from faults.cluster import Cluster, cluster, killing_a_worker, killing_the_client, local, write_logs
 from ingest.errors import ClusterUnusable
+from ingest.files.logfile import FileState, LogFile
 from ingest.pool.ahead import Ahead, Executors
 from ingest.pool.here import Here
 from ingest.pool.parts import OtherVersion, Wanted, read_part
 from ingest.pool.scans import scans_of
 from ingest.reading.batch import Batch
-from ingest.reading.logfile import FileState, LogFile
 from ingest.reading.scan import ScanOptions, scan
 from ingest.reading.zone import zone_named
 from ingest.summary import IngestOptions, Summary

@@ -11,6 +11,7 @@ from collections import deque
 
 import pytest
 
+from ingest.files.sample import Sample
 from ingest.linking.calls import Anchors, Preparation
 from ingest.linking.context import Told
 from ingest.linking.declared import Declared, OpenList
@@ -20,7 +21,6 @@ from ingest.linking.windows import OpenEvent, PathList, Window, Windows
 from ingest.reading.checkpoint import Counters, Provisional, Remembered
 from ingest.reading.lines import Position
 from ingest.reading.remembered import as_text, from_text
-from ingest.reading.sample import Sample
 from ingest.reading.wrap import WrapWidth
 from parsers.records import BudgetUse, BuilderModel, Ceiling, Estimate
 

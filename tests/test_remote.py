@@ -16,10 +16,10 @@ from conftest import Tokentail
 from event_lines import event_message, logged
 from executor_log import Shape, executor_run
 from faults.tables import check_invariants, tables
+from ingest.files.logfile import LogFile
+from ingest.files.remote import opened
+from ingest.files.rewritten import Rewritten
 from ingest.pipeline import ingest
-from ingest.reading.logfile import LogFile
-from ingest.reading.remote import opened
-from ingest.reading.rewritten import Rewritten
 from ingest.reading.scan import ScanOptions, scan
 from ingest.reading.zone import zone_named
 from ingest.summary import IngestOptions, Summary

@@ -18,11 +18,11 @@ import pytest
 
 from event_lines import event_message
 from executor_log import Shape, executor_run, interleaved, one_after_another
+from ingest.files.logfile import LogFile
 from ingest.pipeline import ingest
 from ingest.pool import segments, stitched
+from ingest.pool.processes import Process, Processes
 from ingest.pool.stitched import Stitching
-from ingest.reading.logfile import LogFile
-from ingest.reading.processes import Process, Processes
 from ingest.reading.scan import ScanOptions, scan
 from ingest.reading.zone import zone_named
 from ingest.summary import IngestOptions
@@ -214,7 +214,7 @@ def test_wide_and_packed_logs_are_read_in_one_piece(tmp_path: Path, fits: list[b
 def test_processes_of_a_run_that_is_killed_end_without_a_word() -> None:
     """They find nobody to answer to."""
     program = (
-        "import os, signal, time; from ingest.reading.processes import Process; one = Process();"
+        "import os, signal, time; from ingest.pool.processes import Process; one = Process();"
         "ask = __import__('threading').Thread(target=one.call, args=(time.sleep, 1)); ask.start();"
         "time.sleep(0.3); os.kill(os.getpid(), signal.SIGKILL)"
     )

@@ -17,8 +17,8 @@ from conftest import ROOT, Tokentail
 from event_lines import event_message, logged
 from ingest.cli.settings import read_settings
 from ingest.errors import UsageMistake
-from ingest.reading.folders import Folder, nearest_first, zone_told
-from ingest.reading.listing import stored_path
+from ingest.files.folders import Folder, nearest_first, zone_told
+from ingest.files.listing import stored_path
 
 
 @pytest.fixture

@@ -16,11 +16,11 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from event_lines import event_message
+from ingest.files.logfile import LogFile
 from ingest.linking.identity import event_key, group_key
 from ingest.linking.timestamps import time_text
 from ingest.pipeline import ingest
 from ingest.reading import scan
-from ingest.reading.logfile import LogFile
 from ingest.reading.markers import has_marker
 from ingest.reading.resume import recall
 from ingest.reading.sifting import SiftedContext, SiftedEvent, SiftedLine, Sifter

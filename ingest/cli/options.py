@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from ingest.errors import UsageMistake
-from ingest.reading.urls import split_paths
+from ingest.files.urls import split_paths
 from ingest.storing.database import database_path
 
 if TYPE_CHECKING:
     from ingest.cli.settings import Settings
-    from ingest.reading.folders import Folder
+    from ingest.files.folders import Folder
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 

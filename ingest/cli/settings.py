@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ingest.errors import UsageMistake
-from ingest.reading.folders import Folder, folder_at, nearest_first
+from ingest.files.folders import Folder, folder_at, nearest_first
 from ingest.reading.zone import zone_named
 
 

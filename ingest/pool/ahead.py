@@ -13,11 +13,11 @@ from concurrent.futures import Executor, Future
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+from ingest.files.logfile import FileState, LogFile
 from ingest.pool.here import Found, Here, unless_replaced
 from ingest.pool.parts import Part, Wanted, read_parts, unpacked
 from ingest.reading.batch import Batch
 from ingest.reading.checkpoint import Checkpoint
-from ingest.reading.logfile import FileState, LogFile
 from ingest.reading.scan import ScanOptions, scan
 
 GROUP_BYTES = 4 << 20

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import Protocol
 
+from ingest.files.logfile import FileState, LogFile
 from ingest.reading.batch import Batch, Rows
 from ingest.reading.checkpoint import Checkpoint
-from ingest.reading.logfile import FileState, LogFile
 from ingest.reading.resume import NotTheSame
 from ingest.reading.scan import ScanOptions, scan
 

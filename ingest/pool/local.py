@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ingest.pool.parts import Part, Wanted, read_parts
 
 if TYPE_CHECKING:
-    from ingest.reading.processes import Processes
+    from ingest.pool.processes import Processes
 
 
 class Local:

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ingest.errors import LogUnfinished, LogUnreadable
+from ingest.files.logfile import FileState, LogFile
 from ingest.reading.batch import BareSighting, Batch
 from ingest.reading.checkpoint import Checkpoint
-from ingest.reading.logfile import FileState, LogFile
 from ingest.reading.resume import NotTheSame
 from ingest.reading.scan import MAX_BATCH_RECORDS, ScanOptions, scan
 from ingest.reading.sifting import Sifter

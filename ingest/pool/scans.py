@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 
 from ingest.pool.here import Here, Scans
-from ingest.reading.processes import Processes
+from ingest.pool.processes import Processes
 from ingest.summary import IngestOptions, Summary
 
 LARGE_BYTES = 48 << 20

@@ -10,14 +10,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from ingest.errors import LogUnfinished, LogUnreadable
+from ingest.files.logfile import CHUNK_BYTES, LogFile, OpenLog
+from ingest.files.sample import TAIL_BYTES
 from ingest.linking.state import LinkerState
 from ingest.pool.parts import packed
 from ingest.reading.batch import Batch
 from ingest.reading.checkpoint import Checkpoint, Remembered
-from ingest.reading.fingerprint import TAIL_BYTES, tail_of
+from ingest.reading.fingerprint import tail_of
 from ingest.reading.gathering import Gathering
 from ingest.reading.lines import MAX_LINE_BYTES, Line, Position, newlines_in
-from ingest.reading.logfile import CHUNK_BYTES, LogFile, OpenLog
 from ingest.reading.markers import find_markers
 from ingest.reading.remembered import as_text
 from ingest.reading.resume import NotTheSame, recall

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from ingest.files.logfile import LogFile, OpenLog
 from ingest.pool.here import Here, unless_replaced
 from ingest.pool.parts import unpacked
 from ingest.pool.segments import Cutter, Read, Segment, read_segment
@@ -21,7 +22,6 @@ from ingest.reading.checkpoint import COUNTED, Checkpoint, Counters, Remembered
 from ingest.reading.encoding import Encoding, encoding_named, encoding_of
 from ingest.reading.fingerprint import HEAD_BYTES
 from ingest.reading.lines import Position
-from ingest.reading.logfile import LogFile, OpenLog
 from ingest.reading.remembered import as_text
 from ingest.reading.resume import recall
 from ingest.reading.scan import ScanOptions, scan_opened
@@ -29,7 +29,7 @@ from ingest.reading.scan import ScanOptions, scan_opened
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-    from ingest.reading.processes import Processes
+    from ingest.pool.processes import Processes
 
 PIECE_BYTES = 4 << 20
 MAX_PIECE_BYTES = 64 << 20

@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal, NamedTuple
 
+from ingest.files.logfile import FileState
 from ingest.linking.context import NOTHING_TOLD
 from ingest.linking.identity import Seen, group_of
 from ingest.linking.state import Amendment, EscalationContext
 from ingest.reading.checkpoint import Checkpoint, Counters
-from ingest.reading.logfile import FileState
 from parsers.quick import Ending
 from parsers.records import Escalation, EstimationEvent
 

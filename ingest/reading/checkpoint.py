@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
 
+from ingest.files.sample import Sample
 from ingest.linking.state import LinkerState
 from ingest.reading.fingerprint import Fingerprint
 from ingest.reading.lines import Position
-from ingest.reading.sample import Sample
 from ingest.reading.wrap import WrapWidth
 
 

@@ -11,8 +11,8 @@ from contextlib import suppress
 from typing import IO
 
 from ingest.errors import LogUnfinished, LogUnreadable
-from ingest.reading.logfile import LogFile, chunks, reading
-from ingest.reading.sample import Sample, digest
+from ingest.files.logfile import LogFile, chunks, reading
+from ingest.files.sample import Sample, digest
 
 
 def stands_in(stream: IO[bytes], samples: Collection[Sample], log: LogFile) -> bool:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 
-from ingest.reading.fingerprint import TAIL_BYTES, Recent, tail_of
+from ingest.files.logfile import CHUNK_BYTES, LogFile, chunks, reading
+from ingest.files.overlap import overlapping_chunks
+from ingest.files.pipe import piped_chunks
+from ingest.files.sample import TAIL_BYTES
+from ingest.reading.fingerprint import Recent, tail_of
 from ingest.reading.lines import Position, newlines_in
-from ingest.reading.logfile import CHUNK_BYTES, LogFile, chunks, reading
-from ingest.reading.overlap import overlapping_chunks
-from ingest.reading.pipe import piped_chunks
 from ingest.reading.resume import Opened
 
 

@@ -11,11 +11,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from ingest.files.sample import TAIL_BYTES, digest
 from ingest.reading.lines import Position
-from ingest.reading.sample import digest
 
 HEAD_BYTES = 1024
-TAIL_BYTES = 256
 
 _KEPT_BYTES = 2 * TAIL_BYTES
 """Bytes before the newest chunk that are remembered: some lines are told a few bytes after their end."""

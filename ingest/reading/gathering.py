@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from ingest.files.sample import sample_of
 from ingest.linking.context import merged
 from ingest.linking.identity import Seen, group_of
 from ingest.linking.linker import Linker
@@ -18,7 +19,6 @@ from ingest.reading.blocks import Block, Numbering
 from ingest.reading.checkpoint import Counters, Remembered
 from ingest.reading.lines import MAX_LINE_BYTES, SAMPLE_BYTES, Line
 from ingest.reading.markers import has_marker
-from ingest.reading.sample import sample_of
 from ingest.reading.sifting import Sifted, SiftedContext, SiftedEvent, SiftedLine
 from ingest.reading.wide import WideBlock
 from ingest.reading.zone import Zone

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from ingest.files.sample import Sample, sample_of
 from ingest.reading.encoding import (
     UTF_8_MARK,
     UTF_16,
@@ -24,7 +25,6 @@ from ingest.reading.encoding import (
     is_utf16_in_utf8,
     without_mark,
 )
-from ingest.reading.sample import Sample, sample_of
 
 MAX_LINE_BYTES = 1 << 20
 """Longest line that is kept whole; the longest in several hundred real logs had 319,000 bytes."""

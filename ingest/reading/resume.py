@@ -11,15 +11,15 @@ from dataclasses import dataclass
 from typing import IO
 
 from ingest.errors import LogUnfinished, LogUnreadable, NotALog
+from ingest.files.logfile import CHUNK_BYTES, LogFile, OpenLog, chunks, reading, what_is_not_a_log
+from ingest.files.pipe import piped_chunks
+from ingest.files.sample import TAIL_BYTES, Sample
 from ingest.reading.checkpoint import Checkpoint, Remembered
 from ingest.reading.encoding import Encoding, encoding_named, encoding_of, may_be_half_a_mark
 from ingest.reading.evidence import Watch, stands_in, upto
-from ingest.reading.fingerprint import HEAD_BYTES, TAIL_BYTES, Fingerprint, fingerprint_of
+from ingest.reading.fingerprint import HEAD_BYTES, Fingerprint, fingerprint_of
 from ingest.reading.lines import Position, newlines_in
-from ingest.reading.logfile import CHUNK_BYTES, LogFile, OpenLog, chunks, reading, what_is_not_a_log
-from ingest.reading.pipe import piped_chunks
 from ingest.reading.remembered import from_text
-from ingest.reading.sample import Sample
 
 MAX_OFFSET = 1 << 60
 """No file reaches as far; an offset beyond it was not written by us."""

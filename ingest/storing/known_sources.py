@@ -9,12 +9,12 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Iterator
 
+from ingest.files.listing import Identity, identity
+from ingest.files.logfile import FileState, LogFile
+from ingest.files.raw import is_there
+from ingest.files.sample import digest
 from ingest.reading.checkpoint import COUNTED, Checkpoint, Counters
-from ingest.reading.listing import Identity, identity
-from ingest.reading.logfile import FileState, LogFile
-from ingest.reading.raw import is_there
 from ingest.reading.resume import NotTheSame
-from ingest.reading.sample import digest
 from ingest.storing.sources import REPLACED, SELECT_ONE, Source, integer, source_of_row
 
 _INDEX = """

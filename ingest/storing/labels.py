@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 
-from ingest.reading.folders import Folder, label_told
+from ingest.files.folders import Folder, label_told
 from ingest.storing.database import immediate
 
 

@@ -46,7 +46,7 @@ _OLD_PROVISIONAL = (
 
 def m002_doubts(db: Database) -> None:
     """Keep what resolves doubts: real paths, ends of files just written, lines that were cut."""
-    from ingest.reading.sample import digest  # noqa: PLC0415 - as above
+    from ingest.files.sample import digest  # noqa: PLC0415 - as above
 
     add_columns(
         db.conn,

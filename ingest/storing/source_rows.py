@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from ingest.errors import DatabaseBusy
+from ingest.files.logfile import LogFile
 from ingest.linking.timestamps import time_text
 from ingest.reading.batch import Batch
 from ingest.reading.checkpoint import COUNTED
-from ingest.reading.logfile import LogFile
 from ingest.storing.rows import Row
 from ingest.storing.sources import REPLACED, Source, source_of
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ingest.files.logfile import FileState
 from ingest.reading.batch import Batch
 from ingest.reading.fingerprint import Fingerprint
-from ingest.reading.logfile import FileState
 from ingest.storing.rows import Row
 
 SELECT_ONE = """

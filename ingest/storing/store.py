@@ -15,10 +15,10 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from ingest.errors import LogUnreadable
+from ingest.files.logfile import LogFile
 from ingest.linking.timestamps import time_text
 from ingest.reading.batch import BareSighting, Batch, Reject, Rows, Sighting
 from ingest.reading.checkpoint import Counters
-from ingest.reading.logfile import LogFile
 from ingest.storing.completing import tell
 from ingest.storing.database import immediate
 from ingest.storing.escalations import escalation_values

@@ -10,12 +10,12 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING
 
 from ingest.errors import LogUnreadable, LogVanished
-from ingest.reading.listing import shown
-from ingest.reading.rewritten import Rewritten
-from ingest.reading.urls import is_url
+from ingest.files.listing import shown
+from ingest.files.rewritten import Rewritten
+from ingest.files.urls import is_url
 
 if TYPE_CHECKING:  # what is remote is imported where a path is
-    from ingest.reading.ranges import ObjectState
+    from ingest.files.ranges import ObjectState
 
 
 def looked_up(path: str) -> os.stat_result | ObjectState:
@@ -26,7 +26,7 @@ def looked_up(path: str) -> os.stat_result | ObjectState:
         LogUnreadable: it is not to be seen.
     """
     if is_url(path):
-        from ingest.reading.remote import look_up  # noqa: PLC0415 - most logs are files
+        from ingest.files.remote import look_up  # noqa: PLC0415 - most logs are files
 
         return look_up(path)
     try:
@@ -65,7 +65,7 @@ def state_of(raw: io.RawIOBase) -> os.stat_result | ObjectState:
 
 @contextmanager
 def _opened_object(url: str) -> Iterator[io.RawIOBase]:
-    from ingest.reading.remote import opened  # noqa: PLC0415 - most logs are files
+    from ingest.files.remote import opened  # noqa: PLC0415 - most logs are files
 
     try:
         with opened(url) as ranges:

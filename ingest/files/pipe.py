@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterator
 from typing import IO
 
-from ingest.reading.logfile import CHUNK_BYTES, reading
+from ingest.files.logfile import CHUNK_BYTES, reading
 
 WAIT_SECONDS = 1.0
 """How long to wait at a time; and how long what came may wait to be stored."""

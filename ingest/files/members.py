@@ -12,7 +12,7 @@ import zlib
 from types import ModuleType
 from typing import IO
 
-from ingest.reading.streams import ASIDE_BYTES, Blocks, Streams
+from ingest.files.streams import ASIDE_BYTES, Blocks, Streams
 
 MAGIC = b"\x1f\x8b"
 _DEFLATE = 8

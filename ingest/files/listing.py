@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from ingest.errors import LogUnreadable
-from ingest.reading.urls import is_url, shown_url
+from ingest.files.urls import is_url, shown_url
 
 if TYPE_CHECKING:  # what is remote is imported where a path is
-    from ingest.reading.ranges import ObjectState
+    from ingest.files.ranges import ObjectState
 
 STANDARD_INPUT = "-"
 
@@ -87,7 +87,7 @@ class Listing:
 
     def _remote(self, url: str) -> Iterator[Listed]:
         """Yield the object that a URL names, or the logs below it."""
-        from ingest.reading.remote import listed  # noqa: PLC0415 - most paths are no URLs
+        from ingest.files.remote import listed  # noqa: PLC0415 - most paths are no URLs
 
         is_log = name_test(self.globs or GLOBS)
         nothing, globs = True, ", ".join(self.globs or _NAMES)

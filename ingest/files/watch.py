@@ -11,8 +11,8 @@ import os
 import time
 from collections.abc import Callable, Iterable
 
-from ingest.reading.listing import COMPRESSED, Listed, Listing, shown
-from ingest.reading.logfile import FRESH_NS
+from ingest.files.listing import COMPRESSED, Listed, Listing, shown
+from ingest.files.logfile import FRESH_NS
 
 POLL_SECONDS = 0.2
 """How often what was written lately is looked at."""

@@ -10,8 +10,8 @@ from types import ModuleType
 from typing import IO
 
 from ingest.errors import LogUnreadable
-from ingest.reading.members import MAGIC, gzip_members
-from ingest.reading.streams import bounded, buffered, bzip2_streams, xz_streams
+from ingest.files.members import MAGIC, gzip_members
+from ingest.files.streams import bounded, buffered, bzip2_streams, xz_streams
 
 _MAGIC = {
     "gzip": MAGIC,

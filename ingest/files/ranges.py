@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from typing import IO, ClassVar, NamedTuple, cast
 
-from ingest.reading.rewritten import Rewritten
-from ingest.reading.trouble import trouble_of
+from ingest.files.rewritten import Rewritten
+from ingest.files.trouble import trouble_of
 
 FIRST_BYTES = 256 << 10
 """What a look at a place fetches: many logs as a whole."""

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 
 _SIZE = struct.Struct("!Q")
-_PROGRAM = "import sys; sys.path[:] = sys.argv[1:]; from ingest.reading.processes import serve; serve()"
+_PROGRAM = "import sys; sys.path[:] = sys.argv[1:]; from ingest.pool.processes import serve; serve()"
 
 
 class Process:

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import IO
 
-from ingest.reading.logfile import CHUNK_BYTES, reading
-from ingest.reading.rewritten import Rewritten
+from ingest.files.logfile import CHUNK_BYTES, reading
+from ingest.files.rewritten import Rewritten
 
 OVERLAP_BYTES = 256
 """Bytes that are read twice: enough to hold the time of a log line, few enough to cost nothing."""

@@ -5,6 +5,9 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 
+TAIL_BYTES = 256
+"""How many bytes tell how something ends."""
+
 
 def digest(data: bytes) -> str:
     """Return the hash used throughout: 128 bits are far beyond chance."""

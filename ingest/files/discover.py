@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from ingest.reading.listing import COMPRESSED, Listing
-from ingest.reading.logfile import FRESH_NS, LogFile
+from ingest.files.listing import COMPRESSED, Listing
+from ingest.files.logfile import FRESH_NS, LogFile
 
 
 @dataclass(slots=True)

@@ -19,16 +19,15 @@ from dataclasses import dataclass, field, replace
 from typing import IO, TYPE_CHECKING, cast
 
 from ingest.errors import LogUnfinished, LogUnreadable
-from ingest.reading.compression import compression_of, decompressed
-from ingest.reading.fingerprint import TAIL_BYTES
-from ingest.reading.listing import MAX_INTEGER, STANDARD_INPUT, shown, stored_path
-from ingest.reading.raw import looked_up, opened_raw, reason_of, state_of
-from ingest.reading.sample import digest
-from ingest.reading.urls import is_url
+from ingest.files.compression import compression_of, decompressed
+from ingest.files.listing import MAX_INTEGER, STANDARD_INPUT, shown, stored_path
+from ingest.files.raw import looked_up, opened_raw, reason_of, state_of
+from ingest.files.sample import TAIL_BYTES, digest
+from ingest.files.urls import is_url
 from parsers.prefix import starts_with_prefix
 
 if TYPE_CHECKING:  # what is remote is imported where a path is
-    from ingest.reading.ranges import ObjectState
+    from ingest.files.ranges import ObjectState
 
 CHUNK_BYTES = 256 * 1024
 """How much is read at once: large enough that the call costs nothing, small enough for the cache."""

@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ingest.reading.listing import stored_path
+from ingest.files.listing import stored_path
 
 
 @dataclass(frozen=True, slots=True)
