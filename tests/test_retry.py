@@ -83,6 +83,15 @@ def test_rotated_log_is_found_and_read_with_its_context(older: Path, called: Tok
     check_invariants(older)
 
 
+def test_new_events_of_all_batches_are_counted(older: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A log that is read again in several batches, the last of which brings nothing."""
+    monkeypatch.setattr("ingest.reading.scan.MAX_BATCH_RECORDS", 1)
+    for module in ("logfile", "overlap"):
+        monkeypatch.setattr(f"ingest.files.{module}.CHUNK_BYTES", 100)
+    done = retry_rejects(older)
+    assert (done.rejects, done.whole, done.events_new) == (2, 2, 2)
+
+
 @pytest.mark.parametrize("gone", ["deleted", "another", "damaged"])
 def test_stored_line_is_read_alone_where_its_log_is_gone(older: Path, called: Tokentail, gone: str) -> None:
     """The event has its numbers, no phase, and is claimed when its log is read in full."""

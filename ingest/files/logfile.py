@@ -183,9 +183,9 @@ def _ending(raw: io.RawIOBase, size_bytes: int) -> str:
 
 
 def chunks(
-    stream: IO[bytes], path: str, by_line: bool = False, most_bytes: int = CHUNK_BYTES
+    stream: IO[bytes], path: str, by_line: bool = False, most_bytes: int | None = None
 ) -> Iterator[bytes]:
-    """Yield what is left of a stream, as much at once as there is, up to `most_bytes`.
+    """Yield what is left of a stream, as much at once as there is, up to `most_bytes` (`CHUNK_BYTES`).
 
     `by_line` ends each chunk after a newline, as Python's own reading of lines does.
 
@@ -197,7 +197,7 @@ def chunks(
     read = stream.readline if by_line else getattr(stream, "read1", stream.read)
     while True:
         try:
-            chunk = read(most_bytes)
+            chunk = read(most_bytes or CHUNK_BYTES)
         except _DAMAGE as error:
             if isinstance(error, EOFError):
                 raise LogUnfinished(f"{path}: ends before the end of its compressed data") from error

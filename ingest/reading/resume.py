@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import IO
 
 from ingest.errors import LogUnfinished, LogUnreadable, NotALog
-from ingest.files.logfile import CHUNK_BYTES, LogFile, OpenLog, chunks, reading, what_is_not_a_log
+from ingest.files.logfile import LogFile, OpenLog, chunks, reading, what_is_not_a_log
 from ingest.files.pipe import piped_chunks
 from ingest.files.sample import TAIL_BYTES, Sample
 from ingest.reading.checkpoint import Checkpoint, Remembered
@@ -141,7 +141,7 @@ def head_of(log: LogFile) -> bytes:
         return read_head(opened.stream, log, HEAD_BYTES).data
 
 
-def read_head(stream: IO[bytes], log: LogFile, most_bytes: int = CHUNK_BYTES) -> Head:
+def read_head(stream: IO[bytes], log: LogFile, most_bytes: int | None = None) -> Head:
     """Read a stream's first bytes: those that its fingerprint may cover, or all there are.
 
     `most_bytes` are read at once, so what comes back may be more.
