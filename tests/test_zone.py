@@ -110,6 +110,29 @@ def test_offsets_are_remembered_right():
 
 @settings(deadline=None)
 @given(
+    st.sampled_from(
+        ["UTC", "Australia/Sydney", "Asia/Kathmandu", "Europe/Amsterdam", "Africa/Monrovia", "Asia/Kolkata"]
+    ),
+    st.sampled_from([1, 1936, 1938, 1972, 2025, 9999]),
+    st.lists(st.integers(0, 366 * 24 * 60), max_size=20),
+)
+def test_a_minute_is_the_same_whatever_was_looked_up_before(name, year, minutes):
+    """Told by its quarter or by itself; where offsets have seconds, and where a time can't be moved."""
+    zone = zone_named(name)
+    for behind in [*minutes, *(one + 1 for one in minutes), 0, 7, 14, 15, 23]:
+        local = datetime(year, 1, 1) + timedelta(minutes=behind % (365 * 24 * 60))  # noqa: DTZ001
+        moment = zone_named(name).to_utc(local)
+        minute = zone.minute(f"{local:%Y-%m-%d %H:%M}".rjust(16, "0").encode())
+        if moment.second:
+            assert minute is None
+        else:
+            shown = f"{moment.isoformat(' ', 'minutes')[:16]}:"
+            digits = "".join(filter(str.isdigit, shown))
+            assert minute == (moment.timestamp(), shown, shown.encode(), digits)
+
+
+@settings(deadline=None)
+@given(
     st.datetimes(min_value=datetime(1980, 1, 1), max_value=datetime(2036, 12, 31)),  # noqa: DTZ001
     st.sampled_from(
         ["Australia/Sydney", "Australia/Lord_Howe", "America/New_York", "Europe/Dublin", "Pacific/Chatham"]

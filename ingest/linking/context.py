@@ -24,6 +24,9 @@ DELIVERABLES_SOURCES = ("imported", "applied", "required", "missing", "scope")
 is its own row in an adopted database."""
 
 
+_as_json = json.JSONEncoder(ensure_ascii=False).encode
+
+
 class Deliverables(NamedTuple):
     """The deliverable paths of an event's phase, and which kind of line told them.
 
@@ -40,7 +43,7 @@ class Deliverables(NamedTuple):
 
     def as_json(self) -> str:
         """Return the paths as the executor stores them: a JSON array."""
-        return json.dumps(self.paths, ensure_ascii=False)
+        return _as_json(self.paths)
 
 
 def deliverables(source: str, paths: tuple[str, ...], complete: bool) -> Deliverables:

@@ -20,6 +20,9 @@ _UTC = frozenset({"UTC", "UCT", "Zulu", "Universal", "Etc/UTC", "Etc/UCT", "Etc/
 _MAX_REMEMBERED = 10_000
 """Quarters and minutes that are remembered: a hostile log may name every one there is."""
 
+_EDGES = ("0001", "9999")
+"""The years in which not every time can be moved by an offset."""
+
 _NAME = re.compile(r"[A-Za-z0-9_+-]+(?:/[A-Za-z0-9_+-]+)*")
 
 _LOCAL = "local"
@@ -62,7 +65,7 @@ class Zone:
         quarter = (moment.year, moment.month, moment.day, moment.hour, moment.minute // 15)
         offset = self._offsets.get(quarter)
         if offset is None:
-            offset = self._offset(moment)
+            offset = self._offset(datetime(*quarter[:4], 15 * quarter[4]))  # noqa: DTZ001 - local, as logged
             if len(self._offsets) > _MAX_REMEMBERED:
                 self._offsets.clear()
             self._offsets[quarter] = offset
@@ -98,6 +101,17 @@ class Zone:
         return (int(seconds) * 1_000_000 + thousandths * 1_000) / 1_000_000 if thousandths else seconds
 
     def _minute(self, text: str) -> Minute | None:
+        """Tell a minute by the first one of its quarter, whose offset it has; that is looked up once."""
+        behind = int(text[14:]) % 15
+        first = self.minute(b"%b%02d" % (text[:14].encode(), int(text[14:]) - behind)) if behind else None
+        if first is None or text[:4] in _EDGES or int(first.digits[10:]) % 15:  # it may be of the next hour
+            return self._looked_up(text)
+        of_hour = f"{int(first.digits[10:]) + behind:02d}"
+        shown = f"{first.shown[:14]}{of_hour}:"
+        seconds = first.seconds + 60 * behind
+        return Minute(seconds, shown, shown.encode("ascii"), f"{first.digits[:10]}{of_hour}")
+
+    def _looked_up(self, text: str) -> Minute | None:
         try:
             start = self.to_utc(datetime.fromisoformat(f"{text}:00"))
         except ValueError:
