@@ -171,6 +171,9 @@ class Changes:
     def _zone_of_original(self, log: LogFile, head: bytes) -> str | None:
         """Return the zone in which the log is read that a new one is a copy of: one event, one time."""
         zone = self._options.zone_of(log.stored_path)
+        if all(source.timezone == zone for source in self._sources.alike(head)):
+            return None
+        self._intake.settle()  # the original may have been read on
         for source in self._sources.alike(head):
             if source.timezone != zone and is_still(log, source, self._sources):
                 self._zones.note_known(log.stored_path, log.shown, source.timezone)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from event_lines import event_message, logged
+from event_lines import anchor_message, event_message, logged
 from faults.invariants import check_invariants, events, rows
 from ingest import intake
 from ingest.pipeline import ingest
@@ -166,3 +166,86 @@ def test_a_log_that_has_something_to_say_does_not_wait(logs: Path, commits: list
     assert (commits, summary.files_read) == ([50, 11, 1, 50, 9], LOGS + 1)
     assert len(summary.warnings) == 1
     assert "060.log.gz" in summary.warnings[0]
+
+
+INIT = logged("Initialized autonomous executor for run: RR")
+CALL = (
+    logged("[pX] Step 1/4: Generating code with Builder (via LlmService)..."),
+    logged(anchor_message("pX")),
+)
+EVENT, OTHER = logged(event_message()), logged(event_message(predicted_output=7))
+BEHIND = logged("[pX] Builder succeeded (9 tokens)")
+
+
+def lines(*texts: str) -> str:
+    """Write whole lines."""
+    return "".join(f"{text}\n" for text in texts)
+
+
+TOGETHER = {
+    "what is told of a stored event, and a copy of it": [
+        {"a": lines(EVENT)},
+        {"a": lines(EVENT, BEHIND), "b": lines(INIT, EVENT)},
+    ],
+    "the same, and the copy tells another phase": [
+        {"a": lines(EVENT)},
+        {"a": lines(EVENT, BEHIND), "b": lines(INIT, *(line.replace("pX", "pY") for line in CALL), EVENT)},
+    ],
+    "two copies that learn different phases": [
+        {"a": lines(EVENT), "b": lines(INIT, EVENT)},
+        {"a": lines(EVENT, BEHIND), "b": lines(INIT, EVENT, BEHIND.replace("pX", "pY"))},
+    ],
+    "a line that is taken back, and an event that is known": [
+        {"a": EVENT, "b": lines(OTHER)},
+        {"a": lines(f"{EVENT} x=y"), "c": lines("", OTHER)},
+    ],
+    "a line that is taken back, and its event in another log": [
+        {"b": lines(INIT, *CALL) + EVENT},
+        {"b": lines(INIT, *CALL, f"{EVENT} x=y"), "c": lines(EVENT)},
+    ],
+    "a cut line that goes on, and what it seemed to be": [
+        {"b": lines(INIT, *CALL) + EVENT[:-4]},
+        {"b": lines(INIT, *CALL, EVENT), "a": lines(EVENT[:-4])},
+    ],
+    "a cut line, and two that begin so": [
+        {"d": logged(event_message(model="gpt-4"))},
+        {
+            "a": lines(logged(event_message(model="gpt-4o"))),
+            "b": lines(logged(event_message(model="gpt-4o mini"))),
+        },
+    ],
+}
+
+
+@pytest.mark.parametrize("runs", TOGETHER.values(), ids=TOGETHER)
+def test_logs_that_have_to_do_with_each_other_are_stored_as_one_by_one(
+    runs: list[dict[str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In one transaction, but one after another: rows and counts are the same."""
+    monkeypatch.setattr(intake, "MAX_TOGETHER_SECONDS", 1e9)
+    found = []
+    for most in (50, 1):
+        monkeypatch.setattr(intake, "MAX_TOGETHER_LOGS", most)
+        folder = tmp_path / f"logs {most}"
+        folder.mkdir()
+        for files in runs:
+            for name, text in files.items():
+                (folder / f"{name}.log").write_text(text)
+            summary = read(folder, f"{most}.db", finished=True)
+        summary.database = ""
+        found.append((summary, told(tmp_path / f"{most}.db")))
+    assert found[0] == found[1]
+
+
+def test_copy_of_a_log_that_is_read_on_meanwhile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its zone is that of its original, which may wait for its transaction while the copy is looked at."""
+    monkeypatch.setattr(intake, "MAX_TOGETHER_SECONDS", 1e9)
+    folder = tmp_path / "logs"
+    folder.mkdir()
+    (folder / "a.log").write_text(lines(EVENT))
+    read(folder)
+    for name in ("a", "b"):
+        (folder / f"{name}.log").write_text(lines(EVENT, OTHER))
+    options = IngestOptions("ingest", zone_named("Australia/Sydney"), zone_asked=False)
+    ingest([str(folder)], tmp_path / "t.db", options)
+    assert len(events(tmp_path / "t.db")) == 2

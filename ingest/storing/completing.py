@@ -9,12 +9,15 @@ from ingest.linking.identity import Event, group_of
 from ingest.linking.state import Logged
 from ingest.reading.batch import Rows
 from ingest.storing.rows import amended
-from ingest.storing.settling import Settling
+from ingest.storing.settling import Settling, Written
 from ingest.storing.statements import MOVE_SIGHTING, READ_ONE, READ_SIGHTED, SIGHTED_COLUMNS, TOLD_PHASE
 
 
-def tell(settling: Settling, rows: Rows, source_id: int, now: str) -> set[int]:
-    """Add what a batch learned of stored events; return the ids of those that it completed."""
+def tell(settling: Settling, rows: Rows, source_id: int, now: str) -> Written:
+    """Add what a batch learned of stored events; return what was written, by the offsets of sightings.
+
+    A sighting whose phase was unknown may turn out to be of another event than it was taken for.
+    """
     by_offset: dict[int, Context] = {}
     logged: dict[int, Logged | None] = {}
     for amendment in rows.amendments:
@@ -31,7 +34,7 @@ def tell(settling: Settling, rows: Rows, source_id: int, now: str) -> set[int]:
     written = settling.settle(groups, now)
     moved = [(event_id, source_id, offset) for offset, event_id in written.event_ids.items()]
     settling.connection.executemany(MOVE_SIGHTING, moved)
-    return written.updated
+    return written
 
 
 def amend(settling: Settling, amendments: Iterable[tuple[int, Context]], now: str) -> int:

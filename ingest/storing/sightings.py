@@ -41,6 +41,11 @@ class Sightings:
         self._staging = Staging(connection)
         self._fragments = Fragments(connection)
 
+    @property
+    def has_cut(self) -> bool:
+        """Whether a line is known that is cut: another one may tell the rest of it."""
+        return not self._fragments.is_empty
+
     def plan(self, sightings: list[Sighting | BareSighting], spans: list[Span], now: str) -> Planned:
         """Stage what can be written at once; `spans` tell of which sources the sightings are, in order."""
         if not self._fragments.is_empty:

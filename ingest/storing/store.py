@@ -107,11 +107,37 @@ class Store:
         stored = Stored()
         with ExitStack() as unit:
             unit.enter_context(self.transaction())
-            for some in _apart(pieces):
+            for some in self._apart(pieces):
                 staged = self._store(some, stored, ahead=ahead and len(some) == len(pieces))
             if staged is not None:
                 self._write_behind(staged, unit.pop_all())
         return stored
+
+    def _apart(self, pieces: Sequence[Piece]) -> Iterator[Sequence[Piece]]:
+        """Yield pieces together that can have nothing to do with each other: as if one came after another.
+
+        What two tell is by itself, and quicker so; what changes stored events, too. Where a cut line or an
+        executor's own row may be any event's, each piece is.
+        """
+        if len(pieces) == 1:
+            yield pieces
+            return
+        some: list[Piece] = []
+        told: set[str] = set()
+        own_rows = has_own_rows(self._conn)
+        for piece in pieces:
+            alone = own_rows or self._sightings.has_cut or _reaches_back(piece.batch)
+            groups = {group_seen(one) for one in piece.batch.rows.sightings}
+            if some and (alone or not told.isdisjoint(groups)):
+                yield some
+                some, told = [], set()
+            if alone:
+                yield [piece]
+            else:
+                some.append(piece)
+                told |= groups
+        if some:
+            yield some
 
     def reread(self, batches: Iterable[Batch], log: LogFile, source: Source) -> Stored:
         """Store all of a source anew in its place, as it was read from its start, in one transaction.
@@ -171,17 +197,22 @@ class Store:
             stored.further_sightings += len(sightings) - planned.staged.new
             return planned.staged
         placed = self._sightings.place(sightings, planned, now)
+        made, seen_again = placed.inserted, len(sightings) - placed.inserted - len(taken)
         completed = set(placed.updated)
         for piece, span in zip(pieces, spans, strict=True):
             if piece.batch.rows.amendments:
-                completed |= tell(self._settling, piece.batch.rows, span.source_id, now)
+                told = tell(self._settling, piece.batch.rows, span.source_id, now)
+                moved = {offset for offset, event_id in told.event_ids.items() if event_id in told.inserted}
+                made += len(told.inserted)
+                seen_again -= sum(one.offset in moved for one in piece.batch.rows.sightings)
+                completed |= told.updated
             if horizon is not None:
                 stored.pruned += prune_batch(self._conn, piece.batch, span.source_id, horizon)
         own = match_batch(self._conn, self._settling, sightings)
         drop_unseen(self._conn, taken)
-        stored.events_new += placed.inserted - sum(event_id >= first_id for event_id in own)
+        stored.events_new += made - sum(event_id >= first_id for event_id in own)
         stored.events_updated += sum(event_id < self._first_id for event_id in completed | own)
-        stored.further_sightings += max(0, len(sightings) - placed.inserted - len(taken))
+        stored.further_sightings += max(0, seen_again)
         return None
 
     def _write_source(self, piece: Piece, stored: Stored, horizon: str | None) -> int:
@@ -242,27 +273,10 @@ def _reject_values(reject: Reject) -> tuple[int, int, str, str]:
     return (reject.offset, reject.line_number, reject.reason, reject.line)
 
 
-def _apart(pieces: Sequence[Piece]) -> Iterator[Sequence[Piece]]:
-    """Yield pieces together that tell different events: what two tell is written quicker one by one.
-
-    One that ends in a line that is cut is by itself: its event is looked for among all before it.
-    """
-    if len(pieces) == 1:
-        yield pieces
-        return
-    some: list[Piece] = []
-    told: set[str] = set()
-    for piece in pieces:
-        sightings = piece.batch.rows.sightings
-        groups = {group_seen(one) for one in sightings}
-        is_cut = bool(sightings) and sightings[-1].seen.is_cut
-        if some and (is_cut or not told.isdisjoint(groups)):
-            yield some
-            some, told = [], set()
-        if is_cut:
-            yield [piece]
-        else:
-            some.append(piece)
-            told |= groups
-    if some:
-        yield some
+def _reaches_back(batch: Batch) -> bool:
+    """Whether a batch changes what was stored before it, or ends in a line that is cut."""
+    sightings = batch.rows.sightings
+    if batch.taken_back_from is not None or (sightings and sightings[-1].seen.is_cut):
+        return True
+    amended = {amendment.offset for amendment in batch.rows.amendments}
+    return not amended.issubset(one.offset for one in sightings)
