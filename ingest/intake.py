@@ -17,8 +17,9 @@ from ingest.reading.checkpoint import Checkpoint, Counters
 from ingest.reading.resume import NotTheSame, recall
 from ingest.reading.scan import ScanOptions
 from ingest.storing.known_sources import KnownSources
+from ingest.storing.pieces import Piece, Stored
 from ingest.storing.sources import Source
-from ingest.storing.store import Piece, Store, Stored
+from ingest.storing.store import Store
 from ingest.summary import IngestOptions, Summary
 from ingest.zones import Zones
 

@@ -15,7 +15,8 @@ from faults.invariants import check_invariants, events, rows
 from ingest import intake
 from ingest.pipeline import ingest
 from ingest.reading.zone import zone_named
-from ingest.storing import store
+from ingest.storing import store, writing
+from ingest.storing.pieces import Piece, Stored
 from ingest.summary import IngestOptions, Summary
 
 LOGS = 120
@@ -39,7 +40,7 @@ def commits(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     found: list[int] = []
     commit = store.Store.commit
 
-    def counted(self: store.Store, pieces: list[store.Piece], *, ahead: bool = False) -> store.Stored:
+    def counted(self: store.Store, pieces: list[Piece], *, ahead: bool = False) -> Stored:
         found.append(len(pieces))
         return commit(self, pieces, ahead=ahead)
 
@@ -107,7 +108,7 @@ def test_all_that_wait_are_stored_or_none(logs: Path, monkeypatch: pytest.Monkey
     """A transaction that fails leaves no log half stored, and none counted; the next run has them all."""
     monkeypatch.setattr(intake, "MAX_TOGETHER_SECONDS", 1e9)
     numbers: Iterator[int] = iter(range(LOGS))
-    write_source = store.write_source
+    write_source = writing.write_source
 
     def failing(*arguments: Any) -> Any:
         if next(numbers) == 70:
@@ -115,7 +116,7 @@ def test_all_that_wait_are_stored_or_none(logs: Path, monkeypatch: pytest.Monkey
         return write_source(*arguments)
 
     with monkeypatch.context() as patch, pytest.raises(sqlite3.OperationalError):
-        patch.setattr(store, "write_source", failing)
+        patch.setattr(writing, "write_source", failing)
         read(logs)
     assert len(events(logs.parent / "t.db")) == 50 - 1 + 1  # of fifty logs, the first of which has none
     assert read(logs).files_read == LOGS - 50

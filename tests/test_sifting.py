@@ -26,7 +26,8 @@ from ingest.reading.resume import recall
 from ingest.reading.sifting import SiftedContext, SiftedEvent, SiftedLine, Sifter
 from ingest.reading.zone import zone_named
 from ingest.storing.database import open_for_writing
-from ingest.storing.store import Piece, Store
+from ingest.storing.pieces import Piece
+from ingest.storing.store import Store
 from ingest.summary import IngestOptions
 from parsers.line import parse_line
 from parsers.records import EstimationEvent
@@ -211,7 +212,7 @@ def test_batch_that_failed_takes_nothing_from_the_next(tmp_path: Path) -> None:
         store = Store(db.conn)
         with pytest.raises(sqlite3.IntegrityError), pytest.MonkeyPatch.context() as patch:
             failing = "INSERT INTO log_sources DEFAULT VALUES"
-            patch.setattr("ingest.storing.store.match_batch", lambda *_: db.conn.execute(failing))
+            patch.setattr("ingest.storing.writing.match_batch", lambda *_: db.conn.execute(failing))
             store.commit([Piece(batch, log)])
         assert store.commit([Piece(batch, log)]).events_new == 1
         assert db.table("token_estimation_v2_events").count == 1

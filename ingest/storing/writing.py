@@ -1,0 +1,184 @@
+"""What batches become in the database: their sources, rejects, escalations, sightings, events.
+
+Everything here happens inside a transaction of the store's.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from ingest.linking.timestamps import time_text
+from ingest.reading.batch import BareSighting, Batch, Reject, Rows, Sighting
+from ingest.storing.completing import tell
+from ingest.storing.escalations import escalation_values
+from ingest.storing.executors_rows import match_batch
+from ingest.storing.horizon import forget_provisional, horizon_of, kept, kept_escalations, prune_batch
+from ingest.storing.pieces import Piece, Stored
+from ingest.storing.settled import has_own_rows
+from ingest.storing.settling import Settling
+from ingest.storing.sightings import Sightings, group_seen
+from ingest.storing.source_rows import shift_rejects, write_source
+from ingest.storing.staging import Span, Staged
+from ingest.storing.statements import DELETE_REJECT, INSERT_ESCALATION
+from ingest.storing.undoing import drop_unseen, take_back
+
+
+@dataclass(slots=True)
+class _Begun:
+    """What pieces saw, of which source each, and the events of what was taken back for them."""
+
+    sightings: list[Sighting | BareSighting] = field(default_factory=list)
+    spans: list[Span] = field(default_factory=list)
+    taken: list[tuple[int]] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class _Told:
+    """What lines behind their events changed: `moved` sightings are of events that were made so."""
+
+    inserted: int = 0
+    moved: int = 0
+    updated: set[int] = field(default_factory=set)
+
+
+class Writing:
+    """Write the batches of one store, one after another or several at once."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        """Use a connection that is open for writing."""
+        self._conn = connection
+        self._settling = Settling(connection)
+        self._sightings = Sightings(connection, self._settling)
+        self._first_id: int | None = None
+
+    def apart(self, pieces: Sequence[Piece]) -> Iterator[Sequence[Piece]]:
+        """Yield pieces together that can have nothing to do with each other: as if one came after another.
+
+        What two tell is by itself, and quicker so; what changes stored events, too. Where a cut line or an
+        executor's own row may be any event's, each piece is.
+        """
+        if len(pieces) == 1:
+            yield pieces
+            return
+        some: list[Piece] = []
+        told: set[str] = set()
+        own_rows = has_own_rows(self._conn)
+        for piece in pieces:
+            alone = own_rows or self._sightings.has_cut or _reaches_back(piece.batch)
+            groups = {group_seen(one) for one in piece.batch.rows.sightings}
+            if some and (alone or not told.isdisjoint(groups)):
+                yield some
+                some, told = [], set()
+            if alone:
+                yield [piece]
+            else:
+                some.append(piece)
+                told |= groups
+        if some:
+            yield some
+
+    def write(self, pieces: Sequence[Piece], stored: Stored, *, ahead: bool = False) -> Staged | None:
+        """Write batches, and count in `stored` what they changed.
+
+        With `ahead`, the most of it may be left for `finish`, which is then due before anything else.
+        """
+        now = time_text(datetime.now(UTC))
+        horizon = horizon_of(self._conn)
+        first_id = self._settling.begin()
+        if self._first_id is None:
+            self._first_id = first_id
+        begun = self._begin(pieces, stored, horizon, now)
+        sightings, taken = begun.sightings, begun.taken
+        planned = self._sightings.plan(sightings, begun.spans, now)
+        amended = any(piece.batch.rows.amendments for piece in pieces)
+        if ahead and not (planned.others or amended or taken or horizon or has_own_rows(self._conn)):
+            stored.events_new += planned.staged.new
+            stored.further_sightings += len(sightings) - planned.staged.new
+            return planned.staged
+        placed = self._sightings.place(sightings, planned, now)
+        told = self._tell(pieces, begun.spans, now)
+        own = match_batch(self._conn, self._settling, sightings)
+        drop_unseen(self._conn, taken)
+        made = placed.inserted + told.inserted - sum(event_id >= first_id for event_id in own)
+        completed = placed.updated | told.updated | own
+        stored.events_new += made
+        stored.events_updated += sum(event_id < self._first_id for event_id in completed)
+        stored.further_sightings += max(0, len(sightings) - placed.inserted - told.moved - len(taken))
+        if horizon is not None:
+            for piece, span in zip(pieces, begun.spans, strict=True):
+                stored.pruned += prune_batch(self._conn, piece.batch, span.source_id, horizon)
+        return None
+
+    def finish(self, staged: Staged) -> None:
+        """Write what was left; no other statement may come between."""
+        self._sightings.write(staged)
+
+    def take_rejects(self, source_id: int, sightings: list[Sighting]) -> int:
+        """Make sightings of rejects; return how many events they brought."""
+        now = time_text(datetime.now(UTC))
+        self._settling.begin()
+        horizon = horizon_of(self._conn)
+        places = [(source_id, one.offset) for one in sightings]
+        self._conn.executemany(DELETE_REJECT, places)
+        wanted = kept(list(sightings), horizon)
+        planned = self._sightings.plan(wanted, [Span(source_id, 0, len(wanted))], now)
+        placed = self._sightings.place(wanted, planned, now)
+        offsets = [one.offset for one in sightings]
+        shift_rejects(self._conn, source_id, offsets, len(sightings) - len(wanted))
+        return placed.inserted
+
+    def _begin(self, pieces: Sequence[Piece], stored: Stored, horizon: str | None, now: str) -> _Begun:
+        """Write the rows of sources, with their checkpoints, and what depends on nothing else."""
+        begun = _Begun()
+        for piece in pieces:
+            batch, source = piece.batch, piece.source
+            takes_back = batch.taken_back_from is not None
+            if takes_back and horizon is not None and source is not None:
+                forget_provisional(self._conn, source.source_id)
+            stored.sources.append(write_source(self._conn, batch, piece.log, source))
+            source_id = stored.sources[-1].source_id
+            if batch.taken_back_from is not None:
+                begun.taken += take_back(self._conn, source_id, batch.taken_back_from)
+            self._write_others(batch.rows, source_id, now, horizon)
+            first = len(begun.sightings)
+            begun.sightings += kept(batch.rows.sightings, horizon)
+            begun.spans.append(Span(source_id, first, len(begun.sightings)))
+        return begun
+
+    def _tell(self, pieces: Sequence[Piece], spans: Sequence[Span], now: str) -> _Told:
+        """Write what lines behind their events tell of them."""
+        told = _Told()
+        for piece, span in zip(pieces, spans, strict=True):
+            rows = piece.batch.rows
+            if rows.amendments:
+                written = tell(self._settling, rows, span.source_id, now)
+                made = {offset for offset, event in written.event_ids.items() if event in written.inserted}
+                told.inserted += len(written.inserted)
+                told.moved += sum(one.offset in made for one in rows.sightings)
+                told.updated |= written.updated
+        return told
+
+    def _write_others(self, rows: Rows, source_id: int, now: str, horizon: str | None) -> None:
+        """Write rejects and escalations, which depend on nothing else."""
+        self._conn.executemany(
+            "INSERT INTO rejected_lines VALUES (?, ?, ?, ?, ?)",
+            [(source_id, *_reject_values(reject)) for reject in rows.rejects],
+        )
+        escalations = kept_escalations(rows.escalations, horizon)
+        self._conn.executemany(INSERT_ESCALATION, [escalation_values(seen, now) for seen in escalations])
+
+
+def _reject_values(reject: Reject) -> tuple[int, int, str, str]:
+    return (reject.offset, reject.line_number, reject.reason, reject.line)
+
+
+def _reaches_back(batch: Batch) -> bool:
+    """Whether a batch changes what was stored before it, or ends in a line that is cut."""
+    sightings = batch.rows.sightings
+    if batch.taken_back_from is not None or (sightings and sightings[-1].seen.is_cut):
+        return True
+    amended = {amendment.offset for amendment in batch.rows.amendments}
+    return not amended.issubset(one.offset for one in sightings)
