@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from conftest import ROOT, Tokentail
 from event_lines import event_message, logged
-from ingest.files.listing import GLOBS, Listing, name_test
+from ingest.files.listing import Listing
+from ingest.files.names import GLOBS, name_test
 from ingest.pipeline import ingest
 from ingest.reading.zone import zone_named
 from ingest.summary import IngestOptions, Summary

@@ -9,9 +9,12 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from ingest.errors import LogUnreadable
+from ingest.files.names import GLOBS, NAMES, name_test
 from ingest.files.urls import is_url, shown_url
 
 if TYPE_CHECKING:  # what is remote is imported where a path is
@@ -19,15 +22,11 @@ if TYPE_CHECKING:  # what is remote is imported where a path is
 
 STANDARD_INPUT = "-"
 
-_NAMES = ("*.log", "*.log.*", "*.log-*", "*.txt", "*.out", "*.err", "*.jsonl")
-
-COMPRESSED = (".gz", ".bz2", ".xz", ".zst")
-
-GLOBS = (*_NAMES, *(f"{name}{ending}" for name in _NAMES for ending in COMPRESSED))
-"""Names that a log may have; `*.log.*` and `*.log-*` cover rotations, dated ones too."""
-
 MAX_INTEGER = (1 << 63) - 1
 """What SQLite can hold; some file systems number files beyond it."""
+
+_BY_NUMBER = os.scandir in os.supports_fd
+"""Whether what an open folder holds can be found without the folder's path: that is quicker."""
 
 Listed = tuple[str, str, "os.stat_result | ObjectState | None", bool]
 """A path as it was given, and as it is stored; what the file there is, and whether a person named it.
@@ -90,7 +89,7 @@ class Listing:
         from ingest.files.remote import listed  # noqa: PLC0415 - most paths are no URLs
 
         is_log = name_test(self.globs or GLOBS)
-        nothing, globs = True, ", ".join(self.globs or _NAMES)
+        nothing, globs = True, ", ".join(self.globs or NAMES)
         try:
             for one, state, named in listed(url, globs):
                 inner = one[len(url) :].strip("/").split("/")
@@ -133,12 +132,13 @@ class Listing:
         """Yield the logs below a folder, in the order of their names."""
         is_log = name_test(self.globs or GLOBS)
         nothing = True
-        for here, names in self._walked(folder, is_log):
+        for here, entries in self._walked(folder, is_log):
             prefix, stored_prefix = os.path.join(here, ""), os.path.join(stored_path(here), "")
             as_given = prefix == stored_prefix
-            for name in names:
+            while entries:
+                entry = entries.pop()  # and let go of what it remembers
+                name, state = entry.name, _state_of(entry)
                 path = prefix + name
-                state = _looked_up(path)
                 if state is None or not stat.S_ISREG(state.st_mode):
                     if self._is_odd(path, state):
                         continue
@@ -152,7 +152,7 @@ class Listing:
             self._note_empty(folder)
 
     def _note_empty(self, folder: str) -> None:
-        globs = ", ".join(self.globs or _NAMES)
+        globs = ", ".join(self.globs or NAMES)
         note = f"{shown(folder)}: no logs in this folder (looked for {globs}; --glob changes that)"
         self.empty[folder] = note
         self.notes.append(note)
@@ -165,72 +165,39 @@ class Listing:
             self.notes.append(f"{shown(path)}: {text}")
         return is_odd
 
-    def _walked(self, folder: str, is_log: Callable[[str], bool]) -> Iterator[tuple[str, list[str]]]:
-        """Yield each folder, once, with the names of its logs."""
+    def _walked(
+        self, folder: str, is_log: Callable[[str], bool]
+    ) -> Iterator[tuple[str, list[os.DirEntry[str]]]]:
+        """Yield each folder, once, with its logs, the last first: they are looked up while it is open."""
         left, visited = [folder], set()
         while left:
             here = left.pop()
-            names: list[str] = []
+            logs: list[os.DirEntry[str]] = []
             folders: list[str] = []
-            try:
-                state = os.stat(here)
-                known = (state.st_dev, state.st_ino)
-                if known in visited:
-                    continue
-                visited.add(known)
-                self.folders.append((here, state))
-                with os.scandir(here) as entries:
-                    for entry in entries:
+            with ExitStack() as stack:
+                try:
+                    state = os.stat(here)
+                    known = (state.st_dev, state.st_ino)
+                    if known in visited:
+                        continue
+                    visited.add(known)
+                    self.folders.append((here, state))
+                    for entry in stack.enter_context(_entries(here)):
                         if _is_folder(entry):
-                            folders += [] if entry.name.startswith(".") else [entry.path]
+                            folders += [] if entry.name.startswith(".") else [os.path.join(here, entry.name)]
                         elif is_log(entry.name):
-                            names.append(entry.name)
-            except OSError as error:
-                self._complain(here, error)
-                continue
-            yield here, sorted(names)
+                            logs.append(entry)
+                except OSError as error:
+                    self._complain(here, error)
+                    continue
+                logs.sort(key=attrgetter("name"), reverse=True)
+                yield here, logs
             left += sorted(folders, reverse=True)
 
     def _complain(self, folder: str, error: OSError) -> None:
         vanished = isinstance(error, FileNotFoundError)  # while we looked: that happens
         told = self.notes if vanished else self.problems
         told.append(f"{shown(folder)}: {(error.strerror or str(error)).lower()}")
-
-
-def name_test(globs: Sequence[str]) -> Callable[[str], bool]:
-    """Return whether a name is one of those that globs mean, as a test.
-
-    Those of a star and an ending, or of something between two stars, cost next to nothing.
-    """
-    endings: tuple[str, ...] = ()
-    parts: list[str] = []
-    others: list[str] = []
-    for pattern in map(os.path.normcase, globs):
-        if pattern[:1] == "*" and _is_literal(pattern[1:]):
-            endings += (pattern[1:],)
-        elif pattern[:1] == "*" == pattern[-1:] and _is_literal(pattern[1:-1]):
-            parts.append(pattern[1:-1])
-        else:
-            others.append(pattern)
-    fits = _fits(others)
-
-    def is_meant(name: str) -> bool:
-        return name.endswith(endings) or any(part in name for part in parts) or bool(fits(name))
-
-    return is_meant if os.path.normcase("A") == "A" else lambda name: is_meant(os.path.normcase(name))
-
-
-def _is_literal(text: str) -> bool:
-    return bool(text) and not any(one in text for one in "*?[")
-
-
-def _fits(patterns: Sequence[str]) -> Callable[[str], object]:
-    if not patterns:
-        return lambda _: False
-    import fnmatch  # noqa: PLC0415 - most need none
-    import re  # noqa: PLC0415
-
-    return re.compile("|".join(map(fnmatch.translate, patterns))).match
 
 
 def identity(device: int, inode: int) -> Identity:
@@ -241,6 +208,31 @@ def identity(device: int, inode: int) -> Identity:
 def _looked_up(path: str) -> os.stat_result | None:
     try:
         return os.stat(path)
+    except (OSError, ValueError):
+        return None
+
+
+@contextmanager
+def _entries(folder: str) -> Iterator[Iterator[os.DirEntry[str]]]:
+    """Open a folder, by its number where that can be."""
+    if not _BY_NUMBER:
+        with os.scandir(folder) as entries:
+            yield entries
+        return
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        with os.scandir(descriptor) as entries:
+            yield entries
+    finally:
+        os.close(descriptor)
+
+
+def _state_of(entry: os.DirEntry[str]) -> os.stat_result | None:
+    """Look an entry of an open folder up; where links lead."""
+    if not _BY_NUMBER:  # what Windows tells of entries is not all there is
+        return _looked_up(entry.path)
+    try:
+        return entry.stat()
     except (OSError, ValueError):
         return None
 
