@@ -6,8 +6,9 @@ import os
 import sqlite3
 
 from ingest.files.folders import Folder
-from ingest.files.listing import Listing, shown, stored_path
+from ingest.files.listing import Listing
 from ingest.files.names import GLOBS, name_test
+from ingest.files.paths import shown, stored_path
 from ingest.files.urls import is_url
 from ingest.summary import Summary
 

@@ -10,7 +10,7 @@ from typing import Any
 from sqlite_utils import Database
 
 from ingest.errors import UsageMistake
-from ingest.files.listing import STANDARD_INPUT, stored_path
+from ingest.files.paths import STANDARD_INPUT, stored_path
 from ingest.storing.database import StrPath, immediate, open_for_reading, open_for_writing, require_database
 from ingest.storing.lock import ingest_lock
 from ingest.storing.undoing import forget_source

@@ -21,8 +21,8 @@ from sqlite_utils import Database
 
 from ingest.errors import LogUnfinished, LogUnreadable, LogVanished, UnusableImport
 from ingest.exported import exported_event
-from ingest.files.listing import STANDARD_INPUT, shown
 from ingest.files.logfile import LogFile, chunks
+from ingest.files.paths import STANDARD_INPUT, shown
 from ingest.linking.timestamps import time_text
 from ingest.storing.adding import NewEvent, add_events
 from ingest.storing.database import EVENTS_TABLE, StrPath, immediate, open_for_writing

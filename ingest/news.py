@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
-from ingest.files.listing import Listed, shown
+from ingest.files.listing import Listed
+from ingest.files.paths import shown
 from ingest.summary import Summary
 
 

@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from sqlite_utils import Database
 
 from ingest.errors import LogUnfinished, LogUnreadable, UsageMistake
-from ingest.files.listing import STANDARD_INPUT
 from ingest.files.logfile import LogFile
+from ingest.files.paths import STANDARD_INPUT
 from ingest.formers import places_of
 from ingest.linking.context import NOTHING_TOLD
 from ingest.linking.identity import Seen

@@ -18,7 +18,7 @@ from event_lines import event_message, logged
 from ingest.cli.settings import read_settings
 from ingest.errors import UsageMistake
 from ingest.files.folders import Folder, nearest_first, zone_told
-from ingest.files.listing import stored_path
+from ingest.files.paths import stored_path
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from ingest.cli.metrics import Metrics
 from ingest.cli.output import complain, remark, say, say_json_line
 from ingest.cli.stopping import Stopping
 from ingest.errors import UsageMistake
-from ingest.files.listing import STANDARD_INPUT
+from ingest.files.paths import STANDARD_INPUT
 from ingest.files.urls import is_url
 from ingest.follow import follow
 from ingest.news import News

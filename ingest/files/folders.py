@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ingest.files.listing import stored_path
+from ingest.files.paths import stored_path
 
 
 @dataclass(frozen=True, slots=True)

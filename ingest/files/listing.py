@@ -15,12 +15,11 @@ from typing import TYPE_CHECKING
 
 from ingest.errors import LogUnreadable
 from ingest.files.names import GLOBS, NAMES, name_test
-from ingest.files.urls import is_url, shown_url
+from ingest.files.paths import STANDARD_INPUT, shown, stored_path
+from ingest.files.urls import is_url
 
 if TYPE_CHECKING:  # what is remote is imported where a path is
     from ingest.files.ranges import ObjectState
-
-STANDARD_INPUT = "-"
 
 MAX_INTEGER = (1 << 63) - 1
 """What SQLite can hold; some file systems number files beyond it."""
@@ -242,17 +241,3 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return entry.is_dir()
     except OSError:
         return False
-
-
-def stored_path(path: str) -> str:
-    """Return a path as the database keeps it: absolute, and text whatever its bytes are."""
-    if path == STANDARD_INPUT or is_url(path):
-        return shown(path)
-    return shown(os.path.abspath(path))
-
-
-def shown(path: str) -> str:
-    """Return a path as text, whatever its bytes are; of a URL what anybody may see."""
-    if is_url(path):
-        path = shown_url(path)
-    return os.fsencode(path).decode("utf-8", "backslashreplace")

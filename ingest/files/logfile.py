@@ -20,7 +20,8 @@ from typing import IO, TYPE_CHECKING, cast
 
 from ingest.errors import LogUnfinished, LogUnreadable
 from ingest.files.compression import compression_of, decompressed
-from ingest.files.listing import MAX_INTEGER, STANDARD_INPUT, shown, stored_path
+from ingest.files.listing import MAX_INTEGER
+from ingest.files.paths import STANDARD_INPUT, shown, stored_path
 from ingest.files.raw import looked_up, opened_raw, reason_of, state_of
 from ingest.files.sample import TAIL_BYTES, digest
 from ingest.files.urls import is_url

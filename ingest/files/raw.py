@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING
 
 from ingest.errors import LogUnreadable, LogVanished
-from ingest.files.listing import shown
+from ingest.files.paths import shown
 from ingest.files.rewritten import Rewritten
 from ingest.files.urls import is_url
 

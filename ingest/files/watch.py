@@ -11,9 +11,10 @@ import os
 import time
 from collections.abc import Callable, Iterable
 
-from ingest.files.listing import Listed, Listing, shown
+from ingest.files.listing import Listed, Listing
 from ingest.files.logfile import FRESH_NS
 from ingest.files.names import COMPRESSED
+from ingest.files.paths import shown
 
 POLL_SECONDS = 0.2
 """How often what was written lately is looked at."""

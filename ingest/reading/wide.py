@@ -36,7 +36,7 @@ class WideBlock(NamedTuple):
     """Whole logical lines of a UTF-16 file, `offset` is that of the first, `data` their text as UTF-8.
 
     `raw` is the same as it is in the file, `ends` the indexes in it after each physical line, `firsts`
-    the numbers (from 0) of those that begin a logical one.
+    the numbers (from 0) of those that begin a logical one, and last how many there are.
     """
 
     offset: int
@@ -60,9 +60,8 @@ class WideBlock(NamedTuple):
                 if part:
                     yield part, joins
                 part, joins = [], first - one.lines
-            following = self.firsts[one.lines + 1] if one.lines + 1 < len(self.firsts) else len(self.ends)
-            start = self.ends[first - 1] if first else 0
-            part.append(tuple.__new__(one.__class__, (start, self.ends[following - 1], *one[2:])))
+            start, end = self.ends[first - 1] if first else 0, self.ends[self.firsts[one.lines + 1] - 1]
+            part.append(tuple.__new__(one.__class__, (start, end, *one[2:])))
         if part:
             yield part, joins
 
@@ -70,7 +69,7 @@ class WideBlock(NamedTuple):
         """Move a position past all lines."""
         position.offset = self.offset + len(self.raw)
         position.number += len(self.ends)
-        position.ordinal += len(self.firsts)
+        position.ordinal += len(self.firsts) - 1
 
 
 def split_wide(
@@ -140,7 +139,7 @@ def _block(data: bytes, most_left: int, joiner: Joiner, encoding: Encoding) -> W
     for number in goes_on:
         begins[number + 1], newlines[number] = False, ""
     text = "".join(chain.from_iterable(zip(lines, newlines, strict=True)))
-    firsts = list(compress(range(len(lines)), begins))
+    firsts = list(compress(range(len(begins)), begins))
     return WideBlock(joiner.position.offset, text.encode(), raw, ends, firsts)
 
 

@@ -102,11 +102,13 @@ class Zone:
 
     def _minute(self, text: str) -> Minute | None:
         """Tell a minute by the first one of its quarter, whose offset it has; that is looked up once."""
-        behind = int(text[14:]) % 15
-        first = self.minute(b"%b%02d" % (text[:14].encode(), int(text[14:]) - behind)) if behind else None
-        if first is None or text[:4] in _EDGES or int(first.digits[10:]) % 15:  # it may be of the next hour
+        number = int(text[14:])
+        behind = number % 15
+        first = self.minute(b"%b%02d" % (text[:14].encode(), number - behind)) if behind else None
+        begins = 0 if first is None else int(first.digits[10:])
+        if first is None or text[:4] in _EDGES or begins % 15:  # it may be of the next hour
             return self._looked_up(text)
-        of_hour = f"{int(first.digits[10:]) + behind:02d}"
+        of_hour = f"{begins + behind:02d}"
         shown = f"{first.shown[:14]}{of_hour}:"
         seconds = first.seconds + 60 * behind
         return Minute(seconds, shown, shown.encode("ascii"), f"{first.digits[:10]}{of_hour}")
