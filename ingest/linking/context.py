@@ -8,7 +8,7 @@ value, so that both orders agree.
 
 from __future__ import annotations
 
-import json
+from json.encoder import encode_basestring
 from typing import Any, NamedTuple
 
 MAX_PATHS = 20
@@ -22,9 +22,6 @@ PHASE_SOURCES = ("executor", "budget", "builder")
 DELIVERABLES_SOURCES = ("imported", "applied", "required", "missing", "scope")
 """Best first. What a person imports is what the phase declared; applied files were guarded; `executor`
 is its own row in an adopted database."""
-
-
-_as_json = json.JSONEncoder(ensure_ascii=False).encode
 
 
 class Deliverables(NamedTuple):
@@ -43,7 +40,7 @@ class Deliverables(NamedTuple):
 
     def as_json(self) -> str:
         """Return the paths as the executor stores them: a JSON array."""
-        return _as_json(self.paths)
+        return f"[{', '.join(map(encode_basestring, self.paths))}]"
 
 
 def deliverables(source: str, paths: tuple[str, ...], complete: bool) -> Deliverables:

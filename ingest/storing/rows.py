@@ -95,25 +95,38 @@ def payload_row(payload: EstimationEvent) -> Row:
     }
 
 
+TOLD_COLUMNS = (
+    "run_id",
+    "run_source",
+    "phase_id",
+    "phase_source",
+    "actual_max_tokens",
+    "input_tokens",
+    "total_tokens",
+    "confidence",
+    "attempt_index",
+    "estimated_deliverable_count",
+    "phase_outcome",
+    "deliverables_source",
+    "deliverables_json",
+    "deliverables_complete",
+)
+"""What a context tells; the rest of `CONTEXT_COLUMNS` is about when, and which event."""
+
+_NO_NAME = (None, None)
+_NO_PATHS = (None, None, None)
+
+
+def told_values(context: Context) -> tuple[Any, ...]:
+    """Return the values of `TOLD_COLUMNS`; `None` where a context doesn't tell."""
+    run, phase, *between, found = context
+    paths = (found.source, found.as_json(), found.complete) if found else _NO_PATHS
+    return (*(run or _NO_NAME), *(phase or _NO_NAME), *between, *paths)
+
+
 def told_row(context: Context) -> Row:
     """Return the columns that a context tells; `None` in those that it doesn't."""
-    run, phase, found = context.run, context.phase, context.deliverables
-    return {
-        "run_id": run.name if run else None,
-        "phase_id": phase.name if phase else None,
-        "deliverables_json": found.as_json() if found else None,
-        "actual_max_tokens": context.actual_max_tokens,
-        "input_tokens": context.input_tokens,
-        "total_tokens": context.total_tokens,
-        "confidence": context.confidence,
-        "attempt_index": context.attempt_index,
-        "estimated_deliverable_count": context.estimated_deliverable_count,
-        "phase_outcome": context.phase_outcome,
-        "deliverables_source": found.source if found else None,
-        "deliverables_complete": found.complete if found else None,
-        "run_source": run.source if run else None,
-        "phase_source": phase.source if phase else None,
-    }
+    return dict(zip(TOLD_COLUMNS, told_values(context), strict=True))
 
 
 def context_row(group: str, event: Event) -> Row:

@@ -12,10 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from ingest.linking.context import NOTHING_TOLD
 from ingest.linking.identity import GROUP_LENGTH, group_key, phase_member
 from ingest.reading.batch import BareSighting, Sighting
-from ingest.storing.rows import CONTEXT_COLUMNS, PAYLOAD_COLUMNS, told_row
+from ingest.storing.rows import CONTEXT_COLUMNS, PAYLOAD_COLUMNS, TOLD_COLUMNS, told_values
 from parsers.records import EstimationEvent
 from parsers.run import UNKNOWN
 
@@ -27,39 +26,33 @@ _MAX_ENDINGS = 50_000
 
 _GROUP = f"SUBSTR(one.event_key, 1, {GROUP_LENGTH})"
 _ENDING_COLUMNS = EstimationEvent._fields[4:]
-_TOLD_COLUMNS = tuple(
-    name
-    for name in CONTEXT_COLUMNS
-    if name not in ("timestamp", "event_key", "timestamp_text", "context_parts")
-)
 _TABLES = (
     "CREATE TEMP TABLE staged (number INTEGER PRIMARY KEY, event_id INTEGER, byte_offset INTEGER, "
     "line_number INTEGER, event_key TEXT, timestamp TEXT, timestamp_text TEXT, predicted INTEGER, "
     "actual INTEGER, is_total INTEGER DEFAULT 0, smape REAL, ending INTEGER, "
-    "phase_known INTEGER DEFAULT 0)",
+    f"phase_known INTEGER DEFAULT 0, {', '.join(TOLD_COLUMNS)})",
     f"CREATE TEMP TABLE staged_endings (ending INTEGER PRIMARY KEY, {', '.join(_ENDING_COLUMNS)})",
-    f"CREATE TEMP TABLE staged_told (number INTEGER PRIMARY KEY, {', '.join(_TOLD_COLUMNS)})",
 )
 _STAGE = (
     "INSERT INTO staged (number, byte_offset, line_number, event_key, timestamp, timestamp_text, predicted, "
-    "actual, is_total, smape, ending, phase_known) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    f"actual, is_total, smape, ending, phase_known, {', '.join(TOLD_COLUMNS)}) "
+    f"VALUES ({', '.join('?' * (12 + len(TOLD_COLUMNS)))})"
 )
 _STAGE_BARE = (
     "INSERT INTO staged (number, byte_offset, line_number, event_key, timestamp, timestamp_text, predicted, "
     "actual, smape, ending) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 _STAGE_ENDING = f"INSERT INTO staged_endings VALUES ({', '.join('?' * (1 + len(_ENDING_COLUMNS)))})"
-_STAGE_TOLD = f"INSERT INTO staged_told VALUES (:number, {', '.join(f':{name}' for name in _TOLD_COLUMNS)})"
-_SAME_TOLD = " AND ".join(f"(told.{name} IS NULL OR told.{name} IS event.{name})" for name in _TOLD_COLUMNS)
+_SAME_TOLD = " AND ".join(f"(one.{name} IS NULL OR one.{name} IS event.{name})" for name in TOLD_COLUMNS)
 _IN_GROUP = f"event_key >= {_GROUP} || ':' AND event_key < {_GROUP} || ';'"
 _MARK_KNOWN = f"""
 UPDATE staged AS one SET event_id = COALESCE(
     (
         SELECT event.event_id
-        FROM token_estimation_v2_events AS event LEFT JOIN staged_told AS told ON told.number = one.number
+        FROM token_estimation_v2_events AS event
         WHERE event.event_key = one.event_key AND event.timestamp = one.timestamp
             AND event.timestamp_text = one.timestamp_text AND event.context_parts IS NULL
-            AND (told.number IS NULL OR ({_SAME_TOLD}))
+            AND {_SAME_TOLD}
             AND (SELECT COUNT(*) FROM token_estimation_v2_events WHERE {_IN_GROUP}) = 1
     ),
     (SELECT -1 FROM token_estimation_v2_events WHERE {_IN_GROUP} LIMIT 1)
@@ -68,16 +61,16 @@ UPDATE staged AS one SET event_id = COALESCE(
 """An event that is known just so gets its id, one that is known otherwise -1, a new one none."""
 
 _EXPRESSIONS = {
-    **{name: f"told.{name}" for name in _TOLD_COLUMNS},
+    **{name: f"one.{name}" for name in TOLD_COLUMNS},
     "event_id": ":first_id + one.number",
-    "run_id": f"COALESCE(told.run_id, '{UNKNOWN}')",
-    "phase_id": f"COALESCE(told.phase_id, '{UNKNOWN}')",
+    "run_id": f"COALESCE(one.run_id, '{UNKNOWN}')",
+    "phase_id": f"COALESCE(one.phase_id, '{UNKNOWN}')",
     "timestamp": "one.timestamp",
     "event_key": "one.event_key",
     "timestamp_text": "one.timestamp_text",
     "context_parts": "NULL",
-    "deliverables_json": "COALESCE(told.deliverables_json, '[]')",
-    "deliverables_complete": "COALESCE(told.deliverables_complete, 0)",
+    "deliverables_json": "COALESCE(one.deliverables_json, '[]')",
+    "deliverables_complete": "COALESCE(one.deliverables_complete, 0)",
     "predicted_output_tokens": "predicted",
     "actual_output_tokens": "actual",
     "selected_budget": "COALESCE(ending.selected_budget, 0)",
@@ -94,7 +87,7 @@ _COLUMNS = ("event_id", *CONTEXT_COLUMNS, *PAYLOAD_COLUMNS, "created_at")
 _INSERT_NEW = f"""
 INSERT INTO token_estimation_v2_events ({", ".join(_COLUMNS)})
 SELECT {", ".join(_EXPRESSIONS.get(name, f"ending.{name}") for name in _COLUMNS)}
-FROM staged AS one JOIN staged_endings AS ending USING (ending) LEFT JOIN staged_told AS told USING (number)
+FROM staged AS one JOIN staged_endings AS ending USING (ending)
 WHERE one.event_id IS NULL
 ORDER BY one.number
 """
@@ -164,12 +157,10 @@ class Staging:
         """
         conn = self._conn
         conn.execute("DELETE FROM staged")
-        conn.execute("DELETE FROM staged_told")
         ((staged,),) = conn.execute("SELECT COUNT(*) FROM staged_endings")
         if staged != len(self._endings) or staged > _MAX_ENDINGS:  # a batch that failed took its own back
             conn.execute("DELETE FROM staged_endings")
             self._endings = _Endings()
-        told: list[dict[str, object]] = []
         rest: list[tuple[object, ...]] = []
         endings = self._endings
         bare = [
@@ -178,12 +169,11 @@ class Staging:
             if isinstance(one, BareSighting)
         ]
         if len(bare) < len(sightings):
-            rest = [self._staged(number, one, told) for number, one in sightings if isinstance(one, Sighting)]
+            rest = [self._staged(number, one) for number, one in sightings if isinstance(one, Sighting)]
         conn.executemany(_STAGE_ENDING, endings.new)
         endings.new.clear()
         conn.executemany(_STAGE_BARE, bare)
         conn.executemany(_STAGE, rest)
-        conn.executemany(_STAGE_TOLD, told)
         others: list[int] = []
         new = len(bare) + len(rest)
         if self._may_be_known():
@@ -208,12 +198,10 @@ class Staging:
         )
         return earliest is not None and latest is not None and earliest[:14] <= latest[:14]
 
-    def _staged(self, number: int, one: Sighting, told: list[dict[str, object]]) -> tuple[object, ...]:
+    def _staged(self, number: int, one: Sighting) -> tuple[object, ...]:
         payload, timestamp, timestamp_text, context, _, known_group = one.seen
         group = known_group or group_key(payload, one.seen.moment)
         phase = context.phase
-        if context is not NOTHING_TOLD:
-            told.append({"number": number, **told_row(context)})
         return (
             number,
             one.offset,
@@ -224,4 +212,5 @@ class Staging:
             *payload[:4],
             self._endings[payload[4:]],
             phase is not None,
+            *told_values(context),
         )
