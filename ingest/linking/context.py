@@ -45,10 +45,12 @@ class Deliverables(NamedTuple):
 
 def deliverables(source: str, paths: tuple[str, ...], complete: bool) -> Deliverables:
     """Build deliverables within the executor's limits on number and length of paths."""
-    kept = tuple(
-        path if len(path) <= MAX_PATH_LENGTH else path[: MAX_PATH_LENGTH - 3] + "..."
-        for path in map(storable, paths[:MAX_PATHS])
-    )
+    kept = paths[:MAX_PATHS]
+    if not "".join(kept).isascii() or max(map(len, kept), default=0) > MAX_PATH_LENGTH:
+        kept = tuple(
+            path if len(path) <= MAX_PATH_LENGTH else path[: MAX_PATH_LENGTH - 3] + "..."
+            for path in map(storable, kept)
+        )
     return Deliverables(source, kept, complete and len(paths) <= MAX_PATHS)
 
 
@@ -84,6 +86,8 @@ class Context(NamedTuple):
 
 NOTHING_TOLD = Context()
 
+_BOTH = object()
+
 
 def merged(one: Context, other: Context) -> Context:
     """Unite what two places tell of one event."""
@@ -91,11 +95,11 @@ def merged(one: Context, other: Context) -> Context:
         return other
     if other is NOTHING_TOLD:
         return one
-    for mine, its in zip(one, other, strict=True):
-        if mine is not None and its is not None:
-            break
-    else:
-        return Context._make([mine if its is None else its for mine, its in zip(one, other, strict=True)])
+    told = [
+        mine if its is None else its if mine is None else _BOTH for mine, its in zip(one, other, strict=True)
+    ]
+    if _BOTH not in told:
+        return Context._make(told)
     return Context._make(
         [
             better_told(one.run, other.run, RUN_SOURCES),

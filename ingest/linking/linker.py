@@ -165,11 +165,14 @@ class Linker:
 
     def settle(self) -> None:
         """Bring the state up to date: what a bare event and the newest time leave in it waits until then."""
+        self._settle_bare()
+        if self._heard is not None:
+            self.state.runs.heard, self._heard = self._seconds(self._heard), None
+
+    def _settle_bare(self) -> None:
         if self._bare is not None:
             self.state.unanchored = self._bare.unanchored()
             self._bare = None
-        if self._heard is not None:
-            self.state.runs.heard, self._heard = self._seconds(self._heard), None
 
     def _seconds(self, when: When) -> float | None:
         return self._seconds_of(when) if isinstance(when, bytes) else when
@@ -249,7 +252,7 @@ class Linker:
         self.amendments.append(Amendment(event.offset, context))
 
     def _finish_call(self, record: BuilderFinished, ordinal: int, _: When) -> None:
-        self.settle()
+        self._settle_bare()
         state = self.state
         state.windows.alive(record.phase)
         last, state.unanchored = state.unanchored, None
