@@ -20,7 +20,7 @@ _UTC = frozenset({"UTC", "UCT", "Zulu", "Universal", "Etc/UTC", "Etc/UCT", "Etc/
 _MAX_REMEMBERED = 10_000
 """Quarters and minutes that are remembered: a hostile log may name every one there is."""
 
-_EDGES = ("0001", "9999")
+_EDGES = (b"0001", b"9999")
 """The years in which not every time can be moved by an offset."""
 
 _NAME = re.compile(r"[A-Za-z0-9_+-]+(?:/[A-Za-z0-9_+-]+)*")
@@ -30,6 +30,15 @@ _LOCAL = "local"
 
 _FOLDERS = ("/usr/share/zoneinfo", "/usr/lib/zoneinfo", "/usr/share/lib/zoneinfo", "/etc/zoneinfo")
 """Where systems keep their zones, and where dateutil looks first; then in the package `tzdata`."""
+
+_NO_QUARTER = (b"", 0)
+_QUARTERS = {b"%02d" % minute: (b"%02d" % (minute - minute % 15), minute % 15) for minute in range(60)}
+"""Which minute of an hour begins a minute's quarter, and how far behind it that minute is."""
+
+_LATER = {
+    (f"{first:02d}", behind): f"{first + behind:02d}" for first in range(0, 60, 15) for behind in range(15)
+}
+"""A minute of an hour by the one that begins its quarter, and how far behind it is."""
 
 
 class Minute(NamedTuple):
@@ -79,13 +88,12 @@ class Zone:
 
         `None` where there is no such time, or its seconds are others in UTC, as before zones were agreed.
         """
-        try:
-            return self._minutes[text]
-        except KeyError:
+        found = self._minutes.get(text, _UNSEEN)
+        if found is _UNSEEN:
             if len(self._minutes) > _MAX_REMEMBERED:
                 self._minutes.clear()
-            found = self._minutes[text] = self._minute(text.decode("ascii"))
-            return found
+            found = self._minutes[text] = self._minute(text)
+        return found
 
     def seconds(self, text: bytes) -> float:
         """Return the seconds since the epoch of a local time, to the last bit as `datetime` has them.
@@ -100,18 +108,16 @@ class Zone:
         seconds = minute.seconds + int(text[17:19])
         return (int(seconds) * 1_000_000 + thousandths * 1_000) / 1_000_000 if thousandths else seconds
 
-    def _minute(self, text: str) -> Minute | None:
+    def _minute(self, text: bytes) -> Minute | None:
         """Tell a minute by the first one of its quarter, whose offset it has; that is looked up once."""
-        number = int(text[14:])
-        behind = number % 15
-        first = self.minute(b"%b%02d" % (text[:14].encode(), number - behind)) if behind else None
-        begins = 0 if first is None else int(first.digits[10:])
-        if first is None or text[:4] in _EDGES or begins % 15:  # it may be of the next hour
-            return self._looked_up(text)
-        of_hour = f"{begins + behind:02d}"
+        quarter, behind = _QUARTERS.get(text[14:], _NO_QUARTER)
+        first = self.minute(text[:14] + quarter) if behind else None
+        of_hour = None if first is None else _LATER.get((first.digits[10:], behind))
+        if first is None or of_hour is None or text[:4] in _EDGES:  # it may be of the next hour
+            return self._looked_up(text.decode("ascii"))
         shown = f"{first.shown[:14]}{of_hour}:"
-        seconds = first.seconds + 60 * behind
-        return Minute(seconds, shown, shown.encode("ascii"), f"{first.digits[:10]}{of_hour}")
+        values = (first.seconds + 60 * behind, shown, shown.encode("ascii"), first.digits[:10] + of_hour)
+        return tuple.__new__(Minute, values)
 
     def _looked_up(self, text: str) -> Minute | None:
         try:
@@ -135,6 +141,9 @@ class Zone:
             return (existing.utcoffset() or timedelta(0)) - (existing - local)
         except (OverflowError, ValueError, OSError):
             return timedelta(0)
+
+
+_UNSEEN = Minute(0.0, "", b"", "")
 
 
 def zone_named(name: str) -> Zone:
