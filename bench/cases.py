@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import competitor, ours
+from bench import competitor, logs, ours
 from bench.competitor import Competitor, child, script
-from bench.inputs import Inputs
+from bench.inputs import Input, Inputs
 from bench.ours import AGAIN, ONE_JOB, TWO_JOBS, Known
 from bench.runner import Case
 from bench.targets import Target, at_most, below_100_mb, cpu_above, faster, in_seconds
@@ -30,10 +30,20 @@ FILES_FEW, FILES_MANY = 10_000, 100_000
 def sparse(inputs: Inputs, folder: Path) -> Case:
     """Return the usual log: much noise, few events, context around each."""
     log = inputs.sparse()
+    lnav = competitor.lnav(log.path, log.tally)
+    return _among_noise("sparse", "events with context lines", log, folder, *lnav)
+
+
+def few(inputs: Inputs, folder: Path) -> Case:
+    """Return a log with as much noise and as many events, but context around few of them."""
+    return _among_noise("few", f"events, {logs.FEW:.0%} of them with context lines", inputs.few(), folder)
+
+
+def _among_noise(name: str, what: str, log: Input, folder: Path, *others: Competitor) -> Case:
     path, tally = log.path, log.tally
     return Case(
-        "sparse",
-        f"{log.size_bytes / 1e6:,.0f} MB, {tally.events:,} events with context lines",
+        name,
+        f"{log.size_bytes / 1e6:,.0f} MB, {tally.events:,} {what}",
         (path,),
         (
             *competitor.scanners(path, tally),
@@ -44,7 +54,7 @@ def sparse(inputs: Inputs, folder: Path) -> Case:
             competitor.piped(path, tally),
             *competitor.duckdb(path, tally),
             *competitor.duckdb(path, tally, with_context=True),
-            *competitor.lnav(path, tally),
+            *others,
         ),
         (
             at_most(ONE_JOB, 4, GREP),
@@ -229,6 +239,7 @@ def _fixed(name: str, command: list[str]) -> Competitor:
 
 CASES: dict[str, Callable[[Inputs, Path], Case]] = {
     "sparse": sparse,
+    "few": few,
     "none": none,
     "dense": dense,
     "many": many,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from bench import logs, shapes, tally
@@ -56,6 +57,12 @@ class Inputs:
         """Return a real-shaped log: noise, and an event every 13.7 KB with the lines around it."""
         size = self._bytes(size_mb)
         return self._made(f"sparse-{size}", ".log", lambda path: logs.write_sparse(path, size, self.seed))
+
+    def few(self, size_mb: int = 1000) -> Input:
+        """Return a log with as many events, of which only every tenth has the lines around it."""
+        size = self._bytes(size_mb)
+        write = partial(logs.write_sparse, size_bytes=size, seed=self.seed, told=logs.FEW)
+        return self._made(f"few-{size}", ".log", write)
 
     def none(self, size_mb: int = 600) -> Input:
         """Return the same noise without our lines."""

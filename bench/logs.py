@@ -15,6 +15,9 @@ from bench.tally import Tally
 BYTES_PER_EVENT = 13_717
 """72,900 events in a GB, as in real logs: about seven lines of a thousand."""
 
+FEW = 0.1
+"""Of calls that lines are around, in a log with few of them."""
+
 PHASES_PER_RUN = 300
 _STAMP = STAMP.encode()
 _BEGAN = datetime(2024, 3, 1, 6, 0, 0)  # noqa: DTZ001  logs tell local times without an offset
@@ -43,13 +46,18 @@ class Clock:
 
 
 class Executor:
-    """An executor that goes from run to run and phase to phase, with as much noise as room is left for."""
+    """An executor that goes from run to run and phase to phase, with as much noise as room is left for.
 
-    def __init__(self, seed: int) -> None:
+    `told` is the share of phases around whose calls the usual lines stand; of the others there is nothing
+    but the event.
+    """
+
+    def __init__(self, seed: int, told: float = 1.0) -> None:
         self._rng = Random(f"calls {seed}")
         self._noise = Noise(seed)
         self._clock = Clock(seed)
         self._tag = f"s{seed}"
+        self._told = told
         self.tally = Tally()
 
     def wait_for(self, moment: datetime) -> None:
@@ -76,6 +84,11 @@ class Executor:
                 yield self._said([f"{calls.INFO}Autonomous execution loop finished"])
             yield self._said(calls.run_lines(run, rng))
         values = draw(rng)
+        if number and self._told < 1 and rng.random() >= self._told:
+            yield from self.noise(7500)
+            yield self._said([f"{calls.INFO}{values.line()}"])
+            self.tally.add(values)
+            return
         paths = calls.paths_of(values, rng)
         yield from self.noise(2500)
         yield self._said(calls.opening(run, name, paths, rng))
@@ -96,9 +109,9 @@ class Executor:
         self.tally.add(values)
 
 
-def write_sparse(path: Path, size_bytes: int, seed: int) -> Tally:
-    """Write a real-shaped log of about so many bytes; return what is in it."""
-    executor = Executor(seed)
+def write_sparse(path: Path, size_bytes: int, seed: int, told: float = 1.0) -> Tally:
+    """Write a real-shaped log of about so many bytes; return what is in it. `told`: see `Executor`."""
+    executor = Executor(seed, told)
     written = number = 0
     with path.open("wb", buffering=1 << 20) as file:
         while written < size_bytes:

@@ -24,6 +24,7 @@ from conftest import Tokentail
 SCALE = 0.0005
 KINDS: dict[str, Callable[[Inputs], Input]] = {
     "sparse": Inputs.sparse,
+    "few": Inputs.few,
     "none": Inputs.none,
     "dense": Inputs.dense,
     "many": Inputs.many,
@@ -66,6 +67,18 @@ def test_sparse_logs_tell_the_context_of_their_events(tmp_path: Path, tokentail:
         ).fetchone()
     connection.close()
     assert all(share > 0.7 for share in known), known
+
+
+def test_few_calls_have_context_where_few_is_asked(tmp_path: Path, tokentail: Tokentail) -> None:
+    """Every tenth: as many events as in a sparse log of this size, a tenth of what is around them."""
+    log = Inputs(tmp_path / "inputs", 0.002).few()
+    tokentail("backfill", "--tz", "UTC", "--db", "events.db", log.path)
+    with sqlite3.connect(tmp_path / "events.db") as connection:
+        query = f"SELECT COUNT(*), AVG(phase_id <> 'unknown') FROM {EVENTS}"
+        events, share = connection.execute(query).fetchone()
+    connection.close()
+    assert events == pytest.approx(Inputs(tmp_path / "inputs", 0.002).sparse().tally.events, rel=0.05)
+    assert 0.02 < share < 0.25
 
 
 def test_inputs_are_made_once(tmp_path: Path) -> None:
