@@ -136,6 +136,23 @@ def test_guesses_are_right_in_a_log_of_runs_one_after_another(
 
 
 @pytest.mark.usefixtures("small")
+def test_guesses_are_made_from_as_much_as_the_phases_of_a_log_need(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fits: list[bool]
+) -> None:
+    """Where a phase is told seldom, so many rows as usually do hold fewer phases than are remembered."""
+    text = one_after_another(executor_run(Random(n), f"run-{n}", Shape(phases=200)) for n in range(4)).text()
+    log = tmp_path / "run.log"
+    log.write_text(text)
+    monkeypatch.setattr(segments, "SEGMENT_ROWS", 300)
+    monkeypatch.setattr(segments, "GUESS_ROWS", 1)
+    monkeypatch.setattr(stitched, "PIECE_BYTES", 60_000)
+    one = stored(log, tmp_path / "one.db", jobs=1)
+    assert stored(log, tmp_path / "two.db", jobs=2) == one
+    assert len(fits) > 2
+    assert fits.count(False) <= 1
+
+
+@pytest.mark.usefixtures("small")
 @pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
 def test_process_that_is_killed_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its segments are read here instead."""

@@ -13,6 +13,7 @@ from ingest.errors import LogUnfinished, LogUnreadable
 from ingest.files.logfile import CHUNK_BYTES, LogFile, OpenLog
 from ingest.files.sample import TAIL_BYTES
 from ingest.linking.state import LinkerState
+from ingest.linking.windows import MAX_WINDOWS
 from ingest.pool.parts import packed
 from ingest.reading.batch import Batch
 from ingest.reading.checkpoint import Checkpoint, Remembered
@@ -30,13 +31,17 @@ from parsers.run import FAMILIES
 
 SEGMENT_ROWS = 5_000
 MAX_SEGMENT_BYTES = 16 << 20
-"""A segment has about so many rows, going by those of the last piece, and no more bytes."""
+"""A segment has about so many rows, going by those of the last piece, and no more bytes, unless what is read
+to guess before it is long."""
 
 MAX_ROWS = 3 * SEGMENT_ROWS
 """Rows after which a segment's reading ends: the rest of it is read here. It must fit into memory."""
 
 GUESS_ROWS = 64
-"""How many rows are read to guess: more phases than are remembered."""
+"""How many rows are read to guess, at least: in most logs they are of more phases than are remembered."""
+
+PARTS_GUESSED = 8
+"""How many times as long as what is read to guess a segment is, so that reading it twice costs little."""
 
 _RUN_MARKERS = frozenset(MARKERS.index(marker.encode()) for one in FAMILIES for marker in one.markers)
 _KNOWN: dict[str, Sifter] = {}
@@ -98,14 +103,16 @@ class Cutter:
 
     def segments(self, at: Checkpoint, row_bytes: int) -> Iterator[Segment]:
         """Cut what is left behind a checkpoint into segments, each when it is asked for."""
-        segment_bytes = min(SEGMENT_ROWS * row_bytes, MAX_SEGMENT_BYTES)
+        stretch_bytes = _stretch(at, row_bytes)
+        segment_bytes = max(MAX_SEGMENT_BYTES, PARTS_GUESSED * stretch_bytes)
+        segment_bytes = min(SEGMENT_ROWS * row_bytes, segment_bytes)
         position, runs = recall(at)[0].position, _Runs(at)
         guess, offset, number = at, at.offset, position.number
         counted = offset if position.counted_offset is None else position.counted_offset
         while True:
             end = self.line_start(offset + segment_bytes)
             yield Segment(self._log, self._finished, guess, offset, end)
-            begin = None if end is None else self.line_start(max(offset, end - GUESS_ROWS * row_bytes))
+            begin = None if end is None else self.line_start(max(offset, end - stretch_bytes))
             if end is None or begin is None:
                 return
             for block in self._blocks(counted, begin):
@@ -142,6 +149,21 @@ class Cutter:
             cut = data.rfind(b"\n") + 1
             rest = data[cut:] if len(data) - cut <= MAX_LINE_BYTES else b""
             yield data[:cut]
+
+
+def _stretch(at: Checkpoint, row_bytes: int) -> int:
+    """Return how many bytes to guess from, where a log has a row every so many.
+
+    Twice as many as hold all phases that are remembered, going by those that are: where only some calls
+    tell their phase, or phases take many calls, that is long. Not where most of a segment were read twice.
+    """
+    least = GUESS_ROWS * row_bytes
+    windows = recall(at)[0].linker.windows.by_phase
+    begins = [window.events[0].offset for window in windows.values() if window.events]
+    if not begins:
+        return least
+    wanted = 2 * (at.offset - min(begins)) * MAX_WINDOWS // len(windows)
+    return max(least, wanted) if 2 * wanted <= SEGMENT_ROWS * row_bytes else least
 
 
 class _Runs:
