@@ -173,6 +173,41 @@ def test_when_a_line_was_heard_last_is_the_same_line_by_line(
     assert heard[0] == heard[1]
 
 
+AROUND = (
+    "Initialized autonomous executor for run: one",
+    "Initialized autonomous executor for run: two",
+    "[LOCK] Released executor lock for run_id=one",
+    "Autonomous execution loop finished",
+    "Next phase: p1",
+    "[BUILD-129:P4] Final max_tokens enforcement: 16384 (token_selected_budget=8192)",
+    "[p1] Builder succeeded (6213 tokens)",
+    "Updated phase p1 status to COMPLETE",
+    "noise",
+)
+
+
+@given(st.lists(st.one_of(st.integers(1, 3), st.sampled_from(AROUND)), max_size=30))
+@example([AROUND[0], 1, 2, AROUND[6], 3])
+@example([AROUND[0], AROUND[1], 1, AROUND[6], 2])
+@example([1, AROUND[0], 2, AROUND[2], 3])
+def test_what_is_known_of_events_is_the_same_line_by_line(
+    tmp_path_factory: pytest.TempPathFactory, told: list[int | str]
+) -> None:
+    """Of one before which nothing was said there is still its run, and its phase may be told behind it."""
+    log = LogFile(str(tmp_path_factory.mktemp("known") / "run.log"))
+    messages = [one if isinstance(one, str) else event_message(predicted_output=one) for one in told]
+    Path(log.path).write_text("".join(f"{PREFIXES[0]}{message}\n" for message in messages) + "end\n")
+    seen = []
+    for plain in (True, False):
+        batches = list(scan.scan(log, None, scan.ScanOptions("Australia/Sydney", plain=plain)))
+        rows = [
+            (one.offset, one.line_number, one.seen._replace(group="")) for one in batches[0].rows.sightings
+        ]
+        linker = recall(batches[-1].checkpoint)[0].linker
+        seen.append((len(batches), rows, batches[0].rows.amendments, linker, batches[-1].counters))
+    assert seen[0] == seen[1]
+
+
 @given(st.lists(st.sampled_from((*MARKERS, b"x", b"[p1] ", b" ", b"\n", b"[2025-12-29 19:40:02] INFO: "))))
 def test_lines_before_a_line_are_counted(pieces: list[bytes]) -> None:
     """`lines` newlines stand before what was sifted, and it is a whole line."""

@@ -1,5 +1,7 @@
 """Events before which nothing was said: most of a log that has been grepped, and all of a dense one.
 
+Of such an event there is its own line, and the run that writes there, if it is one.
+
 They are taken in passing; what they leave in the state is made of them only when somebody looks.
 """
 
@@ -50,13 +52,11 @@ class Bare(NamedTuple):
 
 
 def is_nothing_told(state: LinkerState) -> bool:
-    """Whether nothing that was said may belong to the next event."""
-    runs = state.runs
+    """Whether nothing that was said may belong to the next event, but which run it is of."""
     return not (
-        runs.live
-        or state.anchors.pending
+        state.anchors.pending
         or state.preparation is not NOT_PREPARED
-        or runs.drained is not None
         or state.declared.open_list is not None
+        or state.runs.crowded
         or state.windows.overlapping
     )

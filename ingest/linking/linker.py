@@ -156,11 +156,16 @@ class Linker:
 
     @property
     def is_told_nothing(self) -> bool:
-        """Whether nothing is known of the next event but its own line: see `take_bare`."""
+        """Whether nothing is known of the next event but its own line and its run: see `take_bare`."""
         return is_nothing_told(self.state)
 
+    @property
+    def run(self) -> Told | None:
+        """The run that a line which names none belongs to, here."""
+        return self._phases.run_of(None)
+
     def take_bare(self, event: BareEvent, offset: int, ordinal: int) -> None:
-        """Take an event of which nothing is known but its line: of several in a row, the last is enough."""
+        """Take an event of which no more is known: of several in a row, the last is enough."""
         self._bare = Bare(offset, ordinal, event)
 
     def settle(self) -> None:

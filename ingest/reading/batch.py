@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Literal, NamedTuple
 
 from ingest.files.logfile import FileState
-from ingest.linking.context import NOTHING_TOLD
+from ingest.linking.context import NOTHING_TOLD, Context, Told
 from ingest.linking.identity import Seen, group_of
 from ingest.linking.state import Amendment, EscalationContext
 from ingest.reading.checkpoint import Checkpoint, Counters
@@ -28,7 +28,7 @@ class Sighting(NamedTuple):
 
 
 class BareSighting(NamedTuple):
-    """A sighting of an event of which nothing but its own line is known, in as few values as can be.
+    """A sighting of an event of which no more is known than its own line and its run.
 
     `key` is that of the event, `ending` what its line says behind its three numbers.
     """
@@ -42,14 +42,15 @@ class BareSighting(NamedTuple):
     actual: int
     smape: float
     ending: Ending
+    run: Told | None
 
     @property
     def seen(self) -> Seen:
         """What was seen."""
         numbers = (self.predicted, self.actual, False, self.smape)
         payload = EstimationEvent(*numbers, *self.ending.values)
-        group = group_of(self.key)
-        return Seen(payload, self.timestamp, self.timestamp_text, NOTHING_TOLD, group=group)
+        context = NOTHING_TOLD if self.run is None else Context(self.run)
+        return Seen(payload, self.timestamp, self.timestamp_text, context, group=group_of(self.key))
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ingest.files.sample import sample_of
-from ingest.linking.context import merged
+from ingest.linking.context import Told, merged
 from ingest.linking.identity import Seen, group_of
 from ingest.linking.linker import Linker
 from ingest.linking.state import Logged
@@ -112,14 +112,16 @@ class Gathering:
         """Take what was sifted out of a block that begins at this offset, with the line of this number."""
         linker, rows, events = self._linker, self._rows.sightings, 0
         bare: SiftedEvent | None = None  # the last event, if nothing was told before it nor since
+        run: Told | None = None  # of that event
         for one in sifted:
             if isinstance(one, SiftedEvent):
                 events += 1
                 self._marker_at = one.start
-                if bare is not None or linker.is_told_nothing:
-                    start, _, lines, *values = one
-                    rows.append(tuple.__new__(BareSighting, (offset + start, number + lines, *values)))
-                    bare = one
+                if bare is None and linker.is_told_nothing:
+                    bare, run = one, linker.run
+                if bare is not None:
+                    start, _, lines, *values = bare = one
+                    rows.append(tuple.__new__(BareSighting, (offset + start, number + lines, *values, run)))
                 else:
                     self._take_event(one, offset + one.start, number + one.lines, ordinal + one.lines)
                 continue

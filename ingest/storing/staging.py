@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from ingest.linking.identity import GROUP_LENGTH, group_key, phase_member
 from ingest.reading.batch import BareSighting, Sighting
-from ingest.storing.rows import CONTEXT_COLUMNS, PAYLOAD_COLUMNS, TOLD_COLUMNS, told_values
+from ingest.storing.rows import CONTEXT_COLUMNS, NO_NAME, PAYLOAD_COLUMNS, TOLD_COLUMNS, told_values
 from parsers.records import EstimationEvent
 from parsers.run import UNKNOWN
 
@@ -40,7 +40,7 @@ _STAGE = (
 )
 _STAGE_BARE = (
     "INSERT INTO staged (number, byte_offset, line_number, event_key, timestamp, timestamp_text, predicted, "
-    "actual, smape, ending) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    "actual, smape, ending, run_id, run_source) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 _STAGE_ENDING = f"INSERT INTO staged_endings VALUES ({', '.join('?' * (1 + len(_ENDING_COLUMNS)))})"
 _SAME_TOLD = " AND ".join(f"(one.{name} IS NULL OR one.{name} IS event.{name})" for name in TOLD_COLUMNS)
@@ -164,7 +164,7 @@ class Staging:
         rest: list[tuple[object, ...]] = []
         endings = self._endings
         bare = [
-            (number, *one[:-1], endings[one.ending.values])
+            (number, *one[:-2], endings[one.ending.values], *(one.run or NO_NAME))
             for number, one in sightings
             if isinstance(one, BareSighting)
         ]
