@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, get_args
 
-from ingest.linking.bare import Bare, BareEvent, is_nothing_told
+from ingest.linking.bare import BareEvents
 from ingest.linking.calls import NOT_PREPARED, Preparation
 from ingest.linking.context import MAX_PATHS, Context, Told
 from ingest.linking.declared import DeclaringRecord, from_scope
@@ -61,7 +61,7 @@ _Taker = Callable[[Any, int, When], None]
 
 
 class Linker:
-    """Link the records of one source, in the order of its lines."""
+    """Link the records of one source, in the order of its lines; `bare` takes the events that stand alone."""
 
     def __init__(self, state: LinkerState, seconds_of: Callable[[bytes], float]) -> None:
         """Go on from a state, which is changed in place."""
@@ -71,6 +71,7 @@ class Linker:
             state.preparation = NOT_PREPARED
         self.amendments: list[Amendment] = []
         self._phases = phases = Phases(state)
+        self.bare = BareEvents(state, phases)
         self._takers: dict[type, _Taker] = {
             Estimate: self._take_estimate,
             Ceiling: self._take_ceiling,
@@ -87,7 +88,6 @@ class Linker:
             ScopePaths: self._take_scope,
             **dict.fromkeys(get_args(DeclaringRecord), self._take_declared),
         }
-        self._bare: Bare | None = None  # the last event, if nothing came since
         self._heard: When = None  # of the newest line, unless that is in the state already
 
     @property
@@ -116,7 +116,7 @@ class Linker:
         state = self.state
         if state.declared.open_list is not None:
             self.reach(ordinal)
-        self._bare = None
+        self.bare.forget()
         crowded = self._phases.crowded
         anchored = state.anchors.take(record, crowded)
         phase, anchor = anchored.phase, anchored.anchor
@@ -154,30 +154,11 @@ class Linker:
             deliverables=None if window is None or crowded else from_scope(window, opened),
         )
 
-    @property
-    def is_told_nothing(self) -> bool:
-        """Whether nothing is known of the next event but its own line and its run: see `take_bare`."""
-        return is_nothing_told(self.state)
-
-    @property
-    def run(self) -> Told | None:
-        """The run that a line which names none belongs to, here."""
-        return self._phases.run_of(None)
-
-    def take_bare(self, event: BareEvent, offset: int, ordinal: int) -> None:
-        """Take an event of which no more is known: of several in a row, the last is enough."""
-        self._bare = Bare(offset, ordinal, event)
-
     def settle(self) -> None:
         """Bring the state up to date: what a bare event and the newest time leave in it waits until then."""
-        self._settle_bare()
+        self.bare.settle()
         if self._heard is not None:
             self.state.runs.heard, self._heard = self._seconds(self._heard), None
-
-    def _settle_bare(self) -> None:
-        if self._bare is not None:
-            self.state.unanchored = self._bare.unanchored()
-            self._bare = None
 
     def _seconds(self, when: When) -> float | None:
         return self._seconds_of(when) if isinstance(when, bytes) else when
@@ -257,7 +238,7 @@ class Linker:
         self.amendments.append(Amendment(event.offset, context))
 
     def _finish_call(self, record: BuilderFinished, ordinal: int, _: When) -> None:
-        self._settle_bare()
+        self.bare.settle()
         state = self.state
         state.windows.alive(record.phase)
         last, state.unanchored = state.unanchored, None

@@ -117,8 +117,8 @@ class Gathering:
             if isinstance(one, SiftedEvent):
                 events += 1
                 self._marker_at = one.start
-                if bare is None and linker.is_told_nothing:
-                    bare, run = one, linker.run
+                if bare is None and linker.bare.is_next:
+                    bare, run = one, linker.bare.run
                 if bare is not None:
                     start, _, lines, *values = bare = one
                     rows.append(tuple.__new__(BareSighting, (offset + start, number + lines, *values, run)))
@@ -126,7 +126,7 @@ class Gathering:
                     self._take_event(one, offset + one.start, number + one.lines, ordinal + one.lines)
                 continue
             if bare is not None:
-                linker.take_bare(bare, offset + bare.start, ordinal + bare.lines)
+                linker.bare.take(bare, offset + bare.start, ordinal + bare.lines)
                 bare = None
             if isinstance(one, SiftedContext):
                 _, _, lines, record, logged = one
@@ -136,7 +136,7 @@ class Gathering:
             else:
                 self._take_line(one, offset, number + one.lines, ordinal + one.lines)
         if bare is not None:
-            linker.take_bare(bare, offset + bare.start, ordinal + bare.lines)
+            linker.bare.take(bare, offset + bare.start, ordinal + bare.lines)
         self._counters.marker_lines += events
         self._counters.sightings += events
 

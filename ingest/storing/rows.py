@@ -113,7 +113,7 @@ TOLD_COLUMNS = (
 )
 """What a context tells; the rest of `CONTEXT_COLUMNS` is about when, and which event."""
 
-NO_NAME = (None, None)
+_NO_NAME = (None, None)
 _NO_PATHS = (None, None, None)
 
 
@@ -121,7 +121,7 @@ def told_values(context: Context) -> tuple[Any, ...]:
     """Return the values of `TOLD_COLUMNS`; `None` where a context doesn't tell."""
     run, phase, *between, found = context
     paths = (found.source, found.as_json(), found.complete) if found else _NO_PATHS
-    return (*(run or NO_NAME), *(phase or NO_NAME), *between, *paths)
+    return (*(run or _NO_NAME), *(phase or _NO_NAME), *between, *paths)
 
 
 def told_row(context: Context) -> Row:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from ingest.linking.identity import GROUP_LENGTH, group_key, phase_member
 from ingest.reading.batch import BareSighting, Sighting
-from ingest.storing.rows import CONTEXT_COLUMNS, NO_NAME, PAYLOAD_COLUMNS, TOLD_COLUMNS, told_values
+from ingest.storing.rows import CONTEXT_COLUMNS, PAYLOAD_COLUMNS, TOLD_COLUMNS, told_values
 from parsers.records import EstimationEvent
 from parsers.run import UNKNOWN
 
@@ -33,15 +33,27 @@ _TABLES = (
     f"phase_known INTEGER DEFAULT 0, {', '.join(TOLD_COLUMNS)})",
     f"CREATE TEMP TABLE staged_endings (ending INTEGER PRIMARY KEY, {', '.join(_ENDING_COLUMNS)})",
 )
-_STAGE = (
-    "INSERT INTO staged (number, byte_offset, line_number, event_key, timestamp, timestamp_text, predicted, "
-    f"actual, is_total, smape, ending, phase_known, {', '.join(TOLD_COLUMNS)}) "
-    f"VALUES ({', '.join('?' * (12 + len(TOLD_COLUMNS)))})"
+
+
+def _insert(*columns: str) -> str:
+    return f"INSERT INTO staged ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})"
+
+
+_OF_LINE = (
+    "number",
+    "byte_offset",
+    "line_number",
+    "event_key",
+    "timestamp",
+    "timestamp_text",
+    "predicted",
+    "actual",
+    "smape",
+    "ending",
 )
-_STAGE_BARE = (
-    "INSERT INTO staged (number, byte_offset, line_number, event_key, timestamp, timestamp_text, predicted, "
-    "actual, smape, ending, run_id, run_source) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-)
+_STAGE_BARE = _insert(*_OF_LINE)
+_STAGE_OF_RUN = _insert(*_OF_LINE, "run_id", "run_source")
+_STAGE = _insert(*_OF_LINE, "is_total", "phase_known", *TOLD_COLUMNS)
 _STAGE_ENDING = f"INSERT INTO staged_endings VALUES ({', '.join('?' * (1 + len(_ENDING_COLUMNS)))})"
 _SAME_TOLD = " AND ".join(f"(one.{name} IS NULL OR one.{name} IS event.{name})" for name in TOLD_COLUMNS)
 _IN_GROUP = f"event_key >= {_GROUP} || ':' AND event_key < {_GROUP} || ';'"
@@ -157,25 +169,13 @@ class Staging:
         """
         conn = self._conn
         conn.execute("DELETE FROM staged")
-        ((staged,),) = conn.execute("SELECT COUNT(*) FROM staged_endings")
-        if staged != len(self._endings) or staged > _MAX_ENDINGS:  # a batch that failed took its own back
+        ((endings,),) = conn.execute("SELECT COUNT(*) FROM staged_endings")
+        if endings != len(self._endings) or endings > _MAX_ENDINGS:  # a batch that failed took its own back
             conn.execute("DELETE FROM staged_endings")
             self._endings = _Endings()
-        rest: list[tuple[object, ...]] = []
-        endings = self._endings
-        bare = [
-            (number, *one[:-2], endings[one.ending.values], *(one.run or NO_NAME))
-            for number, one in sightings
-            if isinstance(one, BareSighting)
-        ]
-        if len(bare) < len(sightings):
-            rest = [self._staged(number, one) for number, one in sightings if isinstance(one, Sighting)]
-        conn.executemany(_STAGE_ENDING, endings.new)
-        endings.new.clear()
-        conn.executemany(_STAGE_BARE, bare)
-        conn.executemany(_STAGE, rest)
+        self._put(sightings)
         others: list[int] = []
-        new = len(bare) + len(rest)
+        new = len(sightings)
         if self._may_be_known():
             conn.execute(_MARK_KNOWN)
             others = [number for (number,) in conn.execute("SELECT number FROM staged WHERE event_id < 0")]
@@ -183,6 +183,28 @@ class Staging:
                 conn.execute("DELETE FROM staged WHERE event_id < 0")
             ((new,),) = conn.execute("SELECT COUNT(*) FROM staged WHERE event_id IS NULL")
         return Staged(new, others, spans, {"first_id": first_id, "now": now})
+
+    def _put(self, sightings: Sequence[tuple[int, Sighting | BareSighting]]) -> None:
+        """Put sightings into the tables, those that need fewer values as such."""
+        conn, endings = self._conn, self._endings
+        of_runs: list[tuple[object, ...]] = []
+        rest: list[tuple[object, ...]] = []
+        bare = [
+            (number, *one[:-2], endings[one.ending.values])
+            for number, one in sightings
+            if isinstance(one, BareSighting) and one.run is None
+        ]
+        if len(bare) < len(sightings):
+            of_runs = [
+                (number, *one[:-2], endings[one.ending.values], *one.run)
+                for number, one in sightings
+                if isinstance(one, BareSighting) and one.run is not None
+            ]
+            rest = [self._staged(number, one) for number, one in sightings if isinstance(one, Sighting)]
+        conn.executemany(_STAGE_ENDING, endings.new)
+        endings.new.clear()
+        for statement, rows in ((_STAGE_BARE, bare), (_STAGE_OF_RUN, of_runs), (_STAGE, rest)):
+            conn.executemany(statement, rows)
 
     def write(self, staged: Staged) -> None:
         """Write the events that are staged, and where they were seen: few statements, all of it in C."""
@@ -200,6 +222,7 @@ class Staging:
 
     def _staged(self, number: int, one: Sighting) -> tuple[object, ...]:
         payload, timestamp, timestamp_text, context, _, known_group = one.seen
+        predicted, actual, is_total, smape, *rest = payload
         group = known_group or group_key(payload, one.seen.moment)
         phase = context.phase
         return (
@@ -209,8 +232,11 @@ class Staging:
             f"{group}:{phase_member(phase.name)}" if phase else f"{group}:@{timestamp[20:]}",
             timestamp,
             timestamp_text,
-            *payload[:4],
-            self._endings[payload[4:]],
+            predicted,
+            actual,
+            smape,
+            self._endings[tuple(rest)],
+            is_total,
             phase is not None,
             *told_values(context),
         )
