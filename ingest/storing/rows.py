@@ -19,14 +19,12 @@ from parsers.run import UNKNOWN
 
 Row = dict[str, Any]
 
-CONTEXT_COLUMNS = (
+TOLD_COLUMNS = (
     "run_id",
+    "run_source",
     "phase_id",
-    "timestamp",
-    "deliverables_json",
+    "phase_source",
     "actual_max_tokens",
-    "event_key",
-    "timestamp_text",
     "input_tokens",
     "total_tokens",
     "confidence",
@@ -34,11 +32,12 @@ CONTEXT_COLUMNS = (
     "estimated_deliverable_count",
     "phase_outcome",
     "deliverables_source",
+    "deliverables_json",
     "deliverables_complete",
-    "run_source",
-    "phase_source",
-    "context_parts",
 )
+"""What a context tells."""
+
+CONTEXT_COLUMNS = ("timestamp", "timestamp_text", "event_key", "context_parts", *TOLD_COLUMNS)
 """What may still be learned of an event; the rest of its row is its own line's and never changes."""
 
 PAYLOAD_COLUMNS = (
@@ -94,24 +93,6 @@ def payload_row(payload: EstimationEvent) -> Row:
         "logged_smape_percent": payload.smape_percent,
     }
 
-
-TOLD_COLUMNS = (
-    "run_id",
-    "run_source",
-    "phase_id",
-    "phase_source",
-    "actual_max_tokens",
-    "input_tokens",
-    "total_tokens",
-    "confidence",
-    "attempt_index",
-    "estimated_deliverable_count",
-    "phase_outcome",
-    "deliverables_source",
-    "deliverables_json",
-    "deliverables_complete",
-)
-"""What a context tells; the rest of `CONTEXT_COLUMNS` is about when, and which event."""
 
 _NO_NAME = (None, None)
 _NO_PATHS = (None, None, None)
