@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from bench import logs, shapes, tally
@@ -61,8 +60,9 @@ class Inputs:
     def few(self, size_mb: int = 1000) -> Input:
         """Return a log with as many events, of which only every tenth has the lines around it."""
         size = self._bytes(size_mb)
-        write = partial(logs.write_sparse, size_bytes=size, seed=self.seed, told=logs.FEW)
-        return self._made(f"few-{size}", ".log", write)
+        return self._made(
+            f"few-{size}", ".log", lambda path: logs.write_sparse(path, size, self.seed, logs.FEW)
+        )
 
     def none(self, size_mb: int = 600) -> Input:
         """Return the same noise without our lines."""

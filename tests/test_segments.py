@@ -114,14 +114,20 @@ def test_any_number_of_processes_gives_the_tables_of_one(
     assert verify([str(log)], tmp_path / "two.db").differences == []
 
 
+def long_log(folder: Path, phases: int) -> Path:
+    """Write a log of four runs, one after another, each of so many phases."""
+    runs = [executor_run(Random(n), f"run-{n}", Shape(phases=phases)) for n in range(4)]
+    log = folder / "run.log"
+    log.write_text(one_after_another(runs).text())
+    return log
+
+
 @pytest.mark.usefixtures("small")
 def test_guesses_are_right_in_a_log_of_runs_one_after_another(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fits: list[bool]
 ) -> None:
     """So hardly anything is read twice; and where all of them are wrong, the tables are the same."""
-    text = one_after_another(executor_run(Random(n), f"run-{n}", Shape(phases=60)) for n in range(4)).text()
-    log = tmp_path / "run.log"
-    log.write_text(text)
+    log = long_log(tmp_path, phases=60)
     monkeypatch.setattr(segments, "SEGMENT_ROWS", 20)
     one = stored(log, tmp_path / "one.db", jobs=1)
     monkeypatch.setattr(segments, "GUESS_ROWS", 60)
@@ -140,9 +146,7 @@ def test_guesses_are_made_from_as_much_as_the_phases_of_a_log_need(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fits: list[bool]
 ) -> None:
     """Where a phase is told seldom, so many rows as usually do hold fewer phases than are remembered."""
-    text = one_after_another(executor_run(Random(n), f"run-{n}", Shape(phases=200)) for n in range(4)).text()
-    log = tmp_path / "run.log"
-    log.write_text(text)
+    log = long_log(tmp_path, phases=200)
     monkeypatch.setattr(segments, "SEGMENT_ROWS", 300)
     monkeypatch.setattr(segments, "GUESS_ROWS", 1)
     monkeypatch.setattr(stitched, "PIECE_BYTES", 60_000)

@@ -103,10 +103,11 @@ class Cutter:
 
     def segments(self, at: Checkpoint, row_bytes: int) -> Iterator[Segment]:
         """Cut what is left behind a checkpoint into segments, each when it is asked for."""
-        stretch_bytes = _stretch(at, row_bytes)
+        known = recall(at)[0]
+        stretch_bytes = _stretch(known, at.offset, row_bytes)
         segment_bytes = max(MAX_SEGMENT_BYTES, PARTS_GUESSED * stretch_bytes)
         segment_bytes = min(SEGMENT_ROWS * row_bytes, segment_bytes)
-        position, runs = recall(at)[0].position, _Runs(at)
+        position, runs = known.position, _Runs(known, at.zone)
         guess, offset, number = at, at.offset, position.number
         counted = offset if position.counted_offset is None else position.counted_offset
         while True:
@@ -151,32 +152,31 @@ class Cutter:
             yield data[:cut]
 
 
-def _stretch(at: Checkpoint, row_bytes: int) -> int:
-    """Return how many bytes to guess from, where a log has a row every so many.
+def _stretch(known: Remembered, offset: int, row_bytes: int) -> int:
+    """Return how many bytes to guess from, by what is remembered at an offset, with a row every so many.
 
     Twice as many as hold all phases that are remembered, going by those that are: where only some calls
     tell their phase, or phases take many calls, that is long. Not where most of a segment were read twice.
     """
     least = GUESS_ROWS * row_bytes
-    windows = recall(at)[0].linker.windows.by_phase
+    windows = known.linker.windows.by_phase
     begins = [window.events[0].offset for window in windows.values() if window.events]
     if not begins:
         return least
-    wanted = 2 * (at.offset - min(begins)) * MAX_WINDOWS // len(windows)
+    wanted = 2 * (offset - min(begins)) * MAX_WINDOWS // len(windows)
     return max(least, wanted) if 2 * wanted <= SEGMENT_ROWS * row_bytes else least
 
 
 class _Runs:
-    """What the lines that name runs or end them leave by themselves behind a checkpoint."""
+    """What the lines that name runs or end them leave by themselves, behind what is known."""
 
-    def __init__(self, at: Checkpoint) -> None:
-        known = recall(at)[0]
+    def __init__(self, known: Remembered, zone: str) -> None:
         self._remembered = Remembered(
             linker=LinkerState(runs=known.linker.runs),
             container_logs=known.container_logs,
             foreign=known.foreign,
         )
-        self._gathering = Gathering(self._remembered, zone_recorded(at.zone))
+        self._gathering = Gathering(self._remembered, zone_recorded(zone))
 
     def pass_block(self, block: bytes) -> None:
         """Look at whole lines."""

@@ -105,14 +105,9 @@ def told_values(context: Context) -> tuple[Any, ...]:
     return (*(run or _NO_NAME), *(phase or _NO_NAME), *between, *paths)
 
 
-def told_row(context: Context) -> Row:
-    """Return the columns that a context tells; `None` in those that it doesn't."""
-    return dict(zip(TOLD_COLUMNS, told_values(context), strict=True))
-
-
 def context_row(group: str, event: Event) -> Row:
     """Return the columns that the lines around an event tell."""
-    told = told_row(event.known)
+    told = dict(zip(TOLD_COLUMNS, told_values(event.known), strict=True))
     untold = {name: value for name, value in _UNTOLD.items() if told[name] is None}
     row = {
         **told,

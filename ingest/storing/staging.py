@@ -222,7 +222,7 @@ class Staging:
 
     def _staged(self, number: int, one: Sighting) -> tuple[object, ...]:
         payload, timestamp, timestamp_text, context, _, known_group = one.seen
-        predicted, actual, is_total, smape, *rest = payload
+        predicted, actual, is_total, smape = payload[:4]
         group = known_group or group_key(payload, one.seen.moment)
         phase = context.phase
         return (
@@ -235,7 +235,7 @@ class Staging:
             predicted,
             actual,
             smape,
-            self._endings[tuple(rest)],
+            self._endings[payload[4:]],
             is_total,
             phase is not None,
             *told_values(context),
