@@ -89,8 +89,8 @@ class Changes:
 
     def _looked_up(self, changed: Iterable[Listed]) -> Iterator[tuple[LogFile, FileState | None]]:
         """Yield the logs with what they are; those that couldn't be looked up are tried once more."""
-        for path, _, found, named in changed:
-            log = LogFile(path, named=named)
+        for path, stored, found, named in changed:
+            log = LogFile(path, named=named, stored=stored)
             with self._told(log):
                 state = None if log.is_stream else log.state(found)
                 if found is not None or state is None or not self._sources.is_held(state):

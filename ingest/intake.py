@@ -68,7 +68,7 @@ class Intake:
 
     def read_anew(self, log: LogFile, zone: str | None = None) -> State | None:
         """Read a log from its start, as a new source; again, if it is rewritten meanwhile."""
-        options = replace(self._scan_options, zone=zone or self._options.zone_of(log.stored_path))
+        options = self._options_in(zone or self._options.zone_of(log.stored_path))
         state: State | None = "replaced"
         for _ in range(TRIES):
             state = self._read(log, None, None, Counters(), options)
@@ -77,6 +77,11 @@ class Intake:
             if state != "replaced":
                 break
         return state
+
+    def _options_in(self, zone: str) -> ScanOptions:
+        if zone != self._scan_options.zone:
+            return replace(self._scan_options, zone=zone)
+        return self._scan_options
 
     def _read(
         self,

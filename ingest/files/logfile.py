@@ -85,12 +85,13 @@ class LogFile:
     """A path to read, and whether a person named it (rather than finding it in a folder).
 
     `found_at` is the path that led here before: a link that leads elsewhere now, or the name that the
-    file had before its rotation.
+    file had before its rotation. `stored` is how the path is stored, where whoever found it told.
     """
 
     path: str
     named: bool = True
     found_at: str | None = None
+    stored: str | None = field(default=None, compare=False)
 
     @property
     def is_stream(self) -> bool:
@@ -110,7 +111,7 @@ class LogFile:
     @property
     def stored_path(self) -> str:
         """The path as the database keeps it: absolute, and text whatever its bytes are."""
-        return self.found_at or stored_path(self.path)
+        return self.found_at or self.stored or stored_path(self.path)
 
     @property
     def real_path(self) -> str | None:

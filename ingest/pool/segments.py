@@ -188,7 +188,7 @@ class _Runs:
 
     def guessed(self, position: Position) -> Remembered:
         """Return what is to be remembered at a position, as far as these lines tell."""
-        self._gathering.counters()
+        self._gathering.settle()
         told = self._remembered
         linker = LinkerState(runs=told.linker.runs)
         return Remembered(position, linker=linker, container_logs=told.container_logs, foreign=told.foreign)

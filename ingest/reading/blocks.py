@@ -141,10 +141,10 @@ def _lines(
     data: bytes, rest: Rest, numbering: Numbering, encoding: Encoding, wanted: Wanted
 ) -> Iterator[Line]:
     position, last = numbering.position, None
-    before = replace(position)
     if b"\n" not in data:  # no line ends here, so none is passed
         yield from narrow_lines(rest, position, encoding, wanted)
         return
+    before = replace(position)
     numbering.before_lines()
     for line in narrow_lines(rest, position, encoding, wanted):
         last = line

@@ -6,8 +6,6 @@ linker what is around them.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from ingest.files.sample import sample_of
 from ingest.linking.context import Told, merged
 from ingest.linking.identity import Seen, group_of
@@ -59,13 +57,13 @@ class Gathering:
     def _counters(self) -> Counters:
         return self._remembered.counters
 
-    def counters(self) -> Counters:
-        """Return what was counted so far, as a copy; what is remembered is then up to date."""
+    def settle(self) -> Counters:
+        """Bring what is remembered up to date; return what was counted so far, which goes on."""
         self._linker.settle()
         self._counters.calls_without_telemetry = self._linker.calls_without_telemetry
         if self._marker is not None:
             self._remembered.last_marker, self._marker = sample_of(*self._marker), None
-        return replace(self._counters)
+        return self._counters
 
     def hand_over(self) -> Rows:
         """Return the rows gathered since the last time, and begin anew."""

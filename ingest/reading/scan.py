@@ -204,7 +204,7 @@ class _Scan:
 
     def _checkpoint(self) -> Checkpoint:
         self._remembered.width = self._joiner.width
-        self._gathering.counters()
+        self._gathering.settle()
         return Checkpoint(
             fingerprint=self._opened.fingerprint,
             tail=self._feed.tail(),
@@ -222,7 +222,7 @@ class _Scan:
         batch = Batch(
             rows=self._gathering.hand_over(),
             checkpoint=checkpoint,
-            counters=self._gathering.counters(),
+            counters=replace(self._gathering.settle()),
             state=state,
             compression=self._open_log.compression,
             bytes_read=self._feed.end_offset - self._fed_upto,
