@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from ingest.errors import ClusterUnusable, LogUnfinished, LogUnreadable, LogVanished, NotALog
-from ingest.files.listing import Identity, Listed
+from ingest.files.listing import Files, Listed
 from ingest.files.logfile import FileState, LogFile
 from ingest.formers import Formers, places_of
 from ingest.intake import Intake
@@ -36,7 +36,7 @@ class Changes:
         store: Store,
         options: IngestOptions,
         summary: Summary,
-        held: set[Identity],
+        held: Files,
     ) -> None:
         """Count in `summary`; the database is open for writing. `held` are the files of this run."""
         self._options = options

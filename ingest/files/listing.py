@@ -33,8 +33,29 @@ Listed = tuple[str, str, "os.stat_result | ObjectState | None", bool]
 What it is, is `None` for standard input and where it can't be told, or is no regular file.
 """
 
-Identity = int
-"""Device and inode, as the database can hold them, in one number: it is half as heavy as a pair."""
+
+class Files:
+    """A set of files, by their devices and inodes, as the database can hold those."""
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        self._inodes: dict[int, set[int]] = {}
+
+    def add(self, device: int, inode: int) -> bool:
+        """Add a file; return whether it is new here."""
+        inodes = self._inodes.get(device)
+        if inodes is None:
+            inodes = self._inodes.setdefault(device & MAX_INTEGER, set())
+            self._inodes[device] = inodes
+        inode &= MAX_INTEGER
+        if inode in inodes:
+            return False
+        inodes.add(inode)
+        return True
+
+    def holds(self, device: int, inode: int) -> bool:
+        """Whether a file is one of these."""
+        return inode & MAX_INTEGER in self._inodes.get(device & MAX_INTEGER, ())
 
 
 class Listing:
@@ -56,7 +77,7 @@ class Listing:
         self.problems: list[str] = []
         self.notes: list[str] = []
         self.empty: dict[str, str] = {}
-        self.met: set[Identity] = set()
+        self.met = Files()
         self._paths = paths
         self.globs = globs
         own = [state for path in not_logs if (state := _looked_up(path)) is not None]
@@ -109,15 +130,10 @@ class Listing:
             is_first = self._is_new_name(path)
             self.files += is_first
             return is_first
-        known = identity(state.st_dev, state.st_ino)
-        if known in self.met:
-            self.files += state.st_nlink > 1 and self._is_new_name(path)
-            return False
-        self.met.add(known)
-        self.files += 1
-        if state.st_nlink > 1:
-            self._is_new_name(path)
-        return True
+        is_first = self.met.add(state.st_dev, state.st_ino)
+        is_new_name = state.st_nlink > 1 and self._is_new_name(path)
+        self.files += is_first or is_new_name
+        return is_first
 
     def _is_new_name(self, path: str) -> bool:
         name = path if path == STANDARD_INPUT else os.path.realpath(path)
@@ -197,11 +213,6 @@ class Listing:
         vanished = isinstance(error, FileNotFoundError)  # while we looked: that happens
         told = self.notes if vanished else self.problems
         told.append(f"{shown(folder)}: {(error.strerror or str(error)).lower()}")
-
-
-def identity(device: int, inode: int) -> Identity:
-    """Return which file it is that has these numbers."""
-    return (device & MAX_INTEGER) << 64 | inode & MAX_INTEGER
 
 
 def _looked_up(path: str) -> os.stat_result | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Iterator
 
-from ingest.files.listing import Identity, identity
+from ingest.files.listing import Files
 from ingest.files.logfile import FileState, LogFile
 from ingest.files.raw import is_there
 from ingest.files.sample import digest
@@ -29,7 +29,7 @@ class KnownSources:
     Where to look for which is loaded at once, as it was before the run; a source itself when it is asked for.
     """
 
-    def __init__(self, connection: sqlite3.Connection, held: set[Identity] | None = None) -> None:
+    def __init__(self, connection: sqlite3.Connection, held: Files | None = None) -> None:
         """Load where the sources are; `held` are files that this run has found, all by itself in time."""
         self._connection = connection
         self._by_fingerprint: dict[tuple[int, str], list[int]] = {}
@@ -37,7 +37,7 @@ class KnownSources:
         self._by_path: dict[str, list[int]] = {}
         self._replaced: set[int] = set()
         self._taken: set[int] = set()
-        self._held = set() if held is None else held
+        self._held = Files() if held is None else held
         self._released: set[int] = set()
         self._left: set[int] = set()
         for row in connection.execute(_INDEX):
@@ -74,11 +74,11 @@ class KnownSources:
     def hold(self, file: FileState | None) -> None:
         """Say that this run reads a file: the source that it was is left to it by its copies."""
         if file is not None:
-            self._held.add(identity(file.device, file.inode))
+            self._held.add(file.device, file.inode)
 
     def is_held(self, file: FileState) -> bool:
         """Whether this run reads a file already, under another name."""
-        return identity(file.device, file.inode) in self._held
+        return self._held.holds(file.device, file.inode)
 
     def knows(self, log: LogFile, file: FileState) -> bool:
         """Whether anything was read at a log's path, or of its very file; its bytes are not asked."""
@@ -91,10 +91,14 @@ class KnownSources:
 
     def candidates(self, log: LogFile, file: FileState, head: bytes) -> Iterator[Source]:
         """Yield the sources that a file with this head may be, the likeliest first."""
-        here = identity(file.device, file.inode)
         for source in sorted(self.alike(head), key=lambda one: _likelihood(one, log, file)):
-            there = None if source.file is None else identity(source.file.device, source.file.inode)
-            is_anothers = there != here and there in self._held and self._is_at_its_file(source)
+            own = source.file
+            is_anothers = (
+                own is not None
+                and (own.device, own.inode) != (file.device, file.inode)
+                and self.is_held(own)
+                and self._is_at_its_file(source)
+            )
             if not is_anothers and source.source_id not in self._taken:
                 yield source
 
