@@ -8,6 +8,7 @@ import sqlite3
 import pytest
 
 from ingest.files.discover import Discovered, discover
+from ingest.files.listing import MAX_INTEGER, Files
 from ingest.files.logfile import LogFile
 
 
@@ -182,3 +183,16 @@ def test_impossible_path_is_a_problem():
     """A path that can't be one is told like any that leads nowhere."""
     found = discover(["a\0b.log"])
     assert len(found.problems) + len(found.logs) == 1
+
+
+def test_files_are_told_apart_by_device_and_inode() -> None:
+    """Also those whose numbers are beyond what the database can hold: they are the same as it has them."""
+    files = Files()
+    found = [files.add(*one) for one in ((1, 2), (1, 2), (2, 2), (1, 3), (2, 2))]
+    assert found == [True, False, True, True, False]
+    assert files.add(5 + MAX_INTEGER + 1, 7 + MAX_INTEGER + 1)
+    assert not files.add(5, 7)
+    assert not files.add(5 + MAX_INTEGER + 1, 7)
+    assert files.holds(5, 7)
+    assert not files.holds(5, 8)
+    assert not files.holds(6, 7)
