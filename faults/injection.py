@@ -22,7 +22,7 @@ import ingest.reading.feed
 import ingest.reading.gathering
 import ingest.reading.lines
 import ingest.reading.scan
-from ingest.storing import database
+from ingest.storing import database, transactions
 
 KINDS = ("open", "read", "parse", "statement", "commit", "committed")
 
@@ -49,7 +49,7 @@ def install_from_environment() -> None:
     if records := os.environ.get(BATCH_RECORDS):
         ingest.reading.scan.MAX_BATCH_RECORDS = int(records)
     if seconds := os.environ.get(BUSY_SECONDS):
-        database.BUSY_SECONDS = float(seconds)
+        transactions.BUSY_SECONDS = float(seconds)
     if size := os.environ.get(CACHE_BYTES):
         database.CACHE_BYTES = int(size)
     fault, counts = os.environ.get(FAULT), os.environ.get(COUNTS)
@@ -131,7 +131,7 @@ class Boundaries:
         sqlite3.connect = connect  # type: ignore[assignment]
 
     def _watch_commits(self) -> None:
-        original = database._patiently
+        original = transactions._patiently
 
         def patiently(connection: sqlite3.Connection, statement: str) -> None:
             if statement == "COMMIT":
@@ -140,4 +140,4 @@ class Boundaries:
             if statement == "COMMIT":
                 self.reach("committed")
 
-        database._patiently = patiently
+        transactions._patiently = patiently

@@ -17,11 +17,12 @@ from ingest.files.listing import Listing
 from ingest.linking.timestamps import time_text
 from ingest.memory import little_tidying
 from ingest.round import Round
-from ingest.storing.database import StrPath, connected_for_writing, files_of, immediate
+from ingest.storing.database import StrPath, connected_for_writing, files_of
 from ingest.storing.ingest_runs import begin_run, end_run
 from ingest.storing.journal import network_kind
 from ingest.storing.lock import ingest_lock
 from ingest.storing.settled import has_own_rows
+from ingest.storing.transactions import immediate
 from ingest.summary import IngestOptions, Summary
 from ingest.version import program_version
 

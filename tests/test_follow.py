@@ -445,7 +445,7 @@ def test_writer_that_locks_the_database_is_waited_for(
     logs: Path, database: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Somebody who writes for long is a problem that is told and passes, not the end."""
-    monkeypatch.setattr("ingest.storing.database.BUSY_SECONDS", 0.1)
+    monkeypatch.setattr("ingest.storing.transactions.BUSY_SECONDS", 0.1)
     monkeypatch.setattr("ingest.storing.database.POLL_SECONDS", 0.05)
     following = Following(database, logs)
     following.has(1)

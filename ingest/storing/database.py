@@ -1,4 +1,4 @@
-"""Opening the database: whose it is, which version, and what its errors mean to a person.
+"""Opening the database: where it is, whose it is, and which version.
 
 The schema is `schema.sql` and the migrations after it, recorded by sqlite-utils in the same
 transaction that makes them. A database that a newer version made, or that is not ours, is refused
@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import os
 import sqlite3
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from ingest.errors import DatabaseBusy, DatabaseUnusable, UsageMistake
+from ingest.errors import DatabaseUnusable, UsageMistake
 from ingest.storing.journal import journal_mode, network_kind
 from ingest.storing.library import as_database
 from ingest.storing.migrations import KNOWN_MIGRATIONS, applied_migrations, apply_migrations, has_table
+from ingest.storing.transactions import explained, immediate
 
 if TYPE_CHECKING:
     from sqlite_utils import Database
@@ -26,9 +26,6 @@ StrPath = str | os.PathLike[str]
 
 DEFAULT_PATH = "telemetry.db"
 EVENTS_TABLE = "token_estimation_v2_events"
-
-BUSY_SECONDS = 30.0
-"""How long a transaction waits for another writer, such as a query tool, before it gives up."""
 
 PAGE_BYTES = 8192
 """The size of a page: a tenth faster for our rows than 4096; larger ones gain no more."""
@@ -86,7 +83,7 @@ def connected_for_writing(path: StrPath, network: str | None) -> Iterator[sqlite
     `network` is the kind of network file system that it is on; `None`: a local one.
 
     Raises:
-        DatabaseBusy: another process writes to it for longer than `BUSY_SECONDS`.
+        DatabaseBusy: another process writes to it for longer than `transactions.BUSY_SECONDS`.
         DatabaseUnusable: it is corrupt, read-only, newer, or has a table of ours that we did not make.
     """
     if os.path.isdir(path):
@@ -164,37 +161,6 @@ def _take_away_journal(path: StrPath) -> None:
 
 
 @contextmanager
-def immediate(connection: sqlite3.Connection, keep: bool = True) -> Iterator[None]:
-    """Hold one write transaction: commit everything inside, or nothing of it; without `keep` nothing, always.
-
-    The deferred transaction of most libraries would die of "database is locked" when two processes
-    read and then write.
-    """
-    _patiently(connection, "BEGIN IMMEDIATE")
-    try:
-        yield
-        _patiently(connection, "COMMIT" if keep else "ROLLBACK")  # in a rollback journal readers hold it up
-    except BaseException:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
-
-
-def _patiently(connection: sqlite3.Connection, statement: str) -> None:
-    """Execute a statement as soon as others let it, within `BUSY_SECONDS`."""
-    deadline = time.monotonic() + BUSY_SECONDS
-    while True:
-        try:
-            connection.execute(statement)
-        except sqlite3.OperationalError as error:
-            busy = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
-            if not busy or time.monotonic() >= deadline:
-                raise
-        else:
-            return
-
-
-@contextmanager
 def _connected(path: StrPath, how: str = "") -> Iterator[sqlite3.Connection]:
     name = os.path.abspath(path)
     if _is_unchangeable(path):  # opened without its journal's help files, which nobody here can make
@@ -244,36 +210,3 @@ def is_current(connection: sqlite3.Connection, path: StrPath, not_ours: bool = F
             f"`tokentail adopt --dry-run --db {path}` would do"
         )
     return applied == KNOWN_MIGRATIONS
-
-
-@contextmanager
-def explained(path: StrPath, not_ours: bool = False) -> Iterator[None]:
-    """Turn what SQLite raises into what a person can act on; a mistake of ours stays what it is.
-
-    One that is `not_ours` is only read, and was not named by --db.
-    """
-    try:
-        yield
-    except sqlite3.DatabaseError as error:
-        code = getattr(error, "sqlite_errorname", "")
-        if code.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
-            raise DatabaseBusy(
-                f"{path}: database is locked by another program for more than {BUSY_SECONDS:.0f} s: "
-                "try again when it is done"
-            ) from error
-        for start, advice in _ADVICE.items():
-            if code.startswith(start):
-                told = f"{path}: {error}"
-                raise DatabaseUnusable(told if not_ours else f"{told}: {advice}") from error
-        raise
-
-
-_ADVICE = {
-    "SQLITE_NOTADB": "it is not a SQLite database, and was left as it is: choose another with --db",
-    "SQLITE_CORRUPT": "restore a copy, or ingest the logs into a new one with --db; it was not deleted",
-    "SQLITE_READONLY": "make it and its folder writable, or choose another with --db",
-    "SQLITE_PERM": "make it and its folder writable, or choose another with --db",
-    "SQLITE_CANTOPEN": "does its folder exist, and may you write there? Choose another place with --db",
-    "SQLITE_FULL": "free some space and run the command again; nothing is lost or doubled",
-    "SQLITE_IOERR": "the disk failed to read or write it; run the command again when it is mended",
-}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Mapping
 
-from ingest.storing.database import immediate
+from ingest.storing.transactions import immediate
 
 _Values = Mapping[str, str | int | None]
 

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING
 from ingest.errors import LogUnreadable
 from ingest.files.logfile import LogFile
 from ingest.reading.batch import Batch, Sighting
-from ingest.storing.database import immediate
 from ingest.storing.horizon import NOTHING_PRUNED
 from ingest.storing.pieces import Piece, Stored
 from ingest.storing.source_rows import keep_state, mark_replaced
 from ingest.storing.sources import Source
 from ingest.storing.staging import Staged
+from ingest.storing.transactions import immediate
 from ingest.storing.undoing import drop_unseen, forget_source, take_back
 from ingest.storing.writing import Writing
 
