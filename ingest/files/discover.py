@@ -31,7 +31,7 @@ def discover(
 ) -> Discovered:
     """Find the logs that paths lead to, as a `Listing` does."""
     listing = Listing(paths, globs, [os.fspath(path) for path in not_logs])
-    logs = [LogFile(path, named=named) for path, _, _, named in listing]
+    logs = [LogFile(path, named=named, stored=stored) for path, stored, _, named in listing]
     missing = [LogFile(path) for path in listing.missing]
     return Discovered(logs, missing, listing.problems, listing.notes)
 

@@ -184,7 +184,7 @@ class Listing:
         self, folder: str, is_log: Callable[[str], bool]
     ) -> Iterator[tuple[str, list[os.DirEntry[str]]]]:
         """Yield each folder, once, with its logs, the last first: they are looked up while it is open."""
-        left, visited = [folder], set()
+        left, visited = [folder], Files()
         while left:
             here = left.pop()
             logs: list[os.DirEntry[str]] = []
@@ -192,10 +192,8 @@ class Listing:
             with ExitStack() as stack:
                 try:
                     state = os.stat(here)
-                    known = (state.st_dev, state.st_ino)
-                    if known in visited:
+                    if not visited.add(state.st_dev, state.st_ino):
                         continue
-                    visited.add(known)
                     self.folders.append((here, state))
                     for entry in stack.enter_context(_entries(here)):
                         if _is_folder(entry):

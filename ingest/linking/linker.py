@@ -128,7 +128,7 @@ class Linker:
         preparation = state.preparation if prepared else NOT_PREPARED
         estimate = preparation.estimate_for(record)
         ceiling = anchor.max_tokens if anchor is not None else preparation.ceiling_for(record)
-        opened = _opened(record, offset, estimate, ceiling)
+        opened = OpenEvent.of(record, offset, estimate, ceiling)
         state.preparation = NOT_PREPARED
         state.unanchored = None
         if window is not None:
@@ -276,17 +276,3 @@ class Linker:
         state = self.state
         for event, context in state.declared.take(record, ordinal, state.windows, self._phases.crowded):
             self._amend(event, context)
-
-
-def _opened(
-    record: EstimationEvent, offset: int, estimate: Estimate | None, ceiling: int | None
-) -> OpenEvent:
-    """Return what must be remembered of an event while more may be told of it."""
-    return OpenEvent(
-        offset=offset,
-        declared=record.deliverable_count,
-        estimated=estimate.deliverable_count if estimate else None,
-        selected_budget=record.selected_budget,
-        max_tokens=ceiling,
-        actual_tokens=record.actual_output_tokens,
-    )

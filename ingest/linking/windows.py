@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from ingest.linking.context import Told
+from parsers.records import Estimate, EstimationEvent
 
 MAX_WINDOWS = 32
 MAX_EVENTS = 16
@@ -29,6 +30,20 @@ class OpenEvent(NamedTuple):
     selected_budget: int | None
     max_tokens: int | None
     actual_tokens: int
+
+    @classmethod
+    def of(
+        cls, record: EstimationEvent, offset: int, estimate: Estimate | None, ceiling: int | None
+    ) -> OpenEvent:
+        """Return what must be remembered of an event, whose estimate and ceiling may be known."""
+        return cls(
+            offset=offset,
+            declared=record.deliverable_count,
+            estimated=estimate.deliverable_count if estimate else None,
+            selected_budget=record.selected_budget,
+            max_tokens=ceiling,
+            actual_tokens=record.actual_output_tokens,
+        )
 
 
 @dataclass(frozen=True, slots=True)

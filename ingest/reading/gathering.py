@@ -57,13 +57,12 @@ class Gathering:
     def _counters(self) -> Counters:
         return self._remembered.counters
 
-    def settle(self) -> Counters:
-        """Bring what is remembered up to date; return what was counted so far, which goes on."""
+    def settle(self) -> None:
+        """Bring what is remembered up to date, and what was counted in it."""
         self._linker.settle()
         self._counters.calls_without_telemetry = self._linker.calls_without_telemetry
         if self._marker is not None:
             self._remembered.last_marker, self._marker = sample_of(*self._marker), None
-        return self._counters
 
     def hand_over(self) -> Rows:
         """Return the rows gathered since the last time, and begin anew."""

@@ -218,11 +218,12 @@ class _Scan:
         self, checkpoint: Checkpoint, state: State, unread_bytes: int = 0, problem: str | None = None
     ) -> Batch:
         """Hand over what was gathered since the last batch, and begin the next one."""
+        self._gathering.settle()
         remarks = tuple(f"{self._log.shown}: {remark}" for remark in self._gathering.remarks)
         batch = Batch(
             rows=self._gathering.hand_over(),
             checkpoint=checkpoint,
-            counters=replace(self._gathering.settle()),
+            counters=replace(self._remembered.counters),
             state=state,
             compression=self._open_log.compression,
             bytes_read=self._feed.end_offset - self._fed_upto,
