@@ -19,15 +19,15 @@ from parsers.family import Shape
 from parsers.records import Record
 from parsers.registry import FAMILIES
 
-_SECOND = rb"\d{4}-\d\d-\d\d (?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d"
-_PREFIX = rb"(?:\[(%b)\] [A-Z]+: |(%b)(?:,(\d{3}))? - \S+ - [A-Z]+ - )" % (_SECOND, _SECOND)
+_SECOND = rb"[0-9]{4}-[0-9]{2}-[0-9]{2} (?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]"
+_PREFIX = rb"(?:\[(%b)\] [A-Z]+: |(%b)(?:,([0-9]{3}))? - \S+ - [A-Z]+ - )" % (_SECOND, _SECOND)
 
 match_prefix = re.compile(_PREFIX).match
 """Match one of the executor's own prefixes; groups: second, or second and perhaps milliseconds."""
 
 match_event = re.compile(
-    _PREFIX + rb"\[TokenEstimationV2\] predicted_output=(0|[1-9]\d{0,11}) actual_output=(0|[1-9]\d{0,11}) "
-    rb"smape=((?:0|[1-9]\d{0,8})\.\d)% (selected_budget=.*)\n"
+    _PREFIX + rb"\[TokenEstimationV2\] predicted_output=(0|[1-9][0-9]{0,11}) "
+    rb"actual_output=(0|[1-9][0-9]{0,11}) smape=((?:0|[1-9][0-9]{0,8})\.[0-9])% (selected_budget=.*)\n"
 ).match
 """Match a whole event line; groups: those of the prefix, predicted, actual, SMAPE, and how the line ends.
 
@@ -35,7 +35,7 @@ That it is an event is told by `Endings`.
 """
 
 _BEHIND_PREFIX = (
-    rf"(?:\[{_SECOND.decode()}\] [A-Z]+: |{_SECOND.decode()}(?:,\d{{3}})? - \S+ - [A-Z]+ - )(?:%s)"
+    rf"(?:\[{_SECOND.decode()}\] [A-Z]+: |{_SECOND.decode()}(?:,[0-9]{{3}})? - \S+ - [A-Z]+ - )(?:%s)"
 )
 _READERS = [family.read for family in FAMILIES for _ in family.markers]
 

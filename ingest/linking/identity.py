@@ -26,7 +26,10 @@ from parsers.records import EstimationEvent
 
 _SEPARATOR = "\x1f"
 
-GROUP_LENGTH = 14 + 24
+SECOND_LENGTH = 14
+"""Characters of a key that are the digits of its second; keys begin with them."""
+
+GROUP_LENGTH = SECOND_LENGTH + 24
 """Characters of a group's key: the digits of its second, those of its hash."""
 
 

@@ -117,8 +117,10 @@ class Gathering:
                 if bare is None and linker.bare.is_next:
                     bare, run = one, linker.bare.run
                 if bare is not None:
-                    start, _, lines, *values = bare = one
-                    rows.append(tuple.__new__(BareSighting, (offset + start, number + lines, *values, run)))
+                    start, _, lines, key, moment, text, predicted, actual, smape, ending = bare = one
+                    place = offset + start
+                    values = (place, number + lines, key, moment, text, predicted, actual, smape, ending, run)
+                    rows.append(tuple.__new__(BareSighting, values))
                 else:
                     self._take_event(one, offset + one.start, number + one.lines, ordinal + one.lines)
                 continue

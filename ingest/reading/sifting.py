@@ -110,16 +110,17 @@ class Sifter:
             if found < done:
                 continue
             start = data.rfind(b"\n", done, found) + 1 or done
-            lines += newlines_in(data[counted:start])
-            counted = start
+            if start > counted:
+                lines += newlines_in(data[counted:start])
             event = match_event(data, start) if marker == EVENT_MARKER else None
             if event is not None:
                 one = self._event(event.groups(), start, event.end(), lines)
                 if one is not None:
                     sifted.append(one)
-                    done = one.end
+                    counted = done = one.end
+                    lines += 1
                     continue
-            done = data.find(b"\n", found) + 1
+            counted = done = data.find(b"\n", found) + 1
             other: SiftedContext | SiftedLine | None = None
             if found - start <= _NEAR and (shape := shaped(marker)) is not None:
                 other = self._shaped(data, start, done, lines, shape)
@@ -128,6 +129,7 @@ class Sifter:
                 sifted.append(other)
                 if not isinstance(other, SiftedContext) or isinstance(other.record, RequiredList):
                     done = self._listed(data, done, lines + 1, sifted)
+            lines += 1
         return sifted
 
     def _event(self, groups: tuple[Any, ...], start: int, end: int, lines: int) -> SiftedEvent | None:
@@ -144,14 +146,8 @@ class Sifter:
         if milliseconds is not None:
             fraction = f"{milliseconds.decode('ascii')}000"
             text = f"{text},{fraction[:3]}"
-        content = b"%b%b\x1f%b\x1f%b\x1fFalse\x1f%b\x1f%b" % (
-            shown_bytes,
-            second[17:],
-            predicted,
-            actual,
-            smape,
-            ending.identity,
-        )
+        moment = shown_bytes + second[17:]
+        content = b"\x1f".join((moment, predicted, actual, b"False", smape, ending.identity))
         key = f"{digits}{seconds}{blake2b(content, digest_size=12).hexdigest()}:@{fraction}"
         numbers = (int(predicted), int(actual), float(smape))
         values = (start, end, lines, key, f"{shown}{seconds}.{fraction}", text, *numbers, ending)

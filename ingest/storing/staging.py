@@ -12,9 +12,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from ingest.linking.identity import GROUP_LENGTH, group_key, phase_member
+from ingest.linking.identity import GROUP_LENGTH, SECOND_LENGTH, group_key, phase_member
 from ingest.reading.batch import BareSighting, Sighting
 from ingest.storing.rows import CONTEXT_COLUMNS, PAYLOAD_COLUMNS, TOLD_COLUMNS, told_values
+from parsers.quick import Ending
 from parsers.records import EstimationEvent
 from parsers.run import UNKNOWN
 
@@ -23,6 +24,9 @@ MAX_EXACT = 10**12
 
 _MAX_ENDINGS = 50_000
 """How many different ends of event lines are kept from one batch to the next."""
+
+_BEHIND_DIGITS = "g"
+"""Sorts behind every hexadecimal digit."""
 
 _GROUP = f"SUBSTR(one.event_key, 1, {GROUP_LENGTH})"
 _ENDING_COLUMNS = EstimationEvent._fields[4:]
@@ -69,8 +73,12 @@ UPDATE staged AS one SET event_id = COALESCE(
     ),
     (SELECT -1 FROM token_estimation_v2_events WHERE {_IN_GROUP} LIMIT 1)
 )
+WHERE one.event_key < ?
 """
-"""An event that is known just so gets its id, one that is known otherwise -1, a new one none."""
+"""An event that is known just so gets its id, one that is known otherwise -1, a new one none.
+
+Those from a key on that is later than all that are stored are new.
+"""
 
 _EXPRESSIONS = {
     **{name: f"one.{name}" for name in TOLD_COLUMNS},
@@ -132,15 +140,24 @@ class Staged:
 
 
 class _Endings(dict[tuple[object, ...], int]):
-    """The numbers of what event lines say behind their three numbers; `new` are to be staged."""
+    """The numbers, from 1 on, of what event lines say behind their three numbers; `new` are to be staged.
+
+    `by_identity` are those of endings that were asked for as such.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.new: list[tuple[object, ...]] = []
+        self.by_identity: dict[bytes, int] = {}
 
     def __missing__(self, values: tuple[object, ...]) -> int:
-        number = self[values] = len(self)
+        number = self[values] = len(self) + 1
         self.new.append((number, *values))
+        return number
+
+    def of(self, ending: Ending) -> int:
+        """Return the number of an ending."""
+        number = self.by_identity[ending.identity] = self[ending.values]
         return number
 
 
@@ -176,8 +193,7 @@ class Staging:
         self._put(sightings)
         others: list[int] = []
         new = len(sightings)
-        if self._may_be_known():
-            conn.execute(_MARK_KNOWN)
+        if self._mark_known():
             others = [number for (number,) in conn.execute("SELECT number FROM staged WHERE event_id < 0")]
             if others:
                 conn.execute("DELETE FROM staged WHERE event_id < 0")
@@ -187,20 +203,21 @@ class Staging:
     def _put(self, sightings: Sequence[tuple[int, Sighting | BareSighting]]) -> None:
         """Put sightings into the tables, those that need fewer values as such."""
         conn, endings = self._conn, self._endings
+        known, number_of = endings.by_identity.get, endings.of
+        bare: list[tuple[object, ...]] = []
         of_runs: list[tuple[object, ...]] = []
         rest: list[tuple[object, ...]] = []
-        bare = [
-            (number, *one[:-2], endings[one.ending.values])
-            for number, one in sightings
-            if isinstance(one, BareSighting) and one.run is None
-        ]
-        if len(bare) < len(sightings):
-            of_runs = [
-                (number, *one[:-2], endings[one.ending.values], *one.run)
-                for number, one in sightings
-                if isinstance(one, BareSighting) and one.run is not None
-            ]
-            rest = [self._staged(number, one) for number, one in sightings if isinstance(one, Sighting)]
+        for number, one in sightings:
+            if isinstance(one, BareSighting):
+                offset, line, key, moment, text, predicted, actual, smape, ending, run = one
+                at = known(ending.identity) or number_of(ending)
+                values = (number, offset, line, key, moment, text, predicted, actual, smape, at)
+                if run is None:
+                    bare.append(values)
+                else:
+                    of_runs.append((*values, *run))
+            else:
+                rest.append(self._staged(number, one))
         conn.executemany(_STAGE_ENDING, endings.new)
         endings.new.clear()
         for statement, rows in ((_STAGE_BARE, bare), (_STAGE_OF_RUN, of_runs), (_STAGE, rest)):
@@ -212,13 +229,13 @@ class Staging:
         places = [staged.values | span._asdict() for span in staged.spans]
         self._conn.executemany(_INSERT_SIGHTINGS, places)
 
-    def _may_be_known(self) -> bool:
-        """Whether any staged event is not later than all that are stored: keys begin with the time."""
-        ((earliest, latest),) = self._conn.execute(
-            "SELECT (SELECT MIN(event_key) FROM staged), "
-            "(SELECT MAX(event_key) FROM token_estimation_v2_events)"
-        )
-        return earliest is not None and latest is not None and earliest[:14] <= latest[:14]
+    def _mark_known(self) -> bool:
+        """Mark the staged events that are known; return whether any may be: keys begin with the time."""
+        ((latest,),) = self._conn.execute("SELECT MAX(event_key) FROM token_estimation_v2_events")
+        if latest is None:
+            return False
+        end = latest[:SECOND_LENGTH] + _BEHIND_DIGITS
+        return self._conn.execute(_MARK_KNOWN, [end]).rowcount > 0
 
     def _staged(self, number: int, one: Sighting) -> tuple[object, ...]:
         payload, timestamp, timestamp_text, context, _, known_group = one.seen
