@@ -50,6 +50,7 @@ class Intake:
         self._options = options
         self._scan_options = ScanOptions(options.zone.name, options.finished)
         self._summary = summary
+        self._stored = Stored()  # what may not be committed and counted yet
         self._waiting: list[Piece] = []
         self._rows_waiting = 0
         self._waiting_since = 0.0
@@ -100,26 +101,32 @@ class Intake:
                 if state is None and self._may_wait(piece):
                     self._wait_for_others(piece)
                 else:
-                    source = self._commit(piece)
+                    self.settle()
+                    ahead = batch.state == "reading" and not log.is_stream
+                    source = self._commit([piece], ahead=ahead)
                 state, counters = batch.state, batch.counters
         finally:
-            self._store.wait()
+            self._wait()
         return state
 
-    def _commit(self, piece: Piece) -> Source:
-        self.settle()
-        ahead = piece.batch.state == "reading" and not piece.log.is_stream
-        return self._count([piece], self._store.commit([piece], ahead=ahead))
-
-    def _count(self, pieces: Sequence[Piece], stored: Stored) -> Source:
-        """Count what was stored; return the source of the last piece."""
+    def _commit(self, pieces: Sequence[Piece], *, ahead: bool = False) -> Source:
+        """Store and count pieces; return the source of the last one."""
+        self._wait()
+        stored = self._stored = self._store.commit(pieces, ahead=ahead)
         for piece, source in zip(pieces, stored.sources, strict=True):
             self._sources.take(source)
             self._summary.add(piece.batch, piece.before, source.offset, piece.log.shown)
             self._summary.files_read += piece.batch.state != "reading"
-        self._summary.count(stored)
+        if not ahead:
+            self._wait()
         self.latest = stored.sources[-1]
         return self.latest
+
+    def _wait(self) -> None:
+        """Wait until what was stored last is committed; count what it changed."""
+        stored, self._stored = self._stored, Stored()
+        self._store.wait()
+        self._summary.count(stored)
 
     # Together
 
@@ -150,4 +157,4 @@ class Intake:
         """Store what waits for others."""
         waiting, self._waiting, self._rows_waiting = self._waiting, [], 0
         if waiting:
-            self._count(waiting, self._store.commit(waiting))
+            self._commit(waiting)

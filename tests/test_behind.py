@@ -16,8 +16,7 @@ from ingest.pipeline import ingest
 from ingest.reading import scan
 from ingest.reading.zone import zone_named
 from ingest.storing.behind import Behind
-from ingest.storing.sightings import Sightings
-from ingest.storing.staging import Staged
+from ingest.storing.staging import Staged, Staging, Written
 from ingest.summary import IngestOptions
 
 EVENTS = 1_500
@@ -53,37 +52,68 @@ def rows(log: Path) -> list[tuple[int, int]]:
 EXPECTED = [(500 + number, number + 1) for number in range(EVENTS)]
 
 
-def test_batches_are_written_behind_the_reading(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def writers(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """Note of each batch whether the main thread wrote it."""
+    noted: list[bool] = []
+    write = Staging.write
+
+    def watched(self: Staging, staged: Staged) -> Written:
+        noted.append(current_thread() is main_thread())
+        return write(self, staged)
+
+    monkeypatch.setattr(Staging, "write", watched)
+    return noted
+
+
+def written_behind(writers: list[bool]) -> bool:
+    """Whether all of several batches but the last were written by another thread; forget them."""
+    noted, writers[:] = writers[:], []
+    return noted[:-1].count(False) == len(noted) - 1 >= 3 and noted[-1]
+
+
+def test_batches_are_written_behind_the_reading(log: Path, writers: list[bool]) -> None:
     """All batches but the last are written by another thread; the rows are those of one pass."""
-    writers: list[bool] = []
-    write = Sightings.write
-
-    def watched(self: Sightings, staged: Staged) -> None:
-        writers.append(current_thread() is main_thread())
-        write(self, staged)
-
-    monkeypatch.setattr(Sightings, "write", watched)
     summary = ingest([str(log)], log.with_name("t.db"), OPTIONS)
     assert (summary.events_new, rows(log)) == (EVENTS, EXPECTED)
-    assert writers[:-1].count(False) == len(writers) - 1 >= 3
-    assert writers[-1]
+    assert written_behind(writers)
+
+
+RUN = "[2025-12-29 18:59:59] INFO: Initialized autonomous executor for run: collection-v4\n"
+
+
+@pytest.mark.parametrize(("head", "completed"), [("a copy\n", 0), (RUN, EVENTS)], ids=["alike", "with more"])
+def test_batches_of_known_events_are_written_behind_too(
+    log: Path, writers: list[bool], head: str, completed: int
+) -> None:
+    """Which events are known is found out by the other thread, and what more is told of them by it, too."""
+    database, copy = log.with_name("t.db"), log.with_name("copy.log")
+    ingest([str(log)], database, OPTIONS)
+    assert written_behind(writers)
+    copy.write_text(head + log.read_text(encoding="utf-8"), encoding="utf-8")
+    summary = ingest([str(copy)], database, OPTIONS)
+    assert written_behind(writers)
+    counted = (summary.events_new, summary.events_updated, summary.further_sightings)
+    assert counted == (0, completed, EVENTS)
+    expected = [(actual, number) for actual, before in EXPECTED for number in (before, before + 1)]
+    assert sorted(rows(log)) == sorted(expected)
 
 
 def test_failure_behind_ends_the_run_and_loses_nothing(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A full disk met behind the reading is told; what was committed stays, the next run adds the rest."""
-    write, written = Sightings.write, []
+    write, written = Staging.write, []
 
-    def failing(self: Sightings, staged: Staged) -> None:
-        written.append(staged.new)
+    def failing(self: Staging, staged: Staged) -> Written:
+        written.append(staged.count)
         if len(written) == 3:
             raise sqlite3.OperationalError("database or disk is full")
-        write(self, staged)
+        return write(self, staged)
 
-    monkeypatch.setattr(Sightings, "write", failing)
+    monkeypatch.setattr(Staging, "write", failing)
     with pytest.raises(sqlite3.OperationalError, match="disk is full"):
         ingest([str(log)], log.with_name("t.db"), OPTIONS)
     assert rows(log) == EXPECTED[: sum(written[:2])]
-    monkeypatch.setattr(Sightings, "write", write)
+    monkeypatch.setattr(Staging, "write", write)
     summary = ingest([str(log)], log.with_name("t.db"), OPTIONS)
     assert (summary.events_new, rows(log)) == (EVENTS - sum(written[:2]), EXPECTED)
 

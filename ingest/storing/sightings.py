@@ -17,7 +17,7 @@ from ingest.storing.statements import INSERT_SIGHTING
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """What of a batch is staged, and the numbers of the sightings that are to be settled behind it."""
+    """What of a batch is staged, and the numbers of the sightings that are to be settled by themselves."""
 
     staged: Staged
     others: list[int]
@@ -66,23 +66,25 @@ class Sightings:
                 others.append(number)
         first_id = self._settling.reserve(len(sightings))
         staged = self._staging.stage(plain, spans, first_id, now)
-        return Planned(staged, sorted([*others, *staged.others]))
-
-    def write(self, staged: Staged) -> None:
-        """Write what is staged: no other statement may come between."""
-        self._staging.write(staged)
+        return Planned(staged, others)
 
     def place(self, sightings: list[Sighting | BareSighting], planned: Planned, now: str) -> Placed:
-        """Write what was seen: plain events at once, others one by one, then the lines that may be cut."""
-        self.write(planned.staged)
-        settled = self._settle(sightings, planned, now)
-        return Placed(planned.staged.new + settled.inserted, settled.updated)
+        """Write what was seen: plain events at once, others one by one, then the lines that may be cut.
 
-    def _settle(self, sightings: list[Sighting | BareSighting], planned: Planned, now: str) -> Placed:
+        No other statement may come between `plan` and this.
+        """
+        written = self._staging.write(planned.staged)
+        others = sorted([*planned.others, *written.others])
+        settled = self._settle(sightings, others, planned.staged.spans, now)
+        return Placed(written.new + settled.inserted, settled.updated)
+
+    def _settle(
+        self, sightings: list[Sighting | BareSighting], others: list[int], spans: list[Span], now: str
+    ) -> Placed:
         """Settle events of which more is known than their own line tells: whole lines first."""
         whole: dict[str, list[Event]] = {}
         cut: list[int] = []
-        for number in planned.others:
+        for number in others:
             if sightings[number].seen.is_cut:
                 cut.append(number)
             else:
@@ -95,10 +97,10 @@ class Sightings:
             more = self._settling.settle(completed, now)
             self._fragments.add(seen, more.event_ids[number])
             written = written.with_more(more)
-        firsts = [span.first for span in planned.staged.spans]
+        firsts = [span.first for span in spans]
         places: list[tuple[object, ...]] = []
         for number, event_id in written.event_ids.items():
-            span = planned.staged.spans[bisect_right(firsts, number) - 1]
+            span = spans[bisect_right(firsts, number) - 1]
             places.append((event_id, span.source_id, *_place(sightings[number])))
         self._conn.executemany(INSERT_SIGHTING, places)
         return Placed(len(written.inserted), written.updated)

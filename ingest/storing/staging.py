@@ -14,8 +14,8 @@ from typing import NamedTuple
 
 from ingest.linking.identity import GROUP_LENGTH, SECOND_LENGTH, group_key, phase_member
 from ingest.reading.batch import BareSighting, Sighting
+from ingest.storing.endings import Endings
 from ingest.storing.rows import CONTEXT_COLUMNS, PAYLOAD_COLUMNS, TOLD_COLUMNS, told_values
-from parsers.quick import Ending
 from parsers.records import EstimationEvent
 from parsers.run import UNKNOWN
 
@@ -128,37 +128,18 @@ class Span(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Staged:
-    """What is known of staged sightings: how many are new events, the numbers of those to be settled.
+    """How many sightings are staged, of which sources, and what the statement that writes events needs."""
 
-    `values` are what the statement that writes the events needs.
-    """
-
-    new: int
-    others: list[int]
+    count: int
     spans: list[Span]
     values: dict[str, int | str]
 
 
-class _Endings(dict[tuple[object, ...], int]):
-    """The numbers, from 1 on, of what event lines say behind their three numbers; `new` are to be staged.
+class Written(NamedTuple):
+    """How many staged sightings were new events, and the numbers of those that are to be settled."""
 
-    `by_identity` are those of endings that were asked for as such.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.new: list[tuple[object, ...]] = []
-        self.by_identity: dict[bytes, int] = {}
-
-    def __missing__(self, values: tuple[object, ...]) -> int:
-        number = self[values] = len(self) + 1
-        self.new.append((number, *values))
-        return number
-
-    def of(self, ending: Ending) -> int:
-        """Return the number of an ending."""
-        number = self.by_identity[ending.identity] = self[ending.values]
-        return number
+    new: int
+    others: list[int]
 
 
 class Staging:
@@ -167,7 +148,7 @@ class Staging:
     def __init__(self, connection: sqlite3.Connection) -> None:
         """Make the tables, in memory."""
         self._conn = connection
-        self._endings = _Endings()
+        self._endings = Endings()
         connection.execute("PRAGMA temp_store = MEMORY")
         for statement in _TABLES:
             connection.execute(statement)
@@ -181,24 +162,16 @@ class Staging:
     ) -> Staged:
         """Stage sightings whose groups differ, for `write`.
 
-        `first_id` and what the highest number adds to it are free as ids. Those that will not be written
-        come back as `others`: what is known of them differs from what is told here.
+        `first_id` and what the highest number adds to it are free as ids.
         """
         conn = self._conn
         conn.execute("DELETE FROM staged")
         ((endings,),) = conn.execute("SELECT COUNT(*) FROM staged_endings")
         if endings != len(self._endings) or endings > _MAX_ENDINGS:  # a batch that failed took its own back
             conn.execute("DELETE FROM staged_endings")
-            self._endings = _Endings()
+            self._endings = Endings()
         self._put(sightings)
-        others: list[int] = []
-        new = len(sightings)
-        if self._mark_known():
-            others = [number for (number,) in conn.execute("SELECT number FROM staged WHERE event_id < 0")]
-            if others:
-                conn.execute("DELETE FROM staged WHERE event_id < 0")
-            ((new,),) = conn.execute("SELECT COUNT(*) FROM staged WHERE event_id IS NULL")
-        return Staged(new, others, spans, {"first_id": first_id, "now": now})
+        return Staged(len(sightings), spans, {"first_id": first_id, "now": now})
 
     def _put(self, sightings: Sequence[tuple[int, Sighting | BareSighting]]) -> None:
         """Put sightings into the tables, those that need fewer values as such."""
@@ -223,11 +196,22 @@ class Staging:
         for statement, rows in ((_STAGE_BARE, bare), (_STAGE_OF_RUN, of_runs), (_STAGE, rest)):
             conn.executemany(statement, rows)
 
-    def write(self, staged: Staged) -> None:
-        """Write the events that are staged, and where they were seen: few statements, all of it in C."""
-        self._conn.execute(_INSERT_NEW, staged.values)
+    def write(self, staged: Staged) -> Written:
+        """Write the events that are staged, and where they were seen: few statements, all of it in C.
+
+        What is known otherwise than it is told here is left out.
+        """
+        conn = self._conn
+        new, others = staged.count, []
+        if self._mark_known():
+            others = [number for (number,) in conn.execute("SELECT number FROM staged WHERE event_id < 0")]
+            if others:
+                conn.execute("DELETE FROM staged WHERE event_id < 0")
+            ((new,),) = conn.execute("SELECT COUNT(*) FROM staged WHERE event_id IS NULL")
+        conn.execute(_INSERT_NEW, staged.values)
         places = [staged.values | span._asdict() for span in staged.spans]
-        self._conn.executemany(_INSERT_SIGHTINGS, places)
+        conn.executemany(_INSERT_SIGHTINGS, places)
+        return Written(new, others)
 
     def _mark_known(self) -> bool:
         """Mark the staged events that are known; return whether any may be: keys begin with the time."""

@@ -19,10 +19,9 @@ from ingest.storing.horizon import NOTHING_PRUNED
 from ingest.storing.pieces import Piece, Stored
 from ingest.storing.source_rows import keep_state, mark_replaced
 from ingest.storing.sources import Source
-from ingest.storing.staging import Staged
 from ingest.storing.transactions import immediate
 from ingest.storing.undoing import drop_unseen, forget_source, take_back
-from ingest.storing.writing import Writing
+from ingest.storing.writing import Rest, Writing
 
 if TYPE_CHECKING:
     from ingest.storing.behind import Behind
@@ -49,8 +48,8 @@ class Store:
     def commit(self, pieces: Sequence[Piece], *, ahead: bool = False) -> Stored:
         """Store batches of different sources, all or none; a new source gets its row here.
 
-        With `ahead`, the caller only reads on meanwhile: most of the writing may still go on behind it,
-        until the next call of `commit` or `wait`.
+        With `ahead`, the caller only reads on meanwhile: most of the writing may still go on behind it, and
+        the counting, until the next call of `commit` or `wait`.
 
         Raises:
             DatabaseBusy: another process has moved a source's checkpoint meanwhile.
@@ -60,9 +59,9 @@ class Store:
         with ExitStack() as unit:
             unit.enter_context(self.transaction())
             for some in self._writing.apart(pieces):
-                staged = self._writing.write(some, stored, ahead=ahead and len(some) == len(pieces))
-            if staged is not None:
-                self._write_behind(staged, unit.pop_all())
+                rest = self._writing.write(some, stored, ahead=ahead and len(some) == len(pieces))
+            if rest is not None:
+                self._write_behind(rest, unit.pop_all())
         return stored
 
     def reread(self, batches: Iterable[Batch], log: LogFile, source: Source) -> Stored:
@@ -93,12 +92,12 @@ class Store:
         if self._behind is not None:
             self._behind.wait()
 
-    def _write_behind(self, staged: Staged, unit: ExitStack) -> None:
-        """Write what is staged, and commit, while the caller reads on: SQLite needs no interpreter for it."""
+    def _write_behind(self, rest: Rest, unit: ExitStack) -> None:
+        """Write what is left, and commit, while the caller reads on: SQLite needs no interpreter for it."""
 
         def write() -> None:
             with unit:
-                self._writing.finish(staged)
+                rest()
 
         if self._behind is None:
             from ingest.storing.behind import Behind  # noqa: PLC0415 - short logs need no thread

@@ -6,9 +6,10 @@ Everything here happens inside a transaction of the store's.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 
 from ingest.linking.timestamps import time_text
 from ingest.reading.batch import BareSighting, Batch, Reject, Rows, Sighting
@@ -19,17 +20,28 @@ from ingest.storing.horizon import forget_provisional, horizon_of, kept, kept_es
 from ingest.storing.pieces import Piece, Stored
 from ingest.storing.settled import has_own_rows
 from ingest.storing.settling import Settling
-from ingest.storing.sightings import Sightings, group_seen
+from ingest.storing.sightings import Planned, Sightings, group_seen
 from ingest.storing.source_rows import shift_rejects, write_source
-from ingest.storing.staging import Span, Staged
+from ingest.storing.staging import Span
 from ingest.storing.statements import DELETE_REJECT, INSERT_ESCALATION
 from ingest.storing.undoing import drop_unseen, take_back
+
+Rest = Callable[[], None]
+"""What is left to be written of a transaction."""
 
 
 @dataclass(slots=True)
 class _Begun:
-    """What pieces saw, of which source each, and the events of what was taken back for them."""
+    """Pieces of which the sources are written: what they saw, of which source each, what was taken back.
 
+    Events from `first_id` on are new to the transaction. What is counted goes into `stored`.
+    """
+
+    pieces: Sequence[Piece]
+    stored: Stored
+    now: str
+    horizon: str | None
+    first_id: int
     sightings: list[Sighting | BareSighting] = field(default_factory=list)
     spans: list[Span] = field(default_factory=list)
     taken: list[tuple[int]] = field(default_factory=list)
@@ -80,41 +92,24 @@ class Writing:
         if some:
             yield some
 
-    def write(self, pieces: Sequence[Piece], stored: Stored, *, ahead: bool = False) -> Staged | None:
+    def write(self, pieces: Sequence[Piece], stored: Stored, *, ahead: bool = False) -> Rest | None:
         """Write batches, and count in `stored` what they changed.
 
-        With `ahead`, the most of it may be left for `finish`, which is then due before anything else.
+        With `ahead`, what SQLite does nearly alone may be left, and the counting: what does that is returned,
+        and is due before anything else.
         """
-        now = time_text(datetime.now(UTC))
-        horizon = horizon_of(self._conn)
-        first_id = self._settling.begin()
+        conn = self._conn
+        begun = _Begun(pieces, stored, time_text(datetime.now(UTC)), horizon_of(conn), self._settling.begin())
         if self._first_id is None:
-            self._first_id = first_id
-        begun = self._begin(pieces, stored, horizon, now)
-        sightings, taken = begun.sightings, begun.taken
-        planned = self._sightings.plan(sightings, begun.spans, now)
-        amended = any(piece.batch.rows.amendments for piece in pieces)
-        if ahead and not (planned.others or amended or taken or horizon or has_own_rows(self._conn)):
-            stored.events_new += planned.staged.new
-            stored.further_sightings += len(sightings) - planned.staged.new
-            return planned.staged
-        placed = self._sightings.place(sightings, planned, now)
-        told = self._tell(pieces, begun.spans, now)
-        own = match_batch(self._conn, self._settling, sightings)
-        drop_unseen(self._conn, taken)
-        made = placed.inserted + told.inserted - sum(event_id >= first_id for event_id in own)
-        completed = placed.updated | told.updated | own
-        stored.events_new += made
-        stored.events_updated += sum(event_id < self._first_id for event_id in completed)
-        stored.further_sightings += max(0, len(sightings) - placed.inserted - told.moved - len(taken))
-        if horizon is not None:
-            for piece, span in zip(pieces, begun.spans, strict=True):
-                stored.pruned += prune_batch(self._conn, piece.batch, span.source_id, horizon)
+            self._first_id = begun.first_id
+        for piece in pieces:
+            self._begin(piece, begun)
+        planned = self._sightings.plan(begun.sightings, begun.spans, begun.now)
+        rest = partial(self._finish, begun, planned)
+        if ahead and not planned.others:  # settling those needs the interpreter
+            return rest
+        rest()
         return None
-
-    def finish(self, staged: Staged) -> None:
-        """Write what was left; no other statement may come between."""
-        self._sightings.write(staged)
 
     def take_rejects(self, source_id: int, sightings: list[Sighting]) -> int:
         """Make sightings of rejects; return how many events they brought."""
@@ -130,31 +125,44 @@ class Writing:
         shift_rejects(self._conn, source_id, offsets, len(sightings) - len(wanted))
         return placed.inserted
 
-    def _begin(self, pieces: Sequence[Piece], stored: Stored, horizon: str | None, now: str) -> _Begun:
-        """Write the rows of sources, with their checkpoints, and what depends on nothing else."""
-        begun = _Begun()
-        for piece in pieces:
-            batch, source = piece.batch, piece.source
-            takes_back = batch.taken_back_from is not None
-            if takes_back and horizon is not None and source is not None:
-                forget_provisional(self._conn, source.source_id)
-            stored.sources.append(write_source(self._conn, batch, piece.log, source))
-            source_id = stored.sources[-1].source_id
-            if batch.taken_back_from is not None:
-                begun.taken += take_back(self._conn, source_id, batch.taken_back_from)
-            self._write_others(batch.rows, source_id, now, horizon)
-            first = len(begun.sightings)
-            begun.sightings += kept(batch.rows.sightings, horizon)
-            begun.spans.append(Span(source_id, first, len(begun.sightings)))
-        return begun
+    def _begin(self, piece: Piece, begun: _Begun) -> None:
+        """Write the row of a source, with its checkpoint, and what depends on nothing else."""
+        batch, source = piece.batch, piece.source
+        takes_back = batch.taken_back_from is not None
+        if takes_back and begun.horizon is not None and source is not None:
+            forget_provisional(self._conn, source.source_id)
+        begun.stored.sources.append(write_source(self._conn, batch, piece.log, source))
+        source_id = begun.stored.sources[-1].source_id
+        if batch.taken_back_from is not None:
+            begun.taken += take_back(self._conn, source_id, batch.taken_back_from)
+        self._write_others(batch.rows, source_id, begun.now, begun.horizon)
+        first = len(begun.sightings)
+        begun.sightings += kept(batch.rows.sightings, begun.horizon)
+        begun.spans.append(Span(source_id, first, len(begun.sightings)))
 
-    def _tell(self, pieces: Sequence[Piece], spans: Sequence[Span], now: str) -> _Told:
+    def _finish(self, begun: _Begun, planned: Planned) -> None:
+        """Write events, and what lines behind them tell of them; count all that changed."""
+        conn, stored, sightings = self._conn, begun.stored, begun.sightings
+        placed = self._sightings.place(sightings, planned, begun.now)
+        told = self._tell(begun)
+        own = match_batch(conn, self._settling, sightings)
+        drop_unseen(conn, begun.taken)
+        completed = placed.updated | told.updated | own
+        seen_before = len(sightings) - placed.inserted - told.moved - len(begun.taken)
+        stored.events_new += placed.inserted + told.inserted - sum(one >= begun.first_id for one in own)
+        stored.events_updated += sum(event_id < (self._first_id or 0) for event_id in completed)
+        stored.further_sightings += max(0, seen_before)
+        if begun.horizon is not None:
+            for piece, span in zip(begun.pieces, begun.spans, strict=True):
+                stored.pruned += prune_batch(conn, piece.batch, span.source_id, begun.horizon)
+
+    def _tell(self, begun: _Begun) -> _Told:
         """Write what lines behind their events tell of them."""
         told = _Told()
-        for piece, span in zip(pieces, spans, strict=True):
+        for piece, span in zip(begun.pieces, begun.spans, strict=True):
             rows = piece.batch.rows
             if rows.amendments:
-                written = tell(self._settling, rows, span.source_id, now)
+                written = tell(self._settling, rows, span.source_id, begun.now)
                 made = {offset for offset, event in written.event_ids.items() if event in written.inserted}
                 told.inserted += len(written.inserted)
                 told.moved += sum(one.offset in made for one in rows.sightings)
