@@ -16,7 +16,7 @@ from ingest.pipeline import ingest
 from ingest.reading import scan
 from ingest.reading.zone import zone_named
 from ingest.storing.behind import Behind
-from ingest.storing.staging import Staged, Staging, Written
+from ingest.storing.staging import Staged, Staging, WrittenAtOnce
 from ingest.summary import IngestOptions
 
 EVENTS = 1_500
@@ -58,7 +58,7 @@ def writers(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     noted: list[bool] = []
     write = Staging.write
 
-    def watched(self: Staging, staged: Staged) -> Written:
+    def watched(self: Staging, staged: Staged) -> WrittenAtOnce:
         noted.append(current_thread() is main_thread())
         return write(self, staged)
 
@@ -103,7 +103,7 @@ def test_failure_behind_ends_the_run_and_loses_nothing(log: Path, monkeypatch: p
     """A full disk met behind the reading is told; what was committed stays, the next run adds the rest."""
     write, written = Staging.write, []
 
-    def failing(self: Staging, staged: Staged) -> Written:
+    def failing(self: Staging, staged: Staged) -> WrittenAtOnce:
         written.append(staged.count)
         if len(written) == 3:
             raise sqlite3.OperationalError("database or disk is full")

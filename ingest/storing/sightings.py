@@ -73,10 +73,10 @@ class Sightings:
 
         No other statement may come between `plan` and this.
         """
-        written = self._staging.write(planned.staged)
-        others = sorted([*planned.others, *written.others])
+        at_once = self._staging.write(planned.staged)
+        others = sorted([*planned.others, *at_once.others])
         settled = self._settle(sightings, others, planned.staged.spans, now)
-        return Placed(written.new + settled.inserted, settled.updated)
+        return Placed(at_once.new + settled.inserted, settled.updated)
 
     def _settle(
         self, sightings: list[Sighting | BareSighting], others: list[int], spans: list[Span], now: str

@@ -135,7 +135,7 @@ class Staged:
     values: dict[str, int | str]
 
 
-class Written(NamedTuple):
+class WrittenAtOnce(NamedTuple):
     """How many staged sightings were new events, and the numbers of those that are to be settled."""
 
     new: int
@@ -196,7 +196,7 @@ class Staging:
         for statement, rows in ((_STAGE_BARE, bare), (_STAGE_OF_RUN, of_runs), (_STAGE, rest)):
             conn.executemany(statement, rows)
 
-    def write(self, staged: Staged) -> Written:
+    def write(self, staged: Staged) -> WrittenAtOnce:
         """Write the events that are staged, and where they were seen: few statements, all of it in C.
 
         What is known otherwise than it is told here is left out.
@@ -211,7 +211,7 @@ class Staging:
         conn.execute(_INSERT_NEW, staged.values)
         places = [staged.values | span._asdict() for span in staged.spans]
         conn.executemany(_INSERT_SIGHTINGS, places)
-        return Written(new, others)
+        return WrittenAtOnce(new, others)
 
     def _mark_known(self) -> bool:
         """Mark the staged events that are known; return whether any may be: keys begin with the time."""
