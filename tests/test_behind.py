@@ -99,6 +99,23 @@ def test_batches_of_known_events_are_written_behind_too(
     assert sorted(rows(log)) == sorted(expected)
 
 
+def test_events_of_the_last_stored_second_are_looked_up(log: Path) -> None:
+    """A copy that begins within the last second that is stored adds the rest, and nothing twice."""
+    database, copy = log.with_name("t.db"), log.with_name("copy.log")
+    second = "[2025-12-29 19:00:00] INFO: "
+    messages = [event_message(actual_output=500 + number) for number in range(6)]
+    log.write_text("".join(f"{second}{one}\n" for one in messages[:4]), encoding="utf-8")
+    later = f"[2025-12-29 19:00:01] INFO: {messages[0]}\n"
+    copy.write_text(
+        "a copy\n" + "".join(f"{second}{one}\n" for one in messages[2:]) + later, encoding="utf-8"
+    )
+    ingest([str(log)], database, OPTIONS)
+    summary = ingest([str(copy)], database, OPTIONS)
+    assert (summary.events_new, summary.further_sightings) == (3, 2)
+    expected = [(500, 1), (501, 2), (502, 3), (503, 4), (502, 2), (503, 3), (504, 4), (505, 5), (500, 6)]
+    assert sorted(rows(log)) == sorted(expected)
+
+
 def test_failure_behind_ends_the_run_and_loses_nothing(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A full disk met behind the reading is told; what was committed stays, the next run adds the rest."""
     write, written = Staging.write, []
