@@ -104,32 +104,31 @@ class Sifter:
     def sift(self, data: bytes) -> list[Sifted]:
         """Return the lines of a block that may say something; it holds whole lines of plain text."""
         sifted: list[Sifted] = []
-        done = self._listed(data, 0, 0, sifted)
-        counted = lines = 0
+        done, lines = self._listed(data, 0, 0, sifted)
         for marker, found, _ in find_markers(data):
             if found < done:
                 continue
             start = data.rfind(b"\n", done, found) + 1 or done
-            if start > counted:
-                lines += newlines_in(data[counted:start])
+            if start > done:
+                lines += newlines_in(data[done:start])
             event = match_event(data, start) if marker == EVENT_MARKER else None
             if event is not None:
                 one = self._event(event.groups(), start, event.end(), lines)
                 if one is not None:
                     sifted.append(one)
-                    counted = done = one.end
+                    done = one.end
                     lines += 1
                     continue
-            counted = done = data.find(b"\n", found) + 1
+            done = data.find(b"\n", found) + 1
             other: SiftedContext | SiftedLine | None = None
             if found - start <= _NEAR and (shape := shaped(marker)) is not None:
                 other = self._shaped(data, start, done, lines, shape)
             other = other or self._context(data, start, done, lines, marker)
+            lines += 1
             if other is not None:
                 sifted.append(other)
                 if not isinstance(other, SiftedContext) or isinstance(other.record, RequiredList):
-                    done = self._listed(data, done, lines + 1, sifted)
-            lines += 1
+                    done, lines = self._listed(data, done, lines, sifted)
         return sifted
 
     def _event(self, groups: tuple[Any, ...], start: int, end: int, lines: int) -> SiftedEvent | None:
@@ -184,8 +183,11 @@ class Sifter:
             start += 1
         return data[start : start + 23] if self._days[data[start : start + 10]] else None
 
-    def _listed(self, data: bytes, start: int, lines: int, sifted: list[Sifted]) -> int:
-        """Add the lines from an index on that may go on with a list; return where they end."""
+    def _listed(self, data: bytes, start: int, lines: int, sifted: list[Sifted]) -> tuple[int, int]:
+        """Add the lines from an index on that may go on with a list; return where they end.
+
+        `lines` are before the first of them; how many are before what follows is returned, too.
+        """
         while start < len(data):
             end = data.find(b"\n", start) + 1
             text = data[start : end - 1].rstrip(b"\r")
@@ -193,4 +195,4 @@ class Sifter:
                 break
             sifted.append(SiftedLine(start, end, lines, text))
             start, lines = end, lines + 1
-        return start
+        return start, lines

@@ -5,7 +5,7 @@ from __future__ import annotations
 from parsers.quick import Ending
 
 
-class Endings(dict[tuple[object, ...], int]):
+class EndingNumbers(dict[tuple[object, ...], int]):
     """The numbers, from 1 on, of what event lines say behind their three numbers; `new` are to be staged.
 
     `by_identity` are those of endings that were asked for as such.

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from ingest.linking.identity import GROUP_LENGTH, SECOND_LENGTH, group_key, phase_member
 from ingest.reading.batch import BareSighting, Sighting
-from ingest.storing.endings import Endings
+from ingest.storing.endings import EndingNumbers
 from ingest.storing.rows import CONTEXT_COLUMNS, PAYLOAD_COLUMNS, TOLD_COLUMNS, told_values
 from parsers.records import EstimationEvent
 from parsers.run import UNKNOWN
@@ -148,7 +148,7 @@ class Staging:
     def __init__(self, connection: sqlite3.Connection) -> None:
         """Make the tables, in memory."""
         self._conn = connection
-        self._endings = Endings()
+        self._endings = EndingNumbers()
         connection.execute("PRAGMA temp_store = MEMORY")
         for statement in _TABLES:
             connection.execute(statement)
@@ -169,7 +169,7 @@ class Staging:
         ((endings,),) = conn.execute("SELECT COUNT(*) FROM staged_endings")
         if endings != len(self._endings) or endings > _MAX_ENDINGS:  # a batch that failed took its own back
             conn.execute("DELETE FROM staged_endings")
-            self._endings = Endings()
+            self._endings = EndingNumbers()
         self._put(sightings)
         return Staged(len(sightings), spans, {"first_id": first_id, "now": now})
 

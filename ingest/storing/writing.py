@@ -64,7 +64,7 @@ class Writing:
         self._conn = connection
         self._settling = Settling(connection)
         self._sightings = Sightings(connection, self._settling)
-        self._first_id: int | None = None
+        self._first_id = 0  # of the events that it makes, once it does
 
     def apart(self, pieces: Sequence[Piece]) -> Iterator[Sequence[Piece]]:
         """Yield pieces together that can have nothing to do with each other: as if one came after another.
@@ -95,18 +95,17 @@ class Writing:
     def write(self, pieces: Sequence[Piece], stored: Stored, *, ahead: bool = False) -> Rest | None:
         """Write batches, and count in `stored` what they changed.
 
-        With `ahead`, what SQLite does nearly alone may be left, and the counting: what does that is returned,
-        and is due before anything else.
+        With `ahead`, events may be left to write and to count, unless settling them takes long in Python:
+        what does it is returned, and is due before anything else.
         """
         conn = self._conn
         begun = _Begun(pieces, stored, time_text(datetime.now(UTC)), horizon_of(conn), self._settling.begin())
-        if self._first_id is None:
-            self._first_id = begun.first_id
+        self._first_id = self._first_id or begun.first_id
         for piece in pieces:
             self._begin(piece, begun)
         planned = self._sightings.plan(begun.sightings, begun.spans, begun.now)
         rest = partial(self._finish, begun, planned)
-        if ahead and not planned.others:  # settling those needs the interpreter
+        if ahead and not planned.others:
             return rest
         rest()
         return None
@@ -150,7 +149,7 @@ class Writing:
         completed = placed.updated | told.updated | own
         seen_before = len(sightings) - placed.inserted - told.moved - len(begun.taken)
         stored.events_new += placed.inserted + told.inserted - sum(one >= begun.first_id for one in own)
-        stored.events_updated += sum(event_id < (self._first_id or 0) for event_id in completed)
+        stored.events_updated += sum(event_id < self._first_id for event_id in completed)
         stored.further_sightings += max(0, seen_before)
         if begun.horizon is not None:
             for piece, span in zip(begun.pieces, begun.spans, strict=True):
