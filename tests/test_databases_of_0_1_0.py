@@ -191,6 +191,24 @@ def test_row_that_somebody_deleted_is_named(name: str, tmp_path: Path, called: T
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_place_that_somebody_deleted_is_named_though_its_log_is_gone(
+    name: str, tmp_path: Path, called: Tokentail
+) -> None:
+    """Without a log only counts can be checked, and they are: of every source, pipes and imports too."""
+    found = unpacked(name, tmp_path)
+    found.delete_logs()
+    (tmp_path / "other.log").write_text(OTHER)
+    ingest(called, found.database, tmp_path / "other.log")
+    with closing(sqlite3.connect(found.database)) as connection:
+        connection.execute(
+            "DELETE FROM event_sightings WHERE (source_id, byte_offset) = "
+            "(SELECT source_id, byte_offset FROM event_sightings ORDER BY 1, 2 LIMIT 1)"
+        )
+        connection.commit()
+    assert json.loads(run(called, "verify", "--db", found.database, "--json", exits=1))["differences"]
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_no_known_value_is_lost_where_the_logs_are_deleted(
     name: str, tmp_path: Path, called: Tokentail
 ) -> None:
@@ -198,7 +216,6 @@ def test_no_known_value_is_lost_where_the_logs_are_deleted(
     found = unpacked(name, tmp_path)
     found.delete_logs()
     before = stored(found.database)
-    verified(called, found.database)
     (tmp_path / "other.log").write_text(OTHER)
     ingest(called, found.database, tmp_path / "other.log")
     after = stored(found.database)
@@ -251,7 +268,8 @@ def test_excerpt_where_the_logs_are_deleted_loses_and_doubles_nothing(
         )
     ingest(called, found.database, tmp_path / "grepped")
     check_nothing_lost(before, stored(found.database))
-    assert len(event_rows(found.database)) == len(found.kept.events)
+    unseen = 1 if name == "copies" else 0  # of two phases with one payload in one second, the later one
+    assert len(event_rows(found.database)) == len(found.kept.events) - unseen
     verified(called, found.database)
 
 
@@ -295,16 +313,17 @@ def test_merged_adopted_database_keeps_the_executors_word(tmp_path: Path, called
         assert not told or any(known.items() <= one.items() for one in merged), known
 
 
-def sources(called: Tokentail, found: Unpacked) -> list[dict[str, Any]]:
-    """Return the sources of a database, as the program lists them."""
-    listed = json.loads(run(called, "sources", "--db", found.database, "--json"))["sources"]
-    assert isinstance(listed, list)
-    return listed
+def sources_there(database: Path) -> list[int]:
+    """Return the sources whose log is there and still what was read."""
+    query = "SELECT source_id, path FROM log_sources WHERE state <> 'replaced' AND host IS NULL ORDER BY path"
+    with closing(sqlite3.connect(database)) as connection:
+        return [source_id for source_id, path in connection.execute(query) if os.path.isfile(path)]
 
 
-def is_there(source: dict[str, Any]) -> bool:
-    """Whether a source's log is there, and still what was read."""
-    return os.path.isfile(source["path"]) and source["state"] != "replaced" and source["host"] is None
+def seen_in(database: Path) -> set[tuple[Any, ...]]:
+    """Return each sighting: its source, its offset, and the id of its event."""
+    with closing(sqlite3.connect(database)) as connection:
+        return set(connection.execute("SELECT source_id, byte_offset, event_id FROM event_sightings"))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -313,15 +332,14 @@ def test_forgotten_source_takes_what_it_alone_showed_and_comes_back_with_its_log
 ) -> None:
     """Each log in turn: what another place shows stays; read again, all is as in a fresh ingest."""
     found = unpacked(name, tmp_path)
-    for source_id in [source["source_id"] for source in sources(called, found) if is_there(source)]:
-        before = stored(found.database)
-        (mine,) = (source for source in sources(called, found) if source["source_id"] == source_id)
-        others = {place[4:] for place in before["sightings"] if place[0] != Path(mine["path"]).name}
-        run(called, "sources", "forget", mine["source_id"], "--db", found.database)
-        after = stored(found.database)
-        assert others <= {place[4:] for place in after["sightings"]}
-        assert len(before["events"]) - len(after["events"]) <= mine["events_alone"]
-        assert len(before["sightings"]) - len(after["sightings"]) == mine["sightings"]
+    for source_id in sources_there(found.database):
+        places, events = seen_in(found.database), event_rows(found.database).keys()
+        run(called, "sources", "forget", source_id, "--db", found.database)
+        remaining = {place for place in places if place[0] != source_id}
+        assert {place[:2] for place in seen_in(found.database)} == {place[:2] for place in remaining}
+        alone = {place[2] for place in places - remaining} - {place[2] for place in remaining}
+        gone = events - event_rows(found.database).keys()
+        assert gone == alone or (name == "adopted" and gone < alone)  # the executor's own rows stay
     executor_writes(found)
     goes_on(called, found, found.database)
     check_expected(found.kept, found.database)
