@@ -58,13 +58,16 @@ fuzz: $(VENV)/.installed-dev
 
 # How fast and how small, beside other ways to the same rows; ONLY="sparse dense" plays some cases, SCALE=0.1
 # takes a tenth of the sizes. Inputs stay in BENCH_DIR. WRITE=docs/performance.md puts the tables there.
+# BASE=dir is a checkout of the last version, run beside this one.
 SCALE ?= 1
 ROUNDS ?= 5
 BENCH_DIR ?= .bench
+BASE ?=
 WRITE ?=
 bench: $(VENV)/.installed-dev
 	-$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[bench]"
-	$(BIN)/python -m bench --dir $(BENCH_DIR) --scale $(SCALE) --rounds $(ROUNDS) $(if $(WRITE),--write $(WRITE)) $(ONLY)
+	$(BIN)/python -m bench --dir $(BENCH_DIR) --scale $(SCALE) --rounds $(ROUNDS) \
+		$(if $(BASE),--base $(BASE)) $(if $(WRITE),--write $(WRITE)) $(ONLY)
 
 # A year of a fleet by a simulated sample of it, and what it costs; FLEET="--executors 50 --price-per-cpu-hour 0.03"
 # asks about yours. WRITE=docs/scale.md puts the tables there.

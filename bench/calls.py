@@ -15,6 +15,9 @@ INFO = f"{STAMP}INFO: "
 WARNING = f"{STAMP}WARNING: "
 
 
+LOOP_FINISHED = f"{INFO}Autonomous execution loop finished"
+
+
 def run_lines(run: str, rng: Random) -> list[str]:
     """Return what opens a run of the executor."""
     lines = [
@@ -22,12 +25,15 @@ def run_lines(run: str, rng: Random) -> list[str]:
         f"{INFO}✅ Run '{run}' verified in API database",
     ]
     if rng.random() < 0.5:
-        lines.insert(
-            0, f"{INFO}[LOCK] Acquired executor lock for run_id={run} (PID={rng.randrange(90_000)}, host=box)"
-        )
+        lines.insert(0, lock(run, rng))
     if rng.random() < 0.2:
         lines.insert(0, f"[drain_one_phase] Draining: {run} / {run}-p0")
     return lines
+
+
+def lock(run: str, rng: Random) -> str:
+    """Return what a process says that will be the only one of its run."""
+    return f"{INFO}[LOCK] Acquired executor lock for run_id={run} (PID={rng.randrange(90_000)}, host=box)"
 
 
 def opening(run: str, phase: str, paths: list[str], rng: Random) -> list[str]:
@@ -49,8 +55,10 @@ def opening(run: str, phase: str, paths: list[str], rng: Random) -> list[str]:
     return lines
 
 
-def asking(run: str, phase: str, attempt: int, values: Values, rng: Random) -> list[str]:
-    """Return what is said before the model is asked."""
+def asking(
+    run: str, phase: str, attempt: int, values: Values, rng: Random, soft_cap: bool | None = None
+) -> list[str]:
+    """Return what is said before the model is asked; `soft_cap`: `None` where the generator draws it."""
     one, complexity = values, values.complexity
     lines = [
         f"{INFO}[MODEL-SELECT] Builder: model={one.model}, complexity={complexity}->{complexity}, "
@@ -60,7 +68,9 @@ def asking(run: str, phase: str, attempt: int, values: Values, rng: Random) -> l
         f"{INFO}[BUILD-129] Token estimate: {one.predicted} output tokens ({one.deliverables} deliverables, "
         f"confidence=0.80), selected budget: {one.budget}",
     ]
-    if rng.random() < 0.3:
+    if soft_cap is None:
+        soft_cap = rng.random() < 0.3
+    if soft_cap:
         lines.append(
             f"{WARNING}[TOKEN_SOFT_CAP] run_id={run if rng.random() < 0.7 else 'unknown'} phase_id={phase} "
             f"est_total={one.input + one.budget} soft_cap=12000 "
@@ -116,6 +126,40 @@ def closing(phase: str, paths: list[str], values: Values, rng: Random) -> list[s
     if rng.random() < 0.1:
         lines.append(f"{INFO}Phase {phase} finished with status: {status}")
     return lines
+
+
+SOFT_CAPPED = frozenset({0, 5, 7, 8})
+"""Which of nine calls in a row of a drained log have the line about the soft cap."""
+
+
+def drained(
+    run: str, phase: str, number: int, values: Values, paths: list[str], rng: Random
+) -> list[list[str]]:
+    """Return what a process says that is started for one phase of a queue, and ends with it.
+
+    In four parts: noise goes between them, most of it between the last two. Each process has 17 marked
+    lines, all that a drained log of real life has: 16 that stand at every call, and the soft cap at four
+    calls of nine. At the other five it is the lock that some versions of the executor take.
+    """
+    asked = asking(run, phase, 0, values, rng, soft_cap=number % 9 in SOFT_CAPPED)
+    starting = [f"[drain_one_phase] Draining: {run} / {phase}", f"{INFO}[Recovery] output is UTF-8"]
+    if number % 9 not in SOFT_CAPPED:
+        starting.append(lock(run, rng))
+    starting.append(f"{INFO}Initialized autonomous executor for run: {run}")
+    opened = [
+        f"{INFO}✅ Run '{run}' verified in API database",
+        f"{INFO}[BUILD-041] Next phase: {phase}",
+        f"{INFO}[{phase}] Step 1/4: Generating code with Builder (via LlmService)...",
+        f"{INFO}[Scope] Scope paths: ['src/']",
+    ]
+    ended = [
+        f"{INFO}[{phase}] Applied files: {paths}",
+        f"{INFO}[Finalizer] {phase}: all gates passed",
+        f"{INFO}Updated phase {phase} status to COMPLETE",
+        f"{INFO}Reached max iterations (1), stopping",
+        LOOP_FINISHED,
+    ]
+    return [starting, opened, [*asked, *answering(phase, values)], ended]
 
 
 def paths_of(values: Values, rng: Random) -> list[str]:

@@ -6,22 +6,17 @@ import importlib.util
 import shutil
 import sqlite3
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench.measure import Failed
+from bench.program import ENVIRONMENT, Program, script
 from bench.tally import Tally, of_table
 from parsers.event import MARKER
 
 DATABASE = "events.db"
-ROOT = Path(__file__).parent.parent
-ENVIRONMENT = {"PYTHONPATH": str(ROOT), "LC_ALL": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": ""}
-"""For all competitors alike: children of this package are found, and grep takes bytes for UTF-8.
-
-Compiled modules are kept, as they are where a program is installed, whatever this shell says of it.
-"""
 
 
 def _nothing(_place: Path) -> None:
@@ -38,7 +33,7 @@ class Competitor:
 
     `find` tells what it found, which must be `expected`; `None` where there is nothing to find.
     `prove` is called once, after the first run. `added` is how many events it brings, where that is
-    less than what it finds.
+    less than what it finds. `by` makes the same competitor of another version of ours.
     """
 
     name: str
@@ -48,16 +43,13 @@ class Competitor:
     prepare: Callable[[Path], None] = _nothing
     prove: Callable[[Path], None] = _nothing
     added: int | None = None
+    environment: Mapping[str, str] = field(default_factory=lambda: ENVIRONMENT)
+    by: Callable[[Program], Competitor] | None = None
 
 
 def fixed(command: Sequence[str]) -> Callable[[Path], Sequence[str]]:
     """Return a command that is the same in every folder."""
     return lambda _place: command
-
-
-def script(name: str) -> str:
-    """Return a console script of this environment."""
-    return str(Path(sys.executable).parent / name)
 
 
 def child(name: str, *arguments: str) -> list[str]:

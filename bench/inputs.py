@@ -5,12 +5,13 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from bench import logs, shapes, tally
+from bench import logs, prefixes, shapes, tally
 from bench.tally import Tally
 
-VERSION = 1
+VERSION = 2
 """Raised where a generator changes what it writes, so that no cache of the old kind is taken."""
 
 SEED = 1
@@ -64,6 +65,11 @@ class Inputs:
             f"few-{size}", ".log", lambda path: logs.write_sparse(path, size, self.seed, logs.FEW)
         )
 
+    def drained(self, size_mb: int = 300) -> Input:
+        """Return a log in which each call has a process of its own, with 17 marked lines."""
+        size = self._bytes(size_mb)
+        return self._made(f"drained-{size}", ".log", lambda path: logs.write_drained(path, size, self.seed))
+
     def none(self, size_mb: int = 600) -> Input:
         """Return the same noise without our lines."""
         size = self._bytes(size_mb)
@@ -77,16 +83,30 @@ class Inputs:
         """Return so many event lines, whatever the scale."""
         return self._made(f"dense-{events}", ".log", lambda path: logs.write_dense(path, events, self.seed))
 
-    def _shaped(self, of: Input, name: str, suffix: str, write: Callable[[Path, Path], None]) -> Input:
+    def _made_of(self, of: Input, name: str, suffix: str, write: Callable[[Path, Path], None]) -> Input:
         def make(path: Path) -> Tally:
             write(of.path, path)
             return of.tally
 
-        return self._made(f"{name}-{of.path.stat().st_size}", suffix, make)
+        return self._made(name, suffix, make)
 
-    def many(self) -> Input:
-        """Return the sparse log as files of 340 KB."""
-        return self._shaped(self.sparse(), "many", "", shapes.write_many)
+    def _shaped(self, of: Input, name: str, suffix: str, write: Callable[[Path, Path], None]) -> Input:
+        return self._made_of(of, f"{name}-{of.path.stat().st_size}", suffix, write)
+
+    def many(self, size_mb: int = 1000) -> Input:
+        """Return a folder of log files as real ones are: a run or a queue each, most of them short."""
+        size = self._bytes(size_mb)
+        return self._made(f"many-{size}", "", lambda path: logs.write_many(path, size, self.seed))
+
+    def joined(self) -> Input:
+        """Return the same lines in one file."""
+        many = self.many()
+        return self._made_of(many, f"joined-{many.size_bytes}", ".log", shapes.join)
+
+    def prefixed(self, of: Input, form: str) -> Input:
+        """Return a log in one of the forms of `bench.prefixes.FORMS`."""
+        write = partial(prefixes.write, form=prefixes.FORMS[form])
+        return self._made_of(of, f"{of.path.stem}-as-{form}", ".log", write)
 
     def gz(self) -> Input:
         """Return the sparse log, compressed."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from random import Random
@@ -19,6 +21,12 @@ FEW = 0.1
 """Of calls that lines are around, in a log with few of them."""
 
 PHASES_PER_RUN = 300
+PHASES_PER_QUEUE = 10
+
+LOG_BYTES = 340_000
+"""What a log file has on average; most are shorter, a few are a hundred times as long."""
+
+_LOG_BYTES_SPREAD, _LARGEST_LOG_BYTES = 1.4, 30_000_000
 _STAMP = STAMP.encode()
 _BEGAN = datetime(2024, 3, 1, 6, 0, 0)  # noqa: DTZ001  logs tell local times without an offset
 
@@ -81,7 +89,7 @@ class Executor:
         name = f"{run}-p{number % PHASES_PER_RUN}-{rng.randrange(10**6):06d}"
         if number % PHASES_PER_RUN == 0:
             if number:
-                yield self._said([f"{calls.INFO}Autonomous execution loop finished"])
+                yield self._said([calls.LOOP_FINISHED])
             yield self._said(calls.run_lines(run, rng))
         values = draw(rng)
         if number and self._told < 1 and rng.random() >= self._told:
@@ -89,6 +97,10 @@ class Executor:
             yield self._said([f"{calls.INFO}{values.line()}"])
             self.tally.add(values)
             return
+        yield from self._phase(run, name, values)
+
+    def _phase(self, run: str, name: str, values: Values) -> Iterator[bytes]:
+        rng = self._rng
         paths = calls.paths_of(values, rng)
         yield from self.noise(2500)
         yield self._said(calls.opening(run, name, paths, rng))
@@ -101,6 +113,44 @@ class Executor:
             yield from self._call(run, name, 1, values)
         yield from self.noise(2500)
         yield self._said(calls.closing(name, paths, values, rng))
+
+    def process(self, number: int) -> Iterator[bytes]:
+        """Yield the lines of a process that a queue starts for one phase; its call succeeds."""
+        rng, run = self._rng, f"{self._tag}-queue-{number // PHASES_PER_QUEUE}"
+        name = f"{run}-p{number % PHASES_PER_QUEUE}-{rng.randrange(10**6):06d}"
+        values = replace(draw(rng), success=True)
+        parts = calls.drained(run, name, number, values, calls.paths_of(values, rng), rng)
+        for lines, room_bytes in zip(parts, (800, 400, 1500, 0), strict=True):
+            yield self._said(lines)
+            self._clock.pass_by(1 + rng.randrange(20))
+            yield from self.noise(room_bytes)
+        self.tally.add(values)
+
+    def log(self, number: int, size_bytes: int) -> Iterator[bytes]:
+        """Yield a log file of about so many bytes: one run from its start to its end, or a queue's processes.
+
+        Some have nothing of ours: the executor found nothing to do, or somebody else wrote it.
+        """
+        rng, run, written, before = self._rng, f"{self._tag}-run-{number}", 0, self.tally.events
+        kind = rng.choices(("run", "queue", "nothing"), (0.6, 0.25, 0.15))[0]
+        if kind == "nothing":
+            yield from self.noise(size_bytes)
+            return
+        if kind == "run":
+            yield self._said(calls.run_lines(run, rng))
+        while written < size_bytes:
+            events = self.tally.events
+            phase = (
+                self.process(events) if kind == "queue" else self._phase(run, f"{run}-p{events}", draw(rng))
+            )
+            for block in phase:
+                written += len(block)
+                yield block
+            for block in self.noise((self.tally.events - before) * BYTES_PER_EVENT - written):
+                written += len(block)
+                yield block
+        if kind == "run":
+            yield self._said([calls.LOOP_FINISHED])
 
     def _call(self, run: str, name: str, attempt: int, values: Values) -> Iterator[bytes]:
         yield self._said(calls.asking(run, name, attempt, values, self._rng))
@@ -120,6 +170,35 @@ def write_sparse(path: Path, size_bytes: int, seed: int, told: float = 1.0) -> T
             for block in executor.noise(executor.tally.events * BYTES_PER_EVENT - written):
                 written += file.write(block)
             number += 1
+    return executor.tally
+
+
+def write_drained(path: Path, size_bytes: int, seed: int) -> Tally:
+    """Write a log of about so many bytes in which each call has a process of its own."""
+    executor = Executor(seed)
+    written = number = 0
+    with path.open("wb", buffering=1 << 20) as file:
+        while written < size_bytes:
+            for block in executor.process(number):
+                written += file.write(block)
+            for block in executor.noise(executor.tally.events * BYTES_PER_EVENT - written):
+                written += file.write(block)
+            number += 1
+    return executor.tally
+
+
+def write_many(folder: Path, size_bytes: int, seed: int) -> Tally:
+    """Write a folder of log files, of all sizes that logs have, together of about so many bytes."""
+    executor, rng = Executor(seed), Random(f"sizes {seed}")
+    typical = math.log(LOG_BYTES) - _LOG_BYTES_SPREAD**2 / 2
+    written = number = 0
+    folder.mkdir()
+    while written < size_bytes:
+        room_bytes = min(int(rng.lognormvariate(typical, _LOG_BYTES_SPREAD)), _LARGEST_LOG_BYTES)
+        with (folder / f"executor-{number:05d}.log").open("wb", buffering=1 << 20) as file:
+            for block in executor.log(number, min(room_bytes, size_bytes - written)):
+                written += file.write(block)
+        number += 1
     return executor.tally
 
 

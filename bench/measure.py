@@ -22,6 +22,7 @@ class Failed(Exception):
 class Measured:
     """One run. `peak_bytes` is that of its largest process, and never less than the starter's 10 MB.
 
+    Where the command weighed its processes, it is the peak of all together.
     `own_clock`: the command timed a part of itself, so its processor time is of more than that.
     """
 
@@ -35,7 +36,8 @@ class Measured:
 def run(command: Sequence[str], environment: Mapping[str, str] | None = None) -> Measured:
     """Run a command to its end.
 
-    A command that says `{"seconds": ...}` in its last line timed itself: that is its wall clock.
+    A command that says `{"seconds": ...}` in its last line timed itself: that is its wall clock. One that
+    says `{"peak_bytes": ...}` weighed what it measures: that is the peak.
 
     Raises:
         Failed: it did not exit with 0 (or, as grep that finds nothing, with 1 and without a word).
@@ -53,16 +55,18 @@ def run(command: Sequence[str], environment: Mapping[str, str] | None = None) ->
         if done.returncode not in (0, 1) or (done.returncode == 1 and complained):
             raise Failed(f"{list(command)}: exit code {done.returncode}: {complained[-2000:]}")
         wall, cpu, peak = map(float, result.read_text(encoding="ascii").split())
-    own = _own_time(said)
+    own = _own_figures(said)
     peak_bytes = int(peak) * (1 if sys.platform == "darwin" else 1024)  # macOS tells bytes
-    return Measured(wall if own is None else own, cpu, peak_bytes, said, own is not None)
+    return Measured(
+        own.get("seconds", wall), cpu, int(own.get("peak_bytes", peak_bytes)), said, "seconds" in own
+    )
 
 
-def _own_time(said: str) -> float | None:
+def _own_figures(said: str) -> dict[str, float]:
     last = said.rstrip().rpartition("\n")[2]
-    if last.startswith('{"seconds":'):
-        return float(json.loads(last)["seconds"])
-    return None
+    if last.startswith(('{"seconds":', '{"peak_bytes":')):
+        return {name: float(value) for name, value in json.loads(last).items()}
+    return {}
 
 
 def warm(path: Path) -> None:

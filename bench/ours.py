@@ -5,37 +5,43 @@ from __future__ import annotations
 import pickle
 import shutil
 import sqlite3
-import subprocess
 import time
 from collections.abc import Callable
 from contextlib import closing
-from functools import cache
+from dataclasses import replace
 from pathlib import Path
 
 from bench.children.bare import EVENTS, SIGHTINGS
-from bench.competitor import DATABASE, ROOT, Competitor, child, fixed, script
+from bench.competitor import DATABASE, Competitor, child, fixed
 from bench.inputs import Input
 from bench.measure import Failed
+from bench.program import ROOT, THIS, Program, script
 from bench.tally import Tally, of_table
 
 TOKENTAIL = "tokentail"
 ONE_JOB, TWO_JOBS = "tokentail --jobs 1", "tokentail --jobs 2"
+TWO_WEIGHED = "tokentail --jobs 2, both processes"
 AGAIN = "tokentail, rows known"
 SCHEMA = ROOT / "ingest" / "schema.sql"
 
 
-@cache
-def knows_jobs() -> bool:
-    """Whether this version reads with as many processes as it is told."""
-    help_text = subprocess.run(
-        [script(TOKENTAIL), "backfill", "--help"], capture_output=True, text=True, check=True
-    )
-    return "--jobs" in help_text.stdout
-
-
 def _backfill(log: Path, database: Path, jobs: int) -> list[str]:
-    flags = ["--jobs", str(jobs)] if knows_jobs() else []
-    return [script(TOKENTAIL), "backfill", "--quiet", "--tz", "UTC", "--db", str(database), *flags, str(log)]
+    return ["backfill", "--quiet", "--tz", "UTC", "--db", str(database), "--jobs", str(jobs), str(log)]
+
+
+def _tokentail(*arguments: str) -> list[str]:
+    return [script(TOKENTAIL), *arguments]
+
+
+def _done(program: Program, *arguments: str) -> None:
+    """Have a version do something, untimed.
+
+    Raises:
+        Failed: it did not.
+    """
+    done = program.call(*arguments)
+    if done.returncode:
+        raise Failed(f"{arguments[0]}: {done.stdout}{done.stderr}")
 
 
 def found_in(place: Path, _output: str = "") -> Tally:
@@ -43,29 +49,45 @@ def found_in(place: Path, _output: str = "") -> Tally:
     return of_table(place / DATABASE, EVENTS, "predicted_output_tokens", "actual_output_tokens")
 
 
-def verified(place: Path) -> None:
-    """Have the program prove the database of a run against the logs.
-
-    Raises:
-        Failed: it found a difference.
-    """
-    command = [script(TOKENTAIL), "verify", "--quiet", "--db", str(place / DATABASE)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise Failed(f"verify: {done.stdout}{done.stderr}")
+def _verified(place: Path, program: Program = THIS) -> None:
+    """Have the program prove the database of a run against the logs."""
+    _done(program, "verify", "--quiet", "--db", str(place / DATABASE))
 
 
-def first(name: str, log: Path, expected: Tally, jobs: int = 1) -> Competitor:
+def first(name: str, log: Path, expected: Tally, jobs: int = 1, program: Program = THIS) -> Competitor:
     """Return the first ingest of a log, into a new database."""
     return Competitor(
-        name, lambda place: _backfill(log, place / DATABASE, jobs), expected, found_in, prove=verified
+        program.named(name),
+        lambda place: _tokentail(*_backfill(log, place / DATABASE, jobs)),
+        expected,
+        found_in,
+        prove=lambda place: _verified(place, program),
+        environment=program.environment,
+        by=lambda other: first(name, log, expected, jobs, other),
     )
 
 
 def with_jobs(log: Path, expected: Tally) -> list[Competitor]:
-    """Return the first ingest with one process, and with two where the program knows how."""
-    found = [first(ONE_JOB, log, expected)]
-    return [*found, first(TWO_JOBS, log, expected, 2)] if knows_jobs() else found
+    """Return the first ingest with one process, and with two."""
+    return [first(ONE_JOB, log, expected), first(TWO_JOBS, log, expected, 2)]
+
+
+def weighed(log: Path, expected: Tally) -> list[Competitor]:
+    """Return the first ingest with two processes, which are weighed together where the system can tell."""
+    if not Path("/proc/self/smaps_rollup").exists():
+        return []
+    ingest = first(TWO_WEIGHED, log, expected, 2)
+    return [replace(ingest, command=lambda place: child("memory", *ingest.command(place)), by=None)]
+
+
+def version(name: str, program: Program = THIS) -> Competitor:
+    """Return a start that does nothing."""
+    return Competitor(
+        program.named(name),
+        fixed(_tokentail("--version")),
+        environment=program.environment,
+        by=lambda other: version(name, other),
+    )
 
 
 class Known:
@@ -80,7 +102,7 @@ class Known:
         if not path.exists():
             unready = path.with_suffix(".unready")
             unready.unlink(missing_ok=True)
-            subprocess.run(_backfill(self._log, unready, 1), check=True, capture_output=True)
+            _done(THIS, *_backfill(self._log, unready, 1))
             with closing(sqlite3.connect(unready)) as connection:
                 connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             unready.rename(path)
@@ -98,21 +120,23 @@ class Known:
                 connection.execute(f"DELETE FROM {table}")
 
     def rows(self) -> Path:
-        """Return a file with the pickled tuples of events and sightings."""
+        """Return a file with the pickled tuples of events and sightings, without what is always NULL."""
         path = self._folder / f"rows-{self._log.name}.pickle"
         if not path.exists():
             with closing(sqlite3.connect(self.database())) as connection:
                 rows = {}
                 for table in (EVENTS, SIGHTINGS):
-                    found = connection.execute(f"SELECT * FROM {table}")
-                    rows[table] = ([one[0] for one in found.description], found.fetchall())
+                    names = ", ".join(_used_columns(connection, table))
+                    rows[table] = (
+                        names.split(", "),
+                        connection.execute(f"SELECT {names} FROM {table}").fetchall(),
+                    )
             path.write_bytes(pickle.dumps(rows, protocol=pickle.HIGHEST_PROTOCOL))
         return path
 
     def again(self) -> Competitor:
         """Return an ingest that finds all rows there, and no checkpoint."""
-        command: Callable[[Path], list[str]] = lambda place: _backfill(self._log, place / DATABASE, 1)  # noqa: E731
-        return Competitor(AGAIN, command, self._expected, found_in, self.copy_that_forgot, verified)
+        return replace(first(AGAIN, self._log, self._expected), prepare=self.copy_that_forgot, by=None)
 
     def _bare(self, name: str, mode: str, prepare: Callable[[Path], None]) -> Competitor:
         return Competitor(
@@ -132,19 +156,28 @@ class Known:
         ]
 
 
+def _used_columns(connection: sqlite3.Connection, table: str) -> list[str]:
+    """Return the columns that have a value in any row."""
+    columns = [name for _, name, *_ in connection.execute(f"PRAGMA table_info({table})")]
+    counts = connection.execute(
+        f"SELECT {', '.join(f'COUNT({name})' for name in columns)} FROM {table}"
+    ).fetchone()
+    return [name for name, count in zip(columns, counts, strict=True) if count]
+
+
 SETTLES_SECONDS = 2.5
 """A file that was written a moment ago is looked at again: inputs may have been made just now."""
 
 
-def unchanged(name: str, log: Path, folder: Path) -> Competitor:
+def unchanged(name: str, log: Path, folder: Path, program: Program = THIS) -> Competitor:
     """Return an ingest that finds nothing new; its database is made by the first run's preparation."""
-    database = folder / f"unchanged-{log.name}.db"
-    command = [script(TOKENTAIL), "ingest", "--tz", "UTC", "--quiet", "--db", str(database), str(log)]
+    database = folder / f"unchanged-{log.name}{program.suffix}.db"
+    arguments = ("ingest", "--tz", "UTC", "--quiet", "--db", str(database), str(log))
 
     def prepare(_place: Path) -> None:
         if not database.exists():
             time.sleep(SETTLES_SECONDS)
-            subprocess.run(command, check=True, capture_output=True)
+            _done(program, *arguments)
 
     def idle(_place: Path) -> None:
         with closing(sqlite3.connect(database)) as connection:
@@ -154,20 +187,20 @@ def unchanged(name: str, log: Path, folder: Path) -> Competitor:
         if last != (0,):
             raise Failed(f"{last} files were read, but none had changed")
 
-    return Competitor(name, fixed(command), prepare=prepare, prove=idle)
+    return Competitor(
+        program.named(name),
+        fixed(_tokentail(*arguments)),
+        prepare=prepare,
+        prove=idle,
+        environment=program.environment,
+        by=lambda other: unchanged(name, log, folder, other),
+    )
 
 
 def more(name: str, known: Known, log: Input, held: Tally) -> Competitor:
     """Return an ingest of another log into a database that holds many events."""
-    return Competitor(
-        name,
-        lambda place: _backfill(log.path, place / DATABASE, 1),
-        held.plus(log.tally),
-        found_in,
-        known.copy,
-        verified,
-        log.tally.events,
-    )
+    ingest = first(name, log.path, held.plus(log.tally))
+    return replace(ingest, prepare=known.copy, added=log.tally.events, by=None)
 
 
 LINES_FOLLOWED = 60

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from bench.competitor import DATABASE, ENVIRONMENT, Competitor
+from bench.competitor import DATABASE, Competitor
 from bench.measure import Failed, run, warm
+from bench.program import Program
 from bench.results import Result
 from bench.targets import Target
 
@@ -18,13 +19,35 @@ SLOW_S, SLOW_ROUNDS = 60.0, 2
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """What is read, who reads it, and what is wanted of it."""
+    """What is read, who reads it, and what is wanted of it.
+
+    `optional` targets name what is not everywhere: the last version, or processes that can be weighed.
+    `times` is how many times as many rounds it takes until what takes milliseconds is told from noise.
+    """
 
     name: str
     title: str
     inputs: tuple[Path, ...]
     competitors: tuple[Competitor, ...]
     targets: tuple[Target, ...] = ()
+    optional: tuple[Target, ...] = ()
+    times: int = 1
+
+    @property
+    def wanted(self) -> tuple[Target, ...]:
+        """All targets; those that lead come first."""
+        return tuple(sorted((*self.targets, *self.optional), key=lambda target: not target.leads))
+
+
+def paired(case: Case, last: Program) -> Case:
+    """Put what the last version does behind what is to be compared with it."""
+    wanted = {target.other for target in case.optional}
+    competitors: list[Competitor] = []
+    for competitor in case.competitors:
+        competitors.append(competitor)
+        if competitor.by is not None and last.named(competitor.name) in wanted:
+            competitors.append(competitor.by(last))
+    return replace(case, competitors=tuple(competitors))
 
 
 def play(case: Case, rounds: int, folder: Path, say: Callable[[str], None]) -> list[Result]:
@@ -36,7 +59,7 @@ def play(case: Case, rounds: int, folder: Path, say: Callable[[str], None]) -> l
     for path in case.inputs:
         warm(path)
     results = {one.name: Result(case.name, one.name, added=one.added) for one in case.competitors}
-    for number in range(rounds):
+    for number in range(rounds * case.times):
         for competitor in case.competitors:
             result = results[competitor.name]
             if number >= SLOW_ROUNDS and result.wall_s > SLOW_S:
@@ -51,7 +74,7 @@ def _run_once(competitor: Competitor, result: Result, place: Path) -> None:
     place.mkdir(parents=True)
     competitor.prepare(place)
     try:
-        measured = run(competitor.command(place), ENVIRONMENT)
+        measured = run(competitor.command(place), competitor.environment)
         result.disk_bytes = sum(file.stat().st_size for file in place.glob(f"{DATABASE}*"))
         _check(competitor, result, place, measured.output)
     except Failed as failure:

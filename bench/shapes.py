@@ -1,14 +1,14 @@
-"""The same content in other shapes: cut into many files, compressed, as UTF-16, as lines of JSON."""
+"""The same content in other shapes: joined, compressed, as UTF-16, cut into files of several forms."""
 
 from __future__ import annotations
 
 import gzip
-import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-PIECE_BYTES = 340_000
+from bench.prefixes import docker, json_line, rewrite
+
 MANY_PER_FOLDER = 1000
 
 
@@ -19,11 +19,12 @@ def pieces(log: Path, size_bytes: int) -> Iterator[bytes]:
             yield piece + file.readline()
 
 
-def write_many(log: Path, folder: Path) -> None:
-    """Cut a log into files of some 340 KB."""
-    folder.mkdir()
-    for number, piece in enumerate(pieces(log, PIECE_BYTES)):
-        (folder / f"executor-{number:05d}.log").write_bytes(piece)
+def join(folder: Path, path: Path) -> None:
+    """Write all log files of a folder into one, in the order of their names."""
+    with path.open("wb") as target:
+        for log in sorted(folder.iterdir()):
+            with log.open("rb") as source:
+                shutil.copyfileobj(source, target, 1 << 20)
 
 
 def write_small(folder: Path, files: int) -> None:
@@ -49,33 +50,6 @@ def write_utf16(log: Path, path: Path) -> None:
             target.write(piece.decode().replace("\n", "\r\n").encode("utf-16-le"))
 
 
-def _prefixed(piece: bytes) -> Iterator[tuple[str, str]]:
-    """Yield each line with the time of the last prefix."""
-    time = "2024-03-01 06:00:00"
-    for line in piece.decode().splitlines():
-        if line.startswith("[20"):
-            time = line[1:20]
-        yield time, line
-
-
-def _json_lines(piece: bytes) -> str:
-    """Write lines as the executor does when it logs JSON: only what it logs, with its time."""
-    entries = (
-        {"timestamp": time, "level": "INFO", "message": line.partition(": ")[2] if line[0:1] == "[" else line}
-        for time, line in _prefixed(piece)
-    )
-    return "".join(f"{json.dumps(entry, ensure_ascii=False)}\n" for entry in entries)
-
-
-def _docker(piece: bytes) -> str:
-    """Write lines as Docker's json-file does."""
-    entries = (
-        {"log": f"{line}\n", "stream": "stderr", "time": f"{time.replace(' ', 'T')}.123456789Z"}
-        for time, line in _prefixed(piece)
-    )
-    return "".join(f"{json.dumps(entry, ensure_ascii=False)}\n" for entry in entries)
-
-
 def write_mix(log: Path, folder: Path, files: int = 20) -> None:
     """Cut a log into so many files, and give each one of five shapes in turn."""
     folder.mkdir()
@@ -91,7 +65,7 @@ def write_mix(log: Path, folder: Path, files: int = 20) -> None:
             case 2:
                 write_utf16(part, folder / f"{name}.txt")
             case 3:
-                (folder / f"{name}.jsonl").write_text(_json_lines(piece), encoding="utf-8")
+                (folder / f"{name}.jsonl").write_bytes(rewrite(piece, json_line))
             case _:
-                (folder / f"{name}.docker.jsonl").write_text(_docker(piece), encoding="utf-8")
+                (folder / f"{name}.docker.jsonl").write_bytes(rewrite(piece, docker))
     part.unlink()

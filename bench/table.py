@@ -10,6 +10,7 @@ from bench.runner import Case
 from bench.targets import Verdict
 
 BEGIN, END = "<!-- bench: begin -->", "<!-- bench: end -->"
+LEADING = ("<!-- bench, what leads: begin -->", "<!-- bench, what leads: end -->")
 
 RESULT_HEADER = ["competitor", "median", "fastest to slowest", "CPU", "events/s", "peak", "disk", "rounds"]
 TARGET_HEADER = ["case", "target", "measured", "", "by CPU"]
@@ -74,14 +75,21 @@ def summary(verdicts: Sequence[Verdict]) -> str:
 
 def report(conditions: str, played: Sequence[tuple[Case, Rows]], verdicts: Sequence[Verdict]) -> str:
     """Return all of it for a document."""
-    parts = [conditions, f"{summary(verdicts)}.", markdown(targets_of(verdicts))]
+    parts = [conditions, f"{summary(verdicts)}."]
+    parts += [markdown(targets_of([one for one in verdicts if not one.target.leads]))]
     for case, rows in played:
         parts += [f"### {case.name}: {case.title}", markdown(rows)]
     return "\n\n".join(parts)
 
 
-def write(document: Path, text: str) -> None:
+def leading(conditions: str, verdicts: Sequence[Verdict]) -> str:
+    """Return the ratios that say most, for the head of a document."""
+    return f"{conditions}\n\n{markdown(targets_of([one for one in verdicts if one.target.leads]))}"
+
+
+def write(document: Path, text: str, marks: tuple[str, str] = (BEGIN, END)) -> None:
     """Put a report between the marks of a document."""
-    before, _, rest = document.read_text(encoding="utf-8").partition(BEGIN)
-    after = rest.partition(END)[2]
-    document.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}", encoding="utf-8")
+    begin, end = marks
+    before, _, rest = document.read_text(encoding="utf-8").partition(begin)
+    after = rest.partition(end)[2]
+    document.write_text(f"{before}{begin}\n{text}\n{end}{after}", encoding="utf-8")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
+from statistics import median
 
+from bench.program import LAST_VERSION
 from bench.results import Result, named
 
 
@@ -14,6 +16,7 @@ class Kind(StrEnum):
 
     AT_MOST_TIMES = "time of ours / time of the other, at most"
     TIMES_FASTER = "time of the other / time of ours, at least"
+    ABOVE = "seconds of ours above those of the other, at most"
     CPU_ABOVE = "processor seconds of ours above those of the other, at most"
     PEAK = "peak of ours in MB, below"
     SECONDS = "time of ours in seconds, below"
@@ -21,12 +24,13 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One target; `other` is empty for a bound on ours alone."""
+    """One target; `other` is empty for a bound on ours alone. Five ratios lead, which say most."""
 
     ours: str
     kind: Kind
     limit: float
     other: str = ""
+    leads: bool = False
 
     @property
     def text(self) -> str:
@@ -38,6 +42,8 @@ class Target:
                 return f"{self.ours}: at least {self.limit:g} of the rate of {self.other}"
             case Kind.TIMES_FASTER:
                 return f"{self.ours}: at least {self.limit:g} x as fast as {self.other}"
+            case Kind.ABOVE:
+                return f"{self.ours}: at most {self.limit:g} s above {self.other}"
             case Kind.CPU_ABOVE:
                 return f"{self.ours}: below {self.limit:g} s CPU above {self.other}"
             case Kind.PEAK:
@@ -66,7 +72,7 @@ class Verdict:
             return None
         if self.target.kind is Kind.TIMES_FASTER:
             return self.value >= self.target.limit
-        if self.target.kind is Kind.AT_MOST_TIMES:
+        if self.target.kind in (Kind.AT_MOST_TIMES, Kind.ABOVE):
             return self.value <= self.target.limit
         return self.value < self.target.limit
 
@@ -77,7 +83,7 @@ class Verdict:
             return "not measured"
         if self.target.kind is Kind.SECONDS:
             return f"{self.value:.4f} s"
-        unit = {Kind.CPU_ABOVE: " s", Kind.PEAK: " MB"}.get(self.target.kind, " x")
+        unit = {Kind.ABOVE: " s", Kind.CPU_ABOVE: " s", Kind.PEAK: " MB"}.get(self.target.kind, " x")
         return f"{self.value:.0f}{unit}" if self.target.kind is Kind.PEAK else f"{self.value:.2f}{unit}"
 
     @property
@@ -103,19 +109,26 @@ def _value(target: Target, results: Sequence[Result]) -> float | None:
         return None
     if target.kind is Kind.CPU_ABOVE:
         return ours.cpu_s - other.cpu_s
-    return _ratio(target, ours.wall_s, other.wall_s)
+    walls = [(one.wall_s, another.wall_s) for one, another in zip(ours.runs, other.runs, strict=False)]
+    if target.kind is Kind.ABOVE:
+        return median(one - another for one, another in walls)
+    return _ratio(target, walls)
 
 
-def _ratio(target: Target, ours: float, other: float) -> float:
-    return ours / other if target.kind is Kind.AT_MOST_TIMES else other / ours
+def _ratio(target: Target, pairs: Sequence[tuple[float, float]]) -> float:
+    """Return the median over the rounds: a machine that gets slower does so for both of a pair."""
+    if target.kind is Kind.AT_MOST_TIMES:
+        return median(ours / other for ours, other in pairs)
+    return median(other / ours for ours, other in pairs)
 
 
 def _by_cpu(target: Target, results: Sequence[Result]) -> float | None:
     ours, other = named(results, target.ours), named(results, target.other)
     if ours is None or other is None or target.kind not in (Kind.AT_MOST_TIMES, Kind.TIMES_FASTER):
         return None
-    told = ours.has_cpu and other.has_cpu and ours.cpu_s > 0 and other.cpu_s > 0
-    return _ratio(target, ours.cpu_s, other.cpu_s) if told else None
+    pairs = [(one.cpu_s, another.cpu_s) for one, another in zip(ours.runs, other.runs, strict=False)]
+    told = ours.has_cpu and other.has_cpu and all(min(pair) > 0 for pair in pairs)
+    return _ratio(target, pairs) if told else None
 
 
 def judge(case: str, targets: Sequence[Target], results: Sequence[Result]) -> list[Verdict]:
@@ -133,6 +146,20 @@ def at_most(ours: str, times: float, other: str) -> Target:
     return Target(ours, Kind.AT_MOST_TIMES, times, other)
 
 
+NOT_SLOWER = 1.05
+"""A version that is measured against itself differs by so much."""
+
+
+def not_slower(ours: str, times: float = NOT_SLOWER) -> Target:
+    """Ours takes no longer than the last version did, or so many times as long at most."""
+    return at_most(ours, times, f"{ours}{LAST_VERSION}")
+
+
+def above(ours: str, seconds: float, other: str) -> Target:
+    """Ours takes at most so much longer."""
+    return Target(ours, Kind.ABOVE, seconds, other)
+
+
 def cpu_above(ours: str, seconds: float, other: str) -> Target:
     """Ours takes less than so much more processor time."""
     return Target(ours, Kind.CPU_ABOVE, seconds, other)
@@ -141,6 +168,16 @@ def cpu_above(ours: str, seconds: float, other: str) -> Target:
 def in_seconds(ours: str, seconds: float) -> Target:
     """Ours takes less than that."""
     return Target(ours, Kind.SECONDS, seconds)
+
+
+def leading(target: Target) -> Target:
+    """Have this target told first."""
+    return replace(target, leads=True)
+
+
+def below_200_mb(*ours: str) -> list[Target]:
+    """All processes of ours together never had 200 MB."""
+    return [Target(one, Kind.PEAK, 200) for one in ours]
 
 
 def below_100_mb(*ours: str) -> list[Target]:

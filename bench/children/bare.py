@@ -1,5 +1,6 @@
 """The floor: the very tuples of a database of ours, by one `executemany`. `bare MODE ROWS DATABASE SCHEMA`.
 
+Only the columns that have a value are bound: who writes it by hand leaves the others to be NULL.
 It times the statements and the commit alone, and says so in its last line; loading the rows is not
 counted. `insert` makes the database, `both` writes the sightings as well, `upsert` finds all rows there.
 """

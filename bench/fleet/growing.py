@@ -10,10 +10,11 @@ from pathlib import Path
 
 from bench import measure
 from bench.children.bare import EVENTS
-from bench.competitor import DATABASE, ENVIRONMENT
+from bench.competitor import DATABASE
 from bench.fleet.program import events_in, must_be, tokentail
 from bench.inputs import Input, Inputs
 from bench.ours import Known, more
+from bench.program import ENVIRONMENT
 
 FURTHER_EVENTS = 10_000
 

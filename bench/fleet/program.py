@@ -12,9 +12,9 @@ from typing import Any
 
 from bench import measure
 from bench.children.bare import EVENTS
-from bench.competitor import ENVIRONMENT, script
 from bench.measure import Failed
 from bench.ours import TOKENTAIL
+from bench.program import ENVIRONMENT, script
 
 
 @dataclass(frozen=True, slots=True)
