@@ -23,6 +23,7 @@ from ingest.summary import IngestOptions
 CASES: dict[str, Callable[[Inputs], Path]] = {
     "dense": lambda inputs: inputs.dense().path,
     "sparse": lambda inputs: inputs.sparse().path,
+    "drained": lambda inputs: inputs.drained().path,
     "none": lambda inputs: inputs.none().path,
     "many": lambda inputs: inputs.many().path,
     "gz": lambda inputs: inputs.gz().path,
