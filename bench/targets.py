@@ -147,7 +147,7 @@ def at_most(ours: str, times: float, other: str) -> Target:
 
 
 NOT_SLOWER = 1.05
-"""A version that is measured against itself differs by so much."""
+"""On a quiet machine a version that is measured against itself differs by less."""
 
 
 def not_slower(ours: str, times: float = NOT_SLOWER) -> Target:
