@@ -5,7 +5,7 @@ LOGS ?= examples/logs
 DB ?= telemetry.db
 BIN := $(VENV)/bin
 
-.PHONY: run test check properties faults kill model fleet cluster fuzz bench scale profile fix clean
+.PHONY: run test check properties faults kill model fleet cluster fuzz bench profile fix clean
 
 run: $(VENV)/.installed
 	$(BIN)/tokentail ingest $(LOGS) --db $(DB)
@@ -68,12 +68,6 @@ bench: $(VENV)/.installed-dev
 	-$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[bench]"
 	$(BIN)/python -m bench --dir $(BENCH_DIR) --scale $(SCALE) --rounds $(ROUNDS) \
 		$(if $(BASE),--base $(BASE)) $(if $(WRITE),--write $(WRITE)) $(ONLY)
-
-# A year of a fleet by a simulated sample of it, and what it costs; FLEET="--executors 50 --price-per-cpu-hour 0.03"
-# asks about yours. WRITE=docs/scale.md puts the tables there.
-FLEET ?=
-scale: $(VENV)/.installed-dev
-	$(BIN)/python -m bench.fleet --dir $(BENCH_DIR) $(if $(WRITE),--write $(WRITE)) $(FLEET)
 
 # Where the time of one ingest goes, line by line.
 CASE ?= dense

@@ -44,10 +44,6 @@ class Clock:
         self._now += timedelta(seconds=seconds)
         self.stamp = f"[{self._now:%Y-%m-%d %H:%M:%S}] ".encode()
 
-    def go_to(self, moment: datetime) -> None:
-        """Go forward to a moment, unless it is past."""
-        self.pass_by(max(0, int((moment - self._now).total_seconds())))
-
     def stamped(self, block: bytes) -> bytes:
         """Put the time where a block has a place for it."""
         return block.replace(_STAMP, self.stamp)
@@ -67,10 +63,6 @@ class Executor:
         self._tag = f"s{seed}"
         self._told = told
         self.tally = Tally()
-
-    def wait_for(self, moment: datetime) -> None:
-        """Let time pass until this moment, naive as the log's own times; a past one is no wait."""
-        self._clock.go_to(moment)
 
     def noise(self, room_bytes: int) -> Iterator[bytes]:
         """Yield blocks until the room is filled; the last one may go a little beyond."""
