@@ -26,7 +26,7 @@ import click
 from faults.calls import FIRST_PREDICTION, Call
 from faults.fleet_writer import Writer
 from faults.injection import CACHE_BYTES
-from faults.invariants import check_invariants
+from faults.tables import check_invariants
 from faults.tailers import ROOT
 from ingest.pipeline import ingest
 from ingest.reading.zone import zone_named

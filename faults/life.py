@@ -16,7 +16,7 @@ from typing import Any
 
 from faults import children
 from faults.calls import Call, number_in
-from faults.invariants import check_invariants
+from faults.tables import check_invariants
 from ingest.pipeline import ingest as ingest_logs
 from ingest.reading.zone import zone_named
 from ingest.summary import IngestOptions

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from faults.hostile import FIRST_NUMBER, GARBAGE, Draws, garbage_line, valid_line
-from faults.invariants import check_invariants, events, opened, rows_as_stored
+from faults.tables import check_invariants, events, opened, rows_as_stored
 from ingest.pipeline import ingest
 from ingest.reading.zone import zone_named
 from ingest.summary import IngestOptions, Summary

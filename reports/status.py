@@ -9,6 +9,8 @@ from typing import Any
 
 from sqlite_utils import Database
 
+from reports.values import LARGEST
+
 _SOURCES = """
 SELECT source.source_id, source.path, source.real_path, source.state, source.byte_offset, source.size_bytes,
     source.unread_bytes, source.encoding, source.compression, source.timezone, source.marker_lines,
@@ -54,8 +56,6 @@ ORDER BY finished_at DESC LIMIT 1
 """A follow that has no exit code yet, or was killed, tells when it was last well."""
 
 _COUNTED = ("marker_lines", "sightings", "rejects", "pruned", "calls_without_telemetry")
-_MAX_INTEGER = (1 << 63) - 1
-"""What SQLite can hold; some file systems number files beyond it."""
 
 Row = dict[str, Any]
 
@@ -123,7 +123,7 @@ def _looked_up(source: Row) -> Row:
     except (OSError, ValueError):
         return source | {"on_disk": "gone", "behind_bytes": 0}
     grown = state.st_size - source["size_bytes"]
-    if (device, inode) != (state.st_dev & _MAX_INTEGER, state.st_ino & _MAX_INTEGER):
+    if (device, inode) != (state.st_dev & LARGEST, state.st_ino & LARGEST):
         word, behind = "other file", None
     elif grown < 0:
         word, behind = "shrunk", None

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 
 from reports.selection import Selection
+from reports.values import LARGEST
 
 DIMENSIONS = ("category", "complexity", "bucket", "model")
 """By what events can be put into strata; `bucket` is one of the number of deliverables."""
@@ -16,9 +17,6 @@ DELIVERABLES = """COALESCE(
         THEN NULLIF(json_array_length(deliverables_json), 0) END
 )"""
 """The number of deliverables: the event line's, or where it says 0 the estimate's, or the paths known."""
-
-LARGEST = 2**63 - 1
-"""SQLite's largest number: no bucket ends beyond it."""
 
 _COMPLEXITIES = ("low", "medium", "high")
 _BUCKET = re.compile(r"(\d{1,9})(?:-(\d{1,9})|(\+))?", re.ASCII)

@@ -14,6 +14,7 @@ from sqlite_utils import Database
 
 from reports.selection import CEILING, Selection
 from reports.strata import Key, Strata
+from reports.values import truth
 
 _TOKENS = """
 SELECT {key} phase_outcome, success, truncated, deliverables_complete = 1 AND deliverables_json <> '[]',
@@ -84,7 +85,7 @@ def read_tokens(db: Database, selection: Selection, strata: Strata) -> Counted:
     for name, tokens in _scanned(db, selection, strata).items():
         outcome, parsed, truncated, real = name[width:]
         outcomes[None if outcome is None else str(outcome)] += len(tokens)
-        kind = Kind(_truth(parsed), _truth(truncated), bool(real))
+        kind = Kind(truth(parsed), truth(truncated), bool(real))
         key = tuple(None if part is None else str(part) for part in name[:width])
         by_stratum.setdefault(key, {}).setdefault(kind, Tokens()).extend(tokens)
     return Counted({key: by_stratum[key] for key in sorted(by_stratum, key=strata.place)}, outcomes)
@@ -109,7 +110,3 @@ def _scanned(
         tokens.actual.append(row[-2])
         tokens.ceiling.append(row[-1])
     return found
-
-
-def _truth(flag: str | int | None) -> bool | None:
-    return None if flag is None else bool(flag)

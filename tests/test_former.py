@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from event_lines import event_message, logged
-from faults.invariants import events
+from faults.tables import events
 from ingest.files.discover import rotations_of
 from ingest.files.logfile import LogFile
 from ingest.pipeline import ingest

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from event_lines import anchor_message, event_message, logged
-from faults.invariants import check_invariants, events
 from faults.scenarios.versions import make_older
+from faults.tables import check_invariants, events
 from ingest.pipeline import ingest
 from ingest.reading.zone import zone_named
 from ingest.summary import IngestOptions, Summary

@@ -19,8 +19,8 @@ from event_lines import event_message, logged
 from faults import fuzz, target
 from faults.fuzz import Search, mutated, saved, search_plainly
 from faults.hostile import GARBAGE, Draws, garbage_line
-from faults.invariants import events
 from faults.linear import lines, read
+from faults.tables import events
 from ingest.pipeline import ingest
 from ingest.reading.zone import zone_named
 from ingest.summary import IngestOptions

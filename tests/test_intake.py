@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from event_lines import anchor_message, event_message, logged
-from faults.invariants import check_invariants, events, rows
+from faults.tables import check_invariants, events, rows
 from ingest import intake
 from ingest.pipeline import ingest
 from ingest.reading.zone import zone_named

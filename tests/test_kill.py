@@ -15,7 +15,7 @@ import pytest
 
 from conftest import ROOT
 from event_lines import event_message, logged
-from faults.invariants import opened
+from faults.tables import opened
 
 if sys.platform == "win32":
     pytest.skip("children are forked", allow_module_level=True)

@@ -11,26 +11,19 @@ from pathlib import Path
 
 from conftest import ROOT
 
-SHIPPED = ("ingest", "parsers", "reports", "setup.cfg", "pyproject.toml", "README.md", "LICENSE")
+FOLDERS = ("ingest", "parsers", "reports")
+FILES = ("schema.sql", "setup.cfg", "pyproject.toml", "README.md", "LICENSE")
 
 
 def test_wheel_holds_exactly_our_packages_and_the_schema(tmp_path: Path) -> None:
-    """A wheel built from a copy has our three packages, the schema and the console script, and no tests."""
+    """Built by way of the sdist, it has our three packages, the schema and the script, and no tests."""
     source = tmp_path / "source"
     source.mkdir()
-    for name in SHIPPED:
-        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
-        copy(ROOT / name, source / name)
-    build = [
-        sys.executable,
-        "-m",
-        "build",
-        "--wheel",
-        "--no-isolation",
-        "--outdir",
-        str(tmp_path / "out"),
-        str(source),
-    ]
+    for name in FOLDERS:
+        shutil.copytree(ROOT / name, source / name)
+    for name in FILES:
+        shutil.copy(ROOT / name, source / name, follow_symlinks=False)
+    build = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(tmp_path / "out"), str(source)]
     done = subprocess.run(build, capture_output=True, check=False, text=True)
     assert done.returncode == 0, done.stderr + done.stdout
     (wheel,) = (tmp_path / "out").glob("*.whl")

@@ -14,9 +14,9 @@ from pathlib import Path
 
 from faults.calls import text_of
 from faults.injection import BATCH_RECORDS, BUSY_SECONDS, FAULT
-from faults.invariants import check_invariants
 from faults.scenarios.powers import given_away, mounted, without_powers
 from faults.scenarios.scenario import FINISHED, FOLDER, Scenario
+from faults.tables import check_invariants
 from faults.tailers import command_of, run_process
 from faults.world import Outcome, World, append
 

@@ -9,8 +9,8 @@ from importlib.resources import files
 from pathlib import Path
 
 from faults.injection import DIED, FAULT
-from faults.invariants import check_invariants
 from faults.scenarios.scenario import FOLDER, Scenario
+from faults.tables import check_invariants
 from faults.tailers import run_process, verify_command
 from faults.world import World
 

@@ -3,25 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from datetime import UTC, datetime
+from datetime import datetime
 
 import click
 
 from ingest.cli import options
 from ingest.cli.moments import FORMS, parse_since
 from ingest.cli.output import complain, remark, say, say_json
+from ingest.cli.selecting import moment
 from ingest.errors import UsageMistake
 from ingest.pruning import Pruned, lift, prune
 from reports.terminal import bytes_text, counted
-
-
-def _moment(_: click.Context, __: click.Parameter, text: str | None) -> datetime | None:
-    if text is None:
-        return None
-    try:
-        return parse_since(text, datetime.now(UTC))
-    except ValueError as error:
-        raise click.BadParameter(str(error)) from error
 
 
 @click.command("prune")
@@ -29,7 +21,7 @@ def _moment(_: click.Context, __: click.Parameter, text: str | None) -> datetime
     "--older-than",
     "moment",
     metavar="TIME",
-    callback=_moment,
+    callback=moment(parse_since),
     help=f"Take away what was logged before then, in UTC unless it has an offset: 180d, or {FORMS}.",
 )
 @click.option(

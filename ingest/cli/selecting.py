@@ -18,7 +18,9 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 _Moment = Callable[[str, datetime], datetime]
 
 
-def _moment(parse: _Moment) -> Callable[..., datetime | None]:
+def moment(parse: _Moment) -> Callable[..., datetime | None]:
+    """Return the callback of an option that is a time, as `parse` reads it."""
+
     def callback(_: click.Context, __: click.Parameter, text: str | None) -> datetime | None:
         if text is None:
             return None
@@ -58,13 +60,13 @@ def _filters(min_actual: int) -> list[Callable[[Any], Any]]:
         click.option(
             "--since",
             metavar="TIME",
-            callback=_moment(parse_since),
+            callback=moment(parse_since),
             help=f"Only events from then on, in UTC unless it has an offset: {FORMS}.",
         ),
         click.option(
             "--until",
             metavar="TIME",
-            callback=_moment(parse_until),
+            callback=moment(parse_until),
             help="Only events up to then; a day stands for the whole day.",
         ),
         click.option(

@@ -5,7 +5,6 @@ The names of the plain one, and their order, are those of the executor's own exp
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -110,17 +109,3 @@ def _readable(data: bytes) -> str:
 def iso_text(timestamp: str) -> str:
     """Write a time of the database as `datetime.isoformat()` does of naive UTC, the executor's form."""
     return timestamp.replace(" ", "T", 1).removesuffix(".000000")
-
-
-def truth(value: int | None) -> bool | None:
-    """Return a truth of the database as one of Python's."""
-    return None if value is None else bool(value)
-
-
-def paths(text: str) -> list[str]:
-    """Return the deliverable paths; none where they are unknown, or where somebody broke the text."""
-    try:
-        found = json.loads(text)
-    except (ValueError, TypeError, RecursionError):
-        return []
-    return [str(path) for path in found] if isinstance(found, list) else []

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 
 from sqlite_utils import Database
 
-from reports.exporting.columns import Converters, full_columns, iso_text, paths, plain_columns, rows, truth
+from reports.exporting.columns import Converters, full_columns, iso_text, plain_columns, rows
 from reports.selection import Selection
+from reports.values import paths, truth
 
 AS_JSON: Converters = {"time": iso_text, "truth": truth, "paths": paths}
 encode = json.JSONEncoder(ensure_ascii=False).encode

@@ -9,9 +9,10 @@ from typing import IO, Any
 
 from sqlite_utils import Database
 
-from reports.exporting.columns import Column, Converters, full_columns, paths, plain_columns, rows, truth
+from reports.exporting.columns import Column, Converters, full_columns, plain_columns, rows
 from reports.extras import imported
 from reports.selection import Selection
+from reports.values import paths, truth
 
 BATCH_ROWS = 1_000
 ROW_GROUP_BATCHES = 10

@@ -12,9 +12,10 @@ from typing import Any
 
 from sqlite_utils import Database
 
-from reports.exporting.columns import Converters, full_columns, iso_text, paths, plain_columns, rows, truth
+from reports.exporting.columns import Converters, full_columns, iso_text, plain_columns, rows
 from reports.exporting.ndjson import encode
 from reports.selection import Selection
+from reports.values import paths, truth
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 _FORMULA_WITHIN = re.compile(r"(;\"*)(?=[=+\-@＝＋－＠])")

@@ -6,16 +6,15 @@ never reaches it. Where real paths are not known, made-up ones stand in, and the
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from sqlite_utils import Database
 
 from reports.selection import CEILING, Selection
 from reports.strata import DELIVERABLES, Key, Strata
+from reports.values import paths, truth
 
 REAL, PARTIAL, SYNTHETIC = "real", "partial", "synthetic"
 """All paths are the phase's own; some are; none is."""
@@ -76,32 +75,24 @@ def replay_events(db: Database, selection: Selection, strata: Strata) -> Iterato
     for row in db.conn.execute(query, selection.values()):
         event_key, category, complexity, count, text, told, complete, *outcome = row[width:]
         predicted, actual, ceiling, success, truncated = outcome
-        paths, kind, unsafe = _deliverables(_paths(text) if told else (), count or 0, bool(complete))
+        given, kind, unsafe = _deliverables(paths(text) if told else [], count or 0, bool(complete))
         yield ReplayEvent(
             key=row[:width],
             event_key=event_key,
             category=category,
             complexity=complexity,
-            deliverables=paths,
+            deliverables=given,
             kind=kind,
             unsafe_paths=unsafe,
             predicted=predicted,
             actual=actual,
             ceiling=ceiling,
-            success=None if success is None else bool(success),
-            truncated=None if truncated is None else bool(truncated),
+            success=truth(success),
+            truncated=truth(truncated),
         )
 
 
-def _paths(text: str) -> tuple[str, ...]:
-    try:
-        value: Any = json.loads(text)
-    except (ValueError, RecursionError):
-        return ()
-    return tuple(path for path in value if isinstance(path, str)) if isinstance(value, list) else ()
-
-
-def _deliverables(known: tuple[str, ...], count: int, complete: bool) -> tuple[tuple[str, ...], str, int]:
+def _deliverables(known: list[str], count: int, complete: bool) -> tuple[tuple[str, ...], str, int]:
     """Return the paths to give, of which kind they are, and how many were replaced as unsafe."""
     usable = [path for path in known if is_safe(path) and not _was_cut(path)]
     unsafe = sum(not is_safe(path) for path in known)
