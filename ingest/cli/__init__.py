@@ -152,7 +152,11 @@ def _run() -> int:
         result = cli.main(prog_name="tokentail", standalone_mode=False)
         _flush()
     except click.ClickException as error:
-        error.show()
+        context = error.ctx if isinstance(error, click.UsageError) else None
+        if context is not None and context.obj is not None and (mistake := context.obj.mistake(error)):
+            complain(mistake)
+        else:
+            error.show()
         return error.exit_code
     except TokentailError as error:
         complain(str(error))

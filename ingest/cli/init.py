@@ -58,7 +58,7 @@ database = {database}
 
 
 @click.command("init")
-@options.paths_argument
+@click.argument("paths", nargs=-1, metavar="[PATH]...", type=options.any_path)
 @click.option(
     "--config",
     type=options.any_path,

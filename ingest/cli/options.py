@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from ingest.errors import UsageMistake
 from ingest.files.urls import split_paths
@@ -37,7 +38,18 @@ def finite(_: click.Context, __: click.Parameter, value: float | None) -> float 
 any_path = click.Path(readable=False)
 """The type of what names a file: shells complete it. Whether it is there is looked at when it is used."""
 
-paths_argument = click.argument("paths", nargs=-1, metavar="[PATH]...", type=any_path)
+
+class _Logs(click.Path):
+    """Paths and URLs, which in a variable of the environment stand behind one another."""
+
+    def split_envvar_value(self, rv: str) -> list[str]:
+        """Cut them; the `:` within a URL separates nothing."""
+        return split_paths(rv, os.pathsep)
+
+
+paths_argument = click.argument(
+    "paths", nargs=-1, metavar="[PATH]...", type=_Logs(readable=False), envvar=LOGS_VARIABLE
+)
 
 _database_option = click.option(
     "--db",
@@ -56,7 +68,7 @@ def _take_settings(ctx: click.Context, _: click.Parameter, named: str | None) ->
     from ingest.cli.settings import read_settings  # noqa: PLC0415 - most have none
 
     ctx.obj = read_settings(file)
-    ctx.default_map = dict(ctx.obj.defaults)
+    ctx.default_map = ctx.obj.defaults
 
 
 _settings_option = click.option(
@@ -99,9 +111,17 @@ wait_option = click.option(
 
 
 def chosen_database(option: str | None) -> str:
-    """Return the path of the database that this command is about."""
-    settings = chosen_settings()
-    return database_path(option, os.environ, settings.database if settings else None)
+    """Return the path of the database that this command is about; `DATABASE_URL` beats that of the settings.
+
+    The `--db` of `sources` may stand before `forget` too.
+    """
+    context = click.get_current_context()
+    contexts = [one for one in (context, context.parent) if one is not None and _is_typed(one, "db")]
+    return database_path(contexts[0].params["db"] if contexts else None, os.environ, option)
+
+
+def _is_typed(context: click.Context, parameter: str) -> bool:
+    return context.get_parameter_source(parameter) is ParameterSource.COMMANDLINE
 
 
 def chosen_settings() -> Settings | None:
@@ -115,34 +135,23 @@ def chosen_folders() -> tuple[Folder, ...]:
     settings = chosen_settings()
     if settings is None:
         return ()
-    source = click.get_current_context().get_parameter_source("tz")
-    if source is not click.core.ParameterSource.COMMANDLINE:
-        return settings.folders
-    return tuple(replace(folder, zone=None) for folder in settings.folders)
+    if _is_typed(click.get_current_context(), "tz"):
+        return tuple(replace(folder, zone=None) for folder in settings.folders)
+    return settings.folders
 
 
-def chosen_paths(arguments: tuple[str, ...]) -> list[str]:
-    """Return the paths to read, which may be none: the arguments, `TOKENTAIL_LOGS`, or the settings'."""
-    if arguments:
-        return list(arguments)
-    named = split_paths(os.environ.get(LOGS_VARIABLE, ""), os.pathsep)
-    settings = chosen_settings()
-    return named if named or settings is None else list(settings.logs)
-
-
-def required_paths(arguments: tuple[str, ...]) -> list[str]:
+def required_paths(paths: tuple[str, ...]) -> list[str]:
     """Return the paths to read.
 
     Raises:
         UsageMistake: there are none.
     """
-    paths = chosen_paths(arguments)
     if not paths:
         raise UsageMistake(
             f"no logs to read: name files or folders, set {LOGS_VARIABLE}, or name them in {CONFIG_FILE} "
             "(`tokentail init` writes one)"
         )
-    return paths
+    return list(paths)
 
 
 def is_switched_off() -> bool:

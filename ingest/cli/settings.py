@@ -1,33 +1,57 @@
-"""`tokentail.toml`: what holds where neither an option nor the environment says otherwise.
+"""`tokentail.toml`: what options are where neither a person nor the environment says otherwise.
 
-Imported only where there is such a file, since most of what it takes to read one is needed for nothing else.
+A key stands for an option: Click takes it from the command's `default_map`, and checks it as if it had
+been typed. Imported only where there is such a file, since most of what it takes is needed for nothing else.
 """
 
 from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection
+from dataclasses import dataclass
 from typing import Any
+
+import click
+from click.core import ParameterSource
 
 from ingest.errors import UsageMistake
 from ingest.files.folders import Folder, folder_at, nearest_first
+from ingest.files.urls import is_url
 from ingest.reading.zone import zone_named
+
+_PARAMETERS = {
+    "database": "db",
+    "logs": "paths",
+    "globs": "globs",
+    "zone": "tz",
+    "jobs": "jobs",
+    "wait": "wait_seconds",
+    "metrics": "metrics",
+}
+"""What a file may say above its folders: for which parameter of a command each key stands."""
+
+_FOLDER_KEYS = ("path", "zone", "label")
+_PATHS = ("database", "logs", "metrics", "path")
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What a file says. Paths are as from the current folder; `folders` are the nearest first.
-
-    `defaults` are values of options that no variable of the environment stands for, by their parameters.
-    """
+    """What a file says: values of parameters, by their names, and the folders, the nearest first."""
 
     file: str
-    database: str | None = None
-    logs: tuple[str, ...] = ()
-    folders: tuple[Folder, ...] = ()
-    defaults: Mapping[str, object] = field(default_factory=dict)
+    defaults: dict[str, Any]
+    folders: tuple[Folder, ...]
+
+    def mistake(self, error: click.UsageError) -> str | None:
+        """Name the key whose value Click refused; `None` where the error is about anything else."""
+        parameter = error.param if isinstance(error, click.BadParameter) else None
+        if error.ctx is None or parameter is None or parameter.name is None:
+            return None
+        if error.ctx.get_parameter_source(parameter.name) is not ParameterSource.DEFAULT_MAP:
+            return None
+        key = next(key for key, name in _PARAMETERS.items() if name == parameter.name)
+        return f"{self.file}: {key}: {error.message}"
 
 
 def read_settings(file: str) -> Settings:
@@ -37,23 +61,13 @@ def read_settings(file: str) -> Settings:
         UsageMistake: it can't be read, is no TOML, or has a key or a value that means nothing; the
             message names the file, the key and what is allowed.
     """
-    told = _checked(file, "", _parsed(file), _KEYS)
-    folders = [_folder(file, number, table) for number, table in enumerate(told.pop("folder", []), 1)]
-    return Settings(
-        file,
-        told.pop("database", None),
-        tuple(told.pop("logs", ())),
-        nearest_first(folders),
-        {_PARAMETERS[key]: value for key, value in told.items()},
-    )
-
-
-def _folder(file: str, number: int, table: dict[str, Any]) -> Folder:
-    where = f"folder {number}: "
-    told = _checked(file, where, table, _FOLDER_KEYS)
-    if "path" not in told:
-        raise UsageMistake(f"{file}: {where}has no path, so it says nothing of any log")
-    return folder_at(told["path"], told.get("zone"), told.get("label"))
+    told = _parsed(file)
+    tables = told.pop("folder", [])
+    if not isinstance(tables, list) or not all(isinstance(one, dict) for one in tables):
+        raise UsageMistake(f"{file}: folder: must be tables, each headed [[folder]] in double brackets")
+    defaults = {_PARAMETERS[key]: value for key, value in _values(file, "", told, _PARAMETERS).items()}
+    folders = [_folder(file, f"folder {number}: ", table) for number, table in enumerate(tables, 1)]
+    return Settings(file, defaults, nearest_first(folders))
 
 
 def _parsed(file: str) -> dict[str, Any]:
@@ -73,97 +87,46 @@ def _parsed(file: str) -> dict[str, Any]:
         ) from error
 
 
-_Check = Callable[[str, Any], Any]
+def _folder(file: str, where: str, table: dict[str, Any]) -> Folder:
+    told = _values(file, where, table, _FOLDER_KEYS)
+    if "path" not in told:
+        raise UsageMistake(f"{file}: {where}has no path, so it says nothing of any log")
+    return folder_at(told["path"], told.get("zone"), told.get("label"))
 
 
-def _checked(file: str, where: str, told: dict[str, Any], keys: Mapping[str, _Check]) -> dict[str, Any]:
-    """Return what a table says, each value as its key's check returns it."""
-    found: dict[str, Any] = {}
+def _values(file: str, where: str, told: dict[str, Any], keys: Collection[str]) -> dict[str, Any]:
+    """Return what a table says, each value as its option would have it."""
+    found = {}
     for key, value in told.items():
         if key not in keys:
-            hint = "; it belongs above the first [[folder]]" if where and key in _KEYS else ""
-            raise UsageMistake(f"{file}: {where}unknown key {key!r}{hint}: known are {', '.join(keys)}")
+            hint = "; it belongs above the first [[folder]]" if where and key in _PARAMETERS else ""
+            known = ", ".join(keys if where else [*keys, "folder"])
+            raise UsageMistake(f"{file}: {where}unknown key {key!r}{hint}: known are {known}")
         try:
-            found[key] = keys[key](file, value)
+            found[key] = _value(file, key, value)
         except UsageMistake as error:
             raise UsageMistake(f"{file}: {where}{key}: {error}") from error
     return found
 
 
-def _text(_: str, value: Any) -> str:
-    if not isinstance(value, str) or not value.strip() or "\0" in value:
-        raise UsageMistake(f"must be text in quotes, not {_shown(value)}")
-    return value
-
-
-def _path(file: str, value: Any) -> str:
-    """Return a path as from the current folder; in the file it is as from the file's."""
-    path = _text(file, value)
-    if path.startswith("sqlite:"):
-        raise UsageMistake(f"must be a path, not the address {_shown(value)}")
-    return os.path.join(os.path.dirname(file), os.path.expanduser(path))
-
-
-def _metrics(file: str, value: Any) -> str:
-    path = _path(file, value)
-    if not path.endswith(".prom"):
-        raise UsageMistake(f"must end in .prom, as node_exporter reads no other files, not {_shown(value)}")
-    return path
-
-
-def _texts(file: str, value: Any) -> list[str]:
-    return [_text(file, one) for one in _list(value)]
-
-
-def _paths(file: str, value: Any) -> list[str]:
-    return [_path(file, one) for one in _list(value)]
-
-
-def _list(value: Any) -> list[Any]:
+def _value(file: str, key: str, value: Any) -> Any:
+    if key in ("jobs", "wait"):
+        return str(value).lower()  # Click reads it as if it had been typed
+    if key not in ("logs", "globs"):
+        return _text(file, key, value)
     if not isinstance(value, list):
-        raise UsageMistake(f'must be a list in brackets, such as ["one", "other"], not {_shown(value)}')
-    return value
+        raise UsageMistake(f'must be a list in brackets, such as ["one", "other"], not {value!r}')
+    return [_text(file, key, one) for one in value]
 
 
-def _zone(file: str, value: Any) -> str:
-    return zone_named(_text(file, value)).name
-
-
-def _jobs(_: str, value: Any) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise UsageMistake(f"must be a whole number from 1 up, not {_shown(value)}")
-    return value
-
-
-def _seconds(_: str, value: Any) -> float:
-    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value < float("inf"):
-        raise UsageMistake(f"must be a number of seconds from 0 up, not {_shown(value)}")
-    return float(value)
-
-
-def _tables(_: str, value: Any) -> list[dict[str, Any]]:
-    if not isinstance(value, list) or not all(isinstance(one, dict) for one in value):
-        raise UsageMistake("must be tables, each headed [[folder]] in double brackets")
-    return value
-
-
-def _shown(value: Any) -> str:
-    return {True: "true", False: "false"}[value] if isinstance(value, bool) else repr(value)
-
-
-_KEYS: Mapping[str, _Check] = {
-    "database": _path,
-    "logs": _paths,
-    "globs": _texts,
-    "zone": _zone,
-    "jobs": _jobs,
-    "wait": _seconds,
-    "metrics": _metrics,
-    "folder": _tables,
-}
-"""What a file may say, and how each value is checked."""
-
-_FOLDER_KEYS: Mapping[str, _Check] = {"path": _path, "zone": _zone, "label": _text}
-
-_PARAMETERS = {"globs": "globs", "zone": "tz", "jobs": "jobs", "wait": "wait_seconds", "metrics": "metrics"}
-"""The options that keys stand for, as commands call them."""
+def _text(file: str, key: str, value: Any) -> str:
+    """Return a text; a path as from the current folder, which in the file is as from the file's."""
+    if not isinstance(value, str) or not value.strip() or "\0" in value:
+        raise UsageMistake(f"must be text in quotes, not {value!r}")
+    if key == "zone":
+        return zone_named(value).name
+    if key not in _PATHS or (key == "logs" and is_url(value)):
+        return value
+    if value.startswith("sqlite:"):
+        raise UsageMistake(f"must be a path, not the address {value!r}")
+    return os.path.join(os.path.dirname(file), os.path.expanduser(value))

@@ -73,14 +73,8 @@ def _row(source: dict[str, Any]) -> tuple[str, ...]:
 @options.db_option
 @options.wait_option
 @options.json_option
-@click.pass_context
 def forget_command(
-    context: click.Context,
-    names: tuple[str, ...],
-    dry_run: bool,
-    db: str | None,
-    wait_seconds: float,
-    as_json: bool,
+    names: tuple[str, ...], dry_run: bool, db: str | None, wait_seconds: float, as_json: bool
 ) -> int:
     """Take logs out of the database: their sightings, their rejects, and events that no other log told.
 
@@ -96,8 +90,7 @@ def forget_command(
     Exit codes: 0 done, 1 the database can't be used, 2 no such source (nothing was changed), 75 another
     ingest holds the database.
     """  # noqa: D301 - Click's mark must be the character itself
-    group = context.parent
-    database = options.chosen_database(db or (group.params["db"] if group else None))
+    database = options.chosen_database(db)
     done = forget(names, database, wait_seconds, dry_run)
     if as_json:
         say_json({"database": database, "dry_run": dry_run, **asdict(done)})

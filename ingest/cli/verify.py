@@ -37,7 +37,7 @@ def verify_command(
       tokentail verify /var/log/executor --db /data/telemetry.db
     """  # noqa: D301 - Click's mark must be the character itself
     database = options.chosen_database(db)
-    result = verify(options.chosen_paths(paths), database, globs)
+    result = verify(list(paths), database, globs)
     for problem in result.problems:
         complain(problem)
     if not quiet:
