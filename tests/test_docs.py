@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import click
@@ -13,6 +14,10 @@ import pytest
 import ingest.cli as program
 from conftest import ROOT, Tokentail
 from ingest.cli import COMMANDS, cli
+from ingest.files.sample import TAIL_BYTES
+from ingest.intake import MAX_TOGETHER_LOGS, MAX_TOGETHER_ROWS
+from ingest.reading.fingerprint import HEAD_BYTES
+from ingest.reading.scan import MAX_BATCH_BYTES, MAX_BATCH_RECORDS
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 DOCUMENTS = [
@@ -116,10 +121,43 @@ def test_files_named_in_the_documents_exist() -> None:
     """A file or folder that a document names by its path is there."""
     for document in DOCUMENTS:
         text = document.read_text(encoding="utf-8")
-        for name in re.findall(r"`((?:ingest|parsers|reports|tests|docs|examples)/[\w./-]+)`", text):
+        for name in re.findall(
+            r"`((?:ingest|parsers|reports|faults|bench|tests|docs|examples)/[\w./-]+)`", text
+        ):
             assert (ROOT / name).exists(), (document.name, name)
+        for name in re.findall(r"`(?!src/)([\w./-]+\.py)`", text):
+            assert (ROOT / name).is_file(), (document.name, name)
         for link in re.findall(r"\]\((?!https?:)([^)#]+)", text):
             assert (document.parent / link).exists(), (document.name, link)
+
+
+def test_columns_named_in_the_documents_exist() -> None:
+    """A column that a document names with its table is one of the schema's."""
+    schema = (ROOT / "ingest/schema.sql").read_text(encoding="utf-8")
+    with closing(sqlite3.connect(":memory:")) as connection:
+        connection.executescript(schema)
+        tables = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+        columns = {
+            f"{table}.{column}"
+            for (table,) in tables
+            for (column,) in connection.execute("SELECT name FROM pragma_table_info(?)", [table])
+        }
+    names = "|".join(table for (table,) in tables)
+    for document in DOCUMENTS:
+        for name in re.findall(rf"`((?:{names})\.\w+)", document.read_text(encoding="utf-8")):
+            assert name in columns, (document.name, name)
+
+
+def test_figures_of_identity_are_those_of_the_code() -> None:
+    """What one transaction takes, and how many bytes tell what a file is, docs/identity.md says as it is."""
+    text = (ROOT / "docs/identity.md").read_text(encoding="utf-8")
+    for said in (
+        f"of about {MAX_BATCH_RECORDS:,} rows or {MAX_BATCH_BYTES >> 20} MiB of log at most",
+        f"up to {MAX_TOGETHER_LOGS} of them or {MAX_TOGETHER_ROWS:,} rows",
+        f"hash of the first bytes, as many as there are up to {HEAD_BYTES:,}.",
+        f"hash of the {TAIL_BYTES} bytes before the checkpoint",
+    ):
+        assert said in text
 
 
 def test_make_targets_in_the_readme_exist() -> None:
