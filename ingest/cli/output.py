@@ -27,25 +27,24 @@ def say_lines(lines: Iterable[str]) -> None:
 
 def say_json(value: Any) -> None:
     """Print the result as one JSON object."""
-    import json  # noqa: PLC0415 - an ingest that finds nothing new needs none
-
-    text = json.dumps(value, indent=2, ensure_ascii=False)
-    click.echo(_BEYOND_ASCII.sub(_harmless, text))
+    click.echo(_BEYOND_ASCII.sub(_harmless, _json_text(value, indent=2)))
 
 
 def say_json_line(value: Any) -> None:
     """Print one JSON object of several, on a line of its own, at once."""
-    import json  # noqa: PLC0415 - as above
+    click.echo(_BEYOND_ASCII.sub(_harmless, _json_text(value)))
 
-    click.echo(_BEYOND_ASCII.sub(_harmless, json.dumps(value, ensure_ascii=False)))
+
+def _json_text(value: Any, indent: int | None = None, ascii_only: bool = False) -> str:
+    import json  # noqa: PLC0415 - an ingest that finds nothing new needs none
+
+    return json.dumps(value, indent=indent, ensure_ascii=ascii_only)
 
 
 def _harmless(found: re.Match[str]) -> str:
     """Write a character that is not to be obeyed as the escape that it has in JSON."""
-    import json  # noqa: PLC0415 - as above
-
     character = found[0]
-    return character if printable(character) == character else json.dumps(character)[1:-1]
+    return character if printable(character) == character else _json_text(character, ascii_only=True)[1:-1]
 
 
 def complain(text: str) -> None:
