@@ -21,19 +21,22 @@ def line(verdict: Verdict) -> str:
         f"{start} expected {verdict.expected:5}  lost {verdict.lost}  doubled {verdict.doubled}  "
         f"damaged {verdict.damaged}  exits {exits}"
     )
-    return "\n".join([text, *(f"      WRONG: {complaint}" for complaint in verdict.complaints)])
+    wrong = [f"      WRONG: {complaint}" for complaint in verdict.complaints]
+    awaited = [f"      expected failure, {verdict.scenario.awaited}: {rule}" for rule in verdict.awaited]
+    return "\n".join([text, *wrong, *awaited])
 
 
 def summary(verdicts: Sequence[Verdict]) -> str:
     """Say what came of all scenarios together."""
     played = [one for one in verdicts if one.skipped is None]
     wrong = [one for one in played if not one.is_clean]
+    awaited = [one for one in played if one.awaited]
     return (
         f"{len({one.scenario.id for one in played})} scenarios in {len(played)} plays: "
         f"{sum(one.expected for one in played):,} calls expected in all, "
         f"{sum(one.lost for one in played)} lost, "
         f"{sum(one.doubled for one in played)} doubled, {sum(one.damaged for one in played)} damaged, "
-        f"{len(wrong)} wrong; {len(verdicts) - len(played)} not played"
+        f"{len(wrong)} wrong, {len(awaited)} expected failures; {len(verdicts) - len(played)} not played"
     )
 
 
@@ -47,7 +50,8 @@ def _cell(verdicts: Sequence[Verdict]) -> str:
         for count, what in ((worst.lost, "lost"), (worst.doubled, "doubled"), (worst.damaged, "damaged"))
         if count
     ]
-    return ", ".join(parts) or "exact"
+    awaited = any(one.awaited for one in played)
+    return ", ".join(parts) or (f"expected failure: {worst.scenario.awaited}" if awaited else "exact")
 
 
 def rows(verdicts: Sequence[Verdict]) -> list[list[str]]:
@@ -67,7 +71,7 @@ def rows(verdicts: Sequence[Verdict]) -> list[list[str]]:
 
 
 def _exact(verdicts: Sequence[Verdict]) -> set[str]:
-    wrong = {one.scenario.id for one in verdicts if one.lost or one.doubled or one.damaged}
+    wrong = {one.scenario.id for one in verdicts if one.lost or one.doubled or one.damaged or one.awaited}
     return {one.scenario.id for one in verdicts} - wrong
 
 

@@ -17,7 +17,10 @@ from faults.world import Tailer, World
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What came of one scenario in one mode with one tailer; `skipped` says why it was not played."""
+    """What came of one scenario in one mode with one tailer; `skipped` says why it was not played.
+
+    `awaited` is what doesn't hold yet, as the scenario says; that is no complaint.
+    """
 
     scenario: Scenario
     mode: str
@@ -28,6 +31,7 @@ class Verdict:
     damaged: int = 0
     exit_codes: tuple[int, ...] = ()
     complaints: tuple[str, ...] = ()
+    awaited: tuple[str, ...] = ()
     skipped: str | None = None
 
     @property
@@ -61,8 +65,21 @@ def play(scenario: Scenario, tailer: Tailer, mode: str, keep: Path | None = None
         doubled=sum(extra),
         damaged=len(seen.damaged),
         exit_codes=tuple(outcome.exit_code for outcome in world.outcomes),
-        complaints=(*world.complaints, *_shown("lost", lost), *_shown("damaged", seen.damaged)),
+        complaints=(
+            *world.complaints,
+            *_not_awaited(scenario, world),
+            *_shown("lost", lost),
+            *_shown("damaged", seen.damaged),
+        ),
+        awaited=tuple(world.awaited),
     )
+
+
+def _not_awaited(scenario: Scenario, world: World) -> list[str]:
+    """Complain of what fails and was not expected to, and of what was expected to and holds."""
+    if not scenario.awaited:
+        return world.awaited
+    return [] if world.awaited else [f"holds, so nothing is awaited any more: {scenario.awaited}"]
 
 
 def _shown(what: str, found: Sequence[object]) -> list[str]:

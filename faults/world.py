@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Protocol
+from typing import IO, Any, Protocol
 
 from faults.calls import Call, text_of
 
@@ -55,7 +55,8 @@ class World:
     """One scenario's folder and what was written there.
 
     `expected` are the numbers of the calls that must be there in the end, `complaints` what was not as
-    it should be beside them. `needs_phase` is false where an event may lose its surroundings.
+    it should be beside them, `awaited` what isn't yet. `needs_phase` is false where an event may lose its
+    surroundings.
     """
 
     root: Path
@@ -64,6 +65,7 @@ class World:
     calls: dict[int, Call] = field(default_factory=dict)
     expected: set[int] = field(default_factory=set)
     complaints: list[str] = field(default_factory=list)
+    awaited: list[str] = field(default_factory=list)
     outcomes: list[Outcome] = field(default_factory=list)
     needs_phase: bool = True
     verified: bool = True
@@ -110,7 +112,7 @@ class World:
 
     # Writing
 
-    def made(self, count: int, **details: str) -> list[Call]:
+    def made(self, count: int, **details: Any) -> list[Call]:
         """Make up calls that must be found in the end; whoever asks must write them."""
         first = len(self.calls) + 1
         calls = [Call(number, **details) for number in range(first, first + count)]
@@ -185,6 +187,11 @@ class World:
                 self.complaints.append(f"does not say {text!r}: {outcome.errors.strip()[-300:]!r}")
         if "Traceback" in outcome.errors:
             self.complaints.append(f"a traceback: {outcome.errors.strip()[-300:]}")
+
+    def await_rule(self, holds: bool, rule: str) -> None:
+        """Note what doesn't hold yet, in a scenario that says what it awaits."""
+        if not holds:
+            self.awaited.append(rule)
 
     def require(self, holds: bool, rule: str) -> None:
         """Complain unless something holds; only our program promises it."""
