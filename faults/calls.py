@@ -18,21 +18,22 @@ _EVENT = re.compile(r"\[TokenEstimationV2\] predicted_output=(\d+) ")
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One builder call of an executor's run."""
+    """One builder call of an executor's run; one `like` another is of its phase, in the same second."""
 
     number: int
     run: str = "run-a"
     category: str = "implementation"
+    like: int | None = None
 
     @property
     def phase(self) -> str:
         """The phase that it was made for."""
-        return f"phase-{self.number}"
+        return f"phase-{self.like or self.number}"
 
     @property
     def moment(self) -> datetime:
         """When it was logged."""
-        return START + timedelta(seconds=self.number)
+        return START + timedelta(seconds=self.like or self.number)
 
     @property
     def predicted(self) -> int:
@@ -47,12 +48,12 @@ class Call:
     @property
     def opening(self) -> str:
         """The line that opens its phase."""
-        return self._logged(f"[BUILD-041] Next phase: {self.phase}")
+        return self.logged(f"[BUILD-041] Next phase: {self.phase}")
 
     @property
     def anchor(self) -> str:
         """The line that tells its phase and its ceiling."""
-        return self._logged(
+        return self.logged(
             f"[TOKEN_BUDGET] phase={self.phase} complexity=low input=900 output={self.actual}/16384 "
             f"total={900 + self.actual} utilization=7.1% model=some-model-4"
         )
@@ -60,7 +61,7 @@ class Call:
     @property
     def event(self) -> str:
         """The event line."""
-        return self._logged(
+        return self.logged(
             f"[TokenEstimationV2] predicted_output={self.predicted} actual_output={self.actual} smape=9.9% "
             f"selected_budget=8192 category={self.category} complexity=low deliverables=1 success=True "
             "stop_reason=end_turn truncated=False model=some-model-4"
@@ -73,9 +74,10 @@ class Call:
 
     def applied(self, path: str) -> str:
         """Return the line that tells its deliverable, seconds later."""
-        return self._logged(f"[{self.phase}] Applied files: [{path!r}]")
+        return self.logged(f"[{self.phase}] Applied files: [{path!r}]")
 
-    def _logged(self, message: str) -> str:
+    def logged(self, message: str) -> str:
+        """Return a message as it is logged in the second of the call."""
         return f"[{self.moment:%Y-%m-%d %H:%M:%S}] INFO: {message}"
 
 

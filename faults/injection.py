@@ -22,6 +22,7 @@ import ingest.reading.feed
 import ingest.reading.gathering
 import ingest.reading.lines
 import ingest.reading.scan
+from ingest.pool import scans
 from ingest.storing import database, transactions
 
 KINDS = ("open", "read", "parse", "statement", "commit", "committed")
@@ -39,6 +40,7 @@ CHUNK_BYTES = "TOKENTAIL_FAULT_CHUNK_BYTES"
 BATCH_RECORDS = "TOKENTAIL_FAULT_BATCH_RECORDS"
 BUSY_SECONDS = "TOKENTAIL_FAULT_BUSY_SECONDS"
 CACHE_BYTES = "TOKENTAIL_FAULT_CACHE_BYTES"
+LARGE_BYTES = "TOKENTAIL_FAULT_LARGE_BYTES"
 
 
 def install_from_environment() -> None:
@@ -52,6 +54,8 @@ def install_from_environment() -> None:
         transactions.BUSY_SECONDS = float(seconds)
     if size := os.environ.get(CACHE_BYTES):
         database.CACHE_BYTES = int(size)
+    if size := os.environ.get(LARGE_BYTES):
+        scans.LARGE_BYTES = int(size)
     fault, counts = os.environ.get(FAULT), os.environ.get(COUNTS)
     if fault or counts:
         boundaries = boundaries_of(fault or "")

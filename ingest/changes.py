@@ -19,7 +19,7 @@ from ingest.pool.processes import Processes
 from ingest.pool.scans import LARGE_LOG_BYTES, scans_of
 from ingest.reading.batch import State
 from ingest.reading.resume import NotTheSame, head_of
-from ingest.recognition import is_still, standing
+from ingest.recognition import Rivals, is_still, standing
 from ingest.storing.known_sources import KnownSources
 from ingest.storing.sources import Source
 from ingest.storing.store import Store
@@ -47,6 +47,7 @@ class Changes:
         self._processes = Processes(options.jobs) if options.jobs > 1 else None
         self._zones = Zones(options)
         self._intake = Intake(store, self._sources, self._zones, options, summary)
+        self._rivals = Rivals((), self._sources)
         self._identified: dict[LogFile, None] = {}
 
     def read(self, changed: Iterable[Listed], missing: Sequence[str], unchanged_bytes: int) -> None:
@@ -65,6 +66,7 @@ class Changes:
         for log, state in live.items():
             if state is not None:
                 self._formers.release(log, state)
+        self._rivals = Rivals([log for log, state in live.items() if state], self._sources)
         new = [state.size_bytes for log, state in live.items() if state and self._is_new(log, state)]
         most = max((state.size_bytes for state in live.values() if state), default=0)
         with scans_of(self._options, self._summary, self._processes, new, most) as scans:
@@ -160,6 +162,8 @@ class Changes:
         if self._options.full:
             return self._read_full(log, head, candidates)
         for source in candidates:
+            if not source.has_grown_into(state) and self._rivals.others_hold(source, log):
+                continue
             try:
                 left = self._intake.read(log, source)
             except NotTheSame:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import suppress
 
 from ingest.errors import LogUnreadable
+from ingest.files.discover import rotations_of
 from ingest.files.logfile import FileState, LogFile
-from ingest.files.sample import Sample
+from ingest.files.sample import Sample, digest
 from ingest.files.urls import is_url
 from ingest.reading.evidence import standing_in
-from ingest.reading.resume import NotTheSame, evidence_of, is_source, recall
+from ingest.reading.resume import NotTheSame, evidence_of, head_of, is_source, recall
 from ingest.storing.known_sources import KnownSources
 from ingest.storing.sources import Source
 
@@ -61,3 +63,35 @@ def _is_at_home(source: Source, state: FileState, sources: KnownSources) -> bool
         if (there.device, there.inode) == (own.device, own.inode):
             return source.is_unchanged(there, finished=False) or is_still(home, source, sources)
     return False
+
+
+class Rivals:
+    """The changed files of one run: a source that is not in its own file any more may be in one of them.
+
+    If it may be in two, nobody knows in which: its evidence is a few places, and a copy may differ elsewhere.
+    """
+
+    def __init__(self, logs: Iterable[LogFile], sources: KnownSources) -> None:
+        """Look at no file yet."""
+        self._logs = list(logs)
+        self._sources = sources
+        self._by_head: dict[int, dict[str, list[LogFile]]] = {}
+
+    def others_hold(self, source: Source, log: LogFile) -> bool:
+        """Whether another of them, or a rotation beside a named log, holds what was read of a source too."""
+        begun = self._begun(source.fingerprint.size_bytes).get(source.fingerprint.digest, ())
+        oldest_ns = source.file.modified_ns if source.file is not None else 0
+        for other in (*begun, *rotations_of(log, oldest_ns)):
+            with suppress(LogUnreadable):
+                if other is not log and is_still(other, source, self._sources):
+                    return True
+        return False
+
+    def _begun(self, size_bytes: int) -> dict[str, list[LogFile]]:
+        """Return the files by the hash of so many first bytes."""
+        if size_bytes not in self._by_head:
+            found = self._by_head[size_bytes] = {}
+            for log in self._logs:
+                with suppress(LogUnreadable):
+                    found.setdefault(digest(head_of(log)[:size_bytes]), []).append(log)
+        return self._by_head[size_bytes]

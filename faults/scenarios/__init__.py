@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from faults.scenarios import (
+    changed,
     content,
     copies,
     databases,
@@ -19,6 +20,7 @@ _ALL: tuple[Scenario, ...] = (
     *rotation.SCENARIOS,
     *rewriting.SCENARIOS,
     *copies.SCENARIOS,
+    *changed.SCENARIOS,
     *content.SCENARIOS,
     *files.SCENARIOS,
     *databases.SCENARIOS,

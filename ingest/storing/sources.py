@@ -44,6 +44,16 @@ class Source:
             return False
         return not (finished and self.unread_bytes)
 
+    def has_grown_into(self, file: FileState) -> bool:
+        """Whether a file, by its `stat` alone, is the one that was read, written on since.
+
+        One that is as long as before may have been given the number of one that is gone.
+        """
+        own = self.file
+        if own is None or (own.device, own.inode) != (file.device, file.inode):
+            return False
+        return file.size_bytes > own.size_bytes
+
 
 def source_of(batch: Batch, row: Row, source_id: int) -> Source:
     """Return a source as it is once a batch of it is stored; `row` tells where it was found."""
