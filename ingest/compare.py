@@ -30,7 +30,10 @@ from ingest.storing.rows import (
 _COLUMNS = (*READ_COLUMNS, *PAYLOAD_COLUMNS)
 _SIGHTED = f"""
 SELECT sighting.byte_offset, sighting.line_number,
-    (SELECT COUNT(*) FROM event_sightings AS other WHERE other.event_id = sighting.event_id),
+    NOT EXISTS (
+        SELECT 1 FROM event_sightings AS other WHERE other.event_id = sighting.event_id
+            AND (other.source_id <> sighting.source_id OR other.byte_offset <> sighting.byte_offset)
+    ),
     {", ".join(f"event.{name}" for name in _COLUMNS)}
 FROM event_sightings AS sighting LEFT JOIN token_estimation_v2_events AS event USING (event_id)
 WHERE sighting.source_id = ?
@@ -128,7 +131,7 @@ class Comparison:
         if stored is None:
             self._differ(sighting.line_number, "an event that the database does not have")
             return
-        _, line_number, seen_in, *values = stored
+        _, line_number, alone, *values = stored
         row = dict(zip(_COLUMNS, values, strict=True))
         if row["event_id"] is None:
             self._differ(sighting.line_number, "the database has the sighting of this event, but not its row")
@@ -136,7 +139,7 @@ class Comparison:
         if line_number != sighting.line_number:
             self._differ(sighting.line_number, f"the database has it at line {line_number}")
         self._compare_payload(sighting, row)
-        self._compare_context(sighting.line_number, sighting.seen.context, row, alone=seen_in == 1)
+        self._compare_context(sighting.line_number, sighting.seen.context, row, bool(alone))
 
     def _compare_payload(self, sighting: Sighting | BareSighting, row: Row) -> None:
         for name, value in payload_row(sighting.seen.payload).items():

@@ -92,9 +92,9 @@ def test_line_of_200_mb_is_read_in_bounded_memory(tmp_path: Path, opening: str) 
     assert figures["peak_bytes"] < LIMIT_BYTES, figures
 
 
-@pytest.mark.parametrize("kind", ["telemetry", "events", "wide"])
+@pytest.mark.parametrize("kind", ["telemetry", "events", "again", "wide"])
 def test_big_log_is_read_in_bounded_memory(tmp_path: Path, kind: str) -> None:
-    """A log of any size: typical lines, nothing but events, or UTF-16 that has to be joined."""
+    """A log of any size: typical lines, nothing but events, one event again and again, joined UTF-16."""
     log, size = tmp_path / "executor.log", BIG_BYTES if kind == "telemetry" else BIG_BYTES // 5
     text = executor_run(Random(5), "run-a", Shape(phases=40)).text().encode()
     noise = b"[2025-12-29 19:40:02] INFO: HTTP Request: POST https://api.anthropic.com/v1/messages\n" * 8_000
@@ -106,6 +106,8 @@ def test_big_log_is_read_in_bounded_memory(tmp_path: Path, kind: str) -> None:
             number += 1
             if kind == "events":
                 block = b"".join(event_line(number * 1_000 + add) for add in range(1_000))
+            elif kind == "again":
+                block = event_line(1) * 1_000
             else:
                 block = text.replace(b"19:4", b"%02d:%d" % (number % 24, number % 5)) + noise
             written += file.write(block.decode().encode("utf-16-le") if kind == "wide" else block)

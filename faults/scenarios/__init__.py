@@ -10,6 +10,7 @@ from faults.scenarios import (
     files,
     following,
     processes,
+    repeated,
     rewriting,
     rotation,
     versions,
@@ -25,6 +26,7 @@ _ALL: tuple[Scenario, ...] = (
     *files.SCENARIOS,
     *databases.SCENARIOS,
     *processes.SCENARIOS,
+    *repeated.SCENARIOS,
     *following.SCENARIOS,
     *versions.SCENARIOS,
 )
