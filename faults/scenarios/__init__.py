@@ -10,6 +10,7 @@ from faults.scenarios import (
     files,
     following,
     processes,
+    remaining,
     repeated,
     rewriting,
     rotation,
@@ -27,6 +28,7 @@ _ALL: tuple[Scenario, ...] = (
     *databases.SCENARIOS,
     *processes.SCENARIOS,
     *repeated.SCENARIOS,
+    *remaining.SCENARIOS,
     *following.SCENARIOS,
     *versions.SCENARIOS,
 )

@@ -1,0 +1,248 @@
+"""Databases whose logs are gone, which is the normal case: they know what nobody can read again.
+
+Whatever is done to them, each value of each event stays, unless the rule of what is done says otherwise.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from faults.calls import Call
+from faults.known import IDS, Known, known, lost, name_of
+from faults.scenarios.scenario import FINISHED, FOLDER, Scenario
+from faults.scenarios.versions import altered
+from faults.tables import Tables, check_invariants, escalations, events
+from faults.tailers import call, run_process, verify_command
+from faults.world import World, append
+
+RUN = "Initialized autonomous executor for run: run-a"
+CALLS, COPIED, GREPPED = 20, 10, 5
+"""Calls of the log, how many of them stand in its copy as well, and how many only in an excerpt."""
+
+
+def told(call: Call) -> str:
+    """Write a call with all that an executor tells of one; every fifth is repeated with more room."""
+    phase = call.phase
+    lines = [
+        call.logged(RUN),
+        call.opening,
+        call.logged(
+            "[MODEL-SELECT] Builder: model=some-model-4, complexity=low->low, attempt=0, category=docs"
+        ),
+        call.logged(
+            f"[BUILD-129] Token estimate: {call.predicted} output tokens (1 deliverables, confidence=0.80), "
+            "selected budget: 8192"
+        ),
+        call.anchor,
+        call.event,
+        call.logged(f"[{phase}] Builder succeeded ({900 + call.actual} tokens)"),
+    ]
+    if call.number % 5 == 0:
+        escalated = (
+            f"phase={phase} attempt=0 base=8192 (from selected_budget) → retry=10240 (1.25x, truncation)"
+        )
+        lines.append(call.logged(f"[BUILD-129:P10] ESCALATE-ONCE: {escalated}"))
+    if call.number % 5 != 1:  # of the others the paths are imported
+        lines.append(call.applied(f"src/{phase}.py"))
+    lines.append(call.logged(f"Updated phase {phase} status to COMPLETE"))
+    return "".join(f"{line}\n" for line in lines)
+
+
+def telling(calls: Sequence[Call]) -> bytes:
+    """Write calls, as `told`."""
+    return "".join(map(told, calls)).encode()
+
+
+def excerpt(calls: Sequence[Call]) -> bytes:
+    """Write what `grep` leaves of calls: their event lines."""
+    return "".join(f"{call.event}\n" for call in calls).encode()
+
+
+def read_and_gone(world: World) -> tuple[list[Call], Known]:
+    """Read a log, its copy, an excerpt and imported paths; take away all logs; return what is known then."""
+    world.needs_phase = False
+    calls, grepped = world.made(CALLS), world.made(GREPPED)
+    append(world.log, telling(calls))
+    append(world.logs / "copy.log", telling(calls[:COPIED]))
+    append(world.logs / "samples.txt", excerpt([*calls[COPIED:], *grepped]) + b"[TokenEstimationV2] broken\n")
+    world.read()
+    paths = world.root / "paths.ndjson"
+    paths.write_text(
+        "".join(
+            json.dumps({"run_id": one.run, "phase_id": one.phase, "deliverables": [f"src/{one.phase}.py"]})
+            + "\n"
+            for one in calls
+        )
+    )
+    call(world, "deliverables", "import", paths, "--db", world.database)
+    for log in world.logs.iterdir():
+        log.unlink()
+    before = known(world.database)
+    world.require(_is_all_known(before, calls, grepped), "the scenario itself is wrong: too little is known")
+    return calls, before
+
+
+def _is_all_known(before: Known, calls: Sequence[Call], grepped: Sequence[Call]) -> bool:
+    whole = {"run_id", "phase_id", "actual_max_tokens", "input_tokens", "total_tokens", "confidence"}
+    whole |= {"attempt_index", "estimated_deliverable_count", "phase_outcome", "deliverables_json"}
+    return all(whole <= before[name_of(one)].keys() for one in calls) and all(
+        not whole & before[name_of(one)].keys() for one in grepped
+    )
+
+
+def nothing_lost(world: World, before: Known, what: str, besides: Sequence[str] = ()) -> None:
+    """Complain of each value that was known before, and isn't after something was done."""
+    gone = lost(before, known(world.database), besides)
+    world.require(not gone, f"{what}: {'; '.join(gone[:5])}")
+    check_invariants(world.database)
+    found = run_process(world, verify_command(world))
+    world.require(found.exit_code == 0, f"{what}: verify: {(found.output + found.errors).strip()[:300]}")
+
+
+def ingested(world: World) -> None:
+    """Other logs, a half copy of the former log, excerpts with and without context, all from their start."""
+    calls, before = read_and_gone(world)
+    append(world.logs / "other.log", telling(world.made(5)))
+    world.read()
+    nothing_lost(world, before, "another log")
+    append(world.logs / "backup.log", telling(calls)[: len(telling(calls)) // 2])
+    world.read()
+    nothing_lost(world, before, "a part of the former log")
+    append(world.logs / "grep.txt", excerpt(calls))
+    anchored = "".join(f"{one.anchor}\n{one.event}\n" for one in calls)
+    append(world.logs / "grep-C1.txt", anchored.encode())
+    world.read()
+    nothing_lost(world, before, "excerpts")
+    append(world.log, telling(world.made(5)))
+    world.read()
+    nothing_lost(world, before, "another log where the former was")
+    if world.mode == "backfill":
+        world.read("--full")
+        nothing_lost(world, before, "a full reading of what there is")
+
+
+def merged(world: World) -> None:
+    """United with a database of an excerpt, into it and the other way round, twice."""
+    calls, before = read_and_gone(world)
+    former = world.root / "former.db"
+    call(world, "backup", "--db", world.database, former)
+    append(world.logs / "grep.txt", excerpt(calls[::2]))
+    world.database.unlink()
+    world.read()
+    other = world.root / "other.db"
+    call(world, "backup", "--db", world.database, other)
+    for _ in range(2):
+        call(world, "merge", "--db", world.database, former)
+        nothing_lost(world, before, "merged into another", IDS)
+    for _ in range(2):
+        call(world, "merge", "--db", former, other)
+        gone = lost(before, known(former))
+        world.require(not gone, f"another merged into it: {'; '.join(gone[:5])}")
+
+
+def pruned(world: World) -> None:
+    """What is older than a moment goes, and does not come back; all of the rest stays."""
+    calls, before = read_and_gone(world)
+    first = calls[COPIED - 3]
+    call(world, "prune", "--db", world.database, "--older-than", f"{first.moment:%Y-%m-%dT%H:%M:%S}")
+    old = [one for one in calls if one.moment < first.moment]
+    world.gone(old)
+    begin = f"{first.moment:%Y-%m-%d %H:%M:%S}"
+    kept = {name: values for name, values in before.items() if values.get("timestamp", "") >= begin}
+    nothing_lost(world, kept, "pruned")
+    append(world.logs / "backup.log", telling(calls))
+    world.read()
+    nothing_lost(world, kept, "a copy of what was pruned")
+    world.require(not set(map(name_of, old)) & known(world.database).keys(), "what was pruned came back")
+
+
+def forgotten(world: World) -> None:
+    """Sources that told what others told too, or told alone: only the latter goes with them."""
+    _, before = read_and_gone(world)
+    others = world.made(5)
+    append(world.logs / "other.log", telling(others))
+    world.read()
+    (world.logs / "other.log").unlink()
+    _forget(world, "other.log")
+    world.gone(others)
+    nothing_lost(world, before, "another source forgotten")
+    _forget(world, "copy.log")
+    nothing_lost(world, before, "a copy forgotten")
+    _forget(world, "samples.txt")
+    alone = list(world.calls.values())[CALLS : CALLS + GREPPED]
+    world.gone(alone)
+    before = {name: values for name, values in before.items() if not name.startswith("reject ")}
+    for one in alone:
+        del before[name_of(one)]
+    nothing_lost(world, before, "an excerpt forgotten")
+
+
+def _forget(world: World, name: str) -> None:
+    call(world, "sources", "--db", world.database, "forget", world.logs / name)
+
+
+def remains_of_a_forgotten_log(world: World) -> None:
+    """Forgotten, where a copy of one half and an excerpt of the other remain: only what these say stays."""
+    world.needs_phase = False
+    calls = world.made(CALLS)
+    append(world.logs / "copy.log", telling(calls[:COPIED]))
+    append(world.logs / "samples.txt", excerpt(calls[COPIED:]))
+    world.read()
+    right = _told(world.database)
+    world.database.unlink()
+    append(world.log, telling(calls))
+    world.read()
+    _forget(world, world.log.name)
+    world.log.unlink()
+    world.read()
+    remaining = _told(world.database)
+    for table, rows in right.items():
+        untold = [row for row in remaining[table] if row not in rows]
+        world.await_rule(
+            not untold and len(rows) == len(remaining[table]),
+            f"{len(untold)} {table} hold what no remaining place says, {untold[0] if untold else ''}"[:300],
+        )
+
+
+def _told(database: Path) -> Tables:
+    return {"events": events(database), "escalations": escalations(database)}
+
+
+def told_by_nobody(world: World) -> None:
+    """A row says more of its event than its only place, an excerpt, does: `verify` names it."""
+    world.needs_phase = False
+    append(world.log, excerpt(world.made(5)))
+    world.read()
+    altered(
+        world, "UPDATE token_estimation_v2_events SET run_id = 'run-a', total_tokens = 7 WHERE event_id = 3"
+    )
+    found = run_process(world, verify_command(world))
+    world.await_rule(
+        found.exit_code == 1 and ":3: " in found.output + found.errors, "verify says that all is well"
+    )
+
+
+SCENARIOS = (
+    Scenario("R59", "logs gone: others, parts and excerpts are read", ingested, FINISHED, False),
+    Scenario("R60", "logs gone: merged into another, and another into it", merged, FOLDER, False),
+    Scenario("R61", "logs gone: pruned, and a copy comes back", pruned, FOLDER, False),
+    Scenario("R62", "logs gone: other sources forgotten", forgotten, FOLDER, False),
+    Scenario(
+        "R63",
+        "forgotten: of its events, only what a copy and an excerpt say",
+        remains_of_a_forgotten_log,
+        FOLDER,
+        False,
+        awaited="`sources forget` leaves nothing that no remaining place says",
+    ),
+    Scenario(
+        "R64",
+        "a row that says more than its only place",
+        told_by_nobody,
+        FOLDER,
+        False,
+        awaited="`verify` names a value that no place says",
+    ),
+)
