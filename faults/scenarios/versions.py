@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import contextlib
 import re
+import shutil
+import signal
 import sqlite3
+import tempfile
+from collections.abc import Iterable, Iterator
 from importlib.resources import files
+from itertools import chain, count
 from pathlib import Path
+
+from sqlite_utils import Database
+from sqlite_utils.migrations import Migrations
 
 from faults.injection import DIED, FAULT
 from faults.scenarios.scenario import FOLDER, Scenario
-from faults.tables import check_invariants
-from faults.tailers import run_process, verify_command
+from faults.tables import check_invariants, tables
+from faults.tailers import call, program, run_process, verify_command
 from faults.world import World
+from ingest.storing.migrations import MIGRATION_SET, MIGRATIONS
 
 
 def altered(world: World, statement: str, *values: object) -> None:
@@ -88,6 +97,92 @@ def newer_version(world: World) -> None:
     world.read()
 
 
+def migration_killed(world: World) -> None:
+    """Killed at some statements of the migration of the first version's database, and around its commit."""
+    _killed_in_migrations(world, [1], 16)
+
+
+def every_migration_killed(world: World) -> None:
+    """Killed at each statement of the migrations of each older version's database."""
+    _killed_in_migrations(world, range(1, len(MIGRATIONS)), 1)
+
+
+def _killed_in_migrations(world: World, versions: Iterable[int], every: int) -> None:
+    """Each time the database is the old one or the new one; the next command, whichever, goes on."""
+    world.write(20)
+    world.read()
+    kept = world.root / "kept.db"
+    call(world, "backup", "--db", world.database, kept)
+    world.write(5)
+    world.read()
+    expected = tables(world.database)
+    for version in versions:
+        older = world.root / f"{version}.db"
+        shutil.copyfile(kept, older)
+        make_older(older)
+        migrate(older, version)
+        newer = world.root / f"{version}-new.db"
+        shutil.copyfile(older, newer)
+        migrate(newer, len(MIGRATIONS))
+        for fault in _until_new(world, older, newer, every):
+            _go_on(world, fault)
+            world.require(tables(world.database) == expected, f"{fault}: other tables than without the kill")
+
+
+def _until_new(world: World, older: Path, newer: Path, every: int) -> Iterator[str]:
+    """Kill at one statement after the other, until one comes after the migration; yield where.
+
+    What is killed is a command that migrates and then changes nothing.
+    """
+    old, new = content(older), content(newer)
+    command = program("prune", "--db", str(world.database), "--older-than", "2020-01-01", "--dry-run")
+    statements = (f"kill:statement:{number}" for number in count(every, every))
+    seen = []
+    for fault in chain(("kill:commit:1", "kill:committed:1"), statements):
+        for ending in ("", "-wal", "-shm", ".lock"):
+            world.database.with_name(world.database.name + ending).unlink(missing_ok=True)
+        shutil.copyfile(older, world.database)
+        killed = run_process(world, command, {FAULT: fault})
+        world.require(killed.exit_code == -signal.SIGKILL, f"{fault}: it was not killed")
+        found = content(world.database)
+        world.require(found in (old, new), f"{fault}: neither the old database nor the new one")
+        seen.append(found == new)
+        yield fault
+        if len(seen) > 2 and found != old:
+            break
+    world.require(seen[:2] == [False, True], "before its commit the database is old, and new after it")
+    world.require(len(seen) > 5, "the scenario itself is wrong: no statement was within the migration")
+
+
+def content(database: Path) -> list[str]:
+    """Return all of a database but when it was migrated, from a copy: whoever was killed left it as it is."""
+    with tempfile.TemporaryDirectory(prefix="faults-") as folder:
+        copy = Path(folder) / "copy.db"
+        for ending in ("", "-wal"):
+            beside = database.with_name(database.name + ending)
+            if beside.exists():
+                shutil.copyfile(beside, f"{copy}{ending}")
+        with contextlib.closing(sqlite3.connect(copy)) as connection:
+            connection.execute("UPDATE _sqlite_migrations SET applied_at = ''")
+            return list(connection.iterdump())
+
+
+def _go_on(world: World, fault: str) -> None:
+    """Let the next command be another one now and then, and ingest what is left."""
+    if fault.endswith(("1", "6")):
+        call(world, "prune", "--db", world.database, "--older-than", "2020-01-01")
+    world.read()
+
+
+def migrate(database: Path, version: int) -> None:
+    """Bring an older database to a version: that of so many migrations."""
+    migrations = Migrations(MIGRATION_SET)
+    for migration in MIGRATIONS[:version]:
+        migrations()(migration)
+    with contextlib.closing(sqlite3.connect(database, isolation_level=None)) as connection:
+        migrations.apply(Database(connection))
+
+
 LATER = (
     "real_path TEXT",
     "ending TEXT",
@@ -128,4 +223,13 @@ SCENARIOS = (
     Scenario("R35d", "impossible checkpoints", impossible_checkpoint, FOLDER, False, quick=False),
     Scenario("R50", "deleted rows whose log is there: --full", rows_deleted, FOLDER, False),
     Scenario("R52", "two versions of the program; killed in a migration", newer_version, FOLDER, False),
+    Scenario("R65", "killed in a migration: the old database or the new", migration_killed, FOLDER, False),
+    Scenario(
+        "R65b",
+        "the same, at each statement, from each older version",
+        every_migration_killed,
+        FOLDER,
+        False,
+        quick=False,
+    ),
 )
