@@ -128,17 +128,21 @@ class Uniting:
 
     def _place(self, event_ids: dict[int, int]) -> None:
         """Write where events were seen, by the ids that they have here."""
+        strays: set[int] = set()
+        self._ours.executemany(INSERT_NEW_SIGHTING, self._places(event_ids, strays))
+        for event_id in strays:  # they may be another phase's, where our group has several
+            keys = self._ours.execute(_KEY_WITH_PHASE, [event_id])
+            self._crowded.update(group_of(key) for (key,) in keys)
+
+    def _places(self, event_ids: dict[int, int], strays: set[int]) -> Iterator[tuple[int, ...]]:
+        """Yield places, of which one event may have a million; note the events of those without a phase."""
         query = _SIGHTINGS.format(marks=", ".join("?" * len(event_ids)))
-        places = [
-            (event_ids[event_id], self._sources[source_id], *place)
-            for event_id, source_id, *place in self._theirs.execute(query, list(event_ids))
-            if source_id in self._sources
-        ]
-        self._ours.executemany(INSERT_NEW_SIGHTING, places)
-        for event_id, *_, phase_known, _ in places:
-            if not phase_known:  # it may be another phase's, where our group has several
-                keys = self._ours.execute(_KEY_WITH_PHASE, [event_id])
-                self._crowded.update(group_of(key) for (key,) in keys)
+        for event_id, source_id, *place in self._theirs.execute(query, list(event_ids)):
+            if source_id in self._sources:
+                _, _, phase_known, _ = place
+                if not phase_known:
+                    strays.add(event_ids[event_id])
+                yield (event_ids[event_id], self._sources[source_id], *place)
 
     def _take_rejects(self) -> None:
         for theirs, ours in self._sources.items():
