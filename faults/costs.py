@@ -17,12 +17,15 @@ from pathlib import Path
 from typing import Any
 
 from faults.tailers import run_process
-from faults.world import Outcome, World
+from faults.world import World
 
 COSTS = "TOKENTAIL_FAULT_COSTS"
 """A file that gets what the run cost, at its end."""
 
 STEPS_AT_A_TIME = 100
+
+PATIENCE_SECONDS = 3_600
+"""What a command may take whose costs are measured: a million lines, on a machine that is busy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +73,8 @@ def peak_bytes() -> int:
 def measured(world: World, command: Sequence[str], more: dict[str, str] | None = None) -> Costs:
     """Run a command of our program, which must leave with 0, and return what it cost."""
     file = world.root / "costs"
-    outcome: Outcome = run_process(world, command, {**(more or {}), COSTS: os.fspath(file)})
+    environment = {**(more or {}), COSTS: os.fspath(file)}
+    outcome = run_process(world, command, environment, timeout_seconds=PATIENCE_SECONDS)
     world.outcomes.append(outcome)
     world.check(outcome, 0, ())
     return Costs(**json.loads(file.read_text(encoding="ascii")))
