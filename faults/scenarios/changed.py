@@ -25,25 +25,15 @@ SEEN_AT_START, SEEN_AT_END = 1024, 256
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """A log, and its changed copy, in a folder of their own."""
+    """A log, its changed copy, and what is in them."""
 
-    folder: Path
+    log: Path
+    copy: Path
     data: bytes
     changed: bytes
 
-    @property
-    def log(self) -> Path:
-        """The log."""
-        return self.folder / "a.log"
-
-    @property
-    def copy(self) -> Path:
-        """The copy."""
-        return self.folder / "b.log"
-
     def write(self) -> None:
         """Write the log."""
-        self.folder.mkdir()
         self.log.write_bytes(self.data)
 
     def write_copy(self) -> None:
@@ -58,9 +48,9 @@ def pairs(world: World) -> list[Pair]:
     Half of what is backfilled ends without a newline: what is taken of such a line is remembered as well.
     """
     world.gone(world.made(100))  # from here on, all numbers have three digits: calls are of one length
-    world.watch("*/*.log*")
+    world.watch("*.log*")
     if world.mode == "named":
-        world.watched = lambda: sorted(world.logs.glob("*/[ab].log*"))
+        world.watched = lambda: sorted(world.logs.iterdir())
     made = []
     for place in CHANGED:
         for alike in (False, True):
@@ -69,7 +59,9 @@ def pairs(world: World) -> list[Pair]:
             texts = text_of(calls), text_of([*calls[:place], other, *calls[place + 1 :]])
             if alike and world.mode == "backfill":
                 texts = texts[0].removesuffix("\n"), texts[1].removesuffix("\n")
-            pair = Pair(world.logs / f"{place}-{alike}", texts[0].encode(), texts[1].encode())
+            name = f"{place}{'-alike' if alike else ''}.log"
+            files = (world.logs / f"a{name}", world.logs / f"b{name}")
+            pair = Pair(*files, texts[0].encode(), texts[1].encode())
             world.require(_seems_the_same(pair, calls[-1]), "the scenario itself is wrong")
             made.append(pair)
     return made
@@ -147,7 +139,7 @@ def _rotated(world: World, in_its_place: bool) -> None:
         pair.write()
     _read(world)
     for number, pair in enumerate(made):
-        rotation = pair.folder / "a.log.1"
+        rotation = pair.log.with_name(f"{pair.log.name}.1")
         pair.write_copy()
         pair.log.rename(rotation)
         if number % 2:
