@@ -29,6 +29,8 @@ FILES = ROOT / "examples/recipes"
 BLOCK = re.compile(r"((?:[^\n]+\n)?\n?)^```\w*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 NAMED = re.compile(r"<!-- recipe: (\w+) -->\n$")
 NOT_RUN = "*Not run here.*\n\n"
+PATH = os.pathsep.join(folder for folder in os.get_exec_path() if not Path(folder, "tokentail").exists())
+"""Where this machine has its programs; a recipe that relies on ours being there is found out."""
 
 
 def block(name: str) -> str:
@@ -38,7 +40,7 @@ def block(name: str) -> str:
 
 def needs(*programs: str) -> None:
     for program in programs:
-        if shutil.which(program) is None:
+        if shutil.which(program, path=PATH) is None:
             pytest.skip(f"{program} is not here")
 
 
@@ -72,7 +74,7 @@ class Machine:
         """Run a recipe as cron does: by sh, with next to nothing in its environment."""
         return subprocess.run(
             ["/bin/sh", "-c", self.here(recipe)],
-            env={"PATH": "/usr/bin:/bin", "HOME": str(self.root)},
+            env={"PATH": PATH, "HOME": str(self.root)},
             cwd=self.root,
             capture_output=True,
             text=True,
@@ -395,7 +397,7 @@ def completing(bare: Machine, shell: str, script: str) -> str:
     needs(shell)
     done = subprocess.run(
         [shell, *({"bash": ["--norc"], "zsh": ["-f"], "fish": ["--no-config"]}[shell]), "-c", script],
-        env={"PATH": f"{bare.program.parent}:/usr/bin:/bin", "HOME": str(bare.root), "TERM": "dumb"},
+        env={"PATH": f"{bare.program.parent}:{PATH}", "HOME": str(bare.root), "TERM": "dumb"},
         cwd=bare.root,
         capture_output=True,
         text=True,
