@@ -86,3 +86,16 @@ def strict(text: str) -> dict[str, Any]:
     found = json.loads(text, parse_constant=refuse)
     assert isinstance(found, dict)
     return found
+
+
+@contextmanager
+def refusing(database: Path, condition: str) -> Iterator[None]:
+    """Have SQLite refuse each event row that meets a condition about `NEW`, while the block runs."""
+    with open_for_writing(database) as db:
+        db.execute(
+            f"CREATE TRIGGER refusing BEFORE INSERT ON token_estimation_v2_events WHEN {condition} "
+            "BEGIN SELECT RAISE(ABORT, 'refused'); END"
+        )
+    yield
+    with open_for_writing(database) as db:
+        db.execute("DROP TRIGGER refusing")

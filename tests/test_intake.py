@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import gzip
 import sqlite3
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from event_lines import anchor_message, event_message, logged
+from event_rows import refusing
 from faults.tables import check_invariants, events, rows
 from ingest import intake
 from ingest.pipeline import ingest
 from ingest.reading.zone import zone_named
-from ingest.storing import store, writing
-from ingest.storing.pieces import Piece, Stored
 from ingest.summary import IngestOptions, Summary
 
 LOGS = 120
@@ -34,20 +32,6 @@ def logs(tmp_path: Path) -> Path:
     return folder
 
 
-@pytest.fixture
-def commits(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Return a list that gets how many logs are committed together, each time."""
-    found: list[int] = []
-    commit = store.Store.commit
-
-    def counted(self: store.Store, pieces: list[Piece], *, ahead: bool = False) -> Stored:
-        found.append(len(pieces))
-        return commit(self, pieces, ahead=ahead)
-
-    monkeypatch.setattr(store.Store, "commit", counted)
-    return found
-
-
 def told(database: Path) -> list[list[dict[str, Any]]]:
     """Return the events and where they were seen, of a database that is as it must be."""
     check_invariants(database)
@@ -59,93 +43,79 @@ def read(logs: Path, database: str = "t.db", **options: Any) -> Summary:
     return ingest([str(logs)], logs.parent / database, IngestOptions("ingest", zone_named("UTC"), **options))
 
 
-def test_short_logs_are_committed_together(
-    logs: Path, commits: list[int], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """As many as may wait; the rows and what is counted are those of one log at a time."""
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a log wait for others however long that takes: on a busy machine too as many as may."""
     monkeypatch.setattr(intake, "MAX_TOGETHER_SECONDS", 1e9)
+
+
+LIMITS = {"one by one": ("LOGS", 1), "by rows": ("ROWS", 3), "by time": ("SECONDS", 0.0)}
+
+
+@pytest.mark.usefixtures("patient")
+@pytest.mark.parametrize(("limit", "value"), LIMITS.values(), ids=LIMITS)
+def test_short_logs_are_stored_alike_however_many_share_a_transaction(
+    logs: Path, monkeypatch: pytest.MonkeyPatch, limit: str, value: float
+) -> None:
+    """Rows and counts are those of as many as may wait, whatever ends the waiting."""
     together = read(logs)
-    assert commits == [50, 50, 20]
-    monkeypatch.setattr(intake, "MAX_TOGETHER_LOGS", 1)
-    alone = read(logs, "alone.db")
-    assert commits[3:] == [1] * LOGS
-    together.database = alone.database
-    assert together == alone
-    assert (alone.files_read, alone.events_new, alone.further_sightings) == (LOGS, LOGS, LOGS - 2)
-    assert told(logs.parent / "t.db") == told(logs.parent / "alone.db")
+    monkeypatch.setattr(intake, f"MAX_TOGETHER_{limit}", value)
+    other = read(logs, "other.db")
+    together.database = other.database
+    assert together == other
+    assert (other.files_read, other.events_new, other.further_sightings) == (LOGS, LOGS, LOGS - 2)
+    assert told(logs.parent / "t.db") == told(logs.parent / "other.db")
     assert read(logs).files_read == 0
 
 
+@pytest.mark.usefixtures("patient")
 def test_lines_that_are_cut_are_united_as_they_are_one_by_one(
-    logs: Path, commits: list[int], monkeypatch: pytest.MonkeyPatch
+    logs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Logs that end within an event which others tell whole, before them and behind them."""
-    monkeypatch.setattr(intake, "MAX_TOGETHER_SECONDS", 1e9)
     for number in range(1, LOGS, 7):
         log = logs / f"{number:03d}.log"
         log.write_bytes(log.read_bytes()[: -1 - number % 4])
     read(logs, finished=True)
-    assert commits == [50, 50, 20]
     monkeypatch.setattr(intake, "MAX_TOGETHER_LOGS", 1)
     read(logs, "alone.db", finished=True)
     assert told(logs.parent / "t.db") == told(logs.parent / "alone.db")
 
 
-def test_a_log_waits_for_rows_and_time_no_longer_than_it_may(
-    logs: Path, commits: list[int], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """What waits is bounded by its rows, and by the time since the first began to wait."""
-    monkeypatch.setattr(intake, "MAX_TOGETHER_ROWS", 3)
-    read(logs)
-    assert set(commits[:-1]) == {2, 3}
-    commits.clear()
-    monkeypatch.setattr(intake, "MAX_TOGETHER_SECONDS", 0.0)
-    read(logs, "other.db")
-    assert commits == [1] * LOGS
-
-
-def test_all_that_wait_are_stored_or_none(logs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("patient")
+def test_all_that_wait_are_stored_or_none(logs: Path) -> None:
     """A transaction that fails leaves no log half stored, and none counted; the next run has them all."""
-    monkeypatch.setattr(intake, "MAX_TOGETHER_SECONDS", 1e9)
-    numbers: Iterator[int] = iter(range(LOGS))
-    write_source = writing.write_source
-
-    def failing(*arguments: Any) -> Any:
-        if next(numbers) == 70:
-            raise sqlite3.OperationalError("disk I/O error")
-        return write_source(*arguments)
-
-    with monkeypatch.context() as patch, pytest.raises(sqlite3.OperationalError):
-        patch.setattr(writing, "write_source", failing)
-        read(logs)
-    assert len(events(logs.parent / "t.db")) == 50 - 1 + 1  # of fifty logs, the first of which has none
-    assert read(logs).files_read == LOGS - 50
+    database = logs.parent / "t.db"
+    with refusing(database, "NEW.predicted_output_tokens = 1070"):
+        with pytest.raises(sqlite3.IntegrityError, match="refused"):
+            read(logs)
+        told(database)
+        whole = rows(database, "log_sources", "source_id")
+    assert 0 < len(whole) <= 70
+    assert all(one["sightings"] == 2 for one in whole[1:])  # the first log has none
+    assert read(logs).files_read == LOGS - len(whole)
     read(logs, "at_once.db")
-    assert told(logs.parent / "t.db") == told(logs.parent / "at_once.db")
+    assert told(database) == told(logs.parent / "at_once.db")
 
 
-def test_grown_logs_are_committed_together(
-    logs: Path, commits: list[int], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """They go on from their checkpoints as they would alone; a copy that did not grow is its own log."""
-    monkeypatch.setattr(intake, "MAX_TOGETHER_SECONDS", 1e9)
+@pytest.mark.usefixtures("patient")
+def test_grown_logs_go_on_from_their_checkpoints_together(logs: Path) -> None:
+    """As they would alone; a copy that did not grow is its own log."""
     read(logs)
-    commits.clear()
     (logs / "zcopy.log").write_bytes((logs / "050.log").read_bytes())
     for number in range(40, 100):
         with (logs / f"{number:03d}.log").open("a") as file:
             file.write(logged(event_message(predicted_output=5_000 + number)) + "\n")
     grown = read(logs)
-    assert commits == [50, 11]
     assert (grown.files_read, grown.events_new, grown.warnings, grown.notes) == (61, 60, [], [])
     read(logs, "at_once.db")
     assert told(logs.parent / "t.db")[0] == told(logs.parent / "at_once.db")[0]
     assert read(logs).files_read == 0
 
 
-def test_who_stops_a_run_keeps_what_was_read(logs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("patient")
+def test_who_stops_a_run_keeps_what_was_read(logs: Path) -> None:
     """What waits for others when a run is interrupted is stored, and counted."""
-    monkeypatch.setattr(intake, "MAX_TOGETHER_SECONDS", 1e9)
     seen: list[int] = []
 
     def report(done: int, total: int) -> None:  # noqa: ARG001
@@ -159,14 +129,17 @@ def test_who_stops_a_run_keeps_what_was_read(logs: Path, monkeypatch: pytest.Mon
     assert read(logs).files_read == LOGS - 7
 
 
-def test_a_log_that_has_something_to_say_does_not_wait(logs: Path, commits: list[int]) -> None:
-    """One that can't be read to its end is stored behind those before it: sentences come in order."""
-    packed = gzip.compress((logs / "060.log").read_bytes())
-    (logs / "060.log.gz").write_bytes(packed[:-4])
+@pytest.mark.usefixtures("patient")
+def test_logs_that_have_something_to_say_are_told_of_in_their_order(logs: Path) -> None:
+    """Two that can't be read to their ends, among others that can: all that they hold is stored."""
+    for name in ("060", "020"):
+        packed = gzip.compress((logs / f"{name}.log").read_bytes())
+        (logs / f"{name}.log.gz").write_bytes(packed[:-4])
     summary = read(logs)
-    assert (commits, summary.files_read) == ([50, 11, 1, 50, 9], LOGS + 1)
-    assert len(summary.warnings) == 1
-    assert "060.log.gz" in summary.warnings[0]
+    assert (summary.files_read, summary.events_new) == (LOGS + 2, LOGS)
+    assert [Path(text.partition(": ")[0]).name for text in summary.warnings] == ["020.log.gz", "060.log.gz"]
+    assert summary.further_sightings == LOGS - 2 + 4
+    told(logs.parent / "t.db")
 
 
 INIT = logged("Initialized autonomous executor for run: RR")
@@ -218,12 +191,12 @@ TOGETHER = {
 }
 
 
+@pytest.mark.usefixtures("patient")
 @pytest.mark.parametrize("runs", TOGETHER.values(), ids=TOGETHER)
 def test_logs_that_have_to_do_with_each_other_are_stored_as_one_by_one(
     runs: list[dict[str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In one transaction, but one after another: rows and counts are the same."""
-    monkeypatch.setattr(intake, "MAX_TOGETHER_SECONDS", 1e9)
     found = []
     for most in (50, 1):
         monkeypatch.setattr(intake, "MAX_TOGETHER_LOGS", most)
@@ -238,9 +211,9 @@ def test_logs_that_have_to_do_with_each_other_are_stored_as_one_by_one(
     assert found[0] == found[1]
 
 
-def test_copy_of_a_log_that_is_read_on_meanwhile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("patient")
+def test_copy_of_a_log_that_is_read_on_meanwhile(tmp_path: Path) -> None:
     """Its zone is that of its original, which may wait for its transaction while the copy is looked at."""
-    monkeypatch.setattr(intake, "MAX_TOGETHER_SECONDS", 1e9)
     folder = tmp_path / "logs"
     folder.mkdir()
     (folder / "a.log").write_text(lines(EVENT))

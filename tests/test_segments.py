@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import signal
@@ -66,20 +67,6 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ingest.pool.scans.LARGE_LOG_BYTES", 1)
 
 
-@pytest.fixture
-def fits(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
-    """Return which guesses turned out to be right, in their order."""
-    seen: list[bool] = []
-    whether: Callable[..., bool] = stitched._fits
-
-    def noted(*asked: Any) -> bool:
-        seen.append(whether(*asked))
-        return seen[-1]
-
-    monkeypatch.setattr(stitched, "_fits", noted)
-    return seen
-
-
 def mixed(rng: Random) -> bytes:
     """Return a log of several runs, some of them side by side, with a hole and a mark in the middle."""
     runs = [
@@ -114,46 +101,20 @@ def test_any_number_of_processes_gives_the_tables_of_one(
     assert verify([str(log)], tmp_path / "two.db").differences == []
 
 
-def long_log(folder: Path, phases: int) -> Path:
-    """Write a log of four runs, one after another, each of so many phases."""
-    runs = [executor_run(Random(n), f"run-{n}", Shape(phases=phases)) for n in range(4)]
-    log = folder / "run.log"
+@pytest.mark.usefixtures("small")
+@pytest.mark.parametrize(("guessed", "wrong"), [(60, 1_000), (1, 2)], ids=["rightly", "wrongly"])
+def test_what_is_guessed_of_a_long_log_changes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, guessed: int, wrong: int
+) -> None:
+    """Four runs, one after another, of sixty phases each: the tables of one process."""
+    log = tmp_path / "run.log"
+    runs = [executor_run(Random(n), f"run-{n}", Shape(phases=60)) for n in range(4)]
     log.write_text(one_after_another(runs).text())
-    return log
-
-
-@pytest.mark.usefixtures("small")
-def test_guesses_are_right_in_a_log_of_runs_one_after_another(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fits: list[bool]
-) -> None:
-    """So hardly anything is read twice; and where all of them are wrong, the tables are the same."""
-    log = long_log(tmp_path, phases=60)
     monkeypatch.setattr(segments, "SEGMENT_ROWS", 20)
-    one = stored(log, tmp_path / "one.db", jobs=1)
-    monkeypatch.setattr(segments, "GUESS_ROWS", 60)
-    assert stored(log, tmp_path / "two.db", jobs=2) == one
-    assert len(fits) > 3
-    assert fits.count(False) <= 1
-    fits.clear()
-    monkeypatch.setattr(segments, "GUESS_ROWS", 1)
-    monkeypatch.setattr(stitched, "MAX_WRONG", 2)
-    assert stored(log, tmp_path / "three.db", jobs=2) == one
-    assert fits.count(False) == 2  # then it is read here
-
-
-@pytest.mark.usefixtures("small")
-def test_guesses_are_made_from_as_much_as_the_phases_of_a_log_need(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fits: list[bool]
-) -> None:
-    """Where a phase is told seldom, so many rows as usually do hold fewer phases than are remembered."""
-    log = long_log(tmp_path, phases=200)
-    monkeypatch.setattr(segments, "SEGMENT_ROWS", 300)
-    monkeypatch.setattr(segments, "GUESS_ROWS", 1)
-    monkeypatch.setattr(stitched, "PIECE_BYTES", 60_000)
+    monkeypatch.setattr(segments, "GUESS_ROWS", guessed)
+    monkeypatch.setattr(stitched, "MAX_WRONG", wrong)
     one = stored(log, tmp_path / "one.db", jobs=1)
     assert stored(log, tmp_path / "two.db", jobs=2) == one
-    assert len(fits) > 2
-    assert fits.count(False) <= 1
 
 
 @pytest.mark.usefixtures("small")
@@ -223,12 +184,20 @@ def test_log_that_is_rewritten_meanwhile_ends_there(tmp_path: Path, two: Process
 
 
 @pytest.mark.usefixtures("small")
-def test_wide_and_packed_logs_are_read_in_one_piece(tmp_path: Path, fits: list[bool]) -> None:
-    """There is no telling where a line of theirs begins."""
-    text = executor_run(Random(1), "run", Shape(phases=20)).text()
-    (tmp_path / "run.log").write_bytes(text.encode("utf-16"))
-    assert len(stored(tmp_path / "run.log", tmp_path / "t.db", jobs=2)["token_estimation_v2_events"]) > 5
-    assert fits == []
+@pytest.mark.parametrize(
+    "write",
+    [lambda text: text.encode("utf-16"), lambda text: gzip.compress(text.encode())],
+    ids=["UTF-16", "gzip"],
+)
+def test_wide_and_packed_logs_give_the_tables_of_one_process(
+    tmp_path: Path, write: Callable[[str], bytes]
+) -> None:
+    """There is no telling where a line of theirs begins but by reading them from their start."""
+    log = tmp_path / "run.log"
+    log.write_bytes(write(executor_run(Random(1), "run", Shape(phases=20)).text()))
+    one = stored(log, tmp_path / "one.db", jobs=1)
+    assert len(one["token_estimation_v2_events"]) > 5
+    assert stored(log, tmp_path / "two.db", jobs=2) == one
 
 
 @pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
@@ -244,15 +213,10 @@ def test_processes_of_a_run_that_is_killed_end_without_a_word() -> None:
     assert (done.returncode, done.stderr) == (-signal.SIGKILL, "")
 
 
-def test_processes_end_with_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """None is left behind, and none is started for a small log."""
+def test_processes_end_with_the_run() -> None:
+    """None is left behind."""
     two = Processes(2)
     assert two.submit(lambda process: process.call(len, b"four"), lambda: 0).result() == 4
     processes = [one._process for one in two._all]
     two.close()
     assert [process.poll() for process in processes] == [0]
-    log = tmp_path / "run.log"
-    log.write_bytes(b"[LOCK] \n")
-    with monkeypatch.context() as patch:
-        patch.setattr("subprocess.Popen", None)
-        stored(log, tmp_path / "t.db", jobs=2)

