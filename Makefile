@@ -5,7 +5,7 @@ LOGS ?= examples/logs
 DB ?= telemetry.db
 BIN := $(VENV)/bin
 
-.PHONY: run test check properties faults kill model fleet cluster fuzz bench profile fix clean
+.PHONY: run test bare check properties faults kill model fleet cluster fuzz bench profile fix clean
 
 run: $(VENV)/.installed
 	$(BIN)/tokentail ingest $(LOGS) --db $(DB)
@@ -15,6 +15,26 @@ run: $(VENV)/.installed
 WORKERS ?= auto
 test: check
 	$(BIN)/pytest -n $(WORKERS)
+
+# Both commands as on a machine that has next to nothing: an empty environment, and a PATH of links to
+# Python, git, make, a shell and coreutils, each where there is one.
+BARE ?= .bare
+COREUTILS := [ arch b2sum base32 base64 basename basenc cat chcon chgrp chmod chown chroot cksum comm cp csplit \
+	cut date dd df dir dircolors dirname du echo env expand expr factor false fmt fold groups head hostid id \
+	install join link ln logname ls md5sum mkdir mkfifo mknod mktemp mv nice nl nohup nproc numfmt od paste \
+	pathchk pinky pr printenv printf ptx pwd readlink realpath rm rmdir runcon seq sha1sum sha224sum sha256sum \
+	sha384sum sha512sum shred shuf sleep sort split stat stdbuf stty sum sync tac tail tee test timeout touch tr \
+	true truncate tsort tty uname unexpand uniq unlink users vdir wc who whoami yes
+bare: $(VENV)/.installed-dev
+	rm -rf $(BARE) && mkdir $(BARE)
+	for name in git make sh $(COREUTILS); do \
+		for folder in /usr/local/bin /usr/bin /bin; do \
+			if [ -x $$folder/$$name ]; then ln -s $$folder/$$name $(BARE)/$$name; break; fi; \
+		done; \
+	done
+	ln -s "$$($(BIN)/python -c 'import os, sys; print(os.path.realpath(sys.executable))')" $(BARE)/python3
+	env -i PATH="$(CURDIR)/$(BARE)" make run VENV=$(VENV) DB=$(BARE)/telemetry.db
+	env -i PATH="$(CURDIR)/$(BARE)" make test VENV=$(VENV) WORKERS=$(WORKERS)
 
 # A long search for counter-examples: FACTOR times the examples of the suite, new ones each time.
 FACTOR ?= 30
@@ -87,7 +107,7 @@ fix: $(VENV)/.installed-dev
 	$(BIN)/ruff check --fix .
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .bench
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .bench $(BARE)
 	rm -f telemetry.db telemetry.db-wal telemetry.db-shm telemetry.db.lock
 
 $(VENV)/bin/python:

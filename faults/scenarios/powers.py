@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -45,6 +46,7 @@ def mounted(place: Path, *arguments: str) -> Iterator[None]:
     place.mkdir(exist_ok=True)
     if (
         os.geteuid() != 0
+        or shutil.which("mount") is None
         or subprocess.run(["mount", *arguments, str(place)], capture_output=True, check=False).returncode
     ):
         raise Impossible("nothing can be mounted here")
