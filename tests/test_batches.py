@@ -105,7 +105,7 @@ def test_events_of_the_last_stored_second_are_looked_up(log: Path) -> None:
 
 
 def test_batch_that_fails_ends_the_run_and_loses_nothing(log: Path) -> None:
-    """The failure is told; of the batches before it all is stored, of it nothing; the next run adds the rest."""
+    """What is stored is all that stands before it in the log; the next run adds the rest."""
     database, failing = log.with_name("t.db"), 1_200
     with refusing(database, f"NEW.actual_output_tokens = {500 + failing}"):
         with pytest.raises(sqlite3.IntegrityError, match="refused"):

@@ -13,17 +13,16 @@ import tracemalloc
 import zlib
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
-from typing import IO, Any, cast
+from types import ModuleType
+from typing import IO, cast
 
 import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from event_lines import event_message, logged
 from ingest.errors import LogUnfinished, LogUnreadable
 from ingest.files import streams
-from ingest.files.compression import compression_of, inflating_module
+from ingest.files.compression import compression_of
 from ingest.files.logfile import LogFile, chunks
 from ingest.files.members import gzip_members
 
@@ -245,16 +244,6 @@ def test_lines_are_those_of_the_standard_library(module: ModuleType) -> None:
     assert lines[1:] == text[len(begun) + len(lines[0]) :].splitlines(keepends=True)
 
 
-@each_module
-def test_chunks_are_large_where_there_is_enough(module: ModuleType) -> None:
-    """A log is handed on in few large chunks, so that what looks at each of them costs nothing."""
-    line = f"{logged(event_message())}\n".encode()
-    stream = members(gzip.compress(b"".join(line + b"%d\n" % number for number in range(20_000))), module)
-    sizes = [len(chunk) for chunk in chunks(stream, "a.log.gz")]
-    assert max(sizes) == 256 * 1024
-    assert sum(sizes) / len(sizes) > 150_000
-
-
 BOMB = gzip.compress(b"\0" * (200 << 20), 9)
 NAME = b"\x1f\x8b\x08\x08" + bytes(6) + b"n" * (20 << 20)
 PADDING = gzip.compress(b"a\n") + b"\0" * (20 << 20)
@@ -282,44 +271,13 @@ def test_memory_is_bounded(tmp_path: Path, module: ModuleType, data: bytes) -> N
     assert peak_bytes < 4 << 20
 
 
-def test_tiny_members_are_not_given_over_and_over() -> None:
-    """A file of many tiny members is read in linear time: little is given that another member needs."""
-    given_bytes = 0
-
-    class Counting:
-        """A decompressor that counts what it is given."""
-
-        def __init__(self, inflating: Any) -> None:
-            """Wrap one of the standard library's."""
-            self._inflating = inflating
-
-        def __getattr__(self, name: str) -> Any:
-            """Be it in all else."""
-            return getattr(self._inflating, name)
-
-        def copy(self) -> Counting:
-            """Copy it."""
-            return Counting(self._inflating.copy())
-
-        def decompress(self, data: bytes, size: int) -> bytes:
-            """Unpack."""
-            nonlocal given_bytes
-            given_bytes += len(data)
-            found: bytes = self._inflating.decompress(data, size)
-            return found
-
-    counting = SimpleNamespace(
-        decompressobj=lambda wbits: Counting(zlib.decompressobj(wbits)), crc32=zlib.crc32, error=zlib.error
-    )
-    data = gzip.compress(b"a\n") * 2_000
-    assert members(data, cast(ModuleType, counting)).read() == b"a\n" * 2_000
-    assert given_bytes <= 2_000 * streams.FIRST_BYTES
-
-
-def test_without_the_extra_the_standard_library_unpacks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The fast module is taken where it is there, and never missed."""
-    pytest.importorskip(FAST[1])
-    assert inflating_module().__name__ == FAST[1]
+def test_without_the_extra_the_standard_library_unpacks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the extra `fast` installs is never missed."""
     for name in FAST:
         monkeypatch.setitem(sys.modules, name, None)
-    assert inflating_module() is zlib
+    path = tmp_path / "a.log.gz"
+    path.write_bytes(gzip.compress(LINES))
+    with LogFile(str(path)).opened() as opened:
+        assert b"".join(chunks(opened.stream, "a.log.gz")) == LINES

@@ -209,19 +209,22 @@ def test_what_is_known_of_events_is_the_same_line_by_line(
     assert seen[0] == seen[1]
 
 
-@given(
-    st.lists(
-        st.sampled_from(
-            (*MARKERS, event_message().encode(), b"x", b"[p1] ", b" ", b"\n", b"[2025-12-29 19:40:02] INFO: ")
-        )
-    )
+EVENT, STAMP = event_message().encode(), b"[2025-12-29 19:40:02] INFO: "
+PIECES = st.sampled_from((*MARKERS, EVENT, STAMP, b"x", b"[p1] ", b" "))
+LINES = st.one_of(
+    st.sampled_from((STAMP + EVENT, STAMP + EVENT[:40], EVENT, b"", b"noise")),
+    st.lists(PIECES, max_size=4).map(b"".join),
 )
+
+
+@given(st.lists(LINES, max_size=20))
+@example([b"", b"noise", STAMP + EVENT, b"", b"", STAMP + EVENT[:40]])
 def test_places_of_lines_are_the_same_line_by_line(
-    tmp_path_factory: pytest.TempPathFactory, pieces: list[bytes]
+    tmp_path_factory: pytest.TempPathFactory, lines: list[bytes]
 ) -> None:
     """Whatever stands between markers: each event and each reject has its offset and its line number."""
     log = LogFile(str(tmp_path_factory.mktemp("places") / "run.log"))
-    Path(log.path).write_bytes(b"first line\n" + b"".join(pieces) + b"\nend\n")
+    Path(log.path).write_bytes(b"first line\n" + b"".join(line + b"\n" for line in lines) + b"end\n")
     seen = []
     for plain in (True, False):
         (batch,) = scan.scan(log, None, scan.ScanOptions("Australia/Sydney", plain=plain))
