@@ -197,7 +197,7 @@ class Fleet:
             first, last = max(self.memory[quarter : 2 * quarter]), max(self.memory[-quarter:])
             if last > first + GROWTH_BYTES:
                 self.wrong.append(f"memory grew from {first:,} to {last:,} bytes")
-            before, after = median(self.files[:quarter]), median(self.files[-quarter:])
+            before, after = median(self.files[quarter : 2 * quarter]), median(self.files[-quarter:])
             if after > before + 2 or max(self.files) > MOST_FILES:
                 self.wrong.append(
                     f"open files: {before:g} at first, {after:g} at last, {max(self.files)} at most"

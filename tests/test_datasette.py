@@ -73,7 +73,17 @@ def served(folder: Path) -> Iterator[str]:
     log = folder / "datasette.log"
     with log.open("wb") as sink:
         process = subprocess.Popen(
-            [sys.executable, "-m", "datasette", *documented(), "-p", "0"],
+            [
+                sys.executable,
+                "-m",
+                "datasette",
+                *documented(),
+                "--setting",
+                "sql_time_limit_ms",
+                "30000",
+                "-p",
+                "0",
+            ],
             cwd=folder,
             env=os.environ | {"PYTHONPATH": str(ROOT), "PYTHONUTF8": "1"},
             stdin=subprocess.DEVNULL,
