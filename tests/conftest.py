@@ -23,6 +23,9 @@ settings.register_profile("suite", derandomize=True, deadline=None)
 settings.register_profile("search", print_blob=True, deadline=None)
 settings.load_profile("search" if "TOKENTAIL_EXAMPLES_FACTOR" in os.environ else "suite")
 
+# The programs that are tried keep what they compile, whatever this shell says: else each compiles all of it.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # Started in a shell's background, where Ctrl-C is ignored; the programs that are tried must hear it.
     signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -83,7 +83,7 @@ RATIOS = st.lists(st.sampled_from((0.1, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 8.0
 LIMITS = st.sampled_from((Fraction(1, 2), Fraction(2, 5), Fraction(1, 5), Fraction(1, 10), Fraction(1, 20)))
 
 
-@settings(max_examples=400)
+@settings(max_examples=200)
 @given(RATIOS, RATIOS, LIMITS)
 def test_budget_is_where_kaplan_and_meier_fall_to_the_limit(
     whole: list[float], censored: list[float], limit: Fraction
@@ -356,7 +356,7 @@ def test_answers_that_were_not_parsed_count_for_budgets_only(empty: Database) ->
 # The command
 
 
-def test_calibration_of_known_data_finds_the_truth(tokentail: Tokentail, tmp_path: Path) -> None:
+def test_calibration_of_known_data_finds_the_truth(called: Tokentail, tmp_path: Path) -> None:
     """From a database to the proposals: both strata's factors, the budget, and the file untouched."""
     chance = random.Random(4)
     events = []
@@ -368,7 +368,7 @@ def test_calibration_of_known_data_finds_the_truth(tokentail: Tokentail, tmp_pat
             events.append(ratio_row(min(needed, ceiling), category=name, **cut))
     database = stored(tmp_path / "telemetry.db", events)
     before = database.read_bytes()
-    done = tokentail("calibrate", "--json")
+    done = called("calibrate", "--json")
     assert (done.returncode, done.stderr) == (0, "")
     found = strict(done.stdout)
     assert database.read_bytes() == before
@@ -382,7 +382,7 @@ def test_calibration_of_known_data_finds_the_truth(tokentail: Tokentail, tmp_pat
         assert one["budget"]["factor"] == pytest.approx(median * beyond, rel=0.25)
         assert one["budget"]["safe_factor"] > median * beyond
     assert found["overall"]["n"] == sum(one["n"] for one in found["strata"])
-    shown = tokentail("calibrate", "--max-truncation", "10").stdout
+    shown = called("calibrate", "--max-truncation", "10").stdout
     assert "Factors: multiply the predictions by" in shown
     assert "Budgets that truncate at most 10%, as multiples of the prediction" in shown
     assert shown.count("it would have lessened the error by") >= 2
@@ -460,10 +460,10 @@ def test_strata_are_by_any_dimensions_and_unite_to_the_whole(tmp_path: Path, by:
     assert shown.splitlines()[3].split()[: len(dimensions)] == dimensions
 
 
-def test_nothing_to_calibrate_is_said(tokentail: Tokentail, tmp_path: Path) -> None:
+def test_nothing_to_calibrate_is_said(called: Tokentail, tmp_path: Path) -> None:
     """An empty database: no strata, no numbers, exit 0."""
     (tmp_path / "run.log").write_text("")
-    tokentail("ingest", "run.log")
+    called("ingest", "run.log")
     shown, found = run(tmp_path / "telemetry.db")
     assert "There is nothing to calibrate: no event is left." in shown
     assert (found["strata"], found["overall"]["n"], found["overall"]["factor"]) == ([], 0, None)

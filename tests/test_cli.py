@@ -47,24 +47,24 @@ def log(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("command", ["", *COMMANDS, "deliverables import"])
-def test_every_command_has_help(tokentail: Tokentail, command: str) -> None:
+def test_every_command_has_help(called: Tokentail, command: str) -> None:
     """`--help` of every command explains it on standard output and exits 0."""
-    done = tokentail(*command.split(), "--help")
+    done = called(*command.split(), "--help")
     assert (done.returncode, done.stderr) == (0, "")
     assert "Usage: tokentail" in done.stdout
     assert len(done.stdout.splitlines()) > 5
 
 
-def test_version_is_told(tokentail: Tokentail) -> None:
+def test_version_is_told(called: Tokentail) -> None:
     """`--version` names the program and its version."""
-    done = tokentail("--version")
+    done = called("--version")
     assert done.returncode == 0
     assert done.stdout.startswith("tokentail ")
 
 
-def test_ingest_says_what_it_did_in_two_lines(tokentail: Tokentail, log: Path) -> None:
+def test_ingest_says_what_it_did_in_two_lines(called: Tokentail, log: Path) -> None:
     """The summary tells files, bytes, marker lines, events, sightings, rejects, calls, zone, database."""
-    done = tokentail("ingest", log, "--tz", "UTC")
+    done = called("ingest", log, "--tz", "UTC")
     assert (done.returncode, done.stderr) == (0, "")
     first, second = done.stdout.splitlines()
     size = log.stat().st_size
@@ -75,9 +75,9 @@ def test_ingest_says_what_it_did_in_two_lines(tokentail: Tokentail, log: Path) -
     assert second == "times read as UTC; new database telemetry.db"
 
 
-def test_ingest_as_json_is_one_object(tokentail: Tokentail, log: Path) -> None:
+def test_ingest_as_json_is_one_object(called: Tokentail, log: Path) -> None:
     """`--json` prints the same facts for programs, and nothing else."""
-    found = json.loads(tokentail("ingest", log, "--tz", "UTC", "--json", "--db", "x.db").stdout)
+    found = json.loads(called("ingest", log, "--tz", "UTC", "--json", "--db", "x.db").stdout)
     assert (found["events_new"], found["rejects"], found["database"], found["timezone"]) == (
         1,
         1,
@@ -87,35 +87,35 @@ def test_ingest_as_json_is_one_object(tokentail: Tokentail, log: Path) -> None:
     assert (found["exit_code"], found["problems"]) == (0, [])
 
 
-def test_quiet_prints_nothing_when_all_is_well(tokentail: Tokentail, log: Path) -> None:
+def test_quiet_prints_nothing_when_all_is_well(called: Tokentail, log: Path) -> None:
     """From cron a good run is silent."""
-    done = tokentail("ingest", log, "--quiet")
+    done = called("ingest", log, "--quiet")
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
-def test_rejects_fail_only_when_asked(tokentail: Tokentail, log: Path) -> None:
+def test_rejects_fail_only_when_asked(called: Tokentail, log: Path) -> None:
     """Rejects are reported with exit 0; `--fail-on-reject` makes it 1."""
-    assert tokentail("ingest", log, "--db", "a.db").returncode == 0
-    assert tokentail("ingest", log, "--db", "b.db", "--fail-on-reject").returncode == 1
+    assert called("ingest", log, "--db", "a.db").returncode == 0
+    assert called("ingest", log, "--db", "b.db", "--fail-on-reject").returncode == 1
 
 
-def test_rejects_names_file_line_and_reason(tokentail: Tokentail, log: Path) -> None:
+def test_rejects_names_file_line_and_reason(called: Tokentail, log: Path) -> None:
     """A rejected line is found again: file, line number, reason and the line itself."""
-    tokentail("ingest", log)
-    lines = tokentail("rejects").stdout.splitlines()
+    called("ingest", log)
+    lines = called("rejects").stdout.splitlines()
     assert lines[0] == f"{log}:8: cut off"
     assert lines[1].strip() == f"{PREFIX}[TokenEstimationV2] predicted_output=5200 actual_out"
-    found = json.loads(tokentail("rejects", "--json").stdout)["rejects"]
+    found = json.loads(called("rejects", "--json").stdout)["rejects"]
     assert [(one["line_number"], one["reason"]) for one in found] == [(8, "cut off")]
 
 
-def test_status_tells_sources_and_last_ingests(tokentail: Tokentail, log: Path) -> None:
+def test_status_tells_sources_and_last_ingests(called: Tokentail, log: Path) -> None:
     """The status has a row for each source and one for each invocation, newest first."""
-    tokentail("ingest", log, "--tz", "Australia/Sydney")
-    tokentail("ingest", log, "--tz", "Australia/Sydney")
-    shown = tokentail("status").stdout
+    called("ingest", log, "--tz", "Australia/Sydney")
+    called("ingest", log, "--tz", "Australia/Sydney")
+    shown = called("status").stdout
     assert "1 event: 1 with their phase, 1 with their run, 1 with deliverables" in shown
-    found = json.loads(tokentail("status", "--json").stdout)
+    found = json.loads(called("status", "--json").stdout)
     (source,) = found["sources"]
     assert (source["path"], source["marker_lines"], source["sightings"], source["rejects"]) == (
         str(log),
@@ -127,35 +127,35 @@ def test_status_tells_sources_and_last_ingests(tokentail: Tokentail, log: Path) 
     assert [run["events_new"] for run in found["ingest_runs"]] == [0, 1]
 
 
-def test_database_comes_from_option_then_environment_then_default(tokentail: Tokentail, log: Path) -> None:
+def test_database_comes_from_option_then_environment_then_default(called: Tokentail, log: Path) -> None:
     """`--db` wins over `DATABASE_URL`, which wins over telemetry.db."""
     url = "sqlite:///from_url.db"
-    assert "database option.db" in tokentail("ingest", log, "--db", "option.db", DATABASE_URL=url).stdout
-    assert "database from_url.db" in tokentail("ingest", log, DATABASE_URL=url).stdout
-    assert "database telemetry.db" in tokentail("ingest", log).stdout
+    assert "database option.db" in called("ingest", log, "--db", "option.db", DATABASE_URL=url).stdout
+    assert "database from_url.db" in called("ingest", log, DATABASE_URL=url).stdout
+    assert "database telemetry.db" in called("ingest", log).stdout
 
 
-def test_absolute_database_url_has_four_slashes(tokentail: Tokentail, log: Path, tmp_path: Path) -> None:
+def test_absolute_database_url_has_four_slashes(called: Tokentail, log: Path, tmp_path: Path) -> None:
     """`sqlite:////absolute.db` is an absolute path."""
     target = tmp_path / "absolute.db"
-    assert tokentail("ingest", log, DATABASE_URL=f"sqlite:///{target}").returncode == 0
+    assert called("ingest", log, DATABASE_URL=f"sqlite:///{target}").returncode == 0
     assert target.is_file()
 
 
-def test_paths_come_from_the_environment(tokentail: Tokentail, log: Path, tmp_path: Path) -> None:
+def test_paths_come_from_the_environment(called: Tokentail, log: Path, tmp_path: Path) -> None:
     """Without arguments the paths of TOKENTAIL_LOGS are read."""
     other = write_log(tmp_path / "other.log", event_message(predicted_output=7))
-    done = tokentail("ingest", TOKENTAIL_LOGS=os.pathsep.join([str(log), str(other)]))
+    done = called("ingest", TOKENTAIL_LOGS=os.pathsep.join([str(log), str(other)]))
     assert "2 files" in done.stdout
 
 
 @pytest.mark.parametrize("value", ["0", "false", "No", "OFF"])
 @pytest.mark.parametrize("command", ["ingest", "backfill"])
 def test_the_executors_switch_turns_ingest_off(
-    tokentail: Tokentail, log: Path, tmp_path: Path, command: str, value: str
+    called: Tokentail, log: Path, tmp_path: Path, command: str, value: str
 ) -> None:
     """With TELEMETRY_DB_ENABLED off nothing is done, that is said, and the exit is 0."""
-    done = tokentail(command, log, TELEMETRY_DB_ENABLED=value)
+    done = called(command, log, TELEMETRY_DB_ENABLED=value)
     assert done.returncode == 0
     assert "TELEMETRY_DB_ENABLED is off" in done.stderr
     assert not (tmp_path / "telemetry.db").exists()
@@ -170,31 +170,30 @@ def test_standard_input_is_a_log(tokentail: Tokentail, log: Path) -> None:
 
 
 def test_unterminated_last_line_waits_for_ingest_and_counts_for_backfill(
-    tokentail: Tokentail, tmp_path: Path
+    called: Tokentail, tmp_path: Path
 ) -> None:
     """`ingest` leaves an unfinished line to the next run; `backfill` takes it; neither doubles it."""
     log = tmp_path / "run.log"
     log.write_text(PREFIX + event_message(), encoding="utf-8")
-    assert "0 marker lines" in tokentail("ingest", log).stdout
-    assert "1 event new" in tokentail("backfill", log).stdout
-    assert "nothing new in 1 file; database" in tokentail("backfill", log).stdout
+    assert "0 marker lines" in called("ingest", log).stdout
+    assert "1 event new" in called("backfill", log).stdout
+    assert "nothing new in 1 file; database" in called("backfill", log).stdout
     with log.open("a", encoding="utf-8") as grown:
         grown.write("\n")
-    tokentail("ingest", log)
+    called("ingest", log)
     assert (
-        "1 file read again: 1 marker line = 1 sighting + 0 rejects, no difference"
-        in tokentail("verify").stdout
+        "1 file read again: 1 marker line = 1 sighting + 0 rejects, no difference" in called("verify").stdout
     )
 
 
-def test_backfilled_fragment_is_replaced_when_its_line_goes_on(tokentail: Tokentail, tmp_path: Path) -> None:
+def test_backfilled_fragment_is_replaced_when_its_line_goes_on(called: Tokentail, tmp_path: Path) -> None:
     """If a finished log goes on after all, the event of the fragment gives way to that of the whole line."""
     log = tmp_path / "run.log"
     log.write_text(PREFIX + event_message()[:-2], encoding="utf-8")
-    tokentail("backfill", log)
+    called("backfill", log)
     with log.open("a", encoding="utf-8") as grown:
         grown.write(event_message()[-2:] + "\n")
-    tokentail("backfill", log)
+    called("backfill", log)
     with sqlite3.connect(tmp_path / "telemetry.db") as connection:
         models = connection.execute("SELECT model FROM token_estimation_v2_events").fetchall()
         counts = connection.execute("SELECT marker_lines, sightings FROM log_sources").fetchall()
@@ -202,29 +201,29 @@ def test_backfilled_fragment_is_replaced_when_its_line_goes_on(tokentail: Tokent
     assert (models, counts) == ([("some-model-4",)], [(1, 1)])
 
 
-def test_backfilled_last_line_stays_when_its_file_is_read_again(tokentail: Tokentail, tmp_path: Path) -> None:
+def test_backfilled_last_line_stays_when_its_file_is_read_again(called: Tokentail, tmp_path: Path) -> None:
     """A file that was only touched, or copied elsewhere, keeps the event of its unterminated line."""
     log = tmp_path / "run.log"
     log.write_text(PREFIX + event_message(), encoding="utf-8")
-    tokentail("backfill", log)
+    called("backfill", log)
     os.utime(log, (1, 1))
-    tokentail("ingest", log)
-    assert json.loads(tokentail("status", "--json").stdout)["totals"]["events"] == 1
+    called("ingest", log)
+    assert json.loads(called("status", "--json").stdout)["totals"]["events"] == 1
     log.rename(tmp_path / "moved.log")
     (tmp_path / "moved.log").write_bytes((tmp_path / "moved.log").read_bytes())
-    tokentail("ingest", "moved.log")
-    assert json.loads(tokentail("status", "--json").stdout)["totals"]["events"] == 1
-    assert tokentail("verify").returncode == 0
+    called("ingest", "moved.log")
+    assert json.loads(called("status", "--json").stdout)["totals"]["events"] == 1
+    assert called("verify").returncode == 0
 
 
-def test_times_keep_the_zone_they_were_first_read_in(tokentail: Tokentail, log: Path) -> None:
+def test_times_keep_the_zone_they_were_first_read_in(called: Tokentail, log: Path) -> None:
     """Another `--tz` for a log that was read before is said, and changes and doubles nothing."""
-    tokentail("ingest", log, "--tz", "Australia/Sydney")
+    called("ingest", log, "--tz", "Australia/Sydney")
     with log.open("a", encoding="utf-8") as grown:
         grown.write(PREFIX + event_message(predicted_output=1) + "\n")
-    done = tokentail("ingest", log, "--tz", "UTC")
+    done = called("ingest", log, "--tz", "UTC")
     assert "stay read as Australia/Sydney" in done.stderr
-    events = json.loads(tokentail("status", "--json").stdout)["totals"]
+    events = json.loads(called("status", "--json").stdout)["totals"]
     assert (events["events"], events["last_event"]) == (2, "2026-01-13 22:12:03.000000")
 
 
@@ -245,7 +244,7 @@ TROUBLE = {
 
 @pytest.mark.parametrize(("arguments", "environment", "code", "words"), TROUBLE.values(), ids=TROUBLE)
 def test_trouble_is_named_and_changes_nothing(
-    tokentail: Tokentail,
+    called: Tokentail,
     log: Path,
     arguments: list[str],
     environment: dict[str, str],
@@ -254,7 +253,7 @@ def test_trouble_is_named_and_changes_nothing(
 ) -> None:
     """Each kind of bad input has its exit code and a message that names it; no traceback, no secret."""
     before = log.read_bytes()
-    done = tokentail(*arguments, **environment)
+    done = called(*arguments, **environment)
     assert done.returncode == code
     assert words in done.stderr
     assert "Traceback" not in done.stderr
@@ -262,10 +261,10 @@ def test_trouble_is_named_and_changes_nothing(
     assert log.read_bytes() == before
 
 
-def test_one_bad_file_does_not_stop_the_others(tokentail: Tokentail, log: Path, tmp_path: Path) -> None:
+def test_one_bad_file_does_not_stop_the_others(called: Tokentail, log: Path, tmp_path: Path) -> None:
     """What can't be read is named and makes the exit 1; the rest is stored."""
     (tmp_path / "picture.png").write_bytes(b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x01\x02\x03\x04\x05\x06\x07")
-    done = tokentail("ingest", "nowhere.log", "picture.png", log)
+    done = called("ingest", "nowhere.log", "picture.png", log)
     assert done.returncode == 1
     assert "nowhere.log: no such file or folder" in done.stderr
     assert "picture.png: a binary file, not a log" in done.stderr
@@ -273,30 +272,30 @@ def test_one_bad_file_does_not_stop_the_others(tokentail: Tokentail, log: Path, 
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read everything")
-def test_file_without_permission_is_named_and_read_later(tokentail: Tokentail, log: Path) -> None:
+def test_file_without_permission_is_named_and_read_later(called: Tokentail, log: Path) -> None:
     """A file that may not be read is a problem now and complete once it may."""
     log.chmod(0)
-    done = tokentail("ingest", log)
+    done = called("ingest", log)
     assert (done.returncode, "permission denied" in done.stderr) == (1, True)
     log.chmod(0o644)
-    assert "1 event new" in tokentail("ingest", log).stdout
+    assert "1 event new" in called("ingest", log).stdout
 
 
-def test_folder_without_logs_is_said(tokentail: Tokentail, tmp_path: Path) -> None:
+def test_folder_without_logs_is_said(called: Tokentail, tmp_path: Path) -> None:
     """An empty folder is no error, but it is said what was looked for."""
     (tmp_path / "empty").mkdir()
-    done = tokentail("ingest", "empty")
+    done = called("ingest", "empty")
     assert (done.returncode, "empty: no logs in this folder (looked for *.log" in done.stderr) == (0, True)
 
 
 @pytest.mark.parametrize("marker", ["newer", "foreign"])
 def test_databases_that_are_not_ours_are_refused_unchanged(
-    tokentail: Tokentail, log: Path, tmp_path: Path, marker: str
+    called: Tokentail, log: Path, tmp_path: Path, marker: str
 ) -> None:
     """A newer database, and another program's with a table of our name, are refused and not touched."""
     database = tmp_path / "other.db"
     if marker == "newer":
-        tokentail("ingest", log, "--db", database)
+        called("ingest", log, "--db", database)
     statement = {
         "newer": "INSERT INTO _sqlite_migrations (migration_set, name) VALUES ('tokentail', 'm999')",
         "foreign": "CREATE TABLE token_estimation_v2_events (event_id INTEGER PRIMARY KEY)",
@@ -306,46 +305,46 @@ def test_databases_that_are_not_ours_are_refused_unchanged(
     connection.close()
     before = database.read_bytes()
     for command in (["ingest", log], ["report"], ["verify"]):
-        done = tokentail(*command, "--db", database)
+        done = called(*command, "--db", database)
         assert done.returncode == 1
         assert "newer version" in done.stderr or "did not make" in done.stderr
     assert database.read_bytes() == before
 
 
-def test_corrupt_database_is_named_and_left(tokentail: Tokentail, log: Path, tmp_path: Path) -> None:
+def test_corrupt_database_is_named_and_left(called: Tokentail, log: Path, tmp_path: Path) -> None:
     """A damaged database is an error with its name, and is never deleted."""
     database = tmp_path / "t.db"
-    tokentail("ingest", log, "--db", database)
+    called("ingest", log, "--db", database)
     damaged = bytearray(database.read_bytes())
     damaged[4096:] = b"\xff" * (len(damaged) - 4096)
     database.write_bytes(damaged)
-    done = tokentail("ingest", log, "--db", database)
+    done = called("ingest", log, "--db", database)
     assert (done.returncode, "t.db: database disk image is malformed" in done.stderr) == (1, True)
     assert database.read_bytes()[4096:8192] == b"\xff" * 4096
 
 
-def test_another_ingest_is_told_by_its_pid(tokentail: Tokentail, log: Path, tmp_path: Path) -> None:
+def test_another_ingest_is_told_by_its_pid(called: Tokentail, log: Path, tmp_path: Path) -> None:
     """While an ingest holds the database a second one leaves with 75 and names the holder, or waits."""
     with _ingest_from_a_pipe(tmp_path) as holder:
-        done = tokentail("ingest", log)
+        done = called("ingest", log)
         assert done.returncode == 75
         assert f"(pid {holder.pid})" in done.stderr
         assert holder.stdin is not None
         holder.stdin.close()
-        assert tokentail("ingest", log, "--wait", 20).returncode == 0
+        assert called("ingest", log, "--wait", 20).returncode == 0
         assert holder.wait(20) == 0
 
 
-def test_other_programs_writing_is_waited_for(tokentail: Tokentail, log: Path, tmp_path: Path) -> None:
+def test_other_programs_writing_is_waited_for(called: Tokentail, log: Path, tmp_path: Path) -> None:
     """A query tool that holds a write transaction for a while delays the ingest, and nothing more."""
-    tokentail("ingest", log)
+    called("ingest", log)
     with log.open("a", encoding="utf-8") as grown:
         grown.write(PREFIX + event_message(predicted_output=1) + "\n")
     other = sqlite3.connect(tmp_path / "telemetry.db", isolation_level=None, check_same_thread=False)
     other.execute("BEGIN IMMEDIATE")
     threading.Timer(3, lambda: other.execute("COMMIT")).start()
     started = time.monotonic()
-    done = tokentail("ingest", log)
+    done = called("ingest", log)
     assert (done.returncode, time.monotonic() - started > 1) == (0, True)
     assert "1 event new" in done.stdout
     other.close()
@@ -353,14 +352,12 @@ def test_other_programs_writing_is_waited_for(tokentail: Tokentail, log: Path, t
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of another kind")
 @pytest.mark.parametrize(("number", "code"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 130)])
-def test_signals_end_it_cleanly(
-    tokentail: Tokentail, log: Path, tmp_path: Path, number: str, code: int
-) -> None:
+def test_signals_end_it_cleanly(called: Tokentail, log: Path, tmp_path: Path, number: str, code: int) -> None:
     """An interrupted ingest exits as documented, and the next run has everything."""
     with _ingest_from_a_pipe(tmp_path) as holder:
         holder.send_signal(getattr(signal, number))
         assert holder.wait(5) == code
-    assert "1 event new" in tokentail("ingest", log).stdout
+    assert "1 event new" in called("ingest", log).stdout
 
 
 def _ingest_from_a_pipe(folder: Path) -> subprocess.Popen[bytes]:
@@ -381,23 +378,23 @@ def _ingest_from_a_pipe(folder: Path) -> subprocess.Popen[bytes]:
     return process
 
 
-def test_terminal_never_obeys_text_from_logs(tokentail: Tokentail, tmp_path: Path) -> None:
+def test_terminal_never_obeys_text_from_logs(called: Tokentail, tmp_path: Path) -> None:
     """Escape sequences in a log's values are shown, not sent."""
     write_log(
         tmp_path / "run.log",
         event_message(category="\x1b[31mred\x07"),
         "[TokenEstimationV2] \x1b]0;title\x07 predicted",
     )
-    tokentail("ingest", "run.log")
-    shown = tokentail("report").stdout + tokentail("rejects").stdout + tokentail("status").stdout
+    called("ingest", "run.log")
+    shown = called("report").stdout + called("rejects").stdout + called("status").stdout
     assert "\x1b" not in shown
     assert "\x07" not in shown
     assert "\\x1b[31mred\\x07" in shown
 
 
-def test_closed_pipe_is_no_traceback(log: Path, tmp_path: Path, tokentail: Tokentail) -> None:
+def test_closed_pipe_is_no_traceback(log: Path, tmp_path: Path, called: Tokentail) -> None:
     """`| head` may stop reading; the program ends without a traceback."""
-    tokentail("ingest", log)
+    called("ingest", log)
     program = f"{sys.executable} -c 'from ingest.cli import main; main()' status --json"
     done = subprocess.run(
         ["/bin/sh", "-c", f"{program} | true"],
@@ -410,7 +407,7 @@ def test_closed_pipe_is_no_traceback(log: Path, tmp_path: Path, tokentail: Token
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no limit on the size of files")
-def test_full_disk_is_said_and_nothing_is_lost_or_doubled(tokentail: Tokentail, tmp_path: Path) -> None:
+def test_full_disk_is_said_and_nothing_is_lost_or_doubled(called: Tokentail, tmp_path: Path) -> None:
     """When the database can't grow the exit is 1, what was committed stays, the next run is exact."""
     log = write_log(
         tmp_path / "run.log", *(event_message(predicted_output=number) for number in range(1, 1500))
@@ -437,28 +434,28 @@ def test_full_disk_is_said_and_nothing_is_lost_or_doubled(tokentail: Tokentail, 
         (counted,) = connection.execute("SELECT COALESCE(SUM(marker_lines), 0) FROM log_sources").fetchone()
     connection.close()
     assert 0 < stored == counted < 1499
-    assert f"{1499 - stored:,} events new" in tokentail("ingest", log).stdout
-    assert tokentail("verify").returncode == 0
+    assert f"{1499 - stored:,} events new" in called("ingest", log).stdout
+    assert called("verify").returncode == 0
 
 
 @pytest.mark.parametrize(
     "command", ["status", "rejects", "report", "coverage", "export", "verify", "dashboard --html page.html"]
 )
 def test_question_about_a_missing_database_makes_none(
-    tokentail: Tokentail, tmp_path: Path, command: str
+    called: Tokentail, tmp_path: Path, command: str
 ) -> None:
     """A mistyped `--db` leaves nothing behind, and the message names it."""
-    done = tokentail(*command.split(), "--db", "telemtry.db")
+    done = called(*command.split(), "--db", "telemtry.db")
     assert done.returncode == 1
     assert "telemtry.db: no such database" in done.stderr
     assert list(tmp_path.iterdir()) == []
 
 
-def test_new_database_is_said_to_be_new(tokentail: Tokentail, log: Path) -> None:
+def test_new_database_is_said_to_be_new(called: Tokentail, log: Path) -> None:
     """Whoever mistypes `--db`, or a path of a log, sees that a database was made."""
-    assert "new database telemtry.db" in tokentail("ingest", log, "--db", "telemtry.db").stdout
-    assert "; database telemtry.db" in tokentail("ingest", log, "--db", "telemtry.db").stdout
-    done = tokentail("ingest", "no-such-folder", "--db", "other.db")
+    assert "new database telemtry.db" in called("ingest", log, "--db", "telemtry.db").stdout
+    assert "; database telemtry.db" in called("ingest", log, "--db", "telemtry.db").stdout
+    done = called("ingest", "no-such-folder", "--db", "other.db")
     assert done.returncode == 1
     assert "no-such-folder: no such file or folder" in done.stderr
     assert "new database other.db" in done.stdout

@@ -49,10 +49,10 @@ HAVE = {
 BUCKETS = ("1-3", "4-7", "8-15", "16+")
 
 
-def test_cells_have_and_need_what_a_count_by_hand_gives(tokentail: Tokentail, database: Path) -> None:
+def test_cells_have_and_need_what_a_count_by_hand_gives(called: Tokentail, database: Path) -> None:
     """Every category with every complexity and every bucket is a cell, in order, with what is lacking."""
     before = database.read_bytes()
-    found = strict(tokentail("coverage", "--json").stdout)
+    found = strict(called("coverage", "--json").stdout)
     expected = [
         (*pair, bucket, have, max(0, 5 - have))
         for pair, haves in HAVE.items()
@@ -86,13 +86,13 @@ def test_cells_have_and_need_what_a_count_by_hand_gives(tokentail: Tokentail, da
     assert database.read_bytes() == before
 
 
-def test_heat_map_shows_each_cell_and_says_what_is_wanted(tokentail: Tokentail, database: Path) -> None:
+def test_heat_map_shows_each_cell_and_says_what_is_wanted(called: Tokentail, database: Path) -> None:
     """A person sees have / target of each cell as a bar and as numbers, the totals, and what comes next.
 
     The order of what comes next: need x (category and complexity + 1) x (bucket + 1), which is here
     5 x 9 x 4, 5 x 4 x 7, 4 x 9 x 3, 5 x 3 x 7, 4 x 9 x 2.
     """
-    assert tokentail("coverage").stdout.splitlines() == [
+    assert called("coverage").stdout.splitlines() == [
         "13 events of 15 in telemetry.db; left out: 1 whose actual is a total of input and output, "
         "1 with fewer than 50 actual tokens",
         "12 samples in cells, 30 to 50 wanted: 18 more needed",
@@ -211,9 +211,9 @@ def test_fail_under_makes_what_is_lacking_the_exit_code(
 
 
 @pytest.mark.usefixtures("database")
-def test_fail_under_leaves_the_result_whole(tokentail: Tokentail) -> None:
+def test_fail_under_leaves_the_result_whole(called: Tokentail) -> None:
     """What is lacking is said on standard error: the JSON before an exit with 1 is one object."""
-    done = tokentail("coverage", "--json", "--fail-under")
+    done = called("coverage", "--json", "--fail-under")
     assert done.returncode == 1
     assert strict(done.stdout)["cells_covered"] == 1
     assert len(done.stderr.splitlines()) == 2
@@ -257,23 +257,23 @@ def test_nonsense_is_wrong_use(arguments: list[str]) -> None:
 # The edges
 
 
-def test_nothing_gives_no_cell_and_says_so(tokentail: Tokentail, tmp_path: Path) -> None:
+def test_nothing_gives_no_cell_and_says_so(called: Tokentail, tmp_path: Path) -> None:
     """An ingest of an empty log, and filters that nothing passes: no cell, no NaN, and a hint."""
     (tmp_path / "run.log").write_text("")
-    tokentail("ingest", "run.log")
+    called("ingest", "run.log")
     found = strict(run(tmp_path / "telemetry.db", "--json").stdout)
     assert (found["cells"], found["covered_rate"], found["have"], found["next"]) == ([], None, 0, [])
-    done = tokentail("coverage", "--fail-under")
+    done = called("coverage", "--fail-under")
     assert "There is nothing to cover: no event is left." in done.stdout
     assert (done.returncode, "0 of 0 cells" in done.stderr) == (1, True)
 
 
-def test_one_event_of_a_log_is_one_sample(tokentail: Tokentail, tmp_path: Path) -> None:
+def test_one_event_of_a_log_is_one_sample(called: Tokentail, tmp_path: Path) -> None:
     """From a log to its cell: an event of 1 deliverable; the total of the other is no sample."""
     lines = [logged(event_message()), logged(fallback_message(), at="2025-12-29 19:40:09")]
     (tmp_path / "run.log").write_text("\n".join(lines) + "\n")
-    tokentail("ingest", "run.log")
-    found = strict(tokentail("coverage", "--json").stdout)
+    called("ingest", "run.log")
+    found = strict(called("coverage", "--json").stdout)
     assert [(cell["bucket"], cell["have"]) for cell in found["cells"]] == [
         ("1-3", 1),
         ("4-7", 0),
@@ -311,11 +311,9 @@ def test_hostile_names_and_huge_numbers_do_no_harm(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("command", [["coverage"], ["calibrate"], ["replay", "--estimator", "json:loads"]])
-def test_a_database_that_is_not_there_is_named(
-    tokentail: Tokentail, tmp_path: Path, command: list[str]
-) -> None:
+def test_a_database_that_is_not_there_is_named(called: Tokentail, tmp_path: Path, command: list[str]) -> None:
     """Exit 1, the name and what to do; and no database is made."""
-    done = tokentail(*command, "--db", "missing.db", "--json")
+    done = called(*command, "--db", "missing.db", "--json")
     assert (done.returncode, done.stdout) == (1, "")
     assert "missing.db: no such database: run `tokentail ingest LOGS` first" in done.stderr
     assert list(tmp_path.iterdir()) == []

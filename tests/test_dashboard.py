@@ -42,7 +42,7 @@ SMALL = [
 
 
 @pytest.fixture
-def ingested(tokentail: Tokentail, tmp_path: Path) -> Any:
+def ingested(called: Tokentail, tmp_path: Path) -> Any:
     """Return a function that makes `telemetry.db` of event messages."""
 
     def ingest(messages: list[str]) -> Path:
@@ -52,7 +52,7 @@ def ingested(tokentail: Tokentail, tmp_path: Path) -> Any:
             for at, message in enumerate(messages)
         ]
         (tmp_path / "run.log").write_text("\n".join(lines) + "\n", encoding="utf-8")
-        assert tokentail("ingest", "run.log", "--tz", "UTC").returncode == 0
+        assert called("ingest", "run.log", "--tz", "UTC").returncode == 0
         return tmp_path / "telemetry.db"
 
     return ingest
@@ -112,11 +112,11 @@ def _state(document: str) -> dict[str, str]:
 
 
 def test_page_loads_nothing_and_allows_only_its_own_scripts(
-    ingested: Any, tokentail: Tokentail, tmp_path: Path
+    ingested: Any, called: Tokentail, tmp_path: Path
 ) -> None:
     """No part of ours names a host, and the policy has the hash of every script and style, no more."""
     ingested(SMALL)
-    tokentail("dashboard", "--html", "page.html")
+    called("dashboard", "--html", "page.html")
     made = (tmp_path / "page.html").read_text(encoding="utf-8")
     for name in ("page.html", "page.css", "page.js"):
         part = files("reports.dashboard").joinpath(name).read_text(encoding="utf-8")
@@ -133,11 +133,11 @@ def test_page_loads_nothing_and_allows_only_its_own_scripts(
 
 
 def test_numbers_of_every_choice_are_those_of_the_report(
-    ingested: Any, tokentail: Tokentail, tmp_path: Path
+    ingested: Any, called: Tokentail, tmp_path: Path
 ) -> None:
     """What the page shows over all, of a category, of a model and of a pair is what `report` says of it."""
     ingested(SMALL)
-    tokentail("dashboard", "--html", "page.html", "--success-only")
+    called("dashboard", "--html", "page.html", "--success-only")
     found = _board_in((tmp_path / "page.html").read_text(encoding="utf-8"))
     assert (found["categories"], found["models"]) == (["docs", "tests"], ["alpha", "beta 2"])
     assert set(found["reports"]) == {"/", "0/", "1/", "/0", "/1", "0/0", "0/1", "1/0"}
@@ -154,7 +154,7 @@ def test_numbers_of_every_choice_are_those_of_the_report(
         for stratum in report["strata"]:
             del stratum["stratum"], stratum["place"]
     assert found["reports"] == said
-    printed = json.loads(tokentail("report", "--json", "--success-only", "--model", "alpha").stdout)
+    printed = json.loads(called("report", "--json", "--success-only", "--model", "alpha").stdout)
     assert {name: printed[name] for name in said["/0"]} == said["/0"]
 
 
@@ -261,10 +261,10 @@ def test_little_data_gives_sentences(opened: Any, messages: list[str], charts: s
 
 
 @pytest.mark.parametrize("chart", ["predicted-actual", "smape", "time", "ceilings", "coverage"])
-def test_charts_are_pictures(ingested: Any, tokentail: Tokentail, tmp_path: Path, chart: str) -> None:
+def test_charts_are_pictures(ingested: Any, called: Tokentail, tmp_path: Path, chart: str) -> None:
     """Every chart is a PNG and an SVG, of names that look like markup too; nothing else is written."""
     ingested([*SMALL, event_message(category=EVIL + "\u2028")])
-    made = tokentail("dashboard", "--png", "a.png", "--svg", "a.svg", "--chart", chart, "--json")
+    made = called("dashboard", "--png", "a.png", "--svg", "a.svg", "--chart", chart, "--json")
     told = json.loads(made.stdout)
     sizes = {one["path"]: one["bytes"] for one in told["files"]}
     assert sizes == {name: (tmp_path / name).stat().st_size for name in ("a.png", "a.svg")}
@@ -287,12 +287,12 @@ def test_charts_are_pictures(ingested: Any, tokentail: Tokentail, tmp_path: Path
     ids=["nothing", "chart of a page", "one file twice", "the database", "two outputs", "no folder"],
 )
 def test_what_cannot_be_written_is_refused(
-    ingested: Any, tokentail: Tokentail, tmp_path: Path, arguments: list[str], message: str
+    ingested: Any, called: Tokentail, tmp_path: Path, arguments: list[str], message: str
 ) -> None:
     """A mistake is named with what to do, and neither the database nor a file is touched."""
     database = ingested(SMALL)
     before = (sorted(os.listdir(tmp_path)), database.read_bytes())
-    done = tokentail("dashboard", *arguments)
+    done = called("dashboard", *arguments)
     assert done.returncode != 0
     assert message in done.stderr
     assert (sorted(os.listdir(tmp_path)), database.read_bytes()) == before
@@ -310,10 +310,10 @@ def test_missing_extra_is_named(ingested: Any, tokentail: Tokentail, tmp_path: P
     assert 'pip install "tokentail[charts]"' in done.stderr
 
 
-def test_a_name_that_no_picture_can_hold_is_drawn_as_its_escape(tokentail: Tokentail, tmp_path: Path) -> None:
+def test_a_name_that_no_picture_can_hold_is_drawn_as_its_escape(called: Tokentail, tmp_path: Path) -> None:
     """A control character in a category is no character of XML; the picture is drawn all the same."""
     (tmp_path / "run.log").write_text(logged(event_message(category="a\x1b[31mb")) + "\n", encoding="utf-8")
-    tokentail("ingest", "run.log")
-    done = tokentail("dashboard", "--svg", "smape.svg", "--chart", "smape")
+    called("ingest", "run.log")
+    done = called("dashboard", "--svg", "smape.svg", "--chart", "smape")
     assert (done.returncode, done.stderr) == (0, "")
     assert "a\\x1b[31mb" in (tmp_path / "smape.svg").read_text(encoding="utf-8")

@@ -93,21 +93,21 @@ def pasted(command: str) -> str:
     return README.partition(f"<!-- output: {command} -->\n```\n")[2].partition("```")[0]
 
 
-def test_output_in_the_readme_is_what_the_examples_print(tokentail: Tokentail, tmp_path: Path) -> None:
+def test_output_in_the_readme_is_what_the_examples_print(called: Tokentail, tmp_path: Path) -> None:
     """The pasted outputs of the first ingest and of the report are real."""
     shutil.copytree(ROOT / "examples", tmp_path / "examples")
-    done = tokentail("ingest", "examples/logs", "--tz", "UTC")
+    done = called("ingest", "examples/logs", "--tz", "UTC")
     assert done.stdout == pasted("ingest")
-    assert tokentail("report").stdout == pasted("report")
-    assert tokentail("verify").returncode == 0
-    imported = tokentail("deliverables", "import", "examples/deliverables.ndjson")
+    assert called("report").stdout == pasted("report")
+    assert called("verify").returncode == 0
+    imported = called("deliverables", "import", "examples/deliverables.ndjson")
     assert "0 phases without an event here" in imported.stdout
 
 
 @pytest.mark.parametrize("number", range(3))
-def test_each_query_in_the_readme_gives_rows(tokentail: Tokentail, tmp_path: Path, number: int) -> None:
+def test_each_query_in_the_readme_gives_rows(called: Tokentail, tmp_path: Path, number: int) -> None:
     """The three queries of the README run as they are and find something in the examples."""
-    tokentail("ingest", ROOT / "examples/logs", "--tz", "UTC")
+    called("ingest", ROOT / "examples/logs", "--tz", "UTC")
     queries = re.findall(
         r'^    sqlite-utils telemetry.db "\n(.*?)" --table', README, re.MULTILINE | re.DOTALL
     )

@@ -121,7 +121,7 @@ DATA = ("ndjson", "otel", "full")
 @pytest.mark.skipif(sys.platform == "win32", reason="no such names there")
 @pytest.mark.parametrize("command", COMMANDS)
 def test_nothing_that_a_terminal_obeys_or_hides_is_printed(
-    tokentail: Tokentail, tmp_path: Path, database: Path, command: str
+    called: Tokentail, tmp_path: Path, database: Path, command: str
 ) -> None:
     """No control character but the newline, nothing invisible, no bidirectional trick; no traceback."""
     (tmp_path / "enemy.ndjson").write_text(json.dumps({"run_id": ESCAPES, ESCAPES: BIDI}) + "\n{\x1b[31m\n")
@@ -129,7 +129,7 @@ def test_nothing_that_a_terminal_obeys_or_hides_is_printed(
         keys = connection.execute("SELECT event_key FROM token_estimation_v2_events").fetchall()
     told = [{"event_key": key, "prediction": 700} for (key,) in keys] + [{"event_key": BIDI, "prediction": 1}]
     (tmp_path / "predictions.ndjson").write_text("".join(json.dumps(one) + "\n" for one in told))
-    done = tokentail(*COMMANDS[command].split(" "), DATABASE_URL=f"sqlite:///{DATABASE}")
+    done = called(*COMMANDS[command].split(" "), DATABASE_URL=f"sqlite:///{DATABASE}")
     for text in (done.stdout, done.stderr):
         assert "Traceback" not in text
         if command in DATA and text is done.stdout:  # for programs: JSON's own rule is enough
@@ -176,9 +176,9 @@ def test_hostile_paths_are_kept_as_they_are(tmp_path: Path, path: str) -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no such names there")
 @pytest.mark.parametrize("full", [(), ("--full",)], ids=["plain", "full"])
-def test_no_cell_is_a_formula(tokentail: Tokentail, database: Path, full: tuple[str, ...]) -> None:
+def test_no_cell_is_a_formula(called: Tokentail, database: Path, full: tuple[str, ...]) -> None:
     """Every cell that is not a number is a text to a spreadsheet, wherever it ends cells."""
-    done = tokentail("export", "--format", "csv", "-o", "out.csv", *full, "--db", database)
+    done = called("export", "--format", "csv", "-o", "out.csv", *full, "--db", database)
     assert done.returncode == 0, done.stderr
     text = (database.parent / "out.csv").read_bytes().decode()
     number = re.compile(r"-?[0-9.]+(e-?[0-9]+)?")
@@ -204,13 +204,13 @@ class _Elements(HTMLParser):
 
 @pytest.mark.skipif(find_spec("vl_convert") is None, reason="no charts here")
 @pytest.mark.skipif(sys.platform == "win32", reason="no such names there")
-def test_page_has_no_element_of_the_logs(tokentail: Tokentail, database: Path, tmp_path: Path) -> None:
+def test_page_has_no_element_of_the_logs(called: Tokentail, database: Path, tmp_path: Path) -> None:
     """The elements of the page are those of a page of nothing: names from logs made none."""
     pages = []
     for name in (database, tmp_path / "empty.db"):
         if name != database:
             ingest([], name, IngestOptions("ingest", zone_named("UTC")))
-        done = tokentail("dashboard", "--html", "page.html", "--db", name)
+        done = called("dashboard", "--html", "page.html", "--db", name)
         assert done.returncode == 0, done.stderr
         parser = _Elements()
         text = (tmp_path / "page.html").read_text(encoding="utf-8")

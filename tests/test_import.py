@@ -47,21 +47,21 @@ def exported(tmp_path: Path) -> Path:
     return full_export(tmp_path / "a.db", tmp_path / "full.ndjson")
 
 
-def test_export_of_an_import_is_the_same_to_the_byte(tokentail: Tokentail, tmp_path: Path) -> None:
+def test_export_of_an_import_is_the_same_to_the_byte(called: Tokentail, tmp_path: Path) -> None:
     """What one database exports another gives back unchanged, ids and times included."""
-    tokentail("ingest", EXAMPLES / "logs", "--tz", "UTC", "--db", "a.db")
-    tokentail("export", "--full", "--db", "a.db", "--output", "full.ndjson")
-    done = tokentail("import", "full.ndjson", "--db", "b.db")
+    called("ingest", EXAMPLES / "logs", "--tz", "UTC", "--db", "a.db")
+    called("export", "--full", "--db", "a.db", "--output", "full.ndjson")
+    done = called("import", "full.ndjson", "--db", "b.db")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines() == [
         "26 events in full.ndjson: 26 new, 0 completed, 0 known already",
         "database b.db",
     ]
-    again = tokentail("export", "--full", "--db", "b.db")
+    again = called("export", "--full", "--db", "b.db")
     assert again.stdout == (tmp_path / "full.ndjson").read_text(encoding="utf-8")
     check_invariants(tmp_path / "b.db")
-    assert tokentail("verify", "--db", "b.db").returncode == 0
-    assert "imported" in tokentail("status", "--db", "b.db").stdout
+    assert called("verify", "--db", "b.db").returncode == 0
+    assert "imported" in called("status", "--db", "b.db").stdout
 
 
 def test_importing_twice_is_importing_once(exported: Path, tmp_path: Path) -> None:
@@ -202,11 +202,11 @@ def test_a_broken_line_changes_nothing(exported: Path, tmp_path: Path, spoil: An
     check_invariants(tmp_path / "b.db")
 
 
-def test_unreadable_files_are_named(tokentail: Tokentail, tmp_path: Path) -> None:
+def test_unreadable_files_are_named(called: Tokentail, tmp_path: Path) -> None:
     """A file that is not there, is a folder, or is not UTF-8: exit 1 and its name."""
     (tmp_path / "binary").write_bytes(b"\xff\xfe\x00")
     for name in ("missing", ".", "binary"):
-        done = tokentail("import", name)
+        done = called("import", name)
         assert done.returncode == 1
         assert done.stderr.startswith(f"tokentail: {name}:")
         assert "Traceback" not in done.stderr

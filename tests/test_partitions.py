@@ -36,10 +36,10 @@ def contents(folder: Path) -> dict[str, tuple[bytes, int]]:
 @pytest.mark.parametrize("full", [(), ("--full",)], ids=["plain", "full"])
 @pytest.mark.parametrize(("period", "count"), [("date", 3), ("month", 2)])
 def test_duckdb_reads_partitions_back(
-    tokentail: Tokentail, database: Path, tmp_path: Path, period: str, count: int, full: tuple[str, ...]
+    called: Tokentail, database: Path, tmp_path: Path, period: str, count: int, full: tuple[str, ...]
 ) -> None:
     """Each event is in the file of its day or month in UTC, with typed columns and equal sums."""
-    done = tokentail("export", *full, "--format", "parquet", "--partition-by", period, "-o", "events")
+    done = called("export", *full, "--format", "parquet", "--partition-by", period, "-o", "events")
     assert done.returncode == 0, done.stderr
     assert f"events: {count} partitions: {count} written, 0 as they were, 0 removed" in done.stderr
     query = (
@@ -58,16 +58,14 @@ def test_duckdb_reads_partitions_back(
     assert found == (count, 4, total, True)
 
 
-def test_exporting_again_changes_only_what_changed(
-    tokentail: Tokentail, database: Path, tmp_path: Path
-) -> None:
+def test_exporting_again_changes_only_what_changed(called: Tokentail, database: Path, tmp_path: Path) -> None:
     """Equal partitions keep their files; those without events go; files of others stay."""
     command = ("export", "--format", "parquet", "--partition-by", "date", "-o", "events")
     folder = tmp_path / "events"
-    assert tokentail(*command).returncode == 0
+    assert called(*command).returncode == 0
     first = contents(folder)
     assert sorted(first) == [f"{name}/part-0.parquet" for name in NAMES]
-    assert "0 written, 3 as they were, 0 removed" in tokentail(*command).stderr
+    assert "0 written, 3 as they were, 0 removed" in called(*command).stderr
     assert contents(folder) == first
     (folder / NAMES[1] / "notes.txt").write_text("of somebody else")
     (folder / "_SUCCESS").touch()
@@ -77,9 +75,9 @@ def test_exporting_again_changes_only_what_changed(
     with sqlite3.connect(database) as opened:
         opened.execute("DELETE FROM token_estimation_v2_events WHERE timestamp > '2026-01-15'")
     opened.close()
-    since = tokentail(*command, "--since", "2026-02-01T13:00", "--until", "2026-02-01T14:00")
+    since = called(*command, "--since", "2026-02-01T13:00", "--until", "2026-02-01T14:00")
     assert "0 written, 0 as they were, 1 removed" in since.stderr
-    assert "1 written" not in (done := tokentail(*command)).stderr
+    assert "1 written" not in (done := called(*command)).stderr
     assert "0 written, 1 as they were, 1 removed" in done.stderr
     left = [
         "_SUCCESS",
@@ -91,28 +89,28 @@ def test_exporting_again_changes_only_what_changed(
 
 
 @pytest.mark.usefixtures("database")
-def test_times_take_whole_partitions(tokentail: Tokentail, tmp_path: Path) -> None:
+def test_times_take_whole_partitions(called: Tokentail, tmp_path: Path) -> None:
     """A partition never holds only what came after --since, and those before it are left alone."""
     command = ("export", "--format", "parquet", "--partition-by", "date", "-o", "events")
-    done = tokentail(*command, "--since", "2026-01-14T12:00", "--until", "2026-01-14T13:00")
+    done = called(*command, "--since", "2026-01-14T12:00", "--until", "2026-01-14T13:00")
     assert done.returncode == 0, done.stderr
     assert list(contents(tmp_path / "events")) == [f"{NAMES[0]}/part-0.parquet"]
     assert pyarrow.parquet.read_metadata(tmp_path / "events" / NAMES[0] / "part-0.parquet").num_rows == 2
-    assert "2 written" in tokentail(*command, "--since", "2026-01-15T12:00").stderr
+    assert "2 written" in called(*command, "--since", "2026-01-15T12:00").stderr
     assert len(contents(tmp_path / "events")) == 3
 
 
-def test_files_of_others_are_not_replaced(tokentail: Tokentail, database: Path, tmp_path: Path) -> None:
+def test_files_of_others_are_not_replaced(called: Tokentail, database: Path, tmp_path: Path) -> None:
     """A file in a partition's place that we did not write, and a link, are named, and nothing is changed."""
     command = ("export", "--format", "parquet", "--partition-by", "date", "-o")
     place = tmp_path / "events" / NAMES[2] / "part-0.parquet"
     place.parent.mkdir(parents=True)
     place.write_bytes(b"PAR1 of somebody else")
-    done = tokentail(*command, "events")
+    done = called(*command, "events")
     assert done.returncode == 1
     assert f"{NAMES[2]}/part-0.parquet" in done.stderr.replace("\\", "/")
     assert list(contents(tmp_path / "events")) == [f"{NAMES[2]}/part-0.parquet"]
-    assert tokentail(*command, "telemetry.db").returncode == 2
-    assert tokentail("export", "--partition-by", "date", "-o", "x").returncode == 2
-    assert tokentail("export", "--format", "parquet", "--partition-by", "date").returncode == 2
+    assert called(*command, "telemetry.db").returncode == 2
+    assert called("export", "--partition-by", "date", "-o", "x").returncode == 2
+    assert called("export", "--format", "parquet", "--partition-by", "date").returncode == 2
     assert database.exists()

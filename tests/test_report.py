@@ -37,12 +37,12 @@ EVENTS = (
 
 
 def test_strata_are_computed_over_every_event_but_totals_and_short_answers(
-    tokentail: Tokentail, tmp_path: Path
+    called: Tokentail, tmp_path: Path
 ) -> None:
     """Counts, means, SMAPE and risk are over all n; cost is over the clean ones: all worked out by hand."""
     written(tmp_path, *EVENTS)
-    tokentail("ingest", "run.log")
-    found = json.loads(tokentail("report", "--json").stdout)
+    called("ingest", "run.log")
+    found = json.loads(called("report", "--json").stdout)
     docs, tests = found["strata"]
     wanted = {
         "category": "docs",
@@ -93,19 +93,19 @@ def test_strata_are_computed_over_every_event_but_totals_and_short_answers(
         "left_out_short": 1,
         "min_actual": 50,
     }
-    shown = tokentail("report").stdout
+    shown = called("report").stdout
     assert (
         "4 events of 6 in telemetry.db; left out: 1 whose actual is a total of input and output, 1 with "
         in shown
     )
-    assert json.loads(tokentail("report", "--json", "--min-actual", 0).stdout)["overall"]["n"] == 5
+    assert json.loads(called("report", "--json", "--min-actual", 0).stdout)["overall"]["n"] == 5
 
 
-def test_gates_hold_risk_and_cost_against_their_limits(tokentail: Tokentail, tmp_path: Path) -> None:
+def test_gates_hold_risk_and_cost_against_their_limits(called: Tokentail, tmp_path: Path) -> None:
     """A gate is passed at its limit, certain where the interval is on one side, and exit 1 is asked for."""
     written(tmp_path, *(docs_event(100, 100) for _ in range(20)))
-    tokentail("ingest", "run.log")
-    passed = tokentail("report", "--json", "--fail-on-gate")
+    called("ingest", "run.log")
+    passed = called("report", "--json", "--fail-on-gate")
     assert passed.returncode == 0
     gates = {gate["name"]: gate for gate in json.loads(passed.stdout)["gates"]}
     assert [(gate["passed"], gate["certain"]) for gate in gates.values()] == [
@@ -113,15 +113,15 @@ def test_gates_hold_risk_and_cost_against_their_limits(tokentail: Tokentail, tmp
         (True, False),
         (True, None),
     ]
-    missed = tokentail("report", "--fail-on-gate", "--under-multiplier", 0.5)
+    missed = called("report", "--fail-on-gate", "--under-multiplier", 0.5)
     assert missed.returncode == 1
     assert missed.stderr == "tokentail: not passed: underestimation rate\n"
     assert "FAIL" in missed.stdout
-    assert tokentail("report", "--under-multiplier", 0.5).returncode == 0
-    assert tokentail("report", "--under-multiplier", "nan").returncode == 2
+    assert called("report", "--under-multiplier", 0.5).returncode == 0
+    assert called("report", "--under-multiplier", "nan").returncode == 2
 
 
-def test_phase_outcome_is_not_builder_success(tokentail: Tokentail, tmp_path: Path) -> None:
+def test_phase_outcome_is_not_builder_success(called: Tokentail, tmp_path: Path) -> None:
     """An answer that was parsed and a phase that failed are shown as the two things that they are."""
     log = [
         logged(anchor_message("alpha", output=1157), at="2026-01-14 09:00:00"),
@@ -129,11 +129,11 @@ def test_phase_outcome_is_not_builder_success(tokentail: Tokentail, tmp_path: Pa
         logged("Updated phase alpha status to FAILED", at="2026-01-14 09:00:09"),
     ]
     (tmp_path / "run.log").write_text("\n".join(log) + "\n", encoding="utf-8")
-    tokentail("ingest", "run.log")
-    found = json.loads(tokentail("report", "--json").stdout)
+    called("ingest", "run.log")
+    found = json.loads(called("report", "--json").stdout)
     assert found["overall"]["parsed"] == 1
     assert found["phase_outcomes"] == [{"phase_outcome": "FAILED", "events": 1}]
-    shown = tokentail("report").stdout
+    shown = called("report").stdout
     assert "Builder success (the answer was parsed): 1 of 1" in shown
     assert "Phase outcome (what became of the work): FAILED 1" in shown
 
@@ -146,18 +146,18 @@ def test_phase_outcome_is_not_builder_success(tokentail: Tokentail, tmp_path: Pa
     ],
 )
 def test_status_says_how_much_the_events_can_carry(
-    tokentail: Tokentail, tmp_path: Path, events: int, status: str
+    called: Tokentail, tmp_path: Path, events: int, status: str
 ) -> None:
     """The status line names samples, real deliverables and strata, and the reason."""
     written(tmp_path, *(docs_event(100 + number, 100) for number in range(events)))
-    tokentail("ingest", "run.log")
-    shown = tokentail("report").stdout.splitlines()
+    called("ingest", "run.log")
+    shown = called("report").stdout.splitlines()
     assert shown[0] == f"Status: {status}"
     assert shown[1].startswith(f"  {events} of at least 30 samples; 0% with real deliverable paths")
 
 
 def test_status_is_validated_with_enough_samples_of_real_deliverables(
-    tokentail: Tokentail, tmp_path: Path
+    called: Tokentail, tmp_path: Path
 ) -> None:
     """Thirty events of which most have their paths, in strata of five or more, validate."""
     log = []
@@ -169,24 +169,24 @@ def test_status_is_validated_with_enough_samples_of_real_deliverables(
             logged(f"[p{number}] Applied files: ['a.py']", at=f"2026-01-14 09:{number:02}:02"),
         ]
     (tmp_path / "run.log").write_text("\n".join(log) + "\n", encoding="utf-8")
-    tokentail("ingest", "run.log")
-    found = json.loads(tokentail("report", "--json").stdout)
+    called("ingest", "run.log")
+    found = json.loads(called("report", "--json").stdout)
     assert (found["status"], found["real_share"], found["strata_covered"]) == ("validated on real data", 1, 1)
 
 
 @pytest.mark.parametrize("by", ["category", "model,bucket", "complexity,category,bucket,model"])
-def test_strata_are_by_any_combination(tokentail: Tokentail, tmp_path: Path, by: str) -> None:
+def test_strata_are_by_any_combination(called: Tokentail, tmp_path: Path, by: str) -> None:
     """Whatever the strata, their n add up to all, and each names just what was asked for."""
     written(tmp_path, *EVENTS, event_message(model="other model", deliverables=5, actual_output=7000))
-    tokentail("ingest", "run.log")
-    found = json.loads(tokentail("report", "--json", "--by", by).stdout)
+    called("ingest", "run.log")
+    found = json.loads(called("report", "--json", "--by", by).stdout)
     names = by.split(",")
     assert found["by"] == names
     assert sum(stratum["n"] for stratum in found["strata"]) == found["overall"]["n"] == 5
     assert all(list(stratum)[: len(names)] == names for stratum in found["strata"])
     if "bucket" in names:
         assert {stratum["bucket"] for stratum in found["strata"]} == {"1-3", "4-7"}
-    assert tokentail("report", "--by", "colour").returncode == 2
+    assert called("report", "--by", "colour").returncode == 2
 
 
 @pytest.mark.parametrize(
@@ -204,15 +204,15 @@ def test_strata_are_by_any_combination(tokentail: Tokentail, tmp_path: Path, by:
     ],
 )
 def test_reports_of_little_are_sentences_and_never_nan(
-    tokentail: Tokentail, tmp_path: Path, messages: tuple[str, ...]
+    called: Tokentail, tmp_path: Path, messages: tuple[str, ...]
 ) -> None:
     """No traceback, no NaN, no terminal escape: numbers where there are some, else a dash or a sentence."""
     written(tmp_path, *messages)
-    tokentail("ingest", "run.log")
-    shown = tokentail("report", "--min-actual", 0)
+    called("ingest", "run.log")
+    shown = called("report", "--min-actual", 0)
     assert (shown.returncode, shown.stderr) == (0, "")
     assert not re.search(r"\bnan|\binf\b|None|\x1b", shown.stdout)
-    asked = tokentail("report", "--json", "--min-actual", 0, "--by", "category,complexity,bucket,model")
+    asked = called("report", "--json", "--min-actual", 0, "--by", "category,complexity,bucket,model")
 
     def refuse(constant: str) -> None:
         raise AssertionError(constant)
@@ -260,16 +260,16 @@ def test_text_for_terminals_is_harmless_and_readable() -> None:
     [("--min-actual", 2**63), ("--under-multiplier", "inf"), ("--under-multiplier", 0), ("--since", "soon")],
     ids=repr,
 )
-def test_values_that_can_not_be_meant_are_wrong_use(tokentail: Tokentail, arguments: tuple[Any, ...]) -> None:
+def test_values_that_can_not_be_meant_are_wrong_use(called: Tokentail, arguments: tuple[Any, ...]) -> None:
     """A number that no database holds, or a time without a meaning: exit 2 and one line, no traceback."""
-    done = tokentail("report", *arguments)
+    done = called("report", *arguments)
     assert (done.returncode, done.stdout) == (2, "")
     assert "Traceback" not in done.stderr
 
 
-def test_filters_that_nothing_passes_say_so(tokentail: Tokentail, tmp_path: Path) -> None:
+def test_filters_that_nothing_passes_say_so(called: Tokentail, tmp_path: Path) -> None:
     """A mistyped name is told apart from an empty database."""
     written(tmp_path, *EVENTS)
-    tokentail("ingest", "run.log")
-    shown = tokentail("report", "--category", "dosc").stdout
+    called("ingest", "run.log")
+    shown = called("report", "--category", "dosc").stdout
     assert "There is nothing to report: no event passes the filters." in shown

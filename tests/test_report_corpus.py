@@ -63,9 +63,9 @@ def numbers(events: list[Event]) -> dict[str, Any]:
 
 
 @pytest.fixture
-def events(corpus: Path, tokentail: Tokentail) -> list[Event]:
+def events(corpus: Path, called: Tokentail) -> list[Event]:
     """Ingest the real logs and return what a separate slow reading found in them."""
-    assert tokentail("ingest", corpus, "--tz", "Australia/Sydney").returncode == 0
+    assert called("ingest", corpus, "--tz", "Australia/Sydney").returncode == 0
     found: list[Event] = json.loads((corpus / "expected_events.json").read_text(encoding="utf-8"))["events"]
     return found
 
@@ -75,9 +75,9 @@ def agree(found: dict[str, Any], wanted: dict[str, Any]) -> None:
         assert found[name] == (None if value is None else pytest.approx(value, rel=1e-12)), name
 
 
-def test_report_equals_an_independent_calculation(tokentail: Tokentail, events: list[Event]) -> None:
+def test_report_equals_an_independent_calculation(called: Tokentail, events: list[Event]) -> None:
     """Overall and for every stratum each number is that of the plain calculation."""
-    report = json.loads(tokentail("report", "--json").stdout)
+    report = json.loads(called("report", "--json").stdout)
     agree(report["overall"], numbers(events))
     strata = defaultdict(list)
     for event in events:
@@ -87,25 +87,25 @@ def test_report_equals_an_independent_calculation(tokentail: Tokentail, events: 
         agree(found, numbers(strata[found["category"], found["complexity"]]))
 
 
-def test_normalized_categories_are_one_stratum(tokentail: Tokentail, events: list[Event]) -> None:
+def test_normalized_categories_are_one_stratum(called: Tokentail, events: list[Event]) -> None:
     """IMPLEMENT_FEATURE is implementation, where that is asked for."""
     names = {"IMPLEMENT_FEATURE": "implementation"}
     strata = defaultdict(list)
     for event in events:
         strata[names.get(event["category"], event["category"])].append(event)
-    report = json.loads(tokentail("report", "--json", "--normalize-categories", "--by", "category").stdout)
+    report = json.loads(called("report", "--json", "--normalize-categories", "--by", "category").stdout)
     assert {found["category"] for found in report["strata"]} == set(strata)
     for found in report["strata"]:
         agree(found, numbers(strata[found["category"]]))
 
 
-def test_calibration_equals_an_independent_calculation(tokentail: Tokentail, events: list[Event]) -> None:
+def test_calibration_equals_an_independent_calculation(called: Tokentail, events: list[Event]) -> None:
     """Means, SMAPE and ratios of the clean events are those of the plain calculation."""
     strata = defaultdict(list)
     for event in events:
         if event["success"] == 1 and event["truncated"] == 0:
             strata[event["category"], event["complexity"]].append(event)
-    calibration = json.loads(tokentail("calibrate", "--json").stdout)
+    calibration = json.loads(called("calibrate", "--json").stdout)
     for found in calibration["strata"]:
         clean = strata[found["category"], found["complexity"]]
         assert found["n"] == len(clean)
@@ -125,11 +125,11 @@ def test_calibration_equals_an_independent_calculation(tokentail: Tokentail, eve
             )
 
 
-def test_coverage_equals_an_independent_count(tokentail: Tokentail, events: list[Event]) -> None:
+def test_coverage_equals_an_independent_count(called: Tokentail, events: list[Event]) -> None:
     """Each cell has as many samples as there are such events; those without a number are said."""
     told = [event for event in events if event["deliverable_count"]]
     edges = {"1-3": range(1, 4), "4-7": range(4, 8), "8-15": range(8, 16), "16+": range(16, 10**6)}
-    found = json.loads(tokentail("coverage", "--json").stdout)
+    found = json.loads(called("coverage", "--json").stdout)
     by_name = {(one["category"], one["complexity"], one["bucket"]): one["have"] for one in found["cells"]}
     for event in told:
         bucket = next(name for name, counts in edges.items() if event["deliverable_count"] in counts)

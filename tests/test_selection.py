@@ -423,7 +423,7 @@ def test_options_that_mean_nothing_are_wrong_use(arguments: list[str], said: str
     assert said in " ".join(done.stderr.split())
 
 
-def test_filters_reach_the_numbers_and_are_said(tokentail: Tokentail, tmp_path: Path) -> None:
+def test_filters_reach_the_numbers_and_are_said(called: Tokentail, tmp_path: Path) -> None:
     """The filters of the command line are those of the selection, and what they left out is a sentence."""
     stored(
         tmp_path / "telemetry.db",
@@ -444,7 +444,7 @@ def test_filters_reach_the_numbers_and_are_said(tokentail: Tokentail, tmp_path: 
     arguments = ["--run", "run-1", "--phase", "phase-1", "--category", "DOC_WRITE", "--complexity", "low"]
     arguments += ["--model", "m", "--since", "2026-01-14", "--until", "2026-01-14", "--success-only"]
     arguments += ["--min-actual", "80", "--normalize-categories"]
-    found = json.loads(tokentail("coverage", "--json", *arguments).stdout)["population"]
+    found = json.loads(called("coverage", "--json", *arguments).stdout)["population"]
     assert found == {
         "events": 11,
         "selected": 1,
@@ -453,7 +453,7 @@ def test_filters_reach_the_numbers_and_are_said(tokentail: Tokentail, tmp_path: 
         "left_out_short": 1,
         "min_actual": 80,
     }
-    shown = tokentail("calibrate", *arguments).stdout
+    shown = called("calibrate", *arguments).stdout
     assert shown.startswith(
         "1 event of 11 in telemetry.db; left out: 8 not selected, 1 whose actual is a total of input and "
         "output, 1 with fewer than 80 actual tokens\n"
