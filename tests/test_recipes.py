@@ -29,7 +29,9 @@ FILES = ROOT / "examples/recipes"
 BLOCK = re.compile(r"((?:[^\n]+\n)?\n?)^```\w*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 NAMED = re.compile(r"<!-- recipe: (\w+) -->\n$")
 NOT_RUN = "*Not run here.*\n\n"
-PATH = os.pathsep.join(folder for folder in os.get_exec_path() if not Path(folder, "tokentail").exists())
+PATH = os.pathsep.join(
+    folder for folder in os.get_exec_path() if not os.path.exists(os.path.join(folder, "tokentail"))
+)
 """Where this machine has its programs; a recipe that relies on ours being there is found out."""
 
 
