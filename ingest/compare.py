@@ -180,8 +180,11 @@ class Comparison:
         self._result.rejects += 1
         for _, number, _ in self._rejected.before(reject.offset):
             self._differ(number, "the database has a reject here, the log has no such line")
-        if self._rejected.at(reject.offset) is None:
+        stored = self._rejected.at(reject.offset)
+        if stored is None:
             self._missing.append(reject)
+        elif stored[1] != reject.line_number:
+            self._differ(reject.line_number, f"the database has it at line {stored[1]}")
 
 
 def _begins(whole: Any, cut: Any) -> bool:
