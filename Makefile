@@ -5,7 +5,7 @@ LOGS ?= examples/logs
 DB ?= telemetry.db
 BIN := $(VENV)/bin
 
-.PHONY: run test bare check properties faults kill model fleet cluster fuzz bench profile fix clean
+.PHONY: run test bare check properties faults kill model fleet cluster fuzz mutants bench profile fix clean
 
 run: $(VENV)/.installed
 	$(BIN)/tokentail ingest $(LOGS) --db $(DB)
@@ -57,6 +57,14 @@ kill: $(VENV)/.installed-dev
 
 model: $(VENV)/.installed-dev
 	$(BIN)/python -m faults.model --number $(N) $(if $(SEED),--seed $(SEED))
+
+# Faults put into a copy of the tree, one at a time: the suite must notice each. All that have a name, and N
+# changes (200) drawn from SEED (19); ONLY="3 7 1f0c2a9b" plays some by their names; N=0 those with a name alone.
+# RECORDING=FILE keeps which tests reach which change, for another run on the same code.
+RECORDING ?=
+mutants: $(VENV)/.installed-dev
+	$(BIN)/python -m faults.mutants $(if $(ONLY),--only $(ONLY)) $(if $(SEED),--seed $(SEED)) \
+		$(if $(filter file,$(origin N)),,--number $(N)) $(if $(RECORDING),--recording $(RECORDING))
 
 # A fleet of executors writes and rotates for SECONDS while `follow` reads, is killed and started again.
 fleet: $(VENV)/.installed-dev
