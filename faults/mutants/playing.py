@@ -1,8 +1,8 @@
 """Faults are played: each is put into a copy, and tests are run until one fails.
 
 Few tests notice most faults, so they are tried first: those that reach the changed line, the quickest of
-each file. What they let pass is tried on more of them, and what is left on the whole suite, all of it at
-once: a test that fails is run on each by itself, and where none of them is to blame they are tried in halves.
+each file. What they let pass is tried on the whole suite, all of it at once; the tests that fail then are run
+on each by itself, and the suite on what is left, until it passes.
 """
 
 from __future__ import annotations
@@ -24,11 +24,8 @@ from faults.mutants.reached import FOLDER_VARIABLE, instrument, reaching
 from faults.mutants.sample import modules
 from faults.mutants.tree import ROOT, Tree
 
-FIRST_TESTS, FIRST_SECONDS = 40, 6.0
+NEAR_TESTS, NEAR_SECONDS = 40, 6.0
 """How many of the tests that reach a change are tried first, and how long they take at most, unchanged."""
-
-MORE_SECONDS = 60.0
-"""How long the next ones take, unchanged."""
 
 SUITE_SECONDS = 3_600.0
 PATIENCE = 10.0
@@ -57,28 +54,22 @@ class Recorded:
         values = {"reaching": self.reaching, "seconds": self.seconds, "left_out": self.left_out}
         file.write_text(json.dumps(values), "utf-8")
 
-    def nearest(self, site: Site) -> tuple[list[str], list[str]]:
-        """Return the tests that are tried first on a change, and those after them."""
+    def nearest(self, site: Site) -> list[str]:
+        """Return the tests that are tried first on a change."""
         by_file: dict[str, list[str]] = defaultdict(list)
-        left_out = set(self.left_out)
-        known = [
-            test for test in self.reaching.get(site.id, ()) if test in self.seconds and test not in left_out
-        ]
+        known = (test for test in self.reaching.get(site.id, ()) if test in self.seconds)
         for test in sorted(known, key=lambda test: (self.seconds[test], test)):
             by_file[test.partition("::")[0]].append(test)
-        turns = sorted(
+        in_turns = (
             (turn, self.seconds[test], test) for some in by_file.values() for turn, test in enumerate(some)
         )
-        first: list[str] = []
-        more: list[str] = []
+        nearest: list[str] = []
         spent = 0.0
-        for _, seconds, test in turns:
+        for _, seconds, test in sorted(in_turns):
             spent += seconds
-            if spent <= FIRST_SECONDS and len(first) < FIRST_TESTS:
-                first.append(test)
-            elif spent <= FIRST_SECONDS + MORE_SECONDS:
-                more.append(test)
-        return first, more
+            if spent <= NEAR_SECONDS and len(nearest) < NEAR_TESTS:
+                nearest.append(test)
+        return nearest
 
     def limit(self, tests: Iterable[str]) -> float:
         """Return after how many seconds a run of tests is killed."""
@@ -129,7 +120,7 @@ class Players:
         return self._side_by_side(self._named, faults)
 
     def near(self, sites: Sequence[Site]) -> Iterator[tuple[Site, Played]]:
-        """Play changes on the tests that reach them, as many as take no longer than they should."""
+        """Play changes on the nearest of the tests that reach them."""
         return self._side_by_side(self._near, sites)
 
     def on_suite(self, sites: Sequence[Site]) -> dict[str, Played]:
@@ -164,9 +155,8 @@ class Players:
 
     def _near(self, site: Site) -> str:
         with self._tree() as tree:
-            texts = _changed(tree, [site])
-            tried = (self._noticed_by(tree, texts, some) for some in self._recorded.nearest(site) if some)
-            return next(filter(None, tried), "")
+            tests = self._recorded.nearest(site)
+            return self._noticed_by(tree, _changed(tree, [site]), tests) if tests else ""
 
     def _blamed(self, group: Sequence[Site]) -> dict[str, Played]:
         """Return those of a group of changes that the suite notices, each by itself."""

@@ -103,13 +103,15 @@ class Tree:
             str(self._folder / "temporary"),
         ]
         command += [] if to_the_end else ["-x"]
-        command += ["-n", str(processes)] if processes > 1 else ["-p", "no:xdist"]
+        command += ["-n", str(processes)] if processes > 1 else []
         known = {
             "PYTHONPATH": str(self.root),
             ASKED_VARIABLE: str(asked) if tests else "",
             LEFT_OUT_VARIABLE: str(not_asked),
             OUTCOMES_VARIABLE: str(outcomes),
         }
+        if processes == 1:  # half of a short run is the loading of plugins that no test needs
+            known["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
         finished, output = _run(
             [*command, *files], self.root, os.environ | known | (environment or {}), seconds
         )
