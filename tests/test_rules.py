@@ -290,3 +290,11 @@ def test_verify_names_what_lines_around_an_event_said(
     done = called("verify")
     assert done.returncode == 1
     assert words in done.stdout + done.stderr
+
+
+def test_empty_log_has_nothing_to_prove(called: Tokentail, proven: Path) -> None:
+    """A file without a byte has no marker line, so that it was never ingested is no difference."""
+    (proven.parent / "empty.log").touch()
+    done = called("verify", "empty.log")
+    assert done.returncode == 0
+    assert "not ingested, and has no marker lines" in done.stdout + done.stderr

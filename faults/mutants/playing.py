@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -24,8 +24,8 @@ from faults.mutants.reached import FOLDER_VARIABLE, instrument, reaching
 from faults.mutants.sample import modules
 from faults.mutants.tree import ROOT, Tree
 
-NEAR_TESTS, NEAR_SECONDS = 40, 6.0
-"""How many of the tests that reach a change are tried first, and how long they take at most, unchanged."""
+QUICK_SECONDS, NEAR_SECONDS = 1.0, 6.0
+"""How long the tests take, unchanged, that are tried first because they are quick, and all that are."""
 
 SUITE_SECONDS = 3_600.0
 PATIENCE = 10.0
@@ -55,20 +55,25 @@ class Recorded:
         file.write_text(json.dumps(values), "utf-8")
 
     def nearest(self, site: Site) -> list[str]:
-        """Return the tests that are tried first on a change."""
-        by_file: dict[str, list[str]] = defaultdict(list)
-        known = (test for test in self.reaching.get(site.id, ()) if test in self.seconds)
-        for test in sorted(known, key=lambda test: (self.seconds[test], test)):
-            by_file[test.partition("::")[0]].append(test)
-        in_turns = (
-            (turn, self.seconds[test], test) for some in by_file.values() for turn, test in enumerate(some)
-        )
-        nearest: list[str] = []
+        """Return the tests that are tried first on a change: the quickest ones, then some of each file."""
+        known = [test for test in self.reaching.get(site.id, ()) if test in self.seconds]
+        known.sort(key=lambda test: (self.seconds[test], test))
+        turns: Counter[str] = Counter()
+        order: list[tuple[int, float, str]] = []
         spent = 0.0
-        for _, seconds, test in sorted(in_turns):
+        for test in known:
+            seconds = self.seconds[test]
             spent += seconds
-            if spent <= NEAR_SECONDS and len(nearest) < NEAR_TESTS:
-                nearest.append(test)
+            file = test.partition("::")[0]
+            turns[file] += spent > QUICK_SECONDS
+            order.append((turns[file], seconds, test))
+        spent = 0.0
+        nearest: list[str] = []
+        for _, seconds, test in sorted(order):
+            spent += seconds
+            if spent > NEAR_SECONDS:
+                break
+            nearest.append(test)
         return nearest
 
     def limit(self, tests: Iterable[str]) -> float:
