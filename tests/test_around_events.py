@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
+from conftest import Tokentail
+from faults.tables import opened
 from ingest.linking.context import Context
-from test_linker import OPEN, RUN, linked, log_of
+from test_linker import CALL, OPEN, PREPARED, RUN, linked, log_of
 
 SECOND_RUN = RUN.replace("r1", "r2")
 
@@ -33,3 +38,68 @@ def test_builders_line_tells_the_phase_of_an_event_three_lines_before_it() -> No
         text = RUN + OPEN + "EVENT\n" + "something else\n" * between + "[p1] Builder succeeded (6213 tokens)"
         (context,) = contexts(text)
         assert (context.phase.name if context.phase else None) == phase
+
+
+BUILT = "\n[p1] Builder succeeded (6213 tokens)"
+
+
+def stored(called: Tokentail, folder: Path, text: str) -> list[dict[str, Any]]:
+    """Return the rows of a small log's events, in the order of their lines, as the program reads it."""
+    (folder / "run.log").write_text("".join(f"{line}\n" for line in log_of(text)), encoding="utf-8")
+    called("ingest", "run.log", "--tz", "UTC")
+    with opened(folder / "telemetry.db") as connection:
+        rows = connection.execute(
+            "SELECT event.* FROM event_sightings JOIN token_estimation_v2_events AS event USING (event_id) "
+            "ORDER BY byte_offset"
+        )
+        return [dict(row) for row in rows]
+
+
+def test_what_was_prepared_is_told_without_an_anchor(called: Tokentail, tmp_path: Path) -> None:
+    """An estimate of the event's own numbers is its own, though no line tells the phase."""
+    (event,) = stored(called, tmp_path, RUN + OPEN + PREPARED + "EVENT")
+    assert (event["phase_id"], event["confidence"], event["attempt_index"]) == ("unknown", 0.8, 2)
+
+
+def test_event_directly_below_a_list_ends_it(called: Tokentail, tmp_path: Path) -> None:
+    """The list counts for its phase, and the event below it for itself."""
+    refused = "[p1] ❌ DELIVERABLES VALIDATION FAILED\n📋 REQUIRED DELIVERABLES:\n  ✓ a.py\n"
+    one, two = stored(
+        called,
+        tmp_path,
+        RUN + OPEN + CALL + refused + "EVENT predicted_output=7\n[p1] Applied files: ['b.py']",
+    )
+    assert (one["phase_id"], one["deliverables_json"]) == ("p1", '["b.py"]')
+    assert (two["phase_id"], two["deliverables_json"], two["run_id"]) == ("unknown", "[]", "r1")
+
+
+def test_event_while_two_runs_write_is_not_told_by_the_builder_of_the_one_that_stays(
+    called: Tokentail, tmp_path: Path
+) -> None:
+    """Whose event it was is not known later either, when one of them has ended."""
+    text = RUN + OPEN + SECOND_RUN + "EVENT\n[LOCK] Released executor lock for run_id=r2 (PID=2)" + BUILT
+    (event,) = stored(called, tmp_path, text)
+    assert (event["run_id"], event["phase_id"]) == ("unknown", "unknown")
+
+
+def test_builders_line_of_a_call_tells_nothing_of_the_call_before(called: Tokentail, tmp_path: Path) -> None:
+    """After its end a phase may make another call, whose event its builder tells again."""
+    text = RUN + OPEN + CALL + "EVENT predicted_output=7" + BUILT
+    assert [event["phase_id"] for event in stored(called, tmp_path, text)] == ["p1", "p1"]
+
+
+def test_call_that_ends_without_an_event_is_counted_after_others(called: Tokentail, tmp_path: Path) -> None:
+    """Each call ends once: a further end of a builder is a call whose event is missing."""
+    stored(called, tmp_path, RUN + OPEN + CALL + "[p1] Builder failed: no")
+    with opened(tmp_path / "telemetry.db") as connection:
+        ((lost,),) = map(tuple, connection.execute("SELECT calls_without_telemetry FROM log_sources"))
+    assert lost == 1
+
+
+def test_first_of_two_runs_to_end_may_be_either() -> None:
+    """The end of a process doesn't say whose it is: while one goes on, what is prepared is nobody's."""
+    finished = "Autonomous execution loop finished\n"
+    (context,) = contexts(RUN + SECOND_RUN + finished + OPEN + PREPARED + "EVENT")
+    assert (context.run, context.confidence, context.actual_max_tokens) == (None, None, None)
+    (context,) = contexts(RUN + SECOND_RUN + finished * 2 + RUN + OPEN + PREPARED + "EVENT")
+    assert (context.run is not None, context.confidence) == (True, 0.8)
