@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from conftest import Tokentail
 from faults.tables import opened
 from ingest.linking.context import Context
@@ -103,3 +105,33 @@ def test_first_of_two_runs_to_end_may_be_either() -> None:
     assert (context.run, context.confidence, context.actual_max_tokens) == (None, None, None)
     (context,) = contexts(RUN + SECOND_RUN + finished * 2 + RUN + OPEN + PREPARED + "EVENT")
     assert (context.run is not None, context.confidence) == (True, 0.8)
+
+
+OPEN_TWO = OPEN.replace("p1", "p2")
+LIFE_OF_ONE = "ANCHOR p1 output=5\n"
+ENDED = "Updated phase p1 status to COMPLETE\n"
+LATER = {
+    "side-by-side": (OPEN + OPEN_TWO + LIFE_OF_ONE, None),
+    "one-has-ended": (OPEN + OPEN_TWO + LIFE_OF_ONE + ENDED + OPEN.replace("p1", "p3"), None),
+    "both-have-ended": (
+        OPEN + OPEN_TWO + LIFE_OF_ONE + ENDED + ENDED.replace("p1", "p2") + OPEN.replace("p1", "p3"),
+        0.8,
+    ),
+    "the-later-one-had-ended": (OPEN + OPEN_TWO + ENDED.replace("p1", "p2") + LIFE_OF_ONE, 0.8),
+    "the-earlier-one-was-only-named": (OPEN.splitlines()[0] + "\n" + OPEN_TWO + LIFE_OF_ONE, 0.8),
+}
+
+
+@pytest.mark.parametrize(("text", "confidence"), LATER.values(), ids=LATER)
+def test_what_is_prepared_while_two_phases_run_side_by_side_is_nobodys(
+    text: str, confidence: float | None
+) -> None:
+    """A sign of life of a phase after another was opened shows that both run, until both have ended."""
+    (context,) = contexts(RUN + text + PREPARED + "EVENT")
+    assert context.confidence == confidence
+
+
+def test_run_whose_start_is_in_an_older_file_is_not_the_one_that_starts() -> None:
+    """Somebody works here before a run starts: from then on they are two."""
+    (context,) = contexts(OPEN + SECOND_RUN + PREPARED + "EVENT")
+    assert (context.run, context.confidence) == (None, None)
