@@ -76,7 +76,10 @@ def test_log_of_which_the_checkpoint_is_broken_is_read_anew(
     assert states(database) == [("run.log", "replaced", 2), ("run.log", "complete", 3)]
 
 
-def test_copy_of_a_log_that_an_older_version_read_is_read(called: Tokentail, tmp_path: Path) -> None:
+@pytest.mark.parametrize("apart", [True, False], ids=["apart", "together"])
+def test_copy_of_a_log_that_an_older_version_read_is_read(
+    called: Tokentail, tmp_path: Path, apart: bool
+) -> None:
     """An older version didn't say where a path really led; its logs have copies, too."""
     (tmp_path / "run.log").write_bytes(line_of(100) + line_of(200))
     called("ingest", "run.log", "--tz", "UTC")
@@ -84,8 +87,23 @@ def test_copy_of_a_log_that_an_older_version_read_is_read(called: Tokentail, tmp
     with closing(sqlite3.connect(database)) as connection, connection:
         connection.execute("UPDATE log_sources SET real_path = NULL")
     (tmp_path / "copy.log").write_bytes((tmp_path / "run.log").read_bytes() + line_of(300))
-    for name in ("copy.log", "run.log"):
-        assert called("ingest", name, "--tz", "UTC").returncode == 0
+    for names in [["copy.log"], ["run.log"]] if apart else [["copy.log", "run.log"]]:
+        assert called("ingest", *names, "--tz", "UTC").returncode == 0
     assert len(events(database)) == 3
+    if not apart:
+        assert states(database) == [("run.log", "complete", 2), ("copy.log", "complete", 3)]
     assert called("verify", "copy.log", "run.log").returncode == 0
     check_invariants(database)
+
+
+def test_cut_line_is_not_completed_from_another_event_of_its_second(
+    called: Tokentail, tmp_path: Path
+) -> None:
+    """The end of a model is known only from a line that says all the rest just so."""
+    (tmp_path / "other.log").write_bytes(line_of(100))
+    cut = logged(event_message(predicted_output=200, model="some"))
+    (tmp_path / "run.log").write_text(cut, encoding="utf-8")
+    called("backfill", "other.log", "--tz", "UTC")
+    called("backfill", "run.log", "--tz", "UTC")
+    models = {row["predicted_output_tokens"]: row["model"] for row in events(tmp_path / "telemetry.db")}
+    assert models == {100: "some-model-4", 200: "some"}

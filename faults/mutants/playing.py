@@ -25,8 +25,8 @@ from faults.mutants.sample import modules
 from faults.mutants.tree import ROOT, Tree
 
 QUICK_SECONDS, NEAR_SECONDS, NEAR_TESTS = 0.5, 4.0, 80
-"""How long the tests take, unchanged, that are tried first because they are quick; how long all that are tried
-first do, and how many they are."""
+"""What is tried first: the quickest tests for so long, then some of each file, all of them for so long (as
+they take unchanged), and no more than so many."""
 
 SUITE_SECONDS = 3_600.0
 PATIENCE = 10.0
