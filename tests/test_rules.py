@@ -274,6 +274,11 @@ WRONG = {
         "UPDATE event_sightings SET line_number = 5 WHERE line_number = 4",
         "run.log:4: the database has it at line 5",
     ),
+    "event-without-a-place": (
+        "DELETE FROM event_sightings WHERE event_id = "
+        "(SELECT event_id FROM token_estimation_v2_events WHERE predicted_output_tokens = 77)",
+        "in the database, but seen in no log",
+    ),
     "number-of-a-rejected-line": (
         "UPDATE rejected_lines SET line_number = 8",
         "run.log:9: the database has it at line 8",
@@ -298,3 +303,40 @@ def test_empty_log_has_nothing_to_prove(called: Tokentail, proven: Path) -> None
     done = called("verify", "empty.log")
     assert done.returncode == 0
     assert "not ingested, and has no marker lines" in done.stdout + done.stderr
+
+
+def test_run_that_nobody_can_place_is_no_difference(called: Tokentail, tmp_path: Path) -> None:
+    """An event that may be either of two phases' tells its run to neither, and verify doesn't ask for it."""
+    call = [anchor_message("p1"), event_message()]
+    write(tmp_path / "a.log", "[LOCK] Acquired executor lock for run_id=r1 (PID=1, host=box)", *call)
+    write(tmp_path / "b.log", "Initialized autonomous executor for run: r0", event_message())
+    write(tmp_path / "c.log", *(line.replace("p1", "p2") for line in call))
+    called("ingest", "a.log", "b.log", "c.log", "--tz", "UTC")
+    rows = events(tmp_path / "telemetry.db")
+    assert sorted((row["phase_id"], row["run_id"]) for row in rows) == [("p1", "r1"), ("p2", "unknown")]
+    assert called("verify").returncode == 0
+
+
+@pytest.mark.usefixtures("proven")
+def test_what_was_pruned_is_counted_when_it_is_proven(called: Tokentail) -> None:
+    """Lines whose events are older than what is kept are said, and are no difference."""
+    assert called("prune", "--older-than", "2026-01-01").returncode == 0
+    done = called("verify")
+    assert done.returncode == 0
+    assert done.stdout.startswith(
+        "2 files read again: 4 marker lines = 3 sightings + 1 reject, 3 of them pruned, no difference"
+    )
+
+
+def test_merged_logs_are_of_the_machine_that_wrote_last(called: Tokentail, tmp_path: Path) -> None:
+    """A database that moved to another machine says where its logs are now."""
+    write(tmp_path / "run.log", event_message())
+    for _ in range(2):
+        called("ingest", "run.log", "--tz", "UTC", "--db", "other.db")
+    altered(tmp_path / "other.db", "UPDATE ingest_runs SET host = 'old' WHERE ingest_run_id = 1")
+    altered(tmp_path / "other.db", "UPDATE ingest_runs SET host = 'new' WHERE ingest_run_id > 1")
+    write(tmp_path / "ours.log", event_message(predicted_output=7))
+    called("ingest", "ours.log", "--tz", "UTC")
+    assert called("merge", "other.db").returncode == 0
+    hosts = asked(tmp_path / "telemetry.db", "SELECT host FROM log_sources WHERE path LIKE '%run.log'")
+    assert hosts == [("new",)]
