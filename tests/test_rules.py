@@ -89,7 +89,14 @@ def test_required_list_begins_within_eight_lines_of_its_refusal(
     assert event["deliverables_json"] == str(known).replace("'", '"')
 
 
-def test_phase_of_the_next_run_is_not_that_of_a_run_that_ended(called: Tokentail, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "end",
+    ["[LOCK] Released executor lock for run_id=first (PID=1)", "Autonomous execution loop finished"],
+    ids=["named", "nameless"],
+)
+def test_phase_of_the_next_run_is_not_that_of_a_run_that_ended(
+    called: Tokentail, tmp_path: Path, end: str
+) -> None:
     """A call for a phase that an ended run had open is the new run's, and outcomes don't reach back."""
     write(
         tmp_path / "run.log",
@@ -97,7 +104,7 @@ def test_phase_of_the_next_run_is_not_that_of_a_run_that_ended(called: Tokentail
         "[BUILD-041] Next phase: p1",
         anchor_message("p1"),
         event_message(),
-        "[LOCK] Released executor lock for run_id=first (PID=1)",
+        end,
         "[LOCK] Acquired executor lock for run_id=second (PID=2, host=box)",
         anchor_message("p1", output=77),
         event_message(predicted_output=80, actual_output=77),
