@@ -9,6 +9,7 @@ import statistics
 import pytest
 
 from reports.bootstrap import paired_difference
+from reports.metrics import p90
 
 NORMAL = statistics.NormalDist()
 
@@ -34,3 +35,9 @@ def test_too_few_pairs_are_neither_higher_nor_lower() -> None:
     """Without an interval nothing is beyond doubt."""
     found = paired_difference([3.0] * 4)
     assert (found.interval, found.is_higher, found.is_lower) == (None, False, False)
+
+
+def test_ninetieth_percentile_of_ten_is_between_the_largest_two() -> None:
+    """From ten values on it is that of the quantiles: one in ten lies beyond."""
+    assert p90([float(number) for number in range(1, 11)]) == pytest.approx(9.9)
+    assert p90([float(number) for number in range(1, 10)]) == 9
