@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from ingest.errors import DatabaseBusy, DatabaseUnusable, TokentailError
 from ingest.files.listing import Listed, Listing
+from ingest.files.paths import stored_path
 from ingest.files.watch import POLL_SECONDS, Watch
 from ingest.memory import little_tidying
 from ingest.news import News, Told
@@ -28,11 +29,8 @@ from ingest.summary import IngestOptions, Summary
 if TYPE_CHECKING:  # a follow that finds nothing new needs none
     from ingest.storing.store import Store
 
-BEAT_SECONDS = 15.0
-"""How often `ingest_runs` is told that the follow is alive."""
-
-SOON_SECONDS = 1.0
-"""How long at least between two such words, though there is news."""
+BEAT_SECONDS, SOON_SECONDS = 15.0, 1.0
+"""How often `ingest_runs` is told that the follow is alive; and how soon that there is news."""
 
 RETRY_SECONDS, MAX_RETRY_SECONDS = 0.5, 30.0
 """How long to wait for a database that can't be used: twice as long each time."""
@@ -82,19 +80,17 @@ def follow(
             `idle_seconds`.
     """
     following = _Following(paths, database, options, listener, idle_seconds)
-    delay, wait_seconds = RETRY_SECONDS, options.wait_seconds
     while True:
         try:
+            wait_seconds = 0.0 if following.has_begun else options.wait_seconds
             with held_for_ingest(database, wait_seconds) as (connection, notes):
                 return following.run(connection, notes)
         except (DatabaseBusy, DatabaseUnusable, _Hindered) as error:
             if not following.has_begun or following.is_idle or not _may_pass(error):
                 raise
-            if following.rounds:
-                delay = RETRY_SECONDS
             following.tell_trouble(error)
-        time.sleep(delay)
-        delay, wait_seconds = min(2 * delay, MAX_RETRY_SECONDS), 0.0
+        time.sleep(following.retry_seconds)
+        following.retry_seconds = min(2 * following.retry_seconds, MAX_RETRY_SECONDS)
 
 
 def _may_pass(error: TokentailError) -> bool:
@@ -116,6 +112,7 @@ class _Following:
         idle_seconds: float | None,
     ) -> None:
         self._paths = paths
+        self._named = {stored_path(path) for path in paths}
         self._database = database
         self._options = options
         self._listener = listener
@@ -124,7 +121,7 @@ class _Following:
         self._told = Told()
         self._last_new = time.monotonic()
         self.has_begun = False
-        self.rounds = 0
+        self.retry_seconds = RETRY_SECONDS
 
     @property
     def is_idle(self) -> bool:
@@ -132,14 +129,12 @@ class _Following:
         return time.monotonic() - self._last_new >= self._idle_seconds
 
     def run(self, connection: sqlite3.Connection, notes: list[str]) -> Summary:
-        """Follow with an open database until nothing is new for long enough; `rounds` are those with it."""
+        """Follow with an open database until nothing is new for long enough."""
         self._connection, self._notes = connection, notes
         self._store: Store | None = None
         self._watch = Watch()
         self._opened = self._identity()
-        self._run_id = begin_run(connection, {**started(self._options), **counts_of(self._total)})
-        self._beat_due, self._is_unsaid = 0.0, True
-        self.rounds = 0
+        self._record = _Record(connection, self._options, self._total)
         if not self.has_begun:
             self.has_begun = True
             self._listener.begun(self._total)
@@ -149,9 +144,9 @@ class _Following:
         except Exception:
             raise
         except BaseException as signal:
-            self._end(INTERRUPTED if isinstance(signal, KeyboardInterrupt) else 0)
+            self._record.end(INTERRUPTED if isinstance(signal, KeyboardInterrupt) else 0)
             raise
-        self._end(self._total.exit_code)
+        self._record.end(self._total.exit_code)
         return self._total
 
     def _loop(self) -> None:
@@ -159,20 +154,22 @@ class _Following:
         while more:
             self._round()
             try:
-                more = self._wait()
+                more = self._waited()
             except Exception:
                 raise
-            except BaseException:  # asked to end: what was written before that is read
+            except BaseException:  # asked to end: what was written before that is read, and what was put off
+                self._watch = Watch()
                 with suppress(TokentailError, sqlite3.Error):
-                    self._round(is_last=True)
+                    self._round()
                 raise
 
-    def _wait(self) -> bool:
+    def _waited(self) -> bool:
         """Wait until another round is due; say whether there is to be one."""
         while True:
-            self._beat()
+            if self._record.beat():
+                self._listener.beat(self._total)
             self._listener.waits()
-            if self.is_idle and not self._watch.is_waiting:
+            if self.is_idle and not self._watch.is_packing:
                 return False
             time.sleep(POLL_SECONDS)
             if self._watch.is_due():
@@ -180,20 +177,18 @@ class _Following:
 
     # A round
 
-    def _round(self, is_last: bool = False) -> None:
+    def _round(self) -> None:
         """Do one round of an ingest, and say what is new in it."""
         if self._identity() != self._opened:
             raise _Moved(f"{self._database}: moved or deleted while it was in use: opened anew")
-        options, watch = self._options, self._watch
-        summary = Summary(str(self._database), options.zone.name)
-        began = time.process_time()
-        watch.begin(is_last)
+        watch = self._watch
+        summary = Summary(str(self._database), self._options.zone.name)
+        watch.begin()
         try:
-            listing = Listing(self._paths, options.globs, files_of(self._database))
-            found = Round(self._connection, options, listing, watch)
+            listing = Listing(self._paths, self._options.globs, files_of(self._database))
+            found = Round(self._connection, self._options, listing, watch)
         except OSError as error:  # the folder that we are in was deleted
             raise _Hindered(f"the logs can't be looked up: {error}") from error
-        cost = time.process_time() - began
         summary.files = listing.files
         summary.problems += listing.problems
         summary.notes += listing.notes + self._notes
@@ -201,13 +196,24 @@ class _Following:
         try:
             match_own_rows(self._connection)
             self._store = found.read(summary, self._store)
-            watch.end(listing, self._elsewhere, cost)
+            watch.end(listing, self._elsewhere())
             tried = found.changed
-            self.rounds += 1
+            self.retry_seconds = RETRY_SECONDS
         finally:  # what was read is stored, and told, though the rest could not be
             self._count(summary)
             summary.warnings = watch.worth_saying(summary.warnings)
             self._tell(self._told.news(summary, tried, listing.problems, watch.is_there))
+
+    def _elsewhere(self) -> list[str]:
+        """Return where logs are that were read at a path that is named: rotations, a link's old target."""
+        return [real_path for real_path, path in self._connection.execute(_ELSEWHERE) if path in self._named]
+
+    def _identity(self) -> tuple[int, int] | None:
+        try:
+            state = os.stat(self._database)
+        except OSError:
+            return None
+        return (state.st_dev, state.st_ino)
 
     def _count(self, summary: Summary) -> None:
         """Add a round to what was done in all."""
@@ -217,7 +223,7 @@ class _Following:
         total.files = summary.files
         if summary.files_read:
             self._last_new = time.monotonic()
-            self._is_unsaid = True
+            self._record.has_news = True
 
     def _tell(self, news: News) -> None:
         total = self._total
@@ -225,17 +231,6 @@ class _Following:
         total.exit_code = int(bool(total.problems or (self._options.fail_on_reject and total.rejects)))
         if news.is_any:
             self._listener.news(news)
-
-    def _identity(self) -> tuple[int, int] | None:
-        try:
-            state = os.stat(self._database)
-        except OSError:
-            return None
-        return (state.st_dev, state.st_ino)
-
-    def _elsewhere(self) -> list[tuple[str, str]]:
-        """Return where logs were read that had another path before, and that path."""
-        return self._connection.execute(_ELSEWHERE).fetchall()
 
     def tell_trouble(self, error: TokentailError) -> None:
         """Say what hindered a round, once."""
@@ -246,21 +241,29 @@ class _Following:
             summary.problems.append(str(error))
         self._tell(News(summary))
 
-    # The record in `ingest_runs`
 
-    def _beat(self) -> None:
-        """Record that all is well, seldom; while a problem stands, the time of the last good word stays."""
+class _Record:
+    """The row of a follow in `ingest_runs`."""
+
+    def __init__(self, connection: sqlite3.Connection, options: IngestOptions, total: Summary) -> None:
+        """Record that it has begun; `total` is kept up to date by the follow."""
+        self._connection, self._total = connection, total
+        self._run_id = begin_run(connection, {**started(options), **counts_of(total)})
+        self._beaten_at = float("-inf")
+        self.has_news = False
+
+    def beat(self) -> bool:
+        """Record that all is well if it is time to; while a problem stands, when it was so last stays."""
         now = time.monotonic()
-        if now < self._beat_due and not (
-            self._is_unsaid and now >= self._beat_due - BEAT_SECONDS + SOON_SECONDS
-        ):
-            return
-        self._beat_due, self._is_unsaid = now + BEAT_SECONDS, False
+        if now < self._beaten_at + (SOON_SECONDS if self.has_news else BEAT_SECONDS):
+            return False
+        self._beaten_at, self.has_news = now, False
         alive = {} if self._total.problems else ended(None)
         end_run(self._connection, self._run_id, {**alive, **counts_of(self._total)})
-        self._listener.beat(self._total)
+        return True
 
-    def _end(self, exit_code: int) -> None:
+    def end(self, exit_code: int) -> None:
+        """Record how it ended."""
         with suppress(sqlite3.Error):  # it is a record, and no more
             end_run(self._connection, self._run_id, {**ended(exit_code), **counts_of(self._total)})
 

@@ -225,12 +225,30 @@ def test_line_in_pieces_waits_for_its_end(logs: Path, database: Path) -> None:
     following.end()
 
 
+def test_line_in_any_of_many_old_logs_is_noticed(
+    logs: Path, database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of more files than are looked at at once each has its turn, long before a round that is due anyway."""
+    monkeypatch.setattr("ingest.files.watch.LOOKS", 2)
+    monkeypatch.setattr("ingest.files.watch.ROUND_SECONDS", 1_000.0)
+    for number in range(2, 10):
+        write(logs / f"{number}.log", number)
+    for place in (*logs.iterdir(), logs):
+        os.utime(place, (1_000_000_000, 1_000_000_000))
+    following = Following(database, logs)
+    following.has(*range(1, 10))
+    for number in (10, 11, 12):
+        write(logs / f"{number - 5}.log", number)
+        following.has(*range(1, number + 1))
+    following.end()
+
+
 def test_compressed_log_is_read_when_it_is_whole(
     logs: Path, database: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What is still being compressed is not unpacked over and over, and nobody is warned of it."""
     monkeypatch.setattr("ingest.files.watch.FRESH_NS", 400_000_000)
-    monkeypatch.setattr("ingest.files.watch.SETTLE_SECONDS", 0.5)
+    monkeypatch.setattr("ingest.files.watch.ROUND_SECONDS", 0.5)
     data = gzip.compress((logged(event_message(predicted_output=2)) + "\n").encode())
     following = Following(database, logs)
     following.has(1)
