@@ -16,7 +16,7 @@ from ingest.files.logfile import FileState, LogFile
 from ingest.formers import Formers, places_of
 from ingest.intake import Intake
 from ingest.pool.processes import Processes
-from ingest.pool.scans import LARGE_LOG_BYTES, scans_of
+from ingest.pool.scans import scans_of
 from ingest.reading.batch import State
 from ingest.reading.resume import NotTheSame, head_of
 from ingest.recognition import Rivals, is_still, standing
@@ -68,8 +68,7 @@ class Changes:
                 self._formers.release(log, state)
         self._rivals = Rivals([log for log, state in live.items() if state], self._sources)
         new = [state.size_bytes for log, state in live.items() if state and self._is_new(log, state)]
-        most = max((state.size_bytes for state in live.values() if state), default=0)
-        with scans_of(self._options, self._summary, self._processes, new, most) as scans:
+        with scans_of(self._options, self._summary, self._processes, new) as scans:
             self._intake.scans = scans
             self._read_live(live, unchanged_bytes)
             self._intake.settle()
@@ -101,8 +100,6 @@ class Changes:
 
     def _is_new(self, log: LogFile, state: FileState) -> bool:
         """Whether a log seems to be read from its start: worth beginning with before that is certain."""
-        if self._options.scheduler is None and state.size_bytes >= LARGE_LOG_BYTES:
-            return False  # its segments are read by all processes together
         return bool(state.size_bytes) and (self._options.full or not self._sources.knows(log, state))
 
     @contextmanager

@@ -18,7 +18,6 @@ from faults.cluster import Cluster, cluster, killing_a_worker, killing_the_clien
 from ingest.errors import ClusterUnusable
 from ingest.files.logfile import FileState, LogFile
 from ingest.pool.ahead import Ahead, Executors
-from ingest.pool.here import Here
 from ingest.pool.parts import OtherVersion, Wanted, read_part
 from ingest.pool.scans import scans_of
 from ingest.reading.batch import Batch
@@ -65,7 +64,7 @@ def test_logs_read_ahead_are_those_that_are_read_here(tmp_path: Path, examples: 
     (tmp_path / "empty.log").touch()
     logs = found(tmp_path)
     with ProcessPoolExecutor(1) as executor:
-        ahead = Ahead(Executors(executor, 2), lambda _: "UTC", finished=False, here=Here())
+        ahead = Ahead(Executors(executor, 2), lambda _: "UTC", finished=False)
         passed = list(ahead.through(iter(logs), everything_is_new))
         assert passed == logs
         for log, state in logs:
@@ -81,7 +80,7 @@ def test_log_that_changed_since_it_was_looked_up_is_read_here(tmp_path: Path) ->
     logs = found(tmp_path)
     path.write_text(dense(5))
     with ThreadPoolExecutor(1) as executor:
-        ahead = Ahead(Executors(executor, 2), lambda _: "UTC", finished=False, here=Here())
+        ahead = Ahead(Executors(executor, 2), lambda _: "UTC", finished=False)
         ((log, _),) = ahead.through(iter(logs), everything_is_new)
         rows, _ = content(ahead.scan(log, None, OPTIONS))
     assert len(rows) == 5
@@ -93,7 +92,7 @@ def test_log_that_is_replaced_between_two_parts_is_begun_anew(tmp_path: Path) ->
     path = tmp_path / "run.log"
     path.write_text(dense(20_000))
     with ThreadPoolExecutor(1) as executor:
-        ahead = Ahead(Executors(executor, 2), lambda _: "UTC", finished=False, here=Here())
+        ahead = Ahead(Executors(executor, 2), lambda _: "UTC", finished=False)
         ((log, _),) = ahead.through(iter(found(tmp_path)), everything_is_new)
         batches = ahead.scan(log, None, OPTIONS)
         executor.submit(

@@ -35,7 +35,7 @@ jobs_option = click.option(
     "--jobs",
     type=click.IntRange(min=1),
     metavar="N",
-    help="Read large logs with N processes; the result is the same. Default: as many as there are cores.",
+    help="Read several new logs with N processes; the result is the same. Default: one for each core.",
 )
 adopt_option = click.option(
     "--adopt",

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from ingest.files.logfile import FileState, LogFile
-from ingest.pool.here import Found, Here, unless_replaced
+from ingest.pool.here import Found, unless_replaced
 from ingest.pool.parts import Part, Wanted, read_parts, unpacked
 from ingest.reading.batch import Batch
 from ingest.reading.checkpoint import Checkpoint
@@ -69,10 +69,9 @@ class _Task:
 class Ahead:
     """Scan new logs by a pool, everything else here. `refused` are the logs that no worker could read."""
 
-    def __init__(self, pool: Pool, zone_of: Callable[[str], str], finished: bool, here: Here) -> None:
-        """Read new logs in the zone that is theirs by their stored path; `here` reads all others."""
+    def __init__(self, pool: Pool, zone_of: Callable[[str], str], finished: bool) -> None:
+        """Read new logs in the zone that is theirs by their stored path."""
         self._pool = pool
-        self._here = here
         self._zone_of = zone_of
         self._finished = finished
         self._tasks: dict[LogFile, tuple[_Task, int]] = {}
@@ -101,12 +100,12 @@ class Ahead:
         """Yield the batches of a log; see `ingest.reading.scan.scan`."""
         task, place = self._tasks.pop(log, (None, 0))
         if task is None or checkpoint is not None or options.zone != task.wanted[place].zone:
-            yield from self._here.scan(log, checkpoint, options)
+            yield from scan(log, checkpoint, options)
             return
         part = self._pool.result(task.future, task.wanted)[place]
         if part.refusal is not None:
             self.refused.append((log, part.refusal))
-            yield from self._here.scan(log, None, options)
+            yield from scan(log, None, options)
             return
         yield from self._parts(log, task.wanted[place], part, options)
 

@@ -17,7 +17,6 @@ from typing import Any
 
 from ingest.errors import ClusterUnusable
 from ingest.pool.ahead import Ahead, Executors
-from ingest.pool.here import Here
 from ingest.pool.parts import OtherVersion, Part, Wanted
 from ingest.summary import IngestOptions, Summary
 from ingest.version import program_version
@@ -121,7 +120,7 @@ def scanning_ahead(scheduler: str, options: IngestOptions, summary: Summary) -> 
         ClusterUnusable: it can't be reached, or used, or the library that talks to it is not installed.
     """
     with _connected(scheduler) as pool:
-        ahead = Ahead(pool, options.zone_of, options.finished, Here())
+        ahead = Ahead(pool, options.zone_of, options.finished)
         yield ahead
     if ahead.refused:
         log, why = ahead.refused[0]

@@ -12,20 +12,16 @@ from ingest.summary import IngestOptions, Summary
 LARGE_BYTES = 48 << 20
 """How much there must be in several logs for other processes to be worth their start."""
 
-LARGE_LOG_BYTES = 96 << 20
-"""How much must be left of one log: the first pieces of it are read before anybody can help."""
-
 
 def scans_of(
     options: IngestOptions,
     summary: Summary,
     processes: Processes | None = None,
     new_bytes: Sequence[int] = (),
-    most_bytes: int = 0,
 ) -> AbstractContextManager[Scans]:
     """Return where to scan: by the scheduler that was named, in other processes if it is worth that, or here.
 
-    `new_bytes` are the sizes of the logs that seem new, `most_bytes` is that of the largest log of all.
+    `new_bytes` are the sizes of the logs that seem new.
 
     Raises:
         ClusterUnusable: when it is entered: the scheduler can't be reached, or used.
@@ -34,14 +30,9 @@ def scans_of(
         from ingest.pool.cluster import scanning_ahead  # noqa: PLC0415 - see above
 
         return scanning_ahead(options.scheduler, options, summary)
-    here = Here()
-    if processes is not None and most_bytes >= LARGE_LOG_BYTES:
-        from ingest.pool.stitched import Stitching  # noqa: PLC0415 - see above
-
-        here = Stitching(processes, LARGE_LOG_BYTES)
     if processes is not None and len(new_bytes) > 1 and sum(new_bytes) >= LARGE_BYTES:
         from ingest.pool.ahead import Ahead  # noqa: PLC0415 - see above
         from ingest.pool.local import Local  # noqa: PLC0415
 
-        return nullcontext(Ahead(Local(processes), options.zone_of, options.finished, here))
-    return nullcontext(here)
+        return nullcontext(Ahead(Local(processes), options.zone_of, options.finished))
+    return nullcontext(Here())

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from ingest.errors import LogUnfinished, LogUnreadable, UsageMistake
-from ingest.files.logfile import LogFile, OpenLog
+from ingest.files.logfile import LogFile
 from ingest.files.pipe import WAIT_SECONDS
 from ingest.files.rewritten import Rewritten
 from ingest.reading.batch import Batch, State
@@ -63,23 +63,12 @@ def scan(log: LogFile, checkpoint: Checkpoint | None, options: ScanOptions) -> I
         NotTheSame: its bytes before the checkpoint are not those of the source.
     """
     with log.opened() as open_log:
-        yield from scan_opened(log, open_log, checkpoint, options)
-
-
-def scan_opened(
-    log: LogFile, open_log: OpenLog, checkpoint: Checkpoint | None, options: ScanOptions
-) -> Iterator[Batch]:
-    """Yield what a log holds that stands at its start, or is plain, as `scan` does; it stays open.
-
-    Raises:
-        NotALog, NotTheSame: as `scan`.
-    """
-    try:
-        opened = stand_at(log, open_log, checkpoint)
-    except LogUnfinished:
-        return  # not even its head is there yet
-    if opened is not None:
-        yield from _Scan(log, opened, options, checkpoint).batches()
+        try:
+            opened = stand_at(log, open_log, checkpoint)
+        except LogUnfinished:
+            return  # not even its head is there yet
+        if opened is not None:
+            yield from _Scan(log, opened, options, checkpoint).batches()
 
 
 class _Scan:
