@@ -17,7 +17,7 @@ from ingest.reading.checkpoint import Checkpoint, Counters
 from ingest.reading.resume import NotTheSame, recall
 from ingest.reading.scan import ScanOptions
 from ingest.storing.known_sources import KnownSources
-from ingest.storing.pieces import Piece, Stored
+from ingest.storing.pieces import Piece
 from ingest.storing.sources import Source
 from ingest.storing.store import Store
 from ingest.summary import IngestOptions, Summary
@@ -50,7 +50,6 @@ class Intake:
         self._options = options
         self._scan_options = ScanOptions(options.zone.name, options.finished)
         self._summary = summary
-        self._stored = Stored()  # what may not be committed and counted yet
         self._waiting: list[Piece] = []
         self._rows_waiting = 0
         self._waiting_since = 0.0
@@ -93,40 +92,28 @@ class Intake:
         options: ScanOptions,
     ) -> State | None:
         state: State | None = None
-        try:
-            for batch in self.scans.scan(log, checkpoint, options):
-                if state is None and source is not None:
-                    self._zones.note_known(log.stored_path, log.shown, source.timezone)
-                piece = Piece(batch, log, source, counters)
-                if state is None and self._may_wait(piece):
-                    self._wait_for_others(piece)
-                else:
-                    self.settle()
-                    ahead = batch.state == "reading" and not log.is_stream
-                    source = self._commit([piece], ahead=ahead)
-                state, counters = batch.state, batch.counters
-        finally:
-            self._wait()
+        for batch in self.scans.scan(log, checkpoint, options):
+            if state is None and source is not None:
+                self._zones.note_known(log.stored_path, log.shown, source.timezone)
+            piece = Piece(batch, log, source, counters)
+            if state is None and self._may_wait(piece):
+                self._wait_for_others(piece)
+            else:
+                self.settle()
+                source = self._commit([piece])
+            state, counters = batch.state, batch.counters
         return state
 
-    def _commit(self, pieces: Sequence[Piece], *, ahead: bool = False) -> Source:
+    def _commit(self, pieces: Sequence[Piece]) -> Source:
         """Store and count pieces; return the source of the last one."""
-        self._wait()
-        stored = self._stored = self._store.commit(pieces, ahead=ahead)
+        stored = self._store.commit(pieces)
         for piece, source in zip(pieces, stored.sources, strict=True):
             self._sources.take(source)
             self._summary.add(piece.batch, piece.before, source.offset, piece.log.shown)
             self._summary.files_read += piece.batch.state != "reading"
-        if not ahead:
-            self._wait()
+        self._summary.count(stored)
         self.latest = stored.sources[-1]
         return self.latest
-
-    def _wait(self) -> None:
-        """Wait until what was stored last is committed; count what it changed."""
-        stored, self._stored = self._stored, Stored()
-        self._store.wait()
-        self._summary.count(stored)
 
     # Together
 

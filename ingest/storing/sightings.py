@@ -11,16 +11,8 @@ from ingest.linking.identity import GROUP_LENGTH, Event, Seen, group_key
 from ingest.reading.batch import BareSighting, Sighting
 from ingest.storing.fragments import Fragments
 from ingest.storing.settling import Settling
-from ingest.storing.staging import MAX_EXACT, Span, Staged, Staging
+from ingest.storing.staging import MAX_EXACT, Span, Staging
 from ingest.storing.statements import INSERT_SIGHTING
-
-
-@dataclass(frozen=True, slots=True)
-class Planned:
-    """What of a batch is staged, and the numbers of the sightings that are to be settled by themselves."""
-
-    staged: Staged
-    others: list[int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,36 +38,18 @@ class Sightings:
         """Whether a line is known that is cut: another one may tell the rest of it."""
         return not self._fragments.is_empty
 
-    def plan(self, sightings: list[Sighting | BareSighting], spans: list[Span], now: str) -> Planned:
-        """Stage what can be written at once; `spans` tell of which sources the sightings are, in order."""
+    def place(self, sightings: list[Sighting | BareSighting], spans: list[Span], now: str) -> Placed:
+        """Write what was seen: plain events at once, others one by one, then the lines that may be cut.
+
+        `spans` tell of which sources the sightings are, in order.
+        """
         if not self._fragments.is_empty:
             for one in sightings:
                 self._fragments.claim(one.seen)
-        groups = list(map(group_seen, sightings))
-        repeated: set[str] = set()
-        if len(set(groups)) < len(groups):
-            repeated = {group for group, times in Counter(groups).items() if times > 1}
-        plain: list[tuple[int, Sighting | BareSighting]] = []
-        others: list[int] = []
-        for number, one in enumerate(sightings):
-            if repeated and groups[number] in repeated:
-                others.append(number)
-            elif isinstance(one, BareSighting) or _is_plain(one.seen):
-                plain.append((number, one))
-            else:
-                others.append(number)
+        plain, others = _apart(sightings)
         first_id = self._settling.reserve(len(sightings))
-        staged = self._staging.stage(plain, spans, first_id, now)
-        return Planned(staged, others)
-
-    def place(self, sightings: list[Sighting | BareSighting], planned: Planned, now: str) -> Placed:
-        """Write what was seen: plain events at once, others one by one, then the lines that may be cut.
-
-        No other statement may come between `plan` and this.
-        """
-        at_once = self._staging.write(planned.staged)
-        others = sorted([*planned.others, *at_once.others])
-        settled = self._settle(sightings, others, planned.staged.spans, now)
+        at_once = self._staging.write(plain, spans, first_id, now)
+        settled = self._settle(sightings, sorted([*others, *at_once.others]), spans, now)
         return Placed(at_once.new + settled.inserted, settled.updated)
 
     def _settle(
@@ -104,6 +78,26 @@ class Sightings:
             places.append((event_id, span.source_id, *_place(sightings[number])))
         self._conn.executemany(INSERT_SIGHTING, places)
         return Placed(len(written.inserted), written.updated)
+
+
+def _apart(
+    sightings: list[Sighting | BareSighting],
+) -> tuple[list[tuple[int, Sighting | BareSighting]], list[int]]:
+    """Return what can be written at once, and the numbers of what is to be settled by itself."""
+    groups = list(map(group_seen, sightings))
+    repeated: set[str] = set()
+    if len(set(groups)) < len(groups):
+        repeated = {group for group, times in Counter(groups).items() if times > 1}
+    plain: list[tuple[int, Sighting | BareSighting]] = []
+    others: list[int] = []
+    for number, one in enumerate(sightings):
+        if repeated and groups[number] in repeated:
+            others.append(number)
+        elif isinstance(one, BareSighting) or _is_plain(one.seen):
+            plain.append((number, one))
+        else:
+            others.append(number)
+    return plain, others
 
 
 def group_seen(one: Sighting | BareSighting) -> str:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from ingest.linking.identity import GROUP_LENGTH, SECOND_LENGTH, group_key, phase_member
@@ -126,15 +125,6 @@ class Span(NamedTuple):
     end: int
 
 
-@dataclass(frozen=True, slots=True)
-class Staged:
-    """How many sightings are staged, of which sources, and what the statement that writes events needs."""
-
-    count: int
-    spans: list[Span]
-    values: dict[str, int | str]
-
-
 class WrittenAtOnce(NamedTuple):
     """How many staged sightings were new events, and the numbers of those that are to be settled."""
 
@@ -153,30 +143,40 @@ class Staging:
         for statement in _TABLES:
             connection.execute(statement)
 
-    def stage(
+    def write(
         self,
         sightings: Sequence[tuple[int, Sighting | BareSighting]],
         spans: list[Span],
         first_id: int,
         now: str,
-    ) -> Staged:
-        """Stage sightings whose groups differ, for `write`.
+    ) -> WrittenAtOnce:
+        """Write sightings whose groups differ, and their events: few statements, most of it in C.
 
-        `first_id` and what the highest number adds to it are free as ids.
+        `first_id` and what the highest number adds to it are free as ids. What is known otherwise than it
+        is told here is left out.
         """
+        conn = self._conn
+        self._stage(sightings)
+        new, others = len(sightings), []
+        if self._mark_known():
+            others = [number for (number,) in conn.execute("SELECT number FROM staged WHERE event_id < 0")]
+            if others:
+                conn.execute("DELETE FROM staged WHERE event_id < 0")
+            ((new,),) = conn.execute("SELECT COUNT(*) FROM staged WHERE event_id IS NULL")
+        values: dict[str, int | str] = {"first_id": first_id, "now": now}
+        conn.execute(_INSERT_NEW, values)
+        conn.executemany(_INSERT_SIGHTINGS, [values | span._asdict() for span in spans])
+        return WrittenAtOnce(new, others)
+
+    def _stage(self, sightings: Sequence[tuple[int, Sighting | BareSighting]]) -> None:
+        """Put sightings into the tables, those that need fewer values as such."""
         conn = self._conn
         conn.execute("DELETE FROM staged")
         ((endings,),) = conn.execute("SELECT COUNT(*) FROM staged_endings")
         if endings != len(self._endings) or endings > _MAX_ENDINGS:  # a batch that failed took its own back
             conn.execute("DELETE FROM staged_endings")
             self._endings = EndingNumbers()
-        self._put(sightings)
-        return Staged(len(sightings), spans, {"first_id": first_id, "now": now})
-
-    def _put(self, sightings: Sequence[tuple[int, Sighting | BareSighting]]) -> None:
-        """Put sightings into the tables, those that need fewer values as such."""
-        conn, endings = self._conn, self._endings
-        known, number_of = endings.by_identity.get, endings.of
+        known, number_of = self._endings.by_identity.get, self._endings.of
         bare: list[tuple[object, ...]] = []
         of_runs: list[tuple[object, ...]] = []
         rest: list[tuple[object, ...]] = []
@@ -191,27 +191,10 @@ class Staging:
                     of_runs.append((*values, *run))
             else:
                 rest.append(self._staged(number, one))
-        conn.executemany(_STAGE_ENDING, endings.new)
-        endings.new.clear()
+        conn.executemany(_STAGE_ENDING, self._endings.new)
+        self._endings.new.clear()
         for statement, rows in ((_STAGE_BARE, bare), (_STAGE_OF_RUN, of_runs), (_STAGE, rest)):
             conn.executemany(statement, rows)
-
-    def write(self, staged: Staged) -> WrittenAtOnce:
-        """Write the events that are staged, and where they were seen: few statements, all of it in C.
-
-        What is known otherwise than it is told here is left out.
-        """
-        conn = self._conn
-        new, others = staged.count, []
-        if self._mark_known():
-            others = [number for (number,) in conn.execute("SELECT number FROM staged WHERE event_id < 0")]
-            if others:
-                conn.execute("DELETE FROM staged WHERE event_id < 0")
-            ((new,),) = conn.execute("SELECT COUNT(*) FROM staged WHERE event_id IS NULL")
-        conn.execute(_INSERT_NEW, staged.values)
-        places = [staged.values | span._asdict() for span in staged.spans]
-        conn.executemany(_INSERT_SIGHTINGS, places)
-        return WrittenAtOnce(new, others)
 
     def _mark_known(self) -> bool:
         """Mark the staged events that are known; return whether any may be: keys begin with the time."""

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Sequence
-from contextlib import AbstractContextManager, ExitStack
-from typing import TYPE_CHECKING
+from contextlib import AbstractContextManager
 
 from ingest.errors import LogUnreadable
 from ingest.files.logfile import LogFile
@@ -21,10 +20,7 @@ from ingest.storing.source_rows import keep_state, mark_replaced
 from ingest.storing.sources import Source
 from ingest.storing.transactions import immediate
 from ingest.storing.undoing import drop_unseen, forget_source, take_back
-from ingest.storing.writing import Rest, Writing
-
-if TYPE_CHECKING:
-    from ingest.storing.behind import Behind
+from ingest.storing.writing import Writing
 
 
 class Store:
@@ -34,7 +30,6 @@ class Store:
         """Use a connection that `ingest.storing.database` opened for writing."""
         self._conn = connection
         self._writing = Writing(connection)
-        self._behind: Behind | None = None
 
     @property
     def connection(self) -> sqlite3.Connection:
@@ -45,23 +40,16 @@ class Store:
         """Commit everything inside, or nothing of it; with `keep=False` it is only tried."""
         return immediate(self._conn, keep)
 
-    def commit(self, pieces: Sequence[Piece], *, ahead: bool = False) -> Stored:
+    def commit(self, pieces: Sequence[Piece]) -> Stored:
         """Store batches of different sources, all or none; a new source gets its row here.
-
-        With `ahead`, the caller only reads on meanwhile: most of the writing may still go on behind it, and
-        the counting, until the next call of `commit` or `wait`.
 
         Raises:
             DatabaseBusy: another process has moved a source's checkpoint meanwhile.
         """
-        self.wait()
         stored = Stored()
-        with ExitStack() as unit:
-            unit.enter_context(self.transaction())
+        with self.transaction():
             for some in self._writing.apart(pieces):
-                rest = self._writing.write(some, stored, ahead=ahead and len(some) == len(pieces))
-            if rest is not None:
-                self._write_behind(rest, unit.pop_all())
+                self._writing.write(some, stored)
         return stored
 
     def reread(self, batches: Iterable[Batch], log: LogFile, source: Source) -> Stored:
@@ -86,24 +74,6 @@ class Store:
         """Make sightings of rejects, in one transaction; return how many events they brought."""
         with self.transaction():
             return self._writing.take_rejects(source_id, sightings)
-
-    def wait(self) -> None:
-        """Wait until all that was handed over is committed; raise what went wrong meanwhile."""
-        if self._behind is not None:
-            self._behind.wait()
-
-    def _write_behind(self, rest: Rest, unit: ExitStack) -> None:
-        """Write what is left, and commit, while the caller reads on: SQLite needs no interpreter for it."""
-
-        def write() -> None:
-            with unit:
-                rest()
-
-        if self._behind is None:
-            from ingest.storing.behind import Behind  # noqa: PLC0415 - short logs need no thread
-
-            self._behind = Behind()
-        self._behind.begin(write)
 
     def keep_state(self, source: Source, log: LogFile, ending: str | None) -> None:
         """Keep where an unchanged source is found now, and the hash of its end while that is needed."""

@@ -6,10 +6,9 @@ Everything here happens inside a transaction of the store's.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import partial
 
 from ingest.linking.timestamps import time_text
 from ingest.reading.batch import BareSighting, Batch, Reject, Rows, Sighting
@@ -20,14 +19,11 @@ from ingest.storing.horizon import forget_provisional, horizon_of, kept, kept_es
 from ingest.storing.pieces import Piece, Stored
 from ingest.storing.settled import has_own_rows
 from ingest.storing.settling import Settling
-from ingest.storing.sightings import Planned, Sightings, group_seen
+from ingest.storing.sightings import Sightings, group_seen
 from ingest.storing.source_rows import shift_rejects, write_source
 from ingest.storing.staging import Span
 from ingest.storing.statements import DELETE_REJECT, INSERT_ESCALATION
 from ingest.storing.undoing import drop_unseen, take_back
-
-Rest = Callable[[], None]
-"""What is left to be written of a transaction."""
 
 
 @dataclass(slots=True)
@@ -92,23 +88,14 @@ class Writing:
         if some:
             yield some
 
-    def write(self, pieces: Sequence[Piece], stored: Stored, *, ahead: bool = False) -> Rest | None:
-        """Write batches, and count in `stored` what they changed.
-
-        With `ahead`, events may be left to write and to count, unless settling them takes long in Python:
-        what does it is returned, and is due before anything else.
-        """
+    def write(self, pieces: Sequence[Piece], stored: Stored) -> None:
+        """Write batches, and count in `stored` what they changed."""
         conn = self._conn
         begun = _Begun(pieces, stored, time_text(datetime.now(UTC)), horizon_of(conn), self._settling.begin())
         self._first_id = self._first_id or begun.first_id
         for piece in pieces:
             self._begin(piece, begun)
-        planned = self._sightings.plan(begun.sightings, begun.spans, begun.now)
-        rest = partial(self._finish, begun, planned)
-        if ahead and not planned.others:
-            return rest
-        rest()
-        return None
+        self._finish(begun)
 
     def take_rejects(self, source_id: int, sightings: list[Sighting]) -> int:
         """Make sightings of rejects; return how many events they brought."""
@@ -118,8 +105,7 @@ class Writing:
         places = [(source_id, one.offset) for one in sightings]
         self._conn.executemany(DELETE_REJECT, places)
         wanted = kept(list(sightings), horizon)
-        planned = self._sightings.plan(wanted, [Span(source_id, 0, len(wanted))], now)
-        placed = self._sightings.place(wanted, planned, now)
+        placed = self._sightings.place(wanted, [Span(source_id, 0, len(wanted))], now)
         offsets = [one.offset for one in sightings]
         shift_rejects(self._conn, source_id, offsets, len(sightings) - len(wanted))
         return placed.inserted
@@ -139,10 +125,10 @@ class Writing:
         begun.sightings += kept(batch.rows.sightings, begun.horizon)
         begun.spans.append(Span(source_id, first, len(begun.sightings)))
 
-    def _finish(self, begun: _Begun, planned: Planned) -> None:
+    def _finish(self, begun: _Begun) -> None:
         """Write events, and what lines behind them tell of them; count all that changed."""
         conn, stored, sightings = self._conn, begun.stored, begun.sightings
-        placed = self._sightings.place(sightings, planned, begun.now)
+        placed = self._sightings.place(sightings, begun.spans, begun.now)
         told = self._tell(begun)
         own = match_batch(conn, self._settling, sightings)
         drop_unseen(conn, begun.taken)
