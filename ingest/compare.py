@@ -15,7 +15,7 @@ from sqlite_utils import Database
 from ingest.files.logfile import LogFile
 from ingest.linking.context import NOTHING_TOLD, Context, merged
 from ingest.linking.state import Amendment
-from ingest.reading.batch import BareSighting, Batch, Reject, Sighting
+from ingest.reading.batch import Batch, Reject, Sighting
 from ingest.storing.horizon import horizon_of, sighting_time
 from ingest.storing.rows import (
     PAYLOAD_COLUMNS,
@@ -120,7 +120,7 @@ class Comparison:
     def _differ(self, line_number: int, what: str) -> None:
         self._result.differences.append(f"{self._log.shown}:{line_number}: {what}")
 
-    def _compare_event(self, sighting: Sighting | BareSighting) -> None:
+    def _compare_event(self, sighting: Sighting) -> None:
         self._result.sightings += 1
         for _, line_number, *_ in self._sighted.before(sighting.offset):
             self._differ(line_number, "the database has an event here, the log has not")
@@ -141,7 +141,7 @@ class Comparison:
         self._compare_payload(sighting, row)
         self._compare_context(sighting.line_number, sighting.seen.context, row, bool(alone))
 
-    def _compare_payload(self, sighting: Sighting | BareSighting, row: Row) -> None:
+    def _compare_payload(self, sighting: Sighting, row: Row) -> None:
         for name, value in payload_row(sighting.seen.payload).items():
             if is_adopted(row) and name not in _IDENTIFYING:  # the executor's own word stands
                 continue

@@ -6,12 +6,12 @@ with the marker (`Context loading:`, `TRUNCATION:`, `HIGH UTILIZATION:`) say not
 
 from __future__ import annotations
 
-from parsers.family import Family, Shape
+from parsers.family import TO_END, Family, Shape
 from parsers.records import BudgetUse
 
 _PATTERN = (
     r"\[TOKEN_BUDGET\] phase=(\S+|.+?) complexity=(\S+) input=([0-9]{1,18}) "
-    r"output=([0-9]{1,18})/([0-9]{1,18}) total=([0-9]{1,18}) utilization=[0-9.]+% model=(.+)"
+    rf"output=([0-9]{{1,18}})/([0-9]{{1,18}}) total=([0-9]{{1,18}}) utilization=[0-9.]+% model={TO_END}"
 )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 
-from parsers.family import PHASE_TAG, Family, Shape
+from parsers.family import PHASE_TAG, TEXT, Family, Shape
 from parsers.numbers import string_list
 from parsers.records import (
     AppliedFiles,
@@ -23,7 +23,6 @@ from parsers.records import (
     ScopePaths,
 )
 
-_REQUIRED = re.compile(r"\S+ REQUIRED DELIVERABLES:")
 _LISTED = re.compile(r"  \S{1,6} (?P<path>\S.*)")
 _REST = re.compile(r"  \.\.\. and (?P<count>[0-9]{1,9}) more", re.ASCII)
 
@@ -45,9 +44,9 @@ def _scope(literal: str) -> ScopePaths | None:
     return None if paths is None else ScopePaths(paths)
 
 
-def read_required(message: str) -> RequiredList | None:
+def _required(_: str) -> RequiredList:
     """Read the header of the list of required deliverables."""
-    return RequiredList() if _REQUIRED.fullmatch(message.rstrip()) else None
+    return RequiredList()
 
 
 def read_listed(message: str) -> ListedPath | ListRest | None:
@@ -64,22 +63,24 @@ FAMILIES = (
         name="applied_files",
         markers=("Applied files: ",),
         opening=PHASE_TAG + r"Applied files: ",
-        read=Shape(r"\[([^\]]+)\] Applied files: (\[.*\])", _applied),
+        read=Shape(r"\[([^\]\n]+)\] Applied files: (\[.*\])", _applied),
         samples=("[p1] Applied files: ['src/a.py', \"it's.md\", 'dir\\\\b.py']", "[p1] Applied files: []"),
         near_misses=("[p1] Applied files: ['src/a.py', 'src/b", "[p1] Applied files: [1, 2]"),
     ),
     Family(
         name="deliverables_refused",
         markers=("DELIVERABLES VALIDATION FAILED",),
-        opening=PHASE_TAG + r"[^\s\w\[][^\s\[]{0,40} DELIVERABLES VALIDATION FAILED",
-        read=Shape(r"\[([^\]]+)\] \S+ DELIVERABLES VALIDATION FAILED(?s:.*)", DeliverablesRefused).read,
+        opening=PHASE_TAG + r"[^\s\w\[][^\s\[]{0,160} DELIVERABLES VALIDATION FAILED",
+        read=Shape(
+            r"\[([^\]\n]+)\] [^\s\w\[][^\s\[]{0,40} DELIVERABLES VALIDATION FAILED.*", DeliverablesRefused
+        ),
         samples=("[p1] ❌ DELIVERABLES VALIDATION FAILED",),
     ),
     Family(
         name="required_list",
         markers=("REQUIRED DELIVERABLES:",),
-        opening=r"[^\s\w\[][^\s\[]{0,40} REQUIRED DELIVERABLES:",
-        read=read_required,
+        opening=r"[^\s\w\[][^\s\[]{0,160} REQUIRED DELIVERABLES:",
+        read=Shape(r"([^\s\w\[][^\s\[]{0,40} REQUIRED DELIVERABLES:)", _required),
         needs_prefix=False,
         samples=("📋 REQUIRED DELIVERABLES:", "ðŸ“‹ REQUIRED DELIVERABLES:"),
         near_misses=("📋 REQUIRED DELIVERABLES: none",),
@@ -97,14 +98,14 @@ FAMILIES = (
         name="missing_list",
         markers=("deliverables:",),
         opening=PHASE_TAG + r" +Missing \d+ required deliverables:",
-        read=Shape(r"\[([^\]]+)\] +Missing ([0-9]{1,9}) required deliverables:", _missing),
+        read=Shape(r"\[([^\]\n]+)\] +Missing ([0-9]{1,9}) required deliverables:", _missing),
         samples=("[p1]    Missing 2 required deliverables:",),
     ),
     Family(
         name="missing_path",
         markers=("]      - ",),
         opening=PHASE_TAG + r"     - ",
-        read=Shape(r"\[([^\]]+)\] {6}- (\S.*)", MissingPath),
+        read=Shape(rf"\[([^\]\n]+)\] {{6}}- {TEXT}", MissingPath),
         samples=("[p1]      - docs/STATUS.md",),
         near_misses=("[p1]      - ",),
     ),

@@ -6,23 +6,26 @@ lines tells; the linker trusts them only where a single executor writes.
 
 from __future__ import annotations
 
-from parsers.family import Family, Shape
+from parsers.family import TO_END, Family, Shape
 from parsers.numbers import DECIMAL
 from parsers.records import BuilderModel, Ceiling, Estimate
 
 _ESTIMATE = (
     r"\[BUILD-1[0-9]{2}(?::\w+)?\] Token estimate: ([0-9]{1,18}) (?:output )?tokens "
-    rf"\(([0-9]{{1,9}}) deliverables, confidence=({DECIMAL})\), selected budget: ([0-9]{{1,18}})(?s:.*)"
+    rf"\(([0-9]{{1,9}}) deliverables, confidence=({DECIMAL})\), selected budget: ([0-9]{{1,18}}).*"
 )
 _SELECTION = (
     r"\[TokenEstimator\] Budget selection: base=[0-9]+, estimated=([0-9]{1,18}), "
-    rf"with_buffer=[0-9]+, selected=([0-9]{{1,18}}), confidence=({DECIMAL})%(?s:.*)"
+    rf"with_buffer=[0-9]+, selected=([0-9]{{1,18}}), confidence=({DECIMAL})%.*"
 )
 _CEILING = (
     r"\[BUILD-129:P4\] Final max_tokens enforcement: ([0-9]{1,18})"
-    r"(?: \(token_selected_budget=([0-9]{1,18}|None)\))?(?s:.*)"
+    r"(?: \(token_selected_budget=([0-9]{1,18}|None)\))?.*"
 )
-_MODEL = r"\[MODEL-SELECT\] Builder: model=([^,]+), complexity=[^,]*, attempt=([0-9]{1,9}), category=(.+)"
+_MODEL = (
+    r"\[MODEL-SELECT\] Builder: model=([^,\n]+), complexity=[^,\n]*, "
+    rf"attempt=([0-9]{{1,9}}), category={TO_END}"
+)
 
 
 def _estimate(tokens: str, count: str, confidence: str, budget: str) -> Estimate:
@@ -37,7 +40,7 @@ def _selection(tokens: str, budget: str, confidence: str) -> Estimate:
 
 def _ceiling(tokens: str, budget: str | None) -> Ceiling:
     """Read the max tokens that the call will be given."""
-    return Ceiling(int(tokens), None if budget in (None, "None") else int(budget))
+    return Ceiling(int(tokens), int(budget) if budget and budget != "None" else None)
 
 
 def _model(model: str, attempt: str, category: str) -> BuilderModel:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 from parsers.family import Family
 from parsers.numbers import decimal, whole
@@ -113,13 +113,44 @@ _ENDING = re.compile(
 )
 
 
-def read_ending(text: str) -> tuple[Any, ...] | None:
-    """Read what stands behind the three numbers of an event line in its full form, without a space after it.
+WHOLE = (
+    r"\[TokenEstimationV2\] predicted_output=(0|[1-9][0-9]{0,11}) actual_output=(0|[1-9][0-9]{0,11}) "
+    r"smape=((?:0|[1-9][0-9]{0,8})\.[0-9])% (selected_budget=.*)"
+)
+"""An event in its usual form: predicted, actual, SMAPE, and how the line ends; see `Endings`."""
 
-    Returns:
-        The fields of `EstimationEvent` from `selected_budget` on, or `None` where `read` must tell.
+
+class Ending(NamedTuple):
+    """What an event line says behind its three numbers.
+
+    `values` are the fields of `EstimationEvent` from `selected_budget` on, `identity` the same as
+    text, as it goes into an event's key.
     """
-    found = _ENDING.fullmatch(text)
+
+    values: tuple[Any, ...]
+    identity: str
+
+
+_MAX_ENDINGS = 50_000
+"""How many different ends of event lines are remembered: some 20 MB, if all are different."""
+
+
+class Endings(dict[str, Ending | None]):
+    """How event lines end, by their text from `selected_budget=` on; `None` where `read` must tell.
+
+    Most events share all their values but three numbers.
+    """
+
+    def __missing__(self, rest: str) -> Ending | None:
+        if len(self) >= _MAX_ENDINGS:
+            self.clear()
+        values = _read_ending(rest.rstrip("\r").rstrip(" "))
+        ending = self[rest] = None if values is None else Ending(values, "\x1f".join(map(str, values)))
+        return ending
+
+
+def _read_ending(text: str) -> tuple[Any, ...] | None:
+    found = _ENDING.fullmatch(text) if text.isascii() and text.isprintable() else None
     if found is None:
         return None
     budget, category, complexity, deliverables, success, stop_reason, truncated, model = found.groups()

@@ -17,12 +17,20 @@ from parsers.records import Record
 PHASE_TAG = r"\[[^\]\n]+\] "
 """How the executor opens a message about one phase: `[the-phase-id] `."""
 
+TEXT = r"(?=\S)(.*(?u:\S))"
+"""The rest of a message as a group, without white space at either end."""
+
+TO_END = r"(.*(?u:\S))"
+"""The same, whatever it begins with."""
+
 
 class Shape:
     """How a whole message looks (without white space at its end), and what its groups mean.
 
-    `pattern` is a regular expression for text, matched as ASCII, without named groups; `build` gets its
-    groups in order and returns a record, or `None` where they say nothing.
+    `pattern` is a regular expression for text, matched as ASCII, without named groups. It matches no
+    newline, so that it can be tried on many lines at once; its first group is never empty where it matches,
+    and none ends in white space at the message's end. `build` gets the groups in order (an empty text or
+    `None` for one that took no part) and returns a record, or `None` where they say nothing.
     """
 
     def __init__(self, pattern: str, build: Callable[..., Record | None]) -> None:
@@ -36,10 +44,6 @@ class Shape:
 
     def __call__(self, message: str) -> Record | None:
         """Read a message."""
-        return self.read(message)
-
-    def read(self, message: str) -> Record | None:
-        """Read a message; a family whose `opening` says more than its shape has this as its `read`."""
         found = self._match(message.rstrip())
         return None if found is None else self.build(*found.groups())
 
@@ -54,7 +58,7 @@ class Family:
     it stands in the log, holds one, wherever; without any, the lines stand directly below a line of
     another family. `read` gets the whole message as text and returns its
     record, or `None` where the message opens like the family but is not one of it; where it is a
-    `Shape`, prefix and message are read at once in most logs. `samples` are
+    `Shape`, all lines of a family in a block are read at once. `samples` are
     messages that `read` must understand, `near_misses` are messages that it must refuse.
     `needs_prefix` is false for what the executor prints without one; any other family found at the
     bare start of a line is a dump of something else (a model's answer may hold anything).

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from functools import cache
 
 from parsers import event
-from parsers.family import PHASE_TAG, Family
+from parsers.family import PHASE_TAG
 from parsers.prefix import INNER, JSON, OUTER, POWERSHELL, Prefixed, split_prefix
 from parsers.records import EstimationEvent, Malformed, Record, Stamp
 from parsers.registry import FAMILIES
 
-# Most logs are read without these (see `parsers.quick`), so they are compiled when they are needed.
+# Most lines are read without these, so they are compiled when they are needed.
 Match = Callable[..., re.Match[bytes] | None]
 
 
@@ -25,13 +25,6 @@ Match = Callable[..., re.Match[bytes] | None]
 def _opening() -> Match:
     """Find the family of a message: its number is that of the last group."""
     return re.compile("|".join(f"({family.opening})" for family in FAMILIES).encode()).match
-
-
-@cache
-def _of_marker(marker: int) -> tuple[Family, Match]:
-    """Return the family of a marker of `parsers.registry.MARKERS`, and how its messages open."""
-    family = [family for family in FAMILIES for _ in family.markers][marker]
-    return family, re.compile(family.opening.encode()).match
 
 
 def _factored() -> str:
@@ -69,24 +62,6 @@ def may_be_listed(line: bytes) -> bool:
     """Whether a line, if it stands directly below a list, may go on with it: it is indented, at least."""
     found = _MAY_BE_LISTED.match(line)
     return found is not None and (found["container"] is None or b"   " in line or b'"  ' in line)
-
-
-def read_message(block: bytes, start: int, end: int, marker: int | None = None) -> Record | None:
-    """Read the message that stands between two indexes, behind the executor's own prefix.
-
-    `marker` is the number of one that the line holds: the message is likely of its family.
-    """
-    family = None
-    if marker is not None:
-        family, opens = _of_marker(marker)
-        if opens(block, start, end) is None:
-            family = None
-    if family is None:
-        opening = _opening()(block, start, end)
-        if opening is None or opening.lastindex is None:
-            return None
-        family = FAMILIES[opening.lastindex - 1]
-    return family.read(block[start:end].rstrip(b"\r").decode("utf-8", "replace"))
 
 
 _EVENT_MARKER = event.MARKER.encode()

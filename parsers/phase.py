@@ -6,7 +6,7 @@ the status lines.
 
 from __future__ import annotations
 
-from parsers.family import PHASE_TAG, Family, Shape
+from parsers.family import PHASE_TAG, TEXT, Family, Shape
 from parsers.records import BuilderFinished, PhaseOpened, PhaseStatus
 
 _ON_THE_WAY = frozenset({"QUEUED", "PENDING", "EXECUTING", "IN_PROGRESS", "RUNNING", "GATE", "CI_RUNNING"})
@@ -25,7 +25,7 @@ def _generating(phase: str) -> PhaseOpened:
 
 def _finished(phase: str, total: str | None) -> BuilderFinished:
     """Read the end of a builder call, which follows the call's event by a line or two."""
-    return BuilderFinished(phase, total is not None, None if total is None else int(total))
+    return BuilderFinished(phase, bool(total), int(total) if total else None)
 
 
 def _status(phase: str, status: str) -> PhaseStatus:
@@ -38,14 +38,14 @@ FAMILIES = (
         name="phase_requested",
         markers=("Next phase: ",),
         opening=r"(?:\[BUILD-041\] )?Next phase: ",
-        read=Shape(r"(?:\[BUILD-041\] )?Next phase: (\S.*)", _requested),
+        read=Shape(rf"(?:\[BUILD-041\] )?Next phase: {TEXT}", _requested),
         samples=("[BUILD-041] Next phase: p1-string-util", "Next phase: p1-string-util"),
     ),
     Family(
         name="phase_generating",
         markers=("Generating code with Builder",),
         opening=PHASE_TAG + r"Step 1/",
-        read=Shape(r"\[([^\]]+)\] Step 1/[0-9]+: Generating code with Builder.*", _generating),
+        read=Shape(r"\[([^\]\n]+)\] Step 1/[0-9]+: Generating code with Builder.*", _generating),
         samples=("[p1-string-util] Step 1/4: Generating code with Builder (via LlmService)...",),
         near_misses=("[p1-string-util] Step 1/4: Thinking",),
     ),
@@ -54,7 +54,7 @@ FAMILIES = (
         markers=("Builder succeeded", "Builder failed"),
         opening=PHASE_TAG + r"Builder (?:succeeded|failed)",
         read=Shape(
-            r"\[([^\]]+)\] Builder (?:succeeded \(([0-9]{1,18}) tokens\)|failed:(?s: .*)?)", _finished
+            r"\[([^\]\n]+)\] Builder (?:succeeded \(([0-9]{1,18}) tokens\)|failed:(?: .*)?)", _finished
         ),
         samples=(
             "[p1-string-util] Builder succeeded (6213 tokens)",

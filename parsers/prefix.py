@@ -30,10 +30,31 @@ _DATE_TIME = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:[.,]\d{1,9})?"
 _ISO = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:?\d\d)"
 _UNIT = r" \S+ [^\s:\[]+(?:\[\d+\])?: "
 
-INNER = (
-    rf"\[{_DATE_TIME}\] (?:\[[A-Z]+\] |[A-Z]+: )"
-    rf"|{_DATE_TIME} (?:- \S+ - [A-Z]+ - |\[[A-Z]+\] (?:[\w.]+: )?)"
+_AROUND_TIME = (
+    (r"\[", r"\] ", (r"[A-Z]+: ", r"\[[A-Z]+\] ")),
+    ("", " ", (r"- \S+ - [A-Z]+ - ", r"\[[A-Z]+\] (?:[\w.]+: )?")),
 )
+"""The executor's own prefixes: what stands before and behind the time, and how each goes on after that."""
+
+
+def _own(time: str) -> str:
+    forms = (f"{before}{time}{behind}(?:{'|'.join(rests)})" for before, behind, rests in _AROUND_TIME)
+    return "|".join(forms)
+
+
+INNER = _own(_DATE_TIME)
+_DAY = (
+    "(?!0000)[0-9]{4}-(?:(?:0[13578]|1[02])-(?:0[1-9]|[12][0-9]|3[01])"
+    "|(?:0[469]|11)-(?:0[1-9]|[12][0-9]|30)|02-(?:0[1-9]|1[0-9]|2[0-8]))"
+)
+_TIME_THERE_IS = rf"{_DAY} (?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:[.,][0-9]{{1,9}})?"
+OWN = f"(?>{_own(_TIME_THERE_IS)})"
+OWN_WITH_TIME = f"(?>{_own(f'({_TIME_THERE_IS})')})"
+"""Any of them, as text, at a time that there is (not on the 29th of February, which takes more care).
+
+Atomic, as a line is cut: what could be a logger's name is never taken for the message. The second has the
+time as one of two groups; the other is empty.
+"""
 OUTER = (
     rf"{_ISO} (?:stdout|stderr) [FP] |{_ISO}{_UNIT}"
     rf"|(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) [ \d]\d \d\d:\d\d:\d\d{_UNIT}"
@@ -44,6 +65,7 @@ JSON = r"\{\s*\""
 _INNER = re.compile(INNER.encode())
 _OUTER = re.compile(OUTER.encode())
 _TIME = re.compile(_DATE_TIME.encode())
+_LOGGED = re.compile(_DATE_TIME, re.ASCII)
 _ISO_TIME = re.compile(_ISO.encode())
 _ANY_TIME = re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z|[+-]\d\d:?\d\d)?", re.ASCII)
 _STARTS_LINE = re.compile(rf"(?:{POWERSHELL})?(?:{INNER}|{OUTER}|{JSON})".encode())
@@ -66,6 +88,13 @@ class Prefixed:
     def found(self) -> bool:
         """Whether the message stands behind any prefix."""
         return self.inner or self.outer
+
+
+def time_in(prefix: str) -> datetime:
+    """Return the time, naive, of an executor's own prefix that `OWN` matches."""
+    found = _LOGGED.search(prefix)
+    assert found is not None  # noqa: S101 - for the type checker
+    return datetime.fromisoformat(found[0].replace(",", "."))
 
 
 def starts_with_prefix(line: bytes) -> bool:

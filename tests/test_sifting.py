@@ -31,6 +31,7 @@ from ingest.storing.pieces import Piece
 from ingest.storing.store import Store
 from ingest.summary import IngestOptions
 from parsers.line import parse_line
+from parsers.prefix import time_in
 from parsers.records import EstimationEvent
 from parsers.registry import FAMILIES, MARKERS
 
@@ -119,7 +120,7 @@ def test_every_sample_holds_a_marker_of_its_family_and_is_sifted(family: Any) ->
         if isinstance(one, SiftedContext):
             assert parsed.stamp is not None
             assert one.record == parsed.record
-            assert SYDNEY.seconds(one.logged) == SYDNEY.to_utc(parsed.stamp.moment).timestamp()
+            assert time_in(one.prefix) == parsed.stamp.moment
 
 
 TAGS = ("LOCK", "p1", "TOKEN_ESCALATION", "BUILD-128", "Scope", "MODEL-SELECT", "TELEMETRY", "TOKEN_BUDGET")
@@ -149,7 +150,7 @@ def test_context_line_read_at_once_says_what_it_says_line_by_line(message: str, 
             assert parsed is not None
             assert parsed.stamp is not None
             assert one.record == parsed.record
-            assert SYDNEY.seconds(one.logged) == SYDNEY.to_utc(parsed.stamp.moment).timestamp()
+            assert time_in(one.prefix) == parsed.stamp.moment
 
 
 @given(

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from event_lines import event_message, logged
 from ingest.reading.encoding import Encoding, encoding_named
 from ingest.reading.lines import Line, Position, every_line, split_lines
-from ingest.reading.sifting import SiftedLine
 from ingest.reading.wide import WideBlock, split_wide
 from ingest.reading.wrap import Joiner, WrapWidth
 
@@ -41,25 +40,22 @@ def in_blocks(chunks: Iterator[bytes], encoding: Encoding) -> tuple[list[Line], 
     joiner, lines, in_block = Joiner(Position(), WrapWidth()), [], 0
     for one in split_wide(chunks, joiner, encoding):
         if isinstance(one, WideBlock):
-            found = list(lines_of(one, joiner.position))
+            found = list(lines_of(one))
             lines += found
             in_block += len(found)
-            one.pass_by(joiner.position)
+            one.pass_by()
         elif one is not None:
             lines.append(one)
     return lines, joiner, in_block
 
 
-def lines_of(block: WideBlock, position: Position) -> Iterator[Line]:
-    """Yield all lines of a block, placed as those that were sifted out of it are."""
-    texts = block.data.split(b"\n")[:-1]
-    everything = [SiftedLine(0, 0, number, text) for number, text in enumerate(texts)]
-    for part, joins in block.placed(everything):
-        for one in part:
-            ordinal = position.ordinal + 1 + one.lines
-            number = position.number + 1 + joins + one.lines
-            offset, end_offset = block.offset + one.start, block.offset + one.end
-            yield Line(offset, end_offset, number, ordinal, one.data, 0, raw=block.sample(one.start))
+def lines_of(block: WideBlock) -> Iterator[Line]:
+    """Yield all lines of a block, placed as those that are sifted out of it are."""
+    start = 0
+    for text in block.data.split(b"\n")[:-1]:
+        offset, number, ordinal = block.place(start)
+        raw, start = block.sample(start), start + len(text) + 1
+        yield Line(offset, block.offset_at(start), number, ordinal, text, 0, raw=raw)
 
 
 def told(lines: list[Line]) -> list[Line]:

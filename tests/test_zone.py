@@ -116,19 +116,23 @@ def test_offsets_are_remembered_right():
     st.sampled_from([1, 1936, 1938, 1972, 2025, 9999]),
     st.lists(st.integers(0, 366 * 24 * 60), max_size=20),
 )
-def test_a_minute_is_the_same_whatever_was_looked_up_before(name, year, minutes):
-    """Told by its quarter or by itself; where offsets have seconds, and where a time can't be moved."""
+def test_a_local_time_is_the_same_in_utc_whatever_was_looked_up_before(name, year, minutes):
+    """Told by its hour or by its minute; where offsets have seconds, and where a time can't be moved."""
     zone = zone_named(name)
-    for behind in [*minutes, *(one + 1 for one in minutes), 0, 7, 14, 15, 23]:
-        local = datetime(year, 1, 1) + timedelta(minutes=behind % (365 * 24 * 60))  # noqa: DTZ001
+    for minute in [*minutes, *(one + 1 for one in minutes), 0, 7, 14, 15, 23]:
+        local = datetime(year, 1, 1) + timedelta(minutes=minute % (365 * 24 * 60), seconds=minute % 60)  # noqa: DTZ001
         moment = zone_named(name).to_utc(local)
-        minute = zone.minute(f"{local:%Y-%m-%d %H:%M}".rjust(16, "0").encode())
-        if moment.second:
-            assert minute is None
-        else:
-            shown = f"{moment.isoformat(' ', 'minutes')[:16]}:"
-            digits = "".join(filter(str.isdigit, shown))
-            assert minute == (moment.timestamp(), shown, shown.encode(), digits)
+        told = zone.utc_text(local.isoformat(" "))
+        if moment.second != local.second:
+            assert told is None
+        elif told is not None or year not in (1, 9999):  # times that can't be moved take more care
+            assert told == moment.isoformat(" ")[:19]
+
+
+@pytest.mark.parametrize("text", ["2025-02-30 19:40:02", "2025-12-29 24:40:02", "0000-01-01 00:00:00"])
+def test_a_time_that_there_is_not_is_none(text):
+    """Whatever the pattern of a line lets through."""
+    assert zone_named("Europe/Amsterdam").utc_text(text) is None
 
 
 @settings(deadline=None)

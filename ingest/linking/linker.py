@@ -14,9 +14,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, get_args
 
-from ingest.linking.bare import BareEvents
 from ingest.linking.calls import NOT_PREPARED, Preparation
-from ingest.linking.context import MAX_PATHS, Context, Told
+from ingest.linking.context import MAX_PATHS, NOTHING_TOLD, Context, Told
 from ingest.linking.declared import DeclaringRecord, from_scope
 from ingest.linking.phases import Phases
 from ingest.linking.state import Amendment, EscalationContext, LinkerState, Logged, Unanchored
@@ -27,6 +26,7 @@ from parsers.records import (
     BuilderFinished,
     BuilderModel,
     Ceiling,
+    DeliverablesRefused,
     Draining,
     Escalation,
     Estimate,
@@ -36,6 +36,7 @@ from parsers.records import (
     PhaseOpened,
     PhaseStatus,
     Record,
+    RequiredList,
     RunEnded,
     RunNamed,
     ScopeInferred,
@@ -50,10 +51,13 @@ LINES_BEHIND = 3
 """How many lines after its event the builder's own line may stand and still tell its phase."""
 
 _LISTED = frozenset({ListedPath, ListRest})
+_PLACED = frozenset({BuilderFinished, DeliverablesRefused, RequiredList, *_LISTED})
+"""What counts only within so many lines of another."""
+
 _NAMING_PHASE = frozenset(kind for kind in get_args(Record) if "phase" in kind.__annotations__)
 _NAMING_RUN = frozenset(kind for kind in get_args(Record) if "run" in kind.__annotations__)
 
-When = float | bytes | None
+When = float | str | None
 """When a line was logged: seconds since the epoch, or what they are made of when they are asked for."""
 
 _Taker = Callable[[Any, int, When], None]
@@ -61,9 +65,9 @@ _Taker = Callable[[Any, int, When], None]
 
 
 class Linker:
-    """Link the records of one source, in the order of its lines; `bare` takes the events that stand alone."""
+    """Link the records of one source, in the order of its lines."""
 
-    def __init__(self, state: LinkerState, seconds_of: Callable[[bytes], float]) -> None:
+    def __init__(self, state: LinkerState, seconds_of: Callable[[str], float]) -> None:
         """Go on from a state, which is changed in place."""
         self.state = state
         self._seconds_of = seconds_of
@@ -71,7 +75,6 @@ class Linker:
             state.preparation = NOT_PREPARED
         self.amendments: list[Amendment] = []
         self._phases = phases = Phases(state)
-        self.bare = BareEvents(state, phases)
         self._takers: dict[type, _Taker] = {
             Estimate: self._take_estimate,
             Ceiling: self._take_ceiling,
@@ -88,6 +91,7 @@ class Linker:
             ScopePaths: self._take_scope,
             **dict.fromkeys(get_args(DeclaringRecord), self._take_declared),
         }
+        self._of_run = NOTHING_TOLD
         self._heard: When = None  # of the newest line, unless that is in the state already
 
     @property
@@ -99,6 +103,10 @@ class Linker:
     def is_listing(self) -> bool:
         """Whether the lines directly below may go on with a list."""
         return self.state.declared.open_list is not None
+
+    def wants_ordinal(self, record: Record) -> bool:
+        """Whether the number of a line matters."""
+        return self.state.declared.open_list is not None or type(record) in _PLACED
 
     def reach(self, ordinal: int) -> None:
         """Say that all lines up to this one (counted from 1) were read, wanted or not."""
@@ -116,8 +124,9 @@ class Linker:
         state = self.state
         if state.declared.open_list is not None:
             self.reach(ordinal)
-        self.bare.forget()
         crowded = self._phases.crowded
+        if state.preparation is NOT_PREPARED and not (crowded or state.anchors.pending):
+            return self._bare_event(record, offset, ordinal, logged)
         anchored = state.anchors.take(record, crowded)
         phase, anchor = anchored.phase, anchored.anchor
         window = self._phases.window_of(phase) if phase is not None else None
@@ -147,14 +156,28 @@ class Linker:
             deliverables=None if window is None or crowded else from_scope(window, opened),
         )
 
+    def _bare_event(
+        self, record: EstimationEvent, offset: int, ordinal: int, logged: Logged | None
+    ) -> Context:
+        """Return what is known of an event before which nothing was said: its run, if it is one."""
+        _, actual, _, _, budget, _, _, declared, success, *_ = record
+        opened = tuple.__new__(OpenEvent, (offset, declared, None, budget, None, actual))
+        unanchored = (offset, ordinal, success, opened, logged)
+        self.state.unanchored = tuple.__new__(Unanchored, unanchored)
+        run = self.state.runs.only()
+        if run is None:
+            return NOTHING_TOLD
+        if self._of_run.run != run:
+            self._of_run = Context(run)
+        return self._of_run
+
     def settle(self) -> None:
-        """Bring the state up to date: what a bare event and the newest time leave in it waits until then."""
-        self.bare.settle()
+        """Bring the state up to date: what the newest time leaves in it waits until then."""
         if self._heard is not None:
             self.state.runs.heard, self._heard = self._seconds(self._heard), None
 
     def _seconds(self, when: When) -> float | None:
-        return self._seconds_of(when) if isinstance(when, bytes) else when
+        return self._seconds_of(when) if isinstance(when, str) else when
 
     def escalation(self, record: Escalation) -> EscalationContext:
         """Return what is known around an escalation at its line."""
@@ -231,7 +254,6 @@ class Linker:
         self.amendments.append(Amendment(event.offset, context))
 
     def _finish_call(self, record: BuilderFinished, ordinal: int, _: When) -> None:
-        self.bare.settle()
         state = self.state
         state.windows.alive(record.phase)
         last, state.unanchored = state.unanchored, None

@@ -15,7 +15,7 @@ from typing import Protocol
 
 from ingest.files.logfile import FileState, LogFile
 from ingest.pool.here import Found, unless_replaced
-from ingest.pool.parts import Part, Wanted, read_parts, unpacked
+from ingest.pool.parts import Part, Wanted, read_parts
 from ingest.reading.batch import Batch
 from ingest.reading.checkpoint import Checkpoint
 from ingest.reading.scan import ScanOptions, scan
@@ -129,7 +129,7 @@ def _handed_over(part: Part, log: LogFile, wanted: Wanted) -> Iterator[Batch]:
     there, here = wanted.log.shown, log.shown
     part.batches.reverse()
     while part.batches:  # each is let go of when it is stored
-        batch = unpacked(part.batches.pop())
+        batch = part.batches.pop()
         if batch.remarks or batch.problem:
             remarks = tuple(one.replace(there, here, 1) for one in batch.remarks)
             problem = batch.problem and batch.problem.replace(there, here, 1)

@@ -8,11 +8,10 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from ingest.errors import LogUnfinished, LogUnreadable
 from ingest.files.logfile import FileState, LogFile
-from ingest.reading.batch import BareSighting, Batch
+from ingest.reading.batch import Batch
 from ingest.reading.checkpoint import Checkpoint
 from ingest.reading.resume import NotTheSame
 from ingest.reading.scan import MAX_BATCH_RECORDS, ScanOptions, scan
@@ -87,7 +86,7 @@ def _collected(wanted: Wanted, options: ScanOptions) -> Part:
         assert batch.file is not None  # noqa: S101 - for the type checker: it is no stream
         _compare(wanted, batch.file)
         file = replace(batch.file, device=wanted.file.device, inode=wanted.file.inode)
-        batches.append(packed(replace(batch, file=file)))
+        batches.append(replace(batch, file=file))
         rows += len(batch.rows)
         if rows >= MAX_PART_ROWS and batch.state == "reading":
             return Part(batches, is_whole=False)
@@ -103,17 +102,3 @@ def _compare(wanted: Wanted, there: FileState) -> None:
     here = wanted.file
     if (here.size_bytes, here.modified_ns) != (there.size_bytes, there.modified_ns):
         raise LogUnreadable(f"{wanted.log.shown}: of another size or time there")
-
-
-def packed(batch: Batch) -> Batch:
-    """Make plain tuples of bare sightings: most of a dense log, and several times as quick to send."""
-    rows: list[Any] = batch.rows.sightings
-    rows[:] = [tuple(one) if type(one) is BareSighting else one for one in rows]
-    return batch
-
-
-def unpacked(batch: Batch) -> Batch:
-    """Return a batch as it was before it was packed."""
-    rows: list[Any] = batch.rows.sightings
-    rows[:] = [tuple.__new__(BareSighting, one) if type(one) is tuple else one for one in rows]
-    return batch

@@ -7,12 +7,10 @@ from datetime import datetime
 from typing import Literal, NamedTuple
 
 from ingest.files.logfile import FileState
-from ingest.linking.context import NOTHING_TOLD, Context, Told
-from ingest.linking.identity import Seen, group_of
+from ingest.linking.identity import Seen
 from ingest.linking.state import Amendment, EscalationContext
 from ingest.reading.checkpoint import Checkpoint, Counters
-from parsers.quick import Ending
-from parsers.records import Escalation, EstimationEvent
+from parsers.records import Escalation
 
 State = Literal["reading", "complete", "unterminated", "unfinished", "damaged", "replaced"]
 """How a source was left: in the middle; read to its end; a last line waits for its newline;
@@ -25,32 +23,6 @@ class Sighting(NamedTuple):
     offset: int
     line_number: int
     seen: Seen
-
-
-class BareSighting(NamedTuple):
-    """A sighting of an event of which no more is known than its own line and its run.
-
-    `key` is that of the event, `ending` what its line says behind its three numbers.
-    """
-
-    offset: int
-    line_number: int
-    key: str
-    timestamp: str
-    timestamp_text: str
-    predicted: int
-    actual: int
-    smape: float
-    ending: Ending
-    run: Told | None
-
-    @property
-    def seen(self) -> Seen:
-        """What was seen."""
-        numbers = (self.predicted, self.actual, False, self.smape)
-        payload = EstimationEvent(*numbers, *self.ending.values)
-        context = NOTHING_TOLD if self.run is None else Context(self.run)
-        return Seen(payload, self.timestamp, self.timestamp_text, context, group=group_of(self.key))
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +53,7 @@ class Rows:
     known at their line: so they are told the same, wherever the source was cut.
     """
 
-    sightings: list[Sighting | BareSighting] = field(default_factory=list)
+    sightings: list[Sighting] = field(default_factory=list)
     amendments: list[Amendment] = field(default_factory=list)
     rejects: list[Reject] = field(default_factory=list)
     escalations: list[SeenEscalation] = field(default_factory=list)

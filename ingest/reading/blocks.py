@@ -8,7 +8,6 @@ needed: in a log without a marker counting them would take longer than finding t
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
 from typing import NamedTuple
 
 from ingest.reading.encoding import Encoding
@@ -26,24 +25,53 @@ from ingest.reading.lines import (
 from ingest.reading.markers import is_plain_text
 
 
-class Block(NamedTuple):
-    """Whole lines of plain text; `offset` is that of the first."""
+class Place(NamedTuple):
+    """Where a line is: its offset, and its number as a physical and as a logical line."""
 
     offset: int
-    data: bytes
+    number: int
+    ordinal: int
 
-    @property
-    def end_offset(self) -> int:
-        """The offset after the last line."""
-        return self.offset + len(self.data)
+
+class Block:
+    """Whole lines of plain text; `offset` is that of the first."""
+
+    __slots__ = ("_counted", "_number", "_numbering", "data", "offset")
+
+    def __init__(self, offset: int, data: bytes, numbering: Numbering) -> None:
+        """Count no line yet."""
+        self.offset, self.data = offset, data
+        self._numbering = numbering
+        self._number, self._counted = 0, -1
+
+    def offset_at(self, start: int) -> int:
+        """Return the offset of the line that begins at an index of `data`."""
+        return self.offset + start
+
+    def place(self, start: int) -> Place:
+        """Return where the line is that begins at an index of `data`; indexes are asked for in order."""
+        counted = self._counted
+        if counted < 0:
+            self._number, counted = self._numbering.before(self.offset) + 1, 0
+        self._number = number = self._number + newlines_in(self.data[counted:start])
+        self._counted = start
+        return tuple.__new__(Place, (self.offset + start, number, number))
 
     def sample(self, start: int) -> bytes:
-        """Return how the line at an index begins, without its terminator."""
+        """Return how the line at an index begins in the file, without its terminator."""
         return self.data[start : self.data.find(b"\n", start)].rstrip(b"\r")[:SAMPLE_BYTES]
+
+    def pass_by(self) -> None:
+        """Move the position past all lines; count them where that was begun, or can't be done later."""
+        end = len(self.data)
+        if self._counted >= 0 or not self._numbering.can_recount:
+            _, number, _ = self.place(end)
+            self._numbering.counted(self.offset + end, number - 1)
+        self._numbering.move(self.offset + end)
 
 
 class Numbering:
-    """The numbers of lines, and the position, which is kept up to date.
+    """The numbers of lines, counted where one is needed, and the position, which is kept up to date.
 
     `recount` counts the newlines between two offsets anew, from the file; `None` where it can't be read
     again: then all lines are counted as they pass.
@@ -56,54 +84,36 @@ class Numbering:
         self._offset = position.offset if position.counted_offset is None else position.counted_offset
         self._number = position.number
 
+    @property
+    def can_recount(self) -> bool:
+        """Whether lines can be counted later."""
+        return self._recount is not None
+
     def before(self, offset: int) -> int:
-        """Return how many lines are before an offset at which one begins."""
+        """Return how many lines are before an offset at which one begins, and all counted ones end."""
         if self._offset < offset and self._recount is not None:
-            self._number += self._recount(self._offset, offset)
-            self._offset = offset
+            self.counted(offset, self._number + self._recount(self._offset, offset))
         return self._number
 
-    def pass_block(self, block: Block, last_number: int, last_end: int) -> None:
-        """Move the position past a block; its last line that mattered has a number and ends at an index.
+    def counted(self, offset: int, number: int) -> None:
+        """Take note that so many lines are before an offset."""
+        self._offset, self._number = offset, number
 
-        An index of 0 says that none did.
-        """
-        offset, number = block.end_offset, last_number
-        if last_end or self._recount is None:
-            number = last_number if last_end else self._number
-            number += newlines_in(block.data[last_end:])
-            self._offset, self._number = offset, number
+    def move(self, offset: int) -> None:
+        """Move the position to an offset at which a line begins."""
         position = self.position
-        if self._recount is None:
-            position.number = position.ordinal = number
-        elif last_end:
-            position.number = position.ordinal = last_number
-            position.counted_offset = block.offset + last_end
-        elif position.counted_offset is None:
-            position.counted_offset = block.offset
         position.offset = offset
-        if position.counted_offset == offset:
-            position.counted_offset = None
+        position.number = position.ordinal = self._number
+        position.counted_offset = None if self._offset == offset else self._offset
 
     def before_lines(self) -> None:
         """Count all that is before the position: line by line from here."""
-        position = self.position
-        position.number = position.ordinal = self.before(position.offset)
-        position.counted_offset = None
+        self.before(self.position.offset)
+        self.move(self.position.offset)
 
-    def pass_lines(self, before: Position, last: Line | None) -> None:
-        """Take note of where line by line has led from a position, and which line mattered last."""
-        position = self.position
-        self._offset, self._number = position.offset, position.number
-        if self._recount is None:
-            return
-        number, counted = before.number, before.counted_offset
-        if counted is None:
-            counted = before.offset
-        if last is not None:
-            number, counted = last.number, last.end_offset
-        position.number = position.ordinal = number
-        position.counted_offset = None if counted == position.offset else counted
+    def pass_lines(self) -> None:
+        """Take note of where line by line has led the position."""
+        self.counted(self.position.offset, self.position.number)
 
 
 def split_blocks(
@@ -111,7 +121,7 @@ def split_blocks(
 ) -> Iterator[Block | Line | None]:
     """Yield blocks, and lines where there can be none; move the position past the lines.
 
-    The consumer moves it past a block (`Numbering.pass_block`). After each chunk comes a `None`. The
+    The consumer moves it past a block (`Block.pass_by`). After each chunk comes a `None`. The
     last line comes with `terminated` false where no newline ends it and it is wanted.
     """
     rest, position = Rest(), numbering.position
@@ -122,7 +132,7 @@ def split_blocks(
             if len(data) <= MAX_LINE_BYTES and not (rest.dropped or rest.hole) and is_plain_text(data):
                 end = data.rfind(b"\n") + 1
                 rest.keep(data[end:], 1)
-                yield Block(offset, data[:end])
+                yield Block(offset, data[:end], numbering)
                 offset += end
             else:
                 rest.give_back(data)
@@ -133,20 +143,16 @@ def split_blocks(
     rest.give_back(data)
     yield from _lines(data, rest, numbering, encoding, wanted)
     for line in last_line(rest, position, encoding, wanted):
-        number = numbering.before(position.offset) + 1
-        yield line._replace(number=number, ordinal=number)
+        numbering.before_lines()
+        yield line._replace(number=position.number + 1, ordinal=position.ordinal + 1)
 
 
 def _lines(
     data: bytes, rest: Rest, numbering: Numbering, encoding: Encoding, wanted: Wanted
 ) -> Iterator[Line]:
-    position, last = numbering.position, None
     if b"\n" not in data:  # no line ends here, so none is passed
-        yield from narrow_lines(rest, position, encoding, wanted)
+        yield from narrow_lines(rest, numbering.position, encoding, wanted)
         return
-    before = replace(position)
     numbering.before_lines()
-    for line in narrow_lines(rest, position, encoding, wanted):
-        last = line
-        yield line
-    numbering.pass_lines(before, last)
+    yield from narrow_lines(rest, numbering.position, encoding, wanted)
+    numbering.pass_lines()

@@ -7,13 +7,13 @@ linker what is around them.
 from __future__ import annotations
 
 from ingest.files.sample import sample_of
-from ingest.linking.context import Told, merged
-from ingest.linking.identity import Seen, group_of
+from ingest.linking.context import merged
+from ingest.linking.identity import GROUP_LENGTH, Seen
 from ingest.linking.linker import Linker
 from ingest.linking.state import Logged
 from ingest.linking.timestamps import time_text
-from ingest.reading.batch import BareSighting, Reject, Rows, SeenEscalation, Sighting
-from ingest.reading.blocks import Block, Numbering
+from ingest.reading.batch import Reject, Rows, SeenEscalation, Sighting
+from ingest.reading.blocks import Block
 from ingest.reading.checkpoint import Counters, Remembered
 from ingest.reading.lines import MAX_LINE_BYTES, SAMPLE_BYTES, Line
 from ingest.reading.markers import has_marker
@@ -26,6 +26,7 @@ from parsers.line import (
     parse_line,
     shows_both_prefixes,
 )
+from parsers.prefix import time_in
 from parsers.records import Escalation, EstimationEvent, ListedPath, ListRest, Malformed, Noted
 
 MAX_REJECT_TEXT = 4_000
@@ -42,7 +43,7 @@ class Gathering:
         """Go on from what a checkpoint remembers."""
         self._remembered = remembered
         self._zone = zone
-        self._linker = Linker(remembered.linker, zone.seconds)
+        self._linker = Linker(remembered.linker, lambda prefix: zone.to_utc(time_in(prefix)).timestamp())
         self._rows = Rows()
         self._by_offset: dict[int, int] = {}
         self._marker_at: int | None = None  # where the newest begins in the block that is taken
@@ -73,87 +74,52 @@ class Gathering:
         """Whether a line may say anything."""
         return self._linker.is_listing or has_marker(data)
 
-    def take_block(self, block: Block, sifted: list[Sifted], numbering: Numbering) -> None:
+    def take_block(self, block: Block | WideBlock, sifted: list[Sifted]) -> None:
         """Take what was sifted out of a block, and move the position past all of its lines."""
-        self._begin_block(sifted)
-        if not sifted:
-            numbering.pass_block(block, 0, 0)
-            return
-        number = numbering.before(block.offset) + 1
-        self._take_sifted(sifted, block.offset, number, number)
-        self._end_block(block, sifted)
-        numbering.pass_block(block, number + sifted[-1].lines, sifted[-1].end)
-
-    def take_wide(self, block: WideBlock, sifted: list[Sifted]) -> None:
-        """Take what was sifted out of a block of UTF-16, and move the position past all of its lines."""
-        position = self._remembered.position
-        self._begin_block(sifted)
-        for part, joins in block.placed(sifted):
-            self._take_sifted(part, block.offset, position.number + joins + 1, position.ordinal + 1)
-        if sifted:
-            self._end_block(block, sifted)
-        block.pass_by(position)
-
-    def _begin_block(self, sifted: list[Sifted]) -> None:
         if self._linker.is_listing and not (sifted and sifted[0].start == 0):
             self._end_list()
-
-    def _end_block(self, block: Block | WideBlock, sifted: list[Sifted]) -> None:
-        if self._linker.is_listing and sifted[-1].end < len(block.data):
+        self._take_sifted(block, sifted)
+        if self._linker.is_listing and sifted and sifted[-1].end < len(block.data):
             self._end_list()
         if self._marker_at is not None:
             start, self._marker_at = self._marker_at, None
-            self._marker = (block.offset + start, block.sample(start))
+            self._marker = (block.offset_at(start), block.sample(start))
+        block.pass_by()
 
-    def _take_sifted(self, sifted: list[Sifted], offset: int, number: int, ordinal: int) -> None:
-        """Take what was sifted out of a block that begins at this offset, with the line of this number."""
-        linker, rows, events = self._linker, self._rows.sightings, 0
-        bare: SiftedEvent | None = None  # the last event, if nothing was told before it nor since
-        run: Told | None = None  # of that event
+    def _take_sifted(self, block: Block | WideBlock, sifted: list[Sifted]) -> None:
+        linker, events = self._linker, 0
+        amendments = linker.amendments
         for one in sifted:
-            if isinstance(one, SiftedEvent):
+            if type(one) is SiftedContext:
+                start, _, record, prefix = one
+                ordinal = block.place(start).ordinal if linker.wants_ordinal(record) else 0
+                linker.context_line(record, ordinal, prefix or None)
+            elif type(one) is SiftedEvent:
                 events += 1
-                self._marker_at = one.start
-                if bare is None and linker.bare.is_next:
-                    bare, run = one, linker.bare.run
-                if bare is not None:
-                    start, _, lines, key, moment, text, predicted, actual, smape, ending = bare = one
-                    place = offset + start
-                    values = (place, number + lines, key, moment, text, predicted, actual, smape, ending, run)
-                    rows.append(tuple.__new__(BareSighting, values))
-                else:
-                    self._take_event(one, offset + one.start, number + one.lines, ordinal + one.lines)
-                continue
-            if bare is not None:
-                linker.bare.take(bare, offset + bare.start, ordinal + bare.lines)
-                bare = None
-            if isinstance(one, SiftedContext):
-                _, _, lines, record, logged = one
-                linker.context_line(record, ordinal + lines, logged)
-                if linker.amendments:
-                    self._collect_amendments()
+                self._take_event(one, block)
             else:
-                self._take_line(one, offset, number + one.lines, ordinal + one.lines)
-        if bare is not None:
-            linker.bare.take(bare, offset + bare.start, ordinal + bare.lines)
+                self._take_line(one, block)  # type: ignore[arg-type]  # the only kind that is left
+            if amendments:
+                self._collect_amendments()
         self._counters.marker_lines += events
         self._counters.sightings += events
 
-    def _take_event(self, one: SiftedEvent, offset: int, number: int, ordinal: int) -> None:
-        _, _, _, key, timestamp, text, predicted, actual, smape, ending = one
+    def _take_event(self, one: SiftedEvent, block: Block | WideBlock) -> None:
+        start, _, key, timestamp, text, predicted, actual, smape, ending = one
+        offset, number, ordinal = block.place(start)
         payload = tuple.__new__(EstimationEvent, (predicted, actual, False, smape, *ending.values))
         context = self._linker.event(payload, offset, ordinal, tuple.__new__(Logged, (timestamp, text)))
-        if self._linker.amendments:
-            self._collect_amendments()
-        seen = tuple.__new__(Seen, (payload, timestamp, text, context, False, group_of(key)))
+        seen = tuple.__new__(Seen, (payload, timestamp, text, context, False, key[:GROUP_LENGTH]))
         rows = self._rows.sightings
-        self._by_offset[offset] = len(rows)
+        if context.phase is not None:
+            self._by_offset[offset] = len(rows)
         rows.append(tuple.__new__(Sighting, (offset, number, seen)))
+        self._marker_at = start
 
-    def _take_line(self, one: SiftedLine, offset: int, number: int, ordinal: int) -> None:
-        size = one.end - 1 - one.start
+    def _take_line(self, one: SiftedLine, block: Block | WideBlock) -> None:
         before = self._counters.marker_lines
-        self.take(Line(offset + one.start, offset + one.end, number, ordinal, one.data, size))
+        offset, number, ordinal = block.place(one.start)
+        self.take(Line(offset, block.offset_at(one.end), number, ordinal, one.data, len(one.data)))
         if self._counters.marker_lines > before:
             self._marker_at = one.start
 
@@ -181,7 +147,7 @@ class Gathering:
         if self._linker.is_listing:
             listed = self._parse_listed(line.data)
             if listed is not None:
-                self._take_context(listed, line.ordinal)
+                self._take_other(listed, line.ordinal)
                 return
             self.reach(line.ordinal)
         parsed = self._parse(line) if has_marker(line.data) else None
@@ -211,9 +177,9 @@ class Gathering:
             case Escalation():
                 self._escalate(parsed, record)
             case _:
-                self._take_context(parsed, line.ordinal)
+                self._take_other(parsed, line.ordinal)
 
-    def _take_context(self, parsed: ParsedLine, ordinal: int) -> None:
+    def _take_other(self, parsed: ParsedLine, ordinal: int) -> None:
         seconds = None if parsed.stamp is None else self._zone.to_utc(parsed.stamp.moment).timestamp()
         self._linker.context_line(parsed.record, ordinal, seconds)
         self._collect_amendments()
@@ -225,7 +191,8 @@ class Gathering:
         context = self._linker.event(record, line.offset, line.ordinal, logged)
         self._collect_amendments()
         seen = Seen(record, *logged, context, is_cut=not line.terminated)
-        self._by_offset[line.offset] = len(self._rows.sightings)
+        if context.phase is not None:
+            self._by_offset[line.offset] = len(self._rows.sightings)
         self._rows.sightings.append(Sighting(line.offset, line.number, seen))
         self._mark(line)
         self._counters.sightings += 1
@@ -262,10 +229,10 @@ class Gathering:
         rows = self._rows
         for amendment in self._linker.amendments:
             index = self._by_offset.get(amendment.offset)
-            sighting = rows.sightings[index] if index is not None else None
-            if index is None or not isinstance(sighting, Sighting) or sighting.seen.context.phase is None:
+            if index is None:
                 rows.amendments.append(amendment)
             else:
+                sighting = rows.sightings[index]
                 payload, moment, text, context, is_cut, group = sighting.seen
                 seen = Seen(payload, moment, text, merged(context, amendment.context), is_cut, group)
                 rows.sightings[index] = Sighting(sighting.offset, sighting.line_number, seen)

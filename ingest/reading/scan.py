@@ -121,10 +121,8 @@ class _Scan:
         """Take all lines but one that no newline ends, and yield the batches that are full."""
         try:
             for line in self._lines():
-                if isinstance(line, Block):
-                    self._gathering.take_block(line, self._sifter.sift(line.data), self._numbering)
-                elif isinstance(line, WideBlock):
-                    self._gathering.take_wide(line, self._sifter.sift(line.data))
+                if isinstance(line, Block | WideBlock):
+                    self._gathering.take_block(line, self._sifter.sift(line.data))
                 elif isinstance(line, Line):
                     if not line.terminated:
                         self._last_line = line

@@ -1,48 +1,38 @@
-"""Out of a block of lines those that say something, read without knowing what is around them.
+"""Out of a block of lines those that say something, read family by family.
+
+One automaton finds the lines that hold a marker. All lines of one family are then read by one call of one
+pattern, prefix and message together, in C. A line that its family's pattern doesn't read is left to
+`parsers.line.parse_line`, which agrees with the patterns on every line; a property test says so.
 
 Nothing here depends on any other block. What the lines mean together is the linker's.
 """
 
 from __future__ import annotations
 
-from datetime import date
+import re
+from functools import cache
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
-from ingest.reading.lines import newlines_in
 from ingest.reading.markers import find_markers
 from ingest.reading.zone import Zone
-from parsers.line import may_be_listed, read_message
-from parsers.quick import Ending, Endings, Shaped, match_event, match_prefix, shaped
-from parsers.records import (
-    Escalation,
-    EstimationEvent,
-    Malformed,
-    Noted,
-    Record,
-    RequiredList,
-)
-from parsers.registry import EVENT_MARKER
-
-_NEAR = 400
-"""How far from its line's start a marker may stand to be looked at at once, bytes."""
-
-_MAX_DAYS = 10_000
-"""How many days are remembered: a hostile log may name every one there is."""
-
-_BRACKET = ord("[")
-_WITH_CARE = (EstimationEvent, Malformed, Noted, Escalation)
+from parsers import event
+from parsers.event import Ending, Endings
+from parsers.family import Shape
+from parsers.line import may_be_listed
+from parsers.prefix import OWN, OWN_WITH_TIME
+from parsers.records import Record
+from parsers.registry import FAMILIES
 
 
 class SiftedEvent(NamedTuple):
-    """An event line in its usual form. `start` and `end` are indexes in the block, `lines` are before it.
+    """An event line in its usual form. `start` and `end` are indexes in the block.
 
     `key` is its key while its phase is unknown, `timestamp` its time as the database writes it.
     """
 
     start: int
     end: int
-    lines: int
     key: str
     timestamp: str
     timestamp_text: str
@@ -53,13 +43,12 @@ class SiftedEvent(NamedTuple):
 
 
 class SiftedContext(NamedTuple):
-    """A context line behind the executor's own prefix; `logged` begins with its time: see `Zone.seconds`."""
+    """A context line; `prefix` is the executor's own before it, or nothing where it was printed."""
 
     start: int
     end: int
-    lines: int
     record: Record
-    logged: bytes
+    prefix: str
 
 
 class SiftedLine(NamedTuple):
@@ -70,26 +59,47 @@ class SiftedLine(NamedTuple):
 
     start: int
     end: int
-    lines: int
     data: bytes
 
 
 Sifted = SiftedEvent | SiftedContext | SiftedLine
 
+_OF_MARKER = [number for number, family in enumerate(FAMILIES) for _ in family.markers]
+_EVENT = FAMILIES.index(event.FAMILY)
+_LISTED = len(FAMILIES)
+"""Lines below the head of a list, which hold no marker, come after the families."""
 
-class _Days(dict[bytes, bool]):
-    """Whether there is a day, by `YYYY-MM-DD`."""
+_BRACE = ord("{")
 
-    def __missing__(self, text: bytes) -> bool:
-        if len(self) >= _MAX_DAYS:
-            self.clear()
-        try:
-            date.fromisoformat(text.decode("ascii"))
-        except ValueError:
-            self[text] = False
-        else:
-            self[text] = True
-        return self[text]
+
+@cache
+def _pattern(number: int) -> re.Pattern[str] | None:
+    """Return what reads the lines of a family, joined: each gives one row, of empty groups if it is another.
+
+    Nothing in it matches a newline but at its end. The first group is the prefix, the second one is never
+    empty; those of events begin with their time, in one of two groups. `None` where each line is to be
+    read by itself.
+    """
+    family = FAMILIES[number] if number < _LISTED else None
+    if family is event.FAMILY:
+        message = OWN_WITH_TIME + event.WHOLE
+    elif family is not None and isinstance(family.read, Shape):
+        prefix = OWN if family.needs_prefix else f"(?:{OWN})?+"
+        message = rf"({prefix})(?:{family.read.pattern})(?u:[^\S\n]*)"
+    else:
+        return None
+    return re.compile(rf"(?:{message}|.*)\n", re.ASCII)
+
+
+def _rows(number: int, lines: list[bytes]) -> list[tuple[str, ...]]:
+    """Read the lines of a family: one row a line; none where each is to be read by itself."""
+    pattern = _pattern(number) if lines else None
+    if pattern is None:
+        return [()] * len(lines)
+    rows = pattern.findall(b"".join(lines).decode("utf-8", "replace"))
+    if len(rows) != len(lines):  # it would shift all that is behind it
+        rows = [pattern.findall(line.decode("utf-8", "replace"))[0] for line in lines]
+    return rows
 
 
 class Sifter:
@@ -99,100 +109,81 @@ class Sifter:
         """Remember what was looked up, from block to block."""
         self.zone = zone
         self._endings = Endings()
-        self._days = _Days()
 
     def sift(self, data: bytes) -> list[Sifted]:
         """Return the lines of a block that may say something; it holds whole lines of plain text."""
+        places, lines = _found(data)
+        rows = [iter(_rows(number, some)) for number, some in enumerate(lines)]
         sifted: list[Sifted] = []
-        done, lines = self._listed(data, 0, 0, sifted)
-        for marker, found, _ in find_markers(data):
-            if found < done:
-                continue
-            start = data.rfind(b"\n", done, found) + 1 or done
-            if start > done:
-                lines += newlines_in(data[done:start])
-            event = match_event(data, start) if marker == EVENT_MARKER else None
-            if event is not None:
-                one = self._event(event.groups(), start, event.end(), lines)
-                if one is not None:
-                    sifted.append(one)
-                    done = one.end
-                    lines += 1
+        add, builders = sifted.append, _BUILDERS
+        for number, start, end in places:
+            row = next(rows[number])
+            one: Sifted | None = None
+            if number == _EVENT:
+                one = self._event(row, start, end) if row[2] else None
+            elif row and row[1]:
+                record = builders[number](*row[1:])
+                if record is None:
                     continue
-            done = data.find(b"\n", found) + 1
-            other: SiftedContext | SiftedLine | None = None
-            if found - start <= _NEAR and (shape := shaped(marker)) is not None:
-                other = self._shaped(data, start, done, lines, shape)
-            other = other or self._context(data, start, done, lines, marker)
-            lines += 1
-            if other is not None:
-                sifted.append(other)
-                if not isinstance(other, SiftedContext) or isinstance(other.record, RequiredList):
-                    done, lines = self._listed(data, done, lines, sifted)
+                one = tuple.__new__(SiftedContext, (start, end, record, row[0]))
+            add(one or SiftedLine(start, end, data[start : end - 1].rstrip(b"\r")))
         return sifted
 
-    def _event(self, groups: tuple[Any, ...], start: int, end: int, lines: int) -> SiftedEvent | None:
-        bracketed, other, milliseconds, predicted, actual, smape, rest = groups
-        ending = self._endings[rest]
-        second = bracketed or other
-        minute = self.zone.minute(second[:16])
-        if ending is None or minute is None:
+    def _event(self, row: tuple[str, ...], start: int, end: int) -> SiftedEvent | None:
+        bracketed, other, predicted, actual, smape, rest = row
+        text = bracketed or other
+        ending, moment = self._endings[rest], self.zone.utc_text(text[:19])
+        if ending is None or moment is None:
             return None
-        _, shown, shown_bytes, digits = minute
-        text = second.decode("ascii")
-        seconds = text[17:]
-        fraction = "000000"
-        if milliseconds is not None:
-            fraction = f"{milliseconds.decode('ascii')}000"
-            text = f"{text},{fraction[:3]}"
-        moment = shown_bytes + second[17:]
-        content = b"\x1f".join((moment, predicted, actual, b"False", smape, ending.identity))
-        key = f"{digits}{seconds}{blake2b(content, digest_size=12).hexdigest()}:@{fraction}"
+        fraction = (text[20:] + "000000")[:6] if len(text) > 19 else "000000"
+        content = "\x1f".join((moment, predicted, actual, "False", smape, ending.identity))
+        digest = blake2b(content.encode(), digest_size=12).hexdigest()
+        digits = moment.replace("-", "").replace(":", "").replace(" ", "")
+        key = f"{digits}{digest}:@{fraction}"
         numbers = (int(predicted), int(actual), float(smape))
-        values = (start, end, lines, key, f"{shown}{seconds}.{fraction}", text, *numbers, ending)
+        values = (start, end, key, f"{moment}.{fraction}", text, *numbers, ending)
         return tuple.__new__(SiftedEvent, values)
 
-    def _shaped(self, data: bytes, start: int, end: int, lines: int, shape: Shaped) -> SiftedContext | None:
-        matches, build = shape
-        found = matches(data[start : end - 1].decode("utf-8", "replace").rstrip())
-        if found is None:
-            return None
-        record = build(*found.groups())
-        logged = self._logged(data, start)
-        if record is None or logged is None:
-            return None
-        return tuple.__new__(SiftedContext, (start, end, lines, record, logged))
 
-    def _context(
-        self, data: bytes, start: int, end: int, lines: int, marker: int
-    ) -> SiftedContext | SiftedLine | None:
-        prefix = match_prefix(data, start, end)
-        if prefix is not None:
-            record = read_message(data, prefix.end(), end - 1, marker)
-            if record is None:
-                return None
-            if not isinstance(record, _WITH_CARE):
-                logged = self._logged(data, start)
-                if logged is not None:
-                    return tuple.__new__(SiftedContext, (start, end, lines, record, logged))
-        return SiftedLine(start, end, lines, data[start : end - 1].rstrip(b"\r"))
+def _nothing(*_: Any) -> None:
+    raise AssertionError("a family that is read line by line gave a row")
 
-    def _logged(self, data: bytes, start: int) -> bytes | None:
-        """Return when a line was logged that begins here with an executor prefix; `None`: on no such day."""
-        if data[start] == _BRACKET:
-            start += 1
-        return data[start : start + 23] if self._days[data[start : start + 10]] else None
 
-    def _listed(self, data: bytes, start: int, lines: int, sifted: list[Sifted]) -> tuple[int, int]:
-        """Add the lines from an index on that may go on with a list; return where they end.
+_BUILDERS = [family.read.build if isinstance(family.read, Shape) else _nothing for family in FAMILIES]
+_HEAD = [family.name for family in FAMILIES].index("required_list")
 
-        `lines` are before the first of them; how many are before what follows is returned, too.
-        """
-        while start < len(data):
-            end = data.find(b"\n", start) + 1
-            text = data[start : end - 1].rstrip(b"\r")
-            if not may_be_listed(text):
-                break
-            sifted.append(SiftedLine(start, end, lines, text))
-            start, lines = end, lines + 1
-        return start, lines
+
+def _found(data: bytes) -> tuple[list[tuple[int, int, int]], list[list[bytes]]]:
+    """Find the lines that may say something.
+
+    Returns:
+        Of each the number of its family, and the indexes where it begins and ends; and the lines of each
+        family, with their newlines.
+    """
+    places: list[tuple[int, int, int]] = []
+    lines: list[list[bytes]] = [[] for _ in range(_LISTED + 1)]
+    rfind, find = data.rfind, data.find
+    done = _add_listed(data, 0, places, lines[_LISTED])
+    for marker, at, _ in find_markers(data):
+        if at < done:
+            continue
+        number = _OF_MARKER[marker]
+        start = rfind(b"\n", done, at) + 1 or done
+        done = find(b"\n", at) + 1
+        lines[number].append(data[start:done])
+        places.append((number, start, done))
+        if number == _HEAD or data[start] == _BRACE:  # in an object it may hold another marker before its own
+            done = _add_listed(data, done, places, lines[_LISTED])
+    return places, lines
+
+
+def _add_listed(data: bytes, start: int, places: list[tuple[int, int, int]], lines: list[bytes]) -> int:
+    """Add the lines from an index on that may go on with a list; return where they end."""
+    while start < len(data):
+        end = data.find(b"\n", start) + 1
+        if not may_be_listed(data[start : end - 1].rstrip(b"\r")):
+            break
+        lines.append(data[start:end])
+        places.append((_LISTED, start, end))
+        start = end
+    return start

@@ -8,12 +8,11 @@ by line.
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import accumulate, chain, compress
-from typing import NamedTuple
 
+from ingest.reading.blocks import Place
 from ingest.reading.encoding import Encoding, begins_strangely
 from ingest.reading.lines import (
     MAX_LINE_BYTES,
@@ -23,53 +22,63 @@ from ingest.reading.lines import (
     Rest,
     every_line,
     last_line,
+    newlines_in,
     wide_lines,
 )
-from ingest.reading.sifting import Sifted
 from ingest.reading.wrap import Joiner, is_new, units_in
 
 _BEYOND = "\u0100"
 """A line that begins with this or anything behind it may be one of one byte a character, or a mark."""
 
 
-class WideBlock(NamedTuple):
+class WideBlock:
     """Whole logical lines of a UTF-16 file, `offset` is that of the first, `data` their text as UTF-8.
 
     `raw` is the same as it is in the file, `ends` the indexes in it after each physical line, `firsts`
     the numbers (from 0) of those that begin a logical one, and last how many there are.
     """
 
-    offset: int
-    data: bytes
-    raw: bytes
-    ends: Sequence[int]
-    firsts: Sequence[int]
+    def __init__(
+        self, position: Position, data: bytes, raw: bytes, ends: Sequence[int], firsts: Sequence[int]
+    ) -> None:
+        """Begin at a position, which is moved by `pass_by`."""
+        self.offset = position.offset
+        self.data, self.raw = data, raw
+        self._position, self._ends, self._firsts = position, ends, firsts
+        self._counted, self._lines = 0, 0
+
+    def _first(self, start: int) -> int:
+        """Return the number of the physical line that begins the logical one at an index of `data`."""
+        if start < self._counted:
+            self._counted = self._lines = 0
+        self._lines += newlines_in(self.data[self._counted : start])
+        self._counted = start
+        return self._firsts[self._lines]
+
+    def _raw_at(self, first: int) -> int:
+        return self._ends[first - 1] if first else 0
+
+    def offset_at(self, start: int) -> int:
+        """Return the offset of the line that begins at an index of `data`."""
+        return self.offset + self._raw_at(self._first(start))
+
+    def place(self, start: int) -> Place:
+        """Return where the line is that begins at an index of `data`."""
+        first = self._first(start)
+        number, ordinal = self._position.number + first + 1, self._position.ordinal + self._lines + 1
+        return Place(self.offset + self._raw_at(first), number, ordinal)
 
     def sample(self, start: int) -> bytes:
-        """Return how the line at an index of `raw` begins in the file."""
-        end = self.ends[bisect_right(self.ends, start)] - 2
-        return self.raw[start : min(end, start + SAMPLE_BYTES)]
+        """Return how the line at an index of `data` begins in the file."""
+        first = self._first(start)
+        begin, end = self._raw_at(first), self._ends[first] - 2
+        return self.raw[begin : min(end, begin + SAMPLE_BYTES)]
 
-    def placed(self, sifted: list[Sifted]) -> Iterator[tuple[list[Sifted], int]]:
-        """Yield what was sifted out of `data` with its indexes in `raw`, and how many joins are before it."""
-        part: list[Sifted] = []
-        joins = 0
-        for one in sifted:
-            first = self.firsts[one.lines]
-            if first - one.lines != joins:
-                if part:
-                    yield part, joins
-                part, joins = [], first - one.lines
-            start, end = self.ends[first - 1] if first else 0, self.ends[self.firsts[one.lines + 1] - 1]
-            part.append(tuple.__new__(one.__class__, (start, end, *one[2:])))
-        if part:
-            yield part, joins
-
-    def pass_by(self, position: Position) -> None:
-        """Move a position past all lines."""
-        position.offset = self.offset + len(self.raw)
-        position.number += len(self.ends)
-        position.ordinal += len(self.firsts) - 1
+    def pass_by(self) -> None:
+        """Move the position past all lines."""
+        self._position.offset = self.offset + len(self.raw)
+        self._position.number += len(self._ends)
+        self._position.ordinal += len(self._firsts) - 1
 
 
 def split_wide(
@@ -140,7 +149,7 @@ def _block(data: bytes, most_left: int, joiner: Joiner, encoding: Encoding) -> W
         begins[number + 1], newlines[number] = False, ""
     text = "".join(chain.from_iterable(zip(lines, newlines, strict=True)))
     firsts = list(compress(range(len(begins)), begins))
-    return WideBlock(joiner.position.offset, text.encode(), raw, ends, firsts)
+    return WideBlock(joiner.position, text.encode(), raw, ends, firsts)
 
 
 def _cut(raw: bytes, encoding: Encoding) -> tuple[list[str], list[int]] | None:

@@ -12,16 +12,16 @@ import re
 import sys
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta, tzinfo
-from typing import NamedTuple
 
 from ingest.errors import UsageMistake
 
 _UTC = frozenset({"UTC", "UCT", "Zulu", "Universal", "Etc/UTC", "Etc/UCT", "Etc/Zulu", "Etc/Universal"})
 _MAX_REMEMBERED = 10_000
-"""Quarters and minutes that are remembered: a hostile log may name every one there is."""
+"""Hours and quarters that are remembered: a hostile log may name every one there is."""
 
-_EDGES = (b"0001", b"9999")
-"""The years in which not every time can be moved by an offset."""
+_UNEVEN = "uneven"
+_DAY = ((0, 0), (23, 45))
+"""The first and the last quarter of a day."""
 
 _NAME = re.compile(r"[A-Za-z0-9_+-]+(?:/[A-Za-z0-9_+-]+)*")
 
@@ -31,30 +31,12 @@ _LOCAL = "local"
 _FOLDERS = ("/usr/share/zoneinfo", "/usr/lib/zoneinfo", "/usr/share/lib/zoneinfo", "/etc/zoneinfo")
 """Where systems keep their zones, and where dateutil looks first; then in the package `tzdata`."""
 
-_NO_QUARTER = (b"", 0)
-_QUARTERS = {b"%02d" % minute: (b"%02d" % (minute - minute % 15), minute % 15) for minute in range(60)}
-"""Which minute of an hour begins a minute's quarter, and how far behind it that minute is."""
-
-_LATER = {
-    (f"{first:02d}", behind): f"{first + behind:02d}" for first in range(0, 60, 15) for behind in range(15)
-}
-"""A minute of an hour by the one that begins its quarter, and how far behind it is."""
-
-
-class Minute(NamedTuple):
-    """A minute in UTC: seconds since the epoch, as text and bytes up to the seconds, its digits."""
-
-    seconds: float
-    shown: str
-    text: bytes
-    digits: str
-
 
 class Zone:
-    """A time zone with its name; offsets are remembered by quarter of an hour.
+    """A time zone with its name.
 
-    No zone in the database changes its offset but at a whole quarter of an hour, and looking an
-    offset up costs a hundred times more than adding it.
+    What was looked up is remembered: asking for an offset costs a hundred times more than adding it. No zone
+    in the database changes its offset but at a whole quarter of an hour, and none does so twice on a day.
     """
 
     def __init__(self, name: str) -> None:
@@ -62,7 +44,7 @@ class Zone:
         self.name = name
         self._rules: tzinfo | None = None
         self._offsets: dict[tuple[int, int, int, int, int], timedelta] = {}
-        self._minutes: dict[bytes, Minute | None] = {}
+        self._shown: dict[str, str] = {}
 
     def to_utc(self, moment: datetime) -> datetime:
         """Return the aware UTC time of a local (naive) one; an aware one keeps its own offset."""
@@ -71,64 +53,55 @@ class Zone:
                 return moment.astimezone(UTC)
             except OverflowError:  # the first and the last day that can be written down
                 return moment.replace(tzinfo=UTC)
-        quarter = (moment.year, moment.month, moment.day, moment.hour, moment.minute // 15)
-        offset = self._offsets.get(quarter)
-        if offset is None:
-            offset = self._offset(datetime(*quarter[:4], 15 * quarter[4]))  # noqa: DTZ001 - local, as logged
-            if len(self._offsets) > _MAX_REMEMBERED:
-                self._offsets.clear()
-            self._offsets[quarter] = offset
+        offset = self._of_quarter(moment)
         try:
             return (moment - offset).replace(tzinfo=UTC)
         except OverflowError:
             return moment.replace(tzinfo=UTC)
 
-    def minute(self, text: bytes) -> Minute | None:
-        """Return the minute of UTC of a local one as logged, `YYYY-MM-DD HH:MM`.
+    def utc_text(self, second: str) -> str | None:
+        """Return `YYYY-MM-DD HH:MM:SS` of UTC for a local time of that form.
 
         `None` where there is no such time, or its seconds are others in UTC, as before zones were agreed.
         """
-        found = self._minutes.get(text, _UNSEEN)
-        if found is _UNSEEN:
-            if len(self._minutes) > _MAX_REMEMBERED:
-                self._minutes.clear()
-            found = self._minutes[text] = self._minute(text)
-        return found
+        hour = self._shown.get(second[:13]) or self._remember(second[:13])
+        if hour != _UNEVEN:
+            return hour + second[13:]
+        minute = self._shown.get(second[:16]) or self._remember(second[:16])
+        return None if minute == _UNEVEN else minute + second[16:]
 
-    def seconds(self, text: bytes) -> float:
-        """Return the seconds since the epoch of a local time, to the last bit as `datetime` has them.
+    def _remember(self, beginning: str) -> str:
+        """Look up an hour, or a minute, in UTC: `_UNEVEN` where what follows isn't the same there."""
+        if len(self._shown) >= _MAX_REMEMBERED:
+            self._shown.clear()
+        shown = _UNEVEN
+        with suppress(ValueError, OverflowError):
+            start = datetime.fromisoformat(f"{beginning}:00"[:16])
+            is_hour = len(beginning) == 13
+            offset = self._of_hour(start) if is_hour else self._of_quarter(start)
+            unit = timedelta(hours=1) if is_hour else timedelta(minutes=1)
+            if offset is not None and not offset % unit:
+                shown = (start - offset).isoformat(" ")[: len(beginning)]
+        self._shown[beginning] = shown
+        return shown
 
-        `text` begins with it as logged, `YYYY-MM-DD HH:MM:SS` or with `,mmm` behind; there is such a time.
-        """
-        thousandths = int(text[20:23]) if text[19:20] == b"," else 0
-        minute = self.minute(text[:16])
-        if minute is None:
-            moment = datetime.fromisoformat(text[:19].decode("ascii"))
-            return self.to_utc(moment.replace(microsecond=1_000 * thousandths)).timestamp()
-        seconds = minute.seconds + int(text[17:19])
-        return (int(seconds) * 1_000_000 + thousandths * 1_000) / 1_000_000 if thousandths else seconds
+    def _of_hour(self, start: datetime) -> timedelta | None:
+        """Return the offset of a whole hour; `None` where it changes within it."""
+        first, last = (self._of_quarter(start.replace(hour=hour, minute=minute)) for hour, minute in _DAY)
+        if first != last:
+            first, last = (self._of_quarter(start.replace(minute=minute)) for minute in (0, 45))
+        return first if first == last else None
 
-    def _minute(self, text: bytes) -> Minute | None:
-        """Tell a minute by the first one of its quarter, whose offset it has; that is looked up once."""
-        quarter, behind = _QUARTERS.get(text[14:], _NO_QUARTER)
-        first = self.minute(text[:14] + quarter) if behind else None
-        of_hour = None if first is None else _LATER.get((first.digits[10:], behind))
-        if first is None or of_hour is None or text[:4] in _EDGES:  # it may be of the next hour
-            return self._looked_up(text.decode("ascii"))
-        shown = f"{first.shown[:14]}{of_hour}:"
-        values = (first.seconds + 60 * behind, shown, shown.encode("ascii"), first.digits[:10] + of_hour)
-        return tuple.__new__(Minute, values)
-
-    def _looked_up(self, text: str) -> Minute | None:
-        try:
-            start = self.to_utc(datetime.fromisoformat(f"{text}:00"))
-        except ValueError:
-            return None
-        if start.second or start.microsecond:
-            return None
-        shown = f"{start.isoformat(' ', 'minutes')[:16]}:"
-        digits = f"{shown[:4]}{shown[5:7]}{shown[8:10]}{shown[11:13]}{shown[14:16]}"
-        return Minute(start.timestamp(), shown, shown.encode("ascii"), digits)
+    def _of_quarter(self, moment: datetime) -> timedelta:
+        """Return the offset of the quarter of an hour that a local time is in."""
+        quarter = (moment.year, moment.month, moment.day, moment.hour, moment.minute // 15)
+        offset = self._offsets.get(quarter)
+        if offset is None:
+            offset = self._offset(datetime(*quarter[:4], 15 * quarter[4]))  # noqa: DTZ001 - local, as logged
+            if len(self._offsets) >= _MAX_REMEMBERED:
+                self._offsets.clear()
+            self._offsets[quarter] = offset
+        return offset
 
     def _offset(self, moment: datetime) -> timedelta:
         from dateutil import tz  # noqa: PLC0415 - see above
@@ -141,9 +114,6 @@ class Zone:
             return (existing.utcoffset() or timedelta(0)) - (existing - local)
         except (OverflowError, ValueError, OSError):
             return timedelta(0)
-
-
-_UNSEEN = Minute(0.0, "", b"", "")
 
 
 def zone_named(name: str) -> Zone:

@@ -15,7 +15,8 @@ from typing import Any
 from ingest.linking.context import NOTHING_TOLD, Context, Told
 from ingest.linking.identity import Adopted, Event, content_key, group_of
 from ingest.linking.timestamps import moment_of
-from ingest.storing.horizon import AnySighting, sighting_time
+from ingest.reading.batch import Sighting
+from ingest.storing.horizon import sighting_time
 from ingest.storing.rows import Row
 from ingest.storing.settled import has_own_rows
 from ingest.storing.settling import Settling
@@ -132,7 +133,7 @@ def key_escalations(connection: sqlite3.Connection) -> None:
 
 
 def match_batch(
-    connection: sqlite3.Connection, settling: Settling, sightings: Sequence[AnySighting]
+    connection: sqlite3.Connection, settling: Settling, sightings: Sequence[Sighting]
 ) -> set[int]:
     """Make events of a batch one with the executor's own rows of them, in an adopted database."""
     if not sightings or not has_own_rows(connection):

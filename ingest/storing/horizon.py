@@ -13,9 +13,7 @@ from bisect import bisect_right
 from datetime import UTC, datetime
 
 from ingest.linking.timestamps import moment_of, time_text
-from ingest.reading.batch import BareSighting, Batch, SeenEscalation, Sighting
-
-AnySighting = Sighting | BareSighting
+from ingest.reading.batch import Batch, SeenEscalation, Sighting
 
 
 def horizon_of(connection: sqlite3.Connection) -> str | None:
@@ -35,7 +33,7 @@ def set_horizon(connection: sqlite3.Connection, moment: datetime) -> str:
     return max(kept_from, horizon_of(connection) or kept_from)
 
 
-def kept(sightings: list[AnySighting], horizon: str | None) -> list[AnySighting]:
+def kept(sightings: list[Sighting], horizon: str | None) -> list[Sighting]:
     """Return the sightings of events that are kept."""
     return sightings if horizon is None else [one for one in sightings if sighting_time(one) >= horizon]
 
@@ -45,9 +43,9 @@ def kept_escalations(seen: list[SeenEscalation], horizon: str | None) -> list[Se
     return seen if horizon is None else [one for one in seen if time_text(one.moment) >= horizon]
 
 
-def sighting_time(one: AnySighting) -> str:
+def sighting_time(one: Sighting) -> str:
     """Return when an event was logged, as the database writes times."""
-    return one.timestamp if isinstance(one, BareSighting) else one.seen.timestamp
+    return one.seen.timestamp
 
 
 _WITHOUT_PROVISIONAL = """

@@ -7,8 +7,8 @@ from bisect import bisect_right
 from collections import Counter
 from dataclasses import dataclass
 
-from ingest.linking.identity import GROUP_LENGTH, Event, Seen, group_key
-from ingest.reading.batch import BareSighting, Sighting
+from ingest.linking.identity import Event, Seen, group_key
+from ingest.reading.batch import Sighting
 from ingest.storing.fragments import Fragments
 from ingest.storing.settling import Settling
 from ingest.storing.staging import MAX_EXACT, Span, Staging
@@ -38,7 +38,7 @@ class Sightings:
         """Whether a line is known that is cut: another one may tell the rest of it."""
         return not self._fragments.is_empty
 
-    def place(self, sightings: list[Sighting | BareSighting], spans: list[Span], now: str) -> Placed:
+    def place(self, sightings: list[Sighting], spans: list[Span], now: str) -> Placed:
         """Write what was seen: plain events at once, others one by one, then the lines that may be cut.
 
         `spans` tell of which sources the sightings are, in order.
@@ -52,9 +52,7 @@ class Sightings:
         settled = self._settle(sightings, sorted([*others, *at_once.others]), spans, now)
         return Placed(at_once.new + settled.inserted, settled.updated)
 
-    def _settle(
-        self, sightings: list[Sighting | BareSighting], others: list[int], spans: list[Span], now: str
-    ) -> Placed:
+    def _settle(self, sightings: list[Sighting], others: list[int], spans: list[Span], now: str) -> Placed:
         """Settle events of which more is known than their own line tells: whole lines first."""
         whole: dict[str, list[Event]] = {}
         cut: list[int] = []
@@ -81,28 +79,28 @@ class Sightings:
 
 
 def _apart(
-    sightings: list[Sighting | BareSighting],
-) -> tuple[list[tuple[int, Sighting | BareSighting]], list[int]]:
+    sightings: list[Sighting],
+) -> tuple[list[tuple[int, Sighting]], list[int]]:
     """Return what can be written at once, and the numbers of what is to be settled by itself."""
     groups = list(map(group_seen, sightings))
     repeated: set[str] = set()
     if len(set(groups)) < len(groups):
         repeated = {group for group, times in Counter(groups).items() if times > 1}
-    plain: list[tuple[int, Sighting | BareSighting]] = []
+    plain: list[tuple[int, Sighting]] = []
     others: list[int] = []
     for number, one in enumerate(sightings):
         if repeated and groups[number] in repeated:
             others.append(number)
-        elif isinstance(one, BareSighting) or _is_plain(one.seen):
+        elif _is_plain(one.seen):
             plain.append((number, one))
         else:
             others.append(number)
     return plain, others
 
 
-def group_seen(one: Sighting | BareSighting) -> str:
+def group_seen(one: Sighting) -> str:
     """Return the group of the event that was seen."""
-    return one.key[:GROUP_LENGTH] if isinstance(one, BareSighting) else _group(one.seen)
+    return _group(one.seen)
 
 
 def _group(seen: Seen) -> str:
@@ -120,5 +118,5 @@ def _put(groups: dict[str, list[Event]], number: int, seen: Seen) -> None:
     groups.setdefault(_group(seen), []).append(event)
 
 
-def _place(one: Sighting | BareSighting) -> tuple[int, int, bool, bool]:
+def _place(one: Sighting) -> tuple[int, int, bool, bool]:
     return (one.offset, one.line_number, one.seen.context.phase is not None, one.seen.is_cut)

@@ -11,9 +11,9 @@ import sqlite3
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from ingest.linking.context import NOTHING_TOLD
 from ingest.linking.identity import GROUP_LENGTH, SECOND_LENGTH, group_key, phase_member
-from ingest.reading.batch import BareSighting, Sighting
-from ingest.storing.endings import EndingNumbers
+from ingest.reading.batch import Sighting
 from ingest.storing.rows import CONTEXT_COLUMNS, PAYLOAD_COLUMNS, TOLD_COLUMNS, told_values
 from parsers.records import EstimationEvent
 from parsers.run import UNKNOWN
@@ -53,10 +53,12 @@ _OF_LINE = (
     "actual",
     "smape",
     "ending",
+    "is_total",
 )
-_STAGE_BARE = _insert(*_OF_LINE)
 _STAGE_OF_RUN = _insert(*_OF_LINE, "run_id", "run_source")
-_STAGE = _insert(*_OF_LINE, "is_total", "phase_known", *TOLD_COLUMNS)
+_STAGE = _insert(*_OF_LINE, "phase_known", *TOLD_COLUMNS)
+"""Of most events in a dense log only the line and the run are known; what isn't bound costs nothing."""
+_NO_MORE = NOTHING_TOLD[1:]
 _STAGE_ENDING = f"INSERT INTO staged_endings VALUES ({', '.join('?' * (1 + len(_ENDING_COLUMNS)))})"
 _SAME_TOLD = " AND ".join(f"(one.{name} IS NULL OR one.{name} IS event.{name})" for name in TOLD_COLUMNS)
 _IN_GROUP = f"event_key >= {_GROUP} || ':' AND event_key < {_GROUP} || ';'"
@@ -132,6 +134,19 @@ class WrittenAtOnce(NamedTuple):
     others: list[int]
 
 
+class EndingNumbers(dict[tuple[object, ...], int]):
+    """The numbers, from 1 on, of what event lines say behind their three numbers; `new` are to be staged."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.new: list[tuple[object, ...]] = []
+
+    def __missing__(self, values: tuple[object, ...]) -> int:
+        number = self[values] = len(self) + 1
+        self.new.append((number, *values))
+        return number
+
+
 class Staging:
     """The staging tables of one connection."""
 
@@ -145,7 +160,7 @@ class Staging:
 
     def write(
         self,
-        sightings: Sequence[tuple[int, Sighting | BareSighting]],
+        sightings: Sequence[tuple[int, Sighting]],
         spans: list[Span],
         first_id: int,
         now: str,
@@ -168,7 +183,7 @@ class Staging:
         conn.executemany(_INSERT_SIGHTINGS, [values | span._asdict() for span in spans])
         return WrittenAtOnce(new, others)
 
-    def _stage(self, sightings: Sequence[tuple[int, Sighting | BareSighting]]) -> None:
+    def _stage(self, sightings: Sequence[tuple[int, Sighting]]) -> None:
         """Put sightings into the tables, those that need fewer values as such."""
         conn = self._conn
         conn.execute("DELETE FROM staged")
@@ -176,25 +191,14 @@ class Staging:
         if endings != len(self._endings) or endings > _MAX_ENDINGS:  # a batch that failed took its own back
             conn.execute("DELETE FROM staged_endings")
             self._endings = EndingNumbers()
-        known, number_of = self._endings.by_identity.get, self._endings.of
-        bare: list[tuple[object, ...]] = []
         of_runs: list[tuple[object, ...]] = []
         rest: list[tuple[object, ...]] = []
         for number, one in sightings:
-            if isinstance(one, BareSighting):
-                offset, line, key, moment, text, predicted, actual, smape, ending, run = one
-                at = known(ending.identity) or number_of(ending)
-                values = (number, offset, line, key, moment, text, predicted, actual, smape, at)
-                if run is None:
-                    bare.append(values)
-                else:
-                    of_runs.append((*values, *run))
-            else:
-                rest.append(self._staged(number, one))
+            (of_runs if one.seen.context[1:] == _NO_MORE else rest).append(self._staged(number, one))
         conn.executemany(_STAGE_ENDING, self._endings.new)
         self._endings.new.clear()
-        for statement, rows in ((_STAGE_BARE, bare), (_STAGE_OF_RUN, of_runs), (_STAGE, rest)):
-            conn.executemany(statement, rows)
+        conn.executemany(_STAGE_OF_RUN, of_runs)
+        conn.executemany(_STAGE, rest)
 
     def _mark_known(self) -> bool:
         """Mark the staged events that are known; return whether any may be: keys begin with the time."""
@@ -205,22 +209,15 @@ class Staging:
         return self._conn.execute(_MARK_KNOWN, [end]).rowcount > 0
 
     def _staged(self, number: int, one: Sighting) -> tuple[object, ...]:
+        """Return the values of a row: those of its run are the last where no more is known."""
         payload, timestamp, timestamp_text, context, _, known_group = one.seen
         predicted, actual, is_total, smape = payload[:4]
         group = known_group or group_key(payload, one.seen.moment)
         phase = context.phase
-        return (
-            number,
-            one.offset,
-            one.line_number,
-            f"{group}:{phase_member(phase.name)}" if phase else f"{group}:@{timestamp[20:]}",
-            timestamp,
-            timestamp_text,
-            predicted,
-            actual,
-            smape,
-            self._endings[payload[4:]],
-            is_total,
-            phase is not None,
-            *told_values(context),
-        )
+        key = f"{group}:@{timestamp[20:]}" if phase is None else f"{group}:{phase_member(phase.name)}"
+        ending = self._endings[payload[4:]]
+        line = (number, one.offset, one.line_number, key, timestamp, timestamp_text)
+        values = (*line, predicted, actual, smape, ending, is_total)
+        if context[1:] == _NO_MORE:
+            return (*values, *(context.run or (None, None)))
+        return (*values, phase is not None, *told_values(context))

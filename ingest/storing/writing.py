@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from ingest.linking.timestamps import time_text
-from ingest.reading.batch import BareSighting, Batch, Reject, Rows, Sighting
+from ingest.reading.batch import Batch, Reject, Rows, Sighting
 from ingest.storing.completing import tell
 from ingest.storing.escalations import escalation_values
 from ingest.storing.executors_rows import match_batch
@@ -38,7 +38,7 @@ class _Begun:
     now: str
     horizon: str | None
     first_id: int
-    sightings: list[Sighting | BareSighting] = field(default_factory=list)
+    sightings: list[Sighting] = field(default_factory=list)
     spans: list[Span] = field(default_factory=list)
     taken: list[tuple[int]] = field(default_factory=list)
 
