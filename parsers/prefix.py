@@ -66,6 +66,7 @@ _INNER = re.compile(INNER.encode())
 _OUTER = re.compile(OUTER.encode())
 _TIME = re.compile(_DATE_TIME.encode())
 _LOGGED = re.compile(_DATE_TIME, re.ASCII)
+_OWN_TIME = re.compile(_TIME_THERE_IS)
 _ISO_TIME = re.compile(_ISO.encode())
 _ANY_TIME = re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z|[+-]\d\d:?\d\d)?", re.ASCII)
 _STARTS_LINE = re.compile(rf"(?:{POWERSHELL})?(?:{INNER}|{OUTER}|{JSON})".encode())
@@ -88,6 +89,24 @@ class Prefixed:
     def found(self) -> bool:
         """Whether the message stands behind any prefix."""
         return self.inner or self.outer
+
+
+def unwrapped(line: bytes, container_logs: bool) -> tuple[bytes, bool] | None:
+    """Return what stands in a container's line, or in an object, where that is a line of the executor's own.
+
+    An object's message that has no such prefix gets one, of the object's time, where `container_logs`.
+
+    Returns:
+        The line, with a newline, and whether its prefix is the executor's; `None` if it is another line.
+    """
+    outer = _split_json(line) if line.startswith(b"{") else _split_outer(line)
+    if outer is None:
+        return None
+    if _INNER.match(outer.message):
+        return outer.message + b"\n", True
+    if container_logs and outer.stamp is not None and _OWN_TIME.fullmatch(outer.stamp.text):
+        return b"[%b] INFO: %b\n" % (outer.stamp.text.encode(), outer.message), False
+    return None
 
 
 def time_in(prefix: str) -> datetime:

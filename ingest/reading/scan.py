@@ -122,7 +122,9 @@ class _Scan:
         try:
             for line in self._lines():
                 if isinstance(line, Block | WideBlock):
-                    self._gathering.take_block(line, self._sifter.sift(line.data))
+                    self._gathering.take_block(
+                        line, self._sifter.sift(line.data, self._remembered.container_logs)
+                    )
                 elif isinstance(line, Line):
                     if not line.terminated:
                         self._last_line = line

@@ -20,7 +20,7 @@ from parsers import event
 from parsers.event import Ending, Endings
 from parsers.family import Shape
 from parsers.line import may_be_listed
-from parsers.prefix import OWN, OWN_WITH_TIME
+from parsers.prefix import OWN, OWN_WITH_TIME, unwrapped
 from parsers.records import Record
 from parsers.registry import FAMILIES
 
@@ -69,7 +69,7 @@ _EVENT = FAMILIES.index(event.FAMILY)
 _LISTED = len(FAMILIES)
 """Lines below the head of a list, which hold no marker, come after the families."""
 
-_BRACE = ord("{")
+_BRACE, _BRACKET = ord("{"), ord("[")
 
 
 @cache
@@ -110,9 +110,12 @@ class Sifter:
         self.zone = zone
         self._endings = Endings()
 
-    def sift(self, data: bytes) -> list[Sifted]:
-        """Return the lines of a block that may say something; it holds whole lines of plain text."""
-        places, lines = _found(data)
+    def sift(self, data: bytes, container_logs: bool = True) -> list[Sifted]:
+        """Return the lines of a block that may say something; it holds whole lines of plain text.
+
+        `container_logs` as for `parse_line`.
+        """
+        places, lines = _found(data, container_logs)
         rows = [iter(_rows(number, some)) for number, some in enumerate(lines)]
         sifted: list[Sifted] = []
         add, builders = sifted.append, _BUILDERS
@@ -153,8 +156,10 @@ _BUILDERS = [family.read.build if isinstance(family.read, Shape) else _nothing f
 _HEAD = [family.name for family in FAMILIES].index("required_list")
 
 
-def _found(data: bytes) -> tuple[list[tuple[int, int, int]], list[list[bytes]]]:
-    """Find the lines that may say something.
+def _found(data: bytes, container_logs: bool) -> tuple[list[tuple[int, int, int]], list[list[bytes]]]:
+    """Find the lines that may say something; of those in a container's, take what stands in them.
+
+    The first of a block that has both prefixes is left to be read by itself, which remembers that.
 
     Returns:
         Of each the number of its family, and the indexes where it begins and ends; and the lines of each
@@ -163,6 +168,7 @@ def _found(data: bytes) -> tuple[list[tuple[int, int, int]], list[list[bytes]]]:
     places: list[tuple[int, int, int]] = []
     lines: list[list[bytes]] = [[] for _ in range(_LISTED + 1)]
     rfind, find = data.rfind, data.find
+    seen_both = False
     done = _add_listed(data, 0, places, lines[_LISTED])
     for marker, at, _ in find_markers(data):
         if at < done:
@@ -170,7 +176,12 @@ def _found(data: bytes) -> tuple[list[tuple[int, int, int]], list[list[bytes]]]:
         number = _OF_MARKER[marker]
         start = rfind(b"\n", done, at) + 1 or done
         done = find(b"\n", at) + 1
-        lines[number].append(data[start:done])
+        line = data[start:done]
+        if data[start] != _BRACKET and (inner := unwrapped(line[:-1].rstrip(b"\r"), container_logs)):
+            line = inner[0] if seen_both or not inner[1] else line
+            if inner[1]:
+                seen_both, container_logs = True, False
+        lines[number].append(line)
         places.append((number, start, done))
         if number == _HEAD or data[start] == _BRACE:  # in an object it may hold another marker before its own
             done = _add_listed(data, done, places, lines[_LISTED])
