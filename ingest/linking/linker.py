@@ -12,7 +12,7 @@ other lines.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 from ingest.linking.calls import NOT_PREPARED, Preparation
 from ingest.linking.context import MAX_PATHS, NOTHING_TOLD, Context, Told
@@ -51,7 +51,7 @@ LINES_BEHIND = 3
 """How many lines after its event the builder's own line may stand and still tell its phase."""
 
 _LISTED = frozenset({ListedPath, ListRest})
-_PLACED = frozenset({BuilderFinished, DeliverablesRefused, RequiredList, *_LISTED})
+PLACED = frozenset({BuilderFinished, DeliverablesRefused, RequiredList, *_LISTED})
 """What counts only within so many lines of another."""
 
 _NAMING_PHASE = frozenset(kind for kind in get_args(Record) if "phase" in kind.__annotations__)
@@ -104,10 +104,6 @@ class Linker:
         """Whether the lines directly below may go on with a list."""
         return self.state.declared.open_list is not None
 
-    def wants_ordinal(self, record: Record) -> bool:
-        """Whether the number of a line matters."""
-        return self.state.declared.open_list is not None or type(record) in _PLACED
-
     def reach(self, ordinal: int) -> None:
         """Say that all lines up to this one (counted from 1) were read, wanted or not."""
         for event, context in self.state.declared.reach(ordinal, self.state.windows):
@@ -145,8 +141,8 @@ class Linker:
         elif not anchored.undecided and not crowded:
             state.unanchored = Unanchored(offset, ordinal, record.success, opened, logged)
         return Context(
-            run=self._phases.run_of(window),
-            phase=Told(phase, "budget") if phase is not None else None,
+            self._phases.run_of(window),
+            Told(phase, "budget") if phase is not None else None,
             actual_max_tokens=ceiling,
             input_tokens=anchor.input_tokens if anchor is not None else None,
             total_tokens=anchor.total_tokens if anchor is not None else None,
@@ -190,20 +186,23 @@ class Linker:
         )
 
     def context_line(self, record: Record, ordinal: int, when: When = None) -> None:
-        """Take a line that tells something of events around it."""
-        kind, state = type(record), self.state
-        named: Any = record
+        """Take a line that tells something of events around it; not one whose run or phase is too long."""
+        kind, named = type(record), cast(Any, record)
         if kind in _NAMING_PHASE and len(named.phase) > MAX_ID_LENGTH:
             return
         if kind in _NAMING_RUN and len(named.run or "") > MAX_ID_LENGTH:
             return
+        self.short_line(record, ordinal, when)
+
+    def short_line(self, record: Record, ordinal: int, when: When = None) -> None:
+        """Take such a line, which is itself no longer than an id may be."""
+        kind, state = type(record), self.state
         if state.declared.open_list is not None and kind not in _LISTED:
             self.reach(ordinal)
         taker = self._takers.get(kind)
         if taker is not None:
             taker(record, ordinal, when)
-        runs = state.runs
-        crowded = runs.crowded
+        crowded = state.runs.crowded
         if crowded or state.windows.overlapping:  # what was said before may be another run's
             state.preparation = NOT_PREPARED
         if when is not None and not crowded:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from ingest.files.sample import sample_of
 from ingest.linking.context import merged
 from ingest.linking.identity import GROUP_LENGTH, Seen
-from ingest.linking.linker import Linker
+from ingest.linking.linker import MAX_ID_LENGTH, PLACED, Linker
 from ingest.linking.state import Logged
 from ingest.linking.timestamps import time_text
 from ingest.reading.batch import Reject, Rows, SeenEscalation, Sighting
@@ -88,12 +88,13 @@ class Gathering:
 
     def _take_sifted(self, block: Block | WideBlock, sifted: list[Sifted]) -> None:
         linker, events = self._linker, 0
-        amendments = linker.amendments
+        amendments, declared = linker.amendments, linker.state.declared
         for one in sifted:
             if type(one) is SiftedContext:
-                start, _, record, prefix = one
-                ordinal = block.place(start).ordinal if linker.wants_ordinal(record) else 0
-                linker.context_line(record, ordinal, prefix or None)
+                start, end, record, prefix = one
+                is_placed = type(record) in PLACED or declared.open_list is not None
+                take = linker.short_line if end - start <= MAX_ID_LENGTH else linker.context_line
+                take(record, block.place(start).ordinal if is_placed else 0, prefix or None)
             elif type(one) is SiftedEvent:
                 events += 1
                 self._take_event(one, block)
