@@ -19,7 +19,7 @@ import pytest
 from event_lines import event_message, logged
 from faults.tables import check_invariants, events, rows_as_stored
 from ingest.errors import LogUnfinished, LogUnreadable
-from ingest.files import streams
+from ingest.files import compression
 from ingest.files.logfile import LogFile, chunks
 from ingest.pipeline import IngestOptions, Summary, ingest
 from ingest.reading.zone import zone_named
@@ -52,8 +52,8 @@ each_kind = pytest.mark.parametrize("compress", [*KIND.values(), zstd_compress],
 @pytest.fixture
 def small_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     """Call a bomb what unpacks to more than 1 MiB and twenty times its size."""
-    monkeypatch.setattr(streams, "MAX_UNPACKED_BYTES", 1 << 20)
-    monkeypatch.setattr(streams, "MAX_UNPACKED_RATIO", 20)
+    monkeypatch.setattr(compression, "MAX_UNPACKED_BYTES", 1 << 20)
+    monkeypatch.setattr(compression, "MAX_UNPACKED_RATIO", 20)
 
 
 def read(*paths: Path, database: Path) -> Summary:
@@ -101,11 +101,12 @@ def test_what_is_large_for_its_size_on_disk_or_in_bytes_alone_is_no_bomb(
     assert len(big) > 1 << 20
 
 
-@pytest.mark.usefixtures("small_limits")
-def test_gzip_needs_no_guard(tmp_path: Path) -> None:
+def test_gzip_is_never_called_a_bomb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Deflate can't exceed 1,032 to 1, so a gzip file is bounded by its own size and read to its end."""
+    monkeypatch.setattr(compression, "MAX_UNPACKED_BYTES", 1)
     path = tmp_path / "a.log"
-    path.write_bytes(gzip.compress(EVENT + b"x" * (4 << 20) + b"\n" + EVENT))
+    path.write_bytes(gzip.compress(EVENT + b"x" * (64 << 20) + b"\n" + EVENT, 9))
+    assert path.stat().st_size * 1_000 < 64 << 20
     summary = read(path, database=tmp_path / "t.db")
     assert (summary.problems, summary.marker_lines) == ([], 2)
 

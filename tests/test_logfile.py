@@ -51,8 +51,10 @@ def test_plain_file_with_a_compressed_name_is_plain(tmp_path):
 
 
 @each_compression
-def test_several_members_are_one_log(tmp_path, name, compress):
-    """Compressed files that were appended to each other are read to the last one's end."""
+@pytest.mark.parametrize("size", [1, 7, 100, 1 << 20])
+def test_several_members_are_one_log(tmp_path, monkeypatch, name, compress, size):
+    """Compressed files that were appended to each other are read to the last end, however they are cut."""
+    monkeypatch.setattr("ingest.files.compression.INPUT_BYTES", size)
     path = tmp_path / "a.log.gz"
     path.write_bytes(compress(TEXT) + compress(b"more\n") + compress(b""))
     assert content(path) == (TEXT + b"more\n", name)

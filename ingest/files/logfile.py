@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import codecs
 import io
-import lzma
 import os
 import stat
 import sys
@@ -38,7 +37,7 @@ FRESH_NS = 2_000_000_000
 
 SQLITE_MAGIC = b"SQLite format 3\0"
 _TEXT_CONTROLS = b"\t\n\r\f\b\x1b"
-_DAMAGE = (OSError, lzma.LZMAError, EOFError)
+_DAMAGE = (OSError, EOFError)
 
 
 @dataclass(frozen=True, slots=True)
