@@ -59,7 +59,7 @@ class Ranges(io.RawIOBase):
     `whole` opens all of it in one answer, for a server without ranges.
     """
 
-    _looks: ClassVar[deque[tuple[str, str, int, bytes]]] = deque(maxlen=4)
+    _looks: ClassVar[deque[tuple[tuple[str, str, int], bytes]]] = deque(maxlen=4)
     """The newest looks, of which objects: who has looked at a log looks again in a moment, or reads on."""
 
     def __init__(
@@ -108,35 +108,25 @@ class Ranges(io.RawIOBase):
         """
         filled = 0
         while filled < len(buffer) and self._place < self.found.st_size:
-            data = self._here()[: len(buffer) - filled]
+            behind = self._place - self._start
+            if not 0 <= behind < len(self._block):
+                self._start, self._block = self._fetched(behind == len(self._block) > 0)
+                behind = self._place - self._start
+            data = memoryview(self._block)[behind : behind + len(buffer) - filled]
             buffer[filled : filled + len(data)] = data
             filled += len(data)
             self._place += len(data)
         return filled
 
-    def _here(self) -> memoryview:
-        """Return what is there of the object from the place on, at least one byte."""
-        behind = self._place - self._start
-        if not 0 <= behind < len(self._block):
-            reads_on = bool(self._block) and behind == len(self._block)
-            self._start, self._block = self._further() if reads_on else self._looked()
-            behind = self._place - self._start
-        return memoryview(self._block)[behind:]
-
-    def _further(self) -> tuple[int, bytes]:
-        self._step = min(MOST_BYTES, self._step * _GROWTH)
-        return self._place, self._asked(self._place, min(self._place + self._step, self.found.st_size))
-
-    def _looked(self) -> tuple[int, bytes]:
-        """Look around a place: what is asked next often stands a little before it."""
-        self._step = FIRST_BYTES
-        this = (self._url, self.found.version)
-        for *of, start, data in tuple(self._looks) if self.found.tagged else ():
-            if (*of,) == this and start <= self._place < start + len(data):
-                return start, data
-        start = max(0, self._place - BEFORE_BYTES)
-        data = self._asked(start, min(start + FIRST_BYTES, self.found.st_size))
-        self._looks.append((*this, start, data))
+    def _fetched(self, reads_on: bool) -> tuple[int, bytes]:
+        """Fetch what follows, more each time, or look around a place: the next is often before it."""
+        self._step = min(MOST_BYTES, self._step * _GROWTH) if reads_on else FIRST_BYTES
+        start = self._place if reads_on else max(0, self._place - BEFORE_BYTES)
+        look = (self._url, self.found.version, start)
+        known = dict(tuple(self._looks)).get(look) if self.found.tagged and not reads_on else None
+        data = known or self._asked(start, min(start + self._step, self.found.st_size))
+        if not (reads_on or known):
+            self._looks.append((look, data))
         return start, data
 
     def _asked(self, start: int, end: int) -> bytes:
