@@ -162,7 +162,7 @@ def read(line: bytes) -> None:
     is_event_line(line)
     shows_both_prefixes(line)
     parse_line(line)
-    SIFTER.sift(line + b"\n")
+    list(SIFTER.sift(line + b"\n"))
     for encoding in ENCODINGS:
         for _ in split_lines([line, b"\n"], Position(), encoding, lambda _: True):
             pass

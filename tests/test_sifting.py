@@ -24,7 +24,7 @@ from ingest.pipeline import ingest
 from ingest.reading import scan
 from ingest.reading.markers import has_marker
 from ingest.reading.resume import recall
-from ingest.reading.sifting import SiftedContext, SiftedEvent, SiftedLine, Sifter
+from ingest.reading.sifting import SiftedEvent, Sifter
 from ingest.reading.zone import zone_named
 from ingest.storing.database import open_for_writing
 from ingest.storing.pieces import Piece
@@ -80,12 +80,11 @@ def event_texts(draw: st.DrawFn) -> str:
 def test_event_line_read_at_once_is_the_event_that_it_is_line_by_line(text: str, prefix: str) -> None:
     """Time, payload and key are the same; where they might not be, the line is left to the plain way."""
     data = f"{prefix}{text}\n".encode()
-    sifted = Sifter(SYDNEY).sift(data)
+    sifted = list(Sifter(SYDNEY).sift(data))
     parsed = parse_line(data[:-1].rstrip(b"\r"))
-    for one in sifted:
+    for _, _, one, _ in sifted:
         if not isinstance(one, SiftedEvent):
-            assert isinstance(one, SiftedLine)
-            assert one.data == data[:-1].rstrip(b"\r")
+            assert one == data[:-1].rstrip(b"\r")
             continue
         assert parsed is not None
         assert parsed.stamp is not None
@@ -103,8 +102,8 @@ def test_event_line_read_at_once_is_the_event_that_it_is_line_by_line(text: str,
 def test_usual_event_lines_are_read_at_once() -> None:
     """Otherwise the property above would hold of nothing."""
     for prefix in (PREFIXES[0], PREFIXES[4]):
-        (one,) = Sifter(SYDNEY).sift(f"{prefix}{event_message()}\n".encode())
-        assert isinstance(one, SiftedEvent)
+        ((_, _, event, _),) = Sifter(SYDNEY).sift(f"{prefix}{event_message()}\n".encode())
+        assert isinstance(event, SiftedEvent)
 
 
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
@@ -114,13 +113,13 @@ def test_every_sample_holds_a_marker_of_its_family_and_is_sifted(family: Any) ->
         line = f"{PREFIXES[0]}{sample}".encode()
         if family.markers:
             assert any(marker in sample for marker in family.markers), sample
-        (one,) = Sifter(SYDNEY).sift(line + b"\n")
+        ((_, _, record, prefix),) = Sifter(SYDNEY).sift(line + b"\n")
         parsed = parse_line(line)
         assert parsed is not None
-        if isinstance(one, SiftedContext):
+        if not isinstance(record, bytes | SiftedEvent):
             assert parsed.stamp is not None
-            assert one.record == parsed.record
-            assert time_in(one.prefix) == parsed.stamp.moment
+            assert record == parsed.record
+            assert time_in(prefix) == parsed.stamp.moment
 
 
 TAGS = ("LOCK", "p1", "TOKEN_ESCALATION", "BUILD-128", "Scope", "MODEL-SELECT", "TELEMETRY", "TOKEN_BUDGET")
@@ -145,12 +144,12 @@ def test_context_line_read_at_once_says_what_it_says_line_by_line(message: str, 
     """Whichever family's marker it holds: the family that opens it first reads it, at the same time."""
     line = f"{prefix}{message}".encode()
     parsed = parse_line(line)
-    for one in Sifter(SYDNEY).sift(line + b"\n"):
-        if isinstance(one, SiftedContext):
+    for _, _, record, logged in Sifter(SYDNEY).sift(line + b"\n"):
+        if not isinstance(record, bytes):
             assert parsed is not None
             assert parsed.stamp is not None
-            assert one.record == parsed.record
-            assert time_in(one.prefix) == parsed.stamp.moment
+            assert record == parsed.record
+            assert time_in(logged) == parsed.stamp.moment
 
 
 @given(

@@ -24,7 +24,7 @@ def records(log: Path) -> int:
             block = rest + chunk
             whole = block.rfind(b"\n") + 1
             block, rest = block[:whole], block[whole:]
-            events += sum(type(one) is SiftedEvent for one in sifter.sift(block))
+            events += sum(type(what) is SiftedEvent for _, _, what, _ in sifter.sift(block))
     return events
 
 

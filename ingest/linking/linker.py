@@ -51,6 +51,21 @@ LINES_BEHIND = 3
 """How many lines after its event the builder's own line may stand and still tell its phase."""
 
 _LISTED = frozenset({ListedPath, ListRest})
+_MOVING = frozenset(
+    {
+        RunNamed,
+        RunEnded,
+        SoftCap,
+        Draining,
+        PhaseOpened,
+        BudgetUse,
+        BuilderFinished,
+        AppliedFiles,
+        ScopeInferred,
+    }
+)
+"""What may change which runs write, or which phases are under way."""
+
 PLACED = frozenset({BuilderFinished, DeliverablesRefused, RequiredList, *_LISTED})
 """What counts only within so many lines of another."""
 
@@ -92,6 +107,7 @@ class Linker:
             **dict.fromkeys(get_args(DeclaringRecord), self._take_declared),
         }
         self._of_run = NOTHING_TOLD
+        self._look_who_writes()
         self._heard: When = None  # of the newest line, unless that is in the state already
 
     @property
@@ -138,6 +154,7 @@ class Linker:
         state.unanchored = None
         if window is not None:
             window.add(opened)
+            self._look_who_writes()  # the window may have been opened here
         elif not anchored.undecided and not crowded:
             state.unanchored = Unanchored(offset, ordinal, record.success, opened, logged)
         return Context(
@@ -192,21 +209,26 @@ class Linker:
             return
         if kind in _NAMING_RUN and len(named.run or "") > MAX_ID_LENGTH:
             return
-        self.short_line(record, ordinal, when)
+        self.take(record, ordinal, when)
 
-    def short_line(self, record: Record, ordinal: int, when: When = None) -> None:
-        """Take such a line, which is itself no longer than an id may be."""
-        kind, state = type(record), self.state
-        if state.declared.open_list is not None and kind not in _LISTED:
+    def take(self, record: Record, ordinal: int, when: When = None) -> None:
+        """Take a line that is itself no longer than an id may be."""
+        kind = type(record)
+        if self.state.declared.open_list is not None and kind not in _LISTED:
             self.reach(ordinal)
-        taker = self._takers.get(kind)
-        if taker is not None:
-            taker(record, ordinal, when)
-        crowded = state.runs.crowded
-        if crowded or state.windows.overlapping:  # what was said before may be another run's
-            state.preparation = NOT_PREPARED
-        if when is not None and not crowded:
+        self._takers[kind](record, ordinal, when)
+        if kind in _MOVING:
+            self._look_who_writes()
+        if when is not None and self._is_one_run:
             self._heard = when
+
+    def _look_who_writes(self) -> None:
+        """See whether all lines are of one run; what was said before a call may be another run's, if not."""
+        runs_are_one = not self.state.runs.crowded
+        self._is_one_run = runs_are_one
+        self._may_prepare = runs_are_one and not self.state.windows.overlapping
+        if not self._may_prepare:
+            self.state.preparation = NOT_PREPARED
 
     # Before an event
 
@@ -215,10 +237,13 @@ class Linker:
         self._phases.name(record, self._seconds(when))
 
     def _prepared(self) -> Preparation:
-        """Return what is said before the next call, to be added to."""
-        if self.state.preparation is NOT_PREPARED:
-            self.state.preparation = Preparation()
-        return self.state.preparation
+        """Return what is said before the next call, to be added to: in vain where it may be anybody's."""
+        if self.state.preparation is not NOT_PREPARED:
+            return self.state.preparation
+        preparation = Preparation()
+        if self._may_prepare:
+            self.state.preparation = preparation
+        return preparation
 
     def _take_estimate(self, record: Estimate, _: int, __: When) -> None:
         if record.deliverable_count is None:

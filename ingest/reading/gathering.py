@@ -6,6 +6,8 @@ linker what is around them.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from ingest.files.sample import sample_of
 from ingest.linking.context import merged
 from ingest.linking.identity import GROUP_LENGTH, Seen
@@ -17,7 +19,7 @@ from ingest.reading.blocks import Block
 from ingest.reading.checkpoint import Counters, Remembered
 from ingest.reading.lines import MAX_LINE_BYTES, SAMPLE_BYTES, Line
 from ingest.reading.markers import has_marker
-from ingest.reading.sifting import Sifted, SiftedContext, SiftedEvent, SiftedLine
+from ingest.reading.sifting import Sifted, SiftedEvent
 from ingest.reading.wide import WideBlock
 from ingest.reading.zone import Zone
 from parsers.line import (
@@ -74,39 +76,37 @@ class Gathering:
         """Whether a line may say anything."""
         return self._linker.is_listing or has_marker(data)
 
-    def take_block(self, block: Block | WideBlock, sifted: list[Sifted]) -> None:
+    def take_block(self, block: Block | WideBlock, sifted: Iterable[Sifted]) -> None:
         """Take what was sifted out of a block, and move the position past all of its lines."""
-        if self._linker.is_listing and not (sifted and sifted[0].start == 0):
+        linker, events, last_end = self._linker, 0, -1
+        amendments, declared = linker.amendments, linker.state.declared
+        for start, end, what, prefix in sifted:
+            if last_end < 0 < start and declared.open_list is not None:  # it did not go on in this block
+                self._end_list()
+            last_end = end
+            kind = type(what)
+            if kind is SiftedEvent:
+                events += 1
+                self._take_event(what, block, start)  # type: ignore[arg-type]
+            elif kind is bytes:
+                self._take_line(what, block, start, end)  # type: ignore[arg-type]
+            else:
+                is_placed = kind in PLACED or declared.open_list is not None
+                take = linker.take if end - start <= MAX_ID_LENGTH else linker.context_line
+                take(what, block.place(start).ordinal if is_placed else 0, prefix or None)  # type: ignore[arg-type]
+            if amendments:
+                self._collect_amendments()
+        if last_end < len(block.data) and declared.open_list is not None:
             self._end_list()
-        self._take_sifted(block, sifted)
-        if self._linker.is_listing and sifted and sifted[-1].end < len(block.data):
-            self._end_list()
+        self._counters.marker_lines += events
+        self._counters.sightings += events
         if self._marker_at is not None:
             start, self._marker_at = self._marker_at, None
             self._marker = (block.offset_at(start), block.sample(start))
         block.pass_by()
 
-    def _take_sifted(self, block: Block | WideBlock, sifted: list[Sifted]) -> None:
-        linker, events = self._linker, 0
-        amendments, declared = linker.amendments, linker.state.declared
-        for one in sifted:
-            if type(one) is SiftedContext:
-                start, end, record, prefix = one
-                is_placed = type(record) in PLACED or declared.open_list is not None
-                take = linker.short_line if end - start <= MAX_ID_LENGTH else linker.context_line
-                take(record, block.place(start).ordinal if is_placed else 0, prefix or None)
-            elif type(one) is SiftedEvent:
-                events += 1
-                self._take_event(one, block)
-            else:
-                self._take_line(one, block)  # type: ignore[arg-type]  # the only kind that is left
-            if amendments:
-                self._collect_amendments()
-        self._counters.marker_lines += events
-        self._counters.sightings += events
-
-    def _take_event(self, one: SiftedEvent, block: Block | WideBlock) -> None:
-        start, _, key, timestamp, text, predicted, actual, smape, ending = one
+    def _take_event(self, event: SiftedEvent, block: Block | WideBlock, start: int) -> None:
+        key, timestamp, text, predicted, actual, smape, ending = event
         offset, number, ordinal = block.place(start)
         payload = tuple.__new__(EstimationEvent, (predicted, actual, False, smape, *ending.values))
         context = self._linker.event(payload, offset, ordinal, tuple.__new__(Logged, (timestamp, text)))
@@ -117,12 +117,12 @@ class Gathering:
         rows.append(tuple.__new__(Sighting, (offset, number, seen)))
         self._marker_at = start
 
-    def _take_line(self, one: SiftedLine, block: Block | WideBlock) -> None:
+    def _take_line(self, data: bytes, block: Block | WideBlock, start: int, end: int) -> None:
         before = self._counters.marker_lines
-        offset, number, ordinal = block.place(one.start)
-        self.take(Line(offset, block.offset_at(one.end), number, ordinal, one.data, len(one.data)))
+        offset, number, ordinal = block.place(start)
+        self.take(Line(offset, block.offset_at(end), number, ordinal, data, len(data)))
         if self._counters.marker_lines > before:
-            self._marker_at = one.start
+            self._marker_at = start
 
     def _end_list(self) -> None:
         """Say that what stands below a list is no longer part of it."""

@@ -10,6 +10,7 @@ Nothing here depends on any other block. What the lines mean together is the lin
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from functools import cache
 from hashlib import blake2b
 from typing import Any, NamedTuple
@@ -26,13 +27,11 @@ from parsers.registry import FAMILIES
 
 
 class SiftedEvent(NamedTuple):
-    """An event line in its usual form. `start` and `end` are indexes in the block.
+    """An event line in its usual form.
 
     `key` is its key while its phase is unknown, `timestamp` its time as the database writes it.
     """
 
-    start: int
-    end: int
     key: str
     timestamp: str
     timestamp_text: str
@@ -42,27 +41,12 @@ class SiftedEvent(NamedTuple):
     ending: Ending
 
 
-class SiftedContext(NamedTuple):
-    """A context line; `prefix` is the executor's own before it, or nothing where it was printed."""
+Sifted = tuple[int, int, Record | SiftedEvent | bytes, str]
+"""A line: the indexes in its block where it begins and ends, what it says, and the executor's own prefix.
 
-    start: int
-    end: int
-    record: Record
-    prefix: str
-
-
-class SiftedLine(NamedTuple):
-    """Any other line that may say something, as it is, without its terminator.
-
-    It may hold no marker: then it says something only directly below a line of a list.
-    """
-
-    start: int
-    end: int
-    data: bytes
-
-
-Sifted = SiftedEvent | SiftedContext | SiftedLine
+What it says is a record, an event in its usual form, or the line as it is, without its terminator: that is to
+be read by itself, and says something only directly below a line of a list if it holds no marker.
+"""
 
 _OF_MARKER = [number for number, family in enumerate(FAMILIES) for _ in family.markers]
 _EVENT = FAMILIES.index(event.FAMILY)
@@ -110,29 +94,25 @@ class Sifter:
         self.zone = zone
         self._endings = Endings()
 
-    def sift(self, data: bytes, container_logs: bool = True) -> list[Sifted]:
-        """Return the lines of a block that may say something; it holds whole lines of plain text.
+    def sift(self, data: bytes, container_logs: bool = True) -> Iterator[Sifted]:
+        """Yield the lines of a block that may say something; it holds whole lines of plain text.
 
         `container_logs` as for `parse_line`.
         """
         places, lines = _found(data, container_logs)
         rows = [iter(_rows(number, some)) for number, some in enumerate(lines)]
-        sifted: list[Sifted] = []
-        add, builders = sifted.append, _BUILDERS
+        builders = _BUILDERS
         for number, start, end in places:
             row = next(rows[number])
-            one: Sifted | None = None
-            if number == _EVENT:
-                one = self._event(row, start, end) if row[2] else None
-            elif row and row[1]:
+            if number != _EVENT and row and row[1]:
                 record = builders[number](*row[1:])
-                if record is None:
-                    continue
-                one = tuple.__new__(SiftedContext, (start, end, record, row[0]))
-            add(one or SiftedLine(start, end, data[start : end - 1].rstrip(b"\r")))
-        return sifted
+                if record is not None:
+                    yield start, end, record, row[0]
+                continue
+            event = self._event(row) if number == _EVENT and row[2] else None
+            yield start, end, event or data[start : end - 1].rstrip(b"\r"), ""
 
-    def _event(self, row: tuple[str, ...], start: int, end: int) -> SiftedEvent | None:
+    def _event(self, row: tuple[str, ...]) -> SiftedEvent | None:
         bracketed, other, predicted, actual, smape, rest = row
         text = bracketed or other
         ending, moment = self._endings[rest], self.zone.utc_text(text[:19])
@@ -144,7 +124,7 @@ class Sifter:
         digits = moment.replace("-", "").replace(":", "").replace(" ", "")
         key = f"{digits}{digest}:@{fraction}"
         numbers = (int(predicted), int(actual), float(smape))
-        values = (start, end, key, f"{moment}.{fraction}", text, *numbers, ending)
+        values = (key, f"{moment}.{fraction}", text, *numbers, ending)
         return tuple.__new__(SiftedEvent, values)
 
 
