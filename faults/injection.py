@@ -22,7 +22,7 @@ import ingest.reading.feed
 import ingest.reading.gathering
 import ingest.reading.lines
 import ingest.reading.scan
-from ingest.pool import scans
+from ingest import pipeline
 from ingest.storing import database, transactions
 
 KINDS = ("open", "read", "parse", "statement", "commit", "committed")
@@ -55,7 +55,7 @@ def install_from_environment() -> None:
     if size := os.environ.get(CACHE_BYTES):
         database.CACHE_BYTES = int(size)
     if size := os.environ.get(LARGE_BYTES):
-        scans.LARGE_BYTES = int(size)
+        pipeline.LARGE_BYTES = int(size)
     fault, counts = os.environ.get(FAULT), os.environ.get(COUNTS)
     if fault or counts:
         boundaries = boundaries_of(fault or "")

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from collections.abc import Sequence
 
 from ingest.files.folders import Folder
 from ingest.files.listing import Listing
 from ingest.files.names import GLOBS, name_test
 from ingest.files.paths import shown, stored_path
 from ingest.files.urls import is_url
-from ingest.summary import Summary
+from ingest.notices import Notice
 
 _READ_HERE = """
 SELECT path, real_path FROM log_sources
@@ -18,25 +19,28 @@ WHERE path <> '-' AND state NOT IN ('replaced', 'imported') AND host IS NULL
 """
 
 
-def tell_emptied(connection: sqlite3.Connection, listing: Listing, summary: Summary) -> None:
-    """Say of the folders without logs which of them had any, and make no note of those."""
+def with_emptied(connection: sqlite3.Connection, listing: Listing, notices: Sequence[Notice]) -> list[Notice]:
+    """Return the notices of an ingest, with a warning in place of the note of each folder that had logs."""
     is_log = name_test(listing.globs or GLOBS)
     places = [{row[0], row[1] or row[0]} for row in connection.execute(_READ_HERE)]
-    for folder, note in listing.empty.items():
+    emptied: list[Notice] = []
+    for folder in listing.empty:
         names = [Folder(stored_path(folder))]
         if not is_url(folder):
             names.append(Folder(shown(os.path.realpath(folder))))
         count = sum(
-            any(is_log(_name(path)) and any(one.holds(path) for one in names) for path in read)
+            any(is_log(_name(path)) and any(name.holds(path) for name in names) for path in read)
             for read in places
         )
         if count:
             were = "1 was" if count == 1 else f"{count:,} were"
-            summary.notes[:] = [one for one in summary.notes if one != note]
-            summary.warnings.append(
+            text = (
                 f"{shown(folder)}: no logs in this folder any more ({were} read from it): is it mounted, "
                 "does the executor log elsewhere? `tokentail sources forget` ends this, if that is meant"
             )
+            emptied.append(Notice("warning", "emptied", folder, text))
+    had_logs = {("no-logs", notice.path) for notice in emptied}
+    return [*(notice for notice in notices if notice.key not in had_logs), *emptied]
 
 
 def _name(path: str) -> str:

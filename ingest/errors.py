@@ -2,37 +2,58 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 
 class TokentailError(Exception):
-    """Something that a person can act on; anything else that is raised is a bug of ours."""
+    """Something that a person can act on; anything else that is raised is a bug of ours.
+
+    `code` names its kind, for notices of it.
+    """
+
+    code: ClassVar[str] = "error"
 
 
 class LogUnreadable(TokentailError):
     """A log file, or the rest of one, could not be read; the others can."""
 
+    code = "unreadable"
+
 
 class LogVanished(LogUnreadable):
     """A log file was there when it was looked for and is gone now."""
+
+    code = "vanished"
 
 
 class NotALog(LogUnreadable):
     """A file is something else altogether: a database, a program, a picture."""
 
+    code = "not-a-log"
+
 
 class LogUnfinished(TokentailError):
     """A compressed log ends before its own end: it is still being written, or was cut."""
+
+    code = "unfinished"
 
 
 class DatabaseBusy(TokentailError):
     """Another process holds the database, and the time to wait is over."""
 
+    code = "database"
+
 
 class DatabaseUnusable(TokentailError):
     """The database cannot be used as it is: corrupt, newer, read-only, full, or not ours."""
 
+    code = "database"
+
 
 class ClusterUnusable(TokentailError):
     """A cluster that was to read logs can't be reached, or can't be used, or is gone."""
+
+    code = "cluster"
 
 
 class UsageMistake(TokentailError):

@@ -1,6 +1,6 @@
-"""Follow logs as they grow: one ingest round after another, whenever a look at the files says so.
+"""Follow logs as they grow: one turn of an ingest after another, whenever a look at the files says so.
 
-A round here is a round of `ingest.pipeline`: it lists, looks and reads what changed. The database stays
+A turn is that of `ingest.pipeline`: it lists, looks and reads what changed. The database stays
 open and the ingest's from the beginning to the end. What goes wrong with it is waited out.
 """
 
@@ -9,19 +9,26 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
-from dataclasses import fields
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Protocol
 
 from ingest.errors import DatabaseBusy, DatabaseUnusable, TokentailError
-from ingest.files.listing import Listed, Listing
+from ingest.files.listing import Listing
 from ingest.files.paths import stored_path
 from ingest.files.watch import POLL_SECONDS, Watch
 from ingest.memory import little_tidying
-from ingest.news import News, Told
-from ingest.pipeline import counts_of, ended, held_for_ingest, match_own_rows, started
-from ingest.round import Round
+from ingest.notices import Notice, Standing, notice_of
+from ingest.pipeline import (
+    changed_files,
+    counts_of,
+    ended,
+    held_for_ingest,
+    match_own_rows,
+    read_changed,
+    started,
+)
 from ingest.storing.database import StrPath, files_of
 from ingest.storing.ingest_runs import begin_run, end_run
 from ingest.summary import IngestOptions, Summary
@@ -38,6 +45,22 @@ RETRY_SECONDS, MAX_RETRY_SECONDS = 0.5, 30.0
 INTERRUPTED = 130
 
 
+@dataclass(slots=True)
+class News:
+    """What one turn brought: its counts, the notices that are new, the problems that are over."""
+
+    summary: Summary
+    mended: list[str] = field(default_factory=list)
+
+    @property
+    def is_any(self) -> bool:
+        """Whether there is anything to say; lines that hold nothing of ours are no news."""
+        found = self.summary
+        counts = (found.events_new, found.events_updated, found.further_sightings, found.rejects)
+        is_said = any(counts) or bool(found.notices or self.mended)
+        return is_said or found.calls_without_telemetry > 0 or found.legacy_lines > 0
+
+
 class Listener(Protocol):
     """Whoever wants to know how a follow goes."""
 
@@ -45,21 +68,25 @@ class Listener(Protocol):
         """Be told that the database is open, and nothing read yet."""
 
     def news(self, news: News) -> None:
-        """Be told what a round brought."""
+        """Be told what a turn brought."""
 
     def beat(self, total: Summary) -> None:
         """Be told, from time to time, that all is committed that was read."""
 
     def waits(self) -> None:
-        """Be told, again and again, that no round is under way; what is raised here ends the follow."""
+        """Be told, again and again, that no turn is under way; what is raised here ends the follow."""
 
 
 class _Hindered(TokentailError):
-    """A round could not be done; the next one may be."""
+    """A turn could not be done; the next one may be."""
+
+    code = "hindered"
 
 
 class _Moved(_Hindered):
     """The database's file has another one in its place, or none."""
+
+    code = "moved"
 
 
 def follow(
@@ -71,7 +98,7 @@ def follow(
 ) -> Summary:
     """Read logs as they grow; return what was done when nothing was new for `idle_seconds` (`None`: never).
 
-    What is raised from outside, such as Ctrl-C, ends it too, after one more round. The problems of what is
+    What is raised from outside, such as Ctrl-C, ends it too, after one more turn. The problems of what is
     returned are those that stand in the end.
 
     Raises:
@@ -83,12 +110,12 @@ def follow(
     while True:
         try:
             wait_seconds = 0.0 if following.has_begun else options.wait_seconds
-            with held_for_ingest(database, wait_seconds) as (connection, notes):
-                return following.run(connection, notes)
+            with held_for_ingest(database, wait_seconds) as (connection, notices):
+                return following.run(connection, notices)
         except (DatabaseBusy, DatabaseUnusable, _Hindered) as error:
             if not following.has_begun or following.is_idle or not _may_pass(error):
                 raise
-            following.tell_trouble(error)
+            following.say_trouble(error)
         time.sleep(following.retry_seconds)
         following.retry_seconds = min(2 * following.retry_seconds, MAX_RETRY_SECONDS)
 
@@ -118,7 +145,7 @@ class _Following:
         self._listener = listener
         self._idle_seconds = float("inf") if idle_seconds is None else idle_seconds
         self._total = Summary(str(database), options.zone.name, not os.path.exists(database))
-        self._told = Told()
+        self._standing = Standing()
         self._last_new = time.monotonic()
         self.has_begun = False
         self.retry_seconds = RETRY_SECONDS
@@ -128,9 +155,9 @@ class _Following:
         """Whether nothing was new for so long that it is to end."""
         return time.monotonic() - self._last_new >= self._idle_seconds
 
-    def run(self, connection: sqlite3.Connection, notes: list[str]) -> Summary:
+    def run(self, connection: sqlite3.Connection, notices: list[Notice]) -> Summary:
         """Follow with an open database until nothing is new for long enough."""
-        self._connection, self._notes = connection, notes
+        self._connection, self._notices = connection, notices
         self._store: Store | None = None
         self._watch = Watch()
         self._opened = self._identity()
@@ -152,7 +179,7 @@ class _Following:
     def _loop(self) -> None:
         more = True
         while more:
-            self._round()
+            self._turn()
             try:
                 more = self._waited()
             except Exception:
@@ -160,11 +187,11 @@ class _Following:
             except BaseException:  # asked to end: what was written before that is read, and what was put off
                 self._watch = Watch()
                 with suppress(TokentailError, sqlite3.Error):
-                    self._round()
+                    self._turn()
                 raise
 
     def _waited(self) -> bool:
-        """Wait until another round is due; say whether there is to be one."""
+        """Wait until another turn is due; say whether there is to be one."""
         while True:
             if self._record.beat():
                 self._listener.beat(self._total)
@@ -175,34 +202,32 @@ class _Following:
             if self._watch.is_due():
                 return True
 
-    # A round
+    # A turn
 
-    def _round(self) -> None:
-        """Do one round of an ingest, and say what is new in it."""
+    def _turn(self) -> None:
+        """Do one turn of an ingest, and say what is new in it."""
         if self._identity() != self._opened:
             raise _Moved(f"{self._database}: moved or deleted while it was in use: opened anew")
-        watch = self._watch
-        summary = Summary(str(self._database), self._options.zone.name)
+        watch, connection, options = self._watch, self._connection, self._options
+        summary = Summary(str(self._database), options.zone.name)
         watch.begin()
         try:
-            listing = Listing(self._paths, self._options.globs, files_of(self._database))
-            found = Round(self._connection, self._options, listing, watch)
+            listing = Listing(self._paths, options.globs, files_of(self._database))
+            changed = changed_files(connection, options, listing, watch)
         except OSError as error:  # the folder that we are in was deleted
             raise _Hindered(f"the logs can't be looked up: {error}") from error
         summary.files = listing.files
-        summary.problems += listing.problems
-        summary.notes += listing.notes + self._notes
-        tried: list[Listed] | None = None
+        summary.notices += [*listing.notices, *self._notices]
+        is_done = False
         try:
-            match_own_rows(self._connection)
-            self._store = found.read(summary, self._store)
+            match_own_rows(connection)
+            self._store = read_changed(connection, options, changed, summary, self._store)
             watch.end(listing, self._elsewhere())
-            tried = found.changed
+            is_done = True
             self.retry_seconds = RETRY_SECONDS
-        finally:  # what was read is stored, and told, though the rest could not be
+        finally:  # what was read is stored, and said, though the rest could not be
             self._count(summary)
-            summary.warnings = watch.worth_saying(summary.warnings)
-            self._tell(self._told.news(summary, tried, listing.problems, watch.is_there))
+            self._say(summary, changed.put_off if is_done else None)
 
     def _elsewhere(self) -> list[str]:
         """Return where logs are that were read at a path that is named: rotations, a link's old target."""
@@ -216,7 +241,7 @@ class _Following:
         return (state.st_dev, state.st_ino)
 
     def _count(self, summary: Summary) -> None:
-        """Add a round to what was done in all."""
+        """Add a turn to what was done in all."""
         total = self._total
         for name in _COUNTED:
             setattr(total, name, getattr(total, name) + getattr(summary, name))
@@ -225,21 +250,23 @@ class _Following:
             self._last_new = time.monotonic()
             self._record.has_news = True
 
-    def _tell(self, news: News) -> None:
+    def _say(self, summary: Summary, put_off: Collection[str] | None) -> None:
+        """Say what is new in a turn that `put_off` some files; `None`: it was not done, nothing is over."""
+        found = [notice for notice in summary.notices if not self._watch.expects(notice)]
+        over = [] if put_off is None else self._standing.clear(found, put_off)
+        summary.notices = self._standing.add(found)
         total = self._total
-        total.problems[:] = self._told.problems
+        total.notices = self._standing.problems
         total.exit_code = int(bool(total.problems or (self._options.fail_on_reject and total.rejects)))
+        news = News(summary, [notice.text for notice in over if notice.level == "problem"])
         if news.is_any:
             self._listener.news(news)
 
-    def tell_trouble(self, error: TokentailError) -> None:
-        """Say what hindered a round, once."""
+    def say_trouble(self, error: TokentailError) -> None:
+        """Say what hindered a turn, once."""
         summary = Summary(str(self._database), self._options.zone.name)
-        if isinstance(error, _Moved):
-            summary.warnings.append(str(error))
-        elif self._told.problem(str(error)):
-            summary.problems.append(str(error))
-        self._tell(News(summary))
+        summary.notices.append(notice_of(error, None, "warning" if isinstance(error, _Moved) else "problem"))
+        self._say(summary, None)
 
 
 class _Record:

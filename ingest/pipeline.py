@@ -1,7 +1,10 @@
-"""The whole of one ingest: which files, from which checkpoints, in which order, into one writer.
+"""One ingest, from top to bottom: list the files, skip what is unchanged, recognise the others, read, write.
 
-A library call first: it takes paths and options, returns a `Summary`, prints nothing. One bad file
-never ends the run: it is named among the problems, and the others are read.
+A library call first: it takes paths and options, returns a `Summary`, prints nothing. One bad file never ends
+the run: it is named among the problems, and the others are read.
+
+Most runs find nothing new. They open no log and ask the database once. What reading and writing need is
+imported by `read_changed` and behind it, and nowhere before.
 """
 
 from __future__ import annotations
@@ -9,22 +12,48 @@ from __future__ import annotations
 import os
 import platform
 import sqlite3
+import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
-from ingest.files.listing import Listing
+from ingest.errors import ClusterUnusable, LogUnfinished, LogUnreadable, LogVanished, NotALog
+from ingest.files.listing import Listed, Listing
 from ingest.linking.timestamps import time_text
 from ingest.memory import little_tidying
-from ingest.round import Round
+from ingest.notices import Level, Notice, notice_of
+from ingest.reading.zone import is_same_zone, names_of
 from ingest.storing.database import StrPath, connected_for_writing, files_of
 from ingest.storing.ingest_runs import begin_run, end_run
 from ingest.storing.journal import network_kind
 from ingest.storing.lock import ingest_lock
-from ingest.storing.settled import has_own_rows
+from ingest.storing.settled import Settled, has_own_rows, settled_sources
 from ingest.storing.transactions import immediate
 from ingest.summary import IngestOptions, Summary
 from ingest.version import program_version
+
+if TYPE_CHECKING:
+    from ingest.files.logfile import FileState, LogFile
+    from ingest.files.watch import Watch
+    from ingest.pool import Pool
+    from ingest.reading.batch import Batch
+    from ingest.recognition import Reading
+    from ingest.storing.pieces import Piece
+    from ingest.storing.store import Store
+
+LARGE_BYTES = 48 << 20
+"""How much there must be in several new logs for other processes to be worth their start."""
+
+TRIES = 3
+"""How often a log is begun anew in one run while somebody rewrites it under our eyes."""
+
+GROUP_LOGS = 50
+GROUP_ROWS = 2_000
+GROUP_SECONDS = 0.5
+"""How many short logs, or rows of them, share a transaction, which costs as much as reading one; and how long
+one waits at most for others, unless reading the next one takes longer."""
 
 
 def ingest(paths: Sequence[str], database: StrPath, options: IngestOptions) -> Summary:
@@ -35,35 +64,35 @@ def ingest(paths: Sequence[str], database: StrPath, options: IngestOptions) -> S
         DatabaseUnusable: the database cannot be used as it is.
     """
     is_new = not os.path.exists(database)
-    with held_for_ingest(database, options.wait_seconds) as (connection, notes):
-        listing = Listing(paths, options.globs, files_of(database))
-        found = Round(connection, options, listing)
-        summary = Summary(str(database), options.zone.name, is_new, files=listing.files)
-        summary.problems += listing.problems
-        summary.notes += listing.notes + notes
+    with held_for_ingest(database, options.wait_seconds) as (connection, notices):
+        changed = changed_files(connection, options, Listing(paths, options.globs, files_of(database)))
+        summary = Summary(str(database), options.zone.name, is_new, files=changed.listing.files)
+        summary.notices += [*changed.listing.notices, *notices]
         match_own_rows(connection)
         with _recorded(connection, options, summary), little_tidying():
-            found.read(summary)
+            read_changed(connection, options, changed, summary)
     return summary
 
 
 @contextmanager
-def held_for_ingest(database: StrPath, wait_seconds: float) -> Iterator[tuple[sqlite3.Connection, list[str]]]:
+def held_for_ingest(
+    database: StrPath, wait_seconds: float
+) -> Iterator[tuple[sqlite3.Connection, list[Notice]]]:
     """Open the database for this ingest alone; beside it, what is worth knowing of where it is.
 
     Raises:
         DatabaseBusy, DatabaseUnusable: as `ingest`.
     """
     network = network_kind(database)
-    notes = [
+    text = (
         f"{database}: on {network}, so kept with a rollback journal instead of WAL: slower, and "
         "readers and the ingest wait for each other; a local disk is better"
-    ]
+    )
     with (
         ingest_lock(database, wait_seconds),
         connected_for_writing(database, network) as connection,
     ):
-        yield connection, notes if network else []
+        yield connection, [Notice("note", "network", None, text)] if network else []
 
 
 def match_own_rows(connection: sqlite3.Connection) -> None:
@@ -73,6 +102,334 @@ def match_own_rows(connection: sqlite3.Connection) -> None:
 
         with immediate(connection):
             match_all(connection)
+
+
+# Which files may hold anything new
+
+
+@dataclass(slots=True)
+class ChangedFiles:
+    """The files that are not plainly unchanged, in their order; `put_off` are left for a later turn."""
+
+    listing: Listing
+    is_watched: bool = False
+    files: list[Listed] = field(default_factory=list)
+    put_off: list[str] = field(default_factory=list)
+    unchanged_bytes: int = 0
+
+
+def changed_files(
+    connection: sqlite3.Connection, options: IngestOptions, listing: Listing, watch: Watch | None = None
+) -> ChangedFiles:
+    """Look every file up, and open none; a `watch` remembers what a follow's turns before this one saw."""
+    changed = ChangedFiles(listing, is_watched=watch is not None)
+    known = {} if options.full else _known_files(connection, options)
+    for listed in listing:
+        path, stored, state, _ = listed
+        if watch is not None:
+            watch.see(listed)
+        file = known.get(stored)
+        if state is not None and file == (
+            stored,
+            state.st_dev,
+            state.st_ino,
+            state.st_size,
+            state.st_mtime_ns,
+        ):
+            changed.unchanged_bytes += state.st_size
+        elif watch is None or watch.wants(listed, is_sure=file is None or file[0] != ""):
+            changed.files.append(listed)
+        else:
+            changed.put_off.append(path)
+    return changed
+
+
+def _known_files(connection: sqlite3.Connection, options: IngestOptions) -> dict[str, Settled]:
+    if not any(folder.zone for folder in options.folders):
+        zones = names_of(options.zone.name) if options.zone_asked else None
+        return settled_sources(connection, options.finished, zones)
+    known = settled_sources(connection, options.finished, None)
+    for path, zone in connection.execute("SELECT path, timezone FROM log_sources"):
+        asked = options.zone_asked_of(path)
+        if asked is not None and not is_same_zone(zone, asked):
+            known.pop(path, None)
+    return known
+
+
+# What is read and written
+
+
+def read_changed(
+    connection: sqlite3.Connection,
+    options: IngestOptions,
+    changed: ChangedFiles,
+    summary: Summary,
+    store: Store | None = None,
+) -> Store | None:
+    """Read every log that holds anything new, and count it in `summary`.
+
+    Returns:
+        What wrote it, for a follow's next turn; nothing where nothing ever had to be.
+    """
+    listing = changed.listing
+    if changed.files or listing.missing:
+        if store is None:
+            from ingest.storing.store import Store  # noqa: PLC0415 - see above
+
+            store = Store(connection)
+        _Run(store, options, changed, summary).read()
+    elif options.report is not None:
+        options.report(changed.unchanged_bytes, changed.unchanged_bytes)
+    if listing.empty:
+        from ingest.emptied import with_emptied  # noqa: PLC0415 - most folders hold some
+
+        summary.notices = with_emptied(connection, listing, summary.notices)
+    if options.folders and (changed.files or not changed.is_watched):
+        from ingest.storing.labels import keep_labels  # noqa: PLC0415 - see above
+
+        keep_labels(connection, options.folders)
+    return store
+
+
+class _Run:
+    """One ingest run over the files that changed."""
+
+    def __init__(self, store: Store, options: IngestOptions, changed: ChangedFiles, summary: Summary) -> None:
+        from ingest.recognition import Recognition  # noqa: PLC0415 - see above
+        from ingest.zones import Zones  # noqa: PLC0415
+
+        self._store = store
+        self._options = options
+        self._changed = changed
+        self._summary = summary
+        self._zones = Zones(options)
+        self._recognition = Recognition(store, changed.listing.met, options, self._zones, self._flush)
+        self._sources = self._recognition.sources
+        self._pool: Pool | None = None
+        self._under_way: dict[int, tuple[Reading, FileState]] = {}
+        self._identified: set[LogFile] = set()
+        self._done_bytes = changed.unchanged_bytes
+        self._total_bytes = 0
+        self._waiting: list[tuple[Piece, Reading]] = []
+        self._rows_waiting = 0
+        self._waiting_since = 0.0
+
+    def read(self) -> None:
+        """Read every log that holds anything new, and what was read before where one is missing now."""
+        try:
+            self._read()
+        except ClusterUnusable as error:
+            self._summary.notices.append(notice_of(error, None))
+        finally:
+            self._commit_waiting()  # who stops a run keeps what was read
+
+    def _read(self) -> None:
+        from ingest.files.logfile import LogFile  # noqa: PLC0415 - see above
+
+        logs = dict(self._looked_up())
+        self._recognition.begin(logs)
+        self._total_bytes = self._done_bytes + sum(state.size_bytes for state in logs.values() if state)
+        self._read_all(logs)
+        before = [log for log in logs if log in self._identified]
+        for log in (*before, *map(LogFile, self._changed.listing.missing)):
+            self._read_replaced(log)
+        self._commit_waiting()  # before anything is said of sources
+        self._summary.notices += self._recognition.notices()
+        self._summary.notices += self._zones.notices(self._store.connection)
+
+    def _looked_up(self) -> Iterator[tuple[LogFile, FileState | None]]:
+        """Yield the logs with what they are; those that couldn't be looked up are tried once more."""
+        from ingest.files.logfile import LogFile  # noqa: PLC0415 - see above
+
+        for path, stored, found, named in self._changed.files:
+            log = LogFile(path, named=named, stored=stored)
+            with self._noticed(log):
+                state = None if log.is_stream else log.state(found)
+                if found is not None or state is None or not self._sources.is_held(state):
+                    self._sources.hold(state)
+                    yield log, state
+
+    def _read_all(self, logs: dict[LogFile, FileState | None]) -> None:
+        """Read logs: new ones by a pool where there is one, all others here, in the meantime."""
+        seem_new = self._recognition.seems_new
+        new = [state.size_bytes for log, state in logs.items() if state and seem_new(log, state)]
+        first_notice = len(self._summary.notices)
+        with ExitStack() as stack:
+            pool = _pool_for(self._options, new)
+            self._pool = stack.enter_context(pool) if pool is not None else None
+            for number, (log, state) in enumerate(logs.items()):
+                with self._noticed(log):
+                    self._read_log(log, state, number)
+                if number not in self._under_way:
+                    self._report(state)
+                self._take(wait=False)
+            self._flush()
+            if pool is not None:
+                order = {log.path: number for number, log in enumerate(logs)}
+                said = self._summary.notices[first_notice:]
+                said.sort(key=lambda notice: order.get(notice.path or "", len(order)))
+                self._summary.notices[first_notice:] = [*said, *pool.notices()]
+        self._pool = None
+
+    def _report(self, state: FileState | None) -> None:
+        """Report how far the run is when a log is read."""
+        self._done_bytes += state.size_bytes if state is not None else 0
+        if self._options.report is not None:
+            self._options.report(self._done_bytes, self._total_bytes)
+
+    def _read_replaced(self, log: LogFile) -> None:
+        """Read on what a path led to before, wherever it is now, or say that it is gone."""
+        from ingest.recognition import places_of  # noqa: PLC0415 - see above
+
+        replaced = self._recognition.replaced_sources(log)
+        for other in places_of(replaced, log) if replaced else ():
+            with self._noticed(other, "elsewhere"):
+                state = other.state()
+                if not self._sources.is_held(state):
+                    self._sources.hold(state)
+                    self._read_log(other, state)
+        if log in self._identified:
+            for source in replaced:
+                self._recognition.mark_gone(log, source)
+
+    @contextmanager
+    def _noticed(self, log: LogFile, code: str | None = None) -> Iterator[None]:
+        """Name a log that can't be read, and go on with the others."""
+        try:
+            yield
+        except (LogVanished, NotALog) as error:  # nothing to worry about if nobody named it
+            level: Level = "problem" if log.named else "note"
+            self._summary.notice(level, code or error.code, log.path, str(error))
+        except LogUnreadable as error:
+            self._summary.notice("problem", code or error.code, log.path, str(error))
+        except LogUnfinished as error:
+            text = f"{error}: the rest when it is whole"
+            self._summary.notice("warning", code or error.code, log.path, text)
+
+    # One log
+
+    def _read_log(self, log: LogFile, state: FileState | None, number: int = -1) -> None:
+        """Read what is new of a log, here or by the pool, in which it has a number."""
+        if state is not None and self._recognition.is_unchanged(log, state):
+            self._identified.add(log)
+            return
+        reading = self._recognition.resume(log, state)
+        if reading.is_new and self._pool is not None and state is not None and state.size_bytes:
+            from ingest.pool import Task  # noqa: PLC0415 - see above
+
+            zone = self._recognition.zone_of(reading)
+            self._under_way[number] = (reading, state)
+            self._pool.submit(Task(number, log, state, zone, self._options.finished))
+            return
+        for batch in reading.batches or self._recognition.scanned(reading):
+            self._add(reading, batch)
+        self._finish(reading, state)
+
+    def _take(self, wait: bool) -> None:
+        """Write what the pool has read so far; or wait, and write all that it was to read."""
+        while self._under_way and self._pool is not None:
+            taken = self._pool.take(wait)
+            if taken is None:
+                return
+            number, part = taken
+            reading, state = self._under_way[number]
+            if not isinstance(part, tuple):
+                self._add(reading, part)
+                continue
+            with self._noticed(reading.log):
+                if part.refusal is not None or not part.is_whole:
+                    for batch in self._recognition.scanned(reading):
+                        self._add(reading, batch)
+                self._finish(reading, state)
+            del self._under_way[number]
+            self._report(state)
+
+    def _finish(self, reading: Reading, state: FileState | None) -> None:
+        """Begin a log anew that somebody rewrote under our eyes; then note that it is read."""
+        for _ in range(TRIES - reading.is_new):
+            if reading.is_new and reading.last is not None and reading.zone is None:
+                self._zones.add_new(reading.log)
+            if reading.last is None or reading.last.state != "replaced":
+                break
+            reading.begin_anew()
+            for batch in self._recognition.scanned(reading):
+                self._add(reading, batch)
+        if reading.reread and (text := self._recognition.remove_reread(reading)) is not None:
+            self._summary.notice("note", "reread", reading.log.path, text)
+        if state is not None and (reading.last is not None or not state.size_bytes):
+            self._identified.add(reading.log)
+
+    # What is committed together
+
+    def _add(self, reading: Reading, batch: Batch) -> None:
+        """Commit a batch with its checkpoint: at once, or together with other short logs."""
+        from ingest.storing.pieces import Piece  # noqa: PLC0415 - see above
+
+        piece = Piece(batch, reading.log, reading.source, reading.counters)
+        if reading.last is None and self._may_wait(piece):
+            self._wait_for_others(piece, reading)
+        else:
+            self._commit_waiting()
+            self._commit([(piece, reading)])
+        reading.last, reading.counters = batch, batch.counters
+
+    def _may_wait(self, piece: Piece) -> bool:
+        """Whether a piece is all that is to be read of its log, short, and nothing to speak of."""
+        batch = piece.batch
+        return (
+            batch.state in ("complete", "unterminated")
+            and len(batch.rows) < GROUP_ROWS
+            and not (batch.problem or batch.remarks or piece.log.is_stream or self._options.full)
+        )
+
+    def _wait_for_others(self, piece: Piece, reading: Reading) -> None:
+        if piece.source is not None:
+            self._sources.take(piece.source)
+        if not self._waiting:
+            self._waiting_since = time.monotonic()
+        self._waiting.append((piece, reading))
+        self._rows_waiting += len(piece.batch.rows)
+        if (
+            len(self._waiting) >= GROUP_LOGS
+            or self._rows_waiting >= GROUP_ROWS
+            or time.monotonic() - self._waiting_since >= GROUP_SECONDS
+        ):
+            self._commit_waiting()
+
+    def _flush(self) -> None:
+        """Commit all that was read so far, and what the pool is reading."""
+        self._take(wait=True)
+        self._commit_waiting()
+
+    def _commit_waiting(self) -> None:
+        waiting, self._waiting, self._rows_waiting = self._waiting, [], 0
+        if waiting:
+            self._commit(waiting)
+
+    def _commit(self, pieces: Sequence[tuple[Piece, Reading]]) -> None:
+        """Store and count pieces, all or none."""
+        stored = self._store.commit([piece for piece, _ in pieces])
+        for (piece, reading), source in zip(pieces, stored.sources, strict=True):
+            reading.source = source
+            self._sources.take(source)
+            self._summary.add(piece.batch, piece.before, source.offset, piece.log)
+        self._summary.count(stored)
+
+
+def _pool_for(options: IngestOptions, new_bytes: Sequence[int]) -> Pool | None:
+    """Return who reads new logs of these sizes: a cluster that was named, other processes, or only we."""
+    if options.scheduler is not None:
+        from ingest.cluster import Cluster  # noqa: PLC0415 - most runs need none
+
+        return Cluster(options.scheduler)
+    if options.jobs > 1 and len(new_bytes) > 1 and sum(new_bytes) >= LARGE_BYTES:
+        from ingest.pool import Processes  # noqa: PLC0415 - as above
+
+        return Processes(min(options.jobs, len(new_bytes)))
+    return None
+
+
+# What is recorded of it
 
 
 @contextmanager

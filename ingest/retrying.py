@@ -17,7 +17,6 @@ from sqlite_utils import Database
 from ingest.errors import LogUnfinished, LogUnreadable, UsageMistake
 from ingest.files.logfile import LogFile
 from ingest.files.paths import STANDARD_INPUT
-from ingest.formers import places_of
 from ingest.linking.context import NOTHING_TOLD
 from ingest.linking.identity import Seen
 from ingest.linking.timestamps import time_text
@@ -26,7 +25,7 @@ from ingest.reading.gathering import MAX_REJECT_TEXT
 from ingest.reading.resume import NotTheSame, recall
 from ingest.reading.scan import ScanOptions, scan
 from ingest.reading.zone import Zone, zone_recorded
-from ingest.recognition import is_still
+from ingest.recognition import is_still, places_of
 from ingest.storing.database import StrPath, open_for_writing, require_database
 from ingest.storing.known_sources import KnownSources
 from ingest.storing.lock import ingest_lock

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any
+
+from ingest.notices import Level, Notice
 
 if TYPE_CHECKING:  # an ingest that finds nothing new needs none of it
     from ingest.files.folders import Folder
+    from ingest.files.logfile import LogFile
     from ingest.reading.batch import Batch
     from ingest.reading.checkpoint import Counters
     from ingest.reading.zone import Zone
@@ -59,9 +62,7 @@ class IngestOptions:
 class Summary:
     """What one ingest did. An event that it stored and then completed is new, not updated.
 
-    `problems` are files that could not be read, or not wholly; `warnings` may mean that bytes were
-    gone before anybody could read them, or need a look; `notes` are worth knowing once. All are
-    sentences that name the file. `pruned` lines are older than what is kept.
+    `notices` are what there is to say of files. `pruned` lines are older than what is kept.
     """
 
     database: str
@@ -79,9 +80,34 @@ class Summary:
     pruned: int = 0
     legacy_lines: int = 0
     calls_without_telemetry: int = 0
-    problems: list[str] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
+    notices: list[Notice] = field(default_factory=list)
+
+    @property
+    def problems(self) -> list[str]:
+        """What is said of files that could not be read, or not wholly."""
+        return self._texts("problem")
+
+    @property
+    def warnings(self) -> list[str]:
+        """What may mean that bytes were gone before anybody could read them, or needs a look."""
+        return self._texts("warning")
+
+    @property
+    def notes(self) -> list[str]:
+        """What is worth knowing once."""
+        return self._texts("note")
+
+    def _texts(self, level: Level) -> list[str]:
+        return [notice.text for notice in self.notices if notice.level == level]
+
+    def values(self) -> dict[str, Any]:
+        """Return all of it by name, as JSON has it: notices as texts, by their levels."""
+        counts = {item.name: getattr(self, item.name) for item in fields(self) if item.name != "notices"}
+        return {**counts, "problems": self.problems, "warnings": self.warnings, "notes": self.notes}
+
+    def notice(self, level: Level, code: str, path: str | None, text: str) -> None:
+        """Add a notice."""
+        self.notices.append(Notice(level, code, path, text))
 
     def count(self, stored: Stored) -> None:
         """Count what committed batches changed."""
@@ -90,24 +116,29 @@ class Summary:
         self.further_sightings += stored.further_sightings
         self.pruned += stored.pruned
 
-    def add(self, batch: Batch, before: Counters, offset: int, shown: str) -> None:
-        """Count what a committed batch read, up to `offset`; `shown` names its log.
+    def add(self, batch: Batch, before: Counters, offset: int, log: LogFile) -> None:
+        """Count what a committed batch read of a log, up to `offset`.
 
         The counters of its source stood at `before`.
         """
+        counters = batch.counters
+        self.files_read += batch.state != "reading"
         self.bytes_read += batch.bytes_read
-        self.notes += batch.remarks
-        self.marker_lines += batch.counters.marker_lines - before.marker_lines
-        self.rejects += batch.counters.rejects - before.rejects
-        self.legacy_lines += batch.counters.legacy_lines - before.legacy_lines
-        self.calls_without_telemetry += (
-            batch.counters.calls_without_telemetry - before.calls_without_telemetry
-        )
+        self.marker_lines += counters.marker_lines - before.marker_lines
+        self.rejects += counters.rejects - before.rejects
+        self.legacy_lines += counters.legacy_lines - before.legacy_lines
+        self.calls_without_telemetry += counters.calls_without_telemetry - before.calls_without_telemetry
+        for remark in batch.remarks:
+            self.notice("note", "changed-encoding", log.path, remark)
         if batch.problem is not None:
-            told = self.problems if batch.state == "damaged" else self.warnings
-            told.append(f"{batch.problem}: read up to offset {offset}, the rest when it is whole")
+            text = f"{batch.problem}: read up to offset {offset}, the rest when it is whole"
+            if batch.state == "damaged":
+                self.notice("problem", "damaged", log.path, text)
+            else:
+                self.notice("warning", "unfinished", log.path, text)
         if batch.state == "replaced":
-            self.warnings.append(
-                f"{shown}: truncated or rewritten while it was read, after offset {offset}: "
+            text = (
+                f"{log.shown}: truncated or rewritten while it was read, after offset {offset}: "
                 "read from its start"
             )
+            self.notice("warning", "rewritten", log.path, text)

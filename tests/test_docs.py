@@ -15,7 +15,7 @@ import ingest.cli as program
 from conftest import ROOT, Tokentail
 from ingest.cli import COMMANDS, cli
 from ingest.files.sample import TAIL_BYTES
-from ingest.intake import MAX_TOGETHER_LOGS, MAX_TOGETHER_ROWS
+from ingest.pipeline import GROUP_LOGS, GROUP_ROWS
 from ingest.reading.fingerprint import HEAD_BYTES
 from ingest.reading.scan import MAX_BATCH_BYTES, MAX_BATCH_RECORDS
 
@@ -153,7 +153,7 @@ def test_figures_of_identity_are_those_of_the_code() -> None:
     text = (ROOT / "docs/identity.md").read_text(encoding="utf-8")
     for said in (
         f"of about {MAX_BATCH_RECORDS:,} rows or {MAX_BATCH_BYTES >> 20} MiB of log at most",
-        f"up to {MAX_TOGETHER_LOGS} of them or {MAX_TOGETHER_ROWS:,} rows",
+        f"up to {GROUP_LOGS} of them or {GROUP_ROWS:,} rows",
         f"hash of the first bytes, as many as there are up to {HEAD_BYTES:,}.",
         f"hash of the {TAIL_BYTES} bytes before the checkpoint",
     ):

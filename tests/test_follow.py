@@ -24,8 +24,7 @@ import pytest
 from conftest import ROOT, Tokentail
 from event_lines import event_message, logged
 from ingest.errors import DatabaseBusy
-from ingest.follow import follow
-from ingest.news import News
+from ingest.follow import News, follow
 from ingest.reading.zone import zone_named
 from ingest.storing.lock import ingest_lock
 from ingest.summary import IngestOptions, Summary

@@ -12,7 +12,7 @@ import pytest
 from event_lines import anchor_message, event_message, logged
 from event_rows import refusing
 from faults.tables import check_invariants, events, rows
-from ingest import intake
+from ingest import pipeline
 from ingest.pipeline import ingest
 from ingest.reading.zone import zone_named
 from ingest.summary import IngestOptions, Summary
@@ -46,7 +46,7 @@ def read(logs: Path, database: str = "t.db", **options: Any) -> Summary:
 @pytest.fixture
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a log wait for others however long that takes: on a busy machine too as many as may."""
-    monkeypatch.setattr(intake, "MAX_TOGETHER_SECONDS", 1e9)
+    monkeypatch.setattr(pipeline, "GROUP_SECONDS", 1e9)
 
 
 LIMITS = {"one by one": ("LOGS", 1), "by rows": ("ROWS", 3), "by time": ("SECONDS", 0.0)}
@@ -59,7 +59,7 @@ def test_short_logs_are_stored_alike_however_many_share_a_transaction(
 ) -> None:
     """Rows and counts are those of as many as may wait, whatever ends the waiting."""
     together = read(logs)
-    monkeypatch.setattr(intake, f"MAX_TOGETHER_{limit}", value)
+    monkeypatch.setattr(pipeline, f"GROUP_{limit}", value)
     other = read(logs, "other.db")
     together.database = other.database
     assert together == other
@@ -77,7 +77,7 @@ def test_lines_that_are_cut_are_united_as_they_are_one_by_one(
         log = logs / f"{number:03d}.log"
         log.write_bytes(log.read_bytes()[: -1 - number % 4])
     read(logs, finished=True)
-    monkeypatch.setattr(intake, "MAX_TOGETHER_LOGS", 1)
+    monkeypatch.setattr(pipeline, "GROUP_LOGS", 1)
     read(logs, "alone.db", finished=True)
     assert told(logs.parent / "t.db") == told(logs.parent / "alone.db")
 
@@ -199,7 +199,7 @@ def test_logs_that_have_to_do_with_each_other_are_stored_as_one_by_one(
     """In one transaction, but one after another: rows and counts are the same."""
     found = []
     for most in (50, 1):
-        monkeypatch.setattr(intake, "MAX_TOGETHER_LOGS", most)
+        monkeypatch.setattr(pipeline, "GROUP_LOGS", most)
         folder = tmp_path / f"logs {most}"
         folder.mkdir()
         for files in runs:

@@ -1,12 +1,13 @@
-"""Logs read by others ahead of time give what reading them here gives, whatever happens to the others."""
+"""Logs read by others give what reading them here gives, whatever happens to the others."""
 
 from __future__ import annotations
 
 import gzip
 import os
+import signal
 import sys
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,39 +15,59 @@ import pytest
 
 from conftest import Tokentail
 from event_lines import event_message, logged
-from faults.cluster import Cluster, cluster, killing_a_worker, killing_the_client, local, write_logs
+from faults.cluster import Cluster as Started
+from faults.cluster import cluster, killing_a_worker, killing_the_client, local, write_logs
+from faults.tables import tables
+from ingest.cluster import Cluster, Tasks
 from ingest.errors import ClusterUnusable
-from ingest.files.logfile import FileState, LogFile
-from ingest.pool.ahead import Ahead, Executors
-from ingest.pool.parts import OtherVersion, Wanted, read_part
-from ingest.pool.scans import scans_of
+from ingest.files.logfile import LogFile
+from ingest.pipeline import ingest
+from ingest.pool import End, OtherVersion, Processes, Task, read_log, unpacked
 from ingest.reading.batch import Batch
 from ingest.reading.scan import ScanOptions, scan
 from ingest.reading.zone import zone_named
 from ingest.summary import IngestOptions, Summary
 
-OPTIONS = ScanOptions("UTC")
 
-
-def everything_is_new(log: LogFile, state: FileState) -> bool:
-    """Have every log read ahead."""
-    return not log.is_stream and bool(state.size_bytes)
-
-
-def found(folder: Path) -> list[tuple[LogFile, FileState | None]]:
-    """Return the logs of a folder, in the order of their names."""
+def found(folder: Path) -> list[Task]:
+    """Return the logs of a folder that hold anything, in the order of their names."""
     logs = [LogFile(str(path)) for path in sorted(folder.rglob("*.*"))]
-    return [(log, log.state()) for log in logs]
+    states = [(log, log.state()) for log in logs]
+    return [
+        Task(number, log, state, "UTC", finished=False)
+        for number, (log, state) in enumerate(states)
+        if state.size_bytes
+    ]
 
 
-def content(batches: Iterator[Batch]) -> tuple[list[object], Batch]:
+def taken(pool: Processes | Tasks, tasks: list[Task]) -> dict[int, list[Batch]]:
+    """Have logs read by a pool; return the batches of each that came to its end."""
+    batches: dict[int, list[Batch]] = {task.number: [] for task in tasks}
+    left = set(batches)
+    while left:
+        got = pool.take(wait=True)
+        assert got is not None
+        number, part = got
+        if isinstance(part, End):
+            assert part == End()
+            left.remove(number)
+        else:
+            batches[number].append(part)
+    return batches
+
+
+def content(batches: list[Batch]) -> tuple[list[object], Batch]:
     """Return all rows of a log, however it was cut into batches, and the last batch without them."""
     rows: list[object] = []
     for batch in batches:
-        parts = (batch.rows.sightings, batch.rows.rejects, batch.rows.escalations)
-        rows += [(one.offset, one.line_number, one.seen.payload) for one in parts[0]]
-        rows += [*parts[1], *parts[2]]
-    return rows, replace(batch, rows=type(batch.rows)(), bytes_read=0)
+        parts = batch.rows
+        rows += [*parts.sightings, *parts.amendments, *parts.rejects, *parts.escalations]
+    return rows, replace(batches[-1], rows=type(batches[-1].rows)(), bytes_read=0)
+
+
+def here(task: Task) -> list[Batch]:
+    """Read a log in this process."""
+    return list(scan(task.log, None, ScanOptions("UTC")))
 
 
 def dense(count: int) -> str:
@@ -55,64 +76,122 @@ def dense(count: int) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
-def test_logs_read_ahead_are_those_that_are_read_here(tmp_path: Path, examples: Path) -> None:
-    """Small logs in groups and large ones in parts, plain and packed, come in their order and whole."""
+@pytest.fixture
+def logs(tmp_path: Path, examples: Path) -> Path:
+    """Make a folder of logs: small and large, plain and packed, cut short, empty, of two names; of old."""
+    folder = tmp_path / "logs"
+    folder.mkdir()
     for path in (examples / "logs").iterdir():
-        (tmp_path / path.name).write_bytes(path.read_bytes())
-    (tmp_path / "large.log").write_text(dense(20_000))
-    (tmp_path / "large.log.gz").write_bytes(gzip.compress(dense(9_000).encode()))
-    (tmp_path / "empty.log").touch()
-    logs = found(tmp_path)
-    with ProcessPoolExecutor(1) as executor:
-        ahead = Ahead(Executors(executor, 2), lambda _: "UTC", finished=False)
-        passed = list(ahead.through(iter(logs), everything_is_new))
-        assert passed == logs
-        for log, state in logs:
-            if state is not None and state.size_bytes:
-                assert content(ahead.scan(log, None, OPTIONS)) == content(scan(log, None, OPTIONS)), log
-    assert ahead.refused == []
+        (folder / path.name).write_bytes(path.read_bytes())
+    (folder / "large.log").write_text(dense(20_000))
+    (folder / "large.log.gz").write_bytes(gzip.compress(dense(9_000).encode()))
+    (folder / "cut.log.gz").write_bytes(gzip.compress(dense(3_000).encode())[:-9])
+    (folder / "binary.log").write_bytes(bytes(range(32)) * 40)
+    (folder / "empty.log").touch()
+    (folder / "link.log").symlink_to(folder / "large.log")
+    for path in folder.iterdir():
+        os.utime(path, (1_000_000, 1_000_000))
+    return folder
 
 
-def test_log_that_changed_since_it_was_looked_up_is_read_here(tmp_path: Path) -> None:
-    """A worker reads only what it sees as it was seen here; nothing is lost by its refusal."""
+def read(logs: Path, database: str, jobs: int) -> Summary:
+    """Backfill a folder."""
+    options = IngestOptions("backfill", zone_named("UTC"), finished=True, jobs=jobs)
+    return ingest([str(logs)], logs.parent / database, options)
+
+
+@pytest.fixture
+def pooled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let other processes read logs, however small those are."""
+    monkeypatch.setattr("ingest.pipeline.LARGE_BYTES", 0)
+
+
+def test_batches_that_travel_are_those_that_are_read_here(logs: Path) -> None:
+    """Every value of every row, with its type: from processes; from an executor in groups and in parts."""
+    (logs / "binary.log").unlink()
+    (logs / "cut.log.gz").unlink()
+    tasks = found(logs)
+    expected = {task.number: content(here(task)) for task in tasks}
+    with Processes(2) as pool:
+        for task in tasks:
+            pool.submit(task)
+        received = {number: content(got) for number, got in taken(pool, tasks).items()}
+    assert received == expected
+    assert repr(received) == repr(expected)  # equal tuples may be of different kinds
+    packed = {task.number for task in tasks if task.log.path.endswith("large.log.gz")}
+    plain = [task for task in tasks if task.number not in packed]
+    with ThreadPoolExecutor(1) as executor:
+        pool_of_threads = Tasks()
+        pool_of_threads.use(executor, 2)
+        for task in plain:
+            pool_of_threads.submit(task)
+        for number, got in taken(pool_of_threads, plain).items():
+            assert content(got) == expected[number]
+    assert pool_of_threads.refused == []
+
+
+@pytest.mark.usefixtures("pooled")
+def test_tables_are_those_of_one_process(logs: Path) -> None:
+    """Rows, counts and what is said, in its order, for logs of every kind; and the next run finds nothing."""
+    one, two = read(logs, "one.db", 1), read(logs, "two.db", 2)
+    two.database = one.database
+    assert two == one
+    assert len(one.warnings) == 1
+    assert tables(logs.parent / "two.db") == tables(logs.parent / "one.db")
+    assert read(logs, "two.db", 2).events_new == 0
+
+
+@pytest.mark.usefixtures("pooled")
+def test_batches_wait_for_the_writer(logs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where hardly anything may wait, workers stop and go on, and all of it comes."""
+    monkeypatch.setattr("ingest.pool.MOST_WAITING_BYTES", 1)
+    read(logs, "one.db", 1)
+    read(logs, "two.db", 3)
+    assert tables(logs.parent / "two.db") == tables(logs.parent / "one.db")
+
+
+@pytest.mark.usefixtures("pooled")
+@pytest.mark.skipif(sys.platform != "linux", reason="finds its processes in /proc")
+def test_what_a_process_was_doing_that_dies_is_done_here(logs: Path) -> None:
+    """Each process is killed as soon as it is seen: the tables are whole all the same."""
+    for number in range(6):
+        (logs / f"more-{number}.log").write_text(dense(9_000).replace("[20", f"[{19 - number}"))
+    read(logs, "one.db", 1)
+    killed: list[int] = []
+
+    def report(done: int, total: int) -> None:  # noqa: ARG001
+        for task in Path("/proc/self/task").iterdir():
+            for child in map(int, (task / "children").read_text().split()):
+                if child not in killed:
+                    os.kill(child, signal.SIGKILL)
+                    killed.append(child)
+
+    options = IngestOptions("backfill", zone_named("UTC"), finished=True, jobs=2, report=report)
+    ingest([str(logs)], logs.parent / "two.db", options)
+    assert len(killed) > 2
+    assert tables(logs.parent / "two.db") == tables(logs.parent / "one.db")
+
+
+def test_log_that_changed_since_it_was_looked_up_is_refused(tmp_path: Path) -> None:
+    """A worker reads only what it sees as it was seen here; its refusal says so."""
     path = tmp_path / "run.log"
     path.write_text(dense(3))
-    logs = found(tmp_path)
+    (task,) = found(tmp_path)
     path.write_text(dense(5))
-    with ThreadPoolExecutor(1) as executor:
-        ahead = Ahead(Executors(executor, 2), lambda _: "UTC", finished=False)
-        ((log, _),) = ahead.through(iter(logs), everything_is_new)
-        rows, _ = content(ahead.scan(log, None, OPTIONS))
-    assert len(rows) == 5
-    assert ahead.refused == [(log, f"{path}: of another size or time there")]
-
-
-def test_log_that_is_replaced_between_two_parts_is_begun_anew(tmp_path: Path) -> None:
-    """What was read of it stands, and the batch after that says that another log is there now."""
-    path = tmp_path / "run.log"
-    path.write_text(dense(20_000))
-    with ThreadPoolExecutor(1) as executor:
-        ahead = Ahead(Executors(executor, 2), lambda _: "UTC", finished=False)
-        ((log, _),) = ahead.through(iter(found(tmp_path)), everything_is_new)
-        batches = ahead.scan(log, None, OPTIONS)
-        executor.submit(
-            path.write_text, dense(20_000).replace("predicted_output=", "predicted_output=9")
-        ).result()
-        *_, last = batches
-    assert last.state == "replaced"
-    assert not last.rows
+    assert list(map(unpacked, read_log(task))) == [
+        End(is_whole=False, refusal=f"{path}: of another size or time there")
+    ]
 
 
 def test_another_version_reads_nothing(tmp_path: Path) -> None:
     """A worker that was not upgraded might read other things out of the same lines."""
     (tmp_path / "run.log").write_text(dense(3))
-    ((log, state),) = found(tmp_path)
-    assert state is not None
-    wanted = Wanted(log, state, "UTC", finished=False)
-    part = read_part(wanted)
-    assert len(part.batches[0].rows.sightings) == 3
+    (task,) = found(tmp_path)
+    batch, end = map(unpacked, read_log(task))
+    assert isinstance(batch, Batch)
+    assert (len(batch.rows.sightings), end) == (3, End())
     with pytest.raises(OtherVersion, match=r"tokentail .*, and here is 0\.0\.0"):
-        read_part(replace(wanted, version="0.0.0"))
+        next(read_log(replace(task, version="0.0.0")))
 
 
 def test_scheduler_that_is_not_there_is_named(tokentail: Tokentail, examples: Path) -> None:
@@ -126,7 +205,7 @@ def test_scheduler_that_is_not_there_is_named(tokentail: Tokentail, examples: Pa
 
 
 @pytest.fixture
-def started(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
+def started(monkeypatch: pytest.MonkeyPatch) -> Iterator[Started]:
     """Start a scheduler and two workers."""
     pytest.importorskip("distributed")
     if sys.platform == "win32":
@@ -136,19 +215,19 @@ def started(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
         yield running
 
 
-def test_cluster_gives_the_tables_of_a_local_run_whoever_is_killed(started: Cluster, tmp_path: Path) -> None:
+def test_cluster_gives_the_tables_of_a_local_run_whoever_is_killed(started: Started, tmp_path: Path) -> None:
     """A worker is killed midway, then the client, then the scheduler: exact, or said and gone on with."""
     logs = tmp_path / "logs"
     write_logs(logs, 60)
     expected = local(logs, tmp_path / "local.db")
     assert killing_a_worker(started, logs, tmp_path / "worker.db", 5) == expected
     assert killing_the_client(started, logs, tmp_path / "client.db", 50) == expected
-    options = IngestOptions("backfill", zone_named("UTC"), scheduler=started.address)
     with (
+        Cluster(started.address) as pool,
         pytest.raises(ClusterUnusable, match=f"{started.address}: the scheduler is gone .*run the command"),
-        scans_of(options, Summary("", "")) as scans,
     ):
-        passed = scans.through(iter(found(logs)), everything_is_new)
+        for task in found(logs):
+            pool.submit(task)
         started.stop()
-        for log, _ in passed:
-            list(scans.scan(log, None, OPTIONS))
+        while True:
+            pool.take(wait=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,8 +16,7 @@ from ingest.cli.stopping import Stopping
 from ingest.errors import UsageMistake
 from ingest.files.paths import STANDARD_INPUT
 from ingest.files.urls import is_url
-from ingest.follow import follow
-from ingest.news import News
+from ingest.follow import News, follow
 from ingest.summary import Summary
 from reports.terminal import bytes_text, counted
 
@@ -114,12 +112,12 @@ class _Voice:
         found = news.summary
         for trouble in (*found.problems, *found.warnings):
             complain(trouble)
-        for text in (*(f"no longer: {one}" for one in news.mended), *found.notes):
+        for text in (*(f"no longer: {text}" for text in news.mended), *found.notes):
             if not self._quiet:
                 remark(text)
         now = datetime.now(UTC)
         if self._as_json:
-            say_json_line({"at": f"{now:%Y-%m-%dT%H:%M:%SZ}", **asdict(found), "mended": news.mended})
+            say_json_line({"at": f"{now:%Y-%m-%dT%H:%M:%SZ}", **found.values(), "mended": news.mended})
         elif not self._quiet and (found.marker_lines or found.events_updated):
             rejects = (
                 f", {counted(found.rejects, 'reject')} (see `tokentail rejects`)" if found.rejects else ""
@@ -144,6 +142,6 @@ class _Voice:
         if self._total is None:
             return
         if self._as_json:
-            say_json_line({"ended": True, **asdict(self._total)})
+            say_json_line({"ended": True, **self._total.values()})
         elif not self._quiet:
             show(self._total)

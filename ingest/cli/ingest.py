@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import click
@@ -216,7 +216,7 @@ def _read(command: str, paths: tuple[str, ...], chosen: Chosen) -> int:
     for note in summary.notes if not chosen.quiet else ():
         remark(note)
     if chosen.as_json:
-        say_json(asdict(summary))
+        say_json(summary.values())
     elif not chosen.quiet:
         show(summary)
     return summary.exit_code

@@ -33,7 +33,9 @@ def discover(
     listing = Listing(paths, globs, [os.fspath(path) for path in not_logs])
     logs = [LogFile(path, named=named, stored=stored) for path, stored, _, named in listing]
     missing = [LogFile(path) for path in listing.missing]
-    return Discovered(logs, missing, listing.problems, listing.notes)
+    problems = [notice.text for notice in listing.notices if notice.level == "problem"]
+    notes = [notice.text for notice in listing.notices if notice.level == "note"]
+    return Discovered(logs, missing, problems, notes)
 
 
 def target_of(real_path: str | None, log: LogFile) -> list[LogFile]:

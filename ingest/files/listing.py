@@ -17,6 +17,7 @@ from ingest.errors import LogUnreadable
 from ingest.files.names import GLOBS, NAMES, name_test
 from ingest.files.paths import STANDARD_INPUT, shown, stored_path
 from ingest.files.urls import is_url
+from ingest.notices import Level, Notice, notice_of
 
 if TYPE_CHECKING:  # what is remote is imported where a path is
     from ingest.files.ranges import ObjectState
@@ -62,7 +63,7 @@ class Listing:
     """The files that paths lead to, as they are met, and what there is to say of the paths.
 
     `folders` are those that were walked, as they were before; `empty` are those that were named and hold
-    no log, each with its note.
+    no log.
     """
 
     def __init__(self, paths: Sequence[str], globs: Sequence[str] = (), not_logs: Sequence[str] = ()) -> None:
@@ -74,9 +75,8 @@ class Listing:
         self.files = 0
         self.missing: list[str] = []
         self.folders: list[tuple[str, os.stat_result]] = []
-        self.problems: list[str] = []
-        self.notes: list[str] = []
-        self.empty: dict[str, str] = {}
+        self.notices: list[Notice] = []
+        self.empty: list[str] = []
         self.met = Files()
         self._paths = paths
         self.globs = globs
@@ -99,10 +99,11 @@ class Listing:
                 if self._is_first(path, state):
                     yield path, stored_path(path), state, True
             elif path:
-                self.problems.append(f"{shown(path)}: no such file or folder")
+                self._notice("problem", "missing", path, f"{shown(path)}: no such file or folder")
                 self.missing.append(path)
             else:
-                self.problems.append("one of the paths is empty: is a variable unset where they are named?")
+                text = "one of the paths is empty: is a variable unset where they are named?"
+                self._notice("problem", "empty-path", None, text)
 
     def _remote(self, url: str) -> Iterator[Listed]:
         """Yield the object that a URL names, or the logs below it."""
@@ -119,7 +120,7 @@ class Listing:
                 if self._is_first(one, state):
                     yield one, stored_path(one), state, named
         except LogUnreadable as error:
-            self.problems.append(str(error))
+            self.notices.append(notice_of(error, url))
             return
         if nothing:
             self._note_empty(url)
@@ -168,16 +169,19 @@ class Listing:
 
     def _note_empty(self, folder: str) -> None:
         globs = ", ".join(self.globs or NAMES)
-        note = f"{shown(folder)}: no logs in this folder (looked for {globs}; --glob changes that)"
-        self.empty[folder] = note
-        self.notes.append(note)
+        text = f"{shown(folder)}: no logs in this folder (looked for {globs}; --glob changes that)"
+        self.empty.append(folder)
+        self._notice("note", "no-logs", folder, text)
+
+    def _notice(self, level: Level, code: str, path: str | None, text: str) -> None:
+        self.notices.append(Notice(level, code, path, text))
 
     def _is_odd(self, path: str, state: os.stat_result | None) -> bool:
         """Whether what has a log's name in a folder is none; what can't be looked at is told later."""
         is_odd = state is not None or os.path.islink(path)
         if is_odd:
-            text = "not a regular file, or a link to nothing, so not read"
-            self.notes.append(f"{shown(path)}: {text}")
+            text = f"{shown(path)}: not a regular file, or a link to nothing, so not read"
+            self._notice("note", "no-file", path, text)
         return is_odd
 
     def _walked(
@@ -209,8 +213,8 @@ class Listing:
 
     def _complain(self, folder: str, error: OSError) -> None:
         vanished = isinstance(error, FileNotFoundError)  # while we looked: that happens
-        told = self.notes if vanished else self.problems
-        told.append(f"{shown(folder)}: {(error.strerror or str(error)).lower()}")
+        text = f"{shown(folder)}: {(error.strerror or str(error)).lower()}"
+        self._notice("note" if vanished else "problem", "folder", folder, text)
 
 
 def _looked_up(path: str) -> os.stat_result | None:

@@ -84,13 +84,15 @@ class LogFile:
     """A path to read, and whether a person named it (rather than finding it in a folder).
 
     `found_at` is the path that led here before: a link that leads elsewhere now, or the name that the
-    file had before its rotation. `stored` is how the path is stored, where whoever found it told.
+    file had before its rotation. `stored` is how the path is stored, where whoever found it told; `name` is
+    what messages call it, where it was given by another path.
     """
 
     path: str
     named: bool = True
     found_at: str | None = None
     stored: str | None = field(default=None, compare=False)
+    name: str | None = field(default=None, compare=False)
 
     @property
     def is_stream(self) -> bool:
@@ -105,7 +107,7 @@ class LogFile:
     @property
     def shown(self) -> str:
         """The path as a message may show it."""
-        return "standard input" if self.is_stream else shown(self.path)
+        return self.name or ("standard input" if self.is_stream else shown(self.path))
 
     @property
     def stored_path(self) -> str:

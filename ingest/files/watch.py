@@ -15,7 +15,7 @@ from typing import NamedTuple
 from ingest.files.listing import Listed, Listing
 from ingest.files.logfile import FRESH_NS
 from ingest.files.names import COMPRESSED
-from ingest.files.paths import shown
+from ingest.notices import Notice
 
 POLL_SECONDS = 0.2
 WARM_NS = 60_000_000_000
@@ -34,9 +34,6 @@ BUSY_SECONDS_A_FILE = 0.000_05
 MOST_DELAY_SECONDS, MOST_PACKING_SECONDS = 600.0, 30.0
 """How long at most a file that was tried in vain is left alone: at first two seconds, then twice as long each
 time. The second is of a compressed log that is being written, which is unpacked from its start each time."""
-
-UNTIL_WHOLE = "the rest when it is whole"
-"""The end of what is said of such a log."""
 
 Look = tuple[int, int, int, int, int]
 """Device, inode, size, and the times of the last change to the bytes and to the file's own data."""
@@ -113,14 +110,9 @@ class Watch:
         """Whether the last round met a compressed log that was being written, as far as its time tells."""
         return bool(self._packing)
 
-    def is_there(self, path: str) -> bool:
-        """Whether the last round met a file."""
-        return path in self._looks
-
-    def worth_saying(self, warnings: list[str]) -> list[str]:
-        """Leave out that a log is not whole which is just being compressed."""
-        packing = tuple(f"{shown(path)}: " for path in self._packing)
-        return [text for text in warnings if not (text.endswith(UNTIL_WHOLE) and text.startswith(packing))]
+    def expects(self, notice: Notice) -> bool:
+        """Whether a notice only says that a log is not whole yet which is just being compressed."""
+        return notice.code == "unfinished" and notice.path in self._packing
 
     # Between rounds
 
