@@ -263,7 +263,7 @@ class Cluster(Tasks):
             f"{log.shown}{more}: not read by the workers of {self._scheduler} but here ({why}): give them "
             "the same files under the same path, or name the logs by URLs that both can read"
         )
-        return [Notice("warning", "refused", log.path, text)]
+        return [Notice("warning", "refused", log.shown, text)]
 
 
 def _connected(scheduler: str) -> Any:

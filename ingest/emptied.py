@@ -38,7 +38,7 @@ def with_emptied(connection: sqlite3.Connection, listing: Listing, notices: Sequ
                 f"{shown(folder)}: no logs in this folder any more ({were} read from it): is it mounted, "
                 "does the executor log elsewhere? `tokentail sources forget` ends this, if that is meant"
             )
-            emptied.append(Notice("warning", "emptied", folder, text))
+            emptied.append(Notice("warning", "emptied", shown(folder), text))
     had_logs = {("no-logs", notice.path) for notice in emptied}
     return [*(notice for notice in notices if notice.key not in had_logs), *emptied]
 

@@ -22,7 +22,7 @@ somebody looks again and doesn't find it so."""
 
 
 class Notice(NamedTuple):
-    """One thing to say. `path` is the file or folder that it is about, as it was given; `None`: none."""
+    """One thing to say. `path` is the file or folder that it is about, as it is shown; `None`: none."""
 
     level: Level
     code: str

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 
 from ingest.errors import ClusterUnusable, LogUnfinished, LogUnreadable, LogVanished, NotALog
 from ingest.files.listing import Listed, Listing
+from ingest.files.paths import shown
 from ingest.linking.timestamps import time_text
 from ingest.memory import little_tidying
 from ingest.notices import Level, Notice, notice_of
@@ -140,7 +141,7 @@ def changed_files(
         elif watch is None or watch.wants(listed, is_sure=file is None or file[0] != ""):
             changed.files.append(listed)
         else:
-            changed.put_off.append(path)
+            changed.put_off.append(shown(path))
     return changed
 
 
@@ -265,7 +266,7 @@ class _Run:
                 self._take(wait=False)
             self._flush()
             if pool is not None:
-                order = {log.path: number for number, log in enumerate(logs)}
+                order = {log.shown: number for number, log in enumerate(logs)}
                 said = self._summary.notices[first_notice:]
                 said.sort(key=lambda notice: order.get(notice.path or "", len(order)))
                 self._summary.notices[first_notice:] = [*said, *pool.notices()]
@@ -299,12 +300,12 @@ class _Run:
             yield
         except (LogVanished, NotALog) as error:  # nothing to worry about if nobody named it
             level: Level = "problem" if log.named else "note"
-            self._summary.notice(level, code or error.code, log.path, str(error))
+            self._summary.notice(level, code or error.code, log.shown, str(error))
         except LogUnreadable as error:
-            self._summary.notice("problem", code or error.code, log.path, str(error))
+            self._summary.notice("problem", code or error.code, log.shown, str(error))
         except LogUnfinished as error:
             text = f"{error}: the rest when it is whole"
-            self._summary.notice("warning", code or error.code, log.path, text)
+            self._summary.notice("warning", code or error.code, log.shown, text)
 
     # One log
 
@@ -355,7 +356,7 @@ class _Run:
             for batch in self._recognition.scanned(reading):
                 self._add(reading, batch)
         if reading.reread and (text := self._recognition.remove_reread(reading)) is not None:
-            self._summary.notice("note", "reread", reading.log.path, text)
+            self._summary.notice("note", "reread", reading.log.shown, text)
         if state is not None and (reading.last is not None or not state.size_bytes):
             self._identified.add(reading.log)
 

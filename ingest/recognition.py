@@ -246,7 +246,7 @@ class Recognition:
             f"{log.shown}: another log than the one that was read here up to offset {replaced.offset}, and "
             "that one is gone: if more was written to it before it was moved, name the folder where it is now"
         )
-        self._gone.append(Notice("warning", "source-gone", log.path, text))
+        self._gone.append(Notice("warning", "source-gone", log.shown, text))
 
     def notices(self) -> Iterator[Notice]:
         """Say which sources are gone, and which logs were rewritten.
@@ -256,7 +256,7 @@ class Recognition:
         yield from self._gone
         for log, before, text in self._rewritten:
             is_found = self.sources.is_taken(before) or log in self._renamed or self._has_copy(before)
-            yield Notice("note" if is_found else "warning", "replaced", log.path, text)
+            yield Notice("note" if is_found else "warning", "replaced", log.shown, text)
 
     def _has_copy(self, source: Source) -> bool:
         """Whether a log that was read for itself, before this run, holds all that was read of a source."""

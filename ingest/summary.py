@@ -129,16 +129,16 @@ class Summary:
         self.legacy_lines += counters.legacy_lines - before.legacy_lines
         self.calls_without_telemetry += counters.calls_without_telemetry - before.calls_without_telemetry
         for remark in batch.remarks:
-            self.notice("note", "changed-encoding", log.path, remark)
+            self.notice("note", "changed-encoding", log.shown, remark)
         if batch.problem is not None:
             text = f"{batch.problem}: read up to offset {offset}, the rest when it is whole"
             if batch.state == "damaged":
-                self.notice("problem", "damaged", log.path, text)
+                self.notice("problem", "damaged", log.shown, text)
             else:
-                self.notice("warning", "unfinished", log.path, text)
+                self.notice("warning", "unfinished", log.shown, text)
         if batch.state == "replaced":
             text = (
                 f"{log.shown}: truncated or rewritten while it was read, after offset {offset}: "
                 "read from its start"
             )
-            self.notice("warning", "rewritten", log.path, text)
+            self.notice("warning", "rewritten", log.shown, text)

@@ -44,7 +44,7 @@ class Zones:
                 f"{logs[0].shown}{more}: times stay read as {zone}, as they were the first time, "
                 f"not as {asked} (`tokentail backfill --full --tz ZONE` changes it)"
             )
-            yield Notice("warning", "kept-zone", logs[0].path, text)
+            yield Notice("warning", "kept-zone", logs[0].shown, text)
         if self._new:
             yield from self._unusual(connection)
 
@@ -67,4 +67,4 @@ class Zones:
             f"{usual}, or as `zone` in tokentail.toml; `tokentail backfill --full --tz {usual} LOGS` mends "
             "what was read"
         )
-        yield Notice("warning", "new-zone", self._new[0].path, text)
+        yield Notice("warning", "new-zone", self._new[0].shown, text)

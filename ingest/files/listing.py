@@ -120,7 +120,7 @@ class Listing:
                 if self._is_first(one, state):
                     yield one, stored_path(one), state, named
         except LogUnreadable as error:
-            self.notices.append(notice_of(error, url))
+            self.notices.append(notice_of(error, shown(url)))
             return
         if nothing:
             self._note_empty(url)
@@ -174,7 +174,7 @@ class Listing:
         self._notice("note", "no-logs", folder, text)
 
     def _notice(self, level: Level, code: str, path: str | None, text: str) -> None:
-        self.notices.append(Notice(level, code, path, text))
+        self.notices.append(Notice(level, code, None if path is None else shown(path), text))
 
     def _is_odd(self, path: str, state: os.stat_result | None) -> bool:
         """Whether what has a log's name in a folder is none; what can't be looked at is told later."""

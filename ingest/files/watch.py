@@ -15,6 +15,7 @@ from typing import NamedTuple
 from ingest.files.listing import Listed, Listing
 from ingest.files.logfile import FRESH_NS
 from ingest.files.names import COMPRESSED
+from ingest.files.paths import shown
 from ingest.notices import Notice
 
 POLL_SECONDS = 0.2
@@ -83,7 +84,7 @@ class Watch:
             return True
         is_packing = path.endswith(COMPRESSED) and _is_near(look, FRESH_NS)
         if is_packing:
-            self._packing.add(path)
+            self._packing.add(shown(path))
         last, now, delay = self._tries.get(path), time.monotonic(), ROUND_SECONDS - POLL_SECONDS
         if last is not None and (is_packing or look == last.look):
             if now < last.due:
