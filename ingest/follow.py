@@ -22,12 +22,9 @@ from ingest.memory import little_tidying
 from ingest.notices import Notice, Standing, notice_of
 from ingest.pipeline import (
     changed_files,
-    counts_of,
-    ended,
     held_for_ingest,
     match_own_rows,
     read_changed,
-    started,
 )
 from ingest.storing.database import StrPath, files_of
 from ingest.storing.ingest_runs import begin_run, end_run
@@ -275,7 +272,7 @@ class _Record:
     def __init__(self, connection: sqlite3.Connection, options: IngestOptions, total: Summary) -> None:
         """Record that it has begun; `total` is kept up to date by the follow."""
         self._connection, self._total = connection, total
-        self._run_id = begin_run(connection, {**started(options), **counts_of(total)})
+        self._run_id = begin_run(connection, options.command, options.zone.name, total.recorded())
         self._beaten_at = float("-inf")
         self.has_news = False
 
@@ -285,14 +282,14 @@ class _Record:
         if now < self._beaten_at + (SOON_SECONDS if self.has_news else BEAT_SECONDS):
             return False
         self._beaten_at, self.has_news = now, False
-        alive = {} if self._total.problems else ended(None)
-        end_run(self._connection, self._run_id, {**alive, **counts_of(self._total)})
+        total = self._total
+        end_run(self._connection, self._run_id, total.recorded(), None, is_well=not total.problems)
         return True
 
     def end(self, exit_code: int) -> None:
         """Record how it ended."""
         with suppress(sqlite3.Error):  # it is a record, and no more
-            end_run(self._connection, self._run_id, {**ended(exit_code), **counts_of(self._total)})
+            end_run(self._connection, self._run_id, self._total.recorded(), exit_code)
 
 
 _ELSEWHERE = """

@@ -10,19 +10,16 @@ imported by `read_changed` and behind it, and nowhere before.
 from __future__ import annotations
 
 import os
-import platform
 import sqlite3
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from ingest.errors import ClusterUnusable, LogUnfinished, LogUnreadable, LogVanished, NotALog
 from ingest.files.listing import Listed, Listing
 from ingest.files.paths import shown
-from ingest.linking.timestamps import time_text
 from ingest.memory import little_tidying
 from ingest.notices import Level, Notice, notice_of
 from ingest.reading.zone import is_same_zone, names_of
@@ -33,7 +30,6 @@ from ingest.storing.lock import ingest_lock
 from ingest.storing.settled import Settled, has_own_rows, settled_sources
 from ingest.storing.transactions import immediate
 from ingest.summary import IngestOptions, Summary
-from ingest.version import program_version
 
 if TYPE_CHECKING:
     from ingest.files.logfile import FileState, LogFile
@@ -103,6 +99,16 @@ def match_own_rows(connection: sqlite3.Connection) -> None:
 
         with immediate(connection):
             match_all(connection)
+
+
+@contextmanager
+def _recorded(connection: sqlite3.Connection, options: IngestOptions, summary: Summary) -> Iterator[None]:
+    """Keep a row of this invocation; one that was killed stays unfinished."""
+    ingest_run_id = begin_run(connection, options.command, options.zone.name, summary.recorded())
+    yield
+    if summary.problems or (options.fail_on_reject and summary.rejects):
+        summary.exit_code = 1
+    end_run(connection, ingest_run_id, summary.recorded(), summary.exit_code)
 
 
 # Which files may hold anything new
@@ -334,7 +340,7 @@ class _Run:
                 return
             number, part = taken
             reading, state = self._under_way[number]
-            if not isinstance(part, tuple):
+            if not isinstance(part, tuple):  # a batch, and not its `End`
                 self._add(reading, part)
                 continue
             with self._noticed(reading.log):
@@ -428,51 +434,3 @@ def _pool_for(options: IngestOptions, new_bytes: Sequence[int]) -> Pool | None:
 
         return Processes(min(options.jobs, len(new_bytes)))
     return None
-
-
-# What is recorded of it
-
-
-@contextmanager
-def _recorded(connection: sqlite3.Connection, options: IngestOptions, summary: Summary) -> Iterator[None]:
-    """Keep a row of this invocation; one that was killed stays unfinished."""
-    ingest_run_id = begin_run(connection, {**started(options), **counts_of(summary)})
-    yield
-    if summary.problems or (options.fail_on_reject and summary.rejects):
-        summary.exit_code = 1
-    end_run(connection, ingest_run_id, {**ended(summary.exit_code), **counts_of(summary)})
-
-
-Recorded = dict[str, str | int | None]
-"""Columns of `ingest_runs` with their values."""
-
-
-def started(options: IngestOptions) -> Recorded:
-    """Return what is recorded when an ingest begins."""
-    return {
-        "command": options.command,
-        "started_at": time_text(datetime.now(UTC)),
-        "timezone": options.zone.name,
-        "host": platform.node(),
-        "version": program_version(),
-    }
-
-
-def ended(exit_code: int | None) -> Recorded:
-    """Return what is recorded when an ingest has ended; a follow that is alive has no exit code yet."""
-    return {"finished_at": time_text(datetime.now(UTC)), "exit_code": exit_code}
-
-
-def counts_of(summary: Summary) -> dict[str, int]:
-    """Return what is recorded of what was done."""
-    return {
-        "files": summary.files,
-        "files_read": summary.files_read,
-        "bytes_read": summary.bytes_read,
-        "marker_lines": summary.marker_lines,
-        "events_new": summary.events_new,
-        "events_updated": summary.events_updated,
-        "further_sightings": summary.further_sightings,
-        "rejects": summary.rejects,
-        "problems": len(summary.problems),
-    }

@@ -105,6 +105,11 @@ class Summary:
         counts = {item.name: getattr(self, item.name) for item in fields(self) if item.name != "notices"}
         return {**counts, "problems": self.problems, "warnings": self.warnings, "notes": self.notes}
 
+    def recorded(self) -> dict[str, int]:
+        """Return what is kept of it in `ingest_runs`, by the names of its columns."""
+        counts = {name: getattr(self, name) for name in _RECORDED}
+        return {**counts, "problems": len(self.problems)}
+
     def notice(self, level: Level, code: str, path: str | None, text: str) -> None:
         """Add a notice."""
         self.notices.append(Notice(level, code, path, text))
@@ -142,3 +147,15 @@ class Summary:
                 "read from its start"
             )
             self.notice("warning", "rewritten", log.shown, text)
+
+
+_RECORDED = (
+    "files",
+    "files_read",
+    "bytes_read",
+    "marker_lines",
+    "events_new",
+    "events_updated",
+    "further_sightings",
+    "rejects",
+)

@@ -20,7 +20,7 @@ def test_notice_is_new_once_whatever_its_text() -> None:
 
 
 def test_problem_stands_until_its_file_was_looked_at_again() -> None:
-    """What a turn left for later still stands; what it did not find again is over, and new when it comes back."""
+    """What a turn left for later still stands; what it didn't find again is over, and new if it is back."""
     standing = Standing()
     standing.add([LOCKED, CUT])
     assert standing.clear([CUT], put_off=["a.log"]) == []
