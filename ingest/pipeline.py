@@ -344,7 +344,7 @@ class _Run:
                 self._add(reading, part)
                 continue
             with self._noticed(reading.log):
-                if part.refusal is not None or not part.is_whole:
+                if not part.is_whole and (reading.last is None or reading.last.state == "reading"):
                     for batch in self._recognition.scanned(reading):
                         self._add(reading, batch)
                 self._finish(reading, state)
@@ -354,13 +354,13 @@ class _Run:
     def _finish(self, reading: Reading, state: FileState | None) -> None:
         """Begin a log anew that somebody rewrote under our eyes; then note that it is read."""
         for _ in range(TRIES - reading.is_new):
-            if reading.is_new and reading.last is not None and reading.zone is None:
-                self._zones.add_new(reading.log)
             if reading.last is None or reading.last.state != "replaced":
                 break
             reading.begin_anew()
             for batch in self._recognition.scanned(reading):
                 self._add(reading, batch)
+        if reading.is_new and reading.last is not None and reading.zone is None:
+            self._zones.add_new(reading.log)
         if reading.reread and (text := self._recognition.remove_reread(reading)) is not None:
             self._summary.notice("note", "reread", reading.log.shown, text)
         if state is not None and (reading.last is not None or not state.size_bytes):

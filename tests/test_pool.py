@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Self
 
 import pytest
 
@@ -21,6 +22,7 @@ from faults.tables import tables
 from ingest.cluster import Cluster, Tasks
 from ingest.errors import ClusterUnusable
 from ingest.files.logfile import LogFile
+from ingest.notices import Notice
 from ingest.pipeline import ingest
 from ingest.pool import End, OtherVersion, Processes, Task, read_log, unpacked
 from ingest.reading.batch import Batch
@@ -169,6 +171,50 @@ def test_what_a_process_was_doing_that_dies_is_done_here(logs: Path) -> None:
     options = IngestOptions("backfill", zone_named("UTC"), finished=True, jobs=2, report=report)
     ingest([str(logs)], logs.parent / "two.db", options)
     assert len(killed) > 2
+    assert tables(logs.parent / "two.db") == tables(logs.parent / "one.db")
+
+
+class Dying:
+    """A pool whose worker ends at the same place of every log, after so many parts."""
+
+    def __init__(self, after: int) -> None:
+        """Begin with no log."""
+        self._after = after
+        self._tasks: list[Task] = []
+        self._parts: list[tuple[int, Batch | End]] = []
+
+    def submit(self, task: Task) -> None:
+        """Keep a log for later."""
+        self._tasks.append(task)
+
+    def take(self, wait: bool) -> tuple[int, Batch | End] | None:
+        """Read when everything is waited for, the last log first."""
+        if not self._parts and wait:
+            task = self._tasks.pop()
+            parts = [part for part in map(unpacked, read_log(task)) if isinstance(part, Batch)]
+            lost = End(is_whole=False, refusal="its machine is gone")
+            self._parts = [(task.number, part) for part in (*parts[: self._after], lost)]
+        return self._parts.pop(0) if self._parts else None
+
+    def notices(self) -> list[Notice]:
+        """Say nothing."""
+        return []
+
+    def __enter__(self) -> Self:
+        """Begin."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End."""
+
+
+@pytest.mark.parametrize("after", range(5))
+def test_worker_may_end_behind_any_batch(logs: Path, monkeypatch: pytest.MonkeyPatch, after: int) -> None:
+    """Also behind the last one: what it read is stored once, and the rest is read here."""
+    one = read(logs, "one.db", 1)
+    monkeypatch.setattr("ingest.pipeline._pool_for", lambda *_: Dying(after))
+    two = read(logs, "two.db", 2)
+    assert (two.files_read, two.events_new) == (one.files_read, one.events_new)
     assert tables(logs.parent / "two.db") == tables(logs.parent / "one.db")
 
 
