@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from conftest import Tokentail
+from conftest import ROOT, Tokentail
 from event_lines import event_message, logged
 from ingest.storing.lock import ingest_lock
 from reports.prometheus import MAX_LOGS, Metric, Sample, rendered
@@ -100,6 +100,21 @@ def test_failure_is_told_too(called: Tokentail, log: Path, file: Path, tmp_path:
     (tmp_path / "broken.db").write_bytes(b"no database" * 1000)
     assert code("ingest", log, "--db", "broken.db") == (1, 1, 0)
     assert code("status", "--max-age", "1h") == (1, 1, 1)
+
+
+@pytest.mark.parametrize("command", ["ingest", "follow", "status"])
+def test_metrics_load_neither_numpy_nor_pandas(
+    tokentail: Tokentail, log: Path, file: Path, tmp_path: Path, command: str
+) -> None:
+    """Where both are installed, telling a monitor that nothing is new doesn't wait half a second for them."""
+    assert tokentail("ingest", log).returncode == 0
+    for name in ("numpy", "pandas"):
+        (tmp_path / f"{name}.py").write_text(f"raise RuntimeError('{name} was loaded')\n")
+    paths = {"ingest": [log], "follow": [log, "--until-idle", "0"], "status": []}
+    found = os.pathsep.join([str(tmp_path), str(ROOT)])
+    done = tokentail(command, "--quiet", "--metrics", file, *paths[command], PYTHONPATH=found)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert plain(file)["events"] == 2
 
 
 @pytest.mark.parametrize("command", ["ingest", "status"])

@@ -12,6 +12,7 @@ from ingest.cli import exit_code_of, options
 from ingest.cli.output import complain
 from ingest.errors import TokentailError, UsageMistake
 from ingest.storing.database import files_of, open_for_reading
+from ingest.storing.library import import_library
 from ingest.version import program_version
 
 ENDING = ".prom"
@@ -85,6 +86,7 @@ class Metrics:
         return None
 
     def _text(self, exit_code: int) -> str:
+        import_library()  # before the metrics do, with pandas and numpy
         from reports.prometheus import Metric, command_metrics, database_metrics, rendered  # noqa: PLC0415
 
         database = self._database()

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING
 from ingest.errors import LogUnreadable
 from ingest.files.names import GLOBS, NAMES, name_test
 from ingest.files.paths import STANDARD_INPUT, shown, stored_path
-from ingest.files.urls import is_url
+from ingest.files.urls import is_url, remote
 from ingest.notices import Level, Notice, notice_of
 
-if TYPE_CHECKING:  # what is remote is imported where a path is
+if TYPE_CHECKING:
     from ingest.files.ranges import ObjectState
 
 MAX_INTEGER = (1 << 63) - 1
@@ -107,12 +107,11 @@ class Listing:
 
     def _remote(self, url: str) -> Iterator[Listed]:
         """Yield the object that a URL names, or the logs below it."""
-        from ingest.files.remote import listed  # noqa: PLC0415 - most paths are no URLs
-
         is_log = name_test(self.globs or GLOBS)
         nothing, globs = True, ", ".join(self.globs or NAMES)
         try:
-            for one, state, named in listed(url, globs):
+            found: Iterator[tuple[str, ObjectState, bool]] = remote().listed(url, globs)
+            for one, state, named in found:
                 inner = one[len(url) :].strip("/").split("/")
                 if not named and (not is_log(inner[-1]) or any(part.startswith(".") for part in inner)):
                     continue

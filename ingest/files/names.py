@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fnmatch
 import os
+import re
 from collections.abc import Callable, Sequence
 
 NAMES = ("*.log", "*.log.*", "*.log-*", "*.txt", "*.out", "*.err", "*.jsonl")
@@ -43,7 +45,4 @@ def _is_literal(text: str) -> bool:
 def _fits(patterns: Sequence[str]) -> Callable[[str], object]:
     if not patterns:
         return lambda _: False
-    import fnmatch  # noqa: PLC0415 - most need none
-    import re  # noqa: PLC0415
-
     return re.compile("|".join(map(fnmatch.translate, patterns))).match

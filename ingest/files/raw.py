@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 from ingest.errors import LogUnreadable, LogVanished
 from ingest.files.paths import shown
 from ingest.files.rewritten import Rewritten
-from ingest.files.urls import is_url
+from ingest.files.urls import is_url, remote
 
-if TYPE_CHECKING:  # what is remote is imported where a path is
+if TYPE_CHECKING:
     from ingest.files.ranges import ObjectState
 
 
@@ -26,9 +26,8 @@ def looked_up(path: str) -> os.stat_result | ObjectState:
         LogUnreadable: it is not to be seen.
     """
     if is_url(path):
-        from ingest.files.remote import look_up  # noqa: PLC0415 - most logs are files
-
-        return look_up(path)
+        found: ObjectState = remote().look_up(path)
+        return found
     try:
         return os.stat(path)
     except FileNotFoundError as error:
@@ -65,10 +64,8 @@ def state_of(raw: io.RawIOBase) -> os.stat_result | ObjectState:
 
 @contextmanager
 def _opened_object(url: str) -> Iterator[io.RawIOBase]:
-    from ingest.files.remote import opened  # noqa: PLC0415 - most logs are files
-
     try:
-        with opened(url) as ranges:
+        with remote().opened(url) as ranges:
             yield ranges
     except Rewritten as error:  # under the eyes of one who only looks at it
         raise LogUnreadable(f"{shown(url)}: changed while it was read: the next run reads it") from error

@@ -1,4 +1,4 @@
-"""Paths that are URLs: which are, what may be shown of them, and how a list of paths is cut.
+"""Paths that are URLs: which are, who reads them, what may be shown of them, and how a list of paths is cut.
 
 A password or a signature opens a door, so it is handed to the library that reads and to nobody else:
 what is shown and stored has none.
@@ -6,7 +6,10 @@ what is shown and stored has none.
 
 from __future__ import annotations
 
-# `re` and its patterns are left to the calls: most runs have no URL, and compiling delays each start.
+import re
+from types import ModuleType
+
+# Patterns are compiled by the calls: most runs have no URL, and compiling delays each start.
 
 _USER_AND_MORE = r"(://[^/?#@:]*):[^/?#]*@"
 _USER = r"://[^/?#]*@"
@@ -23,10 +26,15 @@ def is_url(path: str) -> bool:
     return len(scheme) > 1 and scheme[0].isalpha() and plain.isascii() and plain.isalnum()
 
 
+def remote() -> ModuleType:
+    """Return what reads them, imported where the first URL is: it takes a quarter of an idle ingest."""
+    from ingest.files import remote as reader  # noqa: PLC0415
+
+    return reader
+
+
 def shown_url(url: str) -> str:
     """Return a URL without what opens doors: passwords, and for the web users and signed parameters."""
-    import re  # noqa: PLC0415 - see above
-
     if not url.lower().startswith(("http://", "https://")):
         return re.sub(_USER_AND_MORE, r"\1@", url)
     place, _, query = re.sub(_USER, "://", url, count=1).partition("#")[0].partition("?")
@@ -36,8 +44,6 @@ def shown_url(url: str) -> str:
 
 def _open_parameters(query: str) -> str:
     """Return the parameters of a query that open nothing; where Azure signed them, all are its own."""
-    import re  # noqa: PLC0415 - see above
-
     parameters = [one for one in query.split("&") if one]
     names = {one.partition("=")[0].lower() for one in parameters}
     if "sig" in names:
@@ -49,8 +55,6 @@ def _open_parameters(query: str) -> str:
 
 def without_secrets(text: str, url: str) -> str:
     """Return what a library said of a URL as it may be shown."""
-    import re  # noqa: PLC0415 - see above
-
     said = re.sub(_USER, "://", text.replace(url, shown_url(url)))
     return re.sub(r"([?&][\w-]+)=[^\s&'\")]+", r"\1=...", said)
 

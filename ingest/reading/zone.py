@@ -12,6 +12,7 @@ import re
 import sys
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta, tzinfo
+from types import ModuleType
 
 from ingest.errors import UsageMistake
 
@@ -104,13 +105,12 @@ class Zone:
         return offset
 
     def _offset(self, moment: datetime) -> timedelta:
-        from dateutil import tz  # noqa: PLC0415 - see above
-
+        tz = _dateutil()
         if self._rules is None:
             self._rules = tz.tzlocal() if self.name == _LOCAL else _rules_of(self.name)
         try:
             local = moment.replace(tzinfo=self._rules, fold=0)
-            existing = tz.resolve_imaginary(local)
+            existing: datetime = tz.resolve_imaginary(local)
             return (existing.utcoffset() or timedelta(0)) - (existing - local)
         except (OverflowError, ValueError, OSError):
             return timedelta(0)
@@ -138,15 +138,21 @@ def _is_installed(name: str) -> bool:
 
 
 def _rules_of(name: str) -> tzinfo:
-    from dateutil import tz  # noqa: PLC0415 - see above
-
+    tz = _dateutil()
     try:  # a path is no name, though dateutil would open it
-        rules = tz.gettz(name) if _NAME.fullmatch(name) else None
+        rules: tzinfo | None = tz.gettz(name) if _NAME.fullmatch(name) else None
     except (ValueError, OSError):
         rules = None
     if rules is None or isinstance(rules, tz.tzstr):  # rules spelled out are no name either
         raise UsageMistake(f"unknown time zone {name!r}: give an IANA name such as Australia/Sydney or UTC")
     return rules
+
+
+def _dateutil() -> ModuleType:
+    """Return dateutil's zones, imported with the first time that is read: see above."""
+    from dateutil import tz  # noqa: PLC0415
+
+    return tz
 
 
 def names_of(name: str) -> frozenset[str]:

@@ -10,21 +10,29 @@ from __future__ import annotations
 
 import os
 import re
+import sqlite3
 import stat
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from typing import IO
 
-from ingest.errors import DatabaseBusy, DatabaseUnusable
-from ingest.storing.database import StrPath
+from ingest.errors import DatabaseBusy, DatabaseUnusable, TokentailError
+from ingest.linking.timestamps import time_text
+from ingest.storing.database import StrPath, opened_as_it_is
 
 POLL_SECONDS = 0.05
 
 _CAREFULLY = sum(getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_NOCTTY"))
 _OURS = re.compile(r"[0-9\s\0]{0,20}")
 """All that we ever write; NULs stand in a file whose text was lost with the power."""
+
+_NEWEST = """
+SELECT 1 FROM ingest_runs WHERE command = 'follow' AND exit_code IS NULL AND started_at >= ?
+ORDER BY ingest_run_id DESC LIMIT 1
+"""
 
 if sys.platform == "win32":
     import msvcrt
@@ -117,8 +125,17 @@ def _busy(database: StrPath, file: IO[str]) -> str:
     file.seek(0)
     pid = file.readline(20).strip()
     who = f" (pid {pid})" if pid.isdigit() else ""
-    from ingest.storing.holder import is_follow  # noqa: PLC0415 - most get the lock
-
-    if is_follow(database, os.fstat(file.fileno()).st_mtime):
+    if _is_follow(database, os.fstat(file.fileno()).st_mtime):
         return f"{database}: a follow{who} holds the database: stop it for that, and start it again"
     return f"{database}: another ingest{who} holds the database; --wait SECONDS waits for it"
+
+
+def _is_follow(database: StrPath, since: float) -> bool:
+    """Whether a follow holds the lock that was taken then: only the holder has begun a run since."""
+    with (
+        suppress(sqlite3.Error, TokentailError, OSError, ValueError, OverflowError),
+        opened_as_it_is(database, not_ours=True) as connection,
+    ):
+        moment = time_text(datetime.fromtimestamp(since, UTC))
+        return connection.execute(_NEWEST, [moment]).fetchone() is not None
+    return False

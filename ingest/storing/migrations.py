@@ -9,6 +9,8 @@ import sqlite3
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from ingest.storing.library import new_migrations
+
 if TYPE_CHECKING:
     from sqlite_utils import Database
 
@@ -43,11 +45,12 @@ _OLD_PROVISIONAL = (
 )
 """How an unterminated line that was stored is told now: by a sample of it; the first version only said so."""
 
+_DIGEST_OF_NOTHING = "cae66941d9efbd404e4d88758ea67670"
+"""What a sample of no bytes has as its digest. A migration is history: it writes what it always wrote."""
+
 
 def m002_doubts(db: Database) -> None:
     """Keep what resolves doubts: real paths, ends of files just written, lines that were cut."""
-    from ingest.files.sample import digest  # noqa: PLC0415 - as above
-
     add_columns(
         db.conn,
         ("log_sources", "real_path", "TEXT"),
@@ -55,7 +58,7 @@ def m002_doubts(db: Database) -> None:
         ("event_sightings", "line_cut", "INTEGER NOT NULL DEFAULT 0"),
     )
     for statement in _OLD_PROVISIONAL:
-        db.conn.execute(statement, {"nothing": digest(b"")})
+        db.conn.execute(statement, {"nothing": _DIGEST_OF_NOTHING})
     db.conn.execute(
         "CREATE INDEX IF NOT EXISTS event_sightings_cut ON event_sightings (event_id) WHERE line_cut = 1"
     )
@@ -129,9 +132,7 @@ def has_table(connection: sqlite3.Connection, name: str) -> bool:
 
 def apply_migrations(db: Database) -> None:
     """Make what a database lacks, inside the caller's transaction."""
-    from sqlite_utils.migrations import Migrations  # noqa: PLC0415 - as above
-
-    migrations = Migrations(MIGRATION_SET)
+    migrations = new_migrations(MIGRATION_SET)
     for migration in MIGRATIONS:
         migrations()(migration)
     migrations.apply(db)
@@ -139,9 +140,7 @@ def apply_migrations(db: Database) -> None:
 
 def record_migrations(db: Database) -> None:
     """Say of a database that is as `schema.sql` would have it that it has every migration."""
-    from sqlite_utils.migrations import Migrations  # noqa: PLC0415 - as above
-
-    migrations = Migrations(MIGRATION_SET)
+    migrations = new_migrations(MIGRATION_SET)
     for migration in MIGRATIONS:
         migrations(name=migration.__name__)(lambda _: None)
     migrations.apply(db)
@@ -149,7 +148,7 @@ def record_migrations(db: Database) -> None:
 
 def schema_statements() -> Iterator[str]:
     """Yield the statements of `schema.sql`."""
-    from importlib.resources import files  # noqa: PLC0415 - nothing that only a migration needs delays a start
+    from importlib.resources import files  # noqa: PLC0415 - a seventh of an idle ingest, which makes no schema
 
     yield from _statements(files("ingest").joinpath("schema.sql").read_text(encoding="utf-8"))
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import sqlite3
 from bisect import bisect_left, insort
+from types import ModuleType
 from typing import Any
 
 
@@ -34,9 +35,8 @@ def smape(predicted: object, actual: object) -> float | None:
     Raises:
         TypeError: an argument is text or a blob.
     """
-    from reports import metrics  # noqa: PLC0415 - see above
-
-    return metrics.smape(_number(predicted), _number(actual))
+    answer: float | None = _metrics().smape(_number(predicted), _number(actual))
+    return answer
 
 
 def waste_ratio(predicted: object, actual: object) -> float | None:
@@ -45,9 +45,15 @@ def waste_ratio(predicted: object, actual: object) -> float | None:
     Raises:
         TypeError: an argument is text or a blob.
     """
-    from reports import metrics  # noqa: PLC0415 - see above
+    answer: float | None = _metrics().waste_ratio(_number(predicted), _number(actual))
+    return answer
 
-    return metrics.waste_ratio(_number(predicted), _number(actual))
+
+def _metrics() -> ModuleType:
+    """Return `reports.metrics`, imported at the first call: see above."""
+    from reports import metrics  # noqa: PLC0415
+
+    return metrics
 
 
 def _number(value: object) -> float | None:
@@ -107,11 +113,11 @@ class Median:
 
     def value(self) -> float | None:
         """Return the median of the rows taken."""
-        from reports import metrics  # noqa: PLC0415 - see above
-
         ordered = self._frame.ordered()
         # The two in the middle have the median of all, or the one; a long frame isn't copied for each row.
-        return metrics.median(ordered[(len(ordered) - 1) // 2 : len(ordered) // 2 + 1])
+        middle = ordered[(len(ordered) - 1) // 2 : len(ordered) // 2 + 1]
+        answer: float | None = _metrics().median(middle)
+        return answer
 
     def finalize(self) -> float | None:
         """Return the median of the rows taken; there are no more."""
@@ -150,11 +156,9 @@ class Percentile:
 
     def value(self) -> float | None:
         """Return the percentile of the rows taken."""
-        from reports import metrics  # noqa: PLC0415 - see above
-
         # A window over a whole partition asks for each of its rows.
         if not self._answered and self._percent is not None:
-            self._answer = metrics.percentile(self._frame.ordered(), self._percent)
+            self._answer = _metrics().percentile(self._frame.ordered(), self._percent)
             self._answered = True
         return self._answer
 
