@@ -119,7 +119,7 @@ def test_phase_of_the_next_run_is_not_that_of_a_run_that_ended(
 
 
 def test_two_copies_of_a_log_that_is_gone_are_two_sources(called: Tokentail, tmp_path: Path) -> None:
-    """One of them goes on as the log that was read, and the other is read for itself: each place is known."""
+    """Neither goes on as the log that was read, since nobody knows which it is: each place is known."""
     write(tmp_path / "a.log", *(event_message(predicted_output=number) for number in range(100, 160)))
     called("ingest", "a.log", "--tz", "UTC")
     shutil.copyfile(tmp_path / "a.log", tmp_path / "b.log")
@@ -131,6 +131,7 @@ def test_two_copies_of_a_log_that_is_gone_are_two_sources(called: Tokentail, tmp
     assert len(events(database)) == 60
     seen = "SELECT path, COUNT(*) FROM event_sightings JOIN log_sources USING (source_id) GROUP BY path"
     assert [(Path(str(path)).name, count) for path, count in asked(database, seen)] == [
+        ("a.log", 60),
         ("b.log", 60),
         ("d.log", 60),
     ]

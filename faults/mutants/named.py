@@ -137,9 +137,9 @@ NAMED = (
     Fault(
         "12",
         "a source is continued by at most one file of a run",
-        "ingest/storing/known_sources.py",
-        "            if not is_anothers and source.source_id not in self._taken:\n",
-        "            if not is_anothers:\n",
+        "ingest/recognition.py",
+        "                if other is not log and is_still(other, source, self._sources):\n",
+        "                if other is log and is_still(other, source, self._sources):\n",
         ("tests/test_rules.py::test_two_copies_of_a_log_that_is_gone_are_two_sources",),
     ),
 )
