@@ -112,9 +112,9 @@ class Tree:
         }
         if processes == 1:  # half of a short run is the loading of plugins that no test needs
             known["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
-        finished, output = _run(
-            [*command, *files], self.root, os.environ | known | (environment or {}), seconds
-        )
+        # What an outer pytest says of itself (its worker's name) is not about this one.
+        outside = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+        finished, output = _run([*command, *files], self.root, outside | known | (environment or {}), seconds)
         passed: dict[str, float] = {}
         failed: list[str] = []
         for line in outcomes.read_text("utf-8").splitlines():
