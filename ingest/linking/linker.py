@@ -136,7 +136,7 @@ class Linker:
         state = self.state
         if state.declared.open_list is not None:
             self.reach(ordinal)
-        crowded = self._phases.crowded
+        crowded = not self._may_prepare
         if state.preparation is NOT_PREPARED and not (crowded or state.anchors.pending):
             return self._bare_event(record, offset, ordinal, logged)
         anchored = state.anchors.take(record, crowded)
@@ -173,9 +173,9 @@ class Linker:
         self, record: EstimationEvent, offset: int, ordinal: int, logged: Logged | None
     ) -> Context:
         """Return what is known of an event before which nothing was said: its run, if it is one."""
-        _, actual, _, _, budget, _, _, declared, success, *_ = record
-        opened = tuple.__new__(OpenEvent, (offset, declared, None, budget, None, actual))
-        unanchored = (offset, ordinal, success, opened, logged)
+        values = (offset, record.deliverable_count, None, record.selected_budget, None)
+        opened = tuple.__new__(OpenEvent, (*values, record.actual_output_tokens))
+        unanchored = (offset, ordinal, record.success, opened, logged)
         self.state.unanchored = tuple.__new__(Unanchored, unanchored)
         run = self.state.runs.only()
         if run is None:

@@ -109,8 +109,8 @@ def _group(seen: Seen) -> str:
 
 def _is_plain(seen: Seen) -> bool:
     """Whether SQLite can write an event alone: its line is whole, and its metrics come out the same."""
-    predicted, actual, *_ = seen.payload
-    return not seen.is_cut and predicted < MAX_EXACT and actual < MAX_EXACT
+    payload = seen.payload
+    return not seen.is_cut and payload[0] < MAX_EXACT and payload[1] < MAX_EXACT
 
 
 def _put(groups: dict[str, list[Event]], number: int, seen: Seen) -> None:

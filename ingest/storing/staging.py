@@ -55,6 +55,7 @@ _OF_LINE = (
     "ending",
     "is_total",
 )
+_STAGE_BARE = _insert(*_OF_LINE)
 _STAGE_OF_RUN = _insert(*_OF_LINE, "run_id", "run_source")
 _STAGE = _insert(*_OF_LINE, "phase_known", *TOLD_COLUMNS)
 """Of most events in a dense log only the line and the run are known; what isn't bound costs nothing."""
@@ -191,14 +192,21 @@ class Staging:
         if endings != len(self._endings) or endings > _MAX_ENDINGS:  # a batch that failed took its own back
             conn.execute("DELETE FROM staged_endings")
             self._endings = EndingNumbers()
+        bare: list[tuple[object, ...]] = []
         of_runs: list[tuple[object, ...]] = []
         rest: list[tuple[object, ...]] = []
         for number, one in sightings:
-            (of_runs if one.seen.context[1:] == _NO_MORE else rest).append(self._staged(number, one))
+            values, context = self._of_line(number, one), one.seen.context
+            if context is NOTHING_TOLD:
+                bare.append(values)
+            elif context[1:] == _NO_MORE:
+                of_runs.append((*values, *(context.run or (None, None))))
+            else:
+                rest.append((*values, int(context.phase is not None), *told_values(context)))
         conn.executemany(_STAGE_ENDING, self._endings.new)
         self._endings.new.clear()
-        conn.executemany(_STAGE_OF_RUN, of_runs)
-        conn.executemany(_STAGE, rest)
+        for statement, rows in ((_STAGE_BARE, bare), (_STAGE_OF_RUN, of_runs), (_STAGE, rest)):
+            conn.executemany(statement, rows)
 
     def _mark_known(self) -> bool:
         """Mark the staged events that are known; return whether any may be: keys begin with the time."""
@@ -208,16 +216,13 @@ class Staging:
         end = latest[:SECOND_LENGTH] + _BEHIND_DIGITS
         return self._conn.execute(_MARK_KNOWN, [end]).rowcount > 0
 
-    def _staged(self, number: int, one: Sighting) -> tuple[object, ...]:
-        """Return the values of a row: those of its run are the last where no more is known."""
-        payload, timestamp, timestamp_text, context, _, known_group = one.seen
+    def _of_line(self, number: int, one: Sighting) -> tuple[object, ...]:
+        """Return what a row has of its line; truth as a number, which binds ten times as fast."""
+        offset, line_number, seen = one
+        payload, timestamp, timestamp_text, context, _, group = seen
         predicted, actual, is_total, smape = payload[:4]
-        group = known_group or group_key(payload, one.seen.moment)
-        phase = context.phase
+        group = group or group_key(payload, seen.moment)
+        phase, ending = context.phase, self._endings[payload[4:]]
         key = f"{group}:@{timestamp[20:]}" if phase is None else f"{group}:{phase_member(phase.name)}"
-        ending = self._endings[payload[4:]]
-        line = (number, one.offset, one.line_number, key, timestamp, timestamp_text)
-        values = (*line, predicted, actual, smape, ending, is_total)
-        if context[1:] == _NO_MORE:
-            return (*values, *(context.run or (None, None)))
-        return (*values, phase is not None, *told_values(context))
+        line = (number, offset, line_number, key, timestamp, timestamp_text)
+        return (*line, predicted, actual, smape, ending, int(is_total))
