@@ -89,9 +89,7 @@ def _apart(
     plain: list[tuple[int, Sighting]] = []
     others: list[int] = []
     for number, one in enumerate(sightings):
-        if repeated and groups[number] in repeated:
-            others.append(number)
-        elif _is_plain(one.seen):
+        if _is_plain(one.seen) and groups[number] not in repeated:
             plain.append((number, one))
         else:
             others.append(number)
