@@ -228,7 +228,10 @@ class _Run:
         except ClusterUnusable as error:
             self._summary.notices.append(notice_of(error, None))
         finally:
-            self._commit_waiting()  # who stops a run keeps what was read
+            try:
+                self._commit_waiting()  # who stops a run keeps what was read
+            finally:
+                self._store.wait()
 
     def _read(self) -> None:
         from ingest.files.logfile import LogFile  # noqa: PLC0415 - see above
@@ -317,6 +320,7 @@ class _Run:
 
     def _read_log(self, log: LogFile, state: FileState | None, number: int = -1) -> None:
         """Read what is new of a log, here or by the pool, in which it has a number."""
+        self._store.wait()  # what is asked of sources from here on is asked of the database
         if state is not None and self._recognition.is_unchanged(log, state):
             self._identified.add(log)
             return

@@ -11,16 +11,20 @@ from ingest.linking.identity import Event, Seen, group_key
 from ingest.reading.batch import Sighting
 from ingest.storing.fragments import Fragments
 from ingest.storing.settling import Settling
-from ingest.storing.staging import MAX_EXACT, Span, Staging
+from ingest.storing.staging import MAX_EXACT, Insert, Span, Staging, nothing
 from ingest.storing.statements import INSERT_SIGHTING
 
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """How many events a batch made, and the ids of those that it completed."""
+    """How many events a batch made, and the ids of those that it completed.
+
+    `insert` is to be called before anything reads events, or stages others: it inserts what was plain.
+    """
 
     inserted: int
     updated: set[int]
+    insert: Insert
 
 
 class Sightings:
@@ -48,9 +52,13 @@ class Sightings:
                 self._fragments.claim(one.seen)
         plain, others = _apart(sightings)
         first_id = self._settling.reserve(len(sightings))
-        at_once = self._staging.write(plain, spans, first_id, now)
-        settled = self._settle(sightings, sorted([*others, *at_once.others]), spans, now)
-        return Placed(at_once.new + settled.inserted, settled.updated)
+        staged = self._staging.stage(plain, spans, first_id, now)
+        others = sorted([*others, *staged.others])
+        if not others:
+            return Placed(staged.new, set(), staged.insert)
+        staged.insert()
+        settled = self._settle(sightings, others, spans, now)
+        return Placed(staged.new + settled.inserted, settled.updated, nothing)
 
     def _settle(self, sightings: list[Sighting], others: list[int], spans: list[Span], now: str) -> Placed:
         """Settle events of which more is known than their own line tells: whole lines first."""
@@ -75,7 +83,7 @@ class Sightings:
             span = spans[bisect_right(firsts, number) - 1]
             places.append((event_id, span.source_id, *_place(sightings[number])))
         self._conn.executemany(INSERT_SIGHTING, places)
-        return Placed(len(written.inserted), written.updated)
+        return Placed(len(written.inserted), written.updated, nothing)
 
 
 def _apart(

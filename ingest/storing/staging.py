@@ -2,13 +2,15 @@
 
 A batch is staged in memory as few small values a row: what events share (all they say but three numbers)
 is staged once. Then a handful of statements tell which events are new, which are known just so, and
-which need `ingest.storing.settling`, and write the rows of the former two.
+which need `ingest.storing.settling`. Two more insert the rows of the former two: all of that is SQLite's, so
+it can go on while Python reads the next batch.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import NamedTuple
 
 from ingest.linking.context import NOTHING_TOLD
@@ -120,6 +122,14 @@ FROM staged WHERE number >= :first AND number < :end ORDER BY number
 """
 
 
+Insert = Callable[[], None]
+"""Inserts what was staged."""
+
+
+def nothing() -> None:
+    """Insert nothing: all is written."""
+
+
 class Span(NamedTuple):
     """Of which source the sightings are that have these numbers: from `first` on, before `end`."""
 
@@ -128,11 +138,15 @@ class Span(NamedTuple):
     end: int
 
 
-class WrittenAtOnce(NamedTuple):
-    """How many staged sightings were new events, and the numbers of those that are to be settled."""
+class Staged(NamedTuple):
+    """How many staged sightings are new events, and the numbers of those that are to be settled.
+
+    `insert` writes all but the latter; it is to be called before anything reads or stages events.
+    """
 
     new: int
     others: list[int]
+    insert: Insert
 
 
 class EndingNumbers(dict[tuple[object, ...], int]):
@@ -159,14 +173,10 @@ class Staging:
         for statement in _TABLES:
             connection.execute(statement)
 
-    def write(
-        self,
-        sightings: Sequence[tuple[int, Sighting]],
-        spans: list[Span],
-        first_id: int,
-        now: str,
-    ) -> WrittenAtOnce:
-        """Write sightings whose groups differ, and their events: few statements, most of it in C.
+    def stage(
+        self, sightings: Sequence[tuple[int, Sighting]], spans: list[Span], first_id: int, now: str
+    ) -> Staged:
+        """Stage sightings whose groups differ: few statements, most of it in C.
 
         `first_id` and what the highest number adds to it are free as ids. What is known otherwise than it
         is told here is left out.
@@ -179,10 +189,11 @@ class Staging:
             if others:
                 conn.execute("DELETE FROM staged WHERE event_id < 0")
             ((new,),) = conn.execute("SELECT COUNT(*) FROM staged WHERE event_id IS NULL")
-        values: dict[str, int | str] = {"first_id": first_id, "now": now}
-        conn.execute(_INSERT_NEW, values)
-        conn.executemany(_INSERT_SIGHTINGS, [values | span._asdict() for span in spans])
-        return WrittenAtOnce(new, others)
+        return Staged(new, others, partial(self._insert, spans, {"first_id": first_id, "now": now}))
+
+    def _insert(self, spans: list[Span], values: dict[str, int | str]) -> None:
+        self._conn.execute(_INSERT_NEW, values)
+        self._conn.executemany(_INSERT_SIGHTINGS, [values | span._asdict() for span in spans])
 
     def _stage(self, sightings: Sequence[tuple[int, Sighting]]) -> None:
         """Put sightings into the tables, those that need fewer values as such."""

@@ -2,14 +2,15 @@
 
 Every batch is stored in one `BEGIN IMMEDIATE` transaction, alone or with others. The checkpoint is
 compared before it is moved, so even a second writer that slipped past the ingest lock could not store a
-line twice.
+line twice. The end of a large one, which is SQLite's alone, goes on in a thread while the next batch is read.
 """
 
 from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
+from typing import TYPE_CHECKING
 
 from ingest.errors import LogUnreadable
 from ingest.files.logfile import LogFile
@@ -18,9 +19,16 @@ from ingest.storing.horizon import NOTHING_PRUNED
 from ingest.storing.pieces import Piece, Stored
 from ingest.storing.source_rows import keep_state, mark_replaced
 from ingest.storing.sources import Source
+from ingest.storing.staging import Insert, nothing
 from ingest.storing.transactions import immediate
 from ingest.storing.undoing import drop_unseen, forget_source, take_back
 from ingest.storing.writing import Writing
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future, ThreadPoolExecutor
+
+LARGE_ROWS = 2_000
+"""Rows of a transaction whose end is worth a thread."""
 
 
 class Store:
@@ -30,27 +38,62 @@ class Store:
         """Use a connection that `ingest.storing.database` opened for writing."""
         self._conn = connection
         self._writing = Writing(connection)
+        self._thread: ThreadPoolExecutor | None = None
+        self._unfinished: Future[None] | None = None
 
     @property
     def connection(self) -> sqlite3.Connection:
         """The connection that it writes through."""
+        self.wait()
         return self._conn
+
+    def wait(self) -> None:
+        """Wait until what was committed last is; who uses the connection otherwise waits first.
+
+        Raises:
+            sqlite3.Error: it could not be, and nothing of it was stored.
+        """
+        unfinished, self._unfinished = self._unfinished, None
+        if unfinished is not None:
+            unfinished.result()
 
     def transaction(self, keep: bool = True) -> AbstractContextManager[None]:
         """Commit everything inside, or nothing of it; with `keep=False` it is only tried."""
+        self.wait()
         return immediate(self._conn, keep)
 
     def commit(self, pieces: Sequence[Piece]) -> Stored:
         """Store batches of different sources, all or none; a new source gets its row here.
 
+        It may be on the way still: see `wait`.
+
         Raises:
             DatabaseBusy: another process has moved a source's checkpoint meanwhile.
         """
-        stored = Stored()
-        with self.transaction():
+        stored, insert = Stored(), nothing
+        with ExitStack() as transaction:
+            transaction.enter_context(self.transaction())
             for some in self._writing.apart(pieces):
-                self._writing.write(some, stored)
+                insert()
+                insert = self._writing.write(some, stored)
+            if insert is not nothing and sum(len(piece.batch.rows) for piece in pieces) >= LARGE_ROWS:
+                self._finish_behind(insert, transaction.pop_all())
+            else:
+                insert()
         return stored
+
+    def _finish_behind(self, insert: Insert, transaction: ExitStack) -> None:
+        """Insert the last rows of a transaction and commit it, in a thread."""
+        if self._thread is None:
+            from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - most runs store little
+
+            self._thread = ThreadPoolExecutor(1)
+
+        def finish() -> None:
+            with transaction:
+                insert()
+
+        self._unfinished = self._thread.submit(finish)
 
     def reread(self, batches: Iterable[Batch], log: LogFile, source: Source) -> Stored:
         """Store all of a source anew in its place, as it was read from its start, in one transaction.
@@ -63,7 +106,7 @@ class Store:
             taken = take_back(self._conn, source.source_id, 0)
             self._conn.execute(NOTHING_PRUNED, [source.source_id])
             for batch in batches:
-                self._writing.write([Piece(batch, log, now)], stored)
+                self._writing.write([Piece(batch, log, now)], stored)()
                 now = stored.sources[-1]
             if not stored.sources or now.offset < source.offset:
                 raise LogUnreadable(f"{log.shown}: shorter than it was")

@@ -21,7 +21,7 @@ from ingest.storing.settled import has_own_rows
 from ingest.storing.settling import Settling
 from ingest.storing.sightings import Sightings, group_seen
 from ingest.storing.source_rows import shift_rejects, write_source
-from ingest.storing.staging import Span
+from ingest.storing.staging import Insert, Span, nothing
 from ingest.storing.statements import DELETE_REJECT, INSERT_ESCALATION
 from ingest.storing.undoing import drop_unseen, take_back
 
@@ -88,14 +88,19 @@ class Writing:
         if some:
             yield some
 
-    def write(self, pieces: Sequence[Piece], stored: Stored) -> None:
-        """Write batches, and count in `stored` what they changed."""
+    def write(self, pieces: Sequence[Piece], stored: Stored) -> Insert:
+        """Write batches, and count in `stored` what they changed.
+
+        Returns:
+            What is to be called before anything else is done with the connection: it inserts the plain
+            events, which SQLite does alone.
+        """
         conn = self._conn
         begun = _Begun(pieces, stored, time_text(datetime.now(UTC)), horizon_of(conn), self._settling.begin())
         self._first_id = self._first_id or begun.first_id
         for piece in pieces:
             self._begin(piece, begun)
-        self._finish(begun)
+        return self._finish(begun)
 
     def take_rejects(self, source_id: int, sightings: list[Sighting]) -> int:
         """Make sightings of rejects; return how many events they brought."""
@@ -106,6 +111,7 @@ class Writing:
         self._conn.executemany(DELETE_REJECT, places)
         wanted = kept(list(sightings), horizon)
         placed = self._sightings.place(wanted, [Span(source_id, 0, len(wanted))], now)
+        placed.insert()
         offsets = [one.offset for one in sightings]
         shift_rejects(self._conn, source_id, offsets, len(sightings) - len(wanted))
         return placed.inserted
@@ -125,13 +131,17 @@ class Writing:
         begun.sightings += kept(batch.rows.sightings, begun.horizon)
         begun.spans.append(Span(source_id, first, len(begun.sightings)))
 
-    def _finish(self, begun: _Begun) -> None:
+    def _finish(self, begun: _Begun) -> Insert:
         """Write events, and what lines behind them tell of them; count all that changed."""
         conn, stored, sightings = self._conn, begun.stored, begun.sightings
         placed = self._sightings.place(sightings, begun.spans, begun.now)
-        told = self._tell(begun)
-        own = match_batch(conn, self._settling, sightings)
-        drop_unseen(conn, begun.taken)
+        told, own, insert = _Told(), set[int](), placed.insert
+        if self._reads_events(begun):
+            insert()
+            insert = nothing
+            told = self._tell(begun)
+            own = match_batch(conn, self._settling, sightings)
+            drop_unseen(conn, begun.taken)
         completed = placed.updated | told.updated | own
         seen_before = len(sightings) - placed.inserted - told.moved - len(begun.taken)
         stored.events_new += placed.inserted + told.inserted - sum(one >= begun.first_id for one in own)
@@ -140,6 +150,12 @@ class Writing:
         if begun.horizon is not None:
             for piece, span in zip(begun.pieces, begun.spans, strict=True):
                 stored.pruned += prune_batch(conn, piece.batch, span.source_id, begun.horizon)
+        return insert
+
+    def _reads_events(self, begun: _Begun) -> bool:
+        """Whether what follows the events of these pieces looks at them, or at others."""
+        changes = begun.taken or begun.horizon is not None or has_own_rows(self._conn)
+        return bool(changes) or any(piece.batch.rows.amendments for piece in begun.pieces)
 
     def _tell(self, begun: _Begun) -> _Told:
         """Write what lines behind their events tell of them."""
