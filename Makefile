@@ -5,7 +5,7 @@ LOGS ?= examples/logs
 DB ?= telemetry.db
 BIN := $(VENV)/bin
 
-.PHONY: run test bare check properties faults kill model fleet cluster fuzz mutants bench profile fix clean
+.PHONY: run test bare check reference properties faults kill model fleet cluster fuzz mutants bench profile fix clean
 
 run: $(VENV)/.installed
 	$(BIN)/tokentail ingest $(LOGS) --db $(DB)
@@ -109,6 +109,10 @@ check: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# docs/cli.md, from the program's own --help.
+reference: $(VENV)/.installed-dev
+	PYTHONPATH=tests $(BIN)/python -m reference
 
 fix: $(VENV)/.installed-dev
 	$(BIN)/ruff format .

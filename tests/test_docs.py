@@ -11,34 +11,22 @@ from pathlib import Path
 import click
 import pytest
 
-import ingest.cli as program
 from conftest import ROOT, Tokentail
 from ingest.cli import COMMANDS, cli
 from ingest.files.sample import TAIL_BYTES
 from ingest.pipeline import GROUP_LOGS, GROUP_ROWS
 from ingest.reading.fingerprint import HEAD_BYTES
 from ingest.reading.scan import MAX_BATCH_BYTES, MAX_BATCH_RECORDS
+from reference import DOCUMENT, EXIT_CODES, commands, exit_codes, reference
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 DOCUMENTS = [
     ROOT / "README.md",
     ROOT / "CHANGELOG.md",
+    ROOT / "CONTRIBUTING.md",
     ROOT / "examples/README.md",
     *(ROOT / "docs").glob("*.md"),
 ]
-
-
-def commands() -> dict[str, click.Command]:
-    """Return every command by the words that call it."""
-    found: dict[str, click.Command] = {}
-    for name in COMMANDS:
-        command = cli.get_command(click.Context(cli), name)
-        assert command is not None
-        if isinstance(command, click.Group):
-            found |= {f"{name} {sub}": one for sub, one in command.commands.items()}
-        else:
-            found[name] = command
-    return found
 
 
 def test_every_command_is_in_the_readme() -> None:
@@ -47,12 +35,10 @@ def test_every_command_is_in_the_readme() -> None:
         assert f"`tokentail {name}" in README, name
 
 
-def test_every_option_of_every_command_is_in_the_readme() -> None:
-    """A person finds each option in the README."""
-    for name, command in commands().items():
-        for parameter in command.params:
-            if isinstance(parameter, click.Option):
-                assert any(f"`{option}" in README for option in parameter.opts), (name, parameter.opts)
+def test_reference_is_what_the_program_says() -> None:
+    """docs/cli.md has every command with its help as it is now; else `make reference` writes it anew."""
+    assert DOCUMENT.read_text(encoding="utf-8").split() == reference().split()
+    assert set(EXIT_CODES) == exit_codes()
 
 
 def test_help_of_every_command_has_an_example() -> None:
@@ -81,24 +67,20 @@ def test_every_command_in_the_documents_exists() -> None:
                 assert set(options) <= has, (document.name, words)
 
 
-def test_exit_codes_in_the_readme_are_those_of_the_program() -> None:
-    """The README's table of exit codes has exactly the codes that the program can end with."""
-    codes = {value for name, value in vars(program).items() if name.startswith("EXIT_")} | {0}
-    table = README.partition("## Exit codes")[2].partition("\n## ")[0]
-    assert {int(code) for code in re.findall(r"^\| (\d+) \|", table, re.MULTILINE)} == codes
+def pasted(command: str, text: str = README) -> str:
+    """Return the output of a command as a document has it."""
+    return text.partition(f"<!-- output: {command} -->\n```\n")[2].partition("```")[0]
 
 
-def pasted(command: str) -> str:
-    """Return the output of a command as the README has it."""
-    return README.partition(f"<!-- output: {command} -->\n```\n")[2].partition("```")[0]
-
-
-def test_output_in_the_readme_is_what_the_examples_print(called: Tokentail, tmp_path: Path) -> None:
-    """The pasted outputs of the first ingest and of the report are real."""
+def test_output_in_the_documents_is_what_the_examples_print(called: Tokentail, tmp_path: Path) -> None:
+    """The pasted outputs of the first ingest and of the report are real; README has how that begins."""
     shutil.copytree(ROOT / "examples", tmp_path / "examples")
     done = called("ingest", "examples/logs", "--tz", "UTC")
-    assert done.stdout == pasted("ingest")
-    assert called("report").stdout == pasted("report")
+    assert done.stdout == pasted("ingest", (ROOT / "docs/ingest.md").read_text(encoding="utf-8"))
+    report = called("report").stdout
+    assert report == pasted("report", (ROOT / "docs/reports.md").read_text(encoding="utf-8"))
+    assert len(pasted("report").splitlines()) > 5
+    assert report.startswith(pasted("report"))
     assert called("verify").returncode == 0
     imported = called("deliverables", "import", "examples/deliverables.ndjson")
     assert "0 phases without an event here" in imported.stdout
@@ -163,7 +145,8 @@ def test_figures_of_identity_are_those_of_the_code() -> None:
 def test_make_targets_in_the_readme_exist() -> None:
     """Each `make` target that the README names is in the Makefile."""
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    for target in set(re.findall(r"(?:^    |`)make ([a-z]+)", README, re.MULTILINE)):
+    contributing = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    for target in set(re.findall(r"(?:^    |`)make ([a-z]+)", README + contributing, re.MULTILINE)):
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
 
 

@@ -155,9 +155,9 @@ def test_recipe_backfill(machine: Machine) -> None:
     assert machine.predicted() == [7]
 
 
-def path_block(name: str) -> list[str]:
+def path_block(name: str, document: str = "README.md") -> list[str]:
     """Return the lines of a step of the README's way from nothing to a dashboard."""
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    text = (ROOT / document).read_text(encoding="utf-8")
     lines = text.partition(f"<!-- path: {name} -->\n")[2].partition("\n\n")[0].splitlines()
     return [line.removeprefix("    ") for line in lines]
 
@@ -178,7 +178,7 @@ def test_way_of_the_readme_leads_to_a_dashboard(bare: Machine) -> None:
         silent = bare.run(command)
         assert (silent.returncode, silent.stdout, silent.stderr) == (0, "", "")
     assert (bare.root / "tokentail-env/dashboard.html").stat().st_size > 10_000
-    nightly = cron_lines("\n".join(path_block("nightly")))
+    nightly = cron_lines("\n".join(path_block("nightly", "docs/ingest.md")))
     assert nightly[0] == cron_lines("\n".join(path_block("cron")))[0]
     for command in nightly:
         silent = bare.run(command)
