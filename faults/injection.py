@@ -16,14 +16,13 @@ from pathlib import Path
 from typing import Any
 
 import ingest.files.logfile
-import ingest.files.overlap
-import ingest.files.raw
+import ingest.files.paths
 import ingest.reading.feed
 import ingest.reading.gathering
 import ingest.reading.lines
 import ingest.reading.scan
 from ingest import pipeline
-from ingest.storing import database, transactions
+from ingest.storing import database
 
 KINDS = ("open", "read", "parse", "statement", "commit", "committed")
 
@@ -47,11 +46,10 @@ def install_from_environment() -> None:
     """Build in what the environment asks for."""
     if size := os.environ.get(CHUNK_BYTES):
         ingest.files.logfile.CHUNK_BYTES = int(size)
-        ingest.files.overlap.CHUNK_BYTES = int(size)  # type: ignore[attr-defined]
     if records := os.environ.get(BATCH_RECORDS):
         ingest.reading.scan.MAX_BATCH_RECORDS = int(records)
     if seconds := os.environ.get(BUSY_SECONDS):
-        transactions.BUSY_SECONDS = float(seconds)
+        database.BUSY_SECONDS = float(seconds)
     if size := os.environ.get(CACHE_BYTES):
         database.CACHE_BYTES = int(size)
     if size := os.environ.get(LARGE_BYTES):
@@ -103,8 +101,8 @@ class Boundaries:
         feed.overlapping_chunks = self._after_each(feed.overlapping_chunks)
         gathering: Any = ingest.reading.gathering
         gathering.parse_line = self._after("parse", gathering.parse_line)
-        raw: Any = ingest.files.raw
-        raw._opened_file = self._after("open", raw._opened_file)
+        paths: Any = ingest.files.paths
+        paths._opened_file = self._after("open", paths._opened_file)
         self._trace_connections()
         self._watch_commits()
 
@@ -135,7 +133,7 @@ class Boundaries:
         sqlite3.connect = connect  # type: ignore[assignment]
 
     def _watch_commits(self) -> None:
-        original = transactions._patiently
+        original = database._patiently
 
         def patiently(connection: sqlite3.Connection, statement: str) -> None:
             if statement == "COMMIT":
@@ -144,4 +142,4 @@ class Boundaries:
             if statement == "COMMIT":
                 self.reach("committed")
 
-        transactions._patiently = patiently
+        database._patiently = patiently

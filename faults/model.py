@@ -20,8 +20,7 @@ from typing import Any
 import click
 
 import ingest.files.logfile
-import ingest.files.overlap
-import ingest.files.raw
+import ingest.files.paths
 import ingest.reading.scan
 from faults.life import Life
 from ingest.storing.store import Store
@@ -33,9 +32,7 @@ def live(seed: int) -> list[str]:
     """Live one life, and return what is wrong in the end."""
     rng = random.Random(seed)
     size = rng.choice((64, 200, 1024, 1 << 18))
-    modules: tuple[Any, ...] = (ingest.files.logfile, ingest.files.overlap)
-    for module in modules:
-        module.CHUNK_BYTES = size
+    ingest.files.logfile.CHUNK_BYTES = size
     ingest.reading.scan.MAX_BATCH_RECORDS = rng.choice((1, 3, 5000))
     with tempfile.TemporaryDirectory(prefix="model-") as folder:
         life = Life(Path(folder), rng, BANNER if rng.random() < 0.5 else "")
@@ -60,9 +57,9 @@ _CURRENT: list[Life] = []
 
 def watch() -> None:
     """Let things happen where a log is about to be opened, and where a batch is about to be stored."""
-    raw: Any = ingest.files.raw
+    paths: Any = ingest.files.paths
     store: Any = Store
-    opened, commit = raw._opened_file, store.commit
+    opened, commit = paths._opened_file, store.commit
 
     def opening(path: str) -> Any:
         _meanwhile("open")
@@ -72,7 +69,7 @@ def watch() -> None:
         _meanwhile("commit")
         return commit(self, *arguments, **options)
 
-    raw._opened_file = opening
+    paths._opened_file = opening
     store.commit = committing
 
 

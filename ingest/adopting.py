@@ -7,10 +7,9 @@ from dataclasses import dataclass
 
 from ingest.errors import DatabaseUnusable
 from ingest.storing.adoption import Adoption
-from ingest.storing.database import EVENTS_TABLE, StrPath, open_unchecked, require_database
-from ingest.storing.lock import ingest_lock
+from ingest.storing.database import EVENTS_TABLE, StrPath, immediate, open_unchecked, require_database
+from ingest.storing.ingest_runs import ingest_lock
 from ingest.storing.migrations import applied_migrations, has_table
-from ingest.storing.transactions import immediate
 
 
 @dataclass(frozen=True, slots=True)

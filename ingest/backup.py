@@ -11,9 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ingest.errors import DatabaseUnusable, Unwritable, UsageMistake
-from ingest.storing.database import EVENTS_TABLE, StrPath, files_of, opened_as_it_is, require_database
+from ingest.storing.database import (
+    EVENTS_TABLE,
+    StrPath,
+    explained,
+    files_of,
+    opened_as_it_is,
+    require_database,
+)
 from ingest.storing.migrations import has_table
-from ingest.storing.transactions import explained
 
 STEP_PAGES = 2_000
 """Pages that are copied at once: between two steps a signal is heard."""

@@ -20,11 +20,9 @@ from ingest.errors import UnusableImport
 from ingest.files.logfile import SQLITE_MAGIC
 from ingest.linking.context import Context, deliverables
 from ingest.linking.timestamps import time_text
-from ingest.storing.completing import amend
-from ingest.storing.database import StrPath, open_for_writing, require_database
-from ingest.storing.lock import ingest_lock
-from ingest.storing.settling import Settling
-from ingest.storing.transactions import immediate
+from ingest.storing.database import StrPath, immediate, open_for_writing, require_database
+from ingest.storing.ingest_runs import ingest_lock
+from ingest.storing.settling import Settling, amend
 
 _EVENTS = """
 SELECT event_id, run_id, phase_id, deliverable_count FROM token_estimation_v2_events

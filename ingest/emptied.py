@@ -7,10 +7,8 @@ import sqlite3
 from collections.abc import Sequence
 
 from ingest.files.folders import Folder
-from ingest.files.listing import Listing
-from ingest.files.names import GLOBS, name_test
-from ingest.files.paths import shown, stored_path
-from ingest.files.urls import is_url
+from ingest.files.listing import GLOBS, Listing, name_test
+from ingest.files.paths import is_url, shown, stored_path
 from ingest.notices import Notice
 
 _READ_HERE = """

@@ -16,9 +16,8 @@ from ingest.errors import UnusableImport
 from ingest.linking.context import DELIVERABLES_SOURCES, PHASE_SOURCES, RUN_SOURCES, Context
 from ingest.linking.identity import Event, event_key, group_key
 from ingest.linking.timestamps import time_text
-from ingest.storing.adding import NewEvent
-from ingest.storing.rows import Row, context_row, payload_of, payload_row, stored_event
-from ingest.storing.statements import EVENT_COLUMNS
+from ingest.storing.rows import EVENT_COLUMNS, Row, context_row, payload_of, payload_row, stored_event
+from ingest.storing.settling import NewEvent
 from parsers.records import EstimationEvent
 
 LARGEST = 10**18

@@ -11,10 +11,9 @@ from sqlite_utils import Database
 
 from ingest.errors import UsageMistake
 from ingest.files.paths import STANDARD_INPUT, stored_path
-from ingest.storing.database import StrPath, open_for_reading, open_for_writing, require_database
-from ingest.storing.lock import ingest_lock
-from ingest.storing.transactions import immediate
-from ingest.storing.undoing import forget_source
+from ingest.storing.database import StrPath, immediate, open_for_reading, open_for_writing, require_database
+from ingest.storing.ingest_runs import ingest_lock
+from ingest.storing.store import forget_source
 
 _SOURCES = """
 SELECT source_id, path, real_path, host, state, timezone, marker_lines, last_seen,

@@ -24,13 +24,11 @@ from ingest.exported import exported_event
 from ingest.files.logfile import LogFile, chunks
 from ingest.files.paths import STANDARD_INPUT, shown
 from ingest.linking.timestamps import time_text
-from ingest.storing.adding import NewEvent, add_events
-from ingest.storing.database import EVENTS_TABLE, StrPath, open_for_writing
+from ingest.storing.database import EVENTS_TABLE, StrPath, immediate, open_for_writing
 from ingest.storing.horizon import horizon_of
-from ingest.storing.lock import ingest_lock
-from ingest.storing.settling import Settling
+from ingest.storing.ingest_runs import ingest_lock
+from ingest.storing.settling import NewEvent, Settling, add_events
 from ingest.storing.sources import IMPORTED
-from ingest.storing.transactions import immediate
 
 BATCH = 1000
 """Events that are settled at once: enough for speed, few enough for memory."""

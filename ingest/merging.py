@@ -16,14 +16,12 @@ from dataclasses import dataclass, field
 
 from ingest.errors import DatabaseUnusable, TokentailError, UsageMistake
 from ingest.linking.timestamps import moment_of
-from ingest.storing.database import StrPath, is_current, open_for_writing, opened_as_it_is
+from ingest.storing.database import StrPath, immediate, is_current, open_for_writing, opened_as_it_is
 from ingest.storing.horizon import horizon_of, prune_stored, set_horizon
+from ingest.storing.ingest_runs import ingest_lock
 from ingest.storing.library import as_database
-from ingest.storing.lock import ingest_lock
 from ingest.storing.migrations import apply_migrations
-from ingest.storing.store import Store
-from ingest.storing.transactions import immediate
-from ingest.storing.undoing import drop_unseen, take_back
+from ingest.storing.store import Store, drop_unseen, take_back
 from ingest.storing.united_sources import UnitedSources, host_of, source_rows
 from ingest.storing.uniting import Uniting
 

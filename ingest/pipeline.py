@@ -23,12 +23,9 @@ from ingest.files.paths import shown
 from ingest.memory import little_tidying
 from ingest.notices import Level, Notice, notice_of
 from ingest.reading.zone import is_same_zone, names_of
-from ingest.storing.database import StrPath, connected_for_writing, files_of
-from ingest.storing.ingest_runs import begin_run, end_run
-from ingest.storing.journal import network_kind
-from ingest.storing.lock import ingest_lock
+from ingest.storing.database import StrPath, connected_for_writing, files_of, immediate, network_kind
+from ingest.storing.ingest_runs import begin_run, end_run, ingest_lock
 from ingest.storing.settled import Settled, has_own_rows, settled_sources
-from ingest.storing.transactions import immediate
 from ingest.summary import IngestOptions, Summary
 
 if TYPE_CHECKING:
@@ -37,8 +34,7 @@ if TYPE_CHECKING:
     from ingest.pool import Pool
     from ingest.reading.batch import Batch
     from ingest.recognition import Reading
-    from ingest.storing.pieces import Piece
-    from ingest.storing.store import Store
+    from ingest.storing.store import Piece, Store
 
 LARGE_BYTES = 48 << 20
 """How much there must be in several new logs for other processes to be worth their start."""
@@ -374,7 +370,7 @@ class _Run:
 
     def _add(self, reading: Reading, batch: Batch) -> None:
         """Commit a batch with its checkpoint: at once, or together with other short logs."""
-        from ingest.storing.pieces import Piece  # noqa: PLC0415 - see above
+        from ingest.storing.store import Piece  # noqa: PLC0415 - see above
 
         piece = Piece(batch, reading.log, reading.source, reading.counters)
         if reading.last is None and self._may_wait(piece):

@@ -9,10 +9,9 @@ from datetime import UTC, datetime
 from sqlite_utils import Database
 
 from ingest.errors import DatabaseBusy, DatabaseUnusable, UsageMistake
-from ingest.storing.database import StrPath, open_for_writing, require_database
+from ingest.storing.database import StrPath, explained, immediate, open_for_writing, require_database
 from ingest.storing.horizon import horizon_of, prune_stored, set_horizon
-from ingest.storing.lock import ingest_lock
-from ingest.storing.transactions import explained, immediate
+from ingest.storing.ingest_runs import ingest_lock
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,14 +14,12 @@ from itertools import chain
 from ingest.errors import LogUnreadable
 from ingest.files.discover import rotations_of, target_of
 from ingest.files.listing import Files
-from ingest.files.logfile import FileState, LogFile
-from ingest.files.sample import Sample, digest
-from ingest.files.urls import is_url
+from ingest.files.logfile import FileState, LogFile, Sample, digest
+from ingest.files.paths import is_url
 from ingest.notices import Notice
 from ingest.reading.batch import Batch, Rows
 from ingest.reading.checkpoint import Counters
-from ingest.reading.evidence import standing_in
-from ingest.reading.resume import NotTheSame, evidence_of, head_of, is_source, recall
+from ingest.reading.resume import NotTheSame, evidence_of, head_of, is_source, recall, standing_in
 from ingest.reading.scan import ScanOptions, scan
 from ingest.storing.known_sources import KnownSources
 from ingest.storing.sources import REPLACED, Source

@@ -27,8 +27,8 @@ from ingest.reading.scan import ScanOptions, scan
 from ingest.reading.zone import Zone, zone_recorded
 from ingest.recognition import is_still, places_of
 from ingest.storing.database import StrPath, open_for_writing, require_database
+from ingest.storing.ingest_runs import ingest_lock
 from ingest.storing.known_sources import KnownSources
-from ingest.storing.lock import ingest_lock
 from ingest.storing.sources import IMPORTED, Source
 from ingest.storing.store import Store
 from parsers.line import parse_line

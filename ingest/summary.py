@@ -14,7 +14,7 @@ if TYPE_CHECKING:  # an ingest that finds nothing new needs none of it
     from ingest.reading.batch import Batch
     from ingest.reading.checkpoint import Counters
     from ingest.reading.zone import Zone
-    from ingest.storing.pieces import Stored
+    from ingest.storing.store import Stored
 
 
 @dataclass(frozen=True, slots=True)

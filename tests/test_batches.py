@@ -27,7 +27,7 @@ OPTIONS = IngestOptions("ingest", zone_named("UTC"))
 def log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Write a log of event lines alone, whose batches hold some fifty each."""
     monkeypatch.setattr(scan, "MAX_BATCH_RECORDS", 50)
-    monkeypatch.setattr("ingest.files.overlap.CHUNK_BYTES", 8_000)
+    monkeypatch.setattr("ingest.files.logfile.CHUNK_BYTES", 8_000)
     path = tmp_path / "run.log"
     times = (f"19:{number // 60:02}:{number % 60:02}" for number in range(EVENTS))
     lines = [

@@ -413,8 +413,8 @@ def test_full_disk_is_said_and_nothing_is_lost_or_doubled(called: Tokentail, tmp
         tmp_path / "run.log", *(event_message(predicted_output=number) for number in range(1, 1500))
     )
     program = (
-        "import resource, ingest.reading.scan as scan, ingest.files.overlap as overlap; "
-        "scan.MAX_BATCH_RECORDS = 50; scan.MAX_BATCH_BYTES = 10_000; overlap.CHUNK_BYTES = 8_000; "
+        "import resource, ingest.reading.scan as scan, ingest.files.logfile as logfile; "
+        "scan.MAX_BATCH_RECORDS = 50; scan.MAX_BATCH_BYTES = 10_000; logfile.CHUNK_BYTES = 8_000; "
         "resource.setrlimit(resource.RLIMIT_FSIZE, (800_000, 800_000)); from ingest.cli import main; main()"
     )
     done = subprocess.run(

@@ -13,9 +13,9 @@ import pytest
 
 from conftest import ROOT, Tokentail
 from ingest.cli import COMMANDS, cli
-from ingest.files.sample import TAIL_BYTES
+from ingest.files.logfile import TAIL_BYTES
 from ingest.pipeline import GROUP_LOGS, GROUP_ROWS
-from ingest.reading.fingerprint import HEAD_BYTES
+from ingest.reading.checkpoint import HEAD_BYTES
 from ingest.reading.scan import MAX_BATCH_BYTES, MAX_BATCH_RECORDS
 from reference import DOCUMENT, EXIT_CODES, commands, exit_codes, reference
 

@@ -9,9 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.files.logfile import LogFile
-from ingest.files.sample import Sample, sample_of
-from ingest.reading.evidence import Watch, standing_in
+from ingest.files.logfile import LogFile, Sample, sample_of
+from ingest.reading.resume import Watch, standing_in
 
 DATA = bytes(range(256)) * 20
 

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ingest.files.sample import TAIL_BYTES, digest
-from ingest.reading.fingerprint import HEAD_BYTES, Recent, fingerprint_of, tail_of
+from ingest.files.logfile import TAIL_BYTES, digest
+from ingest.reading.checkpoint import HEAD_BYTES, fingerprint_of
+from ingest.reading.feed import Recent, tail_of
 from ingest.reading.lines import Position
 
 

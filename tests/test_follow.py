@@ -26,7 +26,7 @@ from event_lines import event_message, logged
 from ingest.errors import DatabaseBusy
 from ingest.follow import News, follow
 from ingest.reading.zone import zone_named
-from ingest.storing.lock import ingest_lock
+from ingest.storing.ingest_runs import ingest_lock
 from ingest.summary import IngestOptions, Summary
 
 SOON_SECONDS = 20.0
@@ -447,7 +447,7 @@ def test_writer_that_locks_the_database_is_waited_for(
     logs: Path, database: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Somebody who writes for long is a problem that is told and passes, not the end."""
-    monkeypatch.setattr("ingest.storing.transactions.BUSY_SECONDS", 0.1)
+    monkeypatch.setattr("ingest.storing.database.BUSY_SECONDS", 0.1)
     monkeypatch.setattr("ingest.storing.database.POLL_SECONDS", 0.05)
     following = Following(database, logs)
     following.has(1)

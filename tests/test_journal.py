@@ -11,8 +11,7 @@ import pytest
 from event_lines import event_message, logged
 from ingest.pipeline import ingest
 from ingest.reading.zone import zone_named
-from ingest.storing import journal
-from ingest.storing.journal import mounted_as, network_kind
+from ingest.storing.database import mounted_as, network_kind
 from ingest.summary import IngestOptions
 
 MOUNTS = """\
@@ -47,7 +46,7 @@ def mounted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> Path:
     """Pretend that a folder is on some kind of file system; return a database's path in it."""
     table = tmp_path / "mountinfo"
     table.write_text(f"22 1 8:1 / / rw - ext4 /dev/sda1 rw\n36 22 0:31 / {tmp_path} rw - {kind} it rw\n")
-    monkeypatch.setattr(journal, "MOUNTS", table)
+    monkeypatch.setattr("ingest.storing.database.MOUNTS", table)
     return tmp_path / "t.db"
 
 
@@ -70,5 +69,5 @@ def test_journal_fits_the_file_system(
 
 def test_unknown_mounts_are_local(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where nothing tells what is mounted, nothing is assumed."""
-    monkeypatch.setattr(journal, "MOUNTS", tmp_path / "none")
+    monkeypatch.setattr("ingest.storing.database.MOUNTS", tmp_path / "none")
     assert network_kind(tmp_path / "t.db") is None

@@ -14,7 +14,7 @@ from event_lines import anchor_message, event_message, fallback_message, logged
 from ingest.linking.context import Context, Deliverables, Told, merged
 from ingest.linking.linker import Linker
 from ingest.linking.state import LinkerState
-from ingest.reading.remembered import as_text, from_text
+from ingest.reading.checkpoint import as_text, from_text
 from parsers.line import parse_line
 from parsers.records import Escalation, EstimationEvent, Malformed, Noted
 

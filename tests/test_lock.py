@@ -16,13 +16,13 @@ import pytest
 import ingest
 from ingest.errors import DatabaseBusy, DatabaseUnusable
 from ingest.storing.database import open_for_writing
-from ingest.storing.lock import ingest_lock
+from ingest.storing.ingest_runs import ingest_lock
 
 HOLD = """
 import sys, time
 from pathlib import Path
 from ingest.storing.database import open_for_writing
-from ingest.storing.lock import ingest_lock
+from ingest.storing.ingest_runs import ingest_lock
 with ingest_lock(Path(sys.argv[1]), 0):
     print("held", flush=True)
     sys.stdin.read()

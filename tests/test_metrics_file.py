@@ -11,7 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from conftest import ROOT, Tokentail
 from event_lines import event_message, logged
-from ingest.storing.lock import ingest_lock
+from ingest.storing.ingest_runs import ingest_lock
 from reports.prometheus import MAX_LOGS, Metric, Sample, rendered
 
 LINES = "".join(logged(event_message(predicted_output=number)) + "\n" for number in (1, 2))

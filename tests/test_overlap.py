@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from ingest.files import overlap
-from ingest.files.logfile import LogFile
-from ingest.files.overlap import Rewritten, overlapping_chunks
+from ingest.files import logfile
+from ingest.files.logfile import LogFile, overlapping_chunks
+from ingest.files.paths import Rewritten
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def log(tmp_path: Path) -> Path:
 @pytest.fixture
 def rest(log: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Iterator[bytes]]:
     """Open the log, read one chunk of a kilobyte, and return the rest of the chunks."""
-    monkeypatch.setattr(overlap, "CHUNK_BYTES", 1024)
+    monkeypatch.setattr(logfile, "CHUNK_BYTES", 1024)
     with LogFile(str(log)).opened() as opened:
         chunks = overlapping_chunks(opened.stream, "run.log", b"")
         assert len(next(chunks)) == 1024
@@ -49,7 +49,7 @@ def test_file_written_anew_between_two_reads_is_noticed(log: Path, rest: Iterato
 
 def test_file_cut_at_its_end_is_noticed_there(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file that lost bytes after they were read shows it when no more are to come."""
-    monkeypatch.setattr(overlap, "CHUNK_BYTES", 1 << 20)
+    monkeypatch.setattr(logfile, "CHUNK_BYTES", 1 << 20)
     with LogFile(str(log)).opened() as opened:
         chunks = overlapping_chunks(opened.stream, "run.log", b"")
         next(chunks)

@@ -11,16 +11,12 @@ from collections import deque
 
 import pytest
 
-from ingest.files.sample import Sample
-from ingest.linking.calls import Anchors, Preparation
+from ingest.files.logfile import Sample
 from ingest.linking.context import Told
-from ingest.linking.declared import Declared, OpenList
-from ingest.linking.runs import LiveRuns
-from ingest.linking.state import LinkerState, Unanchored
-from ingest.linking.windows import OpenEvent, PathList, Window, Windows
-from ingest.reading.checkpoint import Counters, Provisional, Remembered
+from ingest.linking.state import Anchors, LinkerState, LiveRuns, Preparation, Unanchored
+from ingest.linking.windows import Declared, OpenEvent, OpenList, PathList, Window, Windows
+from ingest.reading.checkpoint import Counters, Provisional, Remembered, as_text, from_text
 from ingest.reading.lines import Position
-from ingest.reading.remembered import as_text, from_text
 from ingest.reading.wrap import WrapWidth
 from parsers.records import BudgetUse, BuilderModel, Ceiling, Estimate
 

@@ -17,8 +17,8 @@ from event_lines import event_message, logged
 from executor_log import Shape, executor_run
 from faults.tables import check_invariants, tables
 from ingest.files.logfile import LogFile
+from ingest.files.paths import Rewritten
 from ingest.files.remote import opened
-from ingest.files.rewritten import Rewritten
 from ingest.pipeline import ingest
 from ingest.reading.scan import ScanOptions, scan
 from ingest.reading.zone import zone_named

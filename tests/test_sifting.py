@@ -27,8 +27,7 @@ from ingest.reading.resume import recall
 from ingest.reading.sifting import SiftedEvent, Sifter
 from ingest.reading.zone import zone_named
 from ingest.storing.database import open_for_writing
-from ingest.storing.pieces import Piece
-from ingest.storing.store import Store
+from ingest.storing.store import Piece, Store
 from ingest.summary import IngestOptions
 from parsers.line import parse_line
 from parsers.prefix import time_in

@@ -1,4 +1,4 @@
-"""Most runs find nothing new: they open no log, and miss nothing."""
+"""Most runs find nothing new: they open no log, and miss nothing. One that finds little has a short way."""
 
 from __future__ import annotations
 
@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 
 from conftest import ROOT, Tokentail
 from event_lines import event_message, logged
-from ingest.files.listing import Listing
-from ingest.files.names import GLOBS, name_test
+from ingest.files.listing import GLOBS, Listing, name_test
 from ingest.pipeline import ingest
 from ingest.reading.zone import zone_named
 from ingest.summary import IngestOptions, Summary
@@ -32,6 +31,26 @@ try:
     main()
 except SystemExit as end:
     print(end.code, *opened, sep="\\n")
+"""
+
+MOST_MODULES = 60
+"""How many modules three lines may enter on their way to a row. Whoever must raise it says here why."""
+
+ENTERED = """
+import sys, threading
+entered = set()
+def note(frame, event, _):
+    code = frame.f_code
+    if event == "call" and not code.co_name.startswith("<"):  # a function, or the body of a class
+        entered.add(f"{code.co_filename}:{code.co_firstlineno}")
+threading.setprofile(note)
+sys.setprofile(note)
+try:
+    from ingest.cli import main
+    main()
+finally:
+    sys.setprofile(None)
+    print(*entered, sep="\\n")
 """
 
 
@@ -76,6 +95,31 @@ def read(*paths: Path | str, tz: str = "UTC", asked: bool = False, finished: boo
 def test_nothing_new_opens_no_log(logs: Path, arguments: list[str]) -> None:
     """Unchanged files are looked up and not opened."""
     assert run(logs.parent, *arguments) == ("0", [])
+
+
+def test_three_lines_enter_few_modules(tmp_path: Path) -> None:
+    """Who follows a line from its log to its row opens few modules, each of which is one whole thing."""
+    start = logged("Initialized autonomous executor for run: run-A")
+    use = logged(
+        "[TOKEN_BUDGET] phase=p1 complexity=low input=5056 output=1157/16384 total=6213 "
+        "utilization=7.1% model=some-model-4"
+    )
+    (tmp_path / "run.log").write_text(f"{start}\n{use}\n{logged(event_message())}\n")
+    done = subprocess.run(
+        [sys.executable, "-c", ENTERED, "ingest", "run.log", "--db", "run.db", "--tz", "UTC"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        check=True,
+        text=True,
+    )
+    assert "1 event new" in done.stdout
+    ours = tuple(f"{ROOT / folder}{os.sep}" for folder in ("ingest", "parsers"))
+    functions = [place for place in done.stdout.splitlines() if place.startswith(ours)]
+    modules = sorted({os.path.relpath(place.rpartition(":")[0], ROOT) for place in functions})
+    told = f"{len(modules)} modules, {len(functions)} functions are entered: {' '.join(modules)}"
+    assert len(modules) <= MOST_MODULES, told
+    assert {os.path.join("ingest", "pipeline.py"), os.path.join("parsers", "event.py")} <= set(modules), told
 
 
 def test_only_the_log_that_changed_is_opened(logs: Path) -> None:

@@ -10,7 +10,7 @@ from conftest import Tokentail
 from event_lines import anchor_message, event_message, logged
 from faults.tables import check_invariants, opened, tables
 from ingest.linking.context import Told
-from ingest.reading.remembered import from_text
+from ingest.reading.checkpoint import from_text
 
 BUILT = "[p1] Builder succeeded (6213 tokens)"
 

@@ -73,7 +73,7 @@ NAMED = (
     Fault(
         "4",
         "the list of required deliverables begins at most eight lines behind its refusal",
-        "ingest/linking/declared.py",
+        "ingest/linking/windows.py",
         "LINES_TO_LIST = 8\n",
         "LINES_TO_LIST = 9\n",
         ("tests/test_rules.py::test_required_list_begins_within_eight_lines_of_its_refusal",),
@@ -121,8 +121,8 @@ NAMED = (
     Fault(
         "10",
         "the windows of a run close when it ends",
-        "ingest/linking/phases.py",
-        "        if alone:\n            self._windows.close(None)\n",
+        "ingest/linking/state.py",
+        "        if alone:\n            self.windows.close(None)\n",
         "        if alone:\n            pass\n",
         ("tests/test_rules.py::test_phase_of_the_next_run_is_not_that_of_a_run_that_ended",),
     ),

@@ -14,8 +14,7 @@ from ingest.cli.metrics import Metrics
 from ingest.cli.output import complain, remark, say, say_json_line
 from ingest.cli.stopping import Stopping
 from ingest.errors import UsageMistake
-from ingest.files.paths import STANDARD_INPUT
-from ingest.files.urls import is_url
+from ingest.files.paths import STANDARD_INPUT, is_url
 from ingest.follow import News, follow
 from ingest.summary import Summary
 from reports.terminal import bytes_text, counted

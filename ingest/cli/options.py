@@ -12,7 +12,7 @@ import click
 from click.core import ParameterSource
 
 from ingest.errors import UsageMistake
-from ingest.files.urls import split_paths
+from ingest.files.paths import split_paths
 from ingest.storing.database import database_path
 
 if TYPE_CHECKING:

@@ -11,9 +11,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from ingest.files.listing import Listing
+from ingest.files.listing import COMPRESSED, Listing
 from ingest.files.logfile import FRESH_NS, LogFile
-from ingest.files.names import COMPRESSED
 
 
 @dataclass(slots=True)

@@ -6,7 +6,9 @@ folders, loops of symbolic links and what is no log by its name are left out.
 
 from __future__ import annotations
 
+import fnmatch
 import os
+import re
 import stat
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -14,13 +16,18 @@ from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from ingest.errors import LogUnreadable
-from ingest.files.names import GLOBS, NAMES, name_test
-from ingest.files.paths import STANDARD_INPUT, shown, stored_path
-from ingest.files.urls import is_url, remote
+from ingest.files.paths import STANDARD_INPUT, is_url, remote, shown, stored_path
 from ingest.notices import Level, Notice, notice_of
 
 if TYPE_CHECKING:
     from ingest.files.ranges import ObjectState
+
+NAMES = ("*.log", "*.log.*", "*.log-*", "*.txt", "*.out", "*.err", "*.jsonl")
+
+COMPRESSED = (".gz", ".bz2", ".xz", ".zst")
+
+GLOBS = (*NAMES, *(f"{name}{ending}" for name in NAMES for ending in COMPRESSED))
+"""Names that a log may have; `*.log.*` and `*.log-*` cover rotations, dated ones too."""
 
 MAX_INTEGER = (1 << 63) - 1
 """What SQLite can hold; some file systems number files beyond it."""
@@ -253,3 +260,39 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return entry.is_dir()
     except OSError:
         return False
+
+
+# Names
+
+
+def name_test(globs: Sequence[str]) -> Callable[[str], bool]:
+    """Return whether a name is one of those that globs mean, as a test.
+
+    Those of a star and an ending, or of something between two stars, cost next to nothing.
+    """
+    endings: tuple[str, ...] = ()
+    parts: list[str] = []
+    others: list[str] = []
+    for pattern in map(os.path.normcase, globs):
+        if pattern[:1] == "*" and _is_literal(pattern[1:]):
+            endings += (pattern[1:],)
+        elif pattern[:1] == "*" == pattern[-1:] and _is_literal(pattern[1:-1]):
+            parts.append(pattern[1:-1])
+        else:
+            others.append(pattern)
+    fits = _fits(others)
+
+    def is_meant(name: str) -> bool:
+        return name.endswith(endings) or any(part in name for part in parts) or bool(fits(name))
+
+    return is_meant if os.path.normcase("A") == "A" else lambda name: is_meant(os.path.normcase(name))
+
+
+def _is_literal(text: str) -> bool:
+    return bool(text) and not any(one in text for one in "*?[")
+
+
+def _fits(patterns: Sequence[str]) -> Callable[[str], object]:
+    if not patterns:
+        return lambda _: False
+    return re.compile("|".join(map(fnmatch.translate, patterns))).match

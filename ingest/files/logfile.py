@@ -7,8 +7,10 @@ not by its name: a rotation may rename and compress it at any time.
 from __future__ import annotations
 
 import codecs
+import hashlib
 import io
 import os
+import select
 import stat
 import sys
 import time
@@ -20,10 +22,17 @@ from typing import IO, TYPE_CHECKING, cast
 from ingest.errors import LogUnfinished, LogUnreadable
 from ingest.files.compression import compression_of, decompressed
 from ingest.files.listing import MAX_INTEGER
-from ingest.files.paths import STANDARD_INPUT, shown, stored_path
-from ingest.files.raw import looked_up, opened_raw, reason_of, state_of
-from ingest.files.sample import TAIL_BYTES, digest
-from ingest.files.urls import is_url
+from ingest.files.paths import (
+    STANDARD_INPUT,
+    Rewritten,
+    is_url,
+    looked_up,
+    opened_raw,
+    reason_of,
+    shown,
+    state_of,
+    stored_path,
+)
 from parsers.prefix import starts_with_prefix
 
 if TYPE_CHECKING:  # what is remote is imported where a path is
@@ -34,6 +43,15 @@ CHUNK_BYTES = 256 * 1024
 
 FRESH_NS = 2_000_000_000
 """How long after a change another one may show the same time, in nanoseconds: FAT ticks every two seconds."""
+
+OVERLAP_BYTES = 256
+"""Bytes that are read twice: enough to hold the time of a log line, few enough to cost nothing."""
+
+WAIT_SECONDS = 1.0
+"""How long to wait for standard input at a time; and how long what came may wait to be stored."""
+
+TAIL_BYTES = 256
+"""How many bytes tell how something ends."""
 
 SQLITE_MAGIC = b"SQLite format 3\0"
 _TEXT_CONTROLS = b"\t\n\r\f\b\x1b"
@@ -210,6 +228,71 @@ def chunks(
         yield chunk
 
 
+def overlapping_chunks(stream: IO[bytes], path: str, newest: bytes) -> Iterator[bytes]:
+    """Yield what is left of a plain file that may be truncated and written anew at any moment.
+
+    `newest` are the bytes before the place where it stands. Each read begins with the newest bytes that
+    were read before: if others stand there now, what follows belongs to another generation of the file and
+    is never joined to what came before. The same holds at the end, where a file that has become shorter
+    shows it.
+
+    Raises:
+        Rewritten: the file was truncated or written anew meanwhile.
+        LogUnreadable: it can't be read.
+    """
+    newest = newest[-OVERLAP_BYTES:]
+    while True:
+        with reading(path):
+            stream.seek(-len(newest), 1)
+            again = stream.read(len(newest) + CHUNK_BYTES)
+        if not again.startswith(newest):
+            raise Rewritten
+        if len(again) == len(newest):
+            return
+        chunk = again[len(newest) :]
+        newest = again[-OVERLAP_BYTES:]
+        yield chunk
+
+
+def piped_chunks(stream: IO[bytes], path: str) -> Iterator[bytes]:
+    """Yield what comes through standard input, when it comes, up to `CHUNK_BYTES`.
+
+    It will not come again, and may be long in coming: while nothing comes an empty chunk says so, so that
+    what came before can be stored meanwhile.
+
+    Raises:
+        LogUnreadable: it can't be read.
+    """
+    read = getattr(stream, "read1", stream.read)
+    while True:
+        with reading(path):
+            waiting = not _is_readable(stream)
+            chunk = b"" if waiting else read(CHUNK_BYTES)
+        if not chunk and not waiting:
+            return
+        yield chunk
+
+
+def _is_readable(stream: IO[bytes]) -> bool:
+    """Wait until there is something to read, or the end; Windows can't be asked, so there a read waits."""
+    if sys.platform == "win32":
+        return True
+    return bool(select.select([stream], [], [], WAIT_SECONDS)[0])
+
+
+@contextmanager
+def reading(path: str) -> Iterator[None]:
+    """Name the log that can't be read on.
+
+    Raises:
+        LogUnreadable: for any error of the system's.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise LogUnreadable(f"{path}: damaged or unreadable: {reason_of(error)}") from error
+
+
 def what_is_not_a_log(head: bytes) -> str | None:
     """Say what a file is whose first bytes are no text; `None` if it may be a log.
 
@@ -227,14 +310,28 @@ def what_is_not_a_log(head: bytes) -> str | None:
     return "a binary file" if controls * 20 > len(text) else None
 
 
-@contextmanager
-def reading(path: str) -> Iterator[None]:
-    """Name the log that can't be read on.
+# Bytes remembered by their place and their hash
 
-    Raises:
-        LogUnreadable: for any error of the system's.
-    """
-    try:
-        yield
-    except OSError as error:
-        raise LogUnreadable(f"{path}: damaged or unreadable: {reason_of(error)}") from error
+
+def digest(data: bytes) -> str:
+    """Return the hash used throughout: 128 bits are far beyond chance."""
+    return hashlib.blake2b(data, digest_size=16).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """Some bytes of a source: where they begin, how many they are, their hash."""
+
+    offset: int
+    size_bytes: int
+    digest: str
+
+    @property
+    def end_offset(self) -> int:
+        """The offset after the last of these bytes."""
+        return self.offset + self.size_bytes
+
+
+def sample_of(offset: int, data: bytes) -> Sample:
+    """Remember bytes by their hash."""
+    return Sample(offset, len(data), digest(data))

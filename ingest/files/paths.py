@@ -1,12 +1,33 @@
-"""Paths as they are stored, and as a message may show them."""
+"""Paths: as they are stored, as a message may show them, and what they lead to, looked up and opened.
+
+That is a file on disk, or an object behind a URL. A password or a signature opens a door, so it is handed
+to the library that reads and to nobody else: what is shown and stored has none.
+"""
 
 from __future__ import annotations
 
+import io
 import os
+import re
+import stat
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from types import ModuleType
+from typing import TYPE_CHECKING
 
-from ingest.files.urls import is_url, shown_url
+from ingest.errors import LogUnreadable, LogVanished
+
+if TYPE_CHECKING:
+    from ingest.files.ranges import ObjectState
 
 STANDARD_INPUT = "-"
+
+# Patterns are compiled by the calls: most runs have no URL, and compiling delays each start.
+
+_USER_AND_MORE = r"(://[^/?#@:]*):[^/?#]*@"
+_USER = r"://[^/?#]*@"
+_OPENING = r"x-(amz|goog)-|sig|token|key|credential|secret|pass|auth|policy|expires|accessid"
+_WITHIN_SCHEME = str.maketrans("", "", "+.-")
 
 
 def stored_path(path: str) -> str:
@@ -21,3 +42,144 @@ def shown(path: str) -> str:
     if is_url(path):
         path = shown_url(path)
     return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
+def is_url(path: str) -> bool:
+    """Whether a path is a URL; a drive's letter is no scheme."""
+    if "://" not in path:
+        return False
+    scheme = path.partition("://")[0]
+    plain = scheme.translate(_WITHIN_SCHEME)
+    return len(scheme) > 1 and scheme[0].isalpha() and plain.isascii() and plain.isalnum()
+
+
+def shown_url(url: str) -> str:
+    """Return a URL without what opens doors: passwords, and for the web users and signed parameters."""
+    if not url.lower().startswith(("http://", "https://")):
+        return re.sub(_USER_AND_MORE, r"\1@", url)
+    place, _, query = re.sub(_USER, "://", url, count=1).partition("#")[0].partition("?")
+    kept = _open_parameters(query)
+    return f"{place}?{kept}" if kept else place
+
+
+def _open_parameters(query: str) -> str:
+    """Return the parameters of a query that open nothing; where Azure signed them, all are its own."""
+    parameters = [one for one in query.split("&") if one]
+    names = {one.partition("=")[0].lower() for one in parameters}
+    if "sig" in names:
+        return ""
+    return "&".join(
+        one for one in parameters if not re.search(_OPENING, one.partition("=")[0], re.IGNORECASE)
+    )
+
+
+def without_secrets(text: str, url: str) -> str:
+    """Return what a library said of a URL as it may be shown."""
+    said = re.sub(_USER, "://", text.replace(url, shown_url(url)))
+    return re.sub(r"([?&][\w-]+)=[^\s&'\")]+", r"\1=...", said)
+
+
+def split_paths(text: str, separator: str) -> list[str]:
+    """Cut a list of paths; the `:` of a scheme, a port or a password separates nothing."""
+    paths: list[str] = []
+    for part in text.split(separator):
+        before = paths[-1] if paths else ""
+        scheme = separator == ":" and part.startswith("//") and is_url(f"{before}:{part}")
+        host_only = separator == ":" and is_url(before) and "/" not in before.partition("://")[2]
+        if paths and (scheme or (host_only and not part.startswith("/"))):
+            paths[-1] = f"{before}:{part}"
+        else:
+            paths.append(part)
+    return [path for path in paths if path]
+
+
+# What a path leads to
+
+
+def remote() -> ModuleType:
+    """Return what reads URLs, imported where the first one is: it takes a quarter of an idle ingest."""
+    from ingest.files import remote as reader  # noqa: PLC0415
+
+    return reader
+
+
+class Rewritten(Exception):
+    """A file became another one while it was read: the bytes that were read last are no longer there."""
+
+
+def looked_up(path: str) -> os.stat_result | ObjectState:
+    """Tell what is at a path.
+
+    Raises:
+        LogVanished: nothing.
+        LogUnreadable: it is not to be seen.
+    """
+    if is_url(path):
+        found: ObjectState = remote().look_up(path)
+        return found
+    try:
+        return os.stat(path)
+    except FileNotFoundError as error:
+        raise LogVanished(f"{shown(path)}: vanished, or a link to nothing") from error
+    except (OSError, ValueError) as error:
+        raise LogUnreadable(f"{shown(path)}: {reason_of(error)}") from error
+
+
+def is_there(path: str) -> bool:
+    """Whether anything is at a path; what can't be seen may be."""
+    try:
+        return looked_up(path) is not None
+    except LogVanished:
+        return False
+    except LogUnreadable:
+        return is_url(path)
+
+
+def opened_raw(path: str) -> AbstractContextManager[io.RawIOBase]:
+    """Open the bytes at a path, never waiting for them.
+
+    Raises:
+        LogVanished: nothing is there.
+        LogUnreadable: it can't be opened, or is no regular file.
+    """
+    return _opened_object(path) if is_url(path) else _opened_file(path)
+
+
+def state_of(raw: io.RawIOBase) -> os.stat_result | ObjectState:
+    """Tell what the very thing is that was opened."""
+    found: ObjectState | None = getattr(raw, "found", None)
+    return found or os.fstat(raw.fileno())
+
+
+@contextmanager
+def _opened_object(url: str) -> Iterator[io.RawIOBase]:
+    try:
+        with remote().opened(url) as ranges:
+            yield ranges
+    except Rewritten as error:  # under the eyes of one who only looks at it
+        raise LogUnreadable(f"{shown(url)}: changed while it was read: the next run reads it") from error
+
+
+def _opened_file(path: str) -> io.FileIO:
+    try:
+        # Unbuffered: what is read again must come from the file, which may be another one by now.
+        raw = open(path, "rb", buffering=0, opener=_open_at_once)  # noqa: SIM115 - closed by callers
+    except FileNotFoundError as error:
+        raise LogVanished(f"{shown(path)}: vanished before it could be read") from error
+    except (OSError, ValueError) as error:
+        raise LogUnreadable(f"{shown(path)}: {reason_of(error)}") from error
+    if not stat.S_ISREG(os.fstat(raw.fileno()).st_mode):
+        raw.close()
+        raise LogUnreadable(f"{shown(path)}: not a regular file, so not read")
+    return raw
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    """Open for reading without waiting: a pipe may have taken the place of the file that was there."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0))
+
+
+def reason_of(error: BaseException) -> str:
+    """Say what an error means, as the end of a sentence."""
+    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return str(text)[:1].lower() + str(text)[1:]

@@ -12,9 +12,8 @@ from collections.abc import Iterable, Iterator
 from itertools import chain, cycle, islice
 from typing import NamedTuple
 
-from ingest.files.listing import Listed, Listing
+from ingest.files.listing import COMPRESSED, Listed, Listing
 from ingest.files.logfile import FRESH_NS
-from ingest.files.names import COMPRESSED
 from ingest.files.paths import shown
 from ingest.notices import Notice
 

@@ -5,7 +5,7 @@ week later. Everything that must be remembered for that is `LinkerState`, which 
 checkpoint, so cutting a file anywhere changes nothing.
 
 Interleaved runs in one file must not take each other's context: an anchor counts for the event whose
-actual it equals, and two phases that both could be it are unknown; see `ingest.linking.phases` for all
+actual it equals, and two phases that both could be it are unknown; see `ingest.linking.state` for all
 other lines.
 """
 
@@ -14,12 +14,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, cast, get_args
 
-from ingest.linking.calls import NOT_PREPARED, Preparation
 from ingest.linking.context import MAX_PATHS, NOTHING_TOLD, Context, Told
-from ingest.linking.declared import DeclaringRecord, from_scope
-from ingest.linking.phases import Phases
-from ingest.linking.state import Amendment, EscalationContext, LinkerState, Logged, Unanchored
-from ingest.linking.windows import OpenEvent, PathList, Window
+from ingest.linking.state import (
+    NOT_PREPARED,
+    Amendment,
+    EscalationContext,
+    LinkerState,
+    Logged,
+    Preparation,
+    Unanchored,
+)
+from ingest.linking.windows import DeclaringRecord, OpenEvent, PathList, Window, from_scope
 from parsers.records import (
     AppliedFiles,
     BudgetUse,
@@ -89,19 +94,18 @@ class Linker:
         if state.preparation == NOT_PREPARED:
             state.preparation = NOT_PREPARED
         self.amendments: list[Amendment] = []
-        self._phases = phases = Phases(state)
         self._takers: dict[type, _Taker] = {
             Estimate: self._take_estimate,
             Ceiling: self._take_ceiling,
             BuilderModel: self._take_model,
-            PhaseOpened: lambda record, _, __: phases.open(record),
+            PhaseOpened: lambda record, _, __: state.open_phase(record),
             BudgetUse: self._take_use,
             BuilderFinished: self._finish_call,
             PhaseStatus: self._take_status,
             RunNamed: self._name_run,
-            RunEnded: lambda record, _, __: phases.end(record),
-            SoftCap: lambda record, _, __: phases.cap(record),
-            Draining: lambda record, _, __: phases.drain(record),
+            RunEnded: lambda record, _, __: state.end_run(record),
+            SoftCap: lambda record, _, __: state.cap(record),
+            Draining: lambda record, _, __: state.runs.drain(record.run),
             ScopeInferred: self._infer_scope,
             ScopePaths: self._take_scope,
             **dict.fromkeys(get_args(DeclaringRecord), self._take_declared),
@@ -141,7 +145,7 @@ class Linker:
             return self._bare_event(record, offset, ordinal, logged)
         anchored = state.anchors.take(record, crowded)
         phase, anchor = anchored.phase, anchored.anchor
-        window = self._phases.window_of(phase) if phase is not None else None
+        window = state.window_of(phase) if phase is not None else None
         if window is not None:
             window.contested |= anchor is None
             anchor = None if window.contested else anchor
@@ -158,7 +162,7 @@ class Linker:
         elif not anchored.undecided and not crowded:
             state.unanchored = Unanchored(offset, ordinal, record.success, opened, logged)
         return Context(
-            self._phases.run_of(window),
+            state.run_of(window),
             Told(phase, "budget") if phase is not None else None,
             actual_max_tokens=ceiling,
             input_tokens=anchor.input_tokens if anchor is not None else None,
@@ -196,10 +200,10 @@ class Linker:
         """Return what is known around an escalation at its line."""
         window = self.state.windows.get(record.phase)
         if window is None or window.contested or not window.events:
-            return EscalationContext(self._phases.run_of(window), None, None, None)
+            return EscalationContext(self.state.run_of(window), None, None, None)
         last = window.events[-1]
         return EscalationContext(
-            self._phases.run_of(window), last.selected_budget, last.max_tokens, last.actual_tokens
+            self.state.run_of(window), last.selected_budget, last.max_tokens, last.actual_tokens
         )
 
     def context_line(self, record: Record, ordinal: int, when: When = None) -> None:
@@ -234,7 +238,7 @@ class Linker:
 
     def _name_run(self, record: RunNamed, _: int, when: When) -> None:
         self.settle()
-        self._phases.name(record, self._seconds(when))
+        self.state.name_run(record, self._seconds(when))
 
     def _prepared(self) -> Preparation:
         """Return what is said before the next call, to be added to: in vain where it may be anybody's."""
@@ -259,17 +263,17 @@ class Linker:
 
     def _take_use(self, record: BudgetUse, _: int, __: When) -> None:
         self.state.windows.alive(record.phase)
-        self._phases.window_of(record.phase)
+        self.state.window_of(record.phase)
         self.state.anchors.add(record)
 
     def _infer_scope(self, record: ScopeInferred, _: int, __: When) -> None:
-        if not self._phases.crowded:
-            self._phases.window_of(record.phase).scope_is_deliverables = True
+        if not self.state.crowded:
+            self.state.window_of(record.phase).scope_is_deliverables = True
 
     def _take_scope(self, record: ScopePaths, _: int, __: When) -> None:
         windows = self.state.windows
         window = windows.get(windows.current) if windows.current is not None else None
-        if window is not None and window.scope_is_deliverables and not self._phases.crowded:
+        if window is not None and window.scope_is_deliverables and not self.state.crowded:
             window.scope = PathList(record.paths[: MAX_PATHS + 1], len(record.paths))
 
     # What comes after an event
@@ -284,15 +288,15 @@ class Linker:
         window = state.windows.get(record.phase)
         told = (
             last is not None
-            and not self._phases.crowded
+            and not state.crowded
             and ordinal - last.ordinal <= LINES_BEHIND
             and last.success in (None, record.succeeded)
             and not (window is not None and window.awaits_builder)  # it ends that event's call
         )
         if last is not None and told:
-            window = self._phases.window_of(record.phase)
+            window = state.window_of(record.phase)
             window.add(last.opened)
-            context = Context(phase=Told(record.phase, "builder"), run=self._phases.run_of(window))
+            context = Context(phase=Told(record.phase, "builder"), run=state.run_of(window))
             self.amendments.append(Amendment(last.offset, context, last.logged))
         if window is None or not window.contested:
             self._end_call(record.phase, window)
@@ -317,8 +321,8 @@ class Linker:
         window.close()
 
     def _take_declared(self, record: DeclaringRecord, ordinal: int, _: When) -> None:
-        if isinstance(record, AppliedFiles):
-            self.state.windows.alive(record.phase)
         state = self.state
-        for event, context in state.declared.take(record, ordinal, state.windows, self._phases.crowded):
+        if isinstance(record, AppliedFiles):
+            state.windows.alive(record.phase)
+        for event, context in state.declared.take(record, ordinal, state.windows, state.crowded):
             self._amend(event, context)

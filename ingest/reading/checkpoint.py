@@ -2,17 +2,55 @@
 
 A checkpoint is a value. It is made by the scan at the end of a batch, committed by the store in the
 same transaction as the batch's rows, and handed back to the next scan.
+
+What it must remember is JSON text: the state of dataclasses, by their own types. A dataclass is an
+object, in which fields at their default are left out, so that the text of a quiet source is short; a
+named tuple is an array (and was an object once). Reading it back is strict: text that doesn't fit the
+types raises, and the source is then read again from the start.
 """
 
 from __future__ import annotations
 
+import dataclasses
+import json
+import types
+import typing
+from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field, fields
+from functools import cache
+from typing import Any, TypeVar
 
-from ingest.files.sample import Sample
+from ingest.files.logfile import Sample, digest
 from ingest.linking.state import LinkerState
-from ingest.reading.fingerprint import Fingerprint
 from ingest.reading.lines import Position
 from ingest.reading.wrap import WrapWidth
+
+HEAD_BYTES = 1024
+"""How much of a file its fingerprint covers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fingerprint:
+    """The hash of a file's first `size_bytes` bytes (decompressed), in hexadecimal.
+
+    What a log file is, whatever its name is now. It only saves work: it covers as many bytes as there
+    were, up to `HEAD_BYTES`, and grows with the file until then.
+    """
+
+    size_bytes: int
+    digest: str
+
+    def matches(self, head: bytes) -> bool:
+        """Whether a file that begins with `head` (at least `HEAD_BYTES` of it, or all) is this one."""
+        return len(head) >= self.size_bytes and digest(head[: self.size_bytes]) == self.digest
+
+
+def fingerprint_of(head: bytes) -> Fingerprint:
+    """Name a file by its first bytes; a hole behind them may be filled yet."""
+    covered = head[:HEAD_BYTES]
+    covered = covered.rstrip(b"\0") or covered
+    return Fingerprint(len(covered), digest(covered))
 
 
 @dataclass(slots=True)
@@ -67,7 +105,9 @@ class Remembered:
 class Checkpoint:
     """Where to go on in a source.
 
-    `tail` is the hash of the bytes before the offset, `None` where they were out of reach.
+    `tail` is the hash of the bytes before the offset, `None` where they were out of reach: a file that
+    was truncated and has grown past the old offset, or begins with the same banner, is known by it to be
+    another one, and is read from its start.
     `remembered` is JSON text: what it holds is copied by writing and reading it, never shared.
     """
 
@@ -77,3 +117,111 @@ class Checkpoint:
     encoding: str
     zone: str
     remembered: str
+
+
+# As text, and back
+
+T = TypeVar("T")
+Reader = Callable[[Any], Any]
+
+
+def as_text(state: Any) -> str:
+    """Write a dataclass instance as JSON."""
+    return _ENCODER.encode(state)
+
+
+def from_text(kind: type[T], text: str) -> T:
+    """Read back what `as_text` wrote.
+
+    Raises:
+        ValueError, TypeError, KeyError: the text is not such a state.
+    """
+    state: T = _reader(typing.cast(Any, kind))(json.loads(text))
+    return state
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, deque):
+        return list(value)
+    return {
+        name: one
+        for name, default in _defaults(value.__class__)
+        if (one := getattr(value, name)) is not default and one != default
+    }
+
+
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=_plain)
+
+
+@cache
+def _defaults(kind: Any) -> tuple[tuple[str, Any], ...]:
+    """Return the fields of a dataclass, with the values that are left out."""
+    return tuple((field.name, _default(field)) for field in dataclasses.fields(kind))
+
+
+def _default(field: dataclasses.Field[Any]) -> Any:
+    if field.default_factory is not dataclasses.MISSING:
+        return field.default_factory()
+    return field.default
+
+
+@cache
+def _reader(kind: Any) -> Reader:
+    """Return what reads back values of a type: finding out how takes longer than all the rest of it."""
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if origin in (types.UnionType, typing.Union):
+        return _reader_of_optional(_reader(next(part for part in arguments if part is not types.NoneType)))
+    if origin is typing.Literal:
+        return lambda value: value
+    if origin is None and (dataclasses.is_dataclass(kind) or hasattr(kind, "_fields")):
+        return _reader_of_fields(kind)
+    if origin is dict:
+        return _reader_of_dict(_reader(arguments[1]))
+    if origin is tuple and arguments[-1] is not Ellipsis:
+        return _reader_of_parts([_reader(part) for part in arguments])
+    if origin in (tuple, list, deque):
+        return _reader_of_items(origin, _reader(arguments[0]))
+    return _reader_of_atoms(kind)
+
+
+def _reader_of_atoms(kind: type) -> Reader:
+    def read(value: Any) -> Any:
+        if kind is float and isinstance(value, int):
+            return float(value)
+        return _required(value, kind)
+
+    return read
+
+
+def _reader_of_optional(inner: Reader) -> Reader:
+    return lambda value: None if value is None else inner(value)
+
+
+def _reader_of_dict(inner: Reader) -> Reader:
+    return lambda value: {key: inner(item) for key, item in _required(value, dict).items()}
+
+
+def _reader_of_items(kind: type, inner: Reader) -> Reader:
+    return lambda value: kind([inner(item) for item in _required(value, list)])
+
+
+def _reader_of_parts(inner: list[Reader]) -> Reader:
+    return lambda value: tuple([read(v) for read, v in zip(inner, _required(value, list), strict=True)])
+
+
+def _reader_of_fields(kind: Any) -> Reader:
+    readers = {name: _reader(hint) for name, hint in typing.get_type_hints(kind).items()}
+    names = getattr(kind, "_fields", None)
+
+    def read(value: Any) -> Any:
+        if names is not None and isinstance(value, list):
+            return kind(*[readers[name](item) for name, item in zip(names, value, strict=True)])
+        return kind(**{name: readers[name](item) for name, item in _required(value, dict).items()})
+
+    return read
+
+
+def _required(value: Any, kind: type) -> Any:
+    if not isinstance(value, kind):
+        raise TypeError(f"{value!r} is not {kind}")
+    return value

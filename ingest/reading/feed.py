@@ -5,13 +5,21 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 
-from ingest.files.logfile import CHUNK_BYTES, LogFile, chunks, reading
-from ingest.files.overlap import overlapping_chunks
-from ingest.files.pipe import piped_chunks
-from ingest.files.sample import TAIL_BYTES
-from ingest.reading.fingerprint import Recent, tail_of
+from ingest.files.logfile import (
+    CHUNK_BYTES,
+    TAIL_BYTES,
+    LogFile,
+    chunks,
+    digest,
+    overlapping_chunks,
+    piped_chunks,
+    reading,
+)
 from ingest.reading.lines import Position, newlines_in
 from ingest.reading.resume import Opened
+
+_KEPT_BYTES = 2 * TAIL_BYTES
+"""Bytes before the newest chunk that are remembered: some lines are told a few bytes after their end."""
 
 
 class Feed:
@@ -104,3 +112,43 @@ class Feed:
                 yield chunk[:left]
             if left < len(chunk):
                 return
+
+
+def tail_of(before: bytes) -> str:
+    """Return the hash of the last `TAIL_BYTES` of what stands before an offset."""
+    return digest(before[-TAIL_BYTES:])
+
+
+class Recent:
+    """Remember the newest bytes of what passes through, to hash those before a checkpoint."""
+
+    def __init__(self, position: Position, before: bytes) -> None:
+        """Start at a position, with the bytes before it as far as they are known.
+
+        The tail at the position is kept whenever the bytes move on, however long the line after it.
+        """
+        self._position = position
+        self._kept: tuple[int, str | None] = (position.offset, tail_of(before))
+        self._before = before
+        self._chunk = b""
+        self._start = position.offset - len(before)
+
+    def through(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
+        """Pass chunks on; the last one is remembered, and what stands before it."""
+        for chunk in chunks:
+            self._kept = (self._position.offset, self.tail_before(self._position.offset))
+            end = self._start + len(self._before) + len(self._chunk)
+            self._before = (self._before + self._chunk[-_KEPT_BYTES:])[-_KEPT_BYTES:]
+            self._chunk = chunk
+            self._start = end - len(self._before)
+            yield chunk
+
+    def tail_before(self, offset: int) -> str | None:
+        """Return the tail at an offset; `None` where it was never kept and is out of reach."""
+        if offset == self._kept[0]:
+            return self._kept[1]
+        first, end = max(0, offset - TAIL_BYTES) - self._start, offset - self._start
+        if first < 0:
+            return None
+        split = len(self._before)  # a chunk is large: it is not copied for its hash
+        return tail_of(self._before[first:end] + self._chunk[max(0, first - split) : max(0, end - split)])

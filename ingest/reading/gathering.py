@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ingest.files.sample import sample_of
+from ingest.files.logfile import sample_of
 from ingest.linking.context import merged
 from ingest.linking.identity import GROUP_LENGTH, Seen
 from ingest.linking.linker import MAX_ID_LENGTH, PLACED, Linker

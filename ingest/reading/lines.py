@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from ingest.files.sample import Sample, sample_of
+from ingest.files.logfile import Sample, sample_of
 from ingest.reading.encoding import (
     UTF_8_MARK,
     UTF_16,

@@ -1,25 +1,39 @@
 """Go on where a source was left: from an open log file to its first unread byte.
 
-Here the bytes decide whether the file is the source at all: what a checkpoint remembers of them must
-stand where it stood.
+Here the bytes decide whether the file is the source at all. What a checkpoint remembers of them must
+stand where it stood: its head, the bytes before the checkpoint, the newest marker line, an unterminated
+line that was stored. Each is a place and a hash. All of them must be there; none of them alone is proof.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import IO
 
 from ingest.errors import LogUnfinished, LogUnreadable, NotALog
-from ingest.files.logfile import LogFile, OpenLog, chunks, reading, what_is_not_a_log
-from ingest.files.pipe import piped_chunks
-from ingest.files.sample import TAIL_BYTES, Sample
-from ingest.reading.checkpoint import Checkpoint, Remembered
+from ingest.files.logfile import (
+    TAIL_BYTES,
+    LogFile,
+    OpenLog,
+    Sample,
+    chunks,
+    digest,
+    piped_chunks,
+    reading,
+    what_is_not_a_log,
+)
+from ingest.reading.checkpoint import (
+    HEAD_BYTES,
+    Checkpoint,
+    Fingerprint,
+    Remembered,
+    fingerprint_of,
+    from_text,
+)
 from ingest.reading.encoding import Encoding, encoding_named, encoding_of, may_be_half_a_mark
-from ingest.reading.evidence import Watch, stands_in, upto
-from ingest.reading.fingerprint import HEAD_BYTES, Fingerprint, fingerprint_of
 from ingest.reading.lines import Position, newlines_in
-from ingest.reading.remembered import from_text
 
 MAX_OFFSET = 1 << 60
 """No file reaches as far; an offset beyond it was not written by us."""
@@ -122,7 +136,7 @@ def _skip(
     newlines = newlines_in(head[counted:offset])
     before, ahead = head[:offset], head[offset:]
     try:
-        for start, chunk in upto(chunks(stream, log.shown), len(head), max(offset, watch.end_offset)):
+        for start, chunk in _upto(chunks(stream, log.shown), len(head), max(offset, watch.end_offset)):
             watch.see(start, chunk)
             split = max(0, offset - start)
             newlines += newlines_in(chunk[max(0, counted - start) : split])
@@ -133,6 +147,15 @@ def _skip(
     if not watch.standing.issuperset(samples):
         raise NotTheSame
     return before[-TAIL_BYTES:], ahead, newlines
+
+
+def _upto(stream: Iterator[bytes], start: int, end_offset: int) -> Iterator[tuple[int, bytes]]:
+    """Yield chunks with their offsets until they reach an offset; the last may go beyond it."""
+    for chunk in stream if start < end_offset else ():
+        yield start, chunk
+        start += len(chunk)
+        if start >= end_offset:
+            return
 
 
 def head_of(log: LogFile) -> bytes:
@@ -163,6 +186,9 @@ def is_source(log: LogFile, checkpoint: Checkpoint) -> bool:
     with log.opened() as opened, suppress(NotTheSame, LogUnfinished, LogUnreadable):
         return stand_at(log, opened, checkpoint) is not None
     return False
+
+
+# Evidence
 
 
 def evidence_of(checkpoint: Checkpoint, remembered: Remembered) -> list[Sample]:
@@ -196,3 +222,59 @@ def recall(checkpoint: Checkpoint) -> tuple[Remembered, Encoding]:
         if not 0 <= sample.offset < MAX_OFFSET or not 0 <= sample.size_bytes <= HEAD_BYTES:
             raise NotTheSame
     return remembered, encoding
+
+
+def stands_in(stream: IO[bytes], samples: Collection[Sample], log: LogFile) -> bool:
+    """Whether all samples are where they were in a plain file.
+
+    Raises:
+        LogUnreadable: it can't be read.
+    """
+    with reading(log.shown):
+        return all(_stands(stream, sample) for sample in samples)
+
+
+def _stands(stream: IO[bytes], sample: Sample) -> bool:
+    stream.seek(sample.offset)
+    return digest(stream.read(sample.size_bytes)) == sample.digest
+
+
+class Watch:
+    """Look for samples in the bytes of a stream as they pass: one pass for any number of sources."""
+
+    def __init__(self, samples: Collection[Sample]) -> None:
+        """Look for these."""
+        self._waiting = sorted(set(samples), key=lambda sample: sample.offset)
+        self._begun: dict[Sample, bytes] = {}
+        self.standing: set[Sample] = {sample for sample in self._waiting if not sample.size_bytes}
+        self.end_offset = max((sample.end_offset for sample in samples), default=0)
+
+    def see(self, offset: int, chunk: bytes) -> None:
+        """Look at a chunk that begins at an offset."""
+        end = offset + len(chunk)
+        while self._waiting and self._waiting[0].offset < end:
+            self._begun[self._waiting.pop(0)] = b""
+        for sample in list(self._begun):
+            first = max(sample.offset, offset)
+            self._begun[sample] += chunk[first - offset : sample.end_offset - offset]
+            if sample.end_offset <= end and digest(self._begun.pop(sample)) == sample.digest:
+                self.standing.add(sample)
+
+
+def standing_in(log: LogFile, samples: Collection[Sample]) -> set[Sample]:
+    """Return the samples that are where they were in a log, which is read once, compressed or not.
+
+    Raises:
+        LogUnreadable: it can't be opened.
+    """
+    watch, offset = Watch(samples), 0
+    with log.opened() as opened:
+        if opened.is_plain:
+            return {sample for sample in samples if stands_in(opened.stream, [sample], log)}
+        with suppress(LogUnfinished, LogUnreadable):  # what comes before the damage is what it was
+            for chunk in chunks(opened.stream, log.shown):
+                watch.see(offset, chunk)
+                offset += len(chunk)
+                if offset >= watch.end_offset:
+                    break
+    return watch.standing

@@ -11,16 +11,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from ingest.errors import LogUnfinished, LogUnreadable, UsageMistake
-from ingest.files.logfile import LogFile
-from ingest.files.pipe import WAIT_SECONDS
-from ingest.files.rewritten import Rewritten
+from ingest.files.logfile import WAIT_SECONDS, LogFile
+from ingest.files.paths import Rewritten
 from ingest.reading.batch import Batch, State
 from ingest.reading.blocks import Block, Numbering, split_blocks
-from ingest.reading.checkpoint import Checkpoint, Provisional
+from ingest.reading.checkpoint import Checkpoint, Provisional, as_text
 from ingest.reading.feed import Feed
 from ingest.reading.gathering import Gathering
 from ingest.reading.lines import Line, Position, every_line, split_lines
-from ingest.reading.remembered import as_text
 from ingest.reading.resume import NotTheSame, Opened, stand_at
 from ingest.reading.sifting import Sifter
 from ingest.reading.wide import WideBlock, split_wide

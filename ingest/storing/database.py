@@ -1,4 +1,4 @@
-"""Opening the database: where it is, whose it is, and which version.
+"""Opening the database: where it is, whose it is, and which version; its transactions and its journal.
 
 The schema is `schema.sql` and the migrations after it, recorded by sqlite-utils in the same
 transaction that makes them. A database that a newer version made, or that is not ours, is refused
@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import sys
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from ingest.errors import DatabaseUnusable, UsageMistake
-from ingest.storing.journal import journal_mode, network_kind
+from ingest.errors import DatabaseBusy, DatabaseUnusable, UsageMistake
 from ingest.storing.library import as_database
 from ingest.storing.migrations import KNOWN_MIGRATIONS, applied_migrations, apply_migrations, has_table
-from ingest.storing.transactions import explained, immediate
 
 if TYPE_CHECKING:
     from sqlite_utils import Database
@@ -35,6 +35,9 @@ CACHE_BYTES = 16 << 20
 
 POLL_SECONDS = 0.5
 """How long SQLite itself waits at a time: while it does, no signal is heard."""
+
+BUSY_SECONDS = 30.0
+"""How long a transaction waits for another writer, such as a query tool, before it gives up."""
 
 
 def database_path(option: str | None, environment: Mapping[str, str], otherwise: str | None = None) -> str:
@@ -83,7 +86,7 @@ def connected_for_writing(path: StrPath, network: str | None) -> Iterator[sqlite
     `network` is the kind of network file system that it is on; `None`: a local one.
 
     Raises:
-        DatabaseBusy: another process writes to it for longer than `transactions.BUSY_SECONDS`.
+        DatabaseBusy: another process writes to it for longer than `BUSY_SECONDS`.
         DatabaseUnusable: it is corrupt, read-only, newer, or has a table of ours that we did not make.
     """
     if os.path.isdir(path):
@@ -210,3 +213,135 @@ def is_current(connection: sqlite3.Connection, path: StrPath, not_ours: bool = F
             f"`tokentail adopt --dry-run --db {path}` would do"
         )
     return applied == KNOWN_MIGRATIONS
+
+
+# Transactions
+
+
+@contextmanager
+def immediate(connection: sqlite3.Connection, keep: bool = True) -> Iterator[None]:
+    """Hold one write transaction: commit everything inside, or nothing of it; without `keep` nothing, always.
+
+    The deferred transaction of most libraries would die of "database is locked" when two processes
+    read and then write.
+    """
+    _patiently(connection, "BEGIN IMMEDIATE")
+    try:
+        yield
+        _patiently(connection, "COMMIT" if keep else "ROLLBACK")  # in a rollback journal readers hold it up
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+def _patiently(connection: sqlite3.Connection, statement: str) -> None:
+    """Execute a statement as soon as others let it, within `BUSY_SECONDS`."""
+    deadline = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            connection.execute(statement)
+        except sqlite3.OperationalError as error:
+            busy = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
+            if not busy or time.monotonic() >= deadline:
+                raise
+        else:
+            return
+
+
+@contextmanager
+def explained(path: StrPath, not_ours: bool = False) -> Iterator[None]:
+    """Turn what SQLite raises into what a person can act on; a mistake of ours stays what it is.
+
+    One that is `not_ours` is only read, and was not named by --db.
+    """
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        code = getattr(error, "sqlite_errorname", "")
+        if code.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
+            raise DatabaseBusy(
+                f"{path}: database is locked by another program for more than {BUSY_SECONDS:.0f} s: "
+                "try again when it is done"
+            ) from error
+        for start, advice in _ADVICE.items():
+            if code.startswith(start):
+                told = f"{path}: {error}"
+                raise DatabaseUnusable(told if not_ours else f"{told}: {advice}") from error
+        raise
+
+
+_ADVICE = {
+    "SQLITE_NOTADB": "it is not a SQLite database, and was left as it is: choose another with --db",
+    "SQLITE_CORRUPT": "restore a copy, or ingest the logs into a new one with --db; it was not deleted",
+    "SQLITE_READONLY": "make it and its folder writable, or choose another with --db",
+    "SQLITE_PERM": "make it and its folder writable, or choose another with --db",
+    "SQLITE_CANTOPEN": "does its folder exist, and may you write there? Choose another place with --db",
+    "SQLITE_FULL": "free some space and run the command again; nothing is lost or doubled",
+    "SQLITE_IOERR": "the disk failed to read or write it; run the command again when it is mended",
+}
+
+
+# The journal: WAL, unless the disk is another machine's
+
+MOUNTS = "/proc/self/mountinfo"
+
+_NETWORK = frozenset(
+    {
+        *("9p", "afs", "beegfs", "ceph", "cifs", "davfs", "glusterfs", "gpfs", "lustre", "ncpfs"),
+        *("nfs", "nfs4", "pvfs2", "smb3", "smbfs"),
+        *("fakeowner", "grpcfuse", "osxfs", "vboxsf", "virtiofs", "vmhgfs"),  # of a virtual machine's host
+        *("fuse.davfs", "fuse.glusterfs", "fuse.rclone", "fuse.s3fs", "fuse.sshfs", "fuse.vmhgfs-fuse"),
+    }
+)
+"""Types of file systems whose files another machine may change, as Linux names them."""
+
+
+def journal_mode(network: str | None) -> str:
+    """Return the journal mode that is safe on a kind of network file system, or on a local one (`None`).
+
+    WAL shares memory between processes, which a network file system can't do for two machines.
+    """
+    return "DELETE" if network else "WAL"
+
+
+def network_kind(database: StrPath) -> str | None:
+    """Return what kind of network file system a database is on; `None`: a local one, as far as is known."""
+    folder = os.path.realpath(os.path.dirname(database) or os.curdir)
+    if sys.platform == "win32":
+        return "a network drive" if _is_remote_drive(folder) else None
+    with suppress(OSError, UnicodeError), open(MOUNTS, encoding="utf-8", errors="surrogateescape") as mounts:
+        kind = mounted_as(folder, mounts.read())
+        return kind if kind in _NETWORK else None
+    return None  # not Linux: nothing is known
+
+
+def mounted_as(folder: str, mounts: str) -> str | None:
+    """Return the type of the file system that a folder is on, by the text of `mountinfo`."""
+    best, found = "", None
+    for line in mounts.splitlines():
+        before, _, after = line.partition(" - ")
+        fields = before.split(" ")
+        if len(fields) < 5 or not after:
+            continue
+        point = _unescaped(fields[4])
+        inside = folder == point or folder.startswith(point.rstrip("/") + "/")
+        if inside and len(point) >= len(best):  # of two on one another the later one counts
+            best, found = point, after.split(" ")[0]
+    return found
+
+
+def _unescaped(text: str) -> str:
+    for code, character in ((r"\040", " "), (r"\011", "\t"), (r"\012", "\n"), (r"\134", "\\")):
+        text = text.replace(code, character)
+    return text
+
+
+if sys.platform == "win32":
+    import ctypes
+
+    _DRIVE_REMOTE = 4
+
+    def _is_remote_drive(folder: str) -> bool:
+        drive = os.path.splitdrive(folder)[0]
+        return drive.startswith("\\\\") or ctypes.windll.kernel32.GetDriveTypeW(drive + "\\") == _DRIVE_REMOTE

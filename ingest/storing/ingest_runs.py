@@ -1,15 +1,150 @@
-"""Ingest runs as rows: one for each invocation; one that was killed stays unfinished."""
+"""Ingest runs: one at a time for each database, across processes, and a row for each invocation.
+
+The operating system holds the lock and gives it back when its holder ends, however it ends, so a
+killed process never blocks the next one. The lock file beside the database stays; its content only
+tells who the holder is. In a folder where others may write, anything may stand in its place: what is
+no lock file of ours is not followed, waited for or changed. The row of a run that was killed stays
+unfinished.
+"""
 
 from __future__ import annotations
 
+import os
 import platform
+import re
 import sqlite3
-from collections.abc import Mapping
+import stat
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from typing import IO
 
+from ingest.errors import DatabaseBusy, DatabaseUnusable, TokentailError
 from ingest.linking.timestamps import time_text
-from ingest.storing.transactions import immediate
+from ingest.storing.database import StrPath, immediate, opened_as_it_is
 from ingest.version import program_version
+
+POLL_SECONDS = 0.05
+
+_CAREFULLY = sum(getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_NOCTTY"))
+_OURS = re.compile(r"[0-9\s\0]{0,20}")
+"""All that we ever write; NULs stand in a file whose text was lost with the power."""
+
+_NEWEST = """
+SELECT 1 FROM ingest_runs WHERE command = 'follow' AND exit_code IS NULL AND started_at >= ?
+ORDER BY ingest_run_id DESC LIMIT 1
+"""
+
+if sys.platform == "win32":
+    import msvcrt
+
+    _FAR_OFF = 1 << 30  # the byte that is locked, beyond the text, which others may then still read
+
+    def _try_lock(file: IO[str]) -> bool:
+        file.seek(_FAR_OFF)
+        try:
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+        except OSError:
+            return False
+        return True
+else:
+    import fcntl
+
+    def _try_lock(file: IO[str]) -> bool:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+
+@contextmanager
+def ingest_lock(database: StrPath, wait_seconds: float) -> Iterator[None]:
+    """Hold the database's ingest lock.
+
+    Raises:
+        DatabaseBusy: another process still holds it after `wait_seconds`.
+        DatabaseUnusable: no lock file can be made beside the database, or something else stands there.
+    """
+    with _opened(database) as file:
+        deadline = time.monotonic() + wait_seconds
+        while not _try_lock(file):
+            if time.monotonic() >= deadline:
+                raise DatabaseBusy(_busy(database, file))
+            time.sleep(POLL_SECONDS)
+        file.seek(0)
+        file.truncate()
+        file.write(f"{os.getpid()}\n")
+        file.flush()
+        yield
+
+
+def _opened(database: StrPath) -> IO[str]:
+    """Open the lock file, or make it."""
+    path = f"{os.path.realpath(database)}.lock"
+    in_the_way = DatabaseUnusable(
+        f"{path}: not a lock file of tokentail, so not touched: look who made it, move it away, "
+        "or choose another database with --db"
+    )
+    try:
+        file = open(path, "r+", encoding="ascii", errors="replace", opener=_open_carefully)  # noqa: SIM115
+    except OSError as error:
+        if os.path.islink(path) or (os.path.lexists(path) and not os.path.isfile(path)):
+            raise in_the_way from error
+        raise DatabaseUnusable(
+            f"{database}: can't write beside it ({error.strerror}): choose another place with --db"
+        ) from error
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode) or not _OURS.fullmatch(file.read(21)):
+        file.close()
+        raise in_the_way
+    _share_like(database, file.fileno())
+    return file
+
+
+def _open_carefully(path: str, flags: int) -> int:
+    """Open or make a file, but follow no symbolic link and wait for no FIFO."""
+    return os.open(path, flags | os.O_CREAT | _CAREFULLY, 0o666)
+
+
+def _share_like(database: StrPath, lock: int) -> None:
+    """Let those lock the database who may write it, where the lock file is ours to give."""
+    if sys.platform == "win32":
+        return
+    with suppress(OSError):  # there is no database yet, or the lock file belongs to somebody else
+        wanted, found = os.stat(database), os.fstat(lock)
+        if found.st_nlink > 1:  # planted: by its other name it may be a file worth having
+            return
+        if (wanted.st_uid, wanted.st_gid) != (found.st_uid, found.st_gid):
+            with suppress(OSError):  # only root gives a file away; its owner may choose among his groups
+                os.fchown(lock, wanted.st_uid if os.geteuid() == 0 else -1, wanted.st_gid)
+        mode = stat.S_IMODE(wanted.st_mode) & 0o666 | 0o600
+        if mode != stat.S_IMODE(found.st_mode):
+            os.fchmod(lock, mode)
+
+
+def _busy(database: StrPath, file: IO[str]) -> str:
+    file.seek(0)
+    pid = file.readline(20).strip()
+    who = f" (pid {pid})" if pid.isdigit() else ""
+    if _is_follow(database, os.fstat(file.fileno()).st_mtime):
+        return f"{database}: a follow{who} holds the database: stop it for that, and start it again"
+    return f"{database}: another ingest{who} holds the database; --wait SECONDS waits for it"
+
+
+def _is_follow(database: StrPath, since: float) -> bool:
+    """Whether a follow holds the lock that was taken then: only the holder has begun a run since."""
+    with (
+        suppress(sqlite3.Error, TokentailError, OSError, ValueError, OverflowError),
+        opened_as_it_is(database, not_ours=True) as connection,
+    ):
+        moment = time_text(datetime.fromtimestamp(since, UTC))
+        return connection.execute(_NEWEST, [moment]).fetchone() is not None
+    return False
+
+
+# Rows
 
 
 def begin_run(connection: sqlite3.Connection, command: str, timezone: str, counts: Mapping[str, int]) -> int:

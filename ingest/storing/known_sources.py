@@ -10,9 +10,8 @@ import sqlite3
 from collections.abc import Iterable, Iterator
 
 from ingest.files.listing import Files
-from ingest.files.logfile import FileState, LogFile
-from ingest.files.raw import is_there
-from ingest.files.sample import digest
+from ingest.files.logfile import FileState, LogFile, digest
+from ingest.files.paths import is_there
 from ingest.reading.checkpoint import COUNTED, Checkpoint, Counters
 from ingest.reading.resume import NotTheSame
 from ingest.storing.sources import REPLACED, SELECT_ONE, Source, integer, source_of_row

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 
 from ingest.files.folders import Folder, label_told
-from ingest.storing.transactions import immediate
+from ingest.storing.database import immediate
 
 
 def keep_labels(connection: sqlite3.Connection, folders: tuple[Folder, ...]) -> None:

@@ -1,6 +1,7 @@
-"""Events as rows: the columns that the store writes, and how a row is read back.
+"""Events and escalations as rows: the columns that the store writes, and how a row is read back.
 
-The one place that knows both an event's fields and the columns of `token_estimation_v2_events`.
+The one place that knows both an event's fields and the columns of `token_estimation_v2_events`. SQL is
+composed of column names of ours only; values are always bound.
 """
 
 from __future__ import annotations
@@ -10,10 +11,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ingest.linking.context import NOTHING_TOLD, Context, Deliverables, Told
-from ingest.linking.identity import Adopted, Event, event_key
+from ingest.linking.identity import Adopted, Event, content_key, event_key
 from ingest.linking.state import Logged
 from ingest.linking.timestamps import moment_of, time_text
-from ingest.reading.remembered import as_text, from_text
+from ingest.reading.batch import SeenEscalation
+from ingest.reading.checkpoint import as_text, from_text
 from parsers.records import EstimationEvent
 from parsers.run import UNKNOWN
 
@@ -68,6 +70,15 @@ _UNTOLD = {
 """What stands in columns that are never NULL where nothing was told."""
 
 READ_COLUMNS = ("event_id", *CONTEXT_COLUMNS)
+
+EVENT_COLUMNS = ("event_id", *CONTEXT_COLUMNS, *PAYLOAD_COLUMNS, "created_at")
+
+_SIGHTING = (
+    "INTO event_sightings (event_id, source_id, byte_offset, line_number, phase_known, line_cut) "
+    "VALUES (?, ?, ?, ?, ?, ?)"
+)
+INSERT_SIGHTING = f"INSERT {_SIGHTING}"
+INSERT_NEW_SIGHTING = f"INSERT OR IGNORE {_SIGHTING}"
 
 
 def payload_row(payload: EstimationEvent) -> Row:
@@ -239,3 +250,71 @@ def payload_of(row: Row) -> EstimationEvent:
 
 def _truth(value: Any) -> bool | None:
     return None if value is None else bool(value)
+
+
+# Escalations: what an executor said when it repeated a call with more room
+
+INSERT_ESCALATION = """
+INSERT INTO token_budget_escalation_events (
+    run_id, phase_id, timestamp, attempt_index, reason, was_truncated, output_utilization,
+    escalation_factor, base_value, base_source, retry_max_tokens, selected_budget,
+    actual_max_tokens, tokens_used, timestamp_text, escalation_key, created_at
+) VALUES (
+    :run_id, :phase_id, :timestamp, :attempt_index, :reason, :was_truncated, :output_utilization,
+    :escalation_factor, :base_value, :base_source, :retry_max_tokens, :selected_budget,
+    :actual_max_tokens, :tokens_used, :timestamp_text, :escalation_key, :created_at
+)
+ON CONFLICT (escalation_key) DO UPDATE SET
+    run_id = CASE 'unknown'
+        WHEN run_id THEN excluded.run_id WHEN excluded.run_id THEN run_id
+        ELSE MIN(run_id, excluded.run_id) END,
+    timestamp = CASE
+        WHEN timestamp LIKE '%.000000' THEN excluded.timestamp
+        WHEN excluded.timestamp LIKE '%.000000' THEN timestamp
+        ELSE MIN(timestamp, excluded.timestamp) END,
+    timestamp_text = CASE
+        WHEN timestamp LIKE '%.000000' THEN excluded.timestamp_text
+        WHEN excluded.timestamp LIKE '%.000000' OR timestamp < excluded.timestamp THEN timestamp_text
+        WHEN timestamp > excluded.timestamp THEN excluded.timestamp_text
+        ELSE MIN(timestamp_text, excluded.timestamp_text) END,
+    selected_budget = COALESCE(
+        MIN(selected_budget, excluded.selected_budget), selected_budget, excluded.selected_budget
+    ),
+    actual_max_tokens = COALESCE(
+        MIN(actual_max_tokens, excluded.actual_max_tokens), actual_max_tokens, excluded.actual_max_tokens
+    ),
+    tokens_used = COALESCE(
+        MIN(tokens_used, excluded.tokens_used), tokens_used, excluded.tokens_used
+    )
+WHERE timestamp_text IS NOT NULL
+"""
+
+
+def escalation_values(seen: SeenEscalation, now: str) -> Row:
+    """Return an escalation as its row; its key is what it says."""
+    row = _escalation_row(seen)
+    second = row["timestamp"].partition(".")[0]
+    told = (second, row["phase_id"], row["attempt_index"], row["base_value"], row["retry_max_tokens"])
+    return {**row, "escalation_key": content_key(*told), "created_at": now}
+
+
+def _escalation_row(seen: SeenEscalation) -> Row:
+    """Return an escalation as its row, without the key and the time of storing."""
+    record, around = seen.record, seen.around
+    return {
+        "run_id": around.run.name if around.run else UNKNOWN,
+        "phase_id": record.phase,
+        "timestamp": time_text(seen.moment),
+        "attempt_index": record.attempt_index,
+        "reason": record.reason,
+        "was_truncated": record.reason == "truncation",
+        "output_utilization": record.utilization_percent,
+        "escalation_factor": record.factor,
+        "base_value": record.base_tokens,
+        "base_source": record.base_source,
+        "retry_max_tokens": record.retry_max_tokens,
+        "selected_budget": around.selected_budget,
+        "actual_max_tokens": around.actual_max_tokens,
+        "tokens_used": around.tokens_used,
+        "timestamp_text": seen.timestamp_text,
+    }

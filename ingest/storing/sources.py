@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from ingest.files.logfile import FileState
 from ingest.reading.batch import Batch
-from ingest.reading.fingerprint import Fingerprint
+from ingest.reading.checkpoint import Fingerprint
 from ingest.storing.rows import Row
 
 SELECT_ONE = """

@@ -16,7 +16,7 @@ from typing import NamedTuple
 from ingest.linking.context import NOTHING_TOLD
 from ingest.linking.identity import GROUP_LENGTH, SECOND_LENGTH, group_key, phase_member
 from ingest.reading.batch import Sighting
-from ingest.storing.rows import CONTEXT_COLUMNS, PAYLOAD_COLUMNS, TOLD_COLUMNS, told_values
+from ingest.storing.rows import EVENT_COLUMNS, TOLD_COLUMNS, told_values
 from parsers.records import EstimationEvent
 from parsers.run import UNKNOWN
 
@@ -107,10 +107,9 @@ _EXPRESSIONS = {
     "logged_smape_percent": "smape",
     "created_at": ":now",
 }
-_COLUMNS = ("event_id", *CONTEXT_COLUMNS, *PAYLOAD_COLUMNS, "created_at")
 _INSERT_NEW = f"""
-INSERT INTO token_estimation_v2_events ({", ".join(_COLUMNS)})
-SELECT {", ".join(_EXPRESSIONS.get(name, f"ending.{name}") for name in _COLUMNS)}
+INSERT INTO token_estimation_v2_events ({", ".join(EVENT_COLUMNS)})
+SELECT {", ".join(_EXPRESSIONS.get(name, f"ending.{name}") for name in EVENT_COLUMNS)}
 FROM staged AS one JOIN staged_endings AS ending USING (ending)
 WHERE one.event_id IS NULL
 ORDER BY one.number

@@ -12,9 +12,10 @@ from datetime import UTC, datetime
 from ingest.linking.context import merged
 from ingest.linking.identity import Event, Seen, group_key, group_of
 from ingest.linking.timestamps import time_text
-from ingest.storing.fragments import Fragments
 from ingest.storing.rows import (
     CONTEXT_COLUMNS,
+    INSERT_ESCALATION,
+    INSERT_NEW_SIGHTING,
     PAYLOAD_COLUMNS,
     READ_COLUMNS,
     Row,
@@ -23,7 +24,7 @@ from ingest.storing.rows import (
     stored_event,
 )
 from ingest.storing.settling import Settling
-from ingest.storing.statements import INSERT_ESCALATION, INSERT_NEW_SIGHTING
+from ingest.storing.sightings import Fragments
 from parsers.records import EstimationEvent
 
 BATCH = 500
