@@ -54,8 +54,8 @@ from reports.validation_record import validation_record
     "--against",
     metavar="SPAN",
     callback=span,
-    help="The last SPAN (7d, 12h, 2w) beside the one before, and how much of the change another mix of strata "
-    "explains.",
+    help="The last SPAN (7d, 12h, 2w) beside the one before, and how much of the change another mix of "
+    "strata explains.",
 )
 @click.option("--fail-on-gate", is_flag=True, help="Exit with 1 if a gate is not passed.")
 @options.json_option
