@@ -7,9 +7,10 @@ a number without its population says nothing.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from difflib import get_close_matches
 from typing import Any
 
 from sqlite_utils import Database
@@ -31,6 +32,9 @@ CLEAN = "success = 1 AND truncated = 0"
 
 CEILING = "COALESCE(actual_max_tokens, NULLIF(selected_budget, 0))"
 """The ceiling that the answer had: the final one, or the selected budget where no line tells it."""
+
+LOCAL_DAY = "tokentail_local_day"
+"""The SQL function that gives the day (`YYYY-MM-DD`) of a stored time, in the zone of who asks."""
 
 _NORMALIZED = (
     "CASE LOWER(TRIM(category)) "
@@ -57,7 +61,7 @@ class Selection:
 
     `since` and `until` are aware; an event is in if since <= its time < until. Without
     `with_totals`, events whose actual is a total of input and output are left out. `min_actual` is
-    in tokens.
+    in tokens. `zone` names the one in which days were meant, and are shown.
     """
 
     runs: tuple[str, ...] = ()
@@ -71,6 +75,7 @@ class Selection:
     min_actual: int = MIN_ACTUAL
     normalize_categories: bool = False
     with_totals: bool = False
+    zone: str = "UTC"
 
     @property
     def category(self) -> str:
@@ -116,6 +121,7 @@ class Selection:
             "success_only": self.success_only,
             "min_actual": self.min_actual,
             "normalize_categories": self.normalize_categories,
+            "zone": self.zone,
         }
 
     def _named(self) -> Sequence[tuple[str, str, tuple[str, ...]]]:
@@ -123,11 +129,11 @@ class Selection:
         if self.normalize_categories:
             categories = tuple(normalized_category(name) or "" for name in categories)
         return (
-            ("runs", "run_id", self.runs),
-            ("phases", "phase_id", self.phases),
-            ("categories", self.category, categories),
-            ("complexities", "complexity", self.complexities),
-            ("models", "model", self.models),
+            ("run", "run_id", self.runs),
+            ("phase", "phase_id", self.phases),
+            ("category", self.category, categories),
+            ("complexity", "complexity", self.complexities),
+            ("model", "model", self.models),
         )
 
 
@@ -142,6 +148,8 @@ def _text(moment: datetime | None) -> str | None:
 class Population:
     """How many events the database has, how many the report is about, and what was left out of it.
 
+    `first` and `last` are the times of the first and the last event that it is about, in UTC as stored, and
+    `zone` is the one in which to show them. `hints` say what there is, where the filters let nothing through.
     `left_out_filtered` did not pass the filters; of those that did, `left_out_totals` have a total of
     input and output as their actual, and `left_out_short` fewer than `min_actual` tokens.
     """
@@ -152,6 +160,10 @@ class Population:
     left_out_totals: int
     left_out_short: int
     min_actual: int
+    first: str | None = None
+    last: str | None = None
+    zone: str = "UTC"
+    hints: tuple[str, ...] = ()
 
 
 def population(db: Database, selection: Selection) -> Population:
@@ -159,10 +171,12 @@ def population(db: Database, selection: Selection) -> Population:
     kept = "1" if selection.with_totals else "actual_is_total = 0"
     query = f"""
         SELECT COUNT(*), TOTAL({selection.filters()}), TOTAL({selection.filters()} AND NOT ({kept})),
-            TOTAL({selection.filters()} AND {kept} AND actual_output_tokens < :min_actual)
+            TOTAL({selection.filters()} AND {kept} AND actual_output_tokens < :min_actual),
+            MIN(timestamp) FILTER (WHERE {selection.where()}),
+            MAX(timestamp) FILTER (WHERE {selection.where()})
         FROM token_estimation_v2_events
     """
-    counts = db.conn.execute(query, selection.values()).fetchone()
+    *counts, first, last = db.conn.execute(query, selection.values()).fetchone()
     events, passed, totals, short = (int(count) for count in counts)
     return Population(
         events=events,
@@ -171,4 +185,33 @@ def population(db: Database, selection: Selection) -> Population:
         left_out_totals=totals,
         left_out_short=short,
         min_actual=selection.min_actual,
+        first=first,
+        last=last,
+        zone=selection.zone,
+        hints=() if passed or not events else tuple(_hints(db, selection)),
     )
+
+
+_MOST_NAMES, _SHOWN_NAMES = 1_000, 8
+"""Names that are compared with a mistyped one, and named if none is like it."""
+
+
+def _hints(db: Database, selection: Selection) -> Iterator[str]:
+    """Say of each filter that lets nothing through what it could have been."""
+    for name, column, values in selection._named():
+        query = f"SELECT DISTINCT {column} FROM token_estimation_v2_events LIMIT {_MOST_NAMES}"
+        known = sorted(row[0] for row in db.conn.execute(query) if row[0]) if values else []
+        if set(values).isdisjoint(known):
+            yield from (f"No {name} is {value!r}: {_alike(value, known)}" for value in values)
+    query = "SELECT MIN(timestamp), MAX(timestamp) FROM token_estimation_v2_events"
+    first, last = db.conn.execute(query).fetchone()
+    if selection.since is not None or selection.until is not None:
+        yield f"All events were logged from {first[:16]} to {last[:16]}, UTC"
+
+
+def _alike(name: str, known: Sequence[str]) -> str:
+    """Say which of the known names a mistyped one is like, or else what there is."""
+    if alike := get_close_matches(name, known, 3, 0.5):
+        return f"did you mean {' or '.join(alike)}?"
+    more = len(known) - _SHOWN_NAMES
+    return f"there are {', '.join(known[:_SHOWN_NAMES])}" + (f" and {more:,} more" if more > 0 else "")

@@ -5,11 +5,18 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from reports.selection import Selection
+from reports.selection import LOCAL_DAY, Selection
 from reports.values import LARGEST
 
-DIMENSIONS = ("category", "complexity", "bucket", "model")
-"""By what events can be put into strata; `bucket` is one of the number of deliverables."""
+_COLUMNS = {"complexity": "complexity", "model": "model", "run": "run_id", "phase": "phase_id"}
+_PERIODS = {
+    "day": f"{LOCAL_DAY}(timestamp)",
+    "week": f"DATE({LOCAL_DAY}(timestamp), '-6 days', 'weekday 1')",
+    "month": f"SUBSTR({LOCAL_DAY}(timestamp), 1, 7)",
+}
+DIMENSIONS = ("category", "complexity", "bucket", "model", "run", "phase", *_PERIODS)
+"""By what events can be put into strata; `bucket` is one of the number of deliverables, and a `week` is
+named by its Monday. Periods need the SQL function `LOCAL_DAY`, which tells in whose days they are."""
 
 DELIVERABLES = """COALESCE(
     NULLIF(deliverable_count, 0), NULLIF(estimated_deliverable_count, 0),
@@ -73,12 +80,7 @@ class Strata:
 
     def columns(self, selection: Selection) -> str:
         """Return the SQL expressions of the key, each followed by a comma."""
-        expressions = {
-            "category": selection.category,
-            "complexity": "complexity",
-            "model": "model",
-            "bucket": self._bucket(),
-        }
+        expressions = {**_COLUMNS, **_PERIODS, "category": selection.category, "bucket": self._bucket()}
         return "".join(f"{expressions[name]}, " for name in self.dimensions)
 
     def _bucket(self) -> str:

@@ -56,9 +56,8 @@ def reference() -> str:
     parts = [_HEAD, "\n## Exit codes\n\n| code | meaning |\n|---|---|\n"]
     parts += [f"| {code} | {meaning} |\n" for code, meaning in EXIT_CODES.items()]
     for name, command in commands().items():
-        context = click.Context(
-            command, info_name=f"tokentail {name}", terminal_width=100, max_content_width=100
-        )
+        settings = {**cli.context_settings, "terminal_width": 100, "max_content_width": 100}
+        context = click.Context(command, info_name=f"tokentail {name}", **settings)
         parts.append(f"\n## {name}\n\n```\n{command.get_help(context)}\n```\n")
     return "".join(line.rstrip() + "\n" for line in "".join(parts).splitlines())
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta, timezone
 
 from hypothesis import strategies as st
 
@@ -131,7 +131,13 @@ def bucket_of(row: Row, buckets: tuple[Bucket, ...]) -> str | None:
 
 def key_of(row: Row, selection: Selection, strata: Strata) -> tuple[str | None, ...]:
     """Return the key of an event's stratum."""
+    day = date.fromisoformat(row["timestamp"][:10])
     parts = {
+        "run": row["run_id"],
+        "phase": row["phase_id"],
+        "day": day.isoformat(),
+        "week": (day - timedelta(day.weekday())).isoformat(),
+        "month": day.isoformat()[:7],
         "category": category_of(row, selection),
         "complexity": row["complexity"],
         "model": row["model"],

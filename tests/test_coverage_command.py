@@ -71,6 +71,9 @@ def test_cells_have_and_need_what_a_count_by_hand_gives(called: Tokentail, datab
             "left_out_totals": 1,
             "left_out_short": 1,
             "min_actual": 50,
+            **dict.fromkeys(("first", "last"), "2026-01-14 09:00:00.000000"),
+            "zone": "UTC",
+            "hints": [],
         },
         "target": 5,
         "total_target": [30, 50],
@@ -95,6 +98,7 @@ def test_heat_map_shows_each_cell_and_says_what_is_wanted(called: Tokentail, dat
     assert called("coverage").stdout.splitlines() == [
         "13 events of 15 in telemetry.db; left out: 1 whose actual is a total of input and output, "
         "1 with fewer than 50 actual tokens",
+        "logged from 2026-01-14 09:00 to 2026-01-14 09:00, UTC",
         "12 samples in cells, 30 to 50 wanted: 18 more needed",
         "1 of 16 cells (6%) have their 5 samples",
         "",

@@ -92,6 +92,10 @@ def test_strata_are_computed_over_every_event_but_totals_and_short_answers(
         "left_out_totals": 1,
         "left_out_short": 1,
         "min_actual": 50,
+        "first": "2026-01-14 09:00:00.000000",
+        "last": "2026-01-14 09:00:03.000000",
+        "zone": "UTC",
+        "hints": [],
     }
     shown = called("report").stdout
     assert (

@@ -19,6 +19,7 @@ from sqlite_utils import Database
 from conftest import Tokentail
 from event_rows import Row, event_row, holding, stored
 from ingest.cli import cli
+from ingest.cli.selecting import know_days
 from ingest.storing.database import open_for_writing
 from reports.replaying.events import replay_events
 from reports.selection import CATEGORY_NAMES, Population, Selection, normalized_category, population
@@ -31,6 +32,7 @@ from selection_oracle import SELECTIONS, bucket_of, is_selected, key_of, passes,
 def empty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
     """Open a database without events, for many tests that leave it so."""
     with open_for_writing(tmp_path_factory.mktemp("selection") / "telemetry.db") as db:
+        know_days(db, Selection())
         yield db
 
 
@@ -61,6 +63,7 @@ def test_every_event_is_selected_or_left_out_for_one_reason(
         found = population(empty, selection)
     passed = [row for row in events if passes(row, selection)]
     totals = [row for row in passed if row["actual_is_total"] and not selection.with_totals]
+    times = [row["timestamp"] for row in events if is_selected(row, selection)]
     assert found == Population(
         events=len(events),
         selected=sum(is_selected(row, selection) for row in events),
@@ -70,6 +73,9 @@ def test_every_event_is_selected_or_left_out_for_one_reason(
             row["actual_output_tokens"] < selection.min_actual for row in passed if row not in totals
         ),
         min_actual=selection.min_actual,
+        first=min(times, default=None),
+        last=max(times, default=None),
+        hints=found.hints,
     )
     left_out = found.left_out_filtered + found.left_out_totals + found.left_out_short
     assert found.events == found.selected + left_out
@@ -394,7 +400,7 @@ KEYS = st.tuples(
 @given(st.lists(KEYS, unique=True, max_size=8), st.randoms(use_true_random=False))
 def test_order_of_strata_is_the_same_from_any_start(keys: list[Any], chance: Any) -> None:
     """The order is total: however rows come from SQLite, the strata stand the same."""
-    strata = Strata(DIMENSIONS)
+    strata = Strata(DIMENSIONS[:4])
     shuffled = list(keys)
     chance.shuffle(shuffled)
     assert sorted(shuffled, key=strata.place) == sorted(keys, key=strata.place)
@@ -409,7 +415,7 @@ def test_order_of_strata_is_the_same_from_any_start(keys: list[Any], chance: Any
     [
         (
             ["calibrate", "--by", "category,nonsense"],
-            "'nonsense' is none of category, complexity, bucket, model",
+            "'nonsense' is none of category, complexity, bucket, model, run, phase, day, week, month",
         ),
         (["replay", "--by", "Category", "--predictions", "x"], "'Category' is none of"),
         (["coverage", "--buckets", "4-7,1-3"], "must rise and not overlap"),
@@ -452,6 +458,9 @@ def test_filters_reach_the_numbers_and_are_said(called: Tokentail, tmp_path: Pat
         "left_out_totals": 1,
         "left_out_short": 1,
         "min_actual": 80,
+        **dict.fromkeys(("first", "last"), "2026-01-14 23:59:59.999999"),
+        "zone": "UTC",
+        "hints": [],
     }
     shown = called("calibrate", *arguments).stdout
     assert shown.startswith(

@@ -9,7 +9,14 @@ import click
 
 from ingest.cli import options
 from ingest.cli.output import say, say_json, say_lines
-from ingest.cli.selecting import buckets_option, by_option, filter_options, nothing_left, population_line
+from ingest.cli.selecting import (
+    buckets_option,
+    by_option,
+    filter_options,
+    know_days,
+    nothing_left,
+    say_population,
+)
 from ingest.storing.database import open_for_reading
 from reports.calibration import MAX_TRUNCATION, MIN_SAMPLES, Calibrated, calibrate
 from reports.metrics import Interval
@@ -67,6 +74,7 @@ def calibrate_command(
     database = options.chosen_database(db)
     strata = Strata(dimensions, buckets)
     with open_for_reading(database) as opened:
+        know_days(opened, selection)
         found = population(opened, selection)
         overall, lines = calibrate(opened, selection, strata, min_samples, max_truncation / 100)
     if as_json:
@@ -75,7 +83,7 @@ def calibrate_command(
         strata_records = [dict(zip(dimensions, one.key, strict=True)) | _record(one) for one in lines]
         say_json(told | asked | {"overall": _record(overall), "strata": strata_records})
         return 0
-    say(population_line(found, str(database)))
+    say_population(found, str(database))
     if not found.selected:
         say(nothing_left(found, "calibrate"))
         return 0

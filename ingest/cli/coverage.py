@@ -10,7 +10,7 @@ import click
 
 from ingest.cli import options
 from ingest.cli.output import complain, say, say_json, say_lines
-from ingest.cli.selecting import buckets_option, filter_options, nothing_left, population_line
+from ingest.cli.selecting import buckets_option, filter_options, nothing_left, say_population
 from ingest.storing.database import open_for_reading
 from reports.coverage import CELL_TARGET, TOTAL_TARGET, Cell, Coverage, coverage
 from reports.selection import Selection
@@ -131,7 +131,7 @@ def _missed(found: Coverage, fail_under: float) -> Iterator[str]:
 
 
 def _show(database: str, found: Coverage, next_count: int) -> None:
-    say(population_line(found.population, database))
+    say_population(found.population, database)
     least, best = found.total_target
     lacking = f"{found.total_need:,} more needed" if found.total_need else "enough"
     wanted = f"{least:,}" if least == best else f"{least:,} to {best:,}"

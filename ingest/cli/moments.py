@@ -1,12 +1,14 @@
 """Times as a person types them: `2026-01-14`, `2026-01-14 09:30`, `7d`, `yesterday`.
 
-Only forms with one meaning are read. A time without an offset is UTC, as all times in the database.
+Only forms with one meaning are read. A time without an offset is of the zone that is given, else UTC.
 """
 
 from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
+
+from ingest.reading.zone import Zone
 
 _AGO = re.compile(r"(\d{1,6}) ?(m|mins?|minutes?|h|hrs?|hours?|d|days?|w|weeks?)(?: ?ago)?", re.ASCII)
 _UNITS = {"m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
@@ -45,42 +47,56 @@ def span_text(seconds: float) -> str:
     return " ".join(parts[:2])
 
 
-def parse_since(text: str, now: datetime) -> datetime:
+def parse_since(text: str, now: datetime, zone: Zone | None = None) -> datetime:
     """Return the first moment of what was typed, aware; `now` is aware.
 
     Raises:
         ValueError: it has no single meaning; the message names the forms that have.
     """
-    return _parse(text, now)[0]
+    return _parse(text, now, zone)[0]
 
 
-def parse_until(text: str, now: datetime) -> datetime:
+def parse_until(text: str, now: datetime, zone: Zone | None = None) -> datetime:
     """Return the moment after the last of what was typed: a day stands for the whole day.
 
     Raises:
         ValueError: as `parse_since`.
     """
-    first, length = _parse(text, now)
+    first, length = _parse(text, now, zone)
+    if length == _DAY and zone is not None:  # a day on which clocks change is not of 24 hours
+        return zone.to_utc(zone.to_local(first) + length)
     return first + min(length, datetime.max.replace(tzinfo=UTC) - first)  # 9999-12-31 has no day after
 
 
-def _parse(text: str, now: datetime) -> tuple[datetime, timedelta]:
+def _parse(text: str, now: datetime, zone: Zone | None) -> tuple[datetime, timedelta]:
     """Return the first moment and how long what was typed lasts."""
     asked = text.strip()
-    today = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-    words = {"now": (now, timedelta(0)), "today": (today, _DAY), "yesterday": (today - _DAY, _DAY)}
-    if asked.lower() in words:
-        return words[asked.lower()]
     try:
+        if asked.lower() in ("today", "yesterday"):
+            today = _local(now, zone).replace(hour=0, minute=0, second=0, microsecond=0)
+            return _aware(today if asked.lower() == "today" else today - _DAY, zone), _DAY
+        if asked.lower() == "now":
+            return now, timedelta(0)
         if ago := _AGO.fullmatch(asked.lower()):
             return now - timedelta(seconds=int(ago[1]) * _UNITS[ago[2][0]]), timedelta(0)
         if _DATED.fullmatch(asked):
             moment = datetime.fromisoformat(asked)
-            aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-            return aware.astimezone(UTC), _precision(asked)
+            return _aware(moment, zone), _precision(asked)
     except (ValueError, OverflowError):
         pass  # no such day, or too long ago: said below
     raise ValueError(f"{text!r} is no time that has one meaning: write for example {FORMS}")
+
+
+def _local(moment: datetime, zone: Zone | None) -> datetime:
+    """Return an aware moment as clocks of the zone show it, naive."""
+    return moment.astimezone(UTC).replace(tzinfo=None) if zone is None else zone.to_local(moment)
+
+
+def _aware(moment: datetime, zone: Zone | None) -> datetime:
+    """Return a moment in UTC, aware; one without an offset is of the zone."""
+    if zone is not None:
+        return zone.to_utc(moment)
+    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _precision(text: str) -> timedelta:

@@ -12,7 +12,7 @@ import click
 
 from ingest.cli import options
 from ingest.cli.output import complain, remark, say, say_json, say_lines
-from ingest.cli.selecting import buckets_option, by_option, filter_options, population_line
+from ingest.cli.selecting import buckets_option, by_option, filter_options, know_days, say_population
 from ingest.errors import UsageMistake
 from ingest.storing.database import open_for_reading
 from reports.replaying.comparison import Replay, made_up, replay
@@ -79,6 +79,7 @@ def replay_command(
     source, asking, known = _source(estimator, predictions, workspace)
     database = options.chosen_database(db)
     with open_for_reading(database) as opened:
+        know_days(opened, selection)
         found = population(opened, selection)
         events = list(replay_events(opened, selection, strata))
     with asking as estimate:
@@ -93,7 +94,7 @@ def replay_command(
         say_json(told | replay_record(replayed))
     else:
         say(f"Replay of {source}")
-        say(population_line(found, str(database)))
+        say_population(found, str(database))
         say_lines(replay_lines(replayed))
         say_lines(row_lines(replayed) if show_rows else [])
     if unused := len(known - {event.event_key for event in events}):

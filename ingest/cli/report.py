@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, replace
+from datetime import UTC, datetime, timedelta
+
 import click
 
 from ingest.cli import options
 from ingest.cli.output import complain, say, say_json, say_lines
-from ingest.cli.selecting import buckets_option, by_option, filter_options, nothing_left, population_line
+from ingest.cli.selecting import (
+    buckets_option,
+    by_option,
+    filter_options,
+    know_days,
+    nothing_left,
+    say_population,
+    span,
+)
 from ingest.storing.database import open_for_reading
+from reports.against import change
 from reports.metrics import Share, Spread
 from reports.readiness import readiness
 from reports.selection import Selection
@@ -38,6 +50,13 @@ from reports.validation_record import validation_record
     metavar="FACTOR",
     help="An event is underestimated if actual > predicted x FACTOR.",
 )
+@click.option(
+    "--against",
+    metavar="SPAN",
+    callback=span,
+    help="The last SPAN (7d, 12h, 2w) beside the one before, and how much of the change another mix of "
+    "strata explains.",
+)
 @click.option("--fail-on-gate", is_flag=True, help="Exit with 1 if a gate is not passed.")
 @options.json_option
 def report_command(
@@ -46,6 +65,7 @@ def report_command(
     dimensions: tuple[str, ...],
     buckets: tuple[Bucket, ...],
     under_multiplier: float,
+    against: timedelta | None,
     fail_on_gate: bool,
     as_json: bool,
 ) -> int:
@@ -59,17 +79,28 @@ def report_command(
     \b
     Examples:
       tokentail report --by category,model --since 30d
+      tokentail report --against 7d
       tokentail report --fail-on-gate --json
 
     Exit codes: 0 done, 1 a gate was missed and --fail-on-gate, or there is no such database, 2 wrong use.
     """  # noqa: D301 - Click's mark must be the character itself
     database = options.chosen_database(db)
+    strata = Strata(dimensions, buckets)
+    selection, former = (selection, None) if against is None else _periods(selection, against)
     with open_for_reading(database) as opened:
-        validation = validate(opened, selection, Strata(dimensions, buckets), under_multiplier)
+        know_days(opened, selection)
+        validation = validate(opened, selection, strata, under_multiplier)
+        before = validate(opened, former, strata, under_multiplier) if former is not None else None
     if as_json:
-        say_json({"database": str(database), "filters": selection.record(), **validation_record(validation)})
+        record = {"database": str(database), "filters": selection.record(), **validation_record(validation)}
+        if former is not None and before is not None:
+            told = asdict(change(before, validation)) | {"change": change(before, validation).change}
+            record["against"] = {"filters": former.record(), **told, **validation_record(before)}
+        say_json(record)
     else:
         _show(str(database), validation)
+        if before is not None and validation.overall.n:
+            say_lines(["", *_against(before, validation)])
     missed = [gate.name for gate in validation.gates if not gate.passed]
     if fail_on_gate and missed:
         complain(f"not passed: {', '.join(missed)}")
@@ -77,11 +108,45 @@ def report_command(
     return 0
 
 
+def _periods(selection: Selection, length: timedelta) -> tuple[Selection, Selection]:
+    """Return the selection of the newest period of a length, and of the one before it."""
+    if selection.since is not None:
+        raise click.UsageError(
+            "--against says how long a period is; it ends at --until, and --since is not given"
+        )
+    end = selection.until or datetime.now(UTC)
+    middle = end - length
+    return replace(selection, since=middle, until=end), replace(
+        selection, since=middle - length, until=middle
+    )
+
+
+def _against(before: Validation, after: Validation) -> list[str]:
+    """Say what changed since the period before, and what of it is another mix of work."""
+    title = f"Against the period before, {before.overall.n:,} events"
+    found = change(before, after)
+    if found.change is None or found.by_mix is None or found.within is None:
+        return [f"{title}: nothing to compare"]
+    rates = [
+        f"{name} {percent(then.rate, 1)} -> {percent(now.rate, 1)}"
+        for name, then, now in (
+            ("underestimated", before.overall.underestimated, after.overall.underestimated),
+            ("truncated", before.overall.truncated, after.overall.truncated),
+        )
+    ]
+    return [
+        f"{title}: {', '.join(rates)}",
+        f"SMAPE mean {number(found.before, 1, '%')} -> {number(found.after, 1, '%')}: "
+        f"{found.change:+.1f} points, {found.by_mix:+.1f} by another mix of strata, "
+        f"{found.within:+.1f} within strata",
+    ]
+
+
 def _show(database: str, found: Validation) -> None:
     judged = readiness(found)
     say(f"Status: {judged.status}")
     say(f"  {judged.reason}")
-    say(population_line(found.population, database))
+    say_population(found.population, database)
     overall = found.overall
     if not overall.n:
         say(nothing_left(found.population, "report"))

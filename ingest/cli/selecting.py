@@ -3,33 +3,48 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
-from functools import wraps
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache, wraps
 from typing import Any, TypeVar
 
 import click
+from sqlite_utils import Database
 
-from ingest.cli.moments import FORMS, parse_since, parse_until
-from reports.selection import MIN_ACTUAL, Population, Selection
+from ingest.cli.moments import FORMS, parse_since, parse_span, parse_until
+from ingest.cli.output import say
+from ingest.reading.zone import Zone, zone_named
+from reports.selection import LOCAL_DAY, MIN_ACTUAL, Population, Selection
 from reports.strata import DEFAULT_BUCKETS, DIMENSIONS, Bucket, Strata, parse_buckets
 from reports.terminal import counted
 
 Command = TypeVar("Command", bound=Callable[..., Any])
-_Moment = Callable[[str, datetime], datetime]
+_Moment = Callable[[str, datetime, Zone | None], datetime]
 
 
 def moment(parse: _Moment) -> Callable[..., datetime | None]:
-    """Return the callback of an option that is a time, as `parse` reads it."""
+    """Return the callback of an option that is a time, as `parse` reads it in the zone of `--tz`."""
 
-    def callback(_: click.Context, __: click.Parameter, text: str | None) -> datetime | None:
+    def callback(ctx: click.Context, _: click.Parameter, text: str | None) -> datetime | None:
         if text is None:
             return None
         try:
-            return parse(text, datetime.now(UTC))
+            return parse(text, datetime.now(UTC), ctx.params.get("tz"))
         except ValueError as error:
             raise click.BadParameter(str(error)) from error
 
     return callback
+
+
+def span(_: click.Context, __: click.Parameter, text: str | None) -> timedelta | None:
+    """Read an option that is a span of time; see `ingest.cli.moments.parse_span`."""
+    try:
+        return None if text is None else parse_span(text)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
+
+
+def _zone(_: click.Context, __: click.Parameter, name: str | None) -> Zone | None:
+    return None if name is None else zone_named(name)
 
 
 def _named(name: str, what: str) -> Callable[[Command], Command]:
@@ -58,10 +73,17 @@ def _filters(min_actual: int) -> list[Callable[[Any], Any]]:
         _named("complexity", "events of this complexity"),
         _named("model", "events of this model"),
         click.option(
+            "--tz",
+            metavar="ZONE",
+            is_eager=True,  # before the times that are of it
+            callback=_zone,
+            help="The zone in which days are meant and shown. Default: that of the settings, else UTC.",
+        ),
+        click.option(
             "--since",
             metavar="TIME",
             callback=moment(parse_since),
-            help=f"Only events from then on, in UTC unless it has an offset: {FORMS}.",
+            help=f"Only events from then on, in the zone of --tz unless it has an offset: {FORMS}.",
         ),
         click.option(
             "--until",
@@ -94,7 +116,9 @@ def _filters(min_actual: int) -> list[Callable[[Any], Any]]:
 def _with_selection(command: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(command)
     def call(**values: Any) -> Any:
+        zone = values.pop("tz") or zone_named("UTC")
         selection = Selection(
+            zone=zone.name,
             runs=values.pop("run"),
             phases=values.pop("phase"),
             categories=values.pop("category"),
@@ -145,10 +169,28 @@ by_option = click.option(
 )
 
 
+def know_days(database: Database, selection: Selection) -> None:
+    """Let a database tell the days of the zone that was asked for."""
+    zone = zone_named(selection.zone)
+
+    @lru_cache(maxsize=10_000)
+    def day_of(ten_minutes: str) -> str:
+        return zone.to_local(datetime.fromisoformat(f"{ten_minutes}0:00+00:00")).date().isoformat()
+
+    def local_day(timestamp: str) -> str | None:
+        try:
+            return day_of(timestamp[:15])
+        except (TypeError, ValueError):  # no time that we ever wrote
+            return None
+
+    database.conn.create_function(LOCAL_DAY, 1, local_day, deterministic=True)
+
+
 def nothing_left(found: Population, what: str) -> str:
     """Say why there is nothing to report, and what to do."""
     if found.events and found.left_out_filtered == found.events:
-        return f"There is nothing to {what}: no event passes the filters."
+        hints = "".join(f" {hint}" + ("" if hint.endswith("?") else ".") for hint in found.hints)
+        return f"There is nothing to {what}: no event passes the filters.{hints}"
     return f"There is nothing to {what}: no event is left. `tokentail status` shows what was read."
 
 
@@ -163,3 +205,19 @@ def population_line(found: Population, database: str) -> str:
     return f"{counted(found.selected, 'event')} of {found.events:,} in {database}" + (
         f"; left out: {', '.join(said)}" if said else "; none left out"
     )
+
+
+def say_population(found: Population, database: str) -> None:
+    """Say which events the numbers are about, what was left out, and from when to when they were logged."""
+    say(population_line(found, database))
+    if found.first is not None and found.last is not None:
+        first, last = (_shown(moment, zone_named(found.zone)) for moment in (found.first, found.last))
+        say(f"logged from {first} to {last}, {found.zone}")
+
+
+def _shown(moment: str, zone: Zone) -> str:
+    """Return a stored time as clocks of a zone show it, to the minute; one that somebody broke as it is."""
+    try:
+        return zone.to_local(datetime.fromisoformat(f"{moment}+00:00")).isoformat(" ", "minutes")
+    except ValueError:
+        return moment

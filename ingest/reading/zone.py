@@ -60,6 +60,14 @@ class Zone:
         except OverflowError:
             return moment.replace(tzinfo=UTC)
 
+    def to_local(self, moment: datetime) -> datetime:
+        """Return what clocks of this zone show at an aware moment, naive."""
+        self._load()
+        try:
+            return moment.astimezone(self._rules).replace(tzinfo=None)
+        except OverflowError:  # the first and the last day that can be written down
+            return moment.astimezone(UTC).replace(tzinfo=None)
+
     def utc_text(self, second: str) -> str | None:
         """Return `YYYY-MM-DD HH:MM:SS` of UTC for a local time of that form.
 
@@ -104,10 +112,14 @@ class Zone:
             self._offsets[quarter] = offset
         return offset
 
+    def _load(self) -> None:
+        """Take the rules, which the first time needs."""
+        if self._rules is None:
+            self._rules = _dateutil().tzlocal() if self.name == _LOCAL else _rules_of(self.name)
+
     def _offset(self, moment: datetime) -> timedelta:
         tz = _dateutil()
-        if self._rules is None:
-            self._rules = tz.tzlocal() if self.name == _LOCAL else _rules_of(self.name)
+        self._load()
         try:
             local = moment.replace(tzinfo=self._rules, fold=0)
             existing: datetime = tz.resolve_imaginary(local)
