@@ -104,7 +104,7 @@ def match_own_rows(connection: sqlite3.Connection) -> None:
 @contextmanager
 def _recorded(connection: sqlite3.Connection, options: IngestOptions, summary: Summary) -> Iterator[None]:
     """Keep a row of this invocation; one that was killed stays unfinished."""
-    ingest_run_id = begin_run(connection, options.command, options.zone.name, summary.recorded())
+    ingest_run_id = begin_run(connection, options.command, summary.recorded())
     yield
     if summary.problems or (options.fail_on_reject and summary.rejects):
         summary.exit_code = 1

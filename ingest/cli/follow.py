@@ -105,7 +105,7 @@ class _Voice:
         self._total = total
         if not (self._quiet or self._as_json):
             made = "new database" if total.database_is_new else "database"
-            say(f"following, times read as {total.timezone}; {made} {total.database}")
+            say(f"following, times of new logs read as {total.timezone}; {made} {total.database}")
 
     def news(self, news: News) -> None:
         """Say what a round brought."""

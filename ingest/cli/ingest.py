@@ -261,5 +261,4 @@ def show(summary: Summary) -> None:
     )
     if summary.pruned:
         say(f"{counted(summary.pruned, 'marker line')} older than what is kept (see `tokentail prune`)")
-    zones = ", or as their folder has it" if any(one.zone for one in options.chosen_folders()) else ""
-    say(f"times read as {summary.timezone}{zones}; {where}")
+    say(f"times read as {summary.timezone}; {where}")
