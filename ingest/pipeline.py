@@ -32,6 +32,7 @@ from ingest.storing.transactions import immediate
 from ingest.summary import IngestOptions, Summary
 
 if TYPE_CHECKING:
+    from ingest.files.discover import Rotations
     from ingest.files.logfile import FileState, LogFile
     from ingest.files.watch import Watch
     from ingest.pool import Pool
@@ -231,15 +232,17 @@ class _Run:
             self._commit_waiting()  # who stops a run keeps what was read
 
     def _read(self) -> None:
-        from ingest.files.logfile import LogFile  # noqa: PLC0415 - see above
+        from ingest.files.discover import Rotations  # noqa: PLC0415 - see above
+        from ingest.files.logfile import LogFile  # noqa: PLC0415
 
         logs = dict(self._looked_up())
         self._recognition.begin(logs)
         self._total_bytes = self._done_bytes + sum(state.size_bytes for state in logs.values() if state)
         self._read_all(logs)
         before = [log for log in logs if log in self._identified]
+        rotations = Rotations()
         for log in (*before, *map(LogFile, self._changed.listing.missing)):
-            self._read_replaced(log)
+            self._read_replaced(log, rotations)
         self._commit_waiting()  # before anything is said of sources
         self._summary.notices += self._recognition.notices()
         self._summary.notices += self._zones.notices(self._store.connection)
@@ -284,12 +287,12 @@ class _Run:
         if self._options.report is not None:
             self._options.report(self._done_bytes, self._total_bytes)
 
-    def _read_replaced(self, log: LogFile) -> None:
+    def _read_replaced(self, log: LogFile, rotations: Rotations) -> None:
         """Read on what a path led to before, wherever it is now, or say that it is gone."""
         from ingest.recognition import places_of  # noqa: PLC0415 - see above
 
         replaced = self._recognition.replaced_sources(log)
-        for other in places_of(replaced, log) if replaced else ():
+        for other in places_of(replaced, log, rotations) if replaced else ():
             with self._noticed(other, "elsewhere"):
                 state = other.state()
                 if not self._sources.is_held(state):

@@ -1,7 +1,7 @@
 """Which source a log is, by its bytes; and what became of the source that was read at its path before.
 
 Where a log's bytes are not those that were read at its path, it is another log: a rewrite, a rotation, a
-swapped link. What was there is looked for, where a link led or among the rotations beside a named file.
+swapped link. What was there is looked for, where a link led or among the rotations beside it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from itertools import chain
 
 from ingest.errors import LogUnreadable
-from ingest.files.discover import rotations_of, target_of
+from ingest.files.discover import Rotations, target_of
 from ingest.files.listing import Files
 from ingest.files.logfile import FileState, LogFile
 from ingest.files.sample import Sample, digest
@@ -268,11 +268,12 @@ class Recognition:
         return False
 
 
-def places_of(sources: Sequence[Source], log: LogFile) -> list[LogFile]:
+def places_of(sources: Sequence[Source], log: LogFile, rotations: Rotations) -> list[LogFile]:
     """Return where what was read at a log's path may be now."""
     changed = [source.file.modified_ns for source in sources if source.file is not None]
     targets = [target for source in sources for target in target_of(source.real_path, log)]
-    return [*targets, *rotations_of(log, min(changed, default=0))]
+    former = [source.real_path for source in sources]
+    return [*targets, *rotations.of(log, min(changed, default=0), former)]
 
 
 def is_still(log: LogFile, source: Source, sources: KnownSources) -> bool:
@@ -335,14 +336,16 @@ class Rivals:
         self._logs = list(logs)
         self._sources = sources
         self._by_head: dict[int, dict[str, list[LogFile]]] = {}
+        self._rotations = Rotations()
 
     def others_hold(self, source: Source, log: LogFile) -> bool:
-        """Whether another of them, or a rotation beside a named log, holds what was read of a source too."""
+        """Whether another of them, or a rotation beside the log, holds what was read of a source too."""
         begun = self._begun(source.fingerprint.size_bytes).get(source.fingerprint.digest, ())
         oldest_ns = source.file.modified_ns if source.file is not None else 0
-        for other in (*begun, *rotations_of(log, oldest_ns)):
+        for other in (*begun, *self._rotations.of(log, oldest_ns, [source.real_path])):
             with suppress(LogUnreadable):
-                if other is not log and is_still(other, source, self._sources):
+                is_other = other is not log and is_still(other, source, self._sources)
+                if is_other and other.real_path != log.real_path:
                     return True
         return False
 

@@ -32,9 +32,7 @@ def recorded(folder: Path) -> list[str]:
     return [zone for (zone,) in rows]
 
 
-@pytest.mark.parametrize(
-    "command", [("ingest",), ("backfill",), ("backfill", "--full")], ids="".join
-)
+@pytest.mark.parametrize("command", [("ingest",), ("backfill",), ("backfill", "--full")], ids="".join)
 def test_log_that_keeps_its_zone_is_said_to_be_read_in_it(
     called: Tokentail, tmp_path: Path, command: tuple[str, ...]
 ) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Iterator
 
+from ingest.files.discover import is_rotation
 from ingest.files.listing import Files
 from ingest.files.logfile import FileState, LogFile
 from ingest.files.raw import is_there
@@ -151,8 +152,16 @@ class KnownSources:
         return list(self._sources(sorted(left, reverse=True)))
 
     def is_older(self, source: Source) -> bool:
-        """Whether something else was read at a source's path before this run, and after the source."""
-        return any(other > source.source_id for other in self._by_path.get(source.path, ()))
+        """Whether something else was read at a source's path before this run, and after the source.
+
+        That may have a smaller number: of several rotations between two runs, the log is read first.
+        """
+        others = [one for one in self._by_path.get(source.path, ()) if one != source.source_id]
+        return any(
+            is_rotation(source.real_path, other.real_path)
+            or (other.source_id > source.source_id and not is_rotation(other.real_path, source.real_path))
+            for other in self._sources(others)
+        )
 
     def is_taken(self, source: Source) -> bool:
         """Whether a file of this run continues a source."""
