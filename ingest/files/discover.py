@@ -48,7 +48,7 @@ def target_of(real_path: str | None, log: LogFile) -> list[LogFile]:
 
 
 _PACKED = "|".join(map(re.escape, COMPRESSED))
-_ROTATED = re.compile(rf"[._-]\d[\d_.:T-]*(?:{_PACKED})?")
+_ROTATED = re.compile(rf"[._-]\d[\d_.:T-]*(?i:{_PACKED})?")
 """What a rotation puts behind a name: a number or a date."""
 
 _ROTATED_WITHIN = re.compile(r"\.\d+|[._-]\d{4}[\d_.:T-]*")
@@ -105,7 +105,7 @@ def _is_rotated(other: str, stem: str, ending: str) -> bool:
     name = stem + ending
     if other.startswith(name) and _ROTATED.fullmatch(other, len(name)):
         return True
-    unpacked = next((other.removesuffix(packed) for packed in COMPRESSED if other.endswith(packed)), other)
+    unpacked = re.sub(rf"(?i:{_PACKED})$", "", other)
     within = unpacked.removesuffix(ending)
     return unpacked.endswith(ending) and bool(_ROTATED_WITHIN.fullmatch(within, len(stem)))
 

@@ -14,7 +14,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from ingest.errors import LogUnreadable
-from ingest.files.names import GLOBS, NAMES, name_test
+from ingest.files.names import GLOBS, NAMES, looks_like_log, name_test
 from ingest.files.paths import STANDARD_INPUT, shown, stored_path
 from ingest.files.urls import is_url, remote
 from ingest.notices import Level, Notice, notice_of
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 MAX_INTEGER = (1 << 63) - 1
 """What SQLite can hold; some file systems number files beyond it."""
+
+_MOST_PASSED_OVER, _SHOWN = 1_000, 3
+"""Files that were passed over which are remembered, and named; the others are counted."""
 
 _BY_NUMBER = os.scandir in os.supports_fd
 """Whether what an open folder holds can be found without the folder's path: that is quicker."""
@@ -59,6 +62,39 @@ class Files:
         return inode & MAX_INTEGER in self._inodes.get(device & MAX_INTEGER, ())
 
 
+class PassedOver:
+    """Files in folders that look like logs, and have no name by which those are found."""
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        self._files: list[tuple[str, int, int]] = []
+        self._more = 0
+
+    def add(self, path: str, state: os.stat_result | ObjectState | None) -> None:
+        """Add a file, unless there is nothing in it."""
+        if state is None or not stat.S_ISREG(state.st_mode) or not state.st_size:
+            return
+        if len(self._files) < _MOST_PASSED_OVER:
+            self._files.append((path, state.st_dev, state.st_ino))
+        else:
+            self._more += 1
+
+    def told(self, met: Files) -> str | None:
+        """Say how many there are, beside those that were `met` all the same, by another name."""
+        left = sorted(path for path, device, inode in self._files if not met.holds(device, inode))
+        if not left:
+            return None
+        count = len(left) + self._more
+        names = ", ".join(map(shown, left[:_SHOWN])) + (
+            f" and {count - _SHOWN:,} more" if count > _SHOWN else ""
+        )
+        what = "1 file looks like a log and was" if count == 1 else f"{count:,} files look like logs and were"
+        return (
+            f"{what} not read, for the name alone: {names} (name what is to be read, or give --glob; unpack "
+            "archives)"
+        )
+
+
 class Listing:
     """The files that paths lead to, as they are met, and what there is to say of the paths.
 
@@ -80,6 +116,7 @@ class Listing:
         self.met = Files()
         self._paths = paths
         self.globs = globs
+        self._passed_over = PassedOver()
         own = [state for path in not_logs if (state := _looked_up(path)) is not None]
         self._excluded = {(state.st_dev, state.st_ino) for state in own}
         self._names: set[str] = set()
@@ -104,6 +141,8 @@ class Listing:
             else:
                 text = "one of the paths is empty: is a variable unset where they are named?"
                 self._notice("problem", "empty-path", None, text)
+        if (passed_over := self._passed_over.told(self.met)) is not None:
+            self._notice("note", "passed-over", None, passed_over)
 
     def _remote(self, url: str) -> Iterator[Listed]:
         """Yield the object that a URL names, or the logs below it."""
@@ -113,7 +152,11 @@ class Listing:
             found: Iterator[tuple[str, ObjectState, bool]] = remote().listed(url, globs)
             for one, state, named in found:
                 inner = one[len(url) :].strip("/").split("/")
-                if not named and (not is_log(inner[-1]) or any(part.startswith(".") for part in inner)):
+                if not named and any(part.startswith(".") for part in inner):
+                    continue
+                if not named and not is_log(inner[-1]):
+                    if not self.globs and looks_like_log(inner[-1]):
+                        self._passed_over.add(one, state)
                     continue
                 nothing = False
                 if self._is_first(one, state):
@@ -203,6 +246,8 @@ class Listing:
                             folders += [] if entry.name.startswith(".") else [os.path.join(here, entry.name)]
                         elif is_log(entry.name):
                             logs.append(entry)
+                        elif not self.globs and looks_like_log(entry.name):
+                            self._passed_over.add(os.path.join(here, entry.name), _state_of(entry))
                 except OSError as error:
                     self._complain(here, error)
                     continue

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fnmatch
-import os
 import re
 from collections.abc import Callable, Sequence
 
@@ -15,15 +14,30 @@ GLOBS = (*NAMES, *(f"{name}{ending}" for name in NAMES for ending in COMPRESSED)
 """Names that a log may have; `*.log.*` and `*.log-*` cover rotations, dated ones too."""
 
 
+_LOOKS_LIKE_ONE = re.compile(
+    r"(?:.*[._-])?(?:log|logs|syslog)(?:[._-]?\d[\w.:-]*)?"  # its last word, with a number or a date at most
+    r"|.*\.(?:log|txt|out|err|jsonl|ndjson)(?:~|[._-](?:\d[\w.:-]*|old|bak|backup|orig|save|prev|previous))"
+    r"|.*\.(?:ndjson|jsonlines|tgz|tbz2?|txz|tar|zip|7z|rar)(?:\.[a-z]+\d?)?"
+    r"|(?:current|previous|messages|console|std(?:out|err)|@[0-9a-f]{24}(?:\.[su])?|[^.]+)\.(?:gz|bz2|xz|zst|lz4|z)"
+    r"|current|previous|messages|console|std(?:out|err)|@[0-9a-f]{24}(?:\.[su])?"
+)
+"""Names, in lower case, of what may be a log too: as other programs call, rotate, keep and pack them."""
+
+
+def looks_like_log(name: str) -> bool:
+    """Whether a name that is none of `GLOBS` is one that a log may have."""
+    return _LOOKS_LIKE_ONE.fullmatch(name.lower()) is not None
+
+
 def name_test(globs: Sequence[str]) -> Callable[[str], bool]:
-    """Return whether a name is one of those that globs mean, as a test.
+    """Return whether a name is one of those that globs mean, without regard to case, as a test.
 
     Those of a star and an ending, or of something between two stars, cost next to nothing.
     """
     endings: tuple[str, ...] = ()
     parts: list[str] = []
     others: list[str] = []
-    for pattern in map(os.path.normcase, globs):
+    for pattern in map(str.lower, globs):
         if pattern[:1] == "*" and _is_literal(pattern[1:]):
             endings += (pattern[1:],)
         elif pattern[:1] == "*" == pattern[-1:] and _is_literal(pattern[1:-1]):
@@ -35,7 +49,7 @@ def name_test(globs: Sequence[str]) -> Callable[[str], bool]:
     def is_meant(name: str) -> bool:
         return name.endswith(endings) or any(part in name for part in parts) or bool(fits(name))
 
-    return is_meant if os.path.normcase("A") == "A" else lambda name: is_meant(os.path.normcase(name))
+    return lambda name: is_meant(name) or is_meant(name.lower())
 
 
 def _is_literal(text: str) -> bool:
