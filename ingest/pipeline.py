@@ -320,6 +320,12 @@ class _Run:
 
     def _read_log(self, log: LogFile, state: FileState | None, number: int = -1) -> None:
         """Read what is new of a log, here or by the pool, in which it has a number."""
+        if log.is_stream and log.pipe is None:
+            from ingest.files.pipe import piped  # noqa: PLC0415 - most read files
+
+            with piped(log) as opened:
+                self._read_log(opened, state)
+            return
         if state is not None and self._recognition.is_unchanged(log, state):
             self._identified.add(log)
             return

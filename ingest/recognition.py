@@ -20,7 +20,7 @@ from ingest.files.urls import is_url
 from ingest.notices import Notice
 from ingest.reading.batch import Batch, Rows
 from ingest.reading.checkpoint import Counters
-from ingest.reading.evidence import standing_in
+from ingest.reading.evidence import piped_again, standing_in
 from ingest.reading.resume import NotTheSame, evidence_of, head_of, is_source, recall
 from ingest.reading.scan import ScanOptions, scan
 from ingest.storing.known_sources import KnownSources
@@ -102,7 +102,7 @@ class Recognition:
             LogUnreadable, LogUnfinished: it can't be opened.
         """
         if state is None:
-            return Reading(log)
+            return self._piped_reading(log)
         head = b"" if self.sources.is_empty else head_of(log)
         candidates = standing(log, state, head, self.sources)
         if self._options.full:
@@ -115,6 +115,29 @@ class Recognition:
                 self._note_renamed(log, source)
                 return reading
         return Reading(log, zone=self._zone_of_original(log, head))
+
+    def _piped_reading(self, log: LogFile) -> Reading:
+        """Read a pipe as the rest of one, if all that came through that comes first, else from its start."""
+        before: dict[int, tuple[Sample, list[Sample]]] = {}
+        pipes = self.sources.pipes()
+        for source in pipes:
+            with suppress(NotTheSame):
+                checkpoint = self.sources.resume(source)[0]
+                remembered = recall(checkpoint)[0]
+                if remembered.piped is not None:
+                    before[source.source_id] = (remembered.piped, evidence_of(checkpoint, remembered))
+        if not before or log.pipe is None:
+            return Reading(log)
+        again = piped_again(log.pipe.kept_chunks(log.shown), before)
+        same = [source for source in pipes if source.source_id in again]
+        if same and self._options.full:
+            return Reading(
+                log, zone=self._options.zone_asked_of(log.stored_path) or same[0].timezone, reread=same
+            )
+        for source in same:
+            with suppress(NotTheSame):
+                return self._rest_of(source, log)
+        return Reading(log)
 
     def _rest_of(self, source: Source, log: LogFile) -> Reading:
         """Read a log on as the rest of a source.

@@ -10,6 +10,7 @@ from faults.scenarios import (
     files,
     following,
     linked,
+    piped,
     processes,
     remaining,
     repeated,
@@ -32,6 +33,7 @@ _ALL: tuple[Scenario, ...] = (
     *remaining.SCENARIOS,
     *following.SCENARIOS,
     *linked.SCENARIOS,
+    *piped.SCENARIOS,
     *versions.SCENARIOS,
 )
 

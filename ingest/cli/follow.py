@@ -12,13 +12,16 @@ from ingest.cli import Terminated, options
 from ingest.cli.ingest import Chosen, adopt_first, ingest_options, ingest_options_of, show, switched_off
 from ingest.cli.metrics import Metrics
 from ingest.cli.output import complain, remark, say, say_json_line
-from ingest.cli.stopping import Stopping
 from ingest.errors import UsageMistake
 from ingest.files.paths import STANDARD_INPUT
 from ingest.files.urls import is_url
 from ingest.follow import News, follow
+from ingest.stopping import Stopping
 from ingest.summary import Summary
 from reports.terminal import bytes_text, counted
+
+GRACE_SECONDS = 2.0
+"""How long a round that is under way may take to its end when a signal comes. Nothing is lost in any case."""
 
 idle_option = click.option(
     "--until-idle",
@@ -73,7 +76,7 @@ def _follow(paths: tuple[str, ...], given: Chosen, idle_seconds: float | None, m
     database = options.chosen_database(given.db)
     adopt_first(given, database)
     asked = ingest_options_of("follow", given)
-    with Stopping() as stopping:
+    with Stopping(GRACE_SECONDS) as stopping:
         voice = _Voice(given, metrics, stopping)
         return _followed(voice, lambda: follow(found, database, asked, voice, idle_seconds))
 

@@ -26,7 +26,8 @@ from ingest.files.sample import TAIL_BYTES, digest
 from ingest.files.urls import is_url
 from parsers.prefix import starts_with_prefix
 
-if TYPE_CHECKING:  # what is remote is imported where a path is
+if TYPE_CHECKING:  # what is remote, or piped, is imported where a path is
+    from ingest.files.pipe import Pipe
     from ingest.files.ranges import ObjectState
 
 CHUNK_BYTES = 256 * 1024
@@ -85,7 +86,7 @@ class LogFile:
 
     `found_at` is the path that led here before: a link that leads elsewhere now, or the name that the
     file had before its rotation. `stored` is how the path is stored, where whoever found it told; `name` is
-    what messages call it, where it was given by another path.
+    what messages call it, where it was given by another path. Standard input is read through its `pipe`.
     """
 
     path: str
@@ -93,6 +94,7 @@ class LogFile:
     found_at: str | None = None
     stored: str | None = field(default=None, compare=False)
     name: str | None = field(default=None, compare=False)
+    pipe: Pipe | None = field(default=None, compare=False)
 
     @property
     def is_stream(self) -> bool:
@@ -145,8 +147,6 @@ class LogFile:
             LogUnreadable: it can't be opened, is no regular file, or what reads it is not installed.
         """
         if self.is_stream:
-            if sys.stdin is None:  # closed by whoever started us
-                raise LogUnreadable("standard input is closed")
             yield OpenLog(sys.stdin.buffer)
             return
         with opened_raw(self.path) as raw:

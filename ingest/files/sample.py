@@ -14,6 +14,11 @@ def digest(data: bytes) -> str:
     return hashlib.blake2b(data, digest_size=16).hexdigest()
 
 
+def running_digest() -> hashlib.blake2b:
+    """Begin the same hash of what comes in pieces."""
+    return hashlib.blake2b(digest_size=16)
+
+
 @dataclass(frozen=True, slots=True)
 class Sample:
     """Some bytes of a source: where they begin, how many they are, their hash."""

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 
 from ingest.files.logfile import CHUNK_BYTES, LogFile, chunks, reading
 from ingest.files.overlap import overlapping_chunks
-from ingest.files.pipe import piped_chunks
 from ingest.files.sample import TAIL_BYTES
 from ingest.reading.fingerprint import Recent, tail_of
 from ingest.reading.lines import Position, newlines_in
@@ -79,8 +78,8 @@ class Feed:
             yield opened.ahead
         if opened.trouble is not None:
             raise opened.trouble
-        if self._log.is_stream:
-            yield from piped_chunks(stream, path)
+        if self._log.pipe is not None:
+            yield from self._log.pipe.chunks(path)
         elif opened.log.is_plain and not self._plain:
             yield from overlapping_chunks(stream, path, opened.before + opened.ahead)
         elif isinstance(stream, io.RawIOBase):  # a line at a time would be a byte at a time

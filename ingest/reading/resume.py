@@ -12,7 +12,6 @@ from typing import IO
 
 from ingest.errors import LogUnfinished, LogUnreadable, NotALog
 from ingest.files.logfile import LogFile, OpenLog, chunks, reading, what_is_not_a_log
-from ingest.files.pipe import piped_chunks
 from ingest.files.sample import TAIL_BYTES, Sample
 from ingest.reading.checkpoint import Checkpoint, Remembered
 from ingest.reading.encoding import Encoding, encoding_named, encoding_of, may_be_half_a_mark
@@ -122,7 +121,8 @@ def _skip(
     newlines = newlines_in(head[counted:offset])
     before, ahead = head[:offset], head[offset:]
     try:
-        for start, chunk in upto(chunks(stream, log.shown), len(head), max(offset, watch.end_offset)):
+        rest = chunks(stream, log.shown) if log.pipe is None else log.pipe.chunks(log.shown)
+        for start, chunk in upto(rest, len(head), max(offset, watch.end_offset)):
             watch.see(start, chunk)
             split = max(0, offset - start)
             newlines += newlines_in(chunk[max(0, counted - start) : split])
@@ -149,7 +149,7 @@ def read_head(stream: IO[bytes], log: LogFile, most_bytes: int | None = None) ->
     head, path = b"", log.shown
     try:
         read = chunks(stream, path, most_bytes=most_bytes)
-        for chunk in piped_chunks(stream, path) if log.is_stream else read:
+        for chunk in log.pipe.chunks(path) if log.pipe is not None else read:
             head += chunk
             if len(head) >= HEAD_BYTES or (log.is_stream and b"\n" in head):
                 break

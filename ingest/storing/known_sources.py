@@ -23,6 +23,11 @@ SELECT source_id, path, fingerprint_bytes, fingerprint, device, inode, state
 FROM log_sources WHERE path <> '-' AND state <> 'imported' AND host IS NULL
 """
 
+_PIPES = """
+SELECT source_id FROM log_sources WHERE path = '-' AND state <> 'imported' AND host IS NULL
+ORDER BY byte_offset DESC, source_id
+"""
+
 
 class KnownSources:
     """All sources of a database; each is continued by at most one file of a run.
@@ -117,6 +122,10 @@ class KnownSources:
             if size <= len(head):
                 found += self._sources(self._by_fingerprint.get((size, digest(head[:size])), ()))
         return found
+
+    def pipes(self) -> list[Source]:
+        """Return what came through pipes, the longest first."""
+        return list(self._sources(source_id for (source_id,) in self._connection.execute(_PIPES).fetchall()))
 
     def twins(self, source: Source) -> Iterator[Source]:
         """Yield the other sources that begin as a source does: copies of it, mostly."""
