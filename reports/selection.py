@@ -32,6 +32,16 @@ CLEAN = "success = 1 AND truncated = 0"
 CEILING = "COALESCE(actual_max_tokens, NULLIF(selected_budget, 0))"
 """The ceiling that the answer had: the final one, or the selected budget where no line tells it."""
 
+CUT = "cut"
+"""What stands for a model of which nobody knows how it goes on: no newline ended the line, at any place."""
+
+MODEL = f"""CASE WHEN event_id IN (
+    SELECT seen.event_id FROM event_sightings AS seen WHERE seen.line_cut = 1 AND NOT EXISTS (
+        SELECT 1 FROM event_sightings AS other WHERE other.event_id = seen.event_id AND other.line_cut = 0
+    )
+) THEN '{CUT}' ELSE model END"""
+"""The SQL expression of an event's model, as it is named in reports."""
+
 _NORMALIZED = (
     "CASE LOWER(TRIM(category)) "
     + " ".join(f"WHEN '{name}' THEN '{stands_for}'" for name, stands_for in CATEGORY_NAMES.items())
@@ -127,7 +137,7 @@ class Selection:
             ("phases", "phase_id", self.phases),
             ("categories", self.category, categories),
             ("complexities", "complexity", self.complexities),
-            ("models", "model", self.models),
+            ("models", MODEL, self.models),
         )
 
 

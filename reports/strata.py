@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from reports.selection import Selection
+from reports.selection import MODEL, Selection
 from reports.values import LARGEST
 
 DIMENSIONS = ("category", "complexity", "bucket", "model")
@@ -76,7 +76,7 @@ class Strata:
         expressions = {
             "category": selection.category,
             "complexity": "complexity",
-            "model": "model",
+            "model": MODEL,
             "bucket": self._bucket(),
         }
         return "".join(f"{expressions[name]}, " for name in self.dimensions)
