@@ -14,6 +14,7 @@ from contextlib import AbstractContextManager
 from ingest.errors import LogUnreadable
 from ingest.files.logfile import LogFile
 from ingest.reading.batch import Batch, Sighting
+from ingest.storing.false_values import take_back_false_values
 from ingest.storing.horizon import NOTHING_PRUNED
 from ingest.storing.pieces import Piece, Stored
 from ingest.storing.source_rows import keep_state, mark_replaced
@@ -84,6 +85,12 @@ class Store:
         """Say that the file of a source is now another one."""
         with self.transaction():
             mark_replaced(self._conn, source)
+
+    def take_back_false_values(self, sources: Iterable[Source]) -> None:
+        """Say that what an earlier version read wrongly is not known of sources that are read anew."""
+        with self.transaction():
+            for source in sources:
+                take_back_false_values(self._conn, source.source_id)
 
     def remove(self, source: Source) -> int:
         """Take a source away, since another reading of the same bytes stands for it.
