@@ -243,6 +243,7 @@ class _Following:
         for name in _COUNTED:
             setattr(total, name, getattr(total, name) + getattr(summary, name))
         total.files = summary.files
+        total.read_as(summary.zones)
         if summary.files_read:
             self._last_new = time.monotonic()
             self._record.has_news = True
@@ -272,7 +273,7 @@ class _Record:
     def __init__(self, connection: sqlite3.Connection, options: IngestOptions, total: Summary) -> None:
         """Record that it has begun; `total` is kept up to date by the follow."""
         self._connection, self._total = connection, total
-        self._run_id = begin_run(connection, options.command, options.zone.name, total.recorded())
+        self._run_id = begin_run(connection, options.command, total.recorded())
         self._beaten_at = float("-inf")
         self.has_news = False
 

@@ -82,8 +82,19 @@ def _chosen(names: Sequence[str], sources: list[Row]) -> list[Row]:
         found = [source for source in sources if _is_named(source, name)]
         if not found:
             raise UsageMistake(f"{name}: no source is at this path or has this id: see `tokentail sources`")
+        if name == STANDARD_INPUT and len(found) > 1:
+            raise UsageMistake(_many_pipes(found))
         chosen |= {source["source_id"]: source for source in found}
     return list(chosen.values())
+
+
+def _many_pipes(found: Sequence[Row]) -> str:
+    each = "; ".join(
+        f"{one['source_id']} (last read {one['last_seen'][:16]}, {one['marker_lines']:,} marker lines, "
+        f"{one['events_alone']:,} events only there)"
+        for one in found
+    )
+    return f"-: {len(found)} pipes were read, so name by their ids those to forget: {each}"
 
 
 def _is_named(source: Row, name: str) -> bool:

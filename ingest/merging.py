@@ -10,9 +10,10 @@ import os
 import platform
 import sqlite3
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 from ingest.errors import DatabaseUnusable, TokentailError, UsageMistake
 from ingest.linking.timestamps import moment_of
@@ -22,7 +23,7 @@ from ingest.storing.ingest_runs import ingest_lock
 from ingest.storing.library import as_database
 from ingest.storing.migrations import apply_migrations
 from ingest.storing.store import Store, drop_unseen, take_back
-from ingest.storing.united_sources import UnitedSources, host_of, source_rows
+from ingest.storing.united_sources import UnitedSources, host_of, read_in_two_zones, source_rows
 from ingest.storing.uniting import Uniting
 
 _UNTOLD = "SELECT COUNT(*) FROM token_estimation_v2_events WHERE event_key IS NULL"
@@ -125,8 +126,7 @@ def _unite(store: Store, theirs: sqlite3.Connection, other: str, here: str, note
         uniting.unite()
         unseen = drop_unseen(ours, [(event_id,) for event_id in uniting.made])
         dropped = drop_unseen(ours, unsure)
-    here_as = {theirs_id: match.source_id for theirs_id, match in matches.items()}
-    _remark(theirs, other, sources, here_as, notes)
+    _remark(ours, theirs, other, {match.source_id for match in matches.values()}, notes)
     return United(
         database=other,
         sources=len(matches),
@@ -140,14 +140,23 @@ def _unite(store: Store, theirs: sqlite3.Connection, other: str, here: str, note
 
 
 def _remark(
-    theirs: sqlite3.Connection, other: str, sources: UnitedSources, here_as: dict[int, int], notes: list[str]
+    ours: sqlite3.Connection,
+    theirs: sqlite3.Connection,
+    other: str,
+    brought: Collection[int],
+    notes: list[str],
 ) -> None:
-    notes += [
-        f"{other}: {row['path']} was read as {row['timezone']} there and as {row['our_zone']} here: its "
-        f"events are at two times; `tokentail sources forget {here_as[row['source_id']]}` takes the one of "
-        f"there out, `tokentail sources forget {row['our_id']}` the one of here"
-        for row in sources.other_zones
-    ]
+    for found in read_in_two_zones(ours, brought):
+        there, here = found.theirs, found.ours
+        name = "" if here["path"] == there["path"] else f", by the name {here['path']}"
+        shift = timedelta(seconds=found.least_seconds)
+        apart = f", {shift} apart" if found.least_seconds == found.most_seconds else ""
+        notes.append(
+            f"{other}: {there['path']} was read as {there['timezone']} there and as {here['timezone']} here"
+            f"{name}: {found.events:,} of its events are at two times{apart}; "
+            f"`tokentail sources forget {there['source_id']}` takes the one of there out, "
+            f"`tokentail sources forget {here['source_id']}` the one of here"
+        )
     (untold,) = theirs.execute(_UNTOLD).fetchone()
     if untold:
         notes.append(f"{other}: {untold} rows of the executor's own that no log told were left out")

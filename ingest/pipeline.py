@@ -29,6 +29,7 @@ from ingest.storing.settled import Settled, has_own_rows, settled_sources
 from ingest.summary import IngestOptions, Summary
 
 if TYPE_CHECKING:
+    from ingest.files.discover import Rotations
     from ingest.files.logfile import FileState, LogFile
     from ingest.files.watch import Watch
     from ingest.pool import Pool
@@ -100,7 +101,7 @@ def match_own_rows(connection: sqlite3.Connection) -> None:
 @contextmanager
 def _recorded(connection: sqlite3.Connection, options: IngestOptions, summary: Summary) -> Iterator[None]:
     """Keep a row of this invocation; one that was killed stays unfinished."""
-    ingest_run_id = begin_run(connection, options.command, options.zone.name, summary.recorded())
+    ingest_run_id = begin_run(connection, options.command, summary.recorded())
     yield
     if summary.problems or (options.fail_on_reject and summary.rejects):
         summary.exit_code = 1
@@ -230,15 +231,17 @@ class _Run:
                 self._store.wait()
 
     def _read(self) -> None:
-        from ingest.files.logfile import LogFile  # noqa: PLC0415 - see above
+        from ingest.files.discover import Rotations  # noqa: PLC0415 - see above
+        from ingest.files.logfile import LogFile  # noqa: PLC0415
 
         logs = dict(self._looked_up())
         self._recognition.begin(logs)
         self._total_bytes = self._done_bytes + sum(state.size_bytes for state in logs.values() if state)
         self._read_all(logs)
         before = [log for log in logs if log in self._identified]
+        rotations = Rotations()
         for log in (*before, *map(LogFile, self._changed.listing.missing)):
-            self._read_replaced(log)
+            self._read_replaced(log, rotations)
         self._commit_waiting()  # before anything is said of sources
         self._summary.notices += self._recognition.notices()
         self._summary.notices += self._zones.notices(self._store.connection)
@@ -283,12 +286,12 @@ class _Run:
         if self._options.report is not None:
             self._options.report(self._done_bytes, self._total_bytes)
 
-    def _read_replaced(self, log: LogFile) -> None:
+    def _read_replaced(self, log: LogFile, rotations: Rotations) -> None:
         """Read on what a path led to before, wherever it is now, or say that it is gone."""
         from ingest.recognition import places_of  # noqa: PLC0415 - see above
 
         replaced = self._recognition.replaced_sources(log)
-        for other in places_of(replaced, log) if replaced else ():
+        for other in places_of(replaced, log, rotations) if replaced else ():
             with self._noticed(other, "elsewhere"):
                 state = other.state()
                 if not self._sources.is_held(state):
@@ -316,6 +319,12 @@ class _Run:
 
     def _read_log(self, log: LogFile, state: FileState | None, number: int = -1) -> None:
         """Read what is new of a log, here or by the pool, in which it has a number."""
+        if log.is_stream and log.pipe is None:
+            from ingest.files.pipe import piped  # noqa: PLC0415 - most read files
+
+            with piped(log) as opened:
+                self._read_log(opened, state)
+            return
         self._store.wait()  # what is asked of sources from here on is asked of the database
         if state is not None and self._recognition.is_unchanged(log, state):
             self._identified.add(log)

@@ -1,7 +1,7 @@
 """Which source a log is, by its bytes; and what became of the source that was read at its path before.
 
 Where a log's bytes are not those that were read at its path, it is another log: a rewrite, a rotation, a
-swapped link. What was there is looked for, where a link led or among the rotations beside a named file.
+swapped link. What was there is looked for, where a link led or among the rotations beside it.
 """
 
 from __future__ import annotations
@@ -12,14 +12,22 @@ from dataclasses import dataclass, field, replace
 from itertools import chain
 
 from ingest.errors import LogUnreadable
-from ingest.files.discover import rotations_of, target_of
+from ingest.files.discover import Rotations, target_of
 from ingest.files.listing import Files
 from ingest.files.logfile import FileState, LogFile, Sample, digest
 from ingest.files.paths import is_url
 from ingest.notices import Notice
 from ingest.reading.batch import Batch, Rows
 from ingest.reading.checkpoint import Counters
-from ingest.reading.resume import NotTheSame, evidence_of, head_of, is_source, recall, standing_in
+from ingest.reading.resume import (
+    NotTheSame,
+    evidence_of,
+    head_of,
+    is_source,
+    piped_again,
+    recall,
+    standing_in,
+)
 from ingest.reading.scan import ScanOptions, scan
 from ingest.storing.known_sources import KnownSources
 from ingest.storing.sources import REPLACED, Source
@@ -100,7 +108,7 @@ class Recognition:
             LogUnreadable, LogUnfinished: it can't be opened.
         """
         if state is None:
-            return Reading(log)
+            return self._piped_reading(log)
         head = b"" if self.sources.is_empty else head_of(log)
         candidates = standing(log, state, head, self.sources)
         if self._options.full:
@@ -113,6 +121,30 @@ class Recognition:
                 self._note_renamed(log, source)
                 return reading
         return Reading(log, zone=self._zone_of_original(log, head))
+
+    def _piped_reading(self, log: LogFile) -> Reading:
+        """Read a pipe as the rest of one, if all that came through that comes first, else from its start."""
+        before: dict[int, tuple[Sample, list[Sample]]] = {}
+        pipes = self.sources.pipes()
+        for source in pipes:
+            with suppress(NotTheSame):
+                checkpoint = self.sources.resume(source)[0]
+                remembered = recall(checkpoint)[0]
+                if remembered.piped is not None:
+                    before[source.source_id] = (remembered.piped, evidence_of(checkpoint, remembered))
+        if not before or log.pipe is None:
+            return Reading(log)
+        again = piped_again(log.pipe.kept_chunks(log.shown), before)
+        same = [source for source in pipes if source.source_id in again]
+        if same and self._options.full:
+            self._store.take_back_false_values(same)
+            return Reading(
+                log, zone=self._options.zone_asked_of(log.stored_path) or same[0].timezone, reread=same
+            )
+        for source in same:
+            with suppress(NotTheSame):
+                return self._rest_of(source, log)
+        return Reading(log)
 
     def _rest_of(self, source: Source, log: LogFile) -> Reading:
         """Read a log on as the rest of a source.
@@ -138,6 +170,7 @@ class Recognition:
             self.sources.take(source)
         if not before:
             return Reading(log, zone=self._zone_of_original(log, head))
+        self._store.take_back_false_values(before)
         asked = self._options.zone_asked_of(log.stored_path)
         return Reading(log, zone=asked or before[0].timezone, reread=before)
 
@@ -266,11 +299,12 @@ class Recognition:
         return False
 
 
-def places_of(sources: Sequence[Source], log: LogFile) -> list[LogFile]:
+def places_of(sources: Sequence[Source], log: LogFile, rotations: Rotations) -> list[LogFile]:
     """Return where what was read at a log's path may be now."""
     changed = [source.file.modified_ns for source in sources if source.file is not None]
     targets = [target for source in sources for target in target_of(source.real_path, log)]
-    return [*targets, *rotations_of(log, min(changed, default=0))]
+    former = [source.real_path for source in sources]
+    return [*targets, *rotations.of(log, min(changed, default=0), former)]
 
 
 def is_still(log: LogFile, source: Source, sources: KnownSources) -> bool:
@@ -333,14 +367,16 @@ class Rivals:
         self._logs = list(logs)
         self._sources = sources
         self._by_head: dict[int, dict[str, list[LogFile]]] = {}
+        self._rotations = Rotations()
 
     def others_hold(self, source: Source, log: LogFile) -> bool:
-        """Whether another of them, or a rotation beside a named log, holds what was read of a source too."""
+        """Whether another of them, or a rotation beside the log, holds what was read of a source too."""
         begun = self._begun(source.fingerprint.size_bytes).get(source.fingerprint.digest, ())
         oldest_ns = source.file.modified_ns if source.file is not None else 0
-        for other in (*begun, *rotations_of(log, oldest_ns)):
+        for other in (*begun, *self._rotations.of(log, oldest_ns, [source.real_path])):
             with suppress(LogUnreadable):
-                if other is not log and is_still(other, source, self._sources):
+                is_other = other is not log and is_still(other, source, self._sources)
+                if is_other and other.real_path != log.real_path:
                     return True
         return False
 

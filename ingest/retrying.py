@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from sqlite_utils import Database
 
 from ingest.errors import LogUnfinished, LogUnreadable, UsageMistake
+from ingest.files.discover import Rotations
 from ingest.files.logfile import LogFile
 from ingest.files.paths import STANDARD_INPUT
 from ingest.linking.context import NOTHING_TOLD
@@ -150,7 +151,7 @@ class _Retry:
         if source.path == STANDARD_INPUT:
             return ()
         there = LogFile(source.path)
-        places = [there, *places_of([source], there)]
+        places = [there, *places_of([source], there, Rotations())]
         return [log for log in places if os.path.isfile(log.path)]
 
 

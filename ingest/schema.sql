@@ -135,7 +135,7 @@ CREATE TABLE ingest_runs (
     further_sightings INTEGER NOT NULL,     -- of events that were known
     rejects INTEGER NOT NULL,
     problems INTEGER NOT NULL,              -- files that could not be read, or not wholly; of a follow: now
-    timezone TEXT NOT NULL,                 -- for sources read for the first time
+    timezone TEXT NOT NULL,                 -- in which times were read, several with commas; if none, that of new sources
     host TEXT NOT NULL,
     version TEXT NOT NULL
 );

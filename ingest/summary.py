@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
@@ -62,6 +62,7 @@ class IngestOptions:
 class Summary:
     """What one ingest did. An event that it stored and then completed is new, not updated.
 
+    `timezone` is the zone, or all of them, in which times were read; where none was, that of new logs.
     `notices` are what there is to say of files. `pruned` lines are older than what is kept.
     """
 
@@ -81,6 +82,7 @@ class Summary:
     legacy_lines: int = 0
     calls_without_telemetry: int = 0
     notices: list[Notice] = field(default_factory=list)
+    zones: list[str] = field(default_factory=list)
 
     @property
     def problems(self) -> list[str]:
@@ -102,17 +104,23 @@ class Summary:
 
     def values(self) -> dict[str, Any]:
         """Return all of it by name, as JSON has it: notices as texts, by their levels."""
-        counts = {item.name: getattr(self, item.name) for item in fields(self) if item.name != "notices"}
+        names = [item.name for item in fields(self) if item.name not in ("notices", "zones")]
+        counts = {name: getattr(self, name) for name in names}
         return {**counts, "problems": self.problems, "warnings": self.warnings, "notes": self.notes}
 
-    def recorded(self) -> dict[str, int]:
+    def recorded(self) -> dict[str, int | str]:
         """Return what is kept of it in `ingest_runs`, by the names of its columns."""
         counts = {name: getattr(self, name) for name in _RECORDED}
-        return {**counts, "problems": len(self.problems)}
+        return {**counts, "problems": len(self.problems), "timezone": self.timezone}
 
     def notice(self, level: Level, code: str, path: str | None, text: str) -> None:
         """Add a notice."""
         self.notices.append(Notice(level, code, path, text))
+
+    def read_as(self, zones: Iterable[str]) -> None:
+        """Say in which zones times were read."""
+        self.zones += [zone for zone in zones if zone not in self.zones]
+        self.timezone = ", ".join(self.zones) or self.timezone
 
     def count(self, stored: Stored) -> None:
         """Count what committed batches changed."""
@@ -127,6 +135,7 @@ class Summary:
         The counters of its source stood at `before`.
         """
         counters = batch.counters
+        self.read_as([batch.checkpoint.zone])
         self.files_read += batch.state != "reading"
         self.bytes_read += batch.bytes_read
         self.marker_lines += counters.marker_lines - before.marker_lines

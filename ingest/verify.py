@@ -21,6 +21,7 @@ from ingest.reading.resume import head_of, recall
 from ingest.reading.scan import ScanOptions, scan
 from ingest.recognition import is_still, standing
 from ingest.storing.database import StrPath, files_of, open_for_reading
+from ingest.storing.false_values import said_of_false_values
 from ingest.storing.known_sources import KnownSources
 from ingest.storing.sources import Source
 
@@ -48,6 +49,7 @@ def verify(paths: Sequence[str], database: StrPath, globs: Sequence[str] = ()) -
     with open_for_reading(database) as db, little_tidying():
         db.conn.execute("BEGIN")  # one moment of the database, whatever is ingested meanwhile
         _check_balance(db, result)
+        result.differences += said_of_false_values(db.conn)
         sources = KnownSources(db.conn)
         asked = list(paths) or sources.paths_there()
         found = discover(asked, globs, files_of(database))

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from ingest.files.logfile import LogFile
 from ingest.notices import Notice
-from ingest.reading.zone import is_same_zone
+from ingest.reading.zone import LOCAL, is_named, is_same_zone
 from ingest.summary import IngestOptions
 
 _ZONES = "SELECT timezone, COUNT(*) FROM log_sources WHERE state <> 'imported' GROUP BY timezone"
@@ -51,13 +51,14 @@ class Zones:
     def _unusual(self, connection: sqlite3.Connection) -> Iterator[Notice]:
         ours, others = 0, {}
         for zone, count in connection.execute(_ZONES):
-            if is_same_zone(zone, self._options.zone.name):
+            if zone == LOCAL or is_same_zone(zone, self._options.zone.name):  # whatever it is called now
                 ours += count
             else:
                 others[zone] = count
         if not others or ours > len(self._new):
             return
-        usual = max(others, key=lambda zone: others[zone])
+        usual = max(others, key=lambda zone: (is_named(zone), others[zone]))
+        usual = usual if is_named(usual) else "ZONE"
         count = sum(others.values())
         what = "1 new log" if len(self._new) == 1 else f"{len(self._new):,} new logs"
         before = "the only one before was" if count == 1 else f"all {count:,} before were"

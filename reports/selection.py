@@ -36,6 +36,16 @@ CEILING = "COALESCE(actual_max_tokens, NULLIF(selected_budget, 0))"
 LOCAL_DAY = "tokentail_local_day"
 """The SQL function that gives the day (`YYYY-MM-DD`) of a stored time, in the zone of who asks."""
 
+CUT = "cut"
+"""What stands for a model of which nobody knows how it goes on: no newline ended the line, at any place."""
+
+MODEL = f"""CASE WHEN event_id IN (
+    SELECT seen.event_id FROM event_sightings AS seen WHERE seen.line_cut = 1 AND NOT EXISTS (
+        SELECT 1 FROM event_sightings AS other WHERE other.event_id = seen.event_id AND other.line_cut = 0
+    )
+) THEN '{CUT}' ELSE model END"""
+"""The SQL expression of an event's model, as it is named in reports."""
+
 _NORMALIZED = (
     "CASE LOWER(TRIM(category)) "
     + " ".join(f"WHEN '{name}' THEN '{stands_for}'" for name, stands_for in CATEGORY_NAMES.items())
@@ -133,7 +143,7 @@ class Selection:
             ("phase", "phase_id", self.phases),
             ("category", self.category, categories),
             ("complexity", "complexity", self.complexities),
-            ("model", "model", self.models),
+            ("model", MODEL, self.models),
         )
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from reports.selection import LOCAL_DAY, Selection
+from reports.selection import LOCAL_DAY, MODEL, Selection
 from reports.values import LARGEST
 
-_COLUMNS = {"complexity": "complexity", "model": "model", "run": "run_id", "phase": "phase_id"}
+_COLUMNS = {"complexity": "complexity", "model": MODEL, "run": "run_id", "phase": "phase_id"}
 _PERIODS = {
     "day": f"{LOCAL_DAY}(timestamp)",
     "week": f"DATE({LOCAL_DAY}(timestamp), '-6 days', 'weekday 1')",

@@ -21,8 +21,9 @@ from faults.tables import check_invariants, events, rows_as_stored
 from ingest.errors import LogUnfinished, LogUnreadable
 from ingest.files import compression
 from ingest.files.logfile import LogFile, chunks
-from ingest.pipeline import IngestOptions, Summary, ingest
+from ingest.pipeline import ingest
 from ingest.reading.zone import zone_named
+from ingest.summary import IngestOptions, Summary
 from ingest.verify import verify
 
 EVENT = f"{logged(event_message())}\n".encode()

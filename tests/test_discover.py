@@ -41,8 +41,118 @@ def test_folder_is_walked_for_the_names_that_logs_have(tmp_path):
     made(tmp_path, *logs, "deep/er/g.log", "h.py", "i.json", "log", "j.log~", "k.db", "l.gz")
     found = discover([str(tmp_path)])
     assert sorted(names(found, tmp_path)) == sorted([*logs, "deep/er/g.log"])
-    assert (found.problems, found.notes) == ([], [])
+    assert found.problems == []
     assert not any(log.named for log in found.logs)
+
+
+@pytest.mark.parametrize("globs", [(), ("*.Log", "?[u]n*.log*.g?")], ids=["ours", "given"])
+def test_names_are_compared_without_regard_to_case(tmp_path, globs):
+    """Some systems write them in capitals, and some rotate so."""
+    logs = ["RUN.LOG", "run.Log.GZ", "Run.log"]
+    made(tmp_path, *logs, "RUN.PY")
+    assert sorted(names(discover([str(tmp_path)], globs), tmp_path)) == sorted(logs)
+    assert not discover([str(tmp_path)], globs).notes
+
+
+LOGS_BY_OTHER_NAMES = [
+    *(
+        "run.log~",
+        "current",
+        "previous",
+        "a.ndjson",
+        "a.NDJSON.gz",
+        "b.tgz",
+        "b.zip",
+        "b.tar",
+        "b.tar.xz",
+        "B.TAR",
+    ),
+    *(
+        "run.txt.1",
+        "run.out-20260114",
+        "run.jsonl.2",
+        "run.err.old",
+        "run.txt~",
+        "log",
+        "run_log",
+        "log.1",
+        "syslog",
+    ),
+    *("messages", "stderr", "run.gz", "@4000000065a3f1c02ab3d9ac.s"),
+]
+OTHER_FILES = [
+    *(
+        "h.py",
+        "i.json",
+        "k.db",
+        "README.md",
+        "changelog",
+        "CHANGELOG.md",
+        "catalog",
+        "blog.html",
+        "logo.png",
+        "login",
+    ),
+    *("data.csv.gz", "model.pt", "current.json", "Makefile", "requirements.txt.in", "prologue"),
+]
+
+
+@pytest.mark.parametrize("name", LOGS_BY_OTHER_NAMES)
+def test_file_that_looks_like_a_log_and_is_not_read_is_said(tmp_path, name):
+    """Whatever other programs call, rotate, keep or pack logs as: nobody has to find out by its absence."""
+    made(tmp_path, "deep/run.log", f"deep/{name}")
+    found = discover([str(tmp_path)])
+    (note,) = found.notes
+    assert note.startswith(
+        f"1 file looks like a log and was not read, for the name alone: {tmp_path}/deep/{name} ("
+    )
+    assert names(found, tmp_path) == ["deep/run.log"]
+
+
+@pytest.mark.parametrize("name", OTHER_FILES)
+def test_file_that_looks_like_no_log_is_not_said(tmp_path, name):
+    """A folder may hold anything."""
+    made(tmp_path, "run.log", name)
+    assert discover([str(tmp_path)]).notes == []
+
+
+def test_all_files_that_look_like_logs_are_said_at_once(tmp_path):
+    """How many, and the first three; not those that are read by another name, nor empty ones."""
+    made(
+        tmp_path,
+        "a/run.log",
+        "a/current",
+        "b/2.ndjson",
+        "b/1.ndjson",
+        "b/run.log~",
+        "b/c/run.zip",
+        "b/x.log",
+    )
+    (tmp_path / "a" / "run.log").unlink()
+    (tmp_path / "a" / "run.log").symlink_to("current")
+    (tmp_path / "b" / "empty.zip").touch()
+    (tmp_path / "b" / "folder.zip").mkdir()
+    (note,) = discover([str(tmp_path / "a"), str(tmp_path / "b"), str(tmp_path / "b" / "1.ndjson")]).notes
+    first = ", ".join(str(tmp_path / "b" / name) for name in ("2.ndjson", "c/run.zip", "run.log~"))
+    assert note.startswith(f"3 files look like logs and were not read, for the name alone: {first} (")
+    made(tmp_path, "b/syslog")
+    (note,) = discover([str(tmp_path / "b")]).notes
+    assert note.startswith("5 files look like logs")
+    assert " and 2 more (" in note
+
+
+def test_many_files_that_look_like_logs_are_counted(tmp_path):
+    """What is remembered of them is bounded."""
+    made(tmp_path, *(f"{number}.ndjson" for number in range(1_010)))
+    (_, note) = discover([str(tmp_path)]).notes
+    assert note.startswith("1,010 files look like logs")
+    assert " and 1,007 more (" in note
+
+
+def test_globs_of_ones_own_are_what_was_meant(tmp_path):
+    """Who says what to read knows what is left."""
+    made(tmp_path, "run.log", "a.ndjson", "current")
+    assert discover([str(tmp_path)], ["*.ndjson"]).notes == []
 
 
 def test_order_is_that_of_names(tmp_path):

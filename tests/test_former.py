@@ -10,7 +10,7 @@ import pytest
 
 from event_lines import event_message, logged
 from faults.tables import events
-from ingest.files.discover import rotations_of
+from ingest.files.discover import Rotations
 from ingest.files.logfile import LogFile
 from ingest.pipeline import ingest
 from ingest.reading.zone import zone_named
@@ -82,11 +82,38 @@ def test_only_rotations_of_the_very_name_are_found(log: Path) -> None:
         "run.log.1.bak",
         "run.log.2.gz",
         "run-2.log",
+        "run.1.log.xz",
+        "run-20260114.log",
+        "run.log-20260114",
+        "run.log.2026-01-14_10:00.bz2",
+        "run.log.20260114-194002",
+        "run.log.20260114-194002.gz",
+        "run.log.gz",
+        "run",
+        "ru.log.1",
     ):
         append(log.with_name(name), 1)
-    found = [Path(one.path).name for one in rotations_of(LogFile(str(log)), 0)]
-    assert found == ["run.log.1", "run.log.2.gz"]
-    assert rotations_of(LogFile(str(log), named=False), 0) == []
+    log.with_name("run.log.3").mkdir()
+    expected = [
+        "run-20260114.log",
+        "run.1.log.xz",
+        "run.log-20260114",
+        "run.log.1",
+        "run.log.2.gz",
+        "run.log.2026-01-14_10:00.bz2",
+        "run.log.20260114-194002",
+        "run.log.20260114-194002.gz",
+    ]
+    for named in (True, False):
+        found = Rotations().of(LogFile(str(log), named=named), 0)
+        assert [Path(one.path).name for one in found] == expected
+    link = log.parent.parent / "current"
+    link.symlink_to(log)
+    beside = Rotations().of(LogFile(str(link)), 0)
+    assert [Path(one.path).name for one in beside] == expected
+    assert {one.stored_path for one in beside} == {str(link)}
+    link.unlink()
+    assert Rotations().of(LogFile(str(link)), 0, [str(log), None]) == beside
 
 
 def test_log_that_is_gone_is_said_once(log: Path) -> None:

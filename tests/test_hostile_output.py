@@ -25,8 +25,9 @@ import pytest
 from conftest import Tokentail
 from event_lines import anchor_message, event_message, json_line, logged
 from faults.tables import check_invariants, events
-from ingest.pipeline import IngestOptions, ingest
+from ingest.pipeline import ingest
 from ingest.reading.zone import zone_named
+from ingest.summary import IngestOptions
 
 ESCAPES = "\x1b[31mred\x1b]52;c;cm0gLXJm\x07\x9b2J\x7f"
 BIDI = "abc\u202e\u2066txt.exe\u061c\u200f"

@@ -279,6 +279,38 @@ def test_log_that_was_read_in_two_zones_is_told_with_both_ids(tmp_path: Path, ca
     assert len(tables(tmp_path / "one.db")["events"]) == 1
 
 
+@pytest.mark.parametrize(
+    ("zone", "more", "said"),
+    [
+        ("Asia/Tokyo", 0, ", 9:00:00 apart"),
+        ("Asia/Tokyo", 40, ", 9:00:00 apart"),
+        ("Australia/Sydney", 0, "are at two times;"),
+        ("Africa/Abidjan", 0, None),
+    ],
+    ids=["copy", "grown copy", "two shifts", "zone without one"],
+)
+def test_copy_that_was_read_in_another_zone_is_noticed_by_its_events(
+    tmp_path: Path, called: Tokentail, zone: str, more: int, said: str | None
+) -> None:
+    """By another name, grown since, the clock changed within it: the same payloads at one shift or two."""
+    times = [f"2025-{number % 9 + 1:02}-10 10:00:{number:02}" for number in range(50)]
+    lines = [logged(event_message(predicted_output=900 + at), time) for at, time in enumerate(times)]
+    (tmp_path / "run.log").write_text("".join(f"{line}\n" for line in lines[: 50 - more]))
+    (tmp_path / "copy.log").write_text("".join(f"{line}\n" for line in lines))
+    called("ingest", "run.log", "--tz", "UTC", "--db", "one.db")
+    called("ingest", "copy.log", "--tz", zone, "--db", "two.db")
+    for _ in range(2):
+        done = called("merge", "two.db", "--db", "one.db")
+        assert ("was read as" in done.stderr) is (said is not None)
+        if said is not None:
+            assert f"copy.log was read as {zone} there and as UTC here, by the name {tmp_path}" in done.stderr
+            assert f"run.log: {50 - more} of its events are at two times" in done.stderr
+            assert said in done.stderr
+    if said is not None:
+        called("sources", "forget", "2", "--db", "one.db")
+        assert len(tables(tmp_path / "one.db")["events"]) == 50 - more
+
+
 def test_database_is_merged_while_it_is_written(fleet: list[Path], tmp_path: Path) -> None:
     """One moment of it is taken, with what is in its journal, and the writer is not held up."""
     with closing(sqlite3.connect(fleet[5], isolation_level=None)) as writer:

@@ -247,7 +247,7 @@ def test_logs_of_a_folder_have_its_zone_and_label(tokentail: Tokentail, tmp_path
         "utf-8",
     )
     done = tokentail("ingest")
-    assert "times read as UTC, or as their folder has it" in done.stdout
+    assert "times read as UTC, Australia/Sydney; " in done.stdout
     assert sources(tmp_path / "telemetry.db") == {
         "a.log": ("UTC", None),
         "b.log": ("Australia/Sydney", "east"),

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import pytest
+from dateutil.tz import gettz
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ingest.errors import UsageMistake
-from ingest.reading.zone import is_same_zone, machine_zone, zone_named, zone_recorded
+from ingest.reading import zone
+from ingest.reading.zone import is_named, is_same_zone, machine_zone, zone_named, zone_recorded
 
 
 def utc(text: str) -> datetime:
@@ -151,34 +155,162 @@ def test_any_local_time_is_what_the_standard_library_says(moment, name):
     assert zone_named(name).to_utc(moment) == moment.replace(tzinfo=rules, fold=0).astimezone(UTC)
 
 
+MOMENTS = [
+    "2025-12-29 19:40:02",
+    "2025-07-01 19:40:02",
+    "2025-04-06 02:30:00",
+    "2025-10-05 02:30:00",
+    "2002-04-02 00:00:00",
+    "2025-10-31 12:00:00",
+]
+"""Local times in both halves of a year, in the hours that Sydney's clock passes twice and never, and where
+the rules of zones that are alike now were others."""
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """Return what sets this machine's clock by `TZ`; `None`: by files that stand for the usual ones."""
+
+    def is_set(told: str | None, clock_file: Path | None = None, name_file: Path | None = None) -> None:
+        monkeypatch.setattr(zone, "_CLOCK", str(clock_file))
+        monkeypatch.setattr(zone, "_CLOCK_NAME", str(name_file))
+        monkeypatch.setenv("TZ", str(clock_file) if told is None else told)
+        time.tzset()
+        if told is None:  # the C library goes on by the file
+            monkeypatch.delenv("TZ")
+
+    yield is_set
+    monkeypatch.undo()
+    time.tzset()
+
+
+needs_tzset = pytest.mark.skipif(not hasattr(time, "tzset"), reason="no clock that can be set by TZ")
+
+
+def as_the_clock_has_it(local: str) -> datetime:
+    """Return a local time in UTC as the C library converts it."""
+    return datetime.fromtimestamp(datetime.fromisoformat(local).timestamp(), UTC)
+
+
+@needs_tzset
 @pytest.mark.parametrize(
-    "name",
+    ("told", "recorded"),
     [
-        "Australia/Sydney",
-        ":Australia/Sydney",
-        "UTC",
-        "Etc/GMT+5",
-        "EST5EDT",
-        "EST5EDT,M3.2.0,M11.1.0",
-        "AEST-10AEDT,M10.1.0,M4.1.0/3",
-        "<+11>-11",
-        "/usr/share/zoneinfo/UTC",
-        "nonsense",
-        "",
+        ("Australia/Sydney", "Australia/Sydney"),
+        (":Australia/Sydney", "Australia/Sydney"),
+        ("/usr/share/zoneinfo/Australia/Sydney", "Australia/Sydney"),
+        (":/usr/share/zoneinfo/Australia/Sydney", "Australia/Sydney"),
+        ("posix/Australia/Sydney", None),
+        ("right/Australia/Sydney", None),
+        ("UTC", "UTC"),
+        ("Etc/GMT+5", "Etc/GMT+5"),
+        ("EST5EDT", "EST5EDT"),
+        ("JST-9", "JST-9"),
+        (":JST-9", "JST-9"),
+        ("UTC+3", "UTC+3"),
+        ("EST5EDT,M3.2.0,M11.1.0", "EST5EDT,M3.2.0,M11.1.0"),
+        ("AEST-10AEDT,M10.1.0,M4.1.0/3", "AEST-10AEDT,M10.1.0,M4.1.0/3"),
+        ("AEST-10AEDT", None),
+        ("<+11>-11", "<+11>-11"),
+        ("<+0330>-3:30", "<+0330>-3:30"),
+        ("<-03>3<-02>,M3.5.0/-2,M10.5.0/-1", None),
+        ("nonsense", "UTC"),
+        ("Mars/Olympus", "UTC"),
+        ("/no/such/file", "UTC"),
+        (":", "UTC"),
+        ("", "UTC"),
     ],
 )
-def test_zone_of_the_machine_is_found_again_by_its_recorded_name(monkeypatch, name):
-    """Whatever a machine calls its zone, a later run finds the same one by the name that was recorded."""
-    monkeypatch.setenv("TZ", name)
-    zone = machine_zone()
-    moment = datetime.fromisoformat("2025-12-29 19:40:02")
-    assert zone_recorded(zone.name).to_utc(moment) == zone.to_utc(moment)
+def test_zone_that_nobody_named_is_that_of_the_clock(clock, told, recorded):
+    """Whatever `TZ` holds, times are read as the clock shows them, and so they are by the recorded name."""
+    clock(told)
+    found = machine_zone()
+    assert found.name == recorded or recorded is None
+    for local in MOMENTS:
+        moment = datetime.fromisoformat(local)
+        assert found.to_utc(moment) == as_the_clock_has_it(local)
+        assert zone_recorded(found.name).to_utc(moment) == as_the_clock_has_it(local)
 
 
-def test_zone_of_the_machine_comes_from_its_environment(monkeypatch):
-    """`TZ` names the machine's zone."""
-    monkeypatch.setenv("TZ", "Australia/Sydney")
+@needs_tzset
+@pytest.mark.parametrize(
+    ("rules", "called", "recorded"),
+    [
+        ("Australia/Brisbane", "Australia/Sydney", "local"),
+        ("Europe/Athens", "Asia/Jerusalem", "local"),
+        ("America/New_York", "America/Havana", "local"),
+        ("Australia/Sydney", "Australia/Sydney", "Australia/Sydney"),
+        ("Australia/Sydney", "", "local"),
+        ("Australia/Sydney", "no zone at all", "local"),
+        ("Etc/UTC", "Australia/Sydney", "UTC"),
+    ],
+)
+def test_stale_name_beside_the_clock_is_not_believed(clock, tmp_path, rules, called, recorded):
+    """Beside a copy of some rules, a name of others that are alike in half of the year, or but for days."""
+    file, name = tmp_path / "localtime", tmp_path / "timezone"
+    try:
+        file.write_bytes(Path("/usr/share/zoneinfo", rules).read_bytes())
+    except OSError:
+        pytest.skip("no zones in their usual place here")
+    name.write_text(f"{called}\n", encoding="ascii")
+    clock(None, file, name)
+    found = machine_zone()
+    assert found.name == recorded
+    for local in MOMENTS:
+        assert found.to_utc(datetime.fromisoformat(local)) == as_the_clock_has_it(local)
+
+
+@needs_tzset
+def test_link_to_the_clocks_rules_tells_their_name(clock, tmp_path):
+    """However many links lead there; what /etc/timezone says is not asked then."""
+    link, name = tmp_path / "localtime", tmp_path / "timezone"
+    (tmp_path / "further").symlink_to("/usr/share/zoneinfo/Australia/Sydney")
+    link.symlink_to(tmp_path / "further")
+    name.write_text("Europe/Paris\n", encoding="ascii")
+    clock(None, link, name)
     assert machine_zone().name == "Australia/Sydney"
+
+
+@needs_tzset
+def test_rules_that_the_library_misreads_are_not_taken(clock, monkeypatch, tmp_path):
+    """Files of zones may be slim, without the part that dateutil reads: it takes them for UTC."""
+    fat = Path("/usr/share/zoneinfo/Australia/Sydney")
+    if not fat.exists():
+        pytest.skip("no zones in their usual place here")
+    second = fat.read_bytes().index(b"TZif", 4)
+    old_style = b"TZif2" + bytes(15) + b"".join(n.to_bytes(4, "big") for n in (0, 0, 0, 0, 1, 1)) + bytes(7)
+    slim = tmp_path / "zoneinfo" / "Australia" / "Sydney"
+    slim.parent.mkdir(parents=True)
+    slim.write_bytes(old_style + fat.read_bytes()[second:])
+    monkeypatch.setattr(zone, "_FOLDERS", (str(tmp_path / "zoneinfo"),))
+    monkeypatch.setattr("dateutil.tz.tz.TZPATHS", [str(tmp_path / "zoneinfo")])
+    monkeypatch.setattr("dateutil.tz.gettz", type(gettz)())
+    clock(str(slim))
+    assert as_the_clock_has_it("2025-12-29 19:40:02") == utc("2025-12-29 08:40:02")
+    for found in (machine_zone(), zone_named("Australia/Sydney")):
+        assert found.to_utc(datetime.fromisoformat("2025-12-29 19:40:02")) == utc("2025-12-29 08:40:02")
+
+
+def test_only_a_zone_with_a_name_can_be_asked_for():
+    """What is recorded of a machine that tells no name is none that a message may advise to give."""
+    assert [is_named(one) for one in ("Australia/Sydney", "EST5EDT", "UTC")] == [True, True, True]
+    assert [is_named(one) for one in ("local", "JST-9", "AEST-10AEDT,M10.1.0,M4.1.0/3")] == [
+        False,
+        False,
+        False,
+    ]
+    for unnamed in ("JST-9", "XYZ3"):
+        with pytest.raises(UsageMistake):
+            zone_named(unnamed)
+
+
+@pytest.mark.parametrize(
+    "name", ["Mars/Olympus", "JST-9:", "<+11", "AEST-10AEDT", "AEST-10AEDT,M1", "-3", "\0"]
+)
+def test_zone_that_a_database_names_and_nobody_knows_is_refused(name):
+    """Times would be read as any: the log is named instead, and left."""
+    with pytest.raises(UsageMistake):
+        zone_recorded(name)
 
 
 @pytest.mark.parametrize(

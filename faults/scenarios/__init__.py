@@ -9,6 +9,8 @@ from faults.scenarios import (
     databases,
     files,
     following,
+    linked,
+    piped,
     processes,
     remaining,
     repeated,
@@ -30,6 +32,8 @@ _ALL: tuple[Scenario, ...] = (
     *repeated.SCENARIOS,
     *remaining.SCENARIOS,
     *following.SCENARIOS,
+    *linked.SCENARIOS,
+    *piped.SCENARIOS,
     *versions.SCENARIOS,
 )
 

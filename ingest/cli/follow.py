@@ -12,12 +12,15 @@ from ingest.cli import Terminated, options
 from ingest.cli.ingest import Chosen, adopt_first, ingest_options, ingest_options_of, show, switched_off
 from ingest.cli.metrics import Metrics
 from ingest.cli.output import complain, remark, say, say_json_line
-from ingest.cli.stopping import Stopping
 from ingest.errors import UsageMistake
 from ingest.files.paths import STANDARD_INPUT, is_url
 from ingest.follow import News, follow
+from ingest.stopping import Stopping
 from ingest.summary import Summary
 from reports.terminal import bytes_text, counted
+
+GRACE_SECONDS = 2.0
+"""How long a round that is under way may take to its end when a signal comes. Nothing is lost in any case."""
 
 idle_option = click.option(
     "--until-idle",
@@ -72,7 +75,7 @@ def _follow(paths: tuple[str, ...], given: Chosen, idle_seconds: float | None, m
     database = options.chosen_database(given.db)
     adopt_first(given, database)
     asked = ingest_options_of("follow", given)
-    with Stopping() as stopping:
+    with Stopping(GRACE_SECONDS) as stopping:
         voice = _Voice(given, metrics, stopping)
         return _followed(voice, lambda: follow(found, database, asked, voice, idle_seconds))
 
@@ -104,7 +107,7 @@ class _Voice:
         self._total = total
         if not (self._quiet or self._as_json):
             made = "new database" if total.database_is_new else "database"
-            say(f"following, times read as {total.timezone}; {made} {total.database}")
+            say(f"following, times of new logs read as {total.timezone}; {made} {total.database}")
 
     def news(self, news: News) -> None:
         """Say what a round brought."""

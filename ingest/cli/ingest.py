@@ -109,8 +109,8 @@ def ingest_command(paths: tuple[str, ...], **chosen: Any) -> int:
     Every five minutes, from cron:
       */5 * * * *  /path/to/tokentail ingest --quiet --tz UTC --db /data/telemetry.db /var/log/executor
 
-    The rotations beside a log that is named are read on as far as they are new, and so is where a
-    swapped link led before.
+    The rotations beside a log, or beside the target of a link, are read on as far as they are new, and
+    so is where a swapped link led before.
 
     A PATH may be a URL (extra "remote"): an object, or all logs below a prefix. What is unchanged is
     listed and not opened; what has grown is read on in ranges:
@@ -261,5 +261,4 @@ def show(summary: Summary) -> None:
     )
     if summary.pruned:
         say(f"{counted(summary.pruned, 'marker line')} older than what is kept (see `tokentail prune`)")
-    zones = ", or as their folder has it" if any(one.zone for one in options.chosen_folders()) else ""
-    say(f"times read as {summary.timezone}{zones}; {where}")
+    say(f"times read as {summary.timezone}; {where}")

@@ -15,12 +15,10 @@ from ingest.cli import options
 from ingest.cli.output import remark, say
 from ingest.cli.sink import opened_sink
 from ingest.errors import UsageMistake
-from ingest.reading.zone import machine_zone, zone_named
+from ingest.reading.zone import is_named, machine_zone, zone_named
 from ingest.storing.database import DEFAULT_PATH
 
 _IS_WINDOWS = os.name == "nt"
-_UNNAMED = "local"
-"""What a zone is called that this machine has, and no name for."""
 
 _TEMPLATE = """\
 # Settings of tokentail. Every command reads them; options and the environment override them.
@@ -93,21 +91,15 @@ def init_command(
     """  # noqa: D301 - Click's mark must be the character itself
     file = config or os.environ.get(options.CONFIG_VARIABLE) or options.CONFIG_FILE
     zone = zone_named(tz).name if tz else machine_zone().name
+    has_name = is_named(zone)
     text = _TEMPLATE.format(
         database=_quoted(_from(file, db) if db else DEFAULT_PATH),
         logs=_logs([_from(file, path) for path in paths]),
-        zone=f"zone = {_quoted(zone)}" if zone != _UNNAMED else '# zone = "Australia/Sydney"',
-        zone_note=""
-        if tz
-        else " This is this machine's."
-        if zone != _UNNAMED
-        else " This machine's has no name.",
+        zone=f"zone = {_quoted(zone)}" if has_name else '# zone = "Australia/Sydney"',
+        zone_note="" if tz else " This is this machine's." if has_name else " This machine's has no name.",
     )
     _write(file, text, force)
-    say(
-        f"wrote {file}"
-        + ("" if tz or zone == _UNNAMED else f" (times are read as {zone}, this machine's zone)")
-    )
+    say(f"wrote {file}" + ("" if tz or not has_name else f" (times are read as {zone}, this machine's zone)"))
     for path in paths:
         if not os.path.exists(path):
             remark(f"{path}: not there (yet)")

@@ -79,8 +79,9 @@ def forget_command(
     """Take logs out of the database: their sightings, their rejects, and events that no other log told.
 
     A log is named by its path, by that of a folder above it, or by its id (`tokentail sources`); - is
-    standard input. Events that another log told stay, with all that is known of them, and so do
-    escalations, which know no log. A later ingest of the same log reads it anew.
+    standard input, if only one pipe was read: of several each has its id. Events that another log told
+    stay, with all that is known of them, and so do escalations, which know no log. A later ingest of the
+    same log reads it anew.
 
     \b
     Examples:

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+import stat
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -44,31 +46,71 @@ def target_of(real_path: str | None, log: LogFile) -> list[LogFile]:
     return [LogFile(real_path, named=False, found_at=log.stored_path)]
 
 
-_ROTATED = r"[._-]\d[\d_.:T-]*"
+_PACKED = "|".join(map(re.escape, COMPRESSED))
+_ROTATED = re.compile(rf"[._-]\d[\d_.:T-]*(?i:{_PACKED})?")
 """What a rotation puts behind a name: a number or a date."""
 
-_ROTATED_WITHIN = r"(?:\.\d+|[._-]\d{4}[\d_.:T-]*)"
+_ROTATED_WITHIN = re.compile(r"\.\d+|[._-]\d{4}[\d_.:T-]*")
 """What it puts before the ending; `app-2.log` is another log beside `app.log`."""
 
 
-def rotations_of(log: LogFile, oldest_ns: int) -> list[LogFile]:
-    """Return the rotations beside a named file that may hold what was written since it was read.
+class Rotations:
+    """The rotations beside logs, wherever links lead; each folder is looked into once."""
 
-    `run.log.1`, `run.log-20260114`, `run.log.2026-01-14`, `run.1.log`, compressed or not. What was
-    changed last before `oldest_ns` is left out: nobody asked for it.
-    """
-    if not log.named or log.is_remote:
-        return []
-    folder, name = os.path.split(os.path.realpath(log.path))
-    stem, ending = os.path.splitext(name)
-    packed = "|".join(re.escape(one) for one in COMPRESSED)
-    rotated_name = re.compile(
-        rf"(?:{re.escape(name)}{_ROTATED}|{re.escape(stem)}{_ROTATED_WITHIN}{re.escape(ending)})(?:{packed})?"
-    )
-    oldest = oldest_ns - FRESH_NS  # some tools keep whole seconds
-    found: list[LogFile] = []
-    with suppress(OSError), os.scandir(folder) as entries:
-        rotated = [entry for entry in entries if rotated_name.fullmatch(entry.name) and entry.is_file()]
-        newer = [entry.path for entry in rotated if entry.stat().st_mtime_ns >= oldest]
-        found += [LogFile(path, named=False, found_at=log.stored_path) for path in sorted(newer)]
-    return found
+    def __init__(self) -> None:
+        """Look into no folder yet."""
+        self._names: dict[str, list[str]] = {}
+
+    def of(self, log: LogFile, oldest_ns: int, former: Iterable[str | None] = ()) -> list[LogFile]:
+        """Return the rotations that may hold what was written since a log was read.
+
+        `run.log.1`, `run.log-20260114`, `run.log.2026-01-14`, `run.1.log`, compressed or not: beside the file
+        that the log's path leads to, and beside those that it led to before (`former`). What was changed last
+        before `oldest_ns` is left out: nobody asked for it.
+        """
+        if log.is_remote:
+            return []
+        places = {os.path.realpath(log.path), *filter(None, former)}
+        oldest = oldest_ns - FRESH_NS  # some tools keep whole seconds
+        found = {path for place in places for path in self._beside(place) if _is_newer(path, oldest)}
+        return [LogFile(path, named=False, found_at=log.stored_path) for path in sorted(found)]
+
+    def _beside(self, path: str) -> Iterator[str]:
+        folder, name = os.path.split(path)
+        stem, ending = os.path.splitext(name)
+        names = self._names_in(folder)
+        for other in names[bisect_left(names, stem) :]:
+            if not other.startswith(stem):
+                return
+            if _is_rotated(other, stem, ending):
+                yield os.path.join(folder, other)
+
+    def _names_in(self, folder: str) -> list[str]:
+        if folder not in self._names:
+            self._names[folder] = []
+            with suppress(OSError):
+                self._names[folder] = sorted(os.listdir(folder))
+        return self._names[folder]
+
+
+def is_rotation(path: str | None, log: str | None) -> bool:
+    """Whether a path is one that a rotation would leave beside a log, by their names alone."""
+    if path is None or log is None or os.path.dirname(path) != os.path.dirname(log):
+        return False
+    return _is_rotated(os.path.basename(path), *os.path.splitext(os.path.basename(log)))
+
+
+def _is_rotated(other: str, stem: str, ending: str) -> bool:
+    name = stem + ending
+    if other.startswith(name) and _ROTATED.fullmatch(other, len(name)):
+        return True
+    unpacked = re.sub(rf"(?i:{_PACKED})$", "", other)
+    within = unpacked.removesuffix(ending)
+    return unpacked.endswith(ending) and bool(_ROTATED_WITHIN.fullmatch(within, len(stem)))
+
+
+def _is_newer(path: str, oldest_ns: int) -> bool:
+    with suppress(OSError):
+        state = os.stat(path)
+        return stat.S_ISREG(state.st_mode) and state.st_mtime_ns >= oldest_ns
+    return False

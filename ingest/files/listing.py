@@ -32,6 +32,9 @@ GLOBS = (*NAMES, *(f"{name}{ending}" for name in NAMES for ending in COMPRESSED)
 MAX_INTEGER = (1 << 63) - 1
 """What SQLite can hold; some file systems number files beyond it."""
 
+_MOST_PASSED_OVER, _SHOWN = 1_000, 3
+"""Files that were passed over which are remembered, and named; the others are counted."""
+
 _BY_NUMBER = os.scandir in os.supports_fd
 """Whether what an open folder holds can be found without the folder's path: that is quicker."""
 
@@ -66,6 +69,39 @@ class Files:
         return inode & MAX_INTEGER in self._inodes.get(device & MAX_INTEGER, ())
 
 
+class PassedOver:
+    """Files in folders that look like logs, and have no name by which those are found."""
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        self._files: list[tuple[str, int, int]] = []
+        self._more = 0
+
+    def add(self, path: str, state: os.stat_result | ObjectState | None) -> None:
+        """Add a file, unless there is nothing in it."""
+        if state is None or not stat.S_ISREG(state.st_mode) or not state.st_size:
+            return
+        if len(self._files) < _MOST_PASSED_OVER:
+            self._files.append((path, state.st_dev, state.st_ino))
+        else:
+            self._more += 1
+
+    def told(self, met: Files) -> str | None:
+        """Say how many there are, beside those that were `met` all the same, by another name."""
+        left = sorted(path for path, device, inode in self._files if not met.holds(device, inode))
+        if not left:
+            return None
+        count = len(left) + self._more
+        names = ", ".join(map(shown, left[:_SHOWN])) + (
+            f" and {count - _SHOWN:,} more" if count > _SHOWN else ""
+        )
+        what = "1 file looks like a log and was" if count == 1 else f"{count:,} files look like logs and were"
+        return (
+            f"{what} not read, for the name alone: {names} (name what is to be read, or give --glob; unpack "
+            "archives)"
+        )
+
+
 class Listing:
     """The files that paths lead to, as they are met, and what there is to say of the paths.
 
@@ -87,6 +123,7 @@ class Listing:
         self.met = Files()
         self._paths = paths
         self.globs = globs
+        self._passed_over = PassedOver()
         own = [state for path in not_logs if (state := _looked_up(path)) is not None]
         self._excluded = {(state.st_dev, state.st_ino) for state in own}
         self._names: set[str] = set()
@@ -111,6 +148,8 @@ class Listing:
             else:
                 text = "one of the paths is empty: is a variable unset where they are named?"
                 self._notice("problem", "empty-path", None, text)
+        if (passed_over := self._passed_over.told(self.met)) is not None:
+            self._notice("note", "passed-over", None, passed_over)
 
     def _remote(self, url: str) -> Iterator[Listed]:
         """Yield the object that a URL names, or the logs below it."""
@@ -120,7 +159,11 @@ class Listing:
             found: Iterator[tuple[str, ObjectState, bool]] = remote().listed(url, globs)
             for one, state, named in found:
                 inner = one[len(url) :].strip("/").split("/")
-                if not named and (not is_log(inner[-1]) or any(part.startswith(".") for part in inner)):
+                if not named and any(part.startswith(".") for part in inner):
+                    continue
+                if not named and not is_log(inner[-1]):
+                    if not self.globs and looks_like_log(inner[-1]):
+                        self._passed_over.add(one, state)
                     continue
                 nothing = False
                 if self._is_first(one, state):
@@ -210,6 +253,8 @@ class Listing:
                             folders += [] if entry.name.startswith(".") else [os.path.join(here, entry.name)]
                         elif is_log(entry.name):
                             logs.append(entry)
+                        elif not self.globs and looks_like_log(entry.name):
+                            self._passed_over.add(os.path.join(here, entry.name), _state_of(entry))
                 except OSError as error:
                     self._complain(here, error)
                     continue
@@ -265,15 +310,30 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 # Names
 
 
+_LOOKS_LIKE_ONE = re.compile(
+    r"(?:.*[._-])?(?:log|logs|syslog)(?:[._-]?\d[\w.:-]*)?"  # its last word, with a number or a date at most
+    r"|.*\.(?:log|txt|out|err|jsonl|ndjson)(?:~|[._-](?:\d[\w.:-]*|old|bak|backup|orig|save|prev|previous))"
+    r"|.*\.(?:ndjson|jsonlines|tgz|tbz2?|txz|tar|zip|7z|rar)(?:\.[a-z]+\d?)?"
+    r"|(?:current|previous|messages|console|std(?:out|err)|@[0-9a-f]{24}(?:\.[su])?|[^.]+)\.(?:gz|bz2|xz|zst|lz4|z)"
+    r"|current|previous|messages|console|std(?:out|err)|@[0-9a-f]{24}(?:\.[su])?"
+)
+"""Names, in lower case, of what may be a log too: as other programs call, rotate, keep and pack them."""
+
+
+def looks_like_log(name: str) -> bool:
+    """Whether a name that is none of `GLOBS` is one that a log may have."""
+    return _LOOKS_LIKE_ONE.fullmatch(name.lower()) is not None
+
+
 def name_test(globs: Sequence[str]) -> Callable[[str], bool]:
-    """Return whether a name is one of those that globs mean, as a test.
+    """Return whether a name is one of those that globs mean, without regard to case, as a test.
 
     Those of a star and an ending, or of something between two stars, cost next to nothing.
     """
     endings: tuple[str, ...] = ()
     parts: list[str] = []
     others: list[str] = []
-    for pattern in map(os.path.normcase, globs):
+    for pattern in map(str.lower, globs):
         if pattern[:1] == "*" and _is_literal(pattern[1:]):
             endings += (pattern[1:],)
         elif pattern[:1] == "*" == pattern[-1:] and _is_literal(pattern[1:-1]):
@@ -285,7 +345,7 @@ def name_test(globs: Sequence[str]) -> Callable[[str], bool]:
     def is_meant(name: str) -> bool:
         return name.endswith(endings) or any(part in name for part in parts) or bool(fits(name))
 
-    return is_meant if os.path.normcase("A") == "A" else lambda name: is_meant(os.path.normcase(name))
+    return lambda name: is_meant(name) or is_meant(name.lower())
 
 
 def _is_literal(text: str) -> bool:

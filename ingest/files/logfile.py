@@ -10,7 +10,6 @@ import codecs
 import hashlib
 import io
 import os
-import select
 import stat
 import sys
 import time
@@ -35,7 +34,8 @@ from ingest.files.paths import (
 )
 from parsers.prefix import starts_with_prefix
 
-if TYPE_CHECKING:  # what is remote is imported where a path is
+if TYPE_CHECKING:  # what is remote, or piped, is imported where a path is
+    from ingest.files.pipe import Pipe
     from ingest.files.ranges import ObjectState
 
 CHUNK_BYTES = 256 * 1024
@@ -46,9 +46,6 @@ FRESH_NS = 2_000_000_000
 
 OVERLAP_BYTES = 256
 """Bytes that are read twice: enough to hold the time of a log line, few enough to cost nothing."""
-
-WAIT_SECONDS = 1.0
-"""How long to wait for standard input at a time; and how long what came may wait to be stored."""
 
 TAIL_BYTES = 256
 """How many bytes tell how something ends."""
@@ -103,7 +100,7 @@ class LogFile:
 
     `found_at` is the path that led here before: a link that leads elsewhere now, or the name that the
     file had before its rotation. `stored` is how the path is stored, where whoever found it told; `name` is
-    what messages call it, where it was given by another path.
+    what messages call it, where it was given by another path. Standard input is read through its `pipe`.
     """
 
     path: str
@@ -111,6 +108,7 @@ class LogFile:
     found_at: str | None = None
     stored: str | None = field(default=None, compare=False)
     name: str | None = field(default=None, compare=False)
+    pipe: Pipe | None = field(default=None, compare=False)
 
     @property
     def is_stream(self) -> bool:
@@ -163,8 +161,6 @@ class LogFile:
             LogUnreadable: it can't be opened, is no regular file, or what reads it is not installed.
         """
         if self.is_stream:
-            if sys.stdin is None:  # closed by whoever started us
-                raise LogUnreadable("standard input is closed")
             yield OpenLog(sys.stdin.buffer)
             return
         with opened_raw(self.path) as raw:
@@ -254,32 +250,6 @@ def overlapping_chunks(stream: IO[bytes], path: str, newest: bytes) -> Iterator[
         yield chunk
 
 
-def piped_chunks(stream: IO[bytes], path: str) -> Iterator[bytes]:
-    """Yield what comes through standard input, when it comes, up to `CHUNK_BYTES`.
-
-    It will not come again, and may be long in coming: while nothing comes an empty chunk says so, so that
-    what came before can be stored meanwhile.
-
-    Raises:
-        LogUnreadable: it can't be read.
-    """
-    read = getattr(stream, "read1", stream.read)
-    while True:
-        with reading(path):
-            waiting = not _is_readable(stream)
-            chunk = b"" if waiting else read(CHUNK_BYTES)
-        if not chunk and not waiting:
-            return
-        yield chunk
-
-
-def _is_readable(stream: IO[bytes]) -> bool:
-    """Wait until there is something to read, or the end; Windows can't be asked, so there a read waits."""
-    if sys.platform == "win32":
-        return True
-    return bool(select.select([stream], [], [], WAIT_SECONDS)[0])
-
-
 @contextmanager
 def reading(path: str) -> Iterator[None]:
     """Name the log that can't be read on.
@@ -316,6 +286,11 @@ def what_is_not_a_log(head: bytes) -> str | None:
 def digest(data: bytes) -> str:
     """Return the hash used throughout: 128 bits are far beyond chance."""
     return hashlib.blake2b(data, digest_size=16).hexdigest()
+
+
+def running_digest() -> hashlib.blake2b:
+    """Begin the same hash of what comes in pieces."""
+    return hashlib.blake2b(digest_size=16)
 
 
 @dataclass(frozen=True, slots=True)

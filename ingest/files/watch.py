@@ -81,7 +81,7 @@ class Watch:
         look = self._looks[path]
         if state is None or look is None or not is_sure:
             return True
-        is_packing = path.endswith(COMPRESSED) and _is_near(look, FRESH_NS)
+        is_packing = path.lower().endswith(COMPRESSED) and _is_near(look, FRESH_NS)
         if is_packing:
             self._packing.add(shown(path))
         last, now, delay = self._tries.get(path), time.monotonic(), ROUND_SECONDS - POLL_SECONDS

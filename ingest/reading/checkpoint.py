@@ -88,7 +88,8 @@ class Remembered:
     `last_marker` is the newest marker line: a file that was truncated and grew again may have the
     same banner and the same tail, but not the same event at the same time in the same place.
     `container_logs` until a line shows the executor's own prefix inside a container's. `foreign` once
-    a line was in another encoding than its file, and that was said.
+    a line was in another encoding than its file, and that was said. `piped` is all that came through a
+    pipe: another pipe that begins so goes on with the source.
     """
 
     position: Position = field(default_factory=Position)
@@ -99,6 +100,7 @@ class Remembered:
     container_logs: bool = True
     last_marker: Sample | None = None
     foreign: bool = False
+    piped: Sample | None = None
 
 
 @dataclass(frozen=True, slots=True)

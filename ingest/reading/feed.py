@@ -12,7 +12,6 @@ from ingest.files.logfile import (
     chunks,
     digest,
     overlapping_chunks,
-    piped_chunks,
     reading,
 )
 from ingest.reading.lines import Position, newlines_in
@@ -87,8 +86,8 @@ class Feed:
             yield opened.ahead
         if opened.trouble is not None:
             raise opened.trouble
-        if self._log.is_stream:
-            yield from piped_chunks(stream, path)
+        if self._log.pipe is not None:
+            yield from self._log.pipe.chunks(path)
         elif opened.log.is_plain and not self._plain:
             yield from overlapping_chunks(stream, path, opened.before + opened.ahead)
         elif isinstance(stream, io.RawIOBase):  # a line at a time would be a byte at a time

@@ -7,7 +7,9 @@ line that was stored. Each is a place and a hash. All of them must be there; non
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+import hashlib
+import time
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import IO
@@ -20,8 +22,8 @@ from ingest.files.logfile import (
     Sample,
     chunks,
     digest,
-    piped_chunks,
     reading,
+    running_digest,
     what_is_not_a_log,
 )
 from ingest.reading.checkpoint import (
@@ -136,7 +138,8 @@ def _skip(
     newlines = newlines_in(head[counted:offset])
     before, ahead = head[:offset], head[offset:]
     try:
-        for start, chunk in _upto(chunks(stream, log.shown), len(head), max(offset, watch.end_offset)):
+        rest = chunks(stream, log.shown) if log.pipe is None else log.pipe.chunks(log.shown)
+        for start, chunk in _upto(rest, len(head), max(offset, watch.end_offset)):
             watch.see(start, chunk)
             split = max(0, offset - start)
             newlines += newlines_in(chunk[max(0, counted - start) : split])
@@ -172,7 +175,7 @@ def read_head(stream: IO[bytes], log: LogFile, most_bytes: int | None = None) ->
     head, path = b"", log.shown
     try:
         read = chunks(stream, path, most_bytes=most_bytes)
-        for chunk in piped_chunks(stream, path) if log.is_stream else read:
+        for chunk in log.pipe.chunks(path) if log.pipe is not None else read:
             head += chunk
             if len(head) >= HEAD_BYTES or (log.is_stream and b"\n" in head):
                 break
@@ -249,6 +252,10 @@ class Watch:
         self.standing: set[Sample] = {sample for sample in self._waiting if not sample.size_bytes}
         self.end_offset = max((sample.end_offset for sample in samples), default=0)
 
+    def may_stand(self, samples: Collection[Sample], offset: int) -> bool:
+        """Whether all of some samples are there as far as has been seen: up to an offset."""
+        return all(sample in self.standing or sample.end_offset > offset for sample in samples)
+
     def see(self, offset: int, chunk: bytes) -> None:
         """Look at a chunk that begins at an offset."""
         end = offset + len(chunk)
@@ -278,3 +285,46 @@ def standing_in(log: LogFile, samples: Collection[Sample]) -> set[Sample]:
                 if offset >= watch.end_offset:
                     break
     return watch.standing
+
+
+_PATIENCE_SECONDS, _PACE_BYTES = 5.0, 256 << 10
+"""How long a pipe may be in repeating another one: so long, and a second more for each so many bytes."""
+
+
+def piped_again(chunks: Iterator[bytes], before: Mapping[int, tuple[Sample, Collection[Sample]]]) -> set[int]:
+    """Return the sources of which all that came through their pipes comes through this one, and first.
+
+    `before` has all that came of each, and its evidence. No more is read than it takes to know, and who
+    repeats what was there is quick: what else may come slowly is not to wait for being stored.
+    """
+    watch = Watch({sample for _, samples in before.values() for sample in samples})
+    offset, started, hashed = 0, 0.0, running_digest()
+    left, same = dict(before), set[int]()
+    for chunk in chunks:
+        now = time.monotonic()
+        started = started if offset else now
+        watch.see(offset, chunk)
+        for end, digest_there in _digests(
+            hashed, offset, chunk, {whole.end_offset for whole, _ in left.values()}
+        ):
+            for one in [one for one, (whole, _) in left.items() if whole.end_offset == end]:
+                whole, samples = left.pop(one)
+                if whole.digest == digest_there and watch.standing.issuperset(samples):
+                    same.add(one)
+        offset += len(chunk)
+        left = {one: found for one, found in left.items() if watch.may_stand(found[1], offset)}
+        if not left or (offset and now - started > _PATIENCE_SECONDS + offset / _PACE_BYTES):
+            break
+    return same
+
+
+def _digests(
+    hashed: hashlib.blake2b, offset: int, chunk: bytes, ends: Collection[int]
+) -> Iterator[tuple[int, str]]:
+    """Add a chunk, which begins at an offset, to a hash; yield the hash at the ends that are within."""
+    done = 0
+    for end in sorted(end for end in ends if offset < end <= offset + len(chunk)):
+        hashed.update(chunk[done : end - offset])
+        done = end - offset
+        yield end, hashed.hexdigest()
+    hashed.update(chunk[done:])

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from ingest.errors import LogUnfinished, LogUnreadable, UsageMistake
-from ingest.files.logfile import WAIT_SECONDS, LogFile
+from ingest.files.logfile import LogFile
 from ingest.files.paths import Rewritten
 from ingest.reading.batch import Batch, State
 from ingest.reading.blocks import Block, Numbering, split_blocks
@@ -32,6 +32,10 @@ MAX_BATCH_RECORDS = 8_000
 
 MAX_BATCH_BYTES = 64 << 20
 """Bytes of one transaction, so that a kill in a log without events loses little work."""
+
+
+WAIT_SECONDS = 1.0
+"""How long what came through a pipe may wait to be stored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +195,7 @@ class _Scan:
 
     def _checkpoint(self) -> Checkpoint:
         self._remembered.width = self._joiner.width
+        self._remembered.piped = self._log.pipe.sample() if self._log.pipe is not None else None
         self._gathering.settle()
         return Checkpoint(
             fingerprint=self._opened.fingerprint,

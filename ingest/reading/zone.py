@@ -3,6 +3,9 @@
 It does so when the first time is read: a run that finds nothing new needs a zone's name only. An
 hour that occurs twice takes its first reading; an hour that doesn't exist is moved past the gap, as
 a clock that was set wrong would be.
+
+A zone that nobody named is that of this machine's clock, whatever the machine calls it: a name is taken
+only where its rules give what the clock gives.
 """
 
 from __future__ import annotations
@@ -10,8 +13,11 @@ from __future__ import annotations
 import os
 import re
 import sys
+import time
+from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta, tzinfo
+from functools import partial
 from types import ModuleType
 
 from ingest.errors import UsageMistake
@@ -25,9 +31,21 @@ _DAY = ((0, 0), (23, 45))
 """The first and the last quarter of a day."""
 
 _NAME = re.compile(r"[A-Za-z0-9_+-]+(?:/[A-Za-z0-9_+-]+)*")
+_SPELLED_NAME, _HOURS = r"(?:[A-Za-z]{3,}|<[A-Za-z0-9+-]+>)", r"[+-]?\d{1,2}(?::\d\d){0,2}"
+_SPELLED_OUT = re.compile(rf"{_SPELLED_NAME}{_HOURS}(?:{_SPELLED_NAME}(?:{_HOURS})?,[MJ0-9.,/:+-]+)?")
+"""Rules as `TZ` may spell them out: `JST-9`, `AEST-10AEDT,M10.1.0,M4.1.0/3`, `<+0330>-3:30`."""
 
-_LOCAL = "local"
+LOCAL = "local"
 """What a machine's own zone is called that has no other name."""
+
+_CLOCK, _CLOCK_NAME = "/etc/localtime", "/etc/timezone"
+"""The rules of this machine's clock, where `TZ` doesn't tell any, and what may once have been their name."""
+
+_COMPARED_SECONDS = range(946_684_800, 1 << 31, 7 * 86_400)
+"""When rules are compared with the clock: each week of this century, as far as 32 bits go."""
+
+_MOST_BYTES = 1 << 20
+"""More than the rules of any zone have."""
 
 _FOLDERS = ("/usr/share/zoneinfo", "/usr/lib/zoneinfo", "/usr/share/lib/zoneinfo", "/etc/zoneinfo")
 """Where systems keep their zones, and where dateutil looks first; then in the package `tzdata`."""
@@ -62,11 +80,18 @@ class Zone:
 
     def to_local(self, moment: datetime) -> datetime:
         """Return what clocks of this zone show at an aware moment, naive."""
-        self._load()
         try:
-            return moment.astimezone(self._rules).replace(tzinfo=None)
-        except OverflowError:  # the first and the last day that can be written down
+            if self.name == LOCAL:
+                return datetime.fromtimestamp(moment.timestamp())  # noqa: DTZ006 - what the clock shows
+            return moment.astimezone(self._loaded()).replace(tzinfo=None)
+        except (OverflowError, ValueError, OSError):  # the first and the last day that can be written down
             return moment.astimezone(UTC).replace(tzinfo=None)
+
+    def _loaded(self) -> tzinfo:
+        """Return the rules, which the first time needs."""
+        if self._rules is None:
+            self._rules = _recorded_rules(self.name)
+        return self._rules
 
     def utc_text(self, second: str) -> str | None:
         """Return `YYYY-MM-DD HH:MM:SS` of UTC for a local time of that form.
@@ -112,17 +137,12 @@ class Zone:
             self._offsets[quarter] = offset
         return offset
 
-    def _load(self) -> None:
-        """Take the rules, which the first time needs."""
-        if self._rules is None:
-            self._rules = _dateutil().tzlocal() if self.name == _LOCAL else _rules_of(self.name)
-
     def _offset(self, moment: datetime) -> timedelta:
-        tz = _dateutil()
-        self._load()
         try:
-            local = moment.replace(tzinfo=self._rules, fold=0)
-            existing: datetime = tz.resolve_imaginary(local)
+            if self.name == LOCAL:
+                return moment - datetime.fromtimestamp(moment.timestamp(), UTC).replace(tzinfo=None)
+            local = moment.replace(tzinfo=self._loaded(), fold=0)
+            existing: datetime = _dateutil().resolve_imaginary(local)
             return (existing.utcoffset() or timedelta(0)) - (existing - local)
         except (OverflowError, ValueError, OSError):
             return timedelta(0)
@@ -140,12 +160,23 @@ def zone_named(name: str) -> Zone:
 
 
 def _is_installed(name: str) -> bool:
-    """Whether a zone's rules are seen where dateutil looks, so that it is sure to find them, now or later."""
+    """Whether a zone's rules are seen where dateutil looks, so that it is sure to read them, now or later."""
     if not _NAME.fullmatch(name) or "PYTHONTZPATH" in os.environ:
         return False
-    for folder in (*_FOLDERS, *(f"{path}/tzdata/zoneinfo" for path in sys.path)):
-        with suppress(OSError), open(f"{folder}/{name}", "rb") as rules:
-            return rules.read(4) == b"TZif"
+    return _is_read(_file_of(name))
+
+
+def _file_of(name: str) -> str:
+    """Return the first file in which dateutil finds the rules of a zone; an empty path if there is none."""
+    folders = (*_FOLDERS, *(f"{path}/tzdata/zoneinfo" for path in sys.path))
+    return next((file for folder in folders if os.path.isfile(file := f"{folder}/{name}")), "")
+
+
+def _is_read(file: str) -> bool:
+    """Whether dateutil reads the rules in a file; it takes a slim one, without an old-style part, for UTC."""
+    with suppress(OSError), open(file, "rb") as rules:
+        head = rules.read(44)
+        return head[:4] == b"TZif" and int.from_bytes(head[40:44], "big") > 1
     return False
 
 
@@ -155,9 +186,24 @@ def _rules_of(name: str) -> tzinfo:
         rules: tzinfo | None = tz.gettz(name) if _NAME.fullmatch(name) else None
     except (ValueError, OSError):
         rules = None
+    if isinstance(rules, tz.tzfile) and (file := _file_of(name)) and not _is_read(file):
+        from dateutil.zoneinfo import get_zonefile_instance  # noqa: PLC0415 - where the system's can't be read
+
+        rules = get_zonefile_instance().get(name)
     if rules is None or isinstance(rules, tz.tzstr):  # rules spelled out are no name either
         raise UsageMistake(f"unknown time zone {name!r}: give an IANA name such as Australia/Sydney or UTC")
     return rules
+
+
+def _recorded_rules(name: str) -> tzinfo:
+    """Return the rules of a zone by its name, or as `TZ` spells them out."""
+    if _is_installed(name) or not _SPELLED_OUT.fullmatch(name):
+        return _rules_of(name)
+    try:
+        spelled: tzinfo = _dateutil().tzstr(re.sub("<.*?>", "XXX", name), posix_offset=True)
+    except (ValueError, TypeError, IndexError, AttributeError) as error:  # the library raises what it likes
+        raise UsageMistake(f"time zone {name!r}: rules that are spelled out so are not read") from error
+    return spelled
 
 
 def _dateutil() -> ModuleType:
@@ -177,23 +223,95 @@ def is_same_zone(one: str, other: str) -> bool:
     return other in names_of(one)
 
 
-def machine_zone() -> Zone:
-    """Return this machine's zone, by its IANA name where the machine tells one."""
-    for name in _machine_zone_names():
-        with suppress(UsageMistake):
-            return zone_named(name)
-    return Zone(_LOCAL)
-
-
-def _machine_zone_names() -> list[str]:
-    names = [os.environ.get("TZ", "").lstrip(":")]
-    if os.path.islink("/etc/localtime"):
-        names.append(os.path.realpath("/etc/localtime").partition("zoneinfo/")[2])
-    with suppress(OSError, UnicodeDecodeError), open("/etc/timezone", encoding="ascii") as told:
-        names.append(told.read().strip())
-    return [name for name in names if name and not name.startswith("/")]
+def is_named(zone: str) -> bool:
+    """Whether a recorded zone has a name that a person may give: not `local`, nor rules spelled out."""
+    return zone != LOCAL and not (_SPELLED_OUT.fullmatch(zone) and not _is_installed(zone))
 
 
 def zone_recorded(name: str) -> Zone:
-    """Find the zone that a source was first read with (`local` is the machine's own)."""
-    return Zone(_LOCAL) if name == _LOCAL else zone_named(name)
+    """Find the zone that a source was first read with: a name, rules spelled out, or this machine's `local`.
+
+    Raises:
+        UsageMistake: this machine knows none of that name.
+    """
+    if name != LOCAL and not _is_installed(name):
+        _recorded_rules(name)
+    return Zone(name)
+
+
+# The zone of this machine's clock
+
+
+def machine_zone() -> Zone:
+    """Return the zone of this machine's clock, by a name under which any later run finds the same one.
+
+    That is the IANA name where the machine tells one, or the rules that `TZ` spells out; `local` where
+    neither gives what the clock gives.
+    """
+    told = os.environ.get("TZ")
+    if told is None:
+        file, names = _CLOCK, [_name_of(_CLOCK), _name_in_text(_CLOCK_NAME)]
+    else:
+        told = told.removeprefix(":")
+        file = os.path.join(os.environ.get("TZDIR") or _FOLDERS[0], told)
+        names = [_name_of(file)] if os.path.isabs(told) else [told, _name_of(file)]
+    for name in (*filter(None, names), "UTC"):  # a clock that nobody set is at UTC
+        if _is_of_file(name, file) or _is_of_clock(name):
+            return Zone(name)
+    return Zone(LOCAL)
+
+
+def _name_of(file: str) -> str:
+    """Return the name of a zone by the path of its rules, wherever links lead from there."""
+    return os.path.realpath(file).partition("zoneinfo/")[2].removeprefix("posix/")
+
+
+def _name_in_text(file: str) -> str:
+    with suppress(OSError, UnicodeDecodeError), open(file, encoding="ascii") as told:
+        return told.read().strip()
+    return ""
+
+
+def _is_of_file(name: str, file: str) -> bool:
+    """Whether the rules of a name, as they are read here, are those of the file that the clock reads."""
+    if not _is_installed(name) or name.startswith("right/"):  # the clock counts leap seconds there
+        return False
+    with suppress(OSError), open(file, "rb") as clock, open(_file_of(name), "rb") as rules:
+        return clock.read(_MOST_BYTES) == rules.read(_MOST_BYTES)
+    return False
+
+
+def _is_of_clock(name: str) -> bool:
+    """Whether the rules of a name give what this machine's clock gives, at any time."""
+    try:
+        rules = UTC if name in _UTC else _recorded_rules(name)
+        if rules is not UTC and isinstance(
+            rules, _dateutil().tzlocal
+        ):  # an abbreviation that holds only here
+            return False
+        weeks, changes = map(partial(_is_alike, rules), _COMPARED_SECONDS), _changes_of_clock()
+        return all(weeks) and all(map(partial(_is_alike, rules), changes))
+    except (UsageMistake, OSError, OverflowError, ValueError):
+        return False
+
+
+def _is_alike(rules: tzinfo, seconds: int) -> bool:
+    here = datetime.fromtimestamp(seconds)  # noqa: DTZ006 - what the clock shows is asked for
+    return here == datetime.fromtimestamp(seconds, rules).replace(tzinfo=None)
+
+
+def _changes_of_clock() -> Iterator[int]:
+    """Yield the last second before each change of the clock's offset, and the first one behind it."""
+    for start in _COMPARED_SECONDS:
+        before, behind = start, start + _COMPARED_SECONDS.step
+        if _clock_offset(before) == _clock_offset(behind):
+            continue
+        while behind - before > 1:
+            middle = (before + behind) // 2
+            is_before = _clock_offset(middle) == _clock_offset(start)
+            before, behind = (middle, behind) if is_before else (before, middle)
+        yield from (before, behind)
+
+
+def _clock_offset(seconds: int) -> int:
+    return time.localtime(seconds).tm_gmtoff

@@ -147,15 +147,14 @@ def _is_follow(database: StrPath, since: float) -> bool:
 # Rows
 
 
-def begin_run(connection: sqlite3.Connection, command: str, timezone: str, counts: Mapping[str, int]) -> int:
+def begin_run(connection: sqlite3.Connection, command: str, done: Mapping[str, int | str]) -> int:
     """Store that an ingest has begun; return the id of its row."""
     values: dict[str, str | int] = {
         "command": command,
         "started_at": _now(),
-        "timezone": timezone,
         "host": platform.node(),
         "version": program_version(),
-        **counts,
+        **done,
     }
     names = ", ".join(values)
     places = ", ".join(f":{name}" for name in values)
@@ -167,12 +166,12 @@ def begin_run(connection: sqlite3.Connection, command: str, timezone: str, count
 def end_run(
     connection: sqlite3.Connection,
     ingest_run_id: int,
-    counts: Mapping[str, int],
+    done: Mapping[str, int | str],
     exit_code: int | None,
     is_well: bool = True,
 ) -> None:
     """Store how an ingest has ended; or, without an exit code, that a follow goes on, and is well."""
-    values: dict[str, str | int | None] = {**counts}
+    values: dict[str, str | int | None] = {**done}
     if is_well:
         values |= {"finished_at": _now(), "exit_code": exit_code}
     assignments = ", ".join(f"{name} = :{name}" for name in values)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Iterator
 
+from ingest.files.discover import is_rotation
 from ingest.files.listing import Files
 from ingest.files.logfile import FileState, LogFile, digest
 from ingest.files.paths import is_there
@@ -19,6 +20,11 @@ from ingest.storing.sources import REPLACED, SELECT_ONE, Source, integer, source
 _INDEX = """
 SELECT source_id, path, fingerprint_bytes, fingerprint, device, inode, state
 FROM log_sources WHERE path <> '-' AND state <> 'imported' AND host IS NULL
+"""
+
+_PIPES = """
+SELECT source_id FROM log_sources WHERE path = '-' AND state <> 'imported' AND host IS NULL
+ORDER BY byte_offset DESC, source_id
 """
 
 
@@ -116,6 +122,10 @@ class KnownSources:
                 found += self._sources(self._by_fingerprint.get((size, digest(head[:size])), ()))
         return found
 
+    def pipes(self) -> list[Source]:
+        """Return what came through pipes, the longest first."""
+        return list(self._sources(source_id for (source_id,) in self._connection.execute(_PIPES).fetchall()))
+
     def twins(self, source: Source) -> Iterator[Source]:
         """Yield the other sources that begin as a source does: copies of it, mostly."""
         key = (source.fingerprint.size_bytes, source.fingerprint.digest)
@@ -150,8 +160,16 @@ class KnownSources:
         return list(self._sources(sorted(left, reverse=True)))
 
     def is_older(self, source: Source) -> bool:
-        """Whether something else was read at a source's path before this run, and after the source."""
-        return any(other > source.source_id for other in self._by_path.get(source.path, ()))
+        """Whether something else was read at a source's path before this run, and after the source.
+
+        That may have a smaller number: of several rotations between two runs, the log is read first.
+        """
+        others = [one for one in self._by_path.get(source.path, ()) if one != source.source_id]
+        return any(
+            is_rotation(source.real_path, other.real_path)
+            or (other.source_id > source.source_id and not is_rotation(other.real_path, source.real_path))
+            for other in self._sources(others)
+        )
 
     def is_taken(self, source: Source) -> bool:
         """Whether a file of this run continues a source."""

@@ -22,6 +22,7 @@ from ingest.reading.batch import Batch, Reject, Rows, Sighting
 from ingest.reading.checkpoint import Counters
 from ingest.storing.database import immediate
 from ingest.storing.executors_rows import match_batch, release
+from ingest.storing.false_values import take_back_false_values
 from ingest.storing.horizon import (
     NOTHING_PRUNED,
     forget_provisional,
@@ -168,6 +169,12 @@ class Store:
         """Say that the file of a source is now another one."""
         with self.transaction():
             mark_replaced(self._conn, source)
+
+    def take_back_false_values(self, sources: Iterable[Source]) -> None:
+        """Say that what an earlier version read wrongly is not known of sources that are read anew."""
+        with self.transaction():
+            for source in sources:
+                take_back_false_values(self._conn, source.source_id)
 
     def remove(self, source: Source) -> int:
         """Take a source away, since another reading of the same bytes stands for it.

@@ -6,12 +6,13 @@ at the same path, or from the same file. Of two readings the further one stands,
 
 from __future__ import annotations
 
+import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from ingest.linking.identity import GROUP_LENGTH
-from ingest.reading.zone import is_same_zone
+from ingest.reading.zone import LOCAL, is_same_zone
 from ingest.storing.rows import Row
 from ingest.storing.sources import IMPORTED, REPLACED
 
@@ -28,6 +29,23 @@ SELECT * FROM log_sources
 WHERE path = :path OR (device = :device AND inode = :inode)
     OR (state = 'imported' AND fingerprint = :fingerprint)
 ORDER BY path <> :path, source_id
+"""
+_TWO_TIMES = """
+SELECT there.source_id AS source_id, here.source_id AS our_id, COUNT(DISTINCT one.event_id) AS events,
+    MIN(ABS(STRFTIME('%s', one.timestamp) - STRFTIME('%s', other.timestamp))) AS least_seconds,
+    MAX(ABS(STRFTIME('%s', one.timestamp) - STRFTIME('%s', other.timestamp))) AS most_seconds
+FROM event_sightings AS there
+JOIN token_estimation_v2_events AS one ON one.event_id = there.event_id
+JOIN token_estimation_v2_events AS other ON other.timestamp_text = one.timestamp_text
+    AND other.timestamp <> one.timestamp
+    AND other.predicted_output_tokens = one.predicted_output_tokens
+    AND other.actual_output_tokens = one.actual_output_tokens
+    AND (other.category, other.complexity, other.model) IS (one.category, one.complexity, one.model)
+JOIN event_sightings AS here ON here.event_id = other.event_id
+WHERE there.source_id IN (SELECT value FROM JSON_EACH(:there))
+    AND here.source_id NOT IN (SELECT value FROM JSON_EACH(:there))
+GROUP BY there.source_id, here.source_id
+ORDER BY there.source_id, events DESC, here.source_id
 """
 _HOST = "SELECT host FROM ingest_runs ORDER BY ingest_run_id DESC LIMIT 1"
 
@@ -62,7 +80,6 @@ class UnitedSources:
         self._theirs = theirs
         self._here = here
         self._there = host_of(theirs)
-        self.other_zones: list[Row] = []
 
     def match(self, row: Row) -> Match:
         """Find the source of ours that one of theirs is, or make it; its row is then that of what stands."""
@@ -108,8 +125,6 @@ class UnitedSources:
         if ours["encoding"] != theirs["encoding"]:
             return False
         if not is_same_zone(ours["timezone"], theirs["timezone"]):
-            if exact and ours["path"] == theirs["path"]:
-                self.other_zones.append(theirs | {"our_zone": ours["timezone"], "our_id": ours["source_id"]})
             return False
         tails = {ours["tail_fingerprint"], theirs["tail_fingerprint"]} - {None}
         if ours["byte_offset"] == theirs["byte_offset"] and len(tails) > 1:
@@ -146,6 +161,37 @@ class UnitedSources:
         connection: sqlite3.Connection, source_id: int, end_offset: int
     ) -> Iterator[tuple[int, str | None]]:
         yield from connection.execute(_MARKERS, {"source_id": source_id, "end_offset": end_offset})
+
+
+@dataclass(frozen=True, slots=True)
+class TwoTimes:
+    """A source that another database brought, and one of ours that tells its events at another time."""
+
+    theirs: Row
+    ours: Row
+    events: int
+    least_seconds: int
+    most_seconds: int
+
+
+def read_in_two_zones(connection: sqlite3.Connection, brought: Collection[int]) -> Iterator[TwoTimes]:
+    """Yield the sources that were brought of which ours has the same events, as logged, in another zone.
+
+    Each once, with the one of ours that has most of them.
+    """
+    rows = {row["source_id"]: row for row in source_rows(connection, "SELECT * FROM log_sources")}
+    zones = {row["timezone"] for source_id, row in rows.items() if source_id not in brought}
+    doubted = [one for one in brought if any(_may_differ(rows[one]["timezone"], zone) for zone in zones)]
+    told: set[int] = set()
+    for row in source_rows(connection, _TWO_TIMES, {"there": json.dumps(doubted)}) if doubted else ():
+        theirs, ours = rows[row["source_id"]], rows[row["our_id"]]
+        if theirs["source_id"] not in told and _may_differ(theirs["timezone"], ours["timezone"]):
+            told.add(theirs["source_id"])
+            yield TwoTimes(theirs, ours, row["events"], row["least_seconds"], row["most_seconds"])
+
+
+def _may_differ(zone: str, other: str) -> bool:
+    return LOCAL in (zone, other) or not is_same_zone(zone, other)
 
 
 def _reach(row: Row) -> tuple[object, ...]:

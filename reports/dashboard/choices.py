@@ -15,7 +15,7 @@ from typing import Any
 from sqlite_utils import Database
 
 from reports.dashboard.points import stratum_name
-from reports.selection import Selection
+from reports.selection import MODEL, Selection
 from reports.strata import Strata
 from reports.validation import Validation, validate
 from reports.validation_record import validation_record
@@ -24,10 +24,10 @@ MAX_CHOICES = 200
 """Reports that one page holds: each takes up to 0.1 s for 20,000 events, and some kilobytes."""
 
 _COUNTS = """
-SELECT {category}, model, COUNT(*) FROM token_estimation_v2_events WHERE {where} GROUP BY 1, 2
+SELECT {category}, {model}, COUNT(*) FROM token_estimation_v2_events WHERE {where} GROUP BY 1, 2
 """
 _COLUMNS = (
-    "complexity, model, deliverable_count, estimated_deliverable_count, deliverables_complete, "
+    "complexity, deliverable_count, estimated_deliverable_count, deliverables_complete, "
     "deliverables_source, deliverables_json, predicted_output_tokens, actual_output_tokens, "
     "actual_max_tokens, selected_budget, success, truncated, actual_is_total, phase_outcome"
 )
@@ -62,7 +62,7 @@ class Choices:
 
 def choices(db: Database, selection: Selection, limit: int = MAX_CHOICES) -> Choices:
     """Find what can be chosen; beyond the limit no pairs, and only the names with the most events."""
-    query = _COUNTS.format(category=selection.category, where=selection.where())
+    query = _COUNTS.format(model=MODEL, category=selection.category, where=selection.where())
     counts = {(row[0], row[1]): row[2] for row in db.conn.execute(query, selection.values())}
     categories, models = Counter[str](), Counter[str]()
     for (category, model), count in counts.items():
@@ -108,10 +108,10 @@ def _copied(db: Database, selection: Selection) -> Iterator[Database]:
     """
     copy = Database(memory=True)
     try:
-        copy.conn.execute(f"CREATE TABLE copied (category, {_COLUMNS})")
-        query = f"SELECT {selection.category}, {_COLUMNS} FROM token_estimation_v2_events"
+        copy.conn.execute(f"CREATE TABLE copied (category, model, {_COLUMNS})")
+        query = f"SELECT {selection.category}, {MODEL}, {_COLUMNS} FROM token_estimation_v2_events"
         rows = db.conn.execute(f"{query} WHERE {selection.where()}", selection.values())
-        places = ", ".join("?" * (1 + len(_COLUMNS.split(", "))))
+        places = ", ".join("?" * (2 + len(_COLUMNS.split(", "))))
         with copy.conn:
             copy.conn.executemany(f"INSERT INTO copied VALUES ({places})", rows)
             copy.conn.execute("CREATE INDEX by_category ON copied (category, model)")

@@ -14,7 +14,7 @@ from typing import Any
 from sqlite_utils import Database
 
 from reports.metrics import smape
-from reports.selection import CEILING, Selection
+from reports.selection import CEILING, MODEL, Selection
 
 MAX_DRAWN = 20_000
 """Events that a browser still draws, and a person still looks at, with ease."""
@@ -29,7 +29,7 @@ NONE = "(none)"
 """How a name that the log doesn't tell is shown, as in the report."""
 
 _EVENTS = """
-SELECT run_id, phase_id, model, {category}, complexity, timestamp, truncated,
+SELECT run_id, phase_id, {model}, {category}, complexity, timestamp, truncated,
     predicted_output_tokens, actual_output_tokens, {ceiling}
 FROM token_estimation_v2_events WHERE {where} ORDER BY event_id
 """
@@ -59,7 +59,7 @@ def points(
     `places` are those of the strata in the report.
     """
     step = max(1, -(-events // limit))
-    query = _EVENTS.format(category=selection.category, ceiling=CEILING, where=selection.where())
+    query = _EVENTS.format(model=MODEL, category=selection.category, ceiling=CEILING, where=selection.where())
     found = islice(db.conn.execute(query, selection.values()), 0, None, step)
     rows = [_point(row) for row in found]
     return Points([row | {"place": places[row["stratum"]]} for row in rows], events, step)

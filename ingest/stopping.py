@@ -1,4 +1,4 @@
-"""How signals end a follow: the round that is under way is finished and told, if it is a short one."""
+"""Signals held back: what is under way when one comes is finished and stored first, if that is soon done."""
 
 from __future__ import annotations
 
@@ -8,17 +8,19 @@ from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import Any
 
-GRACE_SECONDS = 2.0
-"""How long what is under way may take to its end; then it is ended as any command is. Nothing is lost."""
-
 _NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
 
 
 class Stopping:
     """Holds the first signal back until `check` is called; a second one, or the end of the grace, isn't."""
 
-    def __init__(self) -> None:
-        """Hear nothing yet."""
+    def __init__(self, grace_seconds: float | None = None) -> None:
+        """Hear nothing yet.
+
+        `grace_seconds` is how long what is under way may take to its end, before it is ended as any command
+        is; `None`: it takes no time to speak of.
+        """
+        self._grace_seconds = grace_seconds
         self._usual: dict[int, Callable[[int, FrameType | None], Any]] = {}
         self._first: int | None = None
         self._timer: threading.Timer | None = None
@@ -42,6 +44,11 @@ class Stopping:
         for number, usual in self._usual.items():
             signal.signal(number, usual)
 
+    @property
+    def is_asked(self) -> bool:
+        """Whether a signal came."""
+        return self._first is not None
+
     def check(self) -> None:
         """Let the signal that came, if one did, do what it usually does: it raises."""
         if self._first is not None:
@@ -52,6 +59,7 @@ class Stopping:
             self._usual[number](number, frame)
             return
         self._first = number
-        self._timer = threading.Timer(GRACE_SECONDS, signal.raise_signal, [number])
-        self._timer.daemon = True
-        self._timer.start()
+        if self._grace_seconds is not None:
+            self._timer = threading.Timer(self._grace_seconds, signal.raise_signal, [number])
+            self._timer.daemon = True
+            self._timer.start()

@@ -1,0 +1,105 @@
+"""What earlier versions stored of lines that they took for others: values that hold a prefix or an escape.
+
+A line that was torn, and went on with the next process's, became the end of a model or a run; colours became
+a part of whatever stood at a line's end. Such lines are read right now, when their logs are read anew.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from ingest.files.paths import STANDARD_INPUT, is_url
+from parsers.prefix import INNER
+
+_TEXTS = (
+    "run_id",
+    "phase_id",
+    "category",
+    "complexity",
+    "stop_reason",
+    "model",
+    "phase_outcome",
+    "deliverables_json",
+)
+_TOGETHER = " || CHAR(31) || ".join(f"COALESCE({name}, '')" for name in _TEXTS)
+_SUSPECT = (
+    "INSTR({text}, CHAR(27)) OR INSTR({text}, CHAR(13)) OR INSTR({text}, '\\u001b') "
+    "OR {text} GLOB '*[0-9][0-9]:[0-9][0-9]:[0-9][0-9]*'"
+)
+_EVENTS = f"""
+SELECT source_id, {", ".join(_TEXTS)} FROM token_estimation_v2_events JOIN event_sightings USING (event_id)
+WHERE {_SUSPECT.format(text=f"({_TOGETHER})")} ORDER BY source_id, event_id
+"""
+_CHECKPOINTS = f"SELECT source_id, remembered FROM log_sources WHERE {_SUSPECT.format(text='remembered')}"
+_SOURCE = "SELECT path, real_path, host FROM log_sources WHERE source_id = ?"
+
+_OF_SOURCE = f"""
+SELECT DISTINCT event_id, run_id, phase_outcome, deliverables_json
+FROM token_estimation_v2_events JOIN event_sightings USING (event_id)
+WHERE source_id = ? AND ({_SUSPECT.format(text=f"({_TOGETHER})")})
+"""
+_TAKE_BACK = (
+    "UPDATE token_estimation_v2_events SET run_id = 'unknown', run_source = NULL WHERE event_id = ?",
+    "UPDATE token_estimation_v2_events SET phase_outcome = NULL WHERE event_id = ?",
+    "UPDATE token_estimation_v2_events SET deliverables_json = '[]', deliverables_source = NULL, "
+    "deliverables_complete = 0 WHERE event_id = ?",
+)
+"""What becomes of each of these columns that holds one; in others it goes with its event."""
+
+_FALSE = re.compile(rf"[\x1b\r]|\\u001b|{INNER}")
+_MOST_SHOWN = 60
+"""Characters of a value that are shown."""
+
+
+@dataclass(slots=True)
+class _Found:
+    """How many events of a source hold such a value, and the first one, by its column."""
+
+    events: int = 0
+    example: str = "what its checkpoint remembers"
+
+
+def said_of_false_values(connection: sqlite3.Connection) -> Iterator[str]:
+    """Yield a sentence for each source of which stored values hold a prefix or an escape."""
+    found: dict[int, _Found] = {}
+    for source_id, *values in connection.execute(_EVENTS):
+        name, value = next(
+            (pair for pair in zip(_TEXTS, values, strict=True) if pair[1] and _FALSE.search(pair[1])),
+            ("", ""),
+        )
+        if name:
+            one = found.setdefault(source_id, _Found(0, f"{name} {value[:_MOST_SHOWN]!r}"))
+            one.events += 1
+    for source_id, remembered in connection.execute(_CHECKPOINTS):
+        if _FALSE.search(remembered):
+            found.setdefault(source_id, _Found())
+    for source_id, one in found.items():
+        yield _sentence(connection, source_id, one)
+
+
+def take_back_false_values(connection: sqlite3.Connection, source_id: int) -> None:
+    """Say that what false values tell is not known of the events of a source, which is read anew."""
+    for event_id, *values in connection.execute(_OF_SOURCE, [source_id]).fetchall():
+        for value, statement in zip(values, _TAKE_BACK, strict=True):
+            if value and _FALSE.search(value):
+                connection.execute(statement, [event_id])
+
+
+def _sentence(connection: sqlite3.Connection, source_id: int, found: _Found) -> str:
+    path, real_path, host = connection.execute(_SOURCE, [source_id]).fetchone()
+    count = f"in {found.events:,} of its events " if found.events else ""
+    text = (
+        f"{path}: an earlier version stored a prefix or an escape {count}as a part of a value "
+        f"({found.example}): "
+    )
+    if path == STANDARD_INPUT:
+        return f"{text}pipe the log again, to `tokentail backfill --full -`"
+    where = f" on {host}" if host else ""
+    there = real_path or path
+    if not (host or is_url(there) or os.path.exists(there)):
+        return f"{text}its log is gone; `tokentail sources forget {source_id}` takes out what it told"
+    return f"{text}`tokentail backfill --full {path}`{where} reads it anew"

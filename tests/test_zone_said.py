@@ -1,0 +1,98 @@
+"""What an ingest says of zones, and records, is the one that it used."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from conftest import Tokentail
+from event_lines import event_message, logged
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let this machine be where no log is from."""
+    monkeypatch.setenv("TZ", "Europe/Berlin")
+
+
+def write(log: Path, *numbers: int) -> None:
+    """Append events to a log."""
+    with log.open("a") as file:
+        file.writelines(logged(event_message(predicted_output=number)) + "\n" for number in numbers)
+
+
+def recorded(folder: Path) -> list[str]:
+    """Return the zones of all ingests, the newest last."""
+    with closing(sqlite3.connect(folder / "telemetry.db")) as connection:
+        rows = connection.execute("SELECT timezone FROM ingest_runs ORDER BY ingest_run_id").fetchall()
+    return [zone for (zone,) in rows]
+
+
+@pytest.mark.parametrize("command", [("ingest",), ("backfill",), ("backfill", "--full")], ids="".join)
+def test_log_that_keeps_its_zone_is_said_to_be_read_in_it(
+    called: Tokentail, tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    """In the summary, in JSON, in `ingest_runs`: not this machine's, which no time was read as."""
+    for number in (1, 2):
+        write(tmp_path / "run.log", number)
+        if number == 1:
+            called("ingest", "--tz", "Australia/Sydney", "run.log")
+    assert "times read as Australia/Sydney; " in called(*command, "run.log").stdout
+    write(tmp_path / "run.log", 3)
+    assert json.loads(called(*command, "run.log", "--json").stdout)["timezone"] == "Australia/Sydney"
+    assert recorded(tmp_path) == ["Australia/Sydney"] * 3
+    with closing(sqlite3.connect(tmp_path / "telemetry.db")) as connection:
+        rows = connection.execute("SELECT DISTINCT timestamp FROM token_estimation_v2_events").fetchall()
+    assert rows == [("2025-12-29 08:40:02.000000",)]
+
+
+def test_all_zones_that_were_used_are_said(called: Tokentail, tmp_path: Path) -> None:
+    """One log keeps its zone, a new one gets this machine's; a log that is not read says nothing."""
+    write(tmp_path / "a.log", 1)
+    write(tmp_path / "unread.log", 9)
+    called("ingest", "--tz", "Australia/Sydney", "a.log")
+    called("ingest", "--tz", "Asia/Tokyo", "unread.log")
+    write(tmp_path / "a.log", 2)
+    write(tmp_path / "b.log", 3)
+    done = called("ingest", ".")
+    assert "times read as Australia/Sydney, Europe/Berlin; " in done.stdout
+    assert recorded(tmp_path)[-1] == "Australia/Sydney, Europe/Berlin"
+
+
+def test_follow_says_the_zones_that_it_used(called: Tokentail, tmp_path: Path) -> None:
+    """At its end, in the row of the ingest; at its beginning only that of new logs is known."""
+    write(tmp_path / "a.log", 1)
+    called("ingest", "--tz", "Australia/Sydney", "a.log")
+    write(tmp_path / "a.log", 2)
+    lines = called("follow", "a.log", "--until-idle", "0").stdout.splitlines()
+    assert lines[0].startswith("following, times of new logs read as Europe/Berlin; ")
+    assert lines[-1].startswith("times read as Australia/Sydney; ")
+    assert recorded(tmp_path)[-1] == "Australia/Sydney"
+
+
+def test_zone_of_new_logs_is_recorded_where_nothing_was_read(called: Tokentail, tmp_path: Path) -> None:
+    """No time was read in any."""
+    write(tmp_path / "a.log", 1)
+    called("ingest", "--tz", "Australia/Sydney", "a.log")
+    assert json.loads(called("ingest", "a.log", "--json").stdout)["timezone"] == "Europe/Berlin"
+    assert recorded(tmp_path) == ["Australia/Sydney", "Europe/Berlin"]
+
+
+@pytest.mark.parametrize(("zone", "warned"), [("local", False), ("JST-9", True)])
+def test_zone_that_has_no_name_is_never_advised(
+    called: Tokentail, tmp_path: Path, zone: str, warned: bool
+) -> None:
+    """`local` was this machine's zone, whatever that is called now; rules spelled out can't be given."""
+    write(tmp_path / "a.log", 1)
+    called("ingest", "--tz", "UTC", "a.log")
+    with closing(sqlite3.connect(tmp_path / "telemetry.db")) as connection:
+        connection.execute("UPDATE log_sources SET timezone = ?", [zone])
+        connection.commit()
+    write(tmp_path / "b.log", 2)
+    done = called("ingest", "b.log")
+    assert ("1 new log read as Europe/Berlin" in done.stderr) is warned
+    assert f"--tz {zone}" not in done.stderr
