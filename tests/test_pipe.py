@@ -18,7 +18,7 @@ import pytest
 
 from conftest import ROOT, Tokentail
 from event_lines import anchor_message, event_message, logged
-from ingest.reading import evidence
+from ingest.reading import resume
 
 LINES = "".join(logged(event_message(predicted_output=number)) + "\n" for number in range(1, 31)).encode()
 
@@ -310,11 +310,11 @@ def test_pipe_that_is_slow_in_repeating_another_is_stored_all_the_same(
     tmp_path: Path, called: Tokentail, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whoever follows a log that begins as a known one has not to wait until it is as long."""
-    monkeypatch.setattr(evidence, "_PATIENCE_SECONDS", 0.2)
+    monkeypatch.setattr(resume, "_PATIENCE_SECONDS", 0.2)
     banner = b"the same banner\n" * 100
     piped(called, monkeypatch, banner + LINES)
     with started(
-        tmp_path, "from ingest.reading import evidence; evidence._PATIENCE_SECONDS = 0.2; "
+        tmp_path, "from ingest.reading import resume; resume._PATIENCE_SECONDS = 0.2; "
     ) as process:
         feed(process, banner + WHOLE.encode() + b"\n")
         wait_for(tmp_path, 31)
