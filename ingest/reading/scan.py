@@ -6,6 +6,7 @@ all that the store needs.
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -26,7 +27,7 @@ from ingest.reading.sifting import Sifter
 from ingest.reading.wide import WideBlock, split_wide
 from ingest.reading.wrap import Joiner
 from ingest.reading.zone import zone_recorded
-from parsers.line import parse_line
+from parsers.line import occurrences_in, parts_of
 from parsers.records import EstimationEvent, Malformed
 
 MAX_BATCH_RECORDS = 8_000
@@ -96,6 +97,7 @@ class _Scan:
         self._joiner = Joiner(self._remembered.position, self._remembered.width)
         self._batch_start = self._fed_upto = opened.offset
         self._stream_due = 0.0
+        self._occurrences = 0
         self._last_line: Line | None = None  # of the file, if no newline ends it
 
     @property
@@ -129,7 +131,7 @@ class _Scan:
                     if not line.terminated:
                         self._last_line = line
                         return
-                    self._gathering.take(line)
+                    self._take(line)
                     continue  # at the end of each chunk there is time to look
                 if self._is_full():
                     yield self._batch(self._checkpoint(), "reading")
@@ -140,6 +142,11 @@ class _Scan:
                 yield self._last_batch("reading", None)
             raise
 
+    def _take(self, line: Line) -> None:
+        if self._options.plain:
+            self._occurrences += occurrences_in(line.data) + line.dropped_markers
+        self._gathering.take(line)
+
     def _last_batch(self, state: State, trouble: Exception | None) -> Batch:
         """Hand over the rest, with a last line that no newline ends where that counts."""
         last = self._last_line
@@ -148,7 +155,7 @@ class _Scan:
             self._remembered.provisional = Provisional(last.sample(), last.end_offset)
         checkpoint = self._checkpoint()
         if last is not None and taken:
-            self._gathering.take(last)
+            self._take(last)
         unread = 0 if taken else max(0, self._feed.end_offset - self._position.offset)
         if unread and state == "complete":
             state = "unterminated"
@@ -163,8 +170,10 @@ class _Scan:
         """
         if not self._open_log.is_plain:
             return True
-        parsed = parse_line(line.data, self._remembered.container_logs)
-        marker = parsed is not None and isinstance(parsed.record, EstimationEvent | Malformed)
+        parts = parts_of(line.data, self._remembered.container_logs)
+        marker = any(
+            part.parsed and isinstance(part.parsed.record, EstimationEvent | Malformed) for part in parts
+        )
         finished = self._options.finished or self._was_provisional  # what was stored once stays stored
         return finished and (marker or line.is_cut)
 
@@ -221,8 +230,10 @@ class _Scan:
             file=self._open_log.file,
             problem=problem,
             remarks=remarks,
+            unread=copy.deepcopy(self._remembered.unread),
+            occurrences=self._occurrences,
         )
-        self._taken_back_from = None
+        self._taken_back_from, self._occurrences = None, 0
         self._gathering.remarks.clear()
         self._batch_start, self._fed_upto = self._position.offset, self._feed.end_offset
         return batch

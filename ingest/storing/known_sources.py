@@ -13,7 +13,7 @@ from ingest.files.listing import Files
 from ingest.files.logfile import FileState, LogFile
 from ingest.files.raw import is_there
 from ingest.files.sample import digest
-from ingest.reading.checkpoint import COUNTED, Checkpoint, Counters
+from ingest.reading.checkpoint import COUNTED, UNCLAIMED, Checkpoint, Counters
 from ingest.reading.resume import NotTheSame
 from ingest.storing.sources import REPLACED, SELECT_ONE, Source, integer, source_of_row
 
@@ -192,8 +192,9 @@ class KnownSources:
         """
         query = f"SELECT remembered, {', '.join(COUNTED)} FROM log_sources WHERE source_id = ?"
         remembered, *counts = self._connection.execute(query, [source.source_id]).fetchone()
-        if not all(isinstance(count, int) for count in counts):
-            raise NotTheSame
+        for name, count in zip(COUNTED, counts, strict=True):
+            if not isinstance(count, int) and not (count is None and name in UNCLAIMED):
+                raise NotTheSame
         checkpoint = Checkpoint(
             fingerprint=source.fingerprint,
             tail=source.tail,
