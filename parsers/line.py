@@ -28,7 +28,7 @@ from parsers.prefix import INNER, JSON, OUTER, POWERSHELL, Prefixed, split_found
 from parsers.records import EstimationEvent, Malformed, Noted, Record, Stamp
 from parsers.registry import FAMILIES
 from parsers.template import Template, template_of
-from parsers.torn import Tear, is_quoted, objects, own_prefix_before, tears
+from parsers.torn import Tear, closed, is_quoted, objects, own_prefix_before, tears
 
 # Most lines are read without these, so they are compiled when they are needed.
 Match = Callable[..., re.Match[bytes] | None]
@@ -108,17 +108,22 @@ def parse_line(
 
 
 def parts_of(
-    line: bytes, container_logs: bool = True, template: Template | None = None, is_listing: bool = False
+    line: bytes,
+    container_logs: bool = True,
+    template: Template | None = None,
+    is_listing: bool = False,
+    is_cut: bool = False,
 ) -> list[Part]:
     """Return the lines that a line holds, in their order, at least one.
 
-    `is_listing` directly below a line of a list, where a line may go on with it.
+    `is_listing` directly below a line of a list, where a line may go on with it; `is_cut` where the end of
+    the line is missing for good.
     """
     plain = without_escapes(line)
     prefixed = _prefixed(plain, template)
     some = objects(plain) if plain.startswith(b"{") and not prefixed.found else []
     if not some:
-        return _counted(_Reader(line, container_logs, is_listing).parts(prefixed, plain), plain)
+        return _counted(_Reader(line, container_logs, is_listing).parts(prefixed, plain, is_cut), plain)
     starts = [one.start for one in some]
     parts = []
     for one, end, place in zip(some, [*starts[1:], len(plain)], places_in(line, starts), strict=True):
@@ -299,8 +304,9 @@ def _standing(prefixed: Prefixed, text: bytes) -> Literal["reject", "quotation",
     """Say where the event's marker stands in a line that is neither an event nor a reject by itself."""
     message = prefixed.message
     at = message.find(MARKER)
-    if at < 0:  # overwritten, or in another key of an object
-        is_known = prefixed.found and is_quoted(text, text.find(MARKER))
+    if at < 0:  # overwritten, in another key of an object, or beyond what was kept
+        there = text.find(MARKER)
+        is_known = prefixed.found and (there < 0 or is_quoted(text, there))
         return "quotation" if b"\r" in text or is_known else "unread"
     if not prefixed.found:
         return "unread"
@@ -332,7 +338,14 @@ def occurrences_in(line: bytes) -> int:
 def standing_of(line: bytes) -> Literal["reject", "quotation", "unread"]:
     """Say where the event's marker stands in a line of which only the beginning is there."""
     plain = without_escapes(line)
-    return _standing(split_prefix(plain), plain)
+    return _standing(_beginning(plain), plain)
+
+
+def _beginning(plain: bytes) -> Prefixed:
+    """Cut the prefix off a line of which only the beginning is there."""
+    prefixed = split_prefix(plain)
+    whole = closed(plain) if plain.startswith(b"{") and not prefixed.found else None
+    return prefixed if whole is None else split_prefix(whole)
 
 
 def template_for(text: bytes) -> str | None:
@@ -352,7 +365,7 @@ def shows_both_prefixes(line: bytes) -> bool:
 
 def is_event_line(line: bytes) -> bool:
     """Whether the start of a line, however it goes on, is that of an event line."""
-    return split_prefix(line).message.startswith(MARKER)
+    return _beginning(without_escapes(line)).message.startswith(MARKER)
 
 
 def is_whole_event(line: bytes) -> bool:

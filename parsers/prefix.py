@@ -47,7 +47,7 @@ class Around(NamedTuple):
 
 
 AROUND = (
-    Around("CRI", rf"{_ISO} (?:stdout|stderr) [FP] ", "2025-12-29T08:40:02.123456789Z stderr F "),
+    Around("CRI", rf"{_ISO} (?:stdout|stderr) [FP](?::\S*)? ", "2025-12-29T08:40:02.123456789Z stderr F "),
     Around("journalctl -o short-iso", rf"{_ISO}{_UNIT}", "2025-12-29T19:40:02+1100 host unit[77]: "),
     Around(
         "docker logs -t, kubectl logs --timestamps, an archive of CI",

@@ -87,7 +87,7 @@ def objects(line: bytes) -> list[Object]:
         is_torn = end is None
         if end is None:
             end = next((one for one in starts if one > start), len(line))
-        one = _closed(line[start:end]) if is_torn else line[start:end]
+        one = closed(line[start:end]) if is_torn else line[start:end]
         if one is None:
             return []
         found.append(Object(start, one, is_torn and _is_cut(line[start:end])))
@@ -105,7 +105,7 @@ def _whole_at(line: bytes, start: int) -> int | None:
     return start + length
 
 
-def _closed(part: bytes) -> bytes | None:
+def closed(part: bytes) -> bytes | None:
     """Return an object that was cut as one that is whole; `None` where it isn't one."""
     text = re.sub(r"\\u[0-9a-fA-F]{0,3}\Z", "", part.decode("utf-8", "replace"))
     if (len(text) - len(text.rstrip("\\"))) % 2:

@@ -12,6 +12,7 @@ from ingest.files.sample import Sample
 from ingest.linking.state import LinkerState
 from ingest.reading.fingerprint import Fingerprint
 from ingest.reading.lines import Position
+from ingest.reading.pieces import PieceState
 from ingest.reading.unread import Unread
 from ingest.reading.wrap import WrapWidth
 
@@ -66,8 +67,8 @@ class Remembered:
     `last_marker` is the newest marker line: a file that was truncated and grew again may have the
     same banner and the same tail, but not the same event at the same time in the same place.
     `container_logs` until a line shows the executor's own prefix inside a container's. `foreign` once
-    a line was in another encoding than its file, and that was said. `unread` once a line with the event's
-    marker was not understood.
+    a line was in another encoding than its file, and that was said. `pieces` tells of those of a container's
+    lines. `unread` once a line with the event's marker was not understood.
     """
 
     position: Position = field(default_factory=Position)
@@ -78,6 +79,7 @@ class Remembered:
     container_logs: bool = True
     last_marker: Sample | None = None
     foreign: bool = False
+    pieces: PieceState = field(default_factory=PieceState)
     unread: Unread | None = None
 
 

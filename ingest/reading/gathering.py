@@ -190,7 +190,7 @@ class Gathering:
         begins_as_own = data.startswith(b"[") and data[1:2].isdigit()
         if remembered.container_logs and not begins_as_own and shows_both_prefixes(data):
             remembered.container_logs = False
-        return parts_of(data, remembered.container_logs, is_listing=is_listing)
+        return parts_of(data, remembered.container_logs, is_listing=is_listing, is_cut=line.is_torn)
 
     def _take_part(self, line: Line, part: Part, is_listing: bool) -> None:
         here = line if part.start == 0 else line._replace(offset=line.offset_at(part.start))

@@ -57,6 +57,8 @@ class Line(NamedTuple):
     really had where it was cut. `terminated` is false for the rest of a file that may still grow.
     `foreign` lines are not in the encoding of their file. `raw` is how the line begins in the file,
     where that is not as in `data`. `dropped_markers` are the event's in what of it was not kept.
+    `joints` are the indexes of `data` at which the pieces begin that it was joined of, each with its offset.
+    `is_torn` where its end is missing for good.
     """
 
     offset: int
@@ -69,6 +71,8 @@ class Line(NamedTuple):
     foreign: bool = False
     raw: bytes = b""
     dropped_markers: int = 0
+    joints: tuple[tuple[int, int], ...] = ()
+    is_torn: bool = False
 
     @property
     def is_cut(self) -> bool:
@@ -77,7 +81,10 @@ class Line(NamedTuple):
 
     def offset_at(self, index: int) -> int:
         """Return the offset of what stands at an index of `data`, in a line that was not wrapped."""
-        if self.raw and not self.data.startswith(self.raw):  # two bytes a unit
+        for start, offset in reversed(self.joints):
+            if start <= index:
+                return offset + index - start
+        if self.raw and not self.joints and not self.data.startswith(self.raw):  # two bytes a unit
             return self.offset + len(self.data[:index].decode("utf-8", "replace").encode("utf-16-le"))
         return self.offset + index
 
