@@ -100,7 +100,7 @@ class Boundaries:
         feed.chunks = self._after_each(feed.chunks)
         feed.overlapping_chunks = self._after_each(feed.overlapping_chunks)
         gathering: Any = ingest.reading.gathering
-        gathering.parse_line = self._after("parse", gathering.parse_line)
+        gathering.parts_of = self._after("parse", gathering.parts_of)
         paths: Any = ingest.files.paths
         paths._opened_file = self._after("open", paths._opened_file)
         self._trace_connections()

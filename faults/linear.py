@@ -19,7 +19,7 @@ from ingest.reading.encoding import ENCODINGS
 from ingest.reading.lines import Position, split_lines
 from ingest.reading.sifting import Sifter
 from ingest.reading.zone import zone_named
-from parsers.line import is_event_line, is_wanted, parse_line, shows_both_prefixes
+from parsers.line import is_event_line, parse_line, shows_both_prefixes
 from parsers.prefix import starts_with_prefix
 from parsers.registry import FAMILIES
 
@@ -157,7 +157,6 @@ SIFTER = Sifter(zone_named("UTC"))
 
 def read(line: bytes) -> None:
     """Do with a line all that an ingest may do with it."""
-    is_wanted(line)
     starts_with_prefix(line)
     is_event_line(line)
     shows_both_prefixes(line)

@@ -34,7 +34,8 @@ _MUST_BE_NONE = {
 
 _COUNTERS = (
     "byte_offset, unread_bytes, encoding, compression, timezone, marker_lines, sightings, rejects, "
-    "legacy_lines, write_failures, skipped_events, long_lines, calls_without_telemetry"
+    "legacy_lines, write_failures, skipped_events, long_lines, calls_without_telemetry, quoted_lines, "
+    "unread_lines"
 )
 
 Tables = dict[str, list[Any]]

@@ -16,6 +16,8 @@ from ingest.files.logfile import LogFile
 from ingest.linking.context import NOTHING_TOLD, Context, merged
 from ingest.linking.state import Amendment
 from ingest.reading.batch import Batch, Reject, Sighting
+from ingest.reading.checkpoint import COUNTED, Counters
+from ingest.reading.unread import Unread, unread_text
 from ingest.storing.horizon import horizon_of, sighting_time
 from ingest.storing.rows import (
     PAYLOAD_COLUMNS,
@@ -49,6 +51,7 @@ _REJECTED = (
 )
 _IDENTIFYING = ("predicted_output_tokens", "actual_output_tokens")
 _PRUNED = "SELECT pruned_sightings, pruned_rejects FROM log_sources WHERE source_id = ?"
+_COUNTS = f"SELECT {', '.join(COUNTED)} FROM log_sources WHERE source_id = ?"
 
 
 @dataclass(slots=True)
@@ -56,9 +59,13 @@ class Verification:
     """What was compared, and every difference, as sentences that name file and line."""
 
     files: int = 0
+    occurrences: int = 0
     marker_lines: int = 0
     sightings: int = 0
     rejects: int = 0
+    write_failures: int = 0
+    quoted_lines: int = 0
+    unread_lines: int = 0
     pruned: int = 0
     sources_without_log: int = 0
     differences: list[str] = field(default_factory=list)
@@ -80,10 +87,15 @@ class Comparison:
         self._pruned_events, self._pruned_rejects = db.conn.execute(_PRUNED, [source_id]).fetchone()
         self._old_events = 0
         self._missing: list[Reject] = []
+        self._occurrences = 0
+        self._counters = Counters()
+        self._unread: Unread | None = None
 
     def compare(self, batch: Batch) -> None:
         """Compare the next stretch of the log."""
         self._result.marker_lines += len(batch.rows.sightings) + len(batch.rows.rejects)
+        self._occurrences += batch.occurrences
+        self._counters, self._unread = batch.counters, batch.unread
         for sighting in batch.rows.sightings:
             self._compare_event(sighting)
         for reject in batch.rows.rejects:
@@ -98,6 +110,34 @@ class Comparison:
         for _, line_number, _ in self._rejected.rest():
             self._differ(line_number, "the database has a reject here, the log has no such line")
         self._balance_pruned()
+        self._balance_occurrences()
+
+    def _balance_occurrences(self) -> None:
+        """Hold each occurrence of the marker, counted by a plain search, against what became of it."""
+        result, name = self._result, self._log.shown
+        stored = Counters(*self._db.conn.execute(_COUNTS, [self._source_id]).fetchone())
+        counted = self._counters
+        unread = counted.unread_lines or 0
+        result.occurrences += self._occurrences
+        result.write_failures += counted.write_failures
+        result.quoted_lines += counted.quoted_lines or 0
+        result.unread_lines += unread
+        if unread and self._unread is not None:
+            result.notes.append(unread_text(name, unread, self._unread))
+        if stored.quoted_lines is None or stored.unread_lines is None:
+            if counted.quoted_lines or unread:
+                result.notes.append(
+                    f"{name}: was read before quotations and unread lines were counted: "
+                    "`tokentail backfill --full` counts them"
+                )
+            stored.quoted_lines, stored.unread_lines = counted.quoted_lines, unread
+        claimed = stored.sightings + stored.rejects + stored.write_failures
+        if self._occurrences != claimed + (stored.quoted_lines or 0) + (stored.unread_lines or 0):
+            result.differences.append(
+                f"{name}: the marker stands in it {self._occurrences} times, but the database has "
+                f"{stored.sightings} sightings, {stored.rejects} rejects, {stored.write_failures} failed "
+                f"writes, {stored.quoted_lines} quotations and {stored.unread_lines} unread lines of it"
+            )
 
     def _balance_pruned(self) -> None:
         """Hold what the log has and the database hasn't against how much of it was pruned."""

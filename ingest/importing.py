@@ -152,7 +152,7 @@ def _source(db: Database, file: str, digest: str, size_bytes: int) -> int:
     counts = dict.fromkeys(
         (
             *("unread_bytes", "marker_lines", "sightings", "rejects", "legacy_lines", "write_failures"),
-            *("skipped_events", "long_lines", "calls_without_telemetry"),
+            *("skipped_events", "long_lines", "calls_without_telemetry", "quoted_lines", "unread_lines"),
         ),
         0,
     )

@@ -86,7 +86,9 @@ CREATE TABLE log_sources (
     pruned_sightings INTEGER NOT NULL DEFAULT 0,    -- of the sightings, those whose rows are not kept: see event_horizon
     pruned_rejects INTEGER NOT NULL DEFAULT 0,      -- of the rejects, likewise
     label TEXT,                             -- what tokentail.toml calls the logs of its folder; NULL: nothing
-    host TEXT                               -- machine that it was read on, in a database that was merged; NULL: here
+    host TEXT,                              -- machine that it was read on, in a database that was merged; NULL: here
+    quoted_lines INTEGER,                   -- of the marker's occurrences, those quoted in other text; NULL: not counted
+    unread_lines INTEGER                    -- lines with the marker that are not understood; NULL: not counted
 );
 
 -- At most one row, from `tokentail prune`: events from before it are not kept, however often they are read.

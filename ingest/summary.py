@@ -13,6 +13,7 @@ if TYPE_CHECKING:  # an ingest that finds nothing new needs none of it
     from ingest.files.logfile import LogFile
     from ingest.reading.batch import Batch
     from ingest.reading.checkpoint import Counters
+    from ingest.reading.unread import Unread
     from ingest.reading.zone import Zone
     from ingest.storing.store import Stored
 
@@ -79,6 +80,8 @@ class Summary:
     further_sightings: int = 0
     rejects: int = 0
     pruned: int = 0
+    quoted_lines: int = 0
+    unread_lines: int = 0
     legacy_lines: int = 0
     calls_without_telemetry: int = 0
     notices: list[Notice] = field(default_factory=list)
@@ -142,6 +145,11 @@ class Summary:
         self.rejects += counters.rejects - before.rejects
         self.legacy_lines += counters.legacy_lines - before.legacy_lines
         self.calls_without_telemetry += counters.calls_without_telemetry - before.calls_without_telemetry
+        self.quoted_lines += (counters.quoted_lines or 0) - (before.quoted_lines or 0)
+        unread = (counters.unread_lines or 0) - (before.unread_lines or 0)
+        self.unread_lines += unread
+        if unread > 0 and batch.unread is not None:
+            self._say_unread(log.shown, counters.unread_lines or 0, batch.unread)
         for remark in batch.remarks:
             self.notice("note", "changed-encoding", log.shown, remark)
         if batch.problem is not None:
@@ -156,6 +164,13 @@ class Summary:
                 "read from its start"
             )
             self.notice("warning", "rewritten", log.shown, text)
+
+    def _say_unread(self, path: str, count: int, unread: Unread) -> None:
+        """Say of a log, once, that lines of it with the marker are not understood."""
+        from ingest.reading.unread import unread_text  # noqa: PLC0415 - most logs have none
+
+        notice = Notice("warning", "unread", path, unread_text(path, count, unread))
+        self.notices = [*(one for one in self.notices if one.key != notice.key), notice]
 
 
 _RECORDED = (

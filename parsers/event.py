@@ -113,6 +113,9 @@ _ENDING = re.compile(
 )
 
 
+_TIME_WITHIN = re.compile(r":[0-9][0-9]:[0-9][0-9]")
+"""What the prefix of another line holds, which may have been appended to this one."""
+
 WHOLE = (
     r"\[TokenEstimationV2\] predicted_output=(0|[1-9][0-9]{0,11}) actual_output=(0|[1-9][0-9]{0,11}) "
     r"smape=((?:0|[1-9][0-9]{0,8})\.[0-9])% (selected_budget=.*)"
@@ -151,7 +154,7 @@ class Endings(dict[str, Ending | None]):
 
 def _read_ending(text: str) -> tuple[Any, ...] | None:
     found = _ENDING.fullmatch(text) if text.isascii() and text.isprintable() else None
-    if found is None:
+    if found is None or _TIME_WITHIN.search(text):
         return None
     budget, category, complexity, deliverables, success, stop_reason, truncated, model = found.groups()
     return (

@@ -1,21 +1,34 @@
-"""One line in, what it says out: the prefix and the families put together.
+r"""One line in, what it says out: the prefix and the families put together.
 
 Markers count only directly after the prefix: real logs quote whole other logs inside one line, and
-dump raw model output, which may contain anything.
+dump raw model output, which may contain anything. A line may hold several, where a writer was killed in the
+middle of one and the next appended to it; what each says is told apart by `parsers.torn`.
+
+Where the event's marker stands anywhere else, the line is counted. Before it stands
+
+    a known prefix, other text, one of the executor's own prefixes   a reject, "behind other text"
+    the same, or the marker, directly behind a quotation mark or \n  a quotation
+    a known prefix, other text, and then what reads as an event      unread: likely a dialect
+    the same, but it doesn't read as one                             a quotation
+    anything else                                                    unread
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from functools import cache
+from typing import Literal, NamedTuple
 
 from parsers import event
-from parsers.family import PHASE_TAG
-from parsers.prefix import INNER, JSON, OUTER, POWERSHELL, Prefixed, split_prefix
-from parsers.records import EstimationEvent, Malformed, Record, Stamp
+from parsers.escapes import places_in, shown, without_escapes
+from parsers.family import Family
+from parsers.prefix import INNER, JSON, OUTER, POWERSHELL, Prefixed, split_found, split_prefix
+from parsers.records import EstimationEvent, Malformed, Noted, Record, Stamp
 from parsers.registry import FAMILIES
+from parsers.template import Template, template_of
+from parsers.torn import Tear, closed, is_quoted, objects, own_prefix_before, tears
 
 # Most lines are read without these, so they are compiled when they are needed.
 Match = Callable[..., re.Match[bytes] | None]
@@ -27,73 +40,321 @@ def _opening() -> Match:
     return re.compile("|".join(f"({family.opening})" for family in FAMILIES).encode()).match
 
 
-def _factored() -> str:
-    """Write the alternation of all openings so that what they share is matched once."""
-    tagged, bracketed, other = [], [], []
-    for family in FAMILIES:
-        if family.opening.startswith(PHASE_TAG):
-            tagged.append(family.opening.removeprefix(PHASE_TAG))
-        elif family.opening.startswith(r"\["):
-            bracketed.append(family.opening.removeprefix(r"\["))
-        else:
-            other.append(family.opening)
-    in_tag = PHASE_TAG.removeprefix(r"\[") + f"(?:{'|'.join(tagged)})"
-    return rf"\[(?:{'|'.join(bracketed)}|{in_tag})|{'|'.join(other)}"
-
-
-@cache
-def _wanted() -> Match:
-    pattern = rf"(?:{POWERSHELL})?+(?:(?:{INNER})?+(?:{_factored()})|{OUTER}|{JSON})"
-    return re.compile(pattern.encode()).match
-
-
-def is_wanted(line: bytes) -> bool:
-    """Cheap test of a line's first bytes: false for every line that `parse_line` would not understand."""
-    return _wanted()(line) is not None
-
-
 _LISTED = "|".join(family.opening for family in FAMILIES if not family.markers)
 _MAY_BE_LISTED = re.compile(
-    rf"(?:{POWERSHELL})?+(?:(?:{INNER})?+(?:{_LISTED})|(?P<container>{OUTER}|{JSON}))".encode()
+    rf"(?:{POWERSHELL})?+(?:(?:{INNER})?+(?:{_LISTED})|(?P<container>{OUTER}|{JSON}))".encode("latin-1")
 )
 
 
 def may_be_listed(line: bytes) -> bool:
     """Whether a line, if it stands directly below a list, may go on with it: it is indented, at least."""
+    line = shown(without_escapes(line))
     found = _MAY_BE_LISTED.match(line)
     return found is not None and (found["container"] is None or b"   " in line or b'"  ' in line)
 
 
-_EVENT_MARKER = event.MARKER.encode()
+MARKER = event.MARKER.encode()
+
+_MAX_EVENT_BYTES = 16 * 1024
+"""How long a text may be that is looked at for an event behind other text; longer ones are none."""
+
+Standing = Literal["quotation", "unread"]
 
 
 @dataclass(frozen=True, slots=True)
 class ParsedLine:
-    """What a line says, and when it was logged (`None` where the line has no usable time)."""
+    """What a line says, and when it was logged (`None` where the line has no usable time).
+
+    `alone` is what `grep` found and put its own prefix before: the lines around it are not its surroundings.
+    """
 
     stamp: Stamp | None
     record: Record
+    alone: bool = False
 
 
-def parse_line(line: bytes, container_logs: bool = True) -> ParsedLine | None:
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One of the lines that a line holds; nearly always it is the only one.
+
+    `start` is where it begins in the line, `text` what of it is there, both as logged. `parsed` is `None`
+    where it says nothing. `is_cut` where another line begins in the middle of it. `occurrences` of the
+    event's marker stand in it; `standing` is where the first does, if it is neither an event nor a reject.
+    """
+
+    start: int
+    text: bytes
+    parsed: ParsedLine | None
+    is_cut: bool = False
+    occurrences: int = 0
+    standing: Standing | None = None
+
+    @property
+    def quoted(self) -> int:
+        """How many of the occurrences are quotations: all that stand behind the first, at least."""
+        return self.occurrences if self.standing == "quotation" else max(0, self.occurrences - 1)
+
+
+def parse_line(
+    line: bytes, container_logs: bool = True, template: Template | None = None
+) -> ParsedLine | None:
     """Read a line (UTF-8, without its terminator; invalid bytes are replaced); `None` if it is nothing.
 
     `container_logs` is false in a log whose lines have the executor's own prefix inside that of a
-    container: there a line without it was printed, as a bare one is elsewhere.
+    container: there a line without it was printed, as a bare one is elsewhere. Of a line that holds several,
+    the first is read.
     """
-    prefixed = split_prefix(line)
-    if not container_logs and not prefixed.inner:
-        prefixed = Prefixed(None, prefixed.message)
+    return parts_of(line, container_logs, template)[0].parsed
+
+
+def parts_of(
+    line: bytes,
+    container_logs: bool = True,
+    template: Template | None = None,
+    is_listing: bool = False,
+    is_cut: bool = False,
+) -> list[Part]:
+    """Return the lines that a line holds, in their order, at least one.
+
+    `is_listing` directly below a line of a list, where a line may go on with it; `is_cut` where the end of
+    the line is missing for good.
+    """
+    plain = without_escapes(line)
+    prefixed = _prefixed(plain, template)
+    some = objects(plain) if plain.startswith(b"{") and not prefixed.found else []
+    if not some:
+        return _counted(_Reader(line, container_logs, is_listing).parts(prefixed, plain, is_cut), plain)
+    starts = [one.start for one in some]
+    parts = []
+    for one, end, place in zip(some, [*starts[1:], len(plain)], places_in(line, starts), strict=True):
+        text = plain[one.start : end]
+        read = _Reader(text, container_logs, is_listing).parts(split_prefix(one.text), text, one.is_cut)
+        parts += [replace(part, start=place + part.start) for part in read]
+    return _counted(parts, plain)
+
+
+def _counted(parts: list[Part], plain: bytes) -> list[Part]:
+    """Add to a line's last part the occurrences that are in none: overwritten, or in another key."""
+    last = parts[-1]
+    others = plain.count(MARKER) - sum(part.occurrences for part in parts)
+    if others <= 0:
+        return parts
+    standing = last.standing if last.occurrences else "quotation"
+    return [*parts[:-1], replace(last, occurrences=last.occurrences + others, standing=standing)]
+
+
+def _prefixed(plain: bytes, template: Template | None) -> Prefixed:
+    """Cut off the prefix: one that is known, what `grep` put before it, or one's own."""
+    prefixed = split_prefix(plain)
+    if not prefixed.found:
+        prefixed = split_found(plain) or prefixed
+    if template is not None and _family(prefixed) is None:
+        own = template.split(plain)
+        inner = None if own is None else split_prefix(own.message)
+        if own is not None and inner is not None and inner.inner:
+            return replace(inner, outer=True)
+        if own is not None and _family(own) is not None:
+            return own
+    return prefixed
+
+
+def _family(prefixed: Prefixed) -> Family | None:
+    """Return the family whose opening stands directly behind the prefix."""
     opening = _opening()(prefixed.message)
     if opening is None or opening.lastindex is None:
         return None
     family = FAMILIES[opening.lastindex - 1]
-    if family.needs_prefix and not prefixed.found:
+    return family if prefixed.found or not family.needs_prefix else None
+
+
+class _Piece(NamedTuple):
+    """One of the lines that a line holds, not read yet: where it is, its text as logged, its message."""
+
+    start: int
+    text: bytes
+    prefixed: Prefixed
+    is_cut: bool
+    is_quoted: bool
+    occurrences: int
+
+
+class _Reader:
+    """Read what one line holds; `line` is it as logged."""
+
+    def __init__(self, line: bytes, container_logs: bool, is_listing: bool) -> None:
+        self._line = line
+        self._container_logs = container_logs
+        self._is_listing = is_listing
+
+    def parts(self, prefixed: Prefixed, plain: bytes, is_cut: bool = False) -> list[Part]:
+        """Cut a line where others begin in it, and read each; `is_cut` where its own end is missing."""
+        cuts = list(self._cuts(prefixed))
+        if not cuts:
+            occurrences = max(plain.count(MARKER), prefixed.message.count(MARKER))
+            return [self._part(_Piece(0, self._line, prefixed, is_cut, False, occurrences))]
+        starts = [0, *self._starts(prefixed.message, plain, cuts)]
+        return [
+            self._part(
+                _Piece(
+                    start,
+                    self._line[start:end],
+                    one,
+                    is_cut or not is_last,
+                    is_quoted,
+                    one.message.count(MARKER),
+                )
+            )
+            for start, end, is_last, (one, is_quoted) in zip(
+                starts,
+                [*starts[1:], len(self._line)],
+                [*(False for _ in cuts), True],
+                self._messages(prefixed, cuts),
+                strict=True,
+            )
+        ]
+
+    def _part(self, piece: _Piece) -> Part:
+        start, text, prefixed, is_cut, is_quoted, occurrences = piece
+        if is_quoted:
+            return Part(start, text, None, is_cut, occurrences, "quotation")
+        parsed = _read(self._trusted(prefixed), is_cut)
+        if not occurrences or (parsed is not None and _counts(parsed.record)):
+            return Part(start, text, parsed, is_cut, occurrences)
+        standing = _standing(prefixed, text)
+        if standing == "reject":
+            rejected = ParsedLine(prefixed.stamp, Malformed("behind other text"), prefixed.alone)
+            return Part(start, text, rejected, is_cut, occurrences)
+        return Part(start, text, parsed, is_cut, occurrences, standing)
+
+    def _trusted(self, prefixed: Prefixed) -> Prefixed:
+        """Return what was printed, in a log whose lines have both prefixes, without that of the container."""
+        if not self._container_logs and not prefixed.inner:
+            return Prefixed(None, prefixed.message)
+        return prefixed
+
+    def _may_be_torn(self, prefixed: Prefixed) -> bool:
+        family = _family(self._trusted(prefixed))
+        return family is not None and (self._is_listing or bool(family.markers))
+
+    def _cuts(self, prefixed: Prefixed) -> Iterator[Tear]:
+        """Yield where lines end, as long as each is a family's own; the first quotation is the last."""
+        before, message, one = 0, prefixed.message, prefixed
+        for tear in tears(message) if self._may_be_torn(prefixed) else ():
+            one = one if before == 0 else split_prefix(message[before : tear.start])
+            if not self._may_be_torn(replace(one, message=message[: tear.start]) if before == 0 else one):
+                return
+            yield tear
+            if tear.is_quoted:
+                return
+            before = tear.start
+
+    @staticmethod
+    def _messages(prefixed: Prefixed, cuts: list[Tear]) -> Iterator[tuple[Prefixed, bool]]:
+        """Yield the lines that a message is cut into, and whether each is only quoted."""
+        message = prefixed.message
+        yield replace(prefixed, message=message[: cuts[0].start]), False
+        for cut, end in zip(cuts, [*(cut.start for cut in cuts[1:]), len(message)], strict=True):
+            one = split_prefix(message[cut.start : end])
+            yield replace(one, outer=one.outer or prefixed.outer, alone=prefixed.alone), cut.is_quoted
+
+    def _starts(self, message: bytes, plain: bytes, cuts: list[Tear]) -> Iterator[int]:
+        """Yield where in the line, as logged, the lines begin that are cut off the message."""
+        text = plain.rstrip(b"\r")
+        if text.endswith(message):
+            before = len(text) - len(message)
+            yield from places_in(self._line, [before + cut.start for cut in cuts])
+            return
+        last = 0
+        for cut in cuts:  # within a JSON object, where a prefix stands as it is
+            last = max(last + 1, self._line.find(message[cut.start : cut.start + 25], last + 1))
+            yield last
+
+
+def _counts(record: Record) -> bool:
+    """Whether a record is what becomes of a marker: a sighting, a reject or a failed write."""
+    return isinstance(record, EstimationEvent | Malformed) or record == Noted("write_failure")
+
+
+def _read(prefixed: Prefixed, is_cut: bool) -> ParsedLine | None:
+    family = _family(prefixed)
+    if family is None:
         return None
-    record = family.read(prefixed.message.decode("utf-8", "replace"))
+    message = prefixed.message.decode("utf-8", "replace")
+    record = family.read(message)
+    if is_cut:
+        record = _as_far_as_cut(family, message, record)
     if isinstance(record, EstimationEvent) and prefixed.stamp is None:
         record = Malformed("no timestamp")
-    return None if record is None else ParsedLine(prefixed.stamp, record)
+    return None if record is None else ParsedLine(prefixed.stamp, record, prefixed.alone)
+
+
+def _as_far_as_cut(family: Family, message: str, record: Record | None) -> Record | None:
+    """Return what may be believed of a message that was cut: an event within its model, all that is whole.
+
+    A value is whole if it stays the same whatever follows.
+    """
+    if isinstance(record, Malformed):
+        return Malformed("torn")
+    if isinstance(record, EstimationEvent) or record == family.read(message + "0"):
+        return record
+    return None
+
+
+def _standing(prefixed: Prefixed, text: bytes) -> Literal["reject", "quotation", "unread"]:
+    """Say where the event's marker stands in a line that is neither an event nor a reject by itself."""
+    message = prefixed.message
+    at = message.find(MARKER)
+    if at < 0:  # overwritten, in another key of an object, or beyond what was kept
+        there = text.find(MARKER)
+        is_known = prefixed.found and (there < 0 or is_quoted(text, there))
+        return "quotation" if b"\r" in text or is_known else "unread"
+    if not prefixed.found:
+        return "unread"
+    first = at
+    while at >= 0:
+        own = own_prefix_before(message, at)
+        if is_quoted(message, at if own is None else own):
+            return "quotation" if at == first or not _is_event(message, first) else "unread"
+        if own is not None:
+            return "reject"
+        at = message.find(MARKER, at + 1)
+    return "unread" if _is_event(message, first) else "quotation"
+
+
+def _is_event(message: bytes, at: int) -> bool:
+    text = message[at : at + _MAX_EVENT_BYTES + 1]
+    return len(text) <= _MAX_EVENT_BYTES and isinstance(
+        event.read(text.decode("utf-8", "replace")), EstimationEvent
+    )
+
+
+def occurrences_in(line: bytes) -> int:
+    """Count the event's marker in a line as it is read, by a plain search."""
+    plain = without_escapes(line)
+    count = plain.count(MARKER)
+    return count if count or not plain.startswith(b"{") else split_prefix(plain).message.count(MARKER)
+
+
+def standing_of(line: bytes) -> Literal["reject", "quotation", "unread"]:
+    """Say where the event's marker stands in a line of which only the beginning is there."""
+    plain = without_escapes(line)
+    return _standing(_beginning(plain), plain)
+
+
+def _beginning(plain: bytes) -> Prefixed:
+    """Cut the prefix off a line of which only the beginning is there."""
+    prefixed = split_prefix(plain)
+    whole = closed(plain) if plain.startswith(b"{") and not prefixed.found else None
+    return prefixed if whole is None else split_prefix(whole)
+
+
+def template_for(text: bytes) -> str | None:
+    """Return the template of a prefix with which an unread line would be an event, if one can be told."""
+    plain = shown(without_escapes(text))
+    at = plain.find(MARKER)
+    own = own_prefix_before(plain, at)
+    head = plain[: at if own is None else own]
+    return template_of(head) if at >= 0 and _is_event(plain, at) else None
 
 
 def shows_both_prefixes(line: bytes) -> bool:
@@ -104,7 +365,7 @@ def shows_both_prefixes(line: bytes) -> bool:
 
 def is_event_line(line: bytes) -> bool:
     """Whether the start of a line, however it goes on, is that of an event line."""
-    return split_prefix(line).message.startswith(_EVENT_MARKER)
+    return _beginning(without_escapes(line)).message.startswith(MARKER)
 
 
 def is_whole_event(line: bytes) -> bool:

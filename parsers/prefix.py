@@ -1,4 +1,4 @@
-r"""What stands before the message: the executor's own prefix, and a container's around it.
+r"""What stands before the message: the executor's own prefix, and what others put around a line.
 
     [2025-12-29 19:40:02] INFO: message                          the executor
     [2025-12-29 19:40:02] [INFO] message                         configured in its code, rare
@@ -6,15 +6,17 @@ r"""What stands before the message: the executor's own prefix, and a container's
     2025-12-23 19:47:57,427 [INFO] logger: message               configured, rare
     2025-12-23 19:47:57,427 [INFO] message                       configured, rare
     {"timestamp": "...", "message": "message"}                   configured, rare
-    python : <any of them>                                       first line of a PowerShell capture
     {"log": "<any of them>\n", "stream": ..., "time": ...}       Docker
-    2025-12-29T08:40:02.123456789Z stderr F <any of them>        CRI
-    2025-12-29T19:40:02+1100 host unit[pid]: <any of them>       journal, short-iso
-    Dec 29 19:40:02 host unit[pid]: <any of them>                syslog, which knows no year
+    {"MESSAGE": "<any of them>", ...}                            journalctl -o json
+    python : <any of them>                                       first line of a PowerShell capture
+    12:<any of them>, run.log:12:<any of them>                   grep -n, grep -H
+
+What else others put around a line is the table `AROUND`, each with its sample; several may stand one behind
+another. A level may be padded, and a `T` may stand for the space within a time.
 
 The inner prefix wins where both are there; where a log has both, a line with the container's alone
-was printed, not logged. A syslog time alone gives no time: a year would be a
-guess.
+was printed, not logged. A time that doesn't tell its year, or its zone by anything but an offset, gives no
+time: that would be a guess.
 """
 
 from __future__ import annotations
@@ -22,68 +24,149 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
+from typing import NamedTuple
 
+from parsers.escapes import shown, without_escapes
 from parsers.records import Stamp
 
-_DATE_TIME = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:[.,]\d{1,9})?"
-_ISO = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:?\d\d)"
+_DATE_TIME = r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?"
+_OFFSET = r"(?:Z|[+-]\d\d:?\d\d)"
+_ISO = rf"\d{{4}}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{{1,9}})?{_OFFSET}"
 _UNIT = r" \S+ [^\s:\[]+(?:\[\d+\])?: "
+_MONTH_DAY = r"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) [ \d]\d \d\d:\d\d:\d\d"
+_MARK = r"(?:\xef\xbb\xbf)?"
+
+
+class Around(NamedTuple):
+    """A prefix that others put around a line: whose it is, what it looks like, and a sample of it."""
+
+    name: str
+    pattern: str
+    sample: str
+
+
+AROUND = (
+    Around("CRI", rf"{_ISO} (?:stdout|stderr) [FP](?::\S*)? ", "2025-12-29T08:40:02.123456789Z stderr F "),
+    Around("journalctl -o short-iso", rf"{_ISO}{_UNIT}", "2025-12-29T19:40:02+1100 host unit[77]: "),
+    Around(
+        "docker logs -t, kubectl logs --timestamps, an archive of CI",
+        rf"{_MARK}{_ISO} ",
+        "2025-12-29T08:40:02.1234567Z ",
+    ),
+    Around(
+        "gh run view --log",
+        rf"[^\t\n]{{1,200}}\t[^\t\n]{{1,200}}\t{_MARK}{_ISO} ",
+        "build (3.11)\tRun it\t2025-12-29T08:40:02.1234567Z ",
+    ),
+    Around("syslog, journalctl", rf"{_MONTH_DAY}(?:\.\d{{1,9}})?{_UNIT}", "Dec 29 19:40:02 host unit[77]: "),
+    Around("ts", rf"{_MONTH_DAY} ", "Dec 29 19:40:02 "),
+    Around(
+        "journalctl -o short-full, with-unit",
+        rf"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun) \d{{4}}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d{{1,9}})? \S+{_UNIT}",
+        "Mon 2025-12-29 08:40:02 UTC host unit[77]: ",
+    ),
+    Around("journalctl -o short-unix", rf"\d{{9,11}}\.\d{{6}}{_UNIT}", "1766997602.123456 host unit[77]: "),
+    Around(
+        "journalctl -o short-monotonic",
+        rf"\[ *\d{{1,12}}\.\d{{6}}(?: <[^>\n]{{1,20}}>)?\]{_UNIT}",
+        "[ 1234.567890] host unit[77]: ",
+    ),
+    Around(
+        "RFC 5424",
+        rf"(?:<\d{{1,3}}>)?1 (?:{_ISO}|-) \S+ \S+ \S+ \S+ (?:-|(?:\[(?:[^\]\\\n]|\\.)*+\])++) {_MARK}",
+        '<134>1 2025-12-29T08:40:02.123Z host app 77 ID47 [origin ip="192.0.2.1"] ',
+    ),
+    Around("a syslog priority", r"<\d{1,3}>", "<134>"),
+    Around(
+        "kubectl logs --prefix", r"\[[a-z]{1,20}/[^\]\s]{1,300}\] ", "[pod/executor-5d9c7b4f8-x7k2p/app] "
+    ),
+    Around("docker compose logs", r"[\w.@-]{1,200} *\| ", "executor-1  | "),
+    Around(
+        "stern",
+        r"(?:[a-z0-9-]{1,63} )?[a-z0-9][a-z0-9.-]{0,250}-(?:[a-z0-9]{5}|\d{1,4}) [a-z0-9][a-z0-9-]{0,62} ",
+        "executor-5d9c7b4f8-x7k2p app ",
+    ),
+    Around("s6-log and multilog, TAI64N", r"@[0-9a-f]{24} ", "@4000000069523c5c075bcd15 "),
+    Around("svlogd", r"\d{4}-\d\d-\d\d[_T]\d\d:\d\d:\d\d\.\d{1,9} ", "2025-12-29_08:40:02.12345 "),
+    Around("s6-log, ISO 8601", r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{9}  ", "2025-12-29 19:40:02.123456789  "),
+)
+"""The first that fits is taken, so what is more exact stands before what is less so."""
 
 _AROUND_TIME = (
-    (r"\[", r"\] ", (r"[A-Z]+: ", r"\[[A-Z]+\] ")),
-    ("", " ", (r"- \S+ - [A-Z]+ - ", r"\[[A-Z]+\] (?:[\w.]+: )?")),
+    (r"\[", r"\] ", (r" *+[A-Z]++ *+: ", r"\[ *+[A-Z]++ *+\] ")),
+    ("", " ", (r"- \S+ - *+[A-Z]++ ++- ", r"\[ *+[A-Z]++ *+\] (?:[\w.]+: )?")),
 )
 """The executor's own prefixes: what stands before and behind the time, and how each goes on after that."""
 
 
-def _own(time: str) -> str:
-    forms = (f"{before}{time}{behind}(?:{'|'.join(rests)})" for before, behind, rests in _AROUND_TIME)
+def _own(bracketed: str, bare: str) -> str:
+    forms = (
+        f"{before}{time}{behind}(?:{'|'.join(rests)})"
+        for time, (before, behind, rests) in zip((bracketed, bare), _AROUND_TIME, strict=True)
+    )
     return "|".join(forms)
 
 
-INNER = _own(_DATE_TIME)
+INNER = _own(f"{_DATE_TIME}{_OFFSET}?", _DATE_TIME)
 _DAY = (
     "(?!0000)[0-9]{4}-(?:(?:0[13578]|1[02])-(?:0[1-9]|[12][0-9]|3[01])"
     "|(?:0[469]|11)-(?:0[1-9]|[12][0-9]|30)|02-(?:0[1-9]|1[0-9]|2[0-8]))"
 )
-_TIME_THERE_IS = rf"{_DAY} (?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:[.,][0-9]{{1,9}})?"
-OWN = f"(?>{_own(_TIME_THERE_IS)})"
-OWN_WITH_TIME = f"(?>{_own(f'({_TIME_THERE_IS})')})"
+_TIME_THERE_IS = rf"{_DAY}[ T](?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:[.,][0-9]{{1,9}})?"
+OWN = f"(?>{_own(_TIME_THERE_IS, _TIME_THERE_IS)})"
+OWN_WITH_TIME = f"(?>{_own(*[f'({_TIME_THERE_IS})'] * 2)})"
 """Any of them, as text, at a time that there is (not on the 29th of February, which takes more care).
 
 Atomic, as a line is cut: what could be a logger's name is never taken for the message. The second has the
 time as one of two groups; the other is empty.
 """
-OUTER = (
-    rf"{_ISO} (?:stdout|stderr) [FP] |{_ISO}{_UNIT}"
-    rf"|(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) [ \d]\d \d\d:\d\d:\d\d{_UNIT}"
-)
+OUTER = "|".join(around.pattern for around in AROUND)
+SURE = f"{_ISO} (?:stdout|stderr) [FP] |{_ISO}{_UNIT}|{_MONTH_DAY}{_UNIT}"
+"""Of those, what a line that was wrapped hardly goes on with."""
+
 POWERSHELL = r"python : "
 JSON = r"\{\s*\""
+_MAX_AROUND = 4
+"""How many may stand one behind another: a priority, a service, a time, and one to spare."""
+
+_NAME = r"[^\s:\"'`\[\]{}=,;|<>]"
+_GREP = re.compile(
+    rf"(?:(?:[A-Za-z]:)?(?={_NAME}{{0,255}}[./\\]){_NAME}{{1,255}}(?::(?:\d{{1,12}}:){{0,2}}|-\d{{1,12}}-)"
+    rf"|(?:\d{{1,12}}[:-]){{1,2}})(?=\[?\d{{4}}-\d\d-\d\d[ T]|\{{\"|[A-Z][a-z][a-z] )".encode()
+)
+r"""What `grep -n` and `grep -H` put before a line: its file, its number, or both."""
 
 _INNER = re.compile(INNER.encode())
-_OUTER = re.compile(OUTER.encode())
-_TIME = re.compile(_DATE_TIME.encode())
+_OUTER = re.compile(OUTER.encode("latin-1"))
+_TIME = re.compile(f"{_DATE_TIME}{_OFFSET}?".encode())
 _LOGGED = re.compile(_DATE_TIME, re.ASCII)
 _OWN_TIME = re.compile(_TIME_THERE_IS)
 _ISO_TIME = re.compile(_ISO.encode())
-_ANY_TIME = re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z|[+-]\d\d:?\d\d)?", re.ASCII)
-_STARTS_LINE = re.compile(rf"(?:{POWERSHELL})?(?:{INNER}|{OUTER}|{JSON})".encode())
+_ANY_TIME = re.compile(rf"{_DATE_TIME}{_OFFSET}?", re.ASCII)
+_TOLD_TIME = re.compile(
+    rb"(?:[A-Z][a-z][a-z] )?"
+    rb"(?:(\d{9,11}\.\d{6}) |(\d{4}-\d\d-\d\d[ _]\d\d:\d\d:\d\d(?:\.\d{1,9})?)(?: (\S+) | ?))"
+)
+_STARTS_LINE = re.compile(rf"(?:{POWERSHELL})?(?:{INNER}|{SURE}|{JSON})".encode())
+_PROGRAM = re.compile(rb"(?:[A-Za-z]:\\[^:\n]{1,255}|[^\s:\[{\"'`|]{1,255}) : ")
+"""What was called, as PowerShell names it before the first line of a capture; a path may hold spaces."""
 
 
 @dataclass(frozen=True, slots=True)
 class Prefixed:
     """A line cut into its prefix and its message.
 
-    `stamp` is `None` where there is no prefix, or one without a usable time. `found` tells whether
-    there is any prefix, `inner` and `outer` whether the executor's own and a container's are there.
+    `stamp` is `None` where there is no prefix, or one without a usable time. `inner` and `outer` tell whether
+    the executor's own prefix and that of others are there, `alone` that the line was found by `grep`: those
+    around it are not its surroundings.
     """
 
     stamp: Stamp | None
     message: bytes
     inner: bool = False
     outer: bool = False
+    alone: bool = False
 
     @property
     def found(self) -> bool:
@@ -99,7 +182,7 @@ def unwrapped(line: bytes, container_logs: bool) -> tuple[bytes, bool] | None:
     Returns:
         The line, with a newline, and whether its prefix is the executor's; `None` if it is another line.
     """
-    outer = _split_json(line) if line.startswith(b"{") else _split_outer(line)
+    outer = _split_around(line)
     if outer is None:
         return None
     if _INNER.match(outer.message):
@@ -107,6 +190,19 @@ def unwrapped(line: bytes, container_logs: bool) -> tuple[bytes, bool] | None:
     if container_logs and outer.stamp is not None and _OWN_TIME.fullmatch(outer.stamp.text):
         return b"[%b] INFO: %b\n" % (outer.stamp.text.encode(), outer.message), False
     return None
+
+
+def own_line_at(text: bytes, index: int) -> tuple[int, int | None]:
+    """Look for one of the executor's own prefixes whose date, or a container's before it, is at an index.
+
+    Returns:
+        Where it begins, and where it ends; `None` where there is none.
+    """
+    begin = index - 1 if index and text.startswith(b"[", index - 1) else index
+    own = _INNER.match(text, begin)
+    if own is None and (outer := _OUTER.match(text, index)) is not None:
+        begin, own = index, _INNER.match(text, outer.end())
+    return begin, None if own is None else own.end()
 
 
 def time_in(prefix: str) -> datetime:
@@ -122,17 +218,51 @@ def starts_with_prefix(line: bytes) -> bool:
 
 
 def split_prefix(line: bytes) -> Prefixed:
-    """Cut the prefix off a line (UTF-8, without its terminator)."""
+    """Cut the prefix off a line (UTF-8, without its terminator), of which escapes are taken away."""
+    line = _without_program(without_escapes(line))
+    text = _without_program(shown(line))
+    own = _split_inner(text)
+    if own is not None:
+        return own
+    around = _split_around(line) or (None if text is line else _split_around(text))
+    if around is None:
+        return Prefixed(None, text)
+    inner = _split_inner(around.message)
+    return around if inner is None else replace(inner, outer=True)
+
+
+def split_found(line: bytes) -> Prefixed | None:
+    """Cut the prefix off a line that `grep` found and put its own before; `None` if it is another line."""
+    line = without_escapes(line)
+    found = _GREP.match(line)
+    if found is None:
+        return None
+    prefixed = split_prefix(line[found.end() :])
+    return replace(prefixed, alone=True) if prefixed.found else None
+
+
+def _without_program(line: bytes) -> bytes:
+    """Return the first line of a capture without the program's name, which anything known stands behind."""
+    if line.startswith((b"[", b"{")):
+        return line
     if line.startswith(POWERSHELL.encode()):
-        line = line[len(POWERSHELL) :]
-    inner = _split_inner(line)
-    if inner is not None:
-        return inner
-    outer = _split_json(line) if line.startswith(b"{") else _split_outer(line)
-    if outer is None:
-        return Prefixed(None, line)
-    inner = _split_inner(outer.message)
-    return outer if inner is None else replace(inner, outer=True)
+        return line[len(POWERSHELL) :]
+    found = _PROGRAM.match(line)
+    return line[found.end() :] if found and _STARTS_LINE.match(line, found.end()) else line
+
+
+def _split_around(line: bytes) -> Prefixed | None:
+    """Cut off what others put around a line, one prefix behind another, up to the executor's own."""
+    split = None
+    for _ in range(_MAX_AROUND):
+        message = line if split is None else split.message
+        if split is not None and _INNER.match(message):
+            break
+        further = _split_json(message) if message.startswith(b"{") else _split_outer(message)
+        if further is None:
+            break
+        split = further if further.stamp or split is None else replace(further, stamp=split.stamp)
+    return None if split is None else replace(split, message=shown(split.message))
 
 
 def _split_inner(line: bytes) -> Prefixed | None:
@@ -147,8 +277,45 @@ def _split_outer(line: bytes) -> Prefixed | None:
     found = _OUTER.match(line)
     if found is None:
         return None
-    iso = _ISO_TIME.match(line)
-    return Prefixed(_stamp(iso[0].decode()) if iso else None, line[found.end() :], outer=True)
+    return Prefixed(_time_around(found[0]), line[found.end() :], outer=True)
+
+
+def _time_around(prefix: bytes) -> Stamp | None:
+    """Return the time that a prefix tells, if it tells it whole."""
+    iso = _ISO_TIME.search(prefix)
+    if iso is not None:
+        return _stamp(iso[0].decode())
+    told = _TOLD_TIME.match(prefix)
+    if told is None:
+        return None
+    seconds, time, zone = told.groups()
+    if seconds is not None:
+        return _from_seconds(seconds.decode(), float(seconds))
+    text = time.decode()
+    stamp = _stamp(text.replace("_", " "))
+    if stamp is None or zone is None:
+        is_utc = "_" in text  # svlogd writes no other
+        return stamp and Stamp(text, stamp.moment.replace(tzinfo=UTC) if is_utc else stamp.moment)
+    return Stamp(text, stamp.moment.replace(tzinfo=UTC)) if zone in (b"UTC", b"GMT") else None
+
+
+def stamp_of(text: str) -> Stamp | None:
+    """Read the time of a prefix of one's own; `None` where it doesn't tell the day."""
+    if re.fullmatch(r"[0-9]{9,11}\.[0-9]+", text):
+        return _from_seconds(text, float(text))
+    stamp = _stamp(text[:19].replace("_", " ") + text[19:].replace(" ", ""))
+    return stamp and Stamp(text, stamp.moment)
+
+
+def _from_seconds(text: str, seconds: float) -> Stamp | None:
+    try:
+        return Stamp(text, datetime.fromtimestamp(seconds, UTC))
+    except (ValueError, OverflowError, OSError):
+        return None
+
+
+_MESSAGES = (("log", "time"), ("message", "timestamp"), ("MESSAGE", "__REALTIME_TIMESTAMP"))
+"""The keys of the text in a JSON object, and of its time: Docker's, the executor's, the journal's."""
 
 
 def _split_json(line: bytes) -> Prefixed | None:
@@ -158,11 +325,30 @@ def _split_json(line: bytes) -> Prefixed | None:
         return None
     if not isinstance(entry, dict):
         return None
-    text, time = (entry.get(key) for key in (("log", "time") if "log" in entry else ("message", "timestamp")))
-    if not isinstance(text, str):
+    for key, time_key in _MESSAGES:
+        text = _text_of(entry.get(key))
+        if text is not None:
+            time = entry.get(time_key)
+            message = text.partition(b"\n")[0]
+            return Prefixed(_json_stamp(time), shown(without_escapes(message)), outer=True)
+    return None
+
+
+def _text_of(value: object) -> bytes | None:
+    """Return a message: text, or the bytes of one, as the journal writes what is no plain text."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace")
+    if isinstance(value, list) and value and all(isinstance(one, int) and 0 <= one < 256 for one in value):
+        return bytes(value)
+    return None
+
+
+def _json_stamp(time: object) -> Stamp | None:
+    if not isinstance(time, str):
         return None
-    message = text.partition("\n")[0].rstrip("\r").encode("utf-8", "replace")
-    return Prefixed(_stamp(time) if isinstance(time, str) else None, message, outer=True)
+    if time.isdecimal() and time.isascii() and len(time) == 16:  # microseconds, as the journal counts them
+        return _from_seconds(time, int(time) / 1e6)
+    return _stamp(time)
 
 
 def _stamp(text: str) -> Stamp | None:

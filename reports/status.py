@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,7 +19,10 @@ SELECT source.source_id, source.path, source.real_path, source.state, source.byt
     source.rejects - source.pruned_rejects AS rejects,
     source.pruned_sightings + source.pruned_rejects AS pruned,
     source.host, source.label, source.legacy_lines, source.write_failures,
-    source.skipped_events, source.long_lines, source.calls_without_telemetry, source.last_seen,
+    source.skipped_events, source.long_lines, source.calls_without_telemetry, source.quoted_lines,
+    source.unread_lines,
+    CASE WHEN json_valid(source.remembered) THEN json_extract(source.remembered, '$.unread') END AS unread,
+    source.last_seen,
     source.device, source.inode,
     (
         SELECT MAX(event.timestamp) FROM token_estimation_v2_events AS event
@@ -55,7 +59,10 @@ ORDER BY finished_at DESC LIMIT 1
 """
 """A follow that has no exit code yet, or was killed, tells when it was last well."""
 
-_COUNTED = ("marker_lines", "sightings", "rejects", "pruned", "calls_without_telemetry")
+_COUNTED = (
+    *("marker_lines", "sightings", "rejects", "pruned", "calls_without_telemetry"),
+    *("write_failures", "quoted_lines", "unread_lines"),
+)
 
 Row = dict[str, Any]
 
@@ -85,12 +92,18 @@ def status(db: Database, runs: int = 5) -> Status:
 
 def sources_now(db: Database) -> list[Row]:
     """Read the sources, and look their files up."""
-    return [_looked_up(source) for source in db.query(_SOURCES)]
+    return [_looked_up(_with_unread(source)) for source in db.query(_SOURCES)]
+
+
+def _with_unread(source: Row) -> Row:
+    """Return a source with what is remembered of its unread lines: where the first is, and their shapes."""
+    text = source["unread"] if source["unread_lines"] else None
+    return source | {"unread": text and json.loads(text)}
 
 
 def sums_of(sources: list[Row]) -> Row:
     """Add up what was counted in sources."""
-    sums = {name: sum(source[name] for source in sources) for name in _COUNTED}
+    sums = {name: sum(source[name] or 0 for source in sources) for name in _COUNTED}
     return sums | {"behind_bytes": sum(source["behind_bytes"] or 0 for source in sources)}
 
 

@@ -313,9 +313,7 @@ def test_pipe_that_is_slow_in_repeating_another_is_stored_all_the_same(
     monkeypatch.setattr(resume, "_PATIENCE_SECONDS", 0.2)
     banner = b"the same banner\n" * 100
     piped(called, monkeypatch, banner + LINES)
-    with started(
-        tmp_path, "from ingest.reading import resume; resume._PATIENCE_SECONDS = 0.2; "
-    ) as process:
+    with started(tmp_path, "from ingest.reading import resume; resume._PATIENCE_SECONDS = 0.2; ") as process:
         feed(process, banner + WHOLE.encode() + b"\n")
         wait_for(tmp_path, 31)
         process.communicate()

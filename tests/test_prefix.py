@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from event_lines import PLAIN_EVENT, PREFIX_FORMS, docker, event_message, json_line, logged
-from parsers.line import is_event_line, is_wanted, parse_line, shows_both_prefixes
-from parsers.prefix import Prefixed, split_prefix, starts_with_prefix
+from event_lines import EXECUTOR_TIME, PLAIN_EVENT, PREFIX_FORMS, docker, event_message, json_line, logged
+from parsers.line import is_event_line, parse_line, parts_of, shows_both_prefixes
+from parsers.prefix import AROUND, Prefixed, split_prefix, starts_with_prefix
 from parsers.records import Malformed, Stamp
 
 FORMS = pytest.mark.parametrize(("put", "text"), PREFIX_FORMS.values(), ids=PREFIX_FORMS.keys())
@@ -134,28 +134,48 @@ def test_time_that_does_not_exist_is_no_time(put, time):
 
 
 @pytest.mark.parametrize(
-    "line",
+    ("line", "stands"),
     [
-        logged("DEBUG " + event_message()),
-        logged(" " + event_message()),
-        logged("'" + event_message()),
-        logged(logged(event_message())),
-        " " + logged(event_message()),
-        "INFO: " + event_message(),
-        "> " + event_message(),
-        docker(" " + logged(event_message())),
-        json_line("quoted: " + event_message()),
-        json.dumps({"time": "2025-12-29T08:40:02Z", "text": logged(event_message())}),
-        json.dumps([logged(event_message())]),
-        "[2025-12-29T19:40:02] INFO: " + event_message(),
-        "python: " + logged(event_message()),
-        "29 Dec 2025 19:40:02 box unit: " + event_message(),
+        (logged("DEBUG " + event_message()), "unread"),
+        (logged(" " + event_message()), "unread"),
+        (logged("[worker-3] " + event_message()), "unread"),
+        (logged("[worker-3] " + event_message(success="maybe")), "quotation"),
+        (logged("the marker [TokenEstimationV2] and more"), "quotation"),
+        (logged("'" + event_message()), "quotation"),
+        (logged('"' + logged(event_message()) + '"'), "quotation"),
+        (logged("`" + event_message()), "quotation"),
+        (logged("\u201c" + event_message()), "quotation"),
+        (logged("body=\\n" + logged(event_message()) + "\\n"), "quotation"),
+        (logged(logged(event_message())), "behind other text"),
+        (logged("[HTTP] respon" + logged(event_message()), level="DEBUG"), "behind other text"),
+        (logged("see [TokenEstimationV2] " + logged(event_message())), "behind other text"),
+        (docker(" " + logged(event_message())), "behind other text"),
+        (json_line("quoted: " + event_message()), "unread"),
+        (json_line("x\n" + event_message()), "quotation"),
+        (" " + logged(event_message()), "unread"),
+        ("INFO: " + event_message(), "unread"),
+        ("> " + event_message(), "unread"),
+        ('"' + logged(event_message()), "unread"),
+        (json.dumps({"time": "2025-12-29T08:40:02Z", "text": logged(event_message())}), "unread"),
+        (json.dumps([logged(event_message())]), "unread"),
+        ('level=info msg="' + event_message() + '"', "unread"),
+        ("python: " + logged(event_message()), "unread"),
+        ("29 Dec 2025 19:40:02 box unit: " + event_message(), "unread"),
+        (logged(event_message()) + "\rdone", "quotation"),
     ],
 )
-def test_marker_not_directly_after_the_prefix_is_nothing(line):
-    """Quoted and indented markers are neither events nor rejects."""
-    assert parse_line(line.encode()) is None
+def test_marker_not_directly_after_the_prefix_is_no_event_and_is_counted(line, stands):
+    """What stands before the marker tells whether it is a reject, a quotation, or not understood."""
+    (part,) = parts_of(line.encode())
     assert not is_event_line(line.encode())
+    assert part.occurrences == line.count("[TokenEstimationV2]")
+    if stands == "behind other text":
+        assert part.parsed is not None
+        assert part.parsed.record == Malformed(stands)
+        assert part.quoted == part.occurrences - 1
+    else:
+        assert (part.parsed, part.standing) == (None, stands)
+        assert part.quoted == part.occurrences - (stands == "unread")
 
 
 def test_event_marker_without_a_prefix_has_no_timestamp():
@@ -222,51 +242,115 @@ def test_invalid_bytes_in_json_are_replaced():
     assert getattr(parsed.record, "model", None) == "some-model-\ufffd"
 
 
-@pytest.mark.parametrize("space", ["", " ", "\t"])
-def test_filter_and_parser_agree_on_json_with_spaces(space):
-    """What the parser understands, the cheap filter lets through, however the object is spaced."""
-    line = ("{" + space + json_line(event_message())[1:]).encode()
-    assert (parse_line(line) is None) or is_wanted(line)
-
-
-PIECES = st.sampled_from(
-    [
-        "python : ",
-        "[2025-12-29 19:40:02] INFO: ",
-        "[2025-12-29 19:40:02] [INFO] ",
-        "2025-12-23 19:47:57,427 - a - INFO - ",
-        "2025-12-29T08:40:02Z stderr F ",
-        "Dec 29 19:40:02 box executor[77]: ",
-        '{"message": "',
-        "{",
-        event_message(),
-        "[p1] Builder succeeded (1 tokens)",
-        "  ✓ a.py",
-        '"}',
-        " ",
-        "[",
-        "\0",
-        "\n",
-        "é",
-    ]
-)
-
-
-@settings(deadline=None)
-@given(st.lists(PIECES, max_size=5).map("".join))
-def test_filter_lets_through_whatever_the_parser_understands(line):
-    """The cheap filter never hides a line from the parser, or `verify` and `ingest` would differ."""
-    data = line.encode()
-    assert parse_line(data) is None or is_wanted(data)
-
-
 @settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_any_bytes_are_split_without_an_error(data):
     """No bytes whatever raise an error; what has no prefix is handed back whole."""
     prefixed = split_prefix(data)
-    assert prefixed.found or prefixed.message in (data, data.removeprefix(b"python : "))
-    parse_line(data)
+    assert prefixed.found or data.rstrip(b"\r").endswith(prefixed.message) or b"\x1b" in data
+    assert sum(part.occurrences for part in parts_of(data)) == data.count(b"[TokenEstimationV2]")
+
+
+@pytest.mark.parametrize("around", AROUND, ids=[around.name for around in AROUND])
+@pytest.mark.parametrize("own", ["[2025-12-29 19:40:02] INFO: ", "2025-12-29 19:40:02,427 - a.b - INFO - "])
+def test_sample_of_a_prefix_is_cut_off_whatever_the_executors_own_is(around, own):
+    """Whatever others put around a line, the executor's own time is the event's."""
+    line = f"{around.sample}{own}{event_message()}".encode()
+    prefixed = split_prefix(line)
+    assert (prefixed.inner, prefixed.outer) == (True, True)
+    assert prefixed.stamp is not None
+    assert prefixed.stamp.moment.replace(microsecond=0) == datetime(2025, 12, 29, 19, 40, 2)  # noqa: DTZ001
+    parsed = parse_line(line)
+    assert parsed is not None
+    assert parsed.record == PLAIN_EVENT
+
+
+@pytest.mark.parametrize("around", AROUND, ids=[around.name for around in AROUND])
+def test_time_of_a_prefix_counts_where_the_executors_own_is_missing_and_it_tells_it_whole(around):
+    """A year, or a zone, that isn't told would be a guess."""
+    parsed = parse_line(f"{around.sample}{event_message()}".encode())
+    assert parsed is not None
+    vague = ("syslog", "ts", "short-monotonic", "priority", "--prefix", "compose", "stern", "TAI64N")
+    if any(name in around.name for name in vague):
+        assert parsed.record == Malformed("no timestamp")
+        return
+    assert parsed.record == PLAIN_EVENT
+    assert parsed.stamp is not None
+    moment = parsed.stamp.moment
+    assert (moment if moment.tzinfo is None else moment.astimezone(UTC)).minute == 40
+    assert parsed.stamp.text in around.sample
+
+
+@pytest.mark.parametrize(
+    "prefix",
+    [
+        "<134>2025-12-29T08:40:02Z ",
+        "executor-1  | 2025-12-29T08:40:02.123456789Z ",
+        "[pod/executor-5d9c7b4f8-x7k2p/app] 2025-12-29T08:40:02.123456789Z ",
+        "<6>Dec 29 19:40:02 box app[7]: ",
+        "2025-12-29T08:40:02Z stderr F executor-1 | ",
+        "build\tRun\t\ufeff2025-12-29T08:40:02.1234567Z ",
+        "\x1b[36mexecutor-1  |\x1b[0m ",
+    ],
+)
+def test_prefixes_stand_one_behind_another(prefix):
+    """A priority, a service and a time may all be there."""
+    parsed = parse_line(f"{prefix}{logged(event_message())}".encode())
+    assert parsed is not None
+    assert parsed.record == PLAIN_EVENT
+    assert parsed.stamp is not None
+    assert parsed.stamp.text == EXECUTOR_TIME
+
+
+@pytest.mark.parametrize(
+    "prefix",
+    [
+        "[2025-12-29 19:40:02] INFO    : ",
+        "[2025-12-29 19:40:02]     INFO: ",
+        "[2025-12-29 19:40:02] [INFO    ] ",
+        "[2025-12-29T19:40:02] INFO: ",
+        "[2025-12-29T19:40:02.5] INFO: ",
+        "2025-12-29T19:40:02,427 - a - WARNING  - ",
+        "2025-12-29 19:40:02,427 [INFO    ] a.b: ",
+        "python.exe : [2025-12-29 19:40:02] INFO: ",
+        "py : [2025-12-29 19:40:02] INFO: ",
+        "C:\\Program Files\\Python 3\\python.exe : [2025-12-29 19:40:02] INFO: ",
+    ],
+)
+def test_padded_levels_and_other_forms_of_the_own_prefix_are_read(prefix):
+    """The executor's own prefix may be padded, or have a T; a capture begins with what was called."""
+    parsed = parse_line(f"{prefix}{event_message()}".encode())
+    assert parsed is not None
+    assert parsed.record == PLAIN_EVENT
+    assert parsed.stamp is not None
+    assert parsed.stamp.moment.replace(microsecond=0) == datetime(2025, 12, 29, 19, 40, 2)  # noqa: DTZ001
+
+
+@pytest.mark.parametrize(
+    "found",
+    ["12:", "executor.log:", "logs/executor.log:12:", "logs/e-1.log-12-", "C:\\logs\\e.log:12:34:", "12-"],
+)
+@pytest.mark.parametrize("own", ["[2025-12-29 19:40:02] INFO: ", "2025-12-29 19:40:02,427 - a - INFO - "])
+def test_line_that_grep_found_is_alone(found, own):
+    """The event is one, and the lines around it are not its surroundings."""
+    parsed = parse_line(f"{found}{own}{event_message()}".encode())
+    assert parsed is not None
+    assert (parsed.record, parsed.alone) == (PLAIN_EVENT, True)
+
+
+def test_journals_message_of_bytes_is_text():
+    """The journal writes a message with colours as the numbers of its bytes."""
+    message = list(f"\x1b[32m{logged(event_message())}\x1b[0m".encode())
+    entry = {"__REALTIME_TIMESTAMP": "1766997602123456", "MESSAGE": message}
+    parsed = parse_line(json.dumps(entry, separators=(",", ":")).encode())
+    assert parsed is not None
+    assert parsed.record == PLAIN_EVENT
+    assert parsed.stamp is not None
+    assert parsed.stamp.text == EXECUTOR_TIME
+    bare = parse_line(json.dumps(entry | {"MESSAGE": event_message()}).encode())
+    assert bare is not None
+    assert bare.stamp is not None
+    assert bare.stamp.moment == datetime(2025, 12, 29, 8, 40, 2, 123456, UTC)
 
 
 def test_line_printed_in_a_container_is_bare_where_logged_ones_have_both_prefixes():

@@ -13,7 +13,7 @@ import click
 
 from ingest.cli import options
 from ingest.cli.metrics import Metrics, metrics_option
-from ingest.cli.output import complain, remark, say, say_json
+from ingest.cli.output import complain, remark, say, say_json, say_unclaimed
 from ingest.pipeline import ingest
 from ingest.reading.zone import machine_zone, zone_named
 from ingest.summary import IngestOptions, Summary
@@ -259,6 +259,7 @@ def show(summary: Summary) -> None:
         f"{summary.events_updated:,} updated, {counted(summary.further_sightings, 'further sighting')}, "
         f"{rejects}, {counted(max(0, summary.calls_without_telemetry), 'builder call')} without telemetry"
     )
+    say_unclaimed(summary.quoted_lines, summary.unread_lines)
     if summary.pruned:
         say(f"{counted(summary.pruned, 'marker line')} older than what is kept (see `tokentail prune`)")
     say(f"times read as {summary.timezone}; {where}")

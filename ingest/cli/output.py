@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from reports.terminal import printable
+from reports.terminal import counted, printable
 
 _BEYOND_ASCII = re.compile(r"[^ -~\n]")
 """Characters that may be such as a terminal obeys or hides, or as UTF-8 can't hold."""
@@ -45,6 +45,14 @@ def _harmless(found: re.Match[str]) -> str:
     """Write a character that is not to be obeyed as the escape that it has in JSON."""
     character = found[0]
     return character if printable(character) == character else _json_text(character, ascii_only=True)[1:-1]
+
+
+def say_unclaimed(quoted: int, unread: int) -> None:
+    """Print where the event's marker stands beside the marker lines, if it does."""
+    parts = [counted(quoted, "quotation")] if quoted else []
+    parts += [f"{counted(unread, 'line')} not read"] if unread else []
+    if parts:
+        say(f"beside them the marker stands in {' and in '.join(parts)}")
 
 
 def complain(text: str) -> None:

@@ -12,7 +12,8 @@ import click
 from ingest.cli import EXIT_TROUBLE, options
 from ingest.cli.metrics import Metrics, metrics_option
 from ingest.cli.moments import parse_span, span_text
-from ingest.cli.output import complain, say, say_json, say_lines
+from ingest.cli.output import complain, say, say_json, say_lines, say_unclaimed
+from ingest.reading.unread import Unread, unread_text
 from ingest.storing.database import open_for_reading
 from reports.status import Status, status
 from reports.terminal import bytes_text, counted, table
@@ -107,6 +108,10 @@ def _show(database: str, found: Status, shows_all: bool) -> None:
     if totals["kept_from"] is not None:
         pruned = counted(totals["pruned"], "marker line")
         say(f"events from before {totals['kept_from'][:19]} UTC are not kept: {pruned} pruned")
+    say_unclaimed(totals["quoted_lines"], totals["unread_lines"])
+    for source in found.sources:
+        if source["unread"]:
+            say(unread_text(_place(source), source["unread_lines"], Unread(**source["unread"])))
     if found.sources:
         _show_sources(found.sources, shows_all)
     if found.ingest_runs:
@@ -180,7 +185,10 @@ def _in_a_word(sources: list[dict[str, Any]]) -> str:
 
 def _needs_a_look(source: dict[str, Any]) -> bool:
     return bool(
-        source["behind_bytes"] != 0 or source["state"] in ("damaged", "unfinished") or source["rejects"]
+        source["behind_bytes"] != 0
+        or source["state"] in ("damaged", "unfinished")
+        or source["rejects"]
+        or source["unread_lines"]
     )
 
 

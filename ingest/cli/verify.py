@@ -63,6 +63,12 @@ def _show(database: str, result: Verification, quiet: bool) -> None:
         f"{counted(result.sightings, 'sighting')} + {counted(result.rejects, 'reject')}, {pruned}"
         f"{counted(count, 'difference') if count else 'no difference'}"
     )
+    if result.occurrences > result.marker_lines:
+        say(
+            f"the marker stands there {counted(result.occurrences, 'time')}: beside the marker lines in "
+            f"{counted(result.write_failures, 'failed write')}, "
+            f"{counted(result.quoted_lines, 'quotation')} and {counted(result.unread_lines, 'line')} not read"
+        )
     if result.sources_without_log:
         left = counted(result.sources_without_log, "source")
         say(f"{left} not checked: their logs are gone, or were not among these")

@@ -10,6 +10,7 @@ from ingest.files.logfile import FileState
 from ingest.linking.identity import Seen
 from ingest.linking.state import Amendment, EscalationContext
 from ingest.reading.checkpoint import Checkpoint, Counters
+from ingest.reading.unread import Unread
 from parsers.records import Escalation
 
 State = Literal["reading", "complete", "unterminated", "unfinished", "damaged", "replaced"]
@@ -71,7 +72,8 @@ class Batch:
     `taken_back_from` names the offset from which an unterminated line was stored before, which
     this batch reads again. `counters` are the source's, all told. `unread_bytes` are left for the
     next run; `problem` says why, where that is not only a line that is not finished. `remarks` are
-    worth knowing once.
+    worth knowing once. `unread` tells of lines that were not understood. `occurrences` of
+    the event's marker were counted by a plain search, where lines were read plainly.
     """
 
     rows: Rows
@@ -85,3 +87,5 @@ class Batch:
     file: FileState | None = None
     problem: str | None = None
     remarks: tuple[str, ...] = ()
+    unread: Unread | None = None
+    occurrences: int = 0

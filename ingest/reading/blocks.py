@@ -55,7 +55,7 @@ class Block:
             self._number, counted = self._numbering.before(self.offset) + 1, 0
         self._number = number = self._number + newlines_in(self.data[counted:start])
         self._counted = start
-        return tuple.__new__(Place, (self.offset + start, number, number))
+        return tuple.__new__(Place, (self.offset + start, number, number - self._numbering.joined))
 
     def sample(self, start: int) -> bytes:
         """Return how the line at an index begins in the file, without its terminator."""
@@ -83,6 +83,7 @@ class Numbering:
         self._recount = recount
         self._offset = position.offset if position.counted_offset is None else position.counted_offset
         self._number = position.number
+        self.joined = 0  # so many of them were no logical lines of their own
 
     @property
     def can_recount(self) -> bool:

@@ -24,6 +24,8 @@ from typing import Any, TypeVar
 from ingest.files.logfile import Sample, digest
 from ingest.linking.state import LinkerState
 from ingest.reading.lines import Position
+from ingest.reading.pieces import PieceState
+from ingest.reading.unread import Unread
 from ingest.reading.wrap import WrapWidth
 
 HEAD_BYTES = 1024
@@ -55,7 +57,11 @@ def fingerprint_of(head: bytes) -> Fingerprint:
 
 @dataclass(slots=True)
 class Counters:
-    """What was counted in a source. Marker lines = sightings + rejects, always."""
+    """What was counted in a source. Marker lines = sightings + rejects, always.
+
+    Each occurrence of the event's marker is a sighting, a reject, a failed write, a quotation or unread.
+    The last two are `None` in a source that was read in part before they were counted.
+    """
 
     marker_lines: int = 0
     sightings: int = 0
@@ -65,7 +71,18 @@ class Counters:
     skipped_events: int = 0
     long_lines: int = 0
     calls_without_telemetry: int = 0
+    quoted_lines: int | None = 0
+    unread_lines: int | None = 0
 
+    def count_unclaimed(self, quoted: int, unread: int) -> None:
+        """Count occurrences that are neither events nor rejects nor failed writes."""
+        if self.quoted_lines is not None and self.unread_lines is not None:
+            self.quoted_lines += quoted
+            self.unread_lines += unread
+
+
+UNCLAIMED = ("quoted_lines", "unread_lines")
+"""Counts that may not be known."""
 
 COUNTED = tuple(field.name for field in fields(Counters))
 """What is counted, by its names: columns of `log_sources`."""
@@ -89,7 +106,8 @@ class Remembered:
     same banner and the same tail, but not the same event at the same time in the same place.
     `container_logs` until a line shows the executor's own prefix inside a container's. `foreign` once
     a line was in another encoding than its file, and that was said. `piped` is all that came through a
-    pipe: another pipe that begins so goes on with the source.
+    pipe: another pipe that begins so goes on with the source. `pieces` tells of those of a container's
+    lines. `unread` once a line with the event's marker was not understood.
     """
 
     position: Position = field(default_factory=Position)
@@ -101,6 +119,8 @@ class Remembered:
     last_marker: Sample | None = None
     foreign: bool = False
     piped: Sample | None = None
+    pieces: PieceState = field(default_factory=PieceState)
+    unread: Unread | None = None
 
 
 @dataclass(frozen=True, slots=True)

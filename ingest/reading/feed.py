@@ -51,9 +51,9 @@ class Feed:
             self.end_offset += len(chunk)
             yield chunk
 
-    def tail(self) -> str | None:
-        """Return the tail at the position; where it has passed out of reach it is read again."""
-        offset, stream = self._position.offset, self._opened.log.stream
+    def tail(self, offset: int) -> str | None:
+        """Return the tail at an offset; where it has passed out of reach it is read again."""
+        stream = self._opened.log.stream
         tail = self._recent.tail_before(offset)
         if tail is None and self._opened.log.is_plain:
             first = max(0, offset - TAIL_BYTES)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ingest.files.logfile import sample_of
-from ingest.linking.context import merged
+from ingest.linking.context import NOTHING_TOLD, merged
 from ingest.linking.identity import GROUP_LENGTH, Seen
 from ingest.linking.linker import MAX_ID_LENGTH, PLACED, Linker
 from ingest.linking.state import Logged
@@ -20,13 +20,19 @@ from ingest.reading.checkpoint import Counters, Remembered
 from ingest.reading.lines import MAX_LINE_BYTES, SAMPLE_BYTES, Line
 from ingest.reading.markers import has_marker
 from ingest.reading.sifting import Sifted, SiftedEvent
+from ingest.reading.unread import Unread
 from ingest.reading.wide import WideBlock
 from ingest.reading.zone import Zone
 from parsers.line import (
+    MARKER,
     ParsedLine,
+    Part,
     is_event_line,
-    parse_line,
+    may_be_listed,
+    parts_of,
     shows_both_prefixes,
+    standing_of,
+    template_for,
 )
 from parsers.prefix import time_in
 from parsers.records import Escalation, EstimationEvent, ListedPath, ListRest, Malformed, Noted
@@ -120,7 +126,8 @@ class Gathering:
     def _take_line(self, data: bytes, block: Block | WideBlock, start: int, end: int) -> None:
         before = self._counters.marker_lines
         offset, number, ordinal = block.place(start)
-        self.take(Line(offset, block.offset_at(end), number, ordinal, data, len(data)))
+        raw = block.sample(start) if isinstance(block, WideBlock) else b""
+        self.take(Line(offset, block.offset_at(end), number, ordinal, data, len(data), raw=raw))
         if self._counters.marker_lines > before:
             self._marker_at = start
 
@@ -141,40 +148,82 @@ class Gathering:
             self._remembered.foreign = True
             self.remarks.append(f"the encoding changes at offset {line.offset}: read as what it is")
         if line.size_bytes > MAX_LINE_BYTES:
-            self._counters.long_lines += 1
-            if is_event_line(line.data):
-                self._reject(line, f"longer than the limit: {line.size_bytes} bytes")
+            self._take_long(line)
             return
-        if self._linker.is_listing:
-            listed = self._parse_listed(line.data)
-            if listed is not None:
-                self._take_other(listed, line.ordinal)
-                return
+        is_listing = self._linker.is_listing
+        if is_listing and not self._goes_on_with_list(line.data):
             self.reach(line.ordinal)
-        parsed = self._parse(line) if has_marker(line.data) else None
-        if parsed is not None:
-            self._take_parsed(line, parsed)
+            is_listing = False
+        if not is_listing and not has_marker(line.data):
+            return
+        for part in self._parts(line, is_listing):
+            self._take_part(line, part, is_listing)
 
-    def _parse_listed(self, data: bytes) -> ParsedLine | None:
-        """Read an item of a list; anything else ends it."""
-        parsed = parse_line(data, self._remembered.container_logs)
-        return parsed if parsed is not None and isinstance(parsed.record, ListedPath | ListRest) else None
+    def _take_long(self, line: Line) -> None:
+        """Take a line of which only the beginning is there: no event, whatever it is."""
+        self._counters.long_lines += 1
+        occurrences = line.data.count(MARKER) + line.dropped_markers
+        if not occurrences:
+            return
+        is_event = is_event_line(line.data)
+        standing = "reject" if is_event else standing_of(line.data)
+        if standing == "reject":
+            too_long = f"longer than the limit: {line.size_bytes} bytes"
+            self._reject(line, too_long if is_event else "behind other text")
+            self._mark(line)
+        elif standing == "unread":
+            self._pass_over(line)
+        quoted = occurrences - (standing != "quotation")
+        self._counters.count_unclaimed(quoted, int(standing == "unread"))
 
-    def _parse(self, line: Line) -> ParsedLine | None:
-        remembered = self._remembered
-        if remembered.container_logs and not line.data.startswith(b"[") and shows_both_prefixes(line.data):
+    def _goes_on_with_list(self, data: bytes) -> bool:
+        """Whether a line is an item of a list, or a torn one; anything else ends it."""
+        if not may_be_listed(data):
+            return False
+        first = parts_of(data, self._remembered.container_logs, is_listing=True)[0]
+        if first.parsed is not None:
+            return isinstance(first.parsed.record, ListedPath | ListRest)
+        return first.is_cut
+
+    def _parts(self, line: Line, is_listing: bool) -> list[Part]:
+        remembered, data = self._remembered, line.data
+        begins_as_own = data.startswith(b"[") and data[1:2].isdigit()
+        if remembered.container_logs and not begins_as_own and shows_both_prefixes(data):
             remembered.container_logs = False
-        return parse_line(line.data, remembered.container_logs)
+        return parts_of(data, remembered.container_logs, is_listing=is_listing, is_cut=line.is_torn)
 
-    def _take_parsed(self, line: Line, parsed: ParsedLine) -> None:
+    def _take_part(self, line: Line, part: Part, is_listing: bool) -> None:
+        here = line if part.start == 0 else line._replace(offset=line.offset_at(part.start))
+        here = here._replace(data=part.text)
+        if part.parsed is not None:
+            self._take_parsed(line, here, part)
+        elif is_listing and part.start == 0 and part.is_cut:  # the path is not believed, but one was there
+            self._take_other(ParsedLine(None, ListRest(1)), line.ordinal)
+        if part.standing == "unread":
+            self._pass_over(here)
+        self._counters.count_unclaimed(part.quoted, int(part.standing == "unread"))
+
+    def _pass_over(self, line: Line) -> None:
+        """Remember that a line with the event's marker is not understood."""
+        if self._remembered.unread is None:
+            self._remembered.unread = Unread(line.offset, line.number)
+        self._remembered.unread.add(template_for(line.data))
+
+    def _take_parsed(self, line: Line, here: Line, part: Part) -> None:
+        parsed = part.parsed
+        assert parsed is not None  # noqa: S101 - for the type checker
         record = parsed.record
         match record:
             case EstimationEvent():
-                self._sight(line, parsed, record)
+                self._sight(here, parsed, record, part.is_cut or not line.terminated)
+                self._mark(line)
             case Malformed():
-                self._reject(line, record.reason)
+                self._reject(here, record.reason)
+                self._mark(line)
             case Noted():
                 self._note(record)
+            case _ if parsed.alone:  # the lines around it in the log are not those around it here
+                return
             case Escalation():
                 self._escalate(parsed, record)
             case _:
@@ -185,17 +234,18 @@ class Gathering:
         self._linker.context_line(parsed.record, ordinal, seconds)
         self._collect_amendments()
 
-    def _sight(self, line: Line, parsed: ParsedLine, record: EstimationEvent) -> None:
+    def _sight(self, line: Line, parsed: ParsedLine, record: EstimationEvent, is_cut: bool) -> None:
         if parsed.stamp is None:  # the parser makes such an event a reject
             return
         logged = Logged(time_text(self._zone.to_utc(parsed.stamp.moment)), parsed.stamp.text)
-        context = self._linker.event(record, line.offset, line.ordinal, logged)
-        self._collect_amendments()
-        seen = Seen(record, *logged, context, is_cut=not line.terminated)
+        context = NOTHING_TOLD
+        if not parsed.alone:
+            context = self._linker.event(record, line.offset, line.ordinal, logged)
+            self._collect_amendments()
+        seen = Seen(record, *logged, context, is_cut=is_cut)
         if context.phase is not None:
             self._by_offset[line.offset] = len(self._rows.sightings)
         self._rows.sightings.append(Sighting(line.offset, line.number, seen))
-        self._mark(line)
         self._counters.sightings += 1
 
     def _mark(self, line: Line) -> None:
@@ -207,7 +257,6 @@ class Gathering:
     def _reject(self, line: Line, reason: str) -> None:
         text = line.data[: 4 * MAX_REJECT_TEXT].decode("utf-8", "backslashreplace")[:MAX_REJECT_TEXT]
         self._rows.rejects.append(Reject(line.offset, line.number, reason, text))
-        self._mark(line)
         self._counters.rejects += 1
 
     def _note(self, record: Noted) -> None:

@@ -25,12 +25,19 @@ from ingest.reading.encoding import (
     is_utf16_in_utf8,
     without_mark,
 )
+from parsers.event import MARKER
 
 MAX_LINE_BYTES = 1 << 20
 """Longest line that is kept whole; the longest in several hundred real logs had 319,000 bytes."""
 
 SAMPLE_BYTES = 256
 """Bytes at a line's start that are remembered by their hash; the time stands among them."""
+
+_MARKERS = (MARKER.encode(), b"\0".join(bytes([byte]) for byte in MARKER.encode()))
+"""The event's marker with one byte a character, and with two, in either order."""
+
+_MARKER_REACH = 2 * len(MARKER) - 1
+"""Bytes of a marker that may stand on one side of a cut."""
 
 _HOLE = re.compile(rb"\0{16,}")
 """What can't be a part of a line: quoted UTF-16 and binary numbers have shorter runs of NULs."""
@@ -49,7 +56,9 @@ class Line(NamedTuple):
     in captures that were wrapped. `data` is UTF-8 without terminator, `size_bytes` what the line
     really had where it was cut. `terminated` is false for the rest of a file that may still grow.
     `foreign` lines are not in the encoding of their file. `raw` is how the line begins in the file,
-    where that is not as in `data`.
+    where that is not as in `data`. `dropped_markers` are the event's in what of it was not kept.
+    `joints` are the indexes of `data` at which the pieces begin that it was joined of, each with its offset.
+    `is_torn` where its end is missing for good.
     """
 
     offset: int
@@ -61,11 +70,23 @@ class Line(NamedTuple):
     terminated: bool = True
     foreign: bool = False
     raw: bytes = b""
+    dropped_markers: int = 0
+    joints: tuple[tuple[int, int], ...] = ()
+    is_torn: bool = False
 
     @property
     def is_cut(self) -> bool:
         """Whether `data` is only the beginning of the line."""
         return self.size_bytes > MAX_LINE_BYTES
+
+    def offset_at(self, index: int) -> int:
+        """Return the offset of what stands at an index of `data`, in a line that was not wrapped."""
+        for start, offset in reversed(self.joints):
+            if start <= index:
+                return offset + index - start
+        if self.raw and not self.joints and not self.data.startswith(self.raw):  # two bytes a unit
+            return self.offset + len(self.data[:index].decode("utf-8", "replace").encode("utf-16-le"))
+        return self.offset + index
 
     def sample(self) -> Sample:
         """Return the beginning of the line as it is in the file, to be looked for later."""
@@ -89,6 +110,8 @@ class Position:
 class Rest:
     """Of the line that is under way: what is kept, how much of it is not, how many NULs are before it.
 
+    Of what is not kept, only the event's markers are counted.
+
     Small reads are put together only when a newline comes, or there is too much to keep: a line that
     comes byte by byte takes no longer than one that comes at once.
     """
@@ -98,6 +121,8 @@ class Rest:
         self._size = 0
         self.dropped = 0
         self.hole = 0
+        self._markers = 0
+        self._end = b""  # of what was dropped: a marker may be cut there
 
     def add(self, chunk: bytes) -> bool:
         """Keep a chunk; return whether it is time to look for lines."""
@@ -119,9 +144,25 @@ class Rest:
         """Keep the beginning of a line, as much as is ever needed, and an end that may be half a newline."""
         if len(carry) > MAX_LINE_BYTES:
             half = len(carry) % step
-            self.dropped += len(carry) - MAX_LINE_BYTES - half
-            carry = carry[:MAX_LINE_BYTES] + carry[len(carry) - half :]
+            end = len(carry) - half
+            self._drop(carry, end)
+            self.dropped += end - MAX_LINE_BYTES
+            carry = carry[:MAX_LINE_BYTES] + carry[end:]
         self._pieces, self._size = [carry], len(carry)
+
+    def _drop(self, line: bytes, end: int) -> None:
+        before = self._end or line[MAX_LINE_BYTES - _MARKER_REACH : MAX_LINE_BYTES]
+        dropped = line[MAX_LINE_BYTES:end]
+        for marker in _MARKERS:
+            self._markers += (before[1 - len(marker) :] + dropped).count(marker)
+        self._end = (before + dropped)[-_MARKER_REACH:]
+
+    def dropped_markers(self, line: bytes) -> int:
+        """Return how many markers were in what is not kept of a line that ends here; begin with the next."""
+        if len(line) > MAX_LINE_BYTES or self._end:
+            self._drop(line, len(line))
+        count, self._markers, self._end = self._markers, 0, b""
+        return count
 
 
 Wanted = Callable[[bytes], object]
@@ -160,7 +201,8 @@ def last_line(rest: Rest, position: Position, encoding: Encoding, wanted: Wanted
         size, foreign = len(carry) + rest.dropped, one is not encoding
         number, ordinal = position.number + 1, position.ordinal + 1
         raw = carry[:SAMPLE_BYTES] if encoding.is_wide or foreign else b""
-        yield Line(start, start + size, number, ordinal, data, size, False, foreign, raw)
+        markers = rest.dropped_markers(carry)
+        yield Line(start, start + size, number, ordinal, data, size, False, foreign, raw, markers)
 
 
 def narrow_lines(rest: Rest, position: Position, _: Encoding, wanted: Wanted) -> Iterator[Line]:
@@ -178,14 +220,16 @@ def narrow_lines(rest: Rest, position: Position, _: Encoding, wanted: Wanted) ->
         if not holes:
             if size > MAX_LINE_BYTES or wanted(line):
                 position.offset, position.number, position.ordinal = offset, number, ordinal
-                yield Line(start, offset, number, ordinal, _kept(line), size)
+                markers = rest.dropped_markers(line) if size > MAX_LINE_BYTES else 0
+                yield Line(start, offset, number, ordinal, _kept(line), size, dropped_markers=markers)
             continue
         for data, place, raw in _parts(line):
             size_here = size if len(line) < size else len(raw or data)
             if size_here > MAX_LINE_BYTES or wanted(data):
                 position.offset, position.number, position.ordinal = offset, number, ordinal
                 kept, first = _kept(data), start + place
-                yield Line(first, offset, number, ordinal, kept, size_here, foreign=bool(raw), raw=raw)
+                markers = rest.dropped_markers(data) if size_here > MAX_LINE_BYTES else 0
+                yield Line(first, offset, number, ordinal, kept, size_here, True, bool(raw), raw, markers)
     position.offset, position.number, position.ordinal = offset, number, ordinal
     if holes and not rest.dropped:
         rest.hole += len(carry) - len(carry := carry.lstrip(b"\0"))
@@ -222,7 +266,8 @@ def wide_lines(rest: Rest, position: Position, encoding: Encoding, wanted: Wante
             text = one.as_utf8(data[:MAX_LINE_BYTES])[:MAX_LINE_BYTES].rstrip(b"\r")
             position.offset, position.number, position.ordinal = offset, number, ordinal
             foreign, raw = one is not encoding, data[:SAMPLE_BYTES]
-            yield Line(first, offset, number, ordinal, text, size, True, foreign, raw)
+            markers = rest.dropped_markers(data) if size > MAX_LINE_BYTES else 0
+            yield Line(first, offset, number, ordinal, text, size, True, foreign, raw, markers)
     position.offset, position.number, position.ordinal = offset, number, ordinal
     rest.keep(block[reached:], 2)
 

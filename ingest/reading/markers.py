@@ -9,27 +9,33 @@ from __future__ import annotations
 from ahocorasick_rs import BytesAhoCorasick, MatchKind
 
 from ingest.reading.encoding import UTF_8_MARK
-from parsers.line import is_wanted
+from parsers.escapes import without_escapes
 from parsers.registry import MARKERS
 
 Found = tuple[int, int, int]
 """Which marker was found, and the indexes where it begins and ends."""
 
-_AUTOMATON = BytesAhoCorasick(MARKERS, matchkind=MatchKind.LeftmostFirst)
+_BYTES_OF_TEXT = (b'"MESSAGE":[', b'"MESSAGE" : [')
+"""How the journal writes a message that is no plain text: its bytes, as numbers. No marker is seen in it."""
+
+_AUTOMATON = BytesAhoCorasick((*MARKERS, *_BYTES_OF_TEXT), matchkind=MatchKind.LeftmostFirst)
 
 _MAX_LOOKS = 500
 """How often a byte order mark is looked for by its first byte, which few other characters have."""
 
 
 def find_markers(block: bytes) -> list[Found]:
-    """Return where markers stand in a block, in their order; those that overlap one before are left out."""
+    """Return where markers stand in a block, in their order; those that overlap one before are left out.
+
+    Numbers behind those of the markers are of lines that may hold one which isn't seen.
+    """
     found: list[Found] = _AUTOMATON.find_matches_as_indexes(block)
     return found
 
 
 def has_marker(line: bytes) -> bool:
-    """Whether a line may say something by itself: it begins as one that does, and holds a marker."""
-    return bool(find_markers(line)) and is_wanted(line)
+    """Whether a line may say something by itself: it holds a marker, once its escapes are taken away."""
+    return bool(find_markers(without_escapes(line)))
 
 
 def is_plain_text(block: bytes) -> bool:

@@ -6,6 +6,7 @@ all that the store needs.
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -19,12 +20,13 @@ from ingest.reading.checkpoint import Checkpoint, Provisional, as_text
 from ingest.reading.feed import Feed
 from ingest.reading.gathering import Gathering
 from ingest.reading.lines import Line, Position, every_line, split_lines
+from ingest.reading.pieces import Pieces
 from ingest.reading.resume import NotTheSame, Opened, stand_at
 from ingest.reading.sifting import Sifter
 from ingest.reading.wide import WideBlock, split_wide
 from ingest.reading.wrap import Joiner
 from ingest.reading.zone import zone_recorded
-from parsers.line import parse_line
+from parsers.line import occurrences_in, parts_of
 from parsers.records import EstimationEvent, Malformed
 
 MAX_BATCH_RECORDS = 8_000
@@ -98,11 +100,14 @@ class _Scan:
         self._joiner = Joiner(self._remembered.position, self._remembered.width)
         self._batch_start = self._fed_upto = opened.offset
         self._stream_due = 0.0
-        self._last_line: Line | None = None  # of the file, if no newline ends it
+        self._occurrences = 0
+        self._pieces = Pieces(self._remembered.position, self._remembered.pieces)
+        self._last_lines: list[Line] = []  # of the file, if no newline ends the first of them
 
     @property
     def _position(self) -> Position:
-        return self._remembered.position
+        """Where the checkpoint stands: before what waits for its end."""
+        return self._pieces.position
 
     def batches(self) -> Iterator[Batch]:
         state: State = "complete"
@@ -128,10 +133,10 @@ class _Scan:
                         line, self._sifter.sift(line.data, self._remembered.container_logs)
                     )
                 elif isinstance(line, Line):
-                    if not line.terminated:
-                        self._last_line = line
-                        return
-                    self._gathering.take(line)
+                    if self._pieces.has_ended or not line.terminated:
+                        self._last_lines.append(line)
+                    else:
+                        self._take(line)
                     continue  # at the end of each chunk there is time to look
                 if self._is_full():
                     yield self._batch(self._checkpoint(), "reading")
@@ -142,15 +147,20 @@ class _Scan:
                 yield self._last_batch("reading", None)
             raise
 
+    def _take(self, line: Line) -> None:
+        if self._options.plain:
+            self._occurrences += occurrences_in(line.data) + line.dropped_markers
+        self._gathering.take(line)
+
     def _last_batch(self, state: State, trouble: Exception | None) -> Batch:
         """Hand over the rest, with a last line that no newline ends where that counts."""
-        last = self._last_line
-        taken = last is not None and state == "complete" and self._counts_unterminated(last)
-        if last is not None and taken:
-            self._remembered.provisional = Provisional(last.sample(), last.end_offset)
+        lines = self._last_lines if state == "complete" else []
+        taken = [line for line in lines if self._counts_unterminated(line)]
+        if taken:
+            self._remembered.provisional = Provisional(lines[0].sample(), lines[-1].end_offset)
         checkpoint = self._checkpoint()
-        if last is not None and taken:
-            self._gathering.take(last)
+        for line in taken:
+            self._take(line)
         unread = 0 if taken else max(0, self._feed.end_offset - self._position.offset)
         if unread and state == "complete":
             state = "unterminated"
@@ -165,10 +175,12 @@ class _Scan:
         """
         if not self._open_log.is_plain:
             return True
-        parsed = parse_line(line.data, self._remembered.container_logs)
-        marker = parsed is not None and isinstance(parsed.record, EstimationEvent | Malformed)
+        parts = parts_of(line.data, self._remembered.container_logs)
+        marker = any(
+            part.parsed and isinstance(part.parsed.record, EstimationEvent | Malformed) for part in parts
+        )
         finished = self._options.finished or self._was_provisional  # what was stored once stays stored
-        return finished and (marker or line.is_cut)
+        return finished and (marker or line.is_cut or line.terminated)
 
     def _lines(self) -> Iterator[Block | WideBlock | Line | None]:
         """Yield the lines from the checkpoint on, in blocks where that can be.
@@ -181,8 +193,10 @@ class _Scan:
         if encoding.is_wide:
             return split_wide(chunks, self._joiner, encoding)
         if self._options.plain:
-            return split_lines(chunks, self._position, encoding, every_line)
-        return split_blocks(chunks, self._numbering, encoding, self._gathering.wants)
+            lines = split_lines(chunks, self._remembered.position, encoding, every_line)
+            return self._pieces.through(lines, self._numbering)
+        blocks = split_blocks(chunks, self._numbering, encoding, self._gathering.wants)
+        return self._pieces.through(blocks, self._numbering)
 
     def _is_full(self) -> bool:
         if self._log.is_stream and len(self._gathering) and time.monotonic() >= self._stream_due:
@@ -197,13 +211,15 @@ class _Scan:
         self._remembered.width = self._joiner.width
         self._remembered.piped = self._log.pipe.sample() if self._log.pipe is not None else None
         self._gathering.settle()
+        position, pieces = self._pieces.position, self._pieces.state
+        remembered = replace(self._remembered, position=position, pieces=pieces)
         return Checkpoint(
             fingerprint=self._opened.fingerprint,
-            tail=self._feed.tail(),
-            offset=self._position.offset,
+            tail=self._feed.tail(position.offset),
+            offset=position.offset,
             encoding=self._opened.encoding.name,
             zone=self._zone.name,
-            remembered=as_text(self._remembered),
+            remembered=as_text(remembered),
         )
 
     def _batch(
@@ -211,7 +227,8 @@ class _Scan:
     ) -> Batch:
         """Hand over what was gathered since the last batch, and begin the next one."""
         self._gathering.settle()
-        remarks = tuple(f"{self._log.shown}: {remark}" for remark in self._gathering.remarks)
+        said = (*self._gathering.remarks, *self._pieces.remarks)
+        remarks = tuple(f"{self._log.shown}: {remark}" for remark in said)
         batch = Batch(
             rows=self._gathering.hand_over(),
             checkpoint=checkpoint,
@@ -224,9 +241,12 @@ class _Scan:
             file=self._open_log.file,
             problem=problem,
             remarks=remarks,
+            unread=copy.deepcopy(self._remembered.unread),
+            occurrences=self._occurrences,
         )
-        self._taken_back_from = None
+        self._taken_back_from, self._occurrences = None, 0
         self._gathering.remarks.clear()
+        self._pieces.remarks.clear()
         self._batch_start, self._fed_upto = self._position.offset, self._feed.end_offset
         return batch
 

@@ -13,17 +13,19 @@ import re
 from collections.abc import Iterator
 from functools import cache
 from hashlib import blake2b
+from itertools import accumulate
 from typing import Any, NamedTuple
 
 from ingest.reading.markers import find_markers
 from ingest.reading.zone import Zone
 from parsers import event
+from parsers.escapes import ESCAPE, without_escapes
 from parsers.event import Ending, Endings
 from parsers.family import Shape
 from parsers.line import may_be_listed
 from parsers.prefix import OWN, OWN_WITH_TIME, unwrapped
 from parsers.records import Record
-from parsers.registry import FAMILIES
+from parsers.registry import EVENT_MARKER, FAMILIES
 
 
 class SiftedEvent(NamedTuple):
@@ -51,7 +53,8 @@ be read by itself, and says something only directly below a line of a list if it
 _OF_MARKER = [number for number, family in enumerate(FAMILIES) for _ in family.markers]
 _EVENT = FAMILIES.index(event.FAMILY)
 _LISTED = len(FAMILIES)
-"""Lines below the head of a list, which hold no marker, come after the families."""
+"""Lines that are to be read by themselves come after the families: those below the head of a list, which hold
+no marker, those in which the event's marker stands as well, and those in which one may stand unseen."""
 
 _BRACE, _BRACKET = ord("{"), ord("[")
 
@@ -69,7 +72,7 @@ def _pattern(number: int) -> re.Pattern[str] | None:
         message = OWN_WITH_TIME + event.WHOLE
     elif family is not None and isinstance(family.read, Shape):
         prefix = OWN if family.needs_prefix else f"(?:{OWN})?+"
-        message = rf"({prefix})(?:{family.read.pattern})(?u:[^\S\n]*)"
+        message = rf"({prefix})(?:{family.read.quick_pattern})(?u:[^\S\n]*)"
     else:
         return None
     return re.compile(rf"(?:{message}|.*)\n", re.ASCII)
@@ -80,10 +83,18 @@ def _rows(number: int, lines: list[bytes]) -> list[tuple[str, ...]]:
     pattern = _pattern(number) if lines else None
     if pattern is None:
         return [()] * len(lines)
-    rows = pattern.findall(b"".join(lines).decode("utf-8", "replace"))
+    text = b"".join(lines).decode("utf-8", "replace")
+    if "\r" in text and "\r" in (text := text.replace("\r\n", "\n")):  # it overwrites what stands before it
+        return [_row(pattern, line) for line in lines]
+    rows = pattern.findall(text)
     if len(rows) != len(lines):  # it would shift all that is behind it
-        rows = [pattern.findall(line.decode("utf-8", "replace"))[0] for line in lines]
+        rows = [_row(pattern, line) for line in lines]
     return rows
+
+
+def _row(pattern: re.Pattern[str], line: bytes) -> tuple[str, ...]:
+    text = line.removesuffix(b"\n").rstrip(b"\r").decode("utf-8", "replace")
+    return () if "\r" in text else pattern.findall(f"{text}\n")[0]
 
 
 class Sifter:
@@ -99,7 +110,10 @@ class Sifter:
 
         `container_logs` as for `parse_line`.
         """
-        places, lines = _found(data, container_logs)
+        plain = without_escapes(data) if ESCAPE in data else data
+        places, lines = _found(plain, container_logs)
+        if plain is not data:
+            places = _as_logged(places, plain, data)
         rows = [iter(_rows(number, some)) for number, some in enumerate(lines)]
         builders = _BUILDERS
         for number, start, end in places:
@@ -109,7 +123,7 @@ class Sifter:
                 if record is not None:
                     yield start, end, record, row[0]
                 continue
-            event = self._event(row) if number == _EVENT and row[2] else None
+            event = self._event(row) if number == _EVENT and row and row[2] else None
             yield start, end, event or data[start : end - 1].rstrip(b"\r"), ""
 
     def _event(self, row: tuple[str, ...]) -> SiftedEvent | None:
@@ -149,13 +163,16 @@ def _found(data: bytes, container_logs: bool) -> tuple[list[tuple[int, int, int]
     lines: list[list[bytes]] = [[] for _ in range(_LISTED + 1)]
     rfind, find = data.rfind, data.find
     seen_both = False
+    start = end = 0  # of the newest line that holds a marker
     done = _add_listed(data, 0, places, lines[_LISTED])
     for marker, at, _ in find_markers(data):
         if at < done:
+            if marker == EVENT_MARKER and at < end:  # it is counted, whatever the line says
+                _read_by_itself(places, lines, start)
             continue
-        number = _OF_MARKER[marker]
+        number = _OF_MARKER[marker] if marker < len(_OF_MARKER) else _LISTED
         start = rfind(b"\n", done, at) + 1 or done
-        done = find(b"\n", at) + 1
+        done = end = find(b"\n", at) + 1
         line = data[start:done]
         if data[start] != _BRACKET and (inner := unwrapped(line[:-1].rstrip(b"\r"), container_logs)):
             line = inner[0] if seen_both or not inner[1] else line
@@ -166,6 +183,28 @@ def _found(data: bytes, container_logs: bool) -> tuple[list[tuple[int, int, int]
         if number == _HEAD or data[start] == _BRACE:  # in an object it may hold another marker before its own
             done = _add_listed(data, done, places, lines[_LISTED])
     return places, lines
+
+
+def _read_by_itself(places: list[tuple[int, int, int]], lines: list[list[bytes]], start: int) -> None:
+    """Have the newest line with a marker, which begins at an index, read by itself."""
+    index = len(places) - 1
+    while places[index][1] != start:  # those of a list stand below it
+        index -= 1
+    number, _, end = places[index]
+    if number != _LISTED:
+        lines[_LISTED].append(lines[number].pop())
+        places[index] = (_LISTED, start, end)
+
+
+def _as_logged(places: list[tuple[int, int, int]], plain: bytes, data: bytes) -> list[tuple[int, int, int]]:
+    """Return where lines are in a block as it is, found in one of which the escapes were taken away."""
+    ends = [0, *accumulate(len(line) + 1 for line in data.split(b"\n"))]
+    logged, reached, passed = [], 0, 0
+    for number, start, _ in places:
+        passed += plain.count(b"\n", reached, start)
+        reached = start
+        logged.append((number, ends[passed], ends[passed + 1]))
+    return logged
 
 
 def _add_listed(data: bytes, start: int, places: list[tuple[int, int, int]], lines: list[bytes]) -> int:

@@ -13,7 +13,7 @@ from ingest.files.discover import is_rotation
 from ingest.files.listing import Files
 from ingest.files.logfile import FileState, LogFile, digest
 from ingest.files.paths import is_there
-from ingest.reading.checkpoint import COUNTED, Checkpoint, Counters
+from ingest.reading.checkpoint import COUNTED, UNCLAIMED, Checkpoint, Counters
 from ingest.reading.resume import NotTheSame
 from ingest.storing.sources import REPLACED, SELECT_ONE, Source, integer, source_of_row
 
@@ -209,8 +209,9 @@ class KnownSources:
         """
         query = f"SELECT remembered, {', '.join(COUNTED)} FROM log_sources WHERE source_id = ?"
         remembered, *counts = self._connection.execute(query, [source.source_id]).fetchone()
-        if not all(isinstance(count, int) for count in counts):
-            raise NotTheSame
+        for name, count in zip(COUNTED, counts, strict=True):
+            if not isinstance(count, int) and not (count is None and name in UNCLAIMED):
+                raise NotTheSame
         checkpoint = Checkpoint(
             fingerprint=source.fingerprint,
             tail=source.tail,

@@ -106,10 +106,33 @@ def m005_labels(db: Database) -> None:
     add_columns(db.conn, ("log_sources", "label", "TEXT"))
 
 
+_NO_COUNTERS = """
+UPDATE log_sources SET remembered = json_set(remembered, '$.counters', json_object())
+WHERE state <> 'imported' AND json_valid(remembered) AND json_type(remembered) = 'object'
+    AND json_type(remembered, '$.counters') IS NULL
+"""
+_NOT_COUNTED = """
+UPDATE log_sources SET remembered = json_set(
+    remembered, '$.counters.quoted_lines', NULL, '$.counters.unread_lines', NULL
+)
+WHERE state <> 'imported' AND json_valid(remembered) AND json_type(remembered, '$.counters') = 'object'
+"""
+"""Sources that were read before: nobody knows what of their lines was quoted or not understood."""
+
+
+def m006_unclaimed(db: Database) -> None:
+    """Count the marker's other occurrences: quotations, and lines that are not understood."""
+    add_columns(
+        db.conn, ("log_sources", "quoted_lines", "INTEGER"), ("log_sources", "unread_lines", "INTEGER")
+    )
+    db.conn.execute(_NO_COUNTERS)
+    db.conn.execute(_NOT_COUNTED)
+
+
 MIGRATION_SET = "tokentail"
 """The name under which sqlite-utils records our migrations."""
 
-MIGRATIONS = (m001_initial, m002_doubts, m003_keys_in_time, m004_housekeeping, m005_labels)
+MIGRATIONS = (m001_initial, m002_doubts, m003_keys_in_time, m004_housekeeping, m005_labels, m006_unclaimed)
 """Every migration, in its order. What they are called is recorded, and must never change."""
 
 KNOWN_MIGRATIONS = frozenset(migration.__name__ for migration in MIGRATIONS)

@@ -148,10 +148,16 @@ _SAME_BUT_MODEL = (
 _IS_CUT = (
     "NOT EXISTS (SELECT 1 FROM event_sightings AS s WHERE s.event_id = event.event_id AND s.line_cut = 0)"
 )
+_IS_THERE = (
+    "(event_key IS NULL OR json_extract(context_parts, '$.adopted') IS NOT NULL "
+    "OR EXISTS (SELECT 1 FROM event_sightings AS s WHERE s.event_id = event.event_id))"
+)
+"""Not one of which every place was taken back: it goes if no other is found, and its line may end sooner."""
+
 _WHOLE = f"""
 SELECT model FROM token_estimation_v2_events AS event
 WHERE timestamp BETWEEN :second || '.000000' AND :second || '.999999' AND {_SAME_BUT_MODEL}
-    AND INSTR(COALESCE(model, 'None'), :model) = 1
+    AND INSTR(COALESCE(model, 'None'), :model) = 1 AND {_IS_THERE}
 ORDER BY {_IS_CUT}, model
 """
 _CUT = f"""

@@ -1,0 +1,244 @@
+"""Pieces of a container's lines are one line again, with the place and the time of the first.
+
+Each stream has its own pieces, and those of two are interleaved. Lines come out in the order in which they
+begin, so what stands between the pieces of one waits for its end: as much as `MAX_LINE_BYTES`; then the line
+is cut there, and the rest of it is other text. While something waits, the checkpoint stands before it, as it
+does before a line without its newline: the next run reads it again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from ingest.reading.blocks import Block, Numbering
+from ingest.reading.lines import MAX_LINE_BYTES, SAMPLE_BYTES, Line, Position
+from ingest.reading.wide import WideBlock
+from parsers.line import MARKER, occurrences_in
+from parsers.piece import Piece, ends_in_newlines, joined, piece_of, pieces_in
+
+_REST = "\u2026".encode()
+"""What stands for the beginning of a line that was cut."""
+
+
+@dataclass(slots=True)
+class PieceState:
+    r"""What must be remembered of pieces at a position.
+
+    `joined` lines were no lines of their own. Where `has_newlines`, a `log` of Docker's without `\n` is a
+    piece; other programs write none. Of `skipped` streams the line was cut: what comes is the rest of it.
+    """
+
+    joined: int = 0
+    has_newlines: bool = False
+    skipped: list[str] = field(default_factory=list)
+
+    def copy(self) -> PieceState:
+        """Return the state as it is now."""
+        return PieceState(self.joined, self.has_newlines, list(self.skipped))
+
+
+class _Waiting:
+    """A line that waits for its end, or for that of one before it; `before` is the state at its beginning."""
+
+    def __init__(self, line: Line, piece: Piece | None, before: PieceState) -> None:
+        self.lines = [line]
+        self.last = line
+        self.before = before
+        self.stream = piece.stream if piece else ""
+        self.is_open = piece is not None and not piece.is_last
+        self.is_sure = piece is None or piece.is_cri or before.has_newlines
+        self.is_torn = False
+        self.kept_bytes = len(line.data)
+        self._texts = [piece.text] if piece else []
+        self._dropped_bytes = self._dropped_markers = 0
+
+    def add(self, line: Line, piece: Piece) -> None:
+        """Add the next piece; beyond the limit only its markers are counted."""
+        self.last = line
+        self.is_open = not piece.is_last
+        self.is_sure = self.is_sure or piece.is_last
+        if self.kept_bytes <= MAX_LINE_BYTES:
+            self.lines.append(line)
+            self._texts.append(piece.text)
+            self.kept_bytes += len(line.data)
+        else:
+            self._dropped_bytes += len(line.data)
+            self._dropped_markers += occurrences_in(line.data)
+
+    def whole(self) -> Iterator[Line]:
+        """Yield the line that the pieces are, or the lines, if nothing tells that they are pieces."""
+        first, number = self.lines[0], self.lines[0].number - self.before.joined
+        if len(self.lines) == 1 or not self.is_sure:
+            for place, line in enumerate(self.lines):
+                yield line._replace(ordinal=number + place, is_torn=self.is_torn)
+            return
+        data, starts = joined(first.data, self._texts)
+        kept = data[:MAX_LINE_BYTES]
+        yield first._replace(
+            end_offset=self.last.end_offset,
+            ordinal=number,
+            data=kept,
+            size_bytes=len(data) + self._dropped_bytes,
+            raw=first.data[:SAMPLE_BYTES],
+            dropped_markers=self._dropped_markers + data.count(MARKER) - kept.count(MARKER),
+            joints=tuple(zip(starts, map(self._offset_of, self.lines, self._texts), strict=True)),
+            is_torn=self.is_torn,
+        )
+
+    @staticmethod
+    def _offset_of(line: Line, text: str | bytes) -> int:
+        """Return where in the file the text of a piece begins."""
+        begin = text if isinstance(text, bytes) else text[:20].encode("utf-8", "replace").split(b"\n")[0]
+        return line.offset + max(
+            0, line.data.rfind(begin) if isinstance(text, bytes) else line.data.find(begin)
+        )
+
+
+class Pieces:
+    """Join the pieces of one source's lines, from a position and a state on, which are kept up to date.
+
+    `remarks` are worth saying once.
+    """
+
+    def __init__(self, position: Position, state: PieceState) -> None:
+        """Begin with nothing that waits."""
+        self._position = position
+        self._state = state
+        self._queue: list[_Waiting] = []
+        self.has_ended = False  # what comes now was waiting for an end that is not there
+        self.remarks: list[str] = []
+
+    @property
+    def position(self) -> Position:
+        """Where to go on: before all that waits."""
+        if not self._queue:
+            return self._position
+        first = self._queue[0].lines[0]
+        return Position(first.offset, first.number - 1, first.number - 1)
+
+    @property
+    def state(self) -> PieceState:
+        """What to remember there."""
+        return self._queue[0].before if self._queue else self._state
+
+    def through(
+        self, items: Iterable[Block | WideBlock | Line | None], numbering: Numbering
+    ) -> Iterator[Block | WideBlock | Line | None]:
+        """Yield blocks that hold no pieces, and lines where there are any; in the end, what still waits."""
+        numbering.joined = self._state.joined
+        for item in items:
+            if isinstance(item, Block):
+                yield from self._through_block(item, numbering)
+            elif isinstance(item, Line):
+                yield from self._take(item)
+                numbering.joined = self._state.joined
+            else:
+                yield item
+        self.has_ended = True
+        for waiting in self._queue:  # the checkpoint stays before it
+            waiting.is_torn = waiting.is_torn or (waiting.is_open and waiting.is_sure)
+            for line in waiting.whole():
+                yield line._replace(terminated=line.terminated and not waiting.is_open)
+
+    def _through_block(self, block: Block, numbering: Numbering) -> Iterator[Block | Line]:
+        starts, is_dockers = pieces_in(block.data)
+        if not starts and not self._is_busy:
+            self._pass(block.data, is_dockers)
+            yield block
+            return
+        start, data = 0, block.data
+        starts.append(len(data))
+        while start < len(data):
+            first = start if self._is_busy else next(one for one in starts if one >= start)
+            if first > start:
+                self._pass(data[start:first], is_dockers)
+                yield Block(block.offset + start, data[start:first], numbering)
+                start = first
+                continue
+            end = data.find(b"\n", start) + 1
+            yield from self._through_line(block.offset + start, data[start:end], numbering)
+            start = end
+
+    def _pass(self, data: bytes, is_dockers: bool) -> None:
+        """Take note of lines without pieces."""
+        if is_dockers and not self._state.has_newlines:
+            self._state.has_newlines = ends_in_newlines(data)
+
+    @property
+    def _is_busy(self) -> bool:
+        return bool(self._queue or self._state.skipped)
+
+    def _through_line(self, offset: int, data: bytes, numbering: Numbering) -> Iterator[Line]:
+        number, end_offset = numbering.before(offset) + 1, offset + len(data)
+        text = data[:-1].rstrip(b"\r")
+        lines = list(self._take(Line(offset, end_offset, number, number, text, len(data) - 1)))
+        numbering.counted(end_offset, number)
+        numbering.move(end_offset)
+        numbering.joined = self._state.joined
+        yield from lines
+
+    def _take(self, line: Line) -> Iterator[Line]:
+        """Take the next physical line, and yield those that are whole now."""
+        piece = None if line.foreign or line.is_cut else piece_of(line.data)
+        if piece is not None and piece.stream in self._state.skipped:
+            yield from self._skip(line, piece)
+            return
+        if piece is not None and piece.is_last and not piece.is_cri:
+            self._state.has_newlines = True
+        opened = self._opened(piece) if piece is not None else None
+        if opened is not None and piece is not None and line.terminated:
+            self._state.joined += 1
+            opened.add(line, piece)
+        elif self._queue or (piece is not None and not piece.is_last and line.terminated):
+            self._queue.append(_Waiting(line, piece, self._state.copy()))
+        else:
+            yield line._replace(ordinal=line.ordinal - self._state.joined) if self._state.joined else line
+            return
+        yield from self._whole()
+
+    def _opened(self, piece: Piece) -> _Waiting | None:
+        """Return the line that a piece goes on with."""
+        for waiting in self._queue:
+            if waiting.is_open and waiting.stream == piece.stream:
+                if waiting.is_sure or piece.is_last or not piece.begins_own:
+                    return waiting
+                waiting.is_open = False  # nothing shows that these are pieces, and a line begins here
+        return None
+
+    def _whole(self) -> Iterator[Line]:
+        """Yield what waits no more: up to the first line without its end, if none before ends behind it."""
+        self._cut_the_longest()
+        number = next((number for number, one in enumerate(self._queue) if one.is_open), len(self._queue))
+        done = self._queue[:number]
+        if number < len(self._queue):
+            first = self._queue[number].lines[0].offset
+            if any(one.last.offset > first for one in done):
+                return
+        del self._queue[:number]
+        for waiting in done:
+            yield from waiting.whole()
+
+    def _cut_the_longest(self) -> None:
+        """Cut lines that others have waited for long enough."""
+        size = sum(waiting.kept_bytes for waiting in self._queue)
+        for waiting in self._queue:
+            if waiting.is_open and size - waiting.kept_bytes > MAX_LINE_BYTES:
+                waiting.is_open = False
+                waiting.is_torn = waiting.is_sure
+                self._state.skipped.append(waiting.stream)
+                offset = waiting.lines[0].offset
+                self.remarks.append(
+                    f"the line that begins at offset {offset} in pieces has no end within "
+                    f"{MAX_LINE_BYTES >> 20} MiB of other lines: cut there"
+                )
+
+    def _skip(self, line: Line, piece: Piece) -> Iterator[Line]:
+        """Take the rest of a line that was cut as what it is: it stands behind other text."""
+        self._state.joined += 1
+        if piece.is_last:
+            self._state.skipped.remove(piece.stream)
+        if occurrences_in(line.data):
+            data, _ = joined(line.data, [_REST if piece.is_cri else _REST.decode(), piece.text])
+            place = ((0, line.offset),)
+            yield line._replace(data=data, size_bytes=len(data), raw=line.data[:SAMPLE_BYTES], joints=place)

@@ -1,0 +1,47 @@
+"""Lines with the event's marker that aren't understood: what is remembered and said of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from parsers.event import MARKER
+
+MAX_SHAPES = 8
+"""How many shapes of unread lines are told apart; a log has one, if any."""
+
+
+@dataclass(slots=True)
+class Unread:
+    """The first of a source's lines that aren't understood, and the shapes of all.
+
+    `shapes` are templates of what stands before the marker, each with how many lines begin so.
+    """
+
+    offset: int
+    line_number: int
+    shapes: dict[str, int] = field(default_factory=dict)
+
+    def add(self, shape: str | None) -> None:
+        """Count a line's shape, if it has one that can be told."""
+        if shape is not None and (shape in self.shapes or len(self.shapes) < MAX_SHAPES):
+            self.shapes[shape] = self.shapes.get(shape, 0) + 1
+
+
+def unread_text(path: str, count: int, unread: Unread) -> str:
+    """Say how many there are in a log, where the first is, and what to do.
+
+    Where most begin with one shape, that is the template to set.
+    """
+    lines = f"1 line with {MARKER} is" if count == 1 else f"{count:,} lines with {MARKER} are"
+    first = f"{path}: {lines} not read, since what stands before it is not known: the first is line"
+    shape, usual = max(unread.shapes.items(), key=lambda item: item[1], default=("", 0))
+    if 2 * usual > count:
+        quoted = "'" + shape.replace("'", "'\\''") + "'"
+        return (
+            f"{first} {unread.line_number:,}; most begin as --prefix {quoted} would read them: "
+            f"`tokentail backfill --full --prefix {quoted} LOG`"
+        )
+    return (
+        f"{first} {unread.line_number:,}, at offset {unread.offset}: look at it, and name a prefix of your "
+        "own with --prefix"
+    )

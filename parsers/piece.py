@@ -1,0 +1,150 @@
+r"""The pieces in which a container's runtime writes a line: CRI's `P` and `F`, Docker's `log` without `\n`.
+
+    2025-12-29T08:40:02.1Z stderr P [2025-12-29 19:40:02] INFO: the beginn
+    2025-12-29T08:40:02.2Z stderr F ing and the end
+    {"log":"[2025-12-29 19:40:02] INFO: the beginn","stream":"stderr","time":"2025-12-29T08:40:02.1Z"}
+    {"log":"ing and the end\n","stream":"stderr","time":"2025-12-29T08:40:02.2Z"}
+
+Each stream has its own; those of two may be interleaved.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+from parsers.prefix import INNER
+
+_CRI = re.compile(
+    rb"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:?\d\d) (stdout|stderr) )([FP])((?::\S*)? )"
+)
+_DOCKER = re.compile(rb"\{\s*\"log\"\s*:")
+_CONTAINER = re.compile(_CRI.pattern + rb"|" + _DOCKER.pattern)
+_OWN = re.compile(INNER.encode())
+_SMALL_BYTES = 8 * 1024
+_SAMPLES = 16
+"""How many lines of a large block are looked at to see whether a container wrote it."""
+
+
+class Piece(NamedTuple):
+    """One piece of a line: its stream, its text, whether it is the line's last.
+
+    `begins_own` where the text begins with one of the executor's own prefixes; `is_cri` tells the runtime.
+    """
+
+    stream: str
+    text: str | bytes
+    is_last: bool
+    is_cri: bool
+
+    @property
+    def begins_own(self) -> bool:
+        """Whether a line of the executor's begins here."""
+        text = self.text if isinstance(self.text, bytes) else self.text[:200].encode("utf-8", "replace")
+        return _OWN.match(text) is not None
+
+
+def piece_of(line: bytes) -> Piece | None:
+    """Read a container's line; `None` if it is another one."""
+    found = _CRI.match(line)
+    if found is not None:
+        return Piece(found[2].decode(), line[found.end() :], found[3] == b"F", is_cri=True)
+    entry = _docker_entry(line)
+    if entry is None:
+        return None
+    return Piece(f"docker {entry.get('stream')}", entry["log"], entry["log"].endswith("\n"), is_cri=False)
+
+
+def _docker_entry(line: bytes) -> dict[str, Any] | None:
+    if not _DOCKER.match(line):
+        return None
+    try:
+        entry = json.loads(line.decode("utf-8", "replace"))
+    except (ValueError, RecursionError):
+        return None
+    return entry if isinstance(entry.get("log"), str) else None
+
+
+def joined(first: bytes, texts: Sequence[str | bytes]) -> tuple[bytes, list[int]]:
+    """Return the line that pieces are, as its runtime would have written it whole, with the first one's time.
+
+    Returns:
+        The line, and the indexes in it at which the texts begin.
+    """
+    found = _CRI.match(first)
+    if found is not None:
+        head = found[1] + b"F" + found[4]
+        parts = [text for text in texts if isinstance(text, bytes)]
+        return head + b"".join(parts), list(_starts(len(head), map(len, parts)))
+    entry = _docker_entry(first) or {}
+    strings = [text for text in texts if isinstance(text, str)]
+    written = [json.dumps(text, ensure_ascii=False)[1:-1] for text in strings]
+    others = json.dumps({key: value for key, value in entry.items() if key != "log"}, ensure_ascii=False)
+    line = (
+        f'{{"log":"{"".join(written)}", {others[1:]}'
+        if len(others) > 2
+        else f'{{"log":"{"".join(written)}"}}'
+    )
+    sizes = (len(text.encode("utf-8", "replace")) for text in written)
+    return line.encode("utf-8", "replace"), list(_starts(len('{"log":"'), sizes))
+
+
+def _starts(start: int, sizes: Iterator[int]) -> Iterator[int]:
+    for size in sizes:
+        yield start
+        start += size
+
+
+def ends_in_newlines(data: bytes) -> bool:
+    """Whether any line of a block of Docker's ends in a newline."""
+    return b'\\n"' in data
+
+
+def pieces_in(data: bytes) -> tuple[list[int], bool]:
+    """Return where the lines of a block begin that are no line's last piece, and whether it is Docker's.
+
+    Of a large block some lines are looked at first: most logs were not written by a container.
+    """
+    forms = _forms(data)
+    starts = set()
+    if not forms:
+        return [], False
+    if b"2" in forms:
+        starts |= set(_cri_pieces(data))
+    if b"{" in forms:
+        starts |= set(_docker_pieces(data))
+    return sorted(starts), b"{" in forms
+
+
+def _forms(data: bytes) -> set[bytes]:
+    """Return how containers' lines begin, of those that are looked at."""
+    if len(data) <= _SMALL_BYTES:
+        places = [0, *(found.end() for found in re.finditer(rb"\n", data))]
+    else:
+        places = [data.rfind(b"\n", 0, place) + 1 for place in range(0, len(data), len(data) // _SAMPLES)]
+    firsts = ((data[place : place + 1], place) for place in places)
+    return {first for first, place in firsts if first in (b"2", b"{") and _CONTAINER.match(data, place)}
+
+
+def _cri_pieces(data: bytes) -> Iterator[int]:
+    at = data.find(b" P")
+    while at >= 0:
+        if data.endswith((b"stdout", b"stderr"), 0, at):
+            start = data.rfind(b"\n", 0, at) + 1
+            found = _CRI.match(data, start)
+            if found is not None and found.start(3) == at + 1:
+                yield start
+        at = data.find(b" P", at + 2)
+
+
+def _docker_pieces(data: bytes) -> Iterator[int]:
+    if data.count(b'\\n"') >= data.count(b"\n"):
+        return
+    start = 0
+    while start < len(data):
+        end = data.find(b"\n", start) + 1 or len(data)
+        if data.startswith(b"{", start) and data.find(b'\\n"', start, end) < 0 and _DOCKER.match(data, start):
+            yield start
+        start = end

@@ -1,0 +1,133 @@
+"""Where one line ends and another begins within what looks like one.
+
+A writer that is killed in the middle of a line, and the next one that appends to the same file, leave two
+lines in one. One of the executor's own prefixes (a date, a time and a level), alone or behind a
+container's, is where the second begins; so does a JSON object behind another. Whether the first may be
+believed up to there, and whether the second was only quoted, is said here too; what either says is not.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from parsers.prefix import INNER, SURE, own_line_at
+
+_TIME = re.compile(rb"-\d\d-\d\d[ T]\d\d:\d\d:\d\d")
+"""What every such prefix holds; it begins with a literal, which is looked for quickly."""
+
+_AROUND_AT_END = re.compile(rf"(?:{SURE})\Z".encode())
+_OWN_AT_END = re.compile(rf"(?:{INNER})\Z".encode())
+_QUOTED_AT_END = re.compile("(?:[\"'`\u2018-\u201f\u00ab\u00bb]|\\\\[nrt])\\Z")
+_MAX_PREFIX = 240
+"""Bytes before a place that are looked at: no prefix is longer."""
+
+_OBJECT = re.compile(
+    rb"\{\s*\"(?:log|timestamp|message|level|stream|time|MESSAGE|__REALTIME_TIMESTAMP)\"\s*:"
+)
+_MAX_OBJECTS = 64
+_CLOSINGS = ('"}', "}", '":0}', ":0}", "0}", '"":0}')
+"""What may be missing at the end of an object that was cut, and makes it whole again."""
+
+
+class Tear(NamedTuple):
+    """Where another line begins, and whether it is only quoted there."""
+
+    start: int
+    is_quoted: bool
+
+
+def is_quoted(text: bytes, index: int) -> bool:
+    r"""Whether a quotation mark, or an escape such as `\\n`, stands directly before an index."""
+    return _QUOTED_AT_END.search(text[max(0, index - 4) : index].decode("utf-8", "ignore")) is not None
+
+
+def own_prefix_before(text: bytes, index: int) -> int | None:
+    """Return where one of the executor's own prefixes begins that ends at an index; `None`: there is none."""
+    first = max(0, index - _MAX_PREFIX)
+    found = _OWN_AT_END.search(text[first:index])
+    return None if found is None else first + found.start()
+
+
+def tears(message: bytes) -> Iterator[Tear]:
+    """Yield where lines of the executor's own begin within a message; behind a quoted one all is quoted."""
+    done = 0
+    for time in _TIME.finditer(message):
+        start = time.start() - 4
+        if start < done:
+            continue
+        begin, end = own_line_at(message, start)
+        if end is None:
+            continue
+        first = max(done, begin - _MAX_PREFIX)
+        around = _AROUND_AT_END.search(message[first:begin])
+        begin = begin if around is None else first + around.start()
+        yield Tear(begin, is_quoted(message, begin))
+        done = end
+
+
+class Object(NamedTuple):
+    """A JSON object within a line: where it begins, its text, and whether its message was cut."""
+
+    start: int
+    text: bytes
+    is_cut: bool
+
+
+def objects(line: bytes) -> list[Object]:
+    """Return the JSON objects that a line holds, one behind another; none if it is anything else."""
+    starts = [found.start() for found in _OBJECT.finditer(line)][: _MAX_OBJECTS + 1]
+    if not starts or starts[0] or len(starts) > _MAX_OBJECTS:
+        return []
+    found, start = [], 0
+    while start < len(line):
+        end = _whole_at(line, start)
+        is_torn = end is None
+        if end is None:
+            end = next((one for one in starts if one > start), len(line))
+        one = closed(line[start:end]) if is_torn else line[start:end]
+        if one is None:
+            return []
+        found.append(Object(start, one, is_torn and _is_cut(line[start:end])))
+        start = end
+    return found if len(found) > 1 else []
+
+
+def _whole_at(line: bytes, start: int) -> int | None:
+    """Return where an object ends that begins at an index, if it is whole."""
+    text = line[start:].decode("latin-1")  # a byte is a character: indexes stay what they are
+    try:
+        _, length = json.JSONDecoder().raw_decode(text)
+    except (ValueError, RecursionError):
+        return None
+    return start + length
+
+
+def closed(part: bytes) -> bytes | None:
+    """Return an object that was cut as one that is whole; `None` where it isn't one."""
+    text = re.sub(r"\\u[0-9a-fA-F]{0,3}\Z", "", part.decode("utf-8", "replace"))
+    if (len(text) - len(text.rstrip("\\"))) % 2:
+        text = text[:-1]
+    for closing in _CLOSINGS:
+        closed = text.rstrip(", ") + closing if closing == "}" else text + closing
+        try:
+            json.loads(closed)
+        except (ValueError, RecursionError):
+            continue
+        return closed.encode()
+    return None
+
+
+def _is_cut(part: bytes) -> bool:
+    """Whether an object was cut within its message: what would stand behind it changes it."""
+
+    def message(end: bytes) -> object:
+        try:
+            entry = json.loads((part + end).decode("utf-8", "replace"))
+        except (ValueError, RecursionError):
+            return None
+        return next((entry[key] for key in ("log", "message", "MESSAGE") if key in entry), None)
+
+    return message(b'"}') != message(b'0"}')
