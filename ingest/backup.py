@@ -14,9 +14,7 @@ from ingest.errors import DatabaseUnusable, Unwritable, UsageMistake
 from ingest.storing.database import EVENTS_TABLE, StrPath, files_of, opened_as_it_is, require_database
 from ingest.storing.migrations import has_table
 from ingest.storing.transactions import explained
-
-STEP_PAGES = 2_000
-"""Pages that are copied at once: between two steps a signal is heard."""
+from ingest.storing.upgrading import COPIED_PAGES
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +79,7 @@ def _copy(database: StrPath, file: StrPath, part: Path) -> int | None:
         connection.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()
         try:
             with explained(file):
-                connection.backup(target, pages=STEP_PAGES)
+                connection.backup(target, pages=COPIED_PAGES)
                 target.execute("PRAGMA journal_mode = DELETE")  # one file, that opens on a read-only disk too
         except DatabaseUnusable as error:
             raise Unwritable(str(error)) from error

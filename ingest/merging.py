@@ -9,23 +9,21 @@ from __future__ import annotations
 import os
 import platform
 import sqlite3
-import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from ingest.errors import DatabaseUnusable, TokentailError, UsageMistake
 from ingest.linking.timestamps import moment_of
 from ingest.storing.database import StrPath, is_current, open_for_writing, opened_as_it_is
 from ingest.storing.horizon import horizon_of, prune_stored, set_horizon
-from ingest.storing.library import as_database
 from ingest.storing.lock import ingest_lock
-from ingest.storing.migrations import apply_migrations
 from ingest.storing.store import Store
 from ingest.storing.transactions import immediate
 from ingest.storing.undoing import drop_unseen, take_back
 from ingest.storing.united_sources import UnitedSources, host_of, source_rows
 from ingest.storing.uniting import Uniting
+from ingest.storing.upgrading import upgraded_copy
 
 _UNTOLD = "SELECT COUNT(*) FROM token_estimation_v2_events WHERE event_key IS NULL"
 
@@ -91,21 +89,11 @@ def _readable(other: StrPath, horizon: str | None) -> Iterator[sqlite3.Connectio
         if current and (horizon is None or horizon <= (horizon_of(connection) or "")):
             yield connection
             return
-        with (
-            tempfile.TemporaryDirectory(prefix="tokentail-") as folder,
-            closing(sqlite3.connect(os.path.join(folder, "copy.db"), isolation_level=None)) as copy,
-        ):
-            connection.backup(copy, pages=2_000)
-            copy.execute("PRAGMA journal_mode = OFF")
-            _bring_up_to_date(copy, horizon)
+        with upgraded_copy(connection, other) as copy:
+            if horizon is not None:
+                with immediate(copy):
+                    prune_stored(copy, set_horizon(copy, moment_of(horizon)))
             yield copy
-
-
-def _bring_up_to_date(copy: sqlite3.Connection, horizon: str | None) -> None:
-    with immediate(copy):
-        apply_migrations(as_database(copy))
-        if horizon is not None:
-            prune_stored(copy, set_horizon(copy, moment_of(horizon)))
 
 
 def _unite(store: Store, theirs: sqlite3.Connection, other: str, here: str, notes: list[str]) -> United:

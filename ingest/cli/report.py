@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from ingest.cli import options
-from ingest.cli.output import complain, say, say_json, say_lines
+from ingest.cli.output import complain, remark, say, say_json, say_lines
 from ingest.cli.selecting import buckets_option, by_option, filter_options, nothing_left, population_line
 from ingest.storing.database import open_for_reading
 from reports.metrics import Share, Spread
@@ -64,7 +64,7 @@ def report_command(
     Exit codes: 0 done, 1 a gate was missed and --fail-on-gate, or there is no such database, 2 wrong use.
     """  # noqa: D301 - Click's mark must be the character itself
     database = options.chosen_database(db)
-    with open_for_reading(database) as opened:
+    with open_for_reading(database, remark) as opened:
         validation = validate(opened, selection, Strata(dimensions, buckets), under_multiplier)
     if as_json:
         say_json({"database": str(database), "filters": selection.record(), **validation_record(validation)})

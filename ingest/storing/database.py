@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING
 
 from ingest.errors import DatabaseUnusable, UsageMistake
 from ingest.storing.journal import journal_mode, network_kind
 from ingest.storing.library import as_database
 from ingest.storing.migrations import KNOWN_MIGRATIONS, applied_migrations, apply_migrations, has_table
+from ingest.storing.readonly import is_on_readonly_disk, unchanged
 from ingest.storing.transactions import explained, immediate
 
 if TYPE_CHECKING:
@@ -32,6 +33,9 @@ PAGE_BYTES = 8192
 
 CACHE_BYTES = 16 << 20
 """How much of the database is kept in memory: the pages that a batch of events of one time touches."""
+
+OLDEST_SQLITE = (3, 26)
+"""The oldest SQLite that was tried. What it lacks is not used: UPDATE ... FROM, RETURNING, IIF, ->>."""
 
 POLL_SECONDS = 0.5
 """How long SQLite itself waits at a time: while it does, no signal is heard."""
@@ -116,21 +120,44 @@ def require_database(path: StrPath) -> None:
         )
 
 
+Remark = Callable[[str], object]
+"""Takes a sentence that is worth knowing, for whoever asked."""
+
+
 @contextmanager
-def open_for_reading(path: StrPath) -> Iterator[Database]:
-    """Open a database that exists, for queries only.
+def open_for_reading(path: StrPath, remark: Remark) -> Iterator[Database]:
+    """Open a database that exists, for queries only; one of an older version in an upgraded copy, and say so.
 
     Raises:
-        DatabaseUnusable: it isn't there, is not ours, or is of another version.
+        DatabaseUnusable: it isn't there, is not ours, or is of a newer version.
     """
     require_database(path)
-    with explained(path), _connected(path) as connection:
+    with explained(path, reading=True), _connected(path) as connection, ExitStack() as stack:
+        read = connection
         if not is_current(connection, path):
-            raise DatabaseUnusable(
-                f"{path}: not of this version of tokentail: run `tokentail ingest` on it once"
+            require_ours(connection, path)
+            remark(
+                f"{path}: of an older version, so read in a temporary copy that is upgraded: `tokentail "
+                f"upgrade {path}` does that for good"
             )
-        connection.execute("PRAGMA query_only = ON")
-        yield as_database(connection)
+            from ingest.storing.upgrading import upgraded_copy  # noqa: PLC0415 - once in a database's life
+
+            read = stack.enter_context(upgraded_copy(connection, path))
+        read.execute("PRAGMA query_only = ON")
+        yield as_database(read)
+
+
+def require_ours(connection: sqlite3.Connection, path: StrPath) -> None:
+    """Check that a database holds tables of ours.
+
+    Raises:
+        DatabaseUnusable: it doesn't.
+    """
+    if not applied_migrations(connection):
+        raise DatabaseUnusable(
+            f"{path}: holds nothing of tokentail: run `tokentail ingest LOGS --db {path}`, or name another "
+            "with --db"
+        )
 
 
 @contextmanager
@@ -147,7 +174,8 @@ def opened_as_it_is(path: StrPath, not_ours: bool = False) -> Iterator[sqlite3.C
     One that is `not_ours` to tidy is not changed by a byte, not even by what SQLite does on closing.
     """
     had_journal = os.path.exists(f"{os.fspath(path)}-wal")
-    with explained(path, not_ours), _connected(path, "mode=ro" if not_ours else "") as connection:
+    how = "mode=ro" if not_ours else ""
+    with explained(path, not_ours, reading=True), _connected(path, how) as connection:
         connection.execute("PRAGMA query_only = ON")
         yield connection
     if not_ours and not had_journal and os.path.exists(f"{os.fspath(path)}-wal"):
@@ -162,8 +190,9 @@ def _take_away_journal(path: StrPath) -> None:
 
 @contextmanager
 def _connected(path: StrPath, how: str = "") -> Iterator[sqlite3.Connection]:
-    name = os.path.abspath(path)
-    if _is_unchangeable(path):  # opened without its journal's help files, which nobody here can make
+    _check_sqlite()
+    name, is_frozen = os.path.abspath(path), is_on_readonly_disk(path)
+    if is_frozen:  # opened without its journal's help files, which can't be made there
         how = "immutable=1"
     if how:
         from pathlib import Path  # noqa: PLC0415 - seldom needed, and half as slow as SQLite itself
@@ -173,19 +202,18 @@ def _connected(path: StrPath, how: str = "") -> Iterator[sqlite3.Connection]:
         name, timeout=POLL_SECONDS, isolation_level=None, uri=bool(how), check_same_thread=False
     )
     try:
-        yield connection
+        with unchanged(path) if is_frozen else nullcontext():
+            yield connection
     finally:
         connection.close()
 
 
-def _is_unchangeable(path: StrPath) -> bool:
-    """Whether nobody here can change a database."""
-    folder = os.path.dirname(path) or os.curdir
-    return (
-        os.path.isfile(path)
-        and not os.access(folder, os.W_OK)
-        and not os.path.exists(f"{os.fspath(path)}-wal")
-    )
+def _check_sqlite() -> None:
+    if sqlite3.sqlite_version_info < OLDEST_SQLITE:
+        raise DatabaseUnusable(
+            f"this Python has SQLite {sqlite3.sqlite_version}, and tokentail needs "
+            f"{'.'.join(map(str, OLDEST_SQLITE))} or newer: install it in another Python"
+        )
 
 
 def is_current(connection: sqlite3.Connection, path: StrPath, not_ours: bool = False) -> bool:

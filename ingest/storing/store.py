@@ -36,9 +36,9 @@ class Store:
         """The connection that it writes through."""
         return self._conn
 
-    def transaction(self, keep: bool = True) -> AbstractContextManager[None]:
-        """Commit everything inside, or nothing of it; with `keep=False` it is only tried."""
-        return immediate(self._conn, keep)
+    def transaction(self) -> AbstractContextManager[None]:
+        """Commit everything inside, or nothing of it."""
+        return immediate(self._conn)
 
     def commit(self, pieces: Sequence[Piece]) -> Stored:
         """Store batches of different sources, all or none; a new source gets its row here.
