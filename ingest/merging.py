@@ -104,10 +104,7 @@ def _unite(store: Store, theirs: sqlite3.Connection, other: str, here: str, note
             prune_stored(ours, set_horizon(ours, moment_of(horizon)))
         known = {source_id for (source_id,) in ours.execute("SELECT source_id FROM log_sources")}
         sources = UnitedSources(ours, theirs, here)
-        matches = {
-            row["source_id"]: sources.match(row)
-            for row in source_rows(theirs, "SELECT * FROM log_sources ORDER BY source_id")
-        }
+        matches = {row["source_id"]: sources.match(row) for row in source_rows(theirs, "ORDER BY source_id")}
         taken = {theirs_id: match.source_id for theirs_id, match in matches.items() if match.taken}
         further = known.intersection(taken.values())
         unsure = [one for source_id in further for one in take_back(ours, source_id)]

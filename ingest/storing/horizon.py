@@ -30,7 +30,7 @@ def moved_horizon(connection: sqlite3.Connection, moment: datetime) -> str:
 def set_horizon(connection: sqlite3.Connection, moment: datetime) -> str:
     """Move the horizon to a moment (aware), never back; return where it is then."""
     kept_from = moved_horizon(connection, moment)
-    connection.execute("INSERT OR REPLACE INTO event_horizon VALUES (1, ?)", [kept_from])
+    connection.execute("INSERT OR REPLACE INTO event_horizon (one, kept_from) VALUES (1, ?)", [kept_from])
     return kept_from
 
 

@@ -33,6 +33,7 @@ _SIGHTING = (
 )
 INSERT_SIGHTING = f"INSERT {_SIGHTING}"
 INSERT_NEW_SIGHTING = f"INSERT OR IGNORE {_SIGHTING}"
+REJECT = "INTO rejected_lines (source_id, byte_offset, line_number, reason, line) VALUES (?, ?, ?, ?, ?)"
 DELETE_REJECT = "DELETE FROM rejected_lines WHERE source_id = ? AND byte_offset = ?"
 INSERT_ESCALATION = """
 INSERT INTO token_budget_escalation_events (

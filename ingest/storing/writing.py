@@ -22,7 +22,7 @@ from ingest.storing.settling import Settling
 from ingest.storing.sightings import Sightings, group_seen
 from ingest.storing.source_rows import shift_rejects, write_source
 from ingest.storing.staging import Span
-from ingest.storing.statements import DELETE_REJECT, INSERT_ESCALATION
+from ingest.storing.statements import DELETE_REJECT, INSERT_ESCALATION, REJECT
 from ingest.storing.undoing import drop_unseen, take_back
 
 
@@ -157,7 +157,7 @@ class Writing:
     def _write_others(self, rows: Rows, source_id: int, now: str, horizon: str | None) -> None:
         """Write rejects and escalations, which depend on nothing else."""
         self._conn.executemany(
-            "INSERT INTO rejected_lines VALUES (?, ?, ?, ?, ?)",
+            f"INSERT {REJECT}",
             [(source_id, *_reject_values(reject)) for reject in rows.rejects],
         )
         escalations = kept_escalations(rows.escalations, horizon)
