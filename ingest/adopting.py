@@ -7,9 +7,17 @@ from dataclasses import dataclass
 
 from ingest.errors import DatabaseUnusable
 from ingest.storing.adoption import Adoption
-from ingest.storing.database import EVENTS_TABLE, StrPath, immediate, open_unchecked, require_database
+from ingest.storing.database import (
+    EVENTS_TABLE,
+    StrPath,
+    immediate,
+    open_unchecked,
+    opened_as_it_is,
+    require_database,
+)
 from ingest.storing.ingest_runs import ingest_lock
 from ingest.storing.migrations import applied_migrations, has_table
+from ingest.storing.upgrading import temporary_copy
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +28,7 @@ class AdoptedDatabase:
     steps: list[str]
 
 
-def adopt(database: StrPath, wait_seconds: float = 0.0, dry_run: bool = False) -> AdoptedDatabase:
+def adopt(database: StrPath, wait_seconds: float = 0.0) -> AdoptedDatabase:
     """Let logs be read into the executor's own database, whose rows stay as they are.
 
     Raises:
@@ -29,20 +37,38 @@ def adopt(database: StrPath, wait_seconds: float = 0.0, dry_run: bool = False) -
     """
     require_database(database)
     with ingest_lock(database, wait_seconds), open_unchecked(database) as connection:
-        if applied_migrations(connection):
-            return AdoptedDatabase(_rows(connection), [])
-        if not has_table(connection, EVENTS_TABLE):
-            raise DatabaseUnusable(
-                f"{database}: has no table {EVENTS_TABLE}, so it is no executor's database: nothing to adopt"
-            )
-        connection.execute("PRAGMA legacy_alter_table = ON")  # views that name a table don't hinder it
-        with immediate(connection, keep=not dry_run):
-            before = _rows(connection)
-            adoption = Adoption(connection, database)
-            adoption.adopt()
-            if _rows(connection) != before:
-                raise DatabaseUnusable(f"{database}: rows were lost on the way; nothing was changed")
-        return AdoptedDatabase(before, adoption.steps)
+        return _adopted(connection, database)
+
+
+def preview(database: StrPath) -> AdoptedDatabase:
+    """Return what `adopt` would do, tried on a temporary copy; nothing is locked or changed.
+
+    Raises:
+        DatabaseUnusable: as `adopt`.
+    """
+    require_database(database)
+    with (
+        opened_as_it_is(database, not_ours=True) as connection,
+        temporary_copy(connection, database) as copy,
+    ):
+        return _adopted(copy, database)
+
+
+def _adopted(connection: sqlite3.Connection, database: StrPath) -> AdoptedDatabase:
+    if applied_migrations(connection):
+        return AdoptedDatabase(_rows(connection), [])
+    if not has_table(connection, EVENTS_TABLE):
+        raise DatabaseUnusable(
+            f"{database}: has no table {EVENTS_TABLE}, so it is no executor's database: nothing to adopt"
+        )
+    connection.execute("PRAGMA legacy_alter_table = ON")  # views that name a table don't hinder it
+    with immediate(connection):
+        before = _rows(connection)
+        adoption = Adoption(connection, database)
+        adoption.adopt()
+        if _rows(connection) != before:
+            raise DatabaseUnusable(f"{database}: rows were lost on the way; nothing was changed")
+    return AdoptedDatabase(before, adoption.steps)
 
 
 def _rows(connection: sqlite3.Connection) -> int:

@@ -20,9 +20,7 @@ from ingest.storing.database import (
     require_database,
 )
 from ingest.storing.migrations import has_table
-
-STEP_PAGES = 2_000
-"""Pages that are copied at once: between two steps a signal is heard."""
+from ingest.storing.upgrading import COPIED_PAGES
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +85,7 @@ def _copy(database: StrPath, file: StrPath, part: Path) -> int | None:
         connection.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()
         try:
             with explained(file):
-                connection.backup(target, pages=STEP_PAGES)
+                connection.backup(target, pages=COPIED_PAGES)
                 target.execute("PRAGMA journal_mode = DELETE")  # one file, that opens on a read-only disk too
         except DatabaseUnusable as error:
             raise Unwritable(str(error)) from error

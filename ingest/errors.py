@@ -50,6 +50,10 @@ class DatabaseUnusable(TokentailError):
     code = "database"
 
 
+class SchemaChanged(DatabaseUnusable):
+    """A table or a column of ours is not as it was made; waiting changes nothing of it."""
+
+
 class ClusterUnusable(TokentailError):
     """A cluster that was to read logs can't be reached, or can't be used, or is gone."""
 

@@ -171,8 +171,8 @@ def _check_columns(row: Row, columns: frozenset[str], where: str) -> None:
         )
     if unknown := sorted(row.keys() - columns):
         raise UnusableImport(
-            f"{where}: {unknown[0]!r:.80} is no column of ours (exported by a newer version? then upgrade "
-            "tokentail); nothing was imported"
+            f"{where}: {unknown[0]!r:.80} is no column of ours: take it out of the file, if somebody added "
+            "it to the database; if a newer version exported it, upgrade tokentail; nothing was imported"
         )
 
 

@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Protocol
 
-from ingest.errors import DatabaseBusy, DatabaseUnusable, TokentailError
+from ingest.errors import DatabaseBusy, DatabaseUnusable, SchemaChanged, TokentailError
 from ingest.files.listing import Listing
 from ingest.files.paths import stored_path
 from ingest.files.watch import POLL_SECONDS, Watch
@@ -119,6 +119,8 @@ def follow(
 
 def _may_pass(error: TokentailError) -> bool:
     """Whether a trouble may pass by itself: a lock, a full disk, a share that is away for a while."""
+    if isinstance(error, SchemaChanged):
+        return False
     if isinstance(error, DatabaseUnusable):
         return isinstance(error.__cause__, sqlite3.OperationalError | OSError)
     return True

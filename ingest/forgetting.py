@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +12,14 @@ from sqlite_utils import Database
 
 from ingest.errors import UsageMistake
 from ingest.files.paths import STANDARD_INPUT, stored_path
-from ingest.storing.database import StrPath, immediate, open_for_reading, open_for_writing, require_database
+from ingest.storing.database import (
+    Remark,
+    StrPath,
+    immediate,
+    open_for_reading,
+    open_for_writing,
+    require_database,
+)
 from ingest.storing.ingest_runs import ingest_lock
 from ingest.storing.store import forget_source
 
@@ -30,6 +38,21 @@ SELECT source_id, path, real_path, host, state, timezone, marker_lines, last_see
 FROM log_sources AS one ORDER BY path, source_id
 """
 
+_SEEN = """
+WITH chosen AS (SELECT value AS source_id FROM json_each(?)),
+seen AS (
+    SELECT DISTINCT event_id FROM event_sightings WHERE source_id IN (SELECT source_id FROM chosen)
+)
+SELECT COUNT(*), COALESCE(SUM(
+    json_extract(context_parts, '$.adopted') IS NULL AND NOT EXISTS (
+        SELECT 1 FROM event_sightings AS other
+        WHERE other.event_id = seen.event_id AND other.source_id NOT IN (SELECT source_id FROM chosen)
+    )
+), 0)
+FROM seen JOIN token_estimation_v2_events USING (event_id)
+"""
+"""How many events some sources saw, and how many of them no other source did: these go with them."""
+
 Row = dict[str, Any]
 
 
@@ -44,19 +67,17 @@ class Forgotten:
     events_kept: int
 
 
-def listed_sources(database: StrPath) -> list[Row]:
+def listed_sources(database: StrPath, remark: Remark) -> list[Row]:
     """Return all sources of a database; `events_alone` are those that no other source saw.
 
     Raises:
         DatabaseUnusable: see `ingest.storing.database`.
     """
-    with open_for_reading(database) as db:
+    with open_for_reading(database, remark) as db:
         return list(db.query(_SOURCES))
 
 
-def forget(
-    names: Sequence[str], database: StrPath, wait_seconds: float = 0.0, dry_run: bool = False
-) -> Forgotten:
+def forget(names: Sequence[str], database: StrPath, wait_seconds: float = 0.0) -> Forgotten:
     """Forget sources, by their ids or their paths (a folder: all below it), all or none.
 
     Raises:
@@ -64,16 +85,31 @@ def forget(
         DatabaseBusy, DatabaseUnusable: see `ingest.storing.database`.
     """
     require_database(database)
-    with (
-        ingest_lock(database, wait_seconds),
-        open_for_writing(database) as db,
-        immediate(db.conn, keep=not dry_run),
-    ):
-        chosen = _chosen(names, list(db.query(_SOURCES)))
-        seen = _seen(db, chosen)
-        gone = sum(forget_source(db.conn, source["source_id"]) for source in chosen)
+    with ingest_lock(database, wait_seconds), open_for_writing(database) as db, immediate(db.conn):
+        found = _found(names, db)
+        for source in found.sources:
+            forget_source(db.conn, source["source_id"])
+    return found
+
+
+def preview(names: Sequence[str], database: StrPath, remark: Remark) -> Forgotten:
+    """Return what `forget` would forget; nothing is locked or changed.
+
+    Raises:
+        UsageMistake: a name is that of no source.
+        DatabaseUnusable: see `ingest.storing.database`.
+    """
+    with open_for_reading(database, remark) as db:
+        db.conn.execute("BEGIN")  # one moment of the database, whatever is ingested meanwhile
+        return _found(names, db)
+
+
+def _found(names: Sequence[str], db: Database) -> Forgotten:
+    chosen = _chosen(names, list(db.query(_SOURCES)))
+    chosen_ids = json.dumps([source["source_id"] for source in chosen])
+    seen, alone = db.conn.execute(_SEEN, [chosen_ids]).fetchone()
     sightings, rejects = (sum(source[name] for source in chosen) for name in ("sightings", "rejects"))
-    return Forgotten(chosen, gone, sightings, rejects, seen - gone)
+    return Forgotten(chosen, alone, sightings, rejects, seen - alone)
 
 
 def _chosen(names: Sequence[str], sources: list[Row]) -> list[Row]:
@@ -105,12 +141,3 @@ def _is_named(source: Row, name: str) -> bool:
     path = stored_path(name)
     at = {source["path"], source["real_path"]} - {None}
     return bool(at & {name, path}) or any(one.startswith(os.path.join(path, "")) for one in at)
-
-
-def _seen(db: Database, sources: list[Row]) -> int:
-    """Return how many events some sources saw."""
-    found: set[int] = set()
-    for source in sources:
-        query = "SELECT event_id FROM event_sightings WHERE source_id = ?"
-        found.update(event_id for (event_id,) in db.conn.execute(query, [source["source_id"]]))
-    return len(found)

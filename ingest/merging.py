@@ -9,9 +9,8 @@ from __future__ import annotations
 import os
 import platform
 import sqlite3
-import tempfile
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -20,11 +19,10 @@ from ingest.linking.timestamps import moment_of
 from ingest.storing.database import StrPath, immediate, is_current, open_for_writing, opened_as_it_is
 from ingest.storing.horizon import horizon_of, prune_stored, set_horizon
 from ingest.storing.ingest_runs import ingest_lock
-from ingest.storing.library import as_database
-from ingest.storing.migrations import apply_migrations
 from ingest.storing.store import Store, drop_unseen, take_back
 from ingest.storing.united_sources import UnitedSources, host_of, read_in_two_zones, source_rows
 from ingest.storing.uniting import Uniting
+from ingest.storing.upgrading import upgraded_copy
 
 _UNTOLD = "SELECT COUNT(*) FROM token_estimation_v2_events WHERE event_key IS NULL"
 
@@ -90,21 +88,11 @@ def _readable(other: StrPath, horizon: str | None) -> Iterator[sqlite3.Connectio
         if current and (horizon is None or horizon <= (horizon_of(connection) or "")):
             yield connection
             return
-        with (
-            tempfile.TemporaryDirectory(prefix="tokentail-") as folder,
-            closing(sqlite3.connect(os.path.join(folder, "copy.db"), isolation_level=None)) as copy,
-        ):
-            connection.backup(copy, pages=2_000)
-            copy.execute("PRAGMA journal_mode = OFF")
-            _bring_up_to_date(copy, horizon)
+        with upgraded_copy(connection, other) as copy:
+            if horizon is not None:
+                with immediate(copy):
+                    prune_stored(copy, set_horizon(copy, moment_of(horizon)))
             yield copy
-
-
-def _bring_up_to_date(copy: sqlite3.Connection, horizon: str | None) -> None:
-    with immediate(copy):
-        apply_migrations(as_database(copy))
-        if horizon is not None:
-            prune_stored(copy, set_horizon(copy, moment_of(horizon)))
 
 
 def _unite(store: Store, theirs: sqlite3.Connection, other: str, here: str, notes: list[str]) -> United:
@@ -115,10 +103,7 @@ def _unite(store: Store, theirs: sqlite3.Connection, other: str, here: str, note
             prune_stored(ours, set_horizon(ours, moment_of(horizon)))
         known = {source_id for (source_id,) in ours.execute("SELECT source_id FROM log_sources")}
         sources = UnitedSources(ours, theirs, here)
-        matches = {
-            row["source_id"]: sources.match(row)
-            for row in source_rows(theirs, "SELECT * FROM log_sources ORDER BY source_id")
-        }
+        matches = {row["source_id"]: sources.match(row) for row in source_rows(theirs, "ORDER BY source_id")}
         taken = {theirs_id: match.source_id for theirs_id, match in matches.items() if match.taken}
         further = known.intersection(taken.values())
         unsure = [one for source_id in further for one in take_back(ours, source_id)]

@@ -9,8 +9,16 @@ from datetime import UTC, datetime
 from sqlite_utils import Database
 
 from ingest.errors import DatabaseBusy, DatabaseUnusable, UsageMistake
-from ingest.storing.database import StrPath, explained, immediate, open_for_writing, require_database
-from ingest.storing.horizon import horizon_of, prune_stored, set_horizon
+from ingest.storing.database import (
+    Remark,
+    StrPath,
+    explained,
+    immediate,
+    open_for_reading,
+    open_for_writing,
+    require_database,
+)
+from ingest.storing.horizon import count_old, horizon_of, moved_horizon, prune_stored, set_horizon
 from ingest.storing.ingest_runs import ingest_lock
 
 
@@ -34,7 +42,6 @@ def prune(
     database: StrPath,
     moment: datetime,
     wait_seconds: float = 0.0,
-    dry_run: bool = False,
     vacuum: bool = True,
 ) -> Pruned:
     """Take away what is older than a moment (aware), for good; a horizon that is later already stays.
@@ -43,17 +50,38 @@ def prune(
         UsageMistake: the moment is in the future.
         DatabaseBusy, DatabaseUnusable: see `ingest.storing.database`.
     """
-    if moment > datetime.now(UTC):
-        raise UsageMistake(f"--older-than {moment:%Y-%m-%d %H:%M} UTC is in the future: everything would go")
+    _check_past(moment)
     require_database(database)
     with ingest_lock(database, wait_seconds), open_for_writing(database) as db:
-        with immediate(db.conn, keep=not dry_run):
+        with immediate(db.conn):
             kept_from = set_horizon(db.conn, moment)
-            gone = prune_stored(db.conn, kept_from)
-        done = Pruned(kept_from, gone["events"], gone["sightings"], gone["rejects"], gone["escalations"])
-        if dry_run or not vacuum or not done.events + done.rejects + done.escalations:
+            done = _pruned(kept_from, prune_stored(db.conn, kept_from))
+        if not vacuum or not done.events + done.rejects + done.escalations:
             return done
         return _vacuumed(db, database, done)
+
+
+def preview(database: StrPath, moment: datetime, remark: Remark) -> Pruned:
+    """Return what `prune` would take away; nothing is locked or changed.
+
+    Raises:
+        UsageMistake: the moment is in the future.
+        DatabaseUnusable: see `ingest.storing.database`.
+    """
+    _check_past(moment)
+    with open_for_reading(database, remark) as db:
+        db.conn.execute("BEGIN")  # one moment of the database, whatever is ingested meanwhile
+        kept_from = moved_horizon(db.conn, moment)
+        return _pruned(kept_from, count_old(db.conn, kept_from))
+
+
+def _pruned(kept_from: str, gone: dict[str, int]) -> Pruned:
+    return Pruned(kept_from, gone["events"], gone["sightings"], gone["rejects"], gone["escalations"])
+
+
+def _check_past(moment: datetime) -> None:
+    if moment > datetime.now(UTC):
+        raise UsageMistake(f"--older-than {moment:%Y-%m-%d %H:%M} UTC is in the future: everything would go")
 
 
 def _vacuumed(db: Database, database: StrPath, done: Pruned) -> Pruned:

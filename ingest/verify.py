@@ -46,7 +46,7 @@ def verify(paths: Sequence[str], database: StrPath, globs: Sequence[str] = ()) -
         DatabaseUnusable: there is no such database, or it is not ours.
     """
     result = Verification()
-    with open_for_reading(database) as db, little_tidying():
+    with open_for_reading(database, result.notes.append) as db, little_tidying():
         db.conn.execute("BEGIN")  # one moment of the database, whatever is ingested meanwhile
         _check_balance(db, result)
         result.differences += said_of_false_values(db.conn)

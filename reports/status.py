@@ -48,7 +48,11 @@ SELECT COUNT(*) AS events,
     (SELECT kept_from FROM event_horizon) AS kept_from
 FROM token_estimation_v2_events
 """
-_RUNS = "SELECT * FROM ingest_runs ORDER BY ingest_run_id DESC LIMIT :limit"
+_RUNS = """
+SELECT ingest_run_id, command, started_at, finished_at, exit_code, files, files_read, bytes_read,
+    marker_lines, events_new, events_updated, further_sightings, rejects, problems, timezone, host, version
+FROM ingest_runs ORDER BY ingest_run_id DESC LIMIT :limit
+"""
 _SUCCESS = """
 SELECT command, finished_at FROM ingest_runs
 WHERE finished_at IS NOT NULL AND CASE command

@@ -1,4 +1,4 @@
-"""A database as an older version left it: rejects that are events to this one."""
+"""Databases as an older version left them: rejects that are events to this one, or less of a schema."""
 
 from __future__ import annotations
 
@@ -47,3 +47,12 @@ def _reject(connection: sqlite3.Connection, row: sqlite3.Row) -> None:
         "WHERE source_id = ?",
         [json.dumps(remembered), row["source_id"]],
     )
+
+
+def forget_migration(database: Path) -> None:
+    """Make a database one of the version before labels, which no program of this one has read."""
+    with closing(sqlite3.connect(database)) as connection:
+        connection.execute("ALTER TABLE log_sources DROP COLUMN label")
+        connection.execute("DELETE FROM _sqlite_migrations WHERE name = 'm005_labels'")
+        connection.commit()
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")

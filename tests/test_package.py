@@ -12,11 +12,12 @@ from pathlib import Path
 from conftest import ROOT
 
 FOLDERS = ("ingest", "parsers", "reports")
-FILES = ("schema.sql", "setup.cfg", "pyproject.toml", "README.md", "LICENSE")
+ENTRIES = ("datasette_plugin", "main", "sqlite_utils_plugin")
+FILES = ("tokentail_plugins.py", "schema.sql", "setup.cfg", "pyproject.toml", "README.md", "LICENSE")
 
 
 def test_wheel_holds_exactly_our_packages_and_the_schema(tmp_path: Path) -> None:
-    """Built by way of the sdist, it has our three packages, the schema and the script, and no tests."""
+    """Built by way of the sdist, it has our packages, the entry points and the schema, and no tests."""
     source = tmp_path / "source"
     source.mkdir()
     for name in FOLDERS:
@@ -32,9 +33,11 @@ def test_wheel_holds_exactly_our_packages_and_the_schema(tmp_path: Path) -> None
         (entry_points,) = [name for name in names if name.endswith("entry_points.txt")]
         script = opened.read(entry_points).decode()
     top = {name.partition("/")[0] for name in names}
-    assert {name for name in top if not name.endswith(".dist-info")} == {"ingest", "parsers", "reports"}
+    ours = {"ingest", "parsers", "reports", "tokentail_plugins.py"}
+    assert {name for name in top if not name.endswith(".dist-info")} == ours
     assert "ingest/schema.sql" in names
-    assert "tokentail = ingest.cli:main" in script
+    points = [line.partition(" = ")[2] for line in script.splitlines() if " = " in line]
+    assert sorted(points) == [f"tokentail_plugins:{name}" for name in ENTRIES]
 
 
 def test_core_imports_nothing_but_its_dependencies() -> None:

@@ -60,6 +60,7 @@ COMMANDS = {
     ),
     "merge": ("ingest.cli.merge", "Unite databases: as if one ingest had read all their logs."),
     "backup": ("ingest.cli.backup", "Copy the database, consistently, also while it is written."),
+    "upgrade": ("ingest.cli.upgrade", "Make a database of an older version one of this version."),
     "prune": ("ingest.cli.prune", "Take old events out for good."),
     "sources": ("ingest.cli.sources", "List the logs that were read, or forget some."),
     "adopt": ("ingest.cli.adopt", "Make the executor's own database one that logs can be read into."),

@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 import click
 
-from ingest.adopting import adopt
+from ingest.adopting import adopt, preview
 from ingest.cli import options
 from ingest.cli.output import remark, say, say_json
 from reports.terminal import counted
@@ -35,7 +35,7 @@ def adopt_command(dry_run: bool, db: str | None, wait_seconds: float, as_json: b
     Exit codes: 0 done, 1 it can't be adopted (nothing was changed), 2 wrong use, 75 somebody else holds it.
     """  # noqa: D301 - Click's mark must be the character itself
     database = options.chosen_database(db)
-    done = adopt(database, wait_seconds, dry_run)
+    done = preview(database) if dry_run else adopt(database, wait_seconds)
     if as_json:
         say_json({"database": database, "dry_run": dry_run, **asdict(done)})
         return 0

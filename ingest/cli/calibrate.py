@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from ingest.cli import options
-from ingest.cli.output import say, say_json, say_lines
+from ingest.cli.output import remark, say, say_json, say_lines
 from ingest.cli.selecting import (
     buckets_option,
     by_option,
@@ -73,7 +73,7 @@ def calibrate_command(
     """  # noqa: D301 - Click's mark must be the character itself
     database = options.chosen_database(db)
     strata = Strata(dimensions, buckets)
-    with open_for_reading(database) as opened:
+    with open_for_reading(database, remark) as opened:
         know_days(opened, selection)
         found = population(opened, selection)
         overall, lines = calibrate(opened, selection, strata, min_samples, max_truncation / 100)

@@ -9,7 +9,7 @@ from itertools import groupby
 import click
 
 from ingest.cli import options
-from ingest.cli.output import complain, say, say_json, say_lines
+from ingest.cli.output import complain, remark, say, say_json, say_lines
 from ingest.cli.selecting import buckets_option, filter_options, nothing_left, say_population
 from ingest.storing.database import open_for_reading
 from reports.coverage import CELL_TARGET, TOTAL_TARGET, Cell, Coverage, coverage
@@ -92,7 +92,7 @@ def coverage_command(
     Exit codes: 0 done, 1 less is covered than --fail-under asks, or there is no such database, 2 wrong use.
     """  # noqa: D301 - Click's mark must be the character itself
     database = options.chosen_database(db)
-    with open_for_reading(database) as opened:
+    with open_for_reading(database, remark) as opened:
         found = coverage(opened, selection, Strata(buckets=buckets), target, total)
     if as_json:
         say_json({"database": str(database), "filters": selection.record(), **_record(found, next_count)})

@@ -72,7 +72,7 @@ def dashboard_command(
     asked = {kind: file for kind, file in targets.items() if file}
     _check(asked, database, chart, as_json)
     vega_lite_version()  # a missing extra is said before a long reading
-    with open_for_reading(database) as opened:
+    with open_for_reading(database, remark) as opened:
         board = read_board(opened, selection, Strata(buckets=buckets), with_choices="html" in asked)
     population = population_line(board.population, str(database))
     written = []

@@ -83,7 +83,7 @@ def export_command(
     selection = replace(selection, with_totals=True)
     if period is not None and output is not None:
         return _write_folder(database, Partitions(period, selection, full), output)
-    with open_for_reading(database) as opened:
+    with open_for_reading(database, remark) as opened:
         opened.conn.execute("BEGIN")  # one moment of the database, whatever is ingested meanwhile
         with opened_sink(output, files_of(database)) as sink:
             if form == "parquet":
@@ -98,7 +98,7 @@ def export_command(
 
 def _write_folder(database: str, partitions: Partitions, output: str) -> int:
     """Write a file for each partition; those that are gone from the database go, if they are ours."""
-    with open_for_reading(database) as opened:
+    with open_for_reading(database, remark) as opened:
         opened.conn.execute("BEGIN")  # one moment of the database, whatever is ingested meanwhile
         folder = Folder(output, partitions.is_ours)
         names = partitions.names(opened)

@@ -12,7 +12,7 @@ from ingest.cli.moments import FORMS, parse_since
 from ingest.cli.output import complain, remark, say, say_json
 from ingest.cli.selecting import moment
 from ingest.errors import UsageMistake
-from ingest.pruning import Pruned, lift, prune
+from ingest.pruning import Pruned, lift, preview, prune
 from reports.terminal import bytes_text, counted
 
 
@@ -61,7 +61,10 @@ def prune_command(
         raise UsageMistake("say --older-than TIME (with --dry-run to see what would go), or --lift alone")
     if moment is None:
         return _lift(database, wait_seconds, as_json)
-    done = prune(database, moment, wait_seconds, dry_run, vacuum=not no_vacuum)
+    if dry_run:
+        done = preview(database, moment, remark)
+    else:
+        done = prune(database, moment, wait_seconds, vacuum=not no_vacuum)
     if done.trouble is not None:
         complain(f"what was to go is gone, but its space was not given back: {done.trouble}")
     if as_json:

@@ -43,7 +43,7 @@ def rejects_command(
     database = options.chosen_database(db)
     if retry:
         return _retry(database, wait_seconds, as_json)
-    with open_for_reading(database) as opened:
+    with open_for_reading(database, remark) as opened:
         if as_json:
             say_json({"database": str(database), "rejects": list(islice(rejects(opened), limit))})
             return 0

@@ -78,7 +78,7 @@ def replay_command(
     strata = Strata(dimensions, buckets)
     source, asking, known = _source(estimator, predictions, workspace)
     database = options.chosen_database(db)
-    with open_for_reading(database) as opened:
+    with open_for_reading(database, remark) as opened:
         know_days(opened, selection)
         found = population(opened, selection)
         events = list(replay_events(opened, selection, strata))

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import click
 
 from ingest.cli import options
-from ingest.cli.output import complain, say, say_json, say_lines
+from ingest.cli.output import complain, remark, say, say_json, say_lines
 from ingest.cli.selecting import (
     buckets_option,
     by_option,
@@ -87,7 +87,7 @@ def report_command(
     database = options.chosen_database(db)
     strata = Strata(dimensions, buckets)
     selection, former = (selection, None) if against is None else _periods(selection, against)
-    with open_for_reading(database) as opened:
+    with open_for_reading(database, remark) as opened:
         know_days(opened, selection)
         validation = validate(opened, selection, strata, under_multiplier)
         before = validate(opened, former, strata, under_multiplier) if former is not None else None

@@ -9,7 +9,7 @@ import click
 
 from ingest.cli import options
 from ingest.cli.output import remark, say, say_json, say_lines
-from ingest.forgetting import forget, listed_sources
+from ingest.forgetting import forget, listed_sources, preview
 from reports.terminal import counted, table
 
 _HEADER = (
@@ -42,7 +42,7 @@ def sources_command(context: click.Context, db: str | None, as_json: bool) -> in
     if context.invoked_subcommand is not None:
         return 0
     database = options.chosen_database(db)
-    found = listed_sources(database)
+    found = listed_sources(database, remark)
     if as_json:
         say_json({"database": database, "sources": found})
         return 0
@@ -92,7 +92,7 @@ def forget_command(
     ingest holds the database.
     """  # noqa: D301 - Click's mark must be the character itself
     database = options.chosen_database(db)
-    done = forget(names, database, wait_seconds, dry_run)
+    done = preview(names, database, remark) if dry_run else forget(names, database, wait_seconds)
     if as_json:
         say_json({"database": database, "dry_run": dry_run, **asdict(done)})
         return 0

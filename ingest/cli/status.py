@@ -12,7 +12,7 @@ import click
 from ingest.cli import EXIT_TROUBLE, options
 from ingest.cli.metrics import Metrics, metrics_option
 from ingest.cli.moments import parse_span, span_text
-from ingest.cli.output import complain, say, say_json, say_lines, say_unclaimed
+from ingest.cli.output import complain, remark, say, say_json, say_lines, say_unclaimed
 from ingest.reading.unread import Unread, unread_text
 from ingest.storing.database import open_for_reading
 from reports.status import Status, status
@@ -68,7 +68,7 @@ def status_command(
 
     def run() -> int:
         database = options.chosen_database(db)
-        with open_for_reading(database) as opened:
+        with open_for_reading(database, remark) as opened:
             found = status(opened)
         if as_json:
             say_json({"database": str(database), **asdict(found)})

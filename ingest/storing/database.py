@@ -11,13 +11,15 @@ import os
 import sqlite3
 import sys
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING
 
-from ingest.errors import DatabaseBusy, DatabaseUnusable, UsageMistake
+from ingest.errors import DatabaseUnusable, UsageMistake
+from ingest.storing.explaining import explanation
 from ingest.storing.library import as_database
 from ingest.storing.migrations import KNOWN_MIGRATIONS, applied_migrations, apply_migrations, has_table
+from ingest.storing.readonly import is_on_readonly_disk, unchanged
 
 if TYPE_CHECKING:
     from sqlite_utils import Database
@@ -32,6 +34,9 @@ PAGE_BYTES = 8192
 
 CACHE_BYTES = 16 << 20
 """How much of the database is kept in memory: the pages that a batch of events of one time touches."""
+
+OLDEST_SQLITE = (3, 26)
+"""The oldest SQLite that was tried. What it lacks is not used: UPDATE ... FROM, RETURNING, IIF, ->>."""
 
 POLL_SECONDS = 0.5
 """How long SQLite itself waits at a time: while it does, no signal is heard."""
@@ -119,21 +124,44 @@ def require_database(path: StrPath) -> None:
         )
 
 
+Remark = Callable[[str], object]
+"""Takes a sentence that is worth knowing, for whoever asked."""
+
+
 @contextmanager
-def open_for_reading(path: StrPath) -> Iterator[Database]:
-    """Open a database that exists, for queries only.
+def open_for_reading(path: StrPath, remark: Remark) -> Iterator[Database]:
+    """Open a database that exists, for queries only; one of an older version in an upgraded copy, and say so.
 
     Raises:
-        DatabaseUnusable: it isn't there, is not ours, or is of another version.
+        DatabaseUnusable: it isn't there, is not ours, or is of a newer version.
     """
     require_database(path)
-    with explained(path), _connected(path) as connection:
+    with explained(path, reading=True), _connected(path) as connection, ExitStack() as stack:
+        read = connection
         if not is_current(connection, path):
-            raise DatabaseUnusable(
-                f"{path}: not of this version of tokentail: run `tokentail ingest` on it once"
+            require_ours(connection, path)
+            remark(
+                f"{path}: of an older version, so read in a temporary copy that is upgraded: `tokentail "
+                f"upgrade {path}` does that for good"
             )
-        connection.execute("PRAGMA query_only = ON")
-        yield as_database(connection)
+            from ingest.storing.upgrading import upgraded_copy  # noqa: PLC0415 - once in a database's life
+
+            read = stack.enter_context(upgraded_copy(connection, path))
+        read.execute("PRAGMA query_only = ON")
+        yield as_database(read)
+
+
+def require_ours(connection: sqlite3.Connection, path: StrPath) -> None:
+    """Check that a database holds tables of ours.
+
+    Raises:
+        DatabaseUnusable: it doesn't.
+    """
+    if not applied_migrations(connection):
+        raise DatabaseUnusable(
+            f"{path}: holds nothing of tokentail: run `tokentail ingest LOGS --db {path}`, or name another "
+            "with --db"
+        )
 
 
 @contextmanager
@@ -150,7 +178,8 @@ def opened_as_it_is(path: StrPath, not_ours: bool = False) -> Iterator[sqlite3.C
     One that is `not_ours` to tidy is not changed by a byte, not even by what SQLite does on closing.
     """
     had_journal = os.path.exists(f"{os.fspath(path)}-wal")
-    with explained(path, not_ours), _connected(path, "mode=ro" if not_ours else "") as connection:
+    how = "mode=ro" if not_ours else ""
+    with explained(path, not_ours, reading=True), _connected(path, how) as connection:
         connection.execute("PRAGMA query_only = ON")
         yield connection
     if not_ours and not had_journal and os.path.exists(f"{os.fspath(path)}-wal"):
@@ -165,8 +194,9 @@ def _take_away_journal(path: StrPath) -> None:
 
 @contextmanager
 def _connected(path: StrPath, how: str = "") -> Iterator[sqlite3.Connection]:
-    name = os.path.abspath(path)
-    if _is_unchangeable(path):  # opened without its journal's help files, which nobody here can make
+    _check_sqlite()
+    name, is_frozen = os.path.abspath(path), is_on_readonly_disk(path)
+    if is_frozen:  # opened without its journal's help files, which can't be made there
         how = "immutable=1"
     if how:
         from pathlib import Path  # noqa: PLC0415 - seldom needed, and half as slow as SQLite itself
@@ -176,19 +206,18 @@ def _connected(path: StrPath, how: str = "") -> Iterator[sqlite3.Connection]:
         name, timeout=POLL_SECONDS, isolation_level=None, uri=bool(how), check_same_thread=False
     )
     try:
-        yield connection
+        with unchanged(path) if is_frozen else nullcontext():
+            yield connection
     finally:
         connection.close()
 
 
-def _is_unchangeable(path: StrPath) -> bool:
-    """Whether nobody here can change a database."""
-    folder = os.path.dirname(path) or os.curdir
-    return (
-        os.path.isfile(path)
-        and not os.access(folder, os.W_OK)
-        and not os.path.exists(f"{os.fspath(path)}-wal")
-    )
+def _check_sqlite() -> None:
+    if sqlite3.sqlite_version_info < OLDEST_SQLITE:
+        raise DatabaseUnusable(
+            f"this Python has SQLite {sqlite3.sqlite_version}, and tokentail needs "
+            f"{'.'.join(map(str, OLDEST_SQLITE))} or newer: install it in another Python"
+        )
 
 
 def is_current(connection: sqlite3.Connection, path: StrPath, not_ours: bool = False) -> bool:
@@ -219,8 +248,8 @@ def is_current(connection: sqlite3.Connection, path: StrPath, not_ours: bool = F
 
 
 @contextmanager
-def immediate(connection: sqlite3.Connection, keep: bool = True) -> Iterator[None]:
-    """Hold one write transaction: commit everything inside, or nothing of it; without `keep` nothing, always.
+def immediate(connection: sqlite3.Connection) -> Iterator[None]:
+    """Hold one write transaction: commit everything inside, or nothing of it.
 
     The deferred transaction of most libraries would die of "database is locked" when two processes
     read and then write.
@@ -228,7 +257,7 @@ def immediate(connection: sqlite3.Connection, keep: bool = True) -> Iterator[Non
     _patiently(connection, "BEGIN IMMEDIATE")
     try:
         yield
-        _patiently(connection, "COMMIT" if keep else "ROLLBACK")  # in a rollback journal readers hold it up
+        _patiently(connection, "COMMIT")  # in a rollback journal readers hold it up
     except BaseException:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
@@ -250,36 +279,18 @@ def _patiently(connection: sqlite3.Connection, statement: str) -> None:
 
 
 @contextmanager
-def explained(path: StrPath, not_ours: bool = False) -> Iterator[None]:
+def explained(path: StrPath, not_ours: bool = False, reading: bool = False) -> Iterator[None]:
     """Turn what SQLite raises into what a person can act on; a mistake of ours stays what it is.
 
-    One that is `not_ours` is only read, and was not named by --db.
+    One that is `not_ours` was not named by --db; `reading` says that nothing is written to it.
     """
     try:
         yield
     except sqlite3.DatabaseError as error:
-        code = getattr(error, "sqlite_errorname", "")
-        if code.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
-            raise DatabaseBusy(
-                f"{path}: database is locked by another program for more than {BUSY_SECONDS:.0f} s: "
-                "try again when it is done"
-            ) from error
-        for start, advice in _ADVICE.items():
-            if code.startswith(start):
-                told = f"{path}: {error}"
-                raise DatabaseUnusable(told if not_ours else f"{told}: {advice}") from error
-        raise
-
-
-_ADVICE = {
-    "SQLITE_NOTADB": "it is not a SQLite database, and was left as it is: choose another with --db",
-    "SQLITE_CORRUPT": "restore a copy, or ingest the logs into a new one with --db; it was not deleted",
-    "SQLITE_READONLY": "make it and its folder writable, or choose another with --db",
-    "SQLITE_PERM": "make it and its folder writable, or choose another with --db",
-    "SQLITE_CANTOPEN": "does its folder exist, and may you write there? Choose another place with --db",
-    "SQLITE_FULL": "free some space and run the command again; nothing is lost or doubled",
-    "SQLITE_IOERR": "the disk failed to read or write it; run the command again when it is mended",
-}
+        told = explanation(path, error, not_ours, reading)
+        if told is None:
+            raise
+        raise told from error
 
 
 # The journal: WAL, unless the disk is another machine's

@@ -47,10 +47,11 @@ WHERE own.event_key IS NULL AND own.timestamp >= ? AND own.timestamp < ?
 ORDER BY event.phase_id <> own.phase_id, {_AGREED} DESC, own.phase_id, own.event_id, event.event_key
 """
 _FILL = f"""
-UPDATE token_estimation_v2_events AS own SET
-    actual_is_total = event.actual_is_total,
-    {", ".join(f"{name} = COALESCE(own.{name}, event.{name})" for name in FILLED)}
-FROM token_estimation_v2_events AS event WHERE own.event_id = ? AND event.event_id = ?
+UPDATE token_estimation_v2_events SET (actual_is_total, {", ".join(FILLED)}) = (
+    SELECT event.actual_is_total,
+        {", ".join(f"COALESCE(token_estimation_v2_events.{name}, event.{name})" for name in FILLED)}
+    FROM token_estimation_v2_events AS event WHERE event.event_id = ?2
+) WHERE event_id = ?1
 """
 _RELEASE = f"""
 UPDATE token_estimation_v2_events SET event_key = NULL,

@@ -22,15 +22,16 @@ def horizon_of(connection: sqlite3.Connection) -> str | None:
     return None if row is None else str(row[0])
 
 
+def moved_horizon(connection: sqlite3.Connection, moment: datetime) -> str:
+    """Return where the horizon is when it was moved to a moment (aware): never before where it is now."""
+    return max(time_text(moment.replace(microsecond=0)), horizon_of(connection) or "")
+
+
 def set_horizon(connection: sqlite3.Connection, moment: datetime) -> str:
     """Move the horizon to a moment (aware), never back; return where it is then."""
-    kept_from = time_text(moment.replace(microsecond=0))
-    connection.execute(
-        "INSERT INTO event_horizon VALUES (1, ?) "
-        "ON CONFLICT (one) DO UPDATE SET kept_from = MAX(kept_from, excluded.kept_from)",
-        [kept_from],
-    )
-    return max(kept_from, horizon_of(connection) or kept_from)
+    kept_from = moved_horizon(connection, moment)
+    connection.execute("INSERT OR REPLACE INTO event_horizon (one, kept_from) VALUES (1, ?)", [kept_from])
+    return kept_from
 
 
 def kept(sightings: list[Sighting], horizon: str | None) -> list[Sighting]:
@@ -113,26 +114,40 @@ SELECT source_id, byte_offset FROM rejected_lines AS reject WHERE (
 )
 """
 _COUNT_OLD = """
-UPDATE log_sources SET pruned_sightings = pruned_sightings + old.sightings FROM (
-    SELECT source_id, COUNT(*) AS sightings
-    FROM token_estimation_v2_events JOIN event_sightings USING (event_id)
-    WHERE timestamp < ? GROUP BY source_id
-) AS old WHERE old.source_id = log_sources.source_id
+SELECT COUNT(*), 0, source_id FROM token_estimation_v2_events JOIN event_sightings USING (event_id)
+WHERE timestamp < ? GROUP BY source_id
 """
-_OLD_EVENTS = "SELECT event_id FROM token_estimation_v2_events WHERE timestamp < ?"
-_DELETIONS = {
-    "sightings": f"DELETE FROM event_sightings WHERE event_id IN ({_OLD_EVENTS})",
-    "events": "DELETE FROM token_estimation_v2_events WHERE timestamp < ?",
-    "escalations": "DELETE FROM token_budget_escalation_events WHERE timestamp < ?",
+_OLD_ROWS = {
+    "sightings": "event_sightings WHERE event_id IN "
+    "(SELECT event_id FROM token_estimation_v2_events WHERE timestamp < ?)",
+    "events": "token_estimation_v2_events WHERE timestamp < ?",
+    "escalations": "token_budget_escalation_events WHERE timestamp < ?",
 }
+"""What goes, in the order in which it can."""
+
+
+def count_old(connection: sqlite3.Connection, horizon: str) -> dict[str, int]:
+    """Return how much of each there is that is older than a horizon; nothing is changed."""
+    counts = {"rejects": len(_old_rejects(connection, horizon))}
+    for name, rows in _OLD_ROWS.items():
+        (counts[name],) = connection.execute(f"SELECT COUNT(*) FROM {rows}", [horizon]).fetchone()
+    return counts
 
 
 def prune_stored(connection: sqlite3.Connection, horizon: str) -> dict[str, int]:
     """Take away all that is older than the horizon, inside the caller's transaction; count each."""
-    changed_ns = int(moment_of(horizon).timestamp()) * 10**9
-    rejects = connection.execute(_OLD_REJECTS, {"horizon": horizon, "changed_ns": changed_ns}).fetchall()
+    rejects = _old_rejects(connection, horizon)
     connection.executemany("DELETE FROM rejected_lines WHERE source_id = ? AND byte_offset = ?", rejects)
     connection.executemany(_COUNT, [(0, 1, source_id) for source_id, _ in rejects])
-    connection.execute(_COUNT_OLD, [horizon])
-    done = {name: connection.execute(statement, [horizon]).rowcount for name, statement in _DELETIONS.items()}
-    return done | {"rejects": len(rejects)}
+    connection.executemany(_COUNT, connection.execute(_COUNT_OLD, [horizon]).fetchall())
+    gone = {
+        name: connection.execute(f"DELETE FROM {rows}", [horizon]).rowcount
+        for name, rows in _OLD_ROWS.items()
+    }
+    return gone | {"rejects": len(rejects)}
+
+
+def _old_rejects(connection: sqlite3.Connection, horizon: str) -> list[tuple[int, int]]:
+    """Return source and offset of the rejects that are older than a horizon."""
+    changed_ns = int(moment_of(horizon).timestamp()) * 10**9
+    return connection.execute(_OLD_REJECTS, {"horizon": horizon, "changed_ns": changed_ns}).fetchall()

@@ -79,6 +79,7 @@ _SIGHTING = (
 )
 INSERT_SIGHTING = f"INSERT {_SIGHTING}"
 INSERT_NEW_SIGHTING = f"INSERT OR IGNORE {_SIGHTING}"
+REJECT = "INTO rejected_lines (source_id, byte_offset, line_number, reason, line) VALUES (?, ?, ?, ?, ?)"
 
 
 def payload_row(payload: EstimationEvent) -> Row:

@@ -31,7 +31,7 @@ from ingest.storing.horizon import (
     kept_escalations,
     prune_batch,
 )
-from ingest.storing.rows import INSERT_ESCALATION, escalation_values
+from ingest.storing.rows import INSERT_ESCALATION, REJECT, escalation_values
 from ingest.storing.settled import has_own_rows
 from ingest.storing.settling import Settling, tell
 from ingest.storing.sightings import Sightings, group_seen
@@ -99,10 +99,10 @@ class Store:
         if unfinished is not None:
             unfinished.result()
 
-    def transaction(self, keep: bool = True) -> AbstractContextManager[None]:
-        """Commit everything inside, or nothing of it; with `keep=False` it is only tried."""
+    def transaction(self) -> AbstractContextManager[None]:
+        """Commit everything inside, or nothing of it."""
         self.wait()
-        return immediate(self._conn, keep)
+        return immediate(self._conn)
 
     def commit(self, pieces: Sequence[Piece]) -> Stored:
         """Store batches of different sources, all or none; a new source gets its row here.
@@ -333,7 +333,7 @@ class _Writing:
     def _write_others(self, rows: Rows, source_id: int, now: str, horizon: str | None) -> None:
         """Write rejects and escalations, which depend on nothing else."""
         self._conn.executemany(
-            "INSERT INTO rejected_lines VALUES (?, ?, ?, ?, ?)",
+            f"INSERT {REJECT}",
             [(source_id, *_reject_values(reject)) for reject in rows.rejects],
         )
         escalations = kept_escalations(rows.escalations, horizon)

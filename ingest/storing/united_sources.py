@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from ingest.linking.identity import GROUP_LENGTH
 from ingest.reading.zone import LOCAL, is_same_zone
 from ingest.storing.rows import Row
+from ingest.storing.schema import own_columns
 from ingest.storing.sources import IMPORTED, REPLACED
 
 _MARKERS = f"""
@@ -25,7 +26,6 @@ SELECT byte_offset, NULL FROM rejected_lines WHERE source_id = :source_id AND by
 ORDER BY byte_offset
 """
 _CANDIDATES = """
-SELECT * FROM log_sources
 WHERE path = :path OR (device = :device AND inode = :inode)
     OR (state = 'imported' AND fingerprint = :fingerprint)
 ORDER BY path <> :path, source_id
@@ -64,9 +64,10 @@ def host_of(connection: sqlite3.Connection) -> str | None:
     return None if row is None else str(row[0])
 
 
-def source_rows(connection: sqlite3.Connection, query: str, values: Row | None = None) -> list[Row]:
-    """Return sources with all their columns."""
-    cursor = connection.execute(query, values or {})
+def source_rows(connection: sqlite3.Connection, which: str, values: Row | None = None) -> list[Row]:
+    """Return sources with all of our columns; `which` is what follows the name of their table."""
+    columns = ", ".join(own_columns("log_sources"))
+    cursor = connection.execute(f"SELECT {columns} FROM log_sources {which}", values or {})
     names = [column[0] for column in cursor.description]
     return [dict(zip(names, row, strict=True)) for row in cursor]
 

@@ -18,11 +18,13 @@ from ingest.storing.rows import (
     INSERT_NEW_SIGHTING,
     PAYLOAD_COLUMNS,
     READ_COLUMNS,
+    REJECT,
     Row,
     context_of,
     payload_of,
     stored_event,
 )
+from ingest.storing.schema import own_columns
 from ingest.storing.settling import Settling
 from ingest.storing.sightings import Fragments
 from parsers.records import EstimationEvent
@@ -148,13 +150,12 @@ class Uniting:
     def _take_rejects(self) -> None:
         for theirs, ours in self._sources.items():
             rows: Iterable[tuple[object, ...]] = self._theirs.execute(_REJECTS, [theirs])
-            self._ours.executemany(
-                "INSERT OR IGNORE INTO rejected_lines VALUES (?, ?, ?, ?, ?)", ((ours, *row) for row in rows)
-            )
+            self._ours.executemany(f"INSERT OR IGNORE {REJECT}", ((ours, *row) for row in rows))
 
     def _take_escalations(self) -> None:
+        columns = ", ".join(own_columns("token_budget_escalation_events"))
         cursor = self._theirs.execute(
-            "SELECT * FROM token_budget_escalation_events WHERE escalation_key IS NOT NULL"
+            f"SELECT {columns} FROM token_budget_escalation_events WHERE escalation_key IS NOT NULL"
         )
         names = [column[0] for column in cursor.description]
         self._ours.executemany(INSERT_ESCALATION, (dict(zip(names, row, strict=True)) for row in cursor))

@@ -1,0 +1,208 @@
+"""What hinders the use of a database, as a person can act on it: the file, the true reason, the next step."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sqlite3
+import sys
+from contextlib import suppress
+
+from ingest.errors import DatabaseBusy, DatabaseUnusable, SchemaChanged, TokentailError
+
+StrPath = str | os.PathLike[str]
+
+_LITTLE_BYTES = 64 << 10
+"""With less room than this, a failure to write is one of room: a file of shared memory takes half of it."""
+
+_TEMPORARY_FOLDERS = ("/var/tmp", "/usr/tmp", "/tmp", os.curdir)  # noqa: S108 - where SQLite looks
+_WAL_VERSION = b"\x02\x02"
+"""Bytes 18 and 19 of a database in WAL mode."""
+
+_ADVICE = {
+    "SQLITE_NOTADB": "it is not a SQLite database, and was left as it is: choose another with --db",
+    "SQLITE_CORRUPT": "restore a copy, or ingest the logs into a new one with --db; it was not deleted",
+}
+
+
+def explanation(
+    path: StrPath, error: sqlite3.DatabaseError, not_ours: bool = False, reading: bool = False
+) -> TokentailError | None:
+    """Return what an error of SQLite's means; `None`: it is a mistake of the program's.
+
+    A database that is `not_ours` was not named by --db. `reading` says that nothing was to be written to it.
+    """
+    name, code = os.fspath(path), getattr(error, "sqlite_errorname", "")
+    if code.startswith("SQLITE_CORRUPT"):
+        code = "SQLITE_CORRUPT"
+    if code.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
+        return DatabaseBusy(f"{name}: locked by another program: try again when that is done")
+    if code in {"SQLITE_ERROR", "SQLITE_SCHEMA"} or code.startswith("SQLITE_CONSTRAINT"):
+        return _schema(name, error)
+    if code in _ADVICE:
+        return DatabaseUnusable(f"{name}: {error}" + ("" if not_ours else f": {_ADVICE[code]}"))
+    reason = _reason(name, code, reading)
+    return None if reason is None else DatabaseUnusable(f"{name}: {reason}")
+
+
+def _schema(name: str, error: sqlite3.DatabaseError) -> TokentailError | None:
+    from ingest.storing.schema import schema_trouble  # noqa: PLC0415 - where something has failed alone
+
+    trouble = None
+    with suppress(sqlite3.Error, OSError):
+        trouble = schema_trouble(name, error)
+    return None if trouble is None else SchemaChanged(f"{name}: {trouble}")
+
+
+def _reason(name: str, code: str, reading: bool) -> str | None:
+    if code.startswith(("SQLITE_FULL", "SQLITE_IOERR")):
+        return _failed_write(name, code, reading)
+    if code.startswith(("SQLITE_CANTOPEN", "SQLITE_READONLY", "SQLITE_PERM", "SQLITE_AUTH")):
+        return _unreadable(name) if reading else unwritable(name)
+    if code.startswith("SQLITE_NOMEM"):
+        return "there is not enough memory for it: end other programs, and run the command again"
+    if code.startswith("SQLITE_NOLFS"):
+        return "larger than this file system can hold: move it to another one"
+    if code.startswith("SQLITE_TOOBIG"):
+        return "a value in it is larger than SQLite takes: restore a copy, or choose another with --db"
+    return None
+
+
+def _failed_write(name: str, code: str, reading: bool) -> str:
+    """Say where there is no room, or that the disk failed."""
+    folder = os.path.dirname(os.path.abspath(name))
+    if (text := _no_room_for_temporary_files(folder, code, reading)) is not None:
+        return text
+    if code.startswith("SQLITE_FULL") or _free_bytes(folder) < _LITTLE_BYTES:
+        return (
+            f"no room: the disk of {folder}, or what you may use of it, is full: free some space and run the "
+            "command again; nothing is lost or doubled"
+        )
+    return (
+        f"the disk failed to read or write it ({code}): see what the system's log says, and run the command "
+        "again when it is mended"
+    )
+
+
+def _no_room_for_temporary_files(folder: str, code: str, reading: bool) -> str | None:
+    """Say so, if that is what failed: who reads a database writes nothing else."""
+    place = temporary_folder()
+    if place is None:
+        where = "no folder for them may be written"
+    elif (reading and code.startswith("SQLITE_FULL")) or (
+        _free_bytes(place) < _LITTLE_BYTES <= _free_bytes(folder)
+    ):
+        where = f"{os.path.abspath(place)} is full"
+    elif code == "SQLITE_IOERR_GETTEMPPATH":
+        where = "their folder can't be told"
+    else:
+        return None
+    return (
+        f"no room for temporary files ({where}), which it needs to sort: set SQLITE_TMPDIR to a folder that "
+        "may be written and has as much room as the database takes"
+    )
+
+
+def temporary_folder() -> str | None:
+    """Return the folder in which SQLite makes temporary files; `None`: there is none that may be written."""
+    named = [os.environ.get(variable) for variable in ("SQLITE_TMPDIR", "TMPDIR")]
+    for folder in (*filter(None, named), *_TEMPORARY_FOLDERS):
+        if os.path.isdir(folder) and _may(folder, os.W_OK | os.X_OK):
+            return folder
+    return None
+
+
+def _free_bytes(folder: str) -> int:
+    """Return how much a user may still write in a folder's file system; where that isn't known, plenty."""
+    if sys.platform != "win32":
+        with suppress(OSError):
+            found = os.statvfs(folder)
+            return found.f_bavail * found.f_frsize
+    return _LITTLE_BYTES
+
+
+def unwritable(path: StrPath, error: OSError | None = None) -> str:
+    """Say why a database can't be made or written, and who can change that.
+
+    `error` is what the operating system said when something was to be made beside it.
+    """
+    name = os.fspath(path)
+    folder = os.path.dirname(os.path.abspath(name))
+    if not os.path.isdir(folder):
+        return f"the folder {folder} does not exist: make it, or choose another place with --db"
+    if error is not None and error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        return f"no room: the disk of {folder} is full ({error.strerror}): free some space"
+    if _is_read_only(folder) or (error is not None and error.errno == errno.EROFS):
+        return (
+            f"{folder} is mounted read-only, so nothing can be written there: mount it writable, or choose "
+            "another place with --db"
+        )
+    for place in (name, f"{name}-wal", f"{name}-shm", f"{name}.lock", folder):
+        if os.path.exists(place) and not _may(place, os.W_OK):
+            return (
+                f"{_user()} may not write {place}, which belongs to {_owner(place)}: `chown {_user()} "
+                f"{folder if place == folder else name + '*'}` gives it to you, or choose another place with "
+                "--db"
+            )
+    if error is None:
+        return f"can't be opened, and why is not known: is {folder} a disk that SQLite can use?"
+    return f"can't write beside it, in {folder} ({error.strerror}): choose another place with --db"
+
+
+def _unreadable(name: str) -> str:
+    """Say why a database can't be read by somebody who may not write it."""
+    if not _may(name, os.R_OK):
+        return (
+            f"{_user()} may not read it: it belongs to {_owner(name)}, who can let you (`chmod g+r`, and a "
+            "group that you are in), or read a copy that `tokentail backup` made for you"
+        )
+    folder = os.path.dirname(os.path.abspath(name))
+    if _has_wal(name) and not _may(folder, os.W_OK):
+        hindrance = (
+            f"{folder} is mounted read-only"
+            if _is_read_only(folder)
+            else f"{_user()} may not write {folder}, which belongs to {_owner(folder)}"
+        )
+        return (
+            f"its write-ahead log ({os.path.basename(name)}-wal, -shm) can't be read or made: {hindrance}; "
+            "let readers have a group that may write that folder and those files (`chgrp`, `chmod g+ws`), or "
+            "read a copy that `tokentail backup` makes there for you"
+        )
+    return unwritable(name)
+
+
+def _has_wal(name: str) -> bool:
+    with suppress(OSError), open(name, "rb") as file:
+        return file.read(20)[18:] == _WAL_VERSION
+    return False
+
+
+def _is_read_only(folder: str) -> bool:
+    if sys.platform != "win32":
+        with suppress(OSError):
+            return bool(os.statvfs(folder).f_flag & os.ST_RDONLY)
+    return False
+
+
+def _may(path: str, how: int) -> bool:
+    return os.access(path, how, effective_ids=os.access in os.supports_effective_ids)
+
+
+def _owner(path: str) -> str:
+    """Return who owns a file, by name where it has one."""
+    if sys.platform == "win32":
+        return "somebody else"
+    return _name_of(os.stat(path).st_uid)
+
+
+def _user() -> str:
+    """Return who we are."""
+    return os.environ.get("USERNAME", "you") if sys.platform == "win32" else _name_of(os.geteuid())
+
+
+def _name_of(number: int) -> str:
+    import pwd  # noqa: PLC0415 - Windows has none
+
+    with suppress(KeyError):
+        return pwd.getpwuid(number).pw_name
+    return f"user {number}"

@@ -1,0 +1,31 @@
+"""Upgrading: a database of an older version gets what it lacks, as the first ingest into it would do."""
+
+from __future__ import annotations
+
+from ingest.storing.database import (
+    StrPath,
+    is_current,
+    open_for_writing,
+    opened_as_it_is,
+    require_database,
+    require_ours,
+)
+from ingest.storing.ingest_runs import ingest_lock
+from ingest.storing.migrations import MIGRATIONS, applied_migrations
+
+
+def upgrade(database: StrPath, wait_seconds: float = 0.0) -> list[str]:
+    """Apply every migration that a database lacks; return their names, in their order.
+
+    Raises:
+        DatabaseUnusable: it isn't there, holds nothing of ours, or can't be written.
+        DatabaseBusy: another ingest, or another writer, holds it.
+    """
+    require_database(database)
+    with ingest_lock(database, wait_seconds):
+        with opened_as_it_is(database) as connection:
+            is_current(connection, database)
+            require_ours(connection, database)
+            before = applied_migrations(connection)
+        with open_for_writing(database):
+            return [migration.__name__ for migration in MIGRATIONS if migration.__name__ not in before]
