@@ -180,7 +180,7 @@ def read_in_two_zones(connection: sqlite3.Connection, brought: Collection[int]) 
 
     Each once, with the one of ours that has most of them.
     """
-    rows = {row["source_id"]: row for row in source_rows(connection, "SELECT * FROM log_sources")}
+    rows = {row["source_id"]: row for row in source_rows(connection, "")}
     zones = {row["timezone"] for source_id, row in rows.items() if source_id not in brought}
     doubted = [one for one in brought if any(_may_differ(rows[one]["timezone"], zone) for zone in zones)]
     told: set[int] = set()
