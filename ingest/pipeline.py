@@ -395,7 +395,9 @@ class _Run:
         return (
             batch.state in ("complete", "unterminated")
             and len(batch.rows) < GROUP_ROWS
-            and not (batch.problem or batch.remarks or piece.log.is_stream or self._options.full)
+            and not (
+                batch.problem or batch.remarks or batch.warnings or piece.log.is_stream or self._options.full
+            )
         )
 
     def _wait_for_others(self, piece: Piece, reading: Reading) -> None:

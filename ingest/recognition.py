@@ -197,7 +197,15 @@ class Recognition:
         except NotTheSame:
             if last is None:
                 raise
-            yield replace(last, rows=Rows(), state="replaced", bytes_read=0, taken_back_from=None, remarks=())
+            yield replace(
+                last,
+                rows=Rows(),
+                state="replaced",
+                bytes_read=0,
+                taken_back_from=None,
+                remarks=(),
+                warnings=(),
+            )
 
     def remove_reread(self, reading: Reading) -> str | None:
         """Take away the sources that a full reading stands for now; say what went with them."""

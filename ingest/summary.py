@@ -144,6 +144,8 @@ class Summary:
         self.calls_without_telemetry += counters.calls_without_telemetry - before.calls_without_telemetry
         for remark in batch.remarks:
             self.notice("note", "changed-encoding", log.shown, remark)
+        for warning in batch.warnings:
+            self.notice("warning", "clocks", log.shown, warning)
         if batch.problem is not None:
             text = f"{batch.problem}: read up to offset {offset}, the rest when it is whole"
             if batch.state == "damaged":

@@ -51,7 +51,8 @@ class Remembered:
     same banner and the same tail, but not the same event at the same time in the same place.
     `container_logs` until a line shows the executor's own prefix inside a container's. `foreign` once
     a line was in another encoding than its file, and that was said. `piped` is all that came through a
-    pipe: another pipe that begins so goes on with the source.
+    pipe: another pipe that begins so goes on with the source. `doubted` once a difference of clocks that the
+    zone doesn't explain was said.
     """
 
     position: Position = field(default_factory=Position)
@@ -63,6 +64,7 @@ class Remembered:
     last_marker: Sample | None = None
     foreign: bool = False
     piped: Sample | None = None
+    doubted: bool = False
 
 
 @dataclass(frozen=True, slots=True)

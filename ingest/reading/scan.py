@@ -225,9 +225,11 @@ class _Scan:
             file=self._open_log.file,
             problem=problem,
             remarks=remarks,
+            warnings=tuple(f"{self._log.shown}: {warning}" for warning in self._gathering.warnings),
         )
         self._taken_back_from = None
         self._gathering.remarks.clear()
+        self._gathering.warnings.clear()
         self._batch_start, self._fed_upto = self._position.offset, self._feed.end_offset
         return batch
 
