@@ -375,10 +375,10 @@ class Rivals:
         """Whether another of them, or a rotation beside the log, holds what was read of a source too."""
         begun = self._begun(source.fingerprint.size_bytes).get(source.fingerprint.digest, ())
         oldest_ns = source.file.modified_ns if source.file is not None else 0
-        for other in (*begun, *self._rotations.of(log, oldest_ns, [source.real_path])):
+        rotations = self._rotations.of(log, oldest_ns, [source.real_path])
+        for other in (*begun, *(one for one in rotations if one.real_path != log.real_path)):
             with suppress(LogUnreadable):
-                is_other = other is not log and is_still(other, source, self._sources)
-                if is_other and other.real_path != log.real_path:
+                if other is not log and is_still(other, source, self._sources):
                     return True
         return False
 
