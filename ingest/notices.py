@@ -15,7 +15,17 @@ Level = Literal["problem", "warning", "note"]
 """A file could not be read, or not wholly; bytes may be gone, or it needs a look; worth knowing once."""
 
 HAPPENED = frozenset(
-    {"changed-encoding", "replaced", "rewritten", "source-gone", "reread", "new-zone", "moved", "elsewhere"}
+    {
+        "changed-encoding",
+        "clocks",
+        "replaced",
+        "rewritten",
+        "source-gone",
+        "reread",
+        "new-zone",
+        "moved",
+        "elsewhere",
+    }
 )
 """Codes of what happened once: it is said each time that it happens. All else is a state, which stands until
 somebody looks again and doesn't find it so."""

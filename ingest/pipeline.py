@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from ingest.errors import ClusterUnusable, LogUnfinished, LogUnreadable, LogVanished, NotALog
 from ingest.files.listing import Listed, Listing
-from ingest.files.paths import shown
+from ingest.files.paths import shown, stored_path
 from ingest.memory import little_tidying
 from ingest.notices import Level, Notice, notice_of
 from ingest.reading.zone import is_same_zone, names_of
@@ -239,8 +239,10 @@ class _Run:
         self._total_bytes = self._done_bytes + sum(state.size_bytes for state in logs.values() if state)
         self._read_all(logs)
         before = [log for log in logs if log in self._identified]
-        rotations = Rotations()
-        for log in (*before, *map(LogFile, self._changed.listing.missing)):
+        rotations, listing = Rotations(), self._changed.listing
+        folders = {stored_path(folder) for folder, _ in listing.folders}
+        gone = (LogFile(path, named=False) for path in self._sources.vanished(folders))
+        for log in (*before, *map(LogFile, listing.missing), *gone):
             self._read_replaced(log, rotations)
         self._commit_waiting()  # before anything is said of sources
         self._summary.notices += self._recognition.notices()
@@ -395,7 +397,9 @@ class _Run:
         return (
             batch.state in ("complete", "unterminated")
             and len(batch.rows) < GROUP_ROWS
-            and not (batch.problem or batch.remarks or piece.log.is_stream or self._options.full)
+            and not (
+                batch.problem or batch.remarks or batch.warnings or piece.log.is_stream or self._options.full
+            )
         )
 
     def _wait_for_others(self, piece: Piece, reading: Reading) -> None:

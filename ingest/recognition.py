@@ -203,7 +203,15 @@ class Recognition:
         except NotTheSame:
             if last is None:
                 raise
-            yield replace(last, rows=Rows(), state="replaced", bytes_read=0, taken_back_from=None, remarks=())
+            yield replace(
+                last,
+                rows=Rows(),
+                state="replaced",
+                bytes_read=0,
+                taken_back_from=None,
+                remarks=(),
+                warnings=(),
+            )
 
     def remove_reread(self, reading: Reading) -> str | None:
         """Take away the sources that a full reading stands for now; say what went with them."""
@@ -373,10 +381,10 @@ class Rivals:
         """Whether another of them, or a rotation beside the log, holds what was read of a source too."""
         begun = self._begun(source.fingerprint.size_bytes).get(source.fingerprint.digest, ())
         oldest_ns = source.file.modified_ns if source.file is not None else 0
-        for other in (*begun, *self._rotations.of(log, oldest_ns, [source.real_path])):
+        rotations = self._rotations.of(log, oldest_ns, [source.real_path])
+        for other in (*begun, *(one for one in rotations if one.real_path != log.real_path)):
             with suppress(LogUnreadable):
-                is_other = other is not log and is_still(other, source, self._sources)
-                if is_other and other.real_path != log.real_path:
+                if other is not log and is_still(other, source, self._sources):
                     return True
         return False
 

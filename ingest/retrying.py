@@ -22,6 +22,7 @@ from ingest.linking.context import NOTHING_TOLD
 from ingest.linking.identity import Seen
 from ingest.linking.timestamps import time_text
 from ingest.reading.batch import Sighting
+from ingest.reading.clock import moment_of_line
 from ingest.reading.gathering import MAX_REJECT_TEXT
 from ingest.reading.resume import NotTheSame, recall
 from ingest.reading.scan import ScanOptions, scan
@@ -157,8 +158,9 @@ class _Retry:
 
 def _seen(line: str, zone: Zone, container_logs: bool, is_cut: bool) -> Seen | None:
     """Read a stored line; `None` where it still is no event."""
-    parsed = parse_line(line.encode("utf-8", "surrogatepass"), container_logs)
+    data = line.encode("utf-8", "surrogatepass")
+    parsed = parse_line(data, container_logs)
     if parsed is None or parsed.stamp is None or not isinstance(parsed.record, EstimationEvent):
         return None
-    moment = zone.to_utc(parsed.stamp.moment)
+    moment = moment_of_line(zone, data, parsed.stamp)
     return Seen(parsed.record, time_text(moment), parsed.stamp.text, NOTHING_TOLD, is_cut)

@@ -152,6 +152,8 @@ class Summary:
             self._say_unread(log.shown, counters.unread_lines or 0, batch.unread)
         for remark in batch.remarks:
             self.notice("note", "changed-encoding", log.shown, remark)
+        for warning in batch.warnings:
+            self.notice("warning", "clocks", log.shown, warning)
         if batch.problem is not None:
             text = f"{batch.problem}: read up to offset {offset}, the rest when it is whole"
             if batch.state == "damaged":

@@ -265,6 +265,16 @@ def _split_around(line: bytes) -> Prefixed | None:
     return None if split is None else replace(split, message=shown(split.message))
 
 
+def times_of(line: bytes) -> tuple[Stamp, Stamp] | None:
+    """Return the exact time of a container's prefix, and the local one of the executor's own inside it."""
+    outer = _split_json(line) if line.startswith(b"{") else _split_outer(line)
+    inner = None if outer is None else _split_inner(outer.message)
+    if outer is None or outer.stamp is None or inner is None or inner.stamp is None:
+        return None
+    is_exact, is_local = outer.stamp.moment.tzinfo is not None, inner.stamp.moment.tzinfo is None
+    return (outer.stamp, inner.stamp) if is_exact and is_local else None
+
+
 def _split_inner(line: bytes) -> Prefixed | None:
     found = _INNER.match(line)
     if found is None:

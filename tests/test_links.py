@@ -186,6 +186,27 @@ def test_link_that_leads_elsewhere_now_leaves_no_rotation_behind(
     node.check(node.read())
 
 
+@pytest.mark.parametrize("rotated", [True, False])
+def test_target_of_a_link_that_is_gone_is_read_to_its_end(node: Node, rotated: bool) -> None:
+    """A container that was started again, and its old link taken away before the next run."""
+    node.write()
+    node.read()
+    node.write()
+    if rotated:
+        node.target.rename(node.target.with_name("0.log.20260114-194002"))
+        node.write()
+    (node.links / "web.log").unlink()
+    restarted = node.target.with_name("1.log")
+    (node.links / "web2.log").symlink_to(restarted)
+    node.write(restarted)
+    node.check(node.read())
+    node.write(restarted)
+    for old in node.target.parent.glob("0.log*"):
+        old.unlink()
+    assert node.read().warnings == []
+    assert len(event_rows(node.root / "t.db")) == (25 if rotated else 20)
+
+
 def test_writer_that_goes_on_in_the_rotated_target_is_read(node: Node) -> None:
     """It holds the old file open, and other lines come to the new one."""
     node.write()

@@ -343,9 +343,12 @@ def name_test(globs: Sequence[str]) -> Callable[[str], bool]:
     fits = _fits(others)
 
     def is_meant(name: str) -> bool:
-        return name.endswith(endings) or any(part in name for part in parts) or bool(fits(name))
+        if name.endswith(endings) or any(part in name for part in parts) or fits(name):
+            return True
+        lower = name.lower()
+        return lower != name and is_meant(lower)
 
-    return lambda name: is_meant(name) or is_meant(name.lower())
+    return is_meant
 
 
 def _is_literal(text: str) -> bool:

@@ -72,8 +72,8 @@ class Batch:
     `taken_back_from` names the offset from which an unterminated line was stored before, which
     this batch reads again. `counters` are the source's, all told. `unread_bytes` are left for the
     next run; `problem` says why, where that is not only a line that is not finished. `remarks` are
-    worth knowing once. `unread` tells of lines that were not understood. `occurrences` of
-    the event's marker were counted by a plain search, where lines were read plainly.
+    worth knowing once, `warnings` need a look. `unread` tells of lines that were not understood.
+    `occurrences` of the event's marker were counted by a plain search, where lines were read plainly.
     """
 
     rows: Rows
@@ -89,3 +89,4 @@ class Batch:
     remarks: tuple[str, ...] = ()
     unread: Unread | None = None
     occurrences: int = 0
+    warnings: tuple[str, ...] = ()

@@ -107,7 +107,8 @@ class Remembered:
     `container_logs` until a line shows the executor's own prefix inside a container's. `foreign` once
     a line was in another encoding than its file, and that was said. `piped` is all that came through a
     pipe: another pipe that begins so goes on with the source. `pieces` tells of those of a container's
-    lines. `unread` once a line with the event's marker was not understood.
+    lines. `unread` once a line with the event's marker was not understood. `doubted` once a difference of
+    clocks that the zone doesn't explain was said.
     """
 
     position: Position = field(default_factory=Position)
@@ -121,6 +122,7 @@ class Remembered:
     piped: Sample | None = None
     pieces: PieceState = field(default_factory=PieceState)
     unread: Unread | None = None
+    doubted: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from ingest.linking.timestamps import time_text
 from ingest.reading.batch import Reject, Rows, SeenEscalation, Sighting
 from ingest.reading.blocks import Block
 from ingest.reading.checkpoint import Counters, Remembered
+from ingest.reading.clock import moment_of_line, what_the_zone_leaves
 from ingest.reading.lines import MAX_LINE_BYTES, SAMPLE_BYTES, Line
 from ingest.reading.markers import has_marker
 from ingest.reading.sifting import Sifted, SiftedEvent
@@ -44,7 +45,7 @@ MAX_REJECT_TEXT = 4_000
 class Gathering:
     """The rows of one stretch after another of one source; `remembered` is kept up to date.
 
-    `remarks` are sentences' ends, worth saying once.
+    `remarks` and `warnings` are sentences' ends, worth saying once.
     """
 
     def __init__(self, remembered: Remembered, zone: Zone) -> None:
@@ -57,6 +58,7 @@ class Gathering:
         self._marker_at: int | None = None  # where the newest begins in the block that is taken
         self._marker: tuple[int, bytes] | None = None  # the newest that stays as it is, not hashed yet
         self.remarks: list[str] = []
+        self.warnings: list[str] = []
 
     def __len__(self) -> int:
         """Count the rows gathered since they were handed over last."""
@@ -109,6 +111,8 @@ class Gathering:
         if self._marker_at is not None:
             start, self._marker_at = self._marker_at, None
             self._marker = (block.offset_at(start), block.sample(start))
+            if not self._remembered.container_logs:
+                self._compare_clocks(block.data[start : block.data.find(b"\n", start)])
         block.pass_by()
 
     def _take_event(self, event: SiftedEvent, block: Block | WideBlock, start: int) -> None:
@@ -225,7 +229,7 @@ class Gathering:
             case _ if parsed.alone:  # the lines around it in the log are not those around it here
                 return
             case Escalation():
-                self._escalate(parsed, record)
+                self._escalate(line, parsed, record)
             case _:
                 self._take_other(parsed, line.ordinal)
 
@@ -237,7 +241,8 @@ class Gathering:
     def _sight(self, line: Line, parsed: ParsedLine, record: EstimationEvent, is_cut: bool) -> None:
         if parsed.stamp is None:  # the parser makes such an event a reject
             return
-        logged = Logged(time_text(self._zone.to_utc(parsed.stamp.moment)), parsed.stamp.text)
+        logged = Logged(time_text(moment_of_line(self._zone, line.data, parsed.stamp)), parsed.stamp.text)
+        self._compare_clocks(line.data)
         context = NOTHING_TOLD
         if not parsed.alone:
             context = self._linker.event(record, line.offset, line.ordinal, logged)
@@ -247,6 +252,15 @@ class Gathering:
             self._by_offset[line.offset] = len(self._rows.sightings)
         self._rows.sightings.append(Sighting(line.offset, line.number, seen))
         self._counters.sightings += 1
+
+    def _compare_clocks(self, line: bytes) -> None:
+        """Say once of a source that a container's clock and the executor's differ by more than the zone."""
+        if self._remembered.doubted or self._remembered.container_logs:
+            return
+        doubt = what_the_zone_leaves(self._zone, line)
+        if doubt is not None:
+            self._remembered.doubted = True
+            self.warnings.append(doubt)
 
     def _mark(self, line: Line) -> None:
         """Count a marker line, and remember the newest that stays as it is."""
@@ -268,10 +282,10 @@ class Gathering:
             case "skipped_event":
                 self._counters.skipped_events += 1
 
-    def _escalate(self, parsed: ParsedLine, record: Escalation) -> None:
+    def _escalate(self, line: Line, parsed: ParsedLine, record: Escalation) -> None:
         if parsed.stamp is None:
             return
-        moment = self._zone.to_utc(parsed.stamp.moment)
+        moment = moment_of_line(self._zone, line.data, parsed.stamp)
         around = self._linker.escalation(record)
         self._rows.escalations.append(SeenEscalation(record, moment, parsed.stamp.text, around))
 

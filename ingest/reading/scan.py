@@ -243,10 +243,12 @@ class _Scan:
             remarks=remarks,
             unread=copy.deepcopy(self._remembered.unread),
             occurrences=self._occurrences,
+            warnings=tuple(f"{self._log.shown}: {warning}" for warning in self._gathering.warnings),
         )
         self._taken_back_from, self._occurrences = None, 0
         self._gathering.remarks.clear()
         self._pieces.remarks.clear()
+        self._gathering.warnings.clear()
         self._batch_start, self._fed_upto = self._position.offset, self._feed.end_offset
         return batch
 

@@ -1,8 +1,12 @@
 """Time zones: from local times without an offset to UTC. The one module that talks to dateutil.
 
-It does so when the first time is read: a run that finds nothing new needs a zone's name only. An
-hour that occurs twice takes its first reading; an hour that doesn't exist is moved past the gap, as
-a clock that was set wrong would be.
+Rules with a name are read by the standard library, from the system or the package `tzdata`: dateutil takes
+"slim" files for UTC, and is wrong for hours where winter counts as the exception, as in Dublin. It has zones
+where a system has none, and reads rules that are spelled out. Both are imported with the first time that is
+read: a run that finds nothing new needs a zone's name only.
+
+An hour that occurs twice takes its first reading; an hour that doesn't exist is moved past the gap, as a
+clock that was set wrong would be.
 
 A zone that nobody named is that of this machine's clock, whatever the machine calls it: a name is taken
 only where its rules give what the clock gives.
@@ -26,6 +30,9 @@ _UTC = frozenset({"UTC", "UCT", "Zulu", "Universal", "Etc/UTC", "Etc/UCT", "Etc/
 _MAX_REMEMBERED = 10_000
 """Hours and quarters that are remembered: a hostile log may name every one there is."""
 
+_AFTER_CHANGE = timedelta(hours=4)
+"""After so long a clock that goes back has done so, and shows no time for a second time."""
+
 _UNEVEN = "uneven"
 _DAY = ((0, 0), (23, 45))
 """The first and the last quarter of a day."""
@@ -48,14 +55,15 @@ _MOST_BYTES = 1 << 20
 """More than the rules of any zone have."""
 
 _FOLDERS = ("/usr/share/zoneinfo", "/usr/lib/zoneinfo", "/usr/share/lib/zoneinfo", "/etc/zoneinfo")
-"""Where systems keep their zones, and where dateutil looks first; then in the package `tzdata`."""
+"""Where systems keep their zones, and where they are looked for first; then in the package `tzdata`."""
 
 
 class Zone:
     """A time zone with its name.
 
     What was looked up is remembered: asking for an offset costs a hundred times more than adding it. No zone
-    in the database changes its offset but at a whole quarter of an hour, and none does so twice on a day.
+    in the database changes its offset but at a whole quarter of an hour, and none does so twice on a day. An
+    hour that occurs twice has its first reading, where nothing exact stands beside it.
     """
 
     def __init__(self, name: str) -> None:
@@ -64,6 +72,7 @@ class Zone:
         self._rules: tzinfo | None = None
         self._offsets: dict[tuple[int, int, int, int, int], timedelta] = {}
         self._shown: dict[str, str] = {}
+        self._twice: dict[tuple[int, int, int, int, int], timedelta | None] = {}
 
     def to_utc(self, moment: datetime) -> datetime:
         """Return the aware UTC time of a local (naive) one; an aware one keeps its own offset."""
@@ -83,20 +92,25 @@ class Zone:
         try:
             if self.name == LOCAL:
                 return datetime.fromtimestamp(moment.timestamp())  # noqa: DTZ006 - what the clock shows
-            return moment.astimezone(self._loaded()).replace(tzinfo=None)
+            return moment.astimezone(self._found_rules()).replace(tzinfo=None)
         except (OverflowError, ValueError, OSError):  # the first and the last day that can be written down
             return moment.astimezone(UTC).replace(tzinfo=None)
 
-    def _loaded(self) -> tzinfo:
-        """Return the rules, which the first time needs."""
-        if self._rules is None:
-            self._rules = _recorded_rules(self.name)
-        return self._rules
+    def to_utc_near(self, moment: datetime, exact: datetime) -> datetime:
+        """Return a local time in UTC; of two readings that which is nearer to an exact time."""
+        first, later = self.to_utc(moment), self._later(moment)
+        second = first if later is None else first + later
+        return min(first, second, key=lambda one: abs(one - exact))
+
+    def occurs_twice(self, moment: datetime) -> bool:
+        """Whether a clock shows a local time twice, as when it goes back in autumn."""
+        return self._later(moment) is not None
 
     def utc_text(self, second: str) -> str | None:
         """Return `YYYY-MM-DD HH:MM:SS` of UTC for a local time of that form.
 
-        `None` where there is no such time, or its seconds are others in UTC, as before zones were agreed.
+        `None` where there is no such time, or two, or its seconds are others in UTC, as before zones were
+        agreed.
         """
         hour = self._shown.get(second[:13]) or self._remember(second[:13])
         if hour != _UNEVEN:
@@ -114,17 +128,32 @@ class Zone:
             is_hour = len(beginning) == 13
             offset = self._of_hour(start) if is_hour else self._of_quarter(start)
             unit = timedelta(hours=1) if is_hour else timedelta(minutes=1)
-            if offset is not None and not offset % unit:
+            is_told = offset is not None and not offset % unit and (is_hour or not self.occurs_twice(start))
+            if offset is not None and is_told:
                 shown = (start - offset).isoformat(" ")[: len(beginning)]
         self._shown[beginning] = shown
         return shown
 
     def _of_hour(self, start: datetime) -> timedelta | None:
-        """Return the offset of a whole hour; `None` where it changes within it."""
-        first, last = (self._of_quarter(start.replace(hour=hour, minute=minute)) for hour, minute in _DAY)
-        if first != last:
-            first, last = (self._of_quarter(start.replace(minute=minute)) for minute in (0, 45))
+        """Return the offset of a whole hour; `None` where it changes within it, or a part occurs twice."""
+        morning, night = (start.replace(hour=hour, minute=minute) for hour, minute in _DAY)
+        first, last = self._of_quarter(morning), self._of_quarter(night)
+        if first != last or self.occurs_twice(night):
+            begin, end = start.replace(minute=0), start.replace(minute=45)
+            first, last = self._of_quarter(begin), self._of_quarter(end)
+            if self.occurs_twice(begin) or self.occurs_twice(end):
+                return None
         return first if first == last else None
+
+    def _later(self, moment: datetime) -> timedelta | None:
+        """Return how much later the second reading of a local time is; `None` where there is but one."""
+        quarter = (moment.year, moment.month, moment.day, moment.hour, moment.minute // 15)
+        if quarter not in self._twice:
+            if len(self._twice) >= _MAX_REMEMBERED:
+                self._twice.clear()
+            start = datetime(*quarter[:4], 15 * quarter[4])  # noqa: DTZ001 - local, as logged
+            self._twice[quarter] = self._between_readings(start)
+        return self._twice[quarter]
 
     def _of_quarter(self, moment: datetime) -> timedelta:
         """Return the offset of the quarter of an hour that a local time is in."""
@@ -137,15 +166,39 @@ class Zone:
             self._offsets[quarter] = offset
         return offset
 
+    def _between_readings(self, moment: datetime) -> timedelta | None:
+        """Look for another time in UTC at which a clock shows the same, with the offset of hours later."""
+        with suppress(OverflowError, ValueError, OSError):
+            first = moment - self._of_quarter(moment)
+            later_offset = self._offset_at(first + _AFTER_CHANGE)
+            second = moment - later_offset
+            if second > first and self._offset_at(second) == later_offset:
+                return second - first
+        return None
+
     def _offset(self, moment: datetime) -> timedelta:
         try:
             if self.name == LOCAL:
                 return moment - datetime.fromtimestamp(moment.timestamp(), UTC).replace(tzinfo=None)
-            local = moment.replace(tzinfo=self._loaded(), fold=0)
+            local = moment.replace(tzinfo=self._found_rules(), fold=0)
+            if hasattr(self._rules, "key"):  # it is of the standard library
+                return local.utcoffset() or timedelta(0)
             existing: datetime = _dateutil().resolve_imaginary(local)
             return (existing.utcoffset() or timedelta(0)) - (existing - local)
         except (OverflowError, ValueError, OSError):
             return timedelta(0)
+
+    def _offset_at(self, utc: datetime) -> timedelta:
+        """Return the offset at a time in UTC (naive)."""
+        moment = utc.replace(tzinfo=UTC)
+        if self.name == LOCAL:
+            return datetime.fromtimestamp(moment.timestamp()) - utc  # noqa: DTZ006 - as the clock shows it
+        return moment.astimezone(self._found_rules()).utcoffset() or timedelta(0)
+
+    def _found_rules(self) -> tzinfo:
+        if self._rules is None:
+            self._rules = _recorded_rules(self.name)
+        return self._rules
 
 
 def zone_named(name: str) -> Zone:
@@ -160,39 +213,33 @@ def zone_named(name: str) -> Zone:
 
 
 def _is_installed(name: str) -> bool:
-    """Whether a zone's rules are seen where dateutil looks, so that it is sure to read them, now or later."""
+    """Whether a zone's rules are seen where they are looked for: they are sure to be found, now or later."""
     if not _NAME.fullmatch(name) or "PYTHONTZPATH" in os.environ:
         return False
-    return _is_read(_file_of(name))
+    with suppress(OSError), open(_file_of(name), "rb") as rules:
+        return rules.read(4) == b"TZif"
+    return False
 
 
 def _file_of(name: str) -> str:
-    """Return the first file in which dateutil finds the rules of a zone; an empty path if there is none."""
+    """Return the first file in which the rules of a zone are found; an empty path if there is none."""
     folders = (*_FOLDERS, *(f"{path}/tzdata/zoneinfo" for path in sys.path))
     return next((file for folder in folders if os.path.isfile(file := f"{folder}/{name}")), "")
 
 
-def _is_read(file: str) -> bool:
-    """Whether dateutil reads the rules in a file; it takes a slim one, without an old-style part, for UTC."""
-    with suppress(OSError), open(file, "rb") as rules:
-        head = rules.read(44)
-        return head[:4] == b"TZif" and int.from_bytes(head[40:44], "big") > 1
-    return False
-
-
 def _rules_of(name: str) -> tzinfo:
-    tz = _dateutil()
-    try:  # a path is no name, though dateutil would open it
-        rules: tzinfo | None = tz.gettz(name) if _NAME.fullmatch(name) else None
-    except (ValueError, OSError):
-        rules = None
-    if isinstance(rules, tz.tzfile) and (file := _file_of(name)) and not _is_read(file):
-        from dateutil.zoneinfo import get_zonefile_instance  # noqa: PLC0415 - where the system's can't be read
+    if _NAME.fullmatch(name):  # a path is no name, though the libraries would open it
+        from zoneinfo import ZoneInfo  # noqa: PLC0415 - see above
 
-        rules = get_zonefile_instance().get(name)
-    if rules is None or isinstance(rules, tz.tzstr):  # rules spelled out are no name either
-        raise UsageMistake(f"unknown time zone {name!r}: give an IANA name such as Australia/Sydney or UTC")
-    return rules
+        with suppress(ValueError, OSError, KeyError):
+            return ZoneInfo(name)
+        with suppress(ValueError, OSError):
+            rules: tzinfo | None = _dateutil().gettz(name)  # it has zones of its own
+            if rules is not None and not isinstance(
+                rules, _dateutil().tzstr
+            ):  # rules spelled out are no name
+                return rules
+    raise UsageMistake(f"unknown time zone {name!r}: give an IANA name such as Australia/Sydney or UTC")
 
 
 def _recorded_rules(name: str) -> tzinfo:
@@ -207,7 +254,7 @@ def _recorded_rules(name: str) -> tzinfo:
 
 
 def _dateutil() -> ModuleType:
-    """Return dateutil's zones, imported with the first time that is read: see above."""
+    """Return dateutil's zones: see above."""
     from dateutil import tz  # noqa: PLC0415
 
     return tz

@@ -6,8 +6,9 @@ checkpoint decide, and a file that is none of the known sources is read from its
 
 from __future__ import annotations
 
+import os
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from ingest.files.discover import is_rotation
 from ingest.files.listing import Files
@@ -18,7 +19,7 @@ from ingest.reading.resume import NotTheSame
 from ingest.storing.sources import REPLACED, SELECT_ONE, Source, integer, source_of_row
 
 _INDEX = """
-SELECT source_id, path, fingerprint_bytes, fingerprint, device, inode, state
+SELECT source_id, path, fingerprint_bytes, fingerprint, device, inode, state, real_path <> path
 FROM log_sources WHERE path <> '-' AND state <> 'imported' AND host IS NULL
 """
 
@@ -41,6 +42,7 @@ class KnownSources:
         self._by_file: dict[tuple[int, int], list[int]] = {}
         self._by_path: dict[str, list[int]] = {}
         self._replaced: set[int] = set()
+        self._elsewhere: set[str] = set()
         self._taken: set[int] = set()
         self._held = Files() if held is None else held
         self._released: set[int] = set()
@@ -51,7 +53,7 @@ class KnownSources:
         self._sizes = sorted(sizes, reverse=True)
 
     def _add(self, row: tuple[object, ...]) -> None:
-        source_id, path, size, fingerprint, device, inode, state = row
+        source_id, path, size, fingerprint, device, inode, state, is_elsewhere = row
         assert isinstance(source_id, int)  # noqa: S101 - for the type checker: a row has one
         self._by_path.setdefault(str(path), []).append(source_id)
         self._by_fingerprint.setdefault((integer(size), str(fingerprint)), []).append(source_id)
@@ -59,6 +61,8 @@ class KnownSources:
             self._by_file.setdefault((device, inode), []).append(source_id)
         if state == REPLACED:
             self._replaced.add(source_id)
+        elif is_elsewhere:
+            self._elsewhere.add(str(path))
 
     def _sources(self, source_ids: Iterable[int]) -> Iterator[Source]:
         """Load sources by their ids, as they are now; one that this run took away is left out."""
@@ -158,6 +162,12 @@ class KnownSources:
         at = self._by_path.get(log.stored_path, ())
         left = [one for one in at if one not in self._replaced and one not in self._taken]
         return list(self._sources(sorted(left, reverse=True)))
+
+    def vanished(self, folders: Collection[str]) -> list[str]:
+        """Return the paths in folders (as they are stored) that led elsewhere and are not there any more."""
+        return sorted(
+            path for path in self._elsewhere if os.path.dirname(path) in folders and not os.path.lexists(path)
+        )
 
     def is_older(self, source: Source) -> bool:
         """Whether something else was read at a source's path before this run, and after the source.
