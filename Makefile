@@ -5,7 +5,7 @@ LOGS ?= examples/logs
 DB ?= telemetry.db
 BIN := $(VENV)/bin
 
-.PHONY: run test bare check reference properties faults kill model fleet cluster fuzz mutants bench profile fix clean
+.PHONY: run test bare check reference properties faults kill model fleet cluster fuzz mutants claims bench profile fix clean
 
 run: $(VENV)/.installed
 	$(BIN)/tokentail ingest $(LOGS) --db $(DB)
@@ -65,6 +65,13 @@ RECORDING ?=
 mutants: $(VENV)/.installed-dev
 	$(BIN)/python -m faults.mutants $(if $(ONLY),--only $(ONLY)) $(if $(SEED),--seed $(SEED)) \
 		$(if $(filter file,$(origin N)),,--number $(N)) $(if $(RECORDING),--recording $(RECORDING))
+
+# What the reports claim, held against simulated worlds with a known truth, REPEATS samples of each; JOBS worlds
+# at a time. With two processors it takes less than an hour. The tables go into docs/reports.md.
+REPEATS ?= 1000
+JOBS ?= 2
+claims: $(VENV)/.installed-dev
+	$(BIN)/python -m claims --repeats $(REPEATS) --jobs $(JOBS) $(if $(SEED),--seed $(SEED)) --write docs/reports.md
 
 # A fleet of executors writes and rotates for SECONDS while `follow` reads, is killed and started again.
 fleet: $(VENV)/.installed-dev

@@ -15,7 +15,7 @@ from reports.validation import Stratum, Validation
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class Comparison:
     """How the mean SMAPE (percent, 0..200) changed from one period to the next.
 
     `change` = `by_mix` + `within`; `None` where either period has nothing to measure.
@@ -32,11 +32,11 @@ class Change:
         return None if self.before is None or self.after is None else self.after - self.before
 
 
-def change(before: Validation, after: Validation) -> Change:
+def compared(before: Validation, after: Validation) -> Comparison:
     """Split the change of the mean SMAPE between two periods, whose strata are by the same dimensions."""
     first, second = _errors(before.strata), _errors(after.strata)
     if not first or not second:
-        return Change(_mean(first.values()), _mean(second.values()), None, None)
+        return Comparison(_mean(first.values()), _mean(second.values()), None, None)
     counts = [sum(n for n, _ in errors.values()) for errors in (first, second)]
     by_mix = within = 0.0
     for key in {*first, *second}:
@@ -47,7 +47,7 @@ def change(before: Validation, after: Validation) -> Change:
         assert known_before is not None and known_after is not None  # noqa: S101, PT018 - one has events
         by_mix += (shares[1] - shares[0]) * (known_before + known_after) / 2
         within += (known_after - known_before) * sum(shares) / 2
-    return Change(_mean(first.values()), _mean(second.values()), by_mix, within)
+    return Comparison(_mean(first.values()), _mean(second.values()), by_mix, within)
 
 
 _Errors = dict[tuple[str | None, ...], tuple[int, float | None]]

@@ -17,7 +17,7 @@ from event_rows import Row, event_row, holding, stored
 from ingest.cli.moments import parse_since, parse_until
 from ingest.reading.zone import zone_named
 from ingest.storing.database import open_for_writing
-from reports.against import change
+from reports.against import compared
 from reports.selection import Selection
 from reports.strata import Strata
 from reports.validation import validate
@@ -119,7 +119,7 @@ def test_change_is_the_sum_of_mix_and_within(
         for period in (then, now):
             with holding(db, [_row(*one) for one in period]):
                 found.append(validate(db, Selection(min_actual=0), Strata(("category",))))
-    split = change(*found)
+    split = compared(*found)
     means = [statistics.fmean(200 * abs(p - a) / (p + a) for _, p, a in period) for period in (then, now)]
     assert split.change == pytest.approx(means[1] - means[0], abs=1e-9)
     assert split.by_mix is not None

@@ -15,16 +15,21 @@ from ingest.cli.selecting import (
     filter_options,
     know_days,
     nothing_left,
+    say_cut_stay,
     say_population,
     span,
 )
 from ingest.storing.database import open_for_reading
-from reports.against import change
-from reports.metrics import Share, Spread
+from reports.advice import change_record, change_sentence
+from reports.against import compared
+from reports.answers import read_changes
+from reports.changes import Change
+from reports.metrics import Spread
 from reports.readiness import readiness
 from reports.selection import Selection
 from reports.strata import Bucket, Strata
-from reports.terminal import label, number, percent, table
+from reports.sureness import Share
+from reports.terminal import counted, label, number, percent, printable, table
 from reports.validation import (
     MAX_STABLE_VARIATION,
     MIN_STABLE_N,
@@ -72,9 +77,10 @@ def report_command(
     """Show how far the estimates are off: risk, cost and error, overall and by stratum.
 
     Risk, over every event whose actual is an output: the share underestimated (gate: 5%) and the
-    share truncated (gate: 2%), each with its 95% interval. Cost, over clean events (parsed, not
+    share truncated (gate: 2%), each with its 95% interval by phase. Cost, over clean events (parsed, not
     truncated): predicted / actual (gate: P90 < 3) and ceiling / actual. Error: SMAPE, which is
-    200 |p-a| / (p+a) in percent, 0 to 200. A truncated answer's actual is a lower bound.
+    200 |p-a| / (p+a) in percent, 0 to 200. A truncated answer's actual is a lower bound. Where the
+    estimates changed, it is said when, and from what to what.
 
     \b
     Examples:
@@ -90,15 +96,17 @@ def report_command(
     with open_for_reading(database, remark) as opened:
         know_days(opened, selection)
         validation = validate(opened, selection, strata, under_multiplier)
+        changes = read_changes(opened, selection, strata, validation.overall.n)
         before = validate(opened, former, strata, under_multiplier) if former is not None else None
     if as_json:
         record = {"database": str(database), "filters": selection.record(), **validation_record(validation)}
+        record["changes"] = [change_record(change, dimensions) for change in changes]
         if former is not None and before is not None:
-            told = asdict(change(before, validation)) | {"change": change(before, validation).change}
+            told = asdict(compared(before, validation)) | {"change": compared(before, validation).change}
             record["against"] = {"filters": former.record(), **told, **validation_record(before)}
         say_json(record)
     else:
-        _show(str(database), validation)
+        _show(str(database), validation, selection, changes)
         if before is not None and validation.overall.n:
             say_lines(["", *_against(before, validation)])
     missed = [gate.name for gate in validation.gates if not gate.passed]
@@ -124,7 +132,7 @@ def _periods(selection: Selection, length: timedelta) -> tuple[Selection, Select
 def _against(before: Validation, after: Validation) -> list[str]:
     """Say what changed since the period before, and what of it is another mix of work."""
     title = f"Against the period before, {before.overall.n:,} events"
-    found = change(before, after)
+    found = compared(before, after)
     if found.change is None or found.by_mix is None or found.within is None:
         return [f"{title}: nothing to compare"]
     rates = [
@@ -142,15 +150,18 @@ def _against(before: Validation, after: Validation) -> list[str]:
     ]
 
 
-def _show(database: str, found: Validation) -> None:
+def _show(database: str, found: Validation, selection: Selection, changes: list[Change]) -> None:
     judged = readiness(found)
     say(f"Status: {judged.status}")
     say(f"  {judged.reason}")
     say_population(found.population, database)
+    say_cut_stay(selection)
     overall = found.overall
     if not overall.n:
         say(nothing_left(found.population, "report"))
         return
+    if changes:
+        say_lines(["", *(printable(change_sentence(change)) for change in changes)])
     say_lines(["", *_risk(found), "", *_cost(found), "", *_error(overall), "", *_ends(found), ""])
     say_lines(_strata(found))
 
@@ -162,7 +173,8 @@ def _risk(found: Validation) -> list[str]:
     rows = [_risk_line(name, found.overall.underestimated, under)]
     rows.append(_risk_line("truncated", found.overall.truncated, truncated))
     header = ("", "events", "rate", "95% interval", "gate", "verdict")
-    return [f"Risk, over all {found.overall.n:,} events", *table(header, rows, last_text_columns=1)]
+    title = f"Risk, over all {counted(found.overall.n, 'event')} of {counted(found.overall.phases, 'phase')}"
+    return [title, *table(header, rows, last_text_columns=1)]
 
 
 def _risk_line(name: str, share: Share, gate: Gate) -> tuple[str, ...]:
@@ -220,10 +232,10 @@ def _error(overall: Stratum) -> list[str]:
 
 
 def _ends(found: Validation) -> list[str]:
-    parsed = found.overall.parsed
+    overall = found.overall
     phases = ", ".join(f"{outcome or 'not told'} {count:,}" for outcome, count in found.outcomes)
     return [
-        f"Builder success (the answer was parsed): {parsed.count:,} of {parsed.total:,}",
+        f"Builder success (the answer was parsed): {overall.parsed:,} of {overall.n:,}",
         *table((f"Phase outcome (what became of the work): {phases}",), [])[:1],
     ]
 
@@ -231,14 +243,14 @@ def _ends(found: Validation) -> list[str]:
 def _strata(found: Validation) -> list[str]:
     header = (
         *found.strata_by.dimensions,
-        *("n", "clean", "underest.", "trunc.", "SMAPE mean", "median", "sd"),
+        *("n", "phases", "clean", "underest.", "trunc.", "SMAPE mean", "median", "sd"),
         *("waste median", "P90", "predicted", "actual", ""),
     )
     lines = table(header, [_line(one) for one in found.strata], len(found.strata_by.dimensions))
     lines.append("n, underest., trunc., SMAPE and mean tokens are over all events; waste over the clean ones")
     if any(one.unstable for one in found.strata):
         lines.append(
-            f"~ unstable: n < {MIN_STABLE_N}, or actual / predicted varies by more than "
+            f"~ unstable: fewer than {MIN_STABLE_N} phases, or actual / predicted varies by more than "
             f"{MAX_STABLE_VARIATION:g} of its mean"
         )
     return lines
@@ -248,6 +260,7 @@ def _line(one: Stratum) -> tuple[str, ...]:
     return (
         *map(label, one.key),
         f"{one.n:,}",
+        f"{one.phases:,}",
         f"{one.clean.n:,}",
         _share(one.underestimated),
         _share(one.truncated),

@@ -94,7 +94,8 @@ def _filters(min_actual: int) -> list[Callable[[Any], Any]]:
         click.option(
             "--success-only/--all",
             default=False,
-            help="Only events whose answer was parsed, or all (the default).",
+            help="Only events whose answer was parsed, or all (the default). Truncated ones, which "
+            "never are, stay in what is said of risk and budgets.",
         ),
         click.option(
             "--min-actual",
@@ -192,6 +193,12 @@ def nothing_left(found: Population, what: str) -> str:
         hints = "".join(f" {hint}" + ("" if hint.endswith("?") else ".") for hint in found.hints)
         return f"There is nothing to {what}: no event passes the filters.{hints}"
     return f"There is nothing to {what}: no event is left. `tokentail status` shows what was read."
+
+
+def say_cut_stay(selection: Selection) -> None:
+    """Say what `--success-only` does not leave out."""
+    if selection.success_only:
+        say("Truncated answers stay, though none of them was parsed: they are the risk.")
 
 
 def population_line(found: Population, database: str) -> str:
