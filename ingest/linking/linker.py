@@ -16,12 +16,13 @@ from typing import Any, cast, get_args
 
 from ingest.linking.calls import NOT_PREPARED, Preparation
 from ingest.linking.context import MAX_PATHS, NOTHING_TOLD, Context, Told
-from ingest.linking.declared import DeclaringRecord, from_scope
+from ingest.linking.declared import DeclaringRecord, attempted, known_before
 from ingest.linking.phases import Phases
 from ingest.linking.state import Amendment, EscalationContext, LinkerState, Logged, Unanchored
 from ingest.linking.windows import OpenEvent, PathList, Window
 from parsers.records import (
     AppliedFiles,
+    AttemptedFiles,
     BudgetUse,
     BuilderFinished,
     BuilderModel,
@@ -35,6 +36,7 @@ from parsers.records import (
     ListRest,
     PhaseOpened,
     PhaseStatus,
+    ProtectedPaths,
     Record,
     RequiredList,
     RunEnded,
@@ -62,11 +64,12 @@ _MOVING = frozenset(
         BuilderFinished,
         AppliedFiles,
         ScopeInferred,
+        ProtectedPaths,
     }
 )
 """What may change which runs write, or which phases are under way."""
 
-PLACED = frozenset({BuilderFinished, DeliverablesRefused, RequiredList, *_LISTED})
+PLACED = frozenset({BuilderFinished, AttemptedFiles, DeliverablesRefused, RequiredList, *_LISTED})
 """What counts only within so many lines of another."""
 
 _NAMING_PHASE = frozenset(kind for kind in get_args(Record) if "phase" in kind.__annotations__)
@@ -104,6 +107,7 @@ class Linker:
             Draining: lambda record, _, __: phases.drain(record),
             ScopeInferred: self._infer_scope,
             ScopePaths: self._take_scope,
+            AttemptedFiles: self._take_attempted,
             **dict.fromkeys(get_args(DeclaringRecord), self._take_declared),
         }
         self._of_run = NOTHING_TOLD
@@ -166,7 +170,7 @@ class Linker:
             confidence=estimate.confidence if estimate else None,
             attempt_index=preparation.attempt_for(record),
             estimated_deliverable_count=opened.estimated,
-            deliverables=None if window is None or crowded else from_scope(window, opened),
+            deliverables=None if window is None else known_before(window, opened, crowded),
         )
 
     def _bare_event(
@@ -319,6 +323,17 @@ class Linker:
     def _take_declared(self, record: DeclaringRecord, ordinal: int, _: When) -> None:
         if isinstance(record, AppliedFiles):
             self.state.windows.alive(record.phase)
+        elif isinstance(record, ProtectedPaths):
+            self._phases.window_of(record.phase)
         state = self.state
         for event, context in state.declared.take(record, ordinal, state.windows, self._phases.crowded):
+            self._amend(event, context)
+
+    def _take_attempted(self, record: AttemptedFiles, ordinal: int, _: When) -> None:
+        state, window, last = self.state, self.state.windows.under_way(), self.state.unanchored
+        if last is not None:
+            window = Window(events=[last.opened]) if ordinal - last.ordinal <= LINES_BEHIND else None
+        if window is None or self._phases.crowded or state.anchors.pending:
+            return
+        for event, context in attempted(record, window):
             self._amend(event, context)

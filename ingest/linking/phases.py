@@ -56,9 +56,12 @@ class Phases:
 
     def _open_window(self, phase: str) -> Window:
         crowded = self.crowded
-        contested = crowded and self._windows.get(phase) is not None
+        former = self._windows.get(phase)
         run = None if crowded else self._runs.only()
-        return self._windows.open(phase, Window(run=run, contested=contested))
+        window = Window(run=run, contested=crowded and former is not None)
+        if former is not None and not former.contested and _are_same(run, former.run):
+            window.complete = former.complete
+        return self._windows.open(phase, window)
 
     def name(self, record: RunNamed, seconds: float | None) -> None:
         """Take a line that names a run, logged so many seconds after the epoch."""
@@ -91,3 +94,7 @@ class Phases:
     def drain(self, record: Draining) -> None:
         """Take the printed line of the drain script."""
         self._runs.drain(record.run)
+
+
+def _are_same(run: Told | None, other: Told | None) -> bool:
+    return run is not None and other is not None and run.name == other.name

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from ingest.linking.context import Told
+from ingest.linking.context import Deliverables, Told
 from parsers.records import Estimate, EstimationEvent
 
 MAX_WINDOWS = 32
@@ -60,7 +60,8 @@ class Window:
 
     `generated` once a builder call began, until it is closed; `contested` where two runs may have
     opened it, so that what follows may be either's; `closed` once its outcome is known or its process
-    is over; `awaits_builder` while its last event is not followed by the end of its call.
+    is over; `awaits_builder` while its last event is not followed by the end of its call. `complete` is the
+    newest list of all paths that the phase had to deliver, in this run.
     """
 
     run: Told | None = None
@@ -71,6 +72,8 @@ class Window:
     scope_is_deliverables: bool = False
     scope: PathList | None = None
     missing: PathList | None = None
+    protected: Deliverables | None = None
+    complete: Deliverables | None = None
     outcome: str | None = None
     events: list[OpenEvent] = field(default_factory=list)
 
@@ -83,7 +86,7 @@ class Window:
         """Begin no call here any more: what only one could need is not remembered."""
         self.closed = True
         self.generated = self.scope_is_deliverables = False
-        self.scope = None
+        self.scope = self.protected = None
 
 
 @dataclass(slots=True)
@@ -107,6 +110,11 @@ class Windows:
         """Return the events that a line about this phase may complete."""
         window = self.followed(phase)
         return [] if window is None else window.events
+
+    def under_way(self) -> Window | None:
+        """Return the window opened last, while it is open."""
+        window = None if self.current is None else self.followed(self.current)
+        return None if window is None or window.closed else window
 
     def open(self, phase: str, window: Window) -> Window:
         """Make a window the newest; the oldest is forgotten when there are too many."""
