@@ -14,6 +14,10 @@ from ingest.reading.fingerprint import Fingerprint
 from ingest.reading.lines import Position
 from ingest.reading.wrap import WrapWidth
 
+RULES = 1
+"""Of the rules by which lines are linked. They rise where the same lines tell more of deliverable paths than
+before; what was read by older ones stays as it is until it is read in full."""
+
 
 @dataclass(slots=True)
 class Counters:
@@ -50,7 +54,8 @@ class Remembered:
     `last_marker` is the newest marker line: a file that was truncated and grew again may have the
     same banner and the same tail, but not the same event at the same time in the same place.
     `container_logs` until a line shows the executor's own prefix inside a container's. `foreign` once
-    a line was in another encoding than its file, and that was said.
+    a line was in another encoding than its file, and that was said. `rules` are those by which the
+    source's first line was read; 0 are those of versions that stored none.
     """
 
     position: Position = field(default_factory=Position)
@@ -61,6 +66,7 @@ class Remembered:
     container_logs: bool = True
     last_marker: Sample | None = None
     foreign: bool = False
+    rules: int = 0
 
 
 @dataclass(frozen=True, slots=True)

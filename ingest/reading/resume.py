@@ -14,7 +14,7 @@ from ingest.errors import LogUnfinished, LogUnreadable, NotALog
 from ingest.files.logfile import LogFile, OpenLog, chunks, reading, what_is_not_a_log
 from ingest.files.pipe import piped_chunks
 from ingest.files.sample import TAIL_BYTES, Sample
-from ingest.reading.checkpoint import Checkpoint, Remembered
+from ingest.reading.checkpoint import RULES, Checkpoint, Remembered
 from ingest.reading.encoding import Encoding, encoding_named, encoding_of, may_be_half_a_mark
 from ingest.reading.evidence import Watch, stands_in, upto
 from ingest.reading.fingerprint import HEAD_BYTES, Fingerprint, fingerprint_of
@@ -77,7 +77,8 @@ def _begin(log: LogFile, opened: OpenLog) -> Opened | None:
     encoding = encoding_of(head.data)
     before, ahead = head.data[: len(encoding.mark)], head.data[len(encoding.mark) :]
     fingerprint = fingerprint_of(head.data)
-    return Opened(opened, len(before), before, ahead, fingerprint, encoding, Remembered(), head.trouble)
+    remembered = Remembered(rules=RULES)
+    return Opened(opened, len(before), before, ahead, fingerprint, encoding, remembered, head.trouble)
 
 
 def _go_on(log: LogFile, opened: OpenLog, checkpoint: Checkpoint) -> Opened:
