@@ -12,13 +12,14 @@ from dataclasses import dataclass, field
 
 from sqlite_utils import Database
 
+from reports.phases import PHASE, Phases
 from reports.selection import CEILING, Selection
 from reports.strata import Key, Strata
 from reports.values import truth
 
 _TOKENS = """
 SELECT {key} phase_outcome, success, truncated, deliverables_complete = 1 AND deliverables_json <> '[]',
-    predicted_output_tokens, actual_output_tokens, COALESCE({ceiling}, 0)
+    {phase}, predicted_output_tokens, actual_output_tokens, COALESCE({ceiling}, 0)
 FROM token_estimation_v2_events WHERE {where}
 """
 
@@ -46,11 +47,15 @@ def _counts() -> array[int]:
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """Token counts of events of one stratum and kind, side by side; a ceiling of 0 is not known."""
+    """Token counts of events of one stratum and kind, side by side; a ceiling of 0 is not known.
+
+    `phase` is the number of the phase that each belongs to: the same in all strata and kinds.
+    """
 
     predicted: array[int] = field(default_factory=_counts)
     actual: array[int] = field(default_factory=_counts)
     ceiling: array[int] = field(default_factory=_counts)
+    phase: array[int] = field(default_factory=_counts)
 
     def __len__(self) -> int:
         return len(self.actual)
@@ -64,6 +69,7 @@ class Tokens:
         self.predicted.extend(other.predicted)
         self.actual.extend(other.actual)
         self.ceiling.extend(other.ceiling)
+        self.phase.extend(other.phase)
 
 
 Kinds = dict[Kind, Tokens]
@@ -100,12 +106,16 @@ def _scanned(
     db: Database, selection: Selection, strata: Strata
 ) -> dict[tuple[str | int | None, ...], Tokens]:
     """Read the events in one pass; those that agree in all but their tokens are kept together."""
-    query = _TOKENS.format(key=strata.columns(selection), ceiling=CEILING, where=selection.where())
+    query = _TOKENS.format(
+        key=strata.columns(selection), phase=PHASE, ceiling=CEILING, where=selection.where()
+    )
+    phases = Phases()
     found: dict[tuple[str | int | None, ...], Tokens] = {}
     for row in db.conn.execute(query, selection.values()):
-        tokens = found.get(row[:-3])
+        tokens = found.get(row[:-5])
         if tokens is None:
-            tokens = found[row[:-3]] = Tokens()
+            tokens = found[row[:-5]] = Tokens()
+        tokens.phase.append(phases.number(row[-5], row[-4]))
         tokens.predicted.append(row[-3])
         tokens.actual.append(row[-2])
         tokens.ceiling.append(row[-1])

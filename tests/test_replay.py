@@ -199,7 +199,7 @@ def event(number: int, case: Case, kind: str = "real") -> ReplayEvent:
     """Return the event of a case."""
     category, old, _, actual, success, truncated = case
     return ReplayEvent(
-        (category,), str(number), category, "low", (), kind, 0, old, actual, 0, success, truncated
+        (category,), str(number), category, "low", (), kind, 0, old, actual, 0, success, truncated, number
     )
 
 
@@ -678,7 +678,7 @@ def test_each_event_gets_a_list_of_its_own() -> None:
             deliverables.clear()
             return SimpleNamespace(estimated_tokens=1)
 
-    one = ReplayEvent(("x",), "k", "x", "low", ("a", "b"), "real", 0, 1, 1, 0, True, False)
+    one = ReplayEvent(("x",), "k", "x", "low", ("a", "b"), "real", 0, 1, 1, 0, True, False, 0)
     with running(Empties) as estimate:
         assert (estimate(one), estimate(one)) == (1, 1)
     assert given_lists == [["a", "b"]] * 2

@@ -168,4 +168,5 @@ def _kinds(predictions: Iterable[tuple[ReplayEvent, int]]) -> Kinds:
         tokens.predicted.append(predicted)
         tokens.actual.append(event.actual)
         tokens.ceiling.append(event.ceiling)
+        tokens.phase.append(event.phase)
     return kinds

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from sqlite_utils import Database
 
+from reports.phases import PHASE, Phases
 from reports.selection import CEILING, Selection
 from reports.strata import DELIVERABLES, Key, Strata
 from reports.values import paths, truth
@@ -30,7 +31,7 @@ _ESCAPES = re.compile(r"^(?:[\\/~]|.:)|(?:^|[\\/]) *\.\. *(?:[\\/]|$)|[\x00-\x1f
 _EVENTS = """
 SELECT {key} event_key, category, complexity, {deliverables}, deliverables_json,
     deliverables_source IS NOT NULL, deliverables_complete, predicted_output_tokens,
-    actual_output_tokens, COALESCE({ceiling}, 0), success, truncated
+    actual_output_tokens, COALESCE({ceiling}, 0), success, truncated, {phase}
 FROM token_estimation_v2_events WHERE {where} ORDER BY timestamp, event_id
 """
 
@@ -40,7 +41,8 @@ class ReplayEvent:
     """One event: its stratum's key, what an estimator is told, and what came of it.
 
     `kind` is `real`, `partial` or `synthetic`; `deliverables` are the paths given to the estimator,
-    empty where not even their number is known; `unsafe_paths` of them were replaced.
+    empty where not even their number is known; `unsafe_paths` of them were replaced. `phase` is the
+    number of the phase that the event belongs to.
     """
 
     key: Key
@@ -55,6 +57,7 @@ class ReplayEvent:
     ceiling: int
     success: bool | None
     truncated: bool | None
+    phase: int
 
 
 def is_safe(path: str) -> bool:
@@ -69,12 +72,13 @@ def replay_events(db: Database, selection: Selection, strata: Strata) -> Iterato
         key=strata.columns(selection),
         deliverables=DELIVERABLES,
         ceiling=CEILING,
+        phase=PHASE,
         where=selection.where(),
     )
-    width = len(strata.dimensions)
+    width, phases = len(strata.dimensions), Phases()
     for row in db.conn.execute(query, selection.values()):
         event_key, category, complexity, count, text, told, complete, *outcome = row[width:]
-        predicted, actual, ceiling, success, truncated = outcome
+        predicted, actual, ceiling, success, truncated, run_id, phase_id = outcome
         given, kind, unsafe = _deliverables(paths(text) if told else [], count or 0, bool(complete))
         yield ReplayEvent(
             key=row[:width],
@@ -89,6 +93,7 @@ def replay_events(db: Database, selection: Selection, strata: Strata) -> Iterato
             ceiling=ceiling,
             success=truth(success),
             truncated=truth(truncated),
+            phase=phases.number(run_id, phase_id),
         )
 
 

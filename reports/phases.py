@@ -1,0 +1,67 @@
+"""The sampling unit: answers of one phase of one run are alike, so that it is phases that are counted.
+
+Tries of a phase do the same work, and often end alike. Taken one by one they would look like more
+evidence than they are: intervals would be too narrow and differences too certain. An event whose
+phase the log doesn't tell is a unit of its own.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+from math import fsum
+
+PHASE = "run_id, phase_id"
+"""The columns that tell an event's phase, in the order in which `Phases.number` takes them."""
+
+UNKNOWN = "unknown"
+"""What the database says where no line tells the phase."""
+
+SEED = 20260114
+"""Of all that is drawn: the same rows give the same numbers, every time."""
+
+MAX_BLOCKS = 500
+"""More phases than that are dealt into as many blocks first, which bounds the work, not the interval."""
+
+
+class Phases:
+    """Gives each phase of each run a number, in the order in which they come."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._numbers: dict[tuple[str, str], int] = {}
+
+    def number(self, run_id: str, phase_id: str) -> int:
+        """Return the phase's number; each event of an unknown phase gets a new one."""
+        found = None if phase_id == UNKNOWN else self._numbers.get((run_id, phase_id))
+        if found is None:
+            found, self.count = self.count, self.count + 1
+            if phase_id != UNKNOWN:
+                self._numbers[run_id, phase_id] = found
+        return found
+
+
+def by_phase(values: Sequence[float], phases: Sequence[int]) -> list[list[float]]:
+    """Put values together by the number of their phase, in the order in which the phases come."""
+    found: dict[int, list[float]] = {}
+    for value, phase in zip(values, phases, strict=True):
+        found.setdefault(phase, []).append(value)
+    return list(found.values())
+
+
+def resampled_means(units: Sequence[Sequence[float]], resamples: int) -> Iterator[float]:
+    """Yield the mean of all values of as many units, drawn with replacement, once for each resample."""
+    chance = random.Random(SEED)  # noqa: S311 - statistics, not secrets
+    blocks = _blocks([(fsum(unit), len(unit)) for unit in units], chance)
+    for _ in range(resamples):
+        drawn = chance.choices(blocks, k=len(blocks))
+        yield fsum(total for total, _ in drawn) / sum(size for _, size in drawn)
+
+
+def _blocks(units: list[tuple[float, int]], chance: random.Random) -> list[tuple[float, int]]:
+    """Deal units, each as its sum and its size, into blocks; few of them stay as they are."""
+    if len(units) <= MAX_BLOCKS:
+        return units
+    chance.shuffle(units)
+    dealt = (units[start::MAX_BLOCKS] for start in range(MAX_BLOCKS))
+    return [(fsum(total for total, _ in block), sum(size for _, size in block)) for block in dealt]

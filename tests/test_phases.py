@@ -1,0 +1,71 @@
+"""The unit is the phase: which events belong together, and what drawing whole phases gives."""
+
+from __future__ import annotations
+
+import random
+import statistics
+from pathlib import Path
+
+import pytest
+
+from event_rows import event_row, stored
+from ingest.storing.database import open_for_reading
+from reports.phases import MAX_BLOCKS, Phases, by_phase, resampled_means
+from reports.selection import Selection
+from reports.strata import Strata
+from reports.tokens import tokens_by_stratum
+
+
+def test_a_phase_is_that_of_its_run_and_an_unknown_one_is_alone() -> None:
+    """The same name in another run is another phase; events of unknown phases are never together."""
+    phases = Phases()
+    names = [
+        ("r", "p"),
+        ("r", "p"),
+        ("s", "p"),
+        ("r", "unknown"),
+        ("r", "unknown"),
+        ("unknown", "p"),
+        ("r", "p"),
+    ]
+    assert [phases.number(*name) for name in names] == [0, 0, 1, 2, 3, 4, 0]
+    assert phases.count == 5
+
+
+def test_phases_keep_their_numbers_in_all_strata_and_kinds(tmp_path: Path) -> None:
+    """Tries of a phase are one unit, though one was cut and another is of another complexity."""
+    rows = [
+        event_row(phase_id="a", truncated=1),
+        event_row(phase_id="a", truncated=0),
+        event_row(phase_id="a", complexity="high"),
+        event_row(phase_id="b"),
+        event_row(phase_id="unknown"),
+        event_row(phase_id="unknown"),
+    ]
+    with open_for_reading(stored(tmp_path / "t.db", rows)) as db:
+        found = tokens_by_stratum(db, Selection(), Strata())
+    numbers = {
+        (key, kind.truncated): list(tokens.phase)
+        for key, kinds in found.items()
+        for kind, tokens in kinds.items()
+    }
+    assert numbers == {
+        (("docs", "low"), True): [0],
+        (("docs", "low"), False): [0, 1, 2, 3],
+        (("docs", "high"), False): [0],
+    }
+
+
+@pytest.mark.parametrize("number", [40, MAX_BLOCKS + 100])
+def test_resampled_means_spread_as_phases_do_not_as_answers(number: int) -> None:
+    """Three answers alike say no more than one: drawn by phase, the mean varies as that of the phases."""
+    chance = random.Random(3)
+    values = [chance.gauss(0, 1) for _ in range(number)]
+    units = by_phase(
+        [value for value in values for _ in range(3)], [n for n in range(number) for _ in range(3)]
+    )
+    assert units == [[value] * 3 for value in values]
+    means = list(resampled_means(units, 1500))
+    assert means == list(resampled_means(units, 1500))
+    assert statistics.fmean(means) == pytest.approx(statistics.fmean(values), abs=0.02)
+    assert statistics.stdev(means) == pytest.approx(statistics.pstdev(values) / number**0.5, rel=0.06)
