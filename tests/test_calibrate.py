@@ -457,7 +457,7 @@ def test_strata_are_by_any_dimensions_and_unite_to_the_whole(tmp_path: Path, by:
     assert all(list(one)[: len(dimensions)] == dimensions for one in found["strata"])
     assert sum(one["n"] for one in found["strata"]) == found["overall"]["n"] == 16
     assert found["overall"]["factor"] == pytest.approx(statistics.median((500, 502, 505, 540)) / 1000)
-    assert shown.splitlines()[3].split()[: len(dimensions)] == dimensions
+    assert shown.splitlines()[4].split()[: len(dimensions)] == dimensions
 
 
 def test_nothing_to_calibrate_is_said(called: Tokentail, tmp_path: Path) -> None:

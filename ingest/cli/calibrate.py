@@ -16,6 +16,7 @@ from reports.metrics import Interval
 from reports.selection import Selection, population
 from reports.strata import Bucket, Strata
 from reports.terminal import label, number, table
+from reports.worth import read_worth, worth_line
 
 
 @click.command("calibrate")
@@ -68,13 +69,18 @@ def calibrate_command(
     strata = Strata(dimensions, buckets)
     with open_for_reading(database) as opened:
         found = population(opened, selection)
+        worth = read_worth(opened, selection, strata)
         overall, lines = calibrate(opened, selection, strata, min_samples, max_truncation / 100)
     if as_json:
         asked = {"min_samples": min_samples, "max_truncation": max_truncation / 100, "by": list(dimensions)}
         told = {"database": str(database), "filters": selection.record(), "population": asdict(found)}
         strata_records = [dict(zip(dimensions, one.key, strict=True)) | _record(one) for one in lines]
-        say_json(told | asked | {"overall": _record(overall), "strata": strata_records})
+        say_json(
+            told | asked | {"worth": asdict(worth), "overall": _record(overall), "strata": strata_records}
+        )
         return 0
+    if found.selected:
+        say(worth_line(worth))
     say(population_line(found, str(database)))
     if not found.selected:
         say(nothing_left(found, "calibrate"))

@@ -22,6 +22,7 @@ from reports.validation import (
     validate,
 )
 from reports.validation_record import validation_record
+from reports.worth import worth_line
 
 
 @click.command("report")
@@ -51,6 +52,9 @@ def report_command(
 ) -> int:
     """Show how far the estimates are off: risk, cost and error, overall and by stratum.
 
+    The first line says what they are worth: their error, that of a constant (the stratum's own median
+    of tokens), and how far tries of one phase differ anyway.
+
     Risk, over every event whose actual is an output: the share underestimated (gate: 5%) and the
     share truncated (gate: 2%), each with its 95% interval. Cost, over clean events (parsed, not
     truncated): predicted / actual (gate: P90 < 3) and ceiling / actual. Error: SMAPE, which is
@@ -79,6 +83,8 @@ def report_command(
 
 def _show(database: str, found: Validation) -> None:
     judged = readiness(found)
+    if found.overall.n:
+        say(worth_line(found.worth))
     say(f"Status: {judged.status}")
     say(f"  {judged.reason}")
     say(population_line(found.population, database))
