@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 import click
 
 from ingest.cli import options
 from ingest.cli.output import complain, say, say_json, say_lines
 from ingest.cli.selecting import buckets_option, by_option, filter_options, nothing_left, population_line
 from ingest.storing.database import open_for_reading
+from reports.futile import Futile, futile_line, read_futile
 from reports.metrics import Share, Spread
 from reports.readiness import readiness
 from reports.selection import Selection
@@ -69,11 +72,14 @@ def report_command(
     """  # noqa: D301 - Click's mark must be the character itself
     database = options.chosen_database(db)
     with open_for_reading(database) as opened:
-        validation = validate(opened, selection, Strata(dimensions, buckets), under_multiplier)
+        strata = Strata(dimensions, buckets)
+        validation = validate(opened, selection, strata, under_multiplier)
+        unhelped = read_futile(opened, selection, strata)
     if as_json:
-        say_json({"database": str(database), "filters": selection.record(), **validation_record(validation)})
+        asked = {"database": str(database), "filters": selection.record()}
+        say_json(asked | validation_record(validation) | {"futile": asdict(unhelped)})
     else:
-        _show(str(database), validation)
+        _show(str(database), validation, unhelped)
     missed = [gate.name for gate in validation.gates if not gate.passed]
     if fail_on_gate and missed:
         complain(f"not passed: {', '.join(missed)}")
@@ -81,7 +87,7 @@ def report_command(
     return 0
 
 
-def _show(database: str, found: Validation) -> None:
+def _show(database: str, found: Validation, unhelped: Futile) -> None:
     judged = readiness(found)
     if found.overall.n:
         say(worth_line(found.worth))
@@ -92,7 +98,8 @@ def _show(database: str, found: Validation) -> None:
     if not overall.n:
         say(nothing_left(found.population, "report"))
         return
-    say_lines(["", *_risk(found), "", *_cost(found), "", *_error(overall), "", *_ends(found), ""])
+    more = [futile_line(unhelped)] if unhelped.answers else []
+    say_lines(["", *_risk(found), *more, "", *_cost(found), "", *_error(overall), "", *_ends(found), ""])
     say_lines(_strata(found))
 
 
