@@ -65,7 +65,7 @@ def test_long_work_is_rarely_taken_for_a_loop() -> None:
         cut_again += len(futile(tries, 0))
         left_out += len(futile(tries, max(one.actual for one in tries if not one.cut)))
     assert cut_again > 300
-    assert left_out < 0.1 * cut_again
+    assert left_out < 0.2 * cut_again
 
 
 def cut(phase: str, ceiling: int, minute: int, **columns: object) -> Row:
