@@ -5,7 +5,7 @@ LOGS ?= examples/logs
 DB ?= telemetry.db
 BIN := $(VENV)/bin
 
-.PHONY: run test bare check properties faults kill model fleet cluster fuzz mutants bench profile fix clean
+.PHONY: run test bare check properties faults kill model fleet cluster fuzz mutants claims bench profile fix clean
 
 run: $(VENV)/.installed
 	$(BIN)/tokentail ingest $(LOGS) --db $(DB)
@@ -54,6 +54,11 @@ N ?= 5000
 EVERY ?= 1
 kill: $(VENV)/.installed-dev
 	$(BIN)/python -m faults.kill --number $(N) --every $(EVERY) $(if $(SEED),--seed $(SEED))
+
+# Whether what the reports claim is so, in worlds with a known truth. The tables go into the document.
+REPEATS ?= 1000
+claims: $(VENV)/.installed-dev
+	$(BIN)/python -m claims.verdicts --repeats $(REPEATS) --write docs/reports.md
 
 model: $(VENV)/.installed-dev
 	$(BIN)/python -m faults.model --number $(N) $(if $(SEED),--seed $(SEED))

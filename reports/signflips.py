@@ -14,8 +14,9 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from operator import getitem
 from statistics import NormalDist, fmean
 
@@ -107,35 +108,32 @@ def _by_flips(values: list[float]) -> tuple[Interval | None, float]:
 def _set_means(values: list[float]) -> tuple[list[float], int]:
     """Return the means of sets of values, and how many sets were empty.
 
-    A set is a bit for each value. Eight values at a time are looked up: their sum and their number, as the
-    two parts of a complex number.
+    A set is a number with a bit for each value; the sums of eight values at a time are looked up.
     """
     tables = [_sums(values[start : start + _BYTE]) for start in range(0, len(values), _BYTE)]
-    sums = [sum(map(getitem, tables, bits)) for bits in _sets(len(values))]
-    means = [one.real / one.imag for one in sums if one.imag]
-    return means, len(sums) - len(means)
+    width, means, empty = len(tables), [], 0
+    for bits in _sets(len(values)):
+        if bits:
+            means.append(sum(map(getitem, tables, bits.to_bytes(width, "little"))) / bits.bit_count())
+        else:
+            empty += 1
+    return means, empty
 
 
-def _sets(size: int) -> Iterator[bytes]:
-    """Yield all sets of so many values, or the empty one and many others drawn.
-
-    Bits beyond the values may be set, and say nothing.
-    """
-    width = -(-size // _BYTE)
+def _sets(size: int) -> Iterable[int]:
+    """Return all sets of so many values, or the empty one and many others drawn."""
     if size <= MAX_EXACT:
-        yield from (bits.to_bytes(width, "little") for bits in range(1 << size))
-        return
+        return range(1 << size)
     chance = random.Random(SEED)  # noqa: S311 - statistics, not secrets
-    yield bytes(width)
-    yield from (chance.randbytes(width) for _ in range(DRAWN))
+    return chain((0,), (chance.getrandbits(size) for _ in range(DRAWN)))
 
 
-def _sums(values: Sequence[float]) -> list[complex]:
-    """Return the sum and the number of each set of at most eight values, by its bits."""
-    sums = [0j]
+def _sums(values: Sequence[float]) -> list[float]:
+    """Return the sum of each set of at most eight values, by its bits."""
+    sums = [0.0]
     for value in values:
-        sums += [one + complex(value, 1) for one in sums]
-    return sums * (1 << _BYTE - len(values))
+        sums += [one + value for one in sums]
+    return sums
 
 
 def _normal(values: list[float]) -> tuple[Interval | None, float]:
