@@ -16,7 +16,7 @@ import math
 import random
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import chain
+from functools import lru_cache
 from operator import getitem
 from statistics import NormalDist, fmean
 
@@ -108,24 +108,24 @@ def _by_flips(values: list[float]) -> tuple[Interval | None, float]:
 def _set_means(values: list[float]) -> tuple[list[float], int]:
     """Return the means of sets of values, and how many sets were empty.
 
-    A set is a number with a bit for each value; the sums of eight values at a time are looked up.
+    The sums of eight values at a time are looked up.
     """
     tables = [_sums(values[start : start + _BYTE]) for start in range(0, len(values), _BYTE)]
-    width, means, empty = len(tables), [], 0
-    for bits in _sets(len(values)):
-        if bits:
-            means.append(sum(map(getitem, tables, bits.to_bytes(width, "little"))) / bits.bit_count())
-        else:
-            empty += 1
-    return means, empty
+    sets = _sets(len(values))
+    means = [sum(map(getitem, tables, bits)) / size for bits, size in sets if size]
+    return means, len(sets) - len(means)
 
 
-def _sets(size: int) -> Iterable[int]:
-    """Return all sets of so many values, or the empty one and many others drawn."""
+@lru_cache(maxsize=4)
+def _sets(size: int) -> list[tuple[bytes, int]]:
+    """Return all sets of so many values, or the empty one and many others drawn: their bits and sizes."""
     if size <= MAX_EXACT:
-        return range(1 << size)
-    chance = random.Random(SEED)  # noqa: S311 - statistics, not secrets
-    return chain((0,), (chance.getrandbits(size) for _ in range(DRAWN)))
+        sets: Iterable[int] = range(1 << size)
+    else:
+        chance = random.Random(SEED)  # noqa: S311 - statistics, not secrets
+        sets = (0, *(chance.getrandbits(size) for _ in range(DRAWN)))
+    width = -(-size // _BYTE)
+    return [(bits.to_bytes(width, "little"), bits.bit_count()) for bits in sets]
 
 
 def _sums(values: Sequence[float]) -> list[float]:

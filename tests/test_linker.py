@@ -396,6 +396,33 @@ SMALL_LOGS = {
         "failed: Protected paths in scope: a.py...\n" + BUILDER + CALL,
         [anchored(deliverables=paths("protected", "a.py", complete=False))],
     ),
+    "protected-paths-behind-the-event-of-their-window": (
+        RUN + OPEN + CALL + PROTECTED + "a.py...",
+        [anchored(deliverables=paths("protected", "a.py", complete=False))],
+    ),
+    "protected-paths-of-a-phase-that-two-runs-may-have-opened": (
+        RUN + NEXT + PROTECTED + "a.py...\n" + RUN.replace("r1", "r2") + BUILDER + CALL,
+        [Context(phase=budget("p1"))],
+    ),
+    "protected-paths-open-a-phase-that-is-alone-again": (
+        RUN
+        + OPEN
+        + OPEN.replace("p1", "p2")
+        + "ANCHOR p1 output=5\nUpdated phase p1 status to FAILED\nUpdated phase p2 status to FAILED\n"
+        + PROTECTED.replace("p1", "p3")
+        + "a.py...\n"
+        + PREPARED
+        + CALL.replace("p1", "p3"),
+        [
+            anchored(
+                phase=budget("p3"),
+                confidence=0.8,
+                attempt_index=2,
+                estimated_deliverable_count=1,
+                deliverables=paths("protected", "a.py", complete=False),
+            )
+        ],
+    ),
     "blocked-path-is-not-declared": (
         RUN + OPEN + CALL + "[Isolation] BLOCKED: Patch attempts to modify protected path: a.py",
         [ANCHORED],

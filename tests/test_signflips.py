@@ -141,6 +141,20 @@ def test_drawn_flips_and_the_normal_distribution_go_on_from_one_another(n: int) 
     assert (found.interval.low > 0) == (found.p <= LEVEL)
 
 
+@pytest.mark.parametrize("z", [1.9595, 1.9605])
+def test_normal_interval_leaves_out_nothing_just_where_the_test_does(z: float) -> None:
+    """To the fourth digit of z, though the interval's error is that of the values around their own mean."""
+    chance, n = random.Random(5), MAX_DRAWN + 1
+    values = [chance.gauss(0, 20) for _ in range(n)]
+    middle = statistics.fmean(values)
+    squares = math.fsum((value - middle) ** 2 for value in values)
+    shift = z * math.sqrt(squares / (1 - z * z / n)) / n
+    found = alone([value - middle + shift for value in values])
+    assert found.interval is not None
+    assert found.p == pytest.approx(2 * NORMAL.cdf(-z))
+    assert (found.interval.low > 0) == (z > 1.96)
+
+
 def test_no_probability_is_smaller_than_the_flips_can_show() -> None:
     """Of 10,000 drawn ones none as far away is one in 10,001, on either side."""
     assert alone([-1.0 - number / 100 for number in range(50)]).p == 2 / (DRAWN + 1)

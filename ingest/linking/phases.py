@@ -59,7 +59,7 @@ class Phases:
         former = self._windows.get(phase)
         run = None if crowded else self._runs.only()
         window = Window(run=run, contested=crowded and former is not None)
-        if former is not None and not former.contested and _are_same(run, former.run):
+        if former is not None and _are_same(run, former.run):
             window.complete = former.complete
         return self._windows.open(phase, window)
 
