@@ -10,15 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import fsum
 
-from reports.extras import imported
 from reports.metrics import Interval, percentile
 
 RESAMPLES = 2000
-"""Enough for the ends of a 95% interval to stand still in the second digit."""
-
-MIN_RESAMPLES = 200
-MAX_DRAWN = 20_000_000
-"""Numbers drawn for the interval of a median at most: fewer resamples of very many values do."""
+"""Enough for the ends of a 95% interval to move less with the seed than with another sample."""
 
 MAX_BLOCKS = 500
 """More values than that are dealt into as many blocks first, which bounds the work, not the interval."""
@@ -63,20 +58,6 @@ def paired_difference(differences: Sequence[float]) -> Difference:
         drawn = chance.choices(blocks, k=len(blocks))
         means.append(fsum(total for total, _ in drawn) / sum(size for _, size in drawn))
     return Difference(n, value, _middle_95(means))
-
-
-def median_interval(values: Sequence[float]) -> Interval:
-    """Return the 95% bootstrap interval of the median of at least two values.
-
-    Raises:
-        MissingExtra: numpy, which comes with scipy, is not installed.
-    """
-    numpy = imported("numpy", "stats")
-    chance = numpy.random.default_rng(_SEED)
-    numbers, n = numpy.asarray(values), len(values)
-    resamples = max(MIN_RESAMPLES, min(RESAMPLES, MAX_DRAWN // n))
-    medians = [float(numpy.median(numbers[chance.integers(n, size=n)])) for _ in range(resamples)]
-    return _middle_95(medians)
 
 
 def _middle_95(values: Sequence[float]) -> Interval:

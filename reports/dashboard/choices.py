@@ -27,7 +27,8 @@ _COUNTS = """
 SELECT {category}, model, COUNT(*) FROM token_estimation_v2_events WHERE {where} GROUP BY 1, 2
 """
 _COLUMNS = (
-    "complexity, model, deliverable_count, estimated_deliverable_count, deliverables_complete, "
+    "run_id, phase_id, complexity, model, "
+    "deliverable_count, estimated_deliverable_count, deliverables_complete, "
     "deliverables_source, deliverables_json, predicted_output_tokens, actual_output_tokens, "
     "actual_max_tokens, selected_budget, success, truncated, actual_is_total, phase_outcome"
 )
