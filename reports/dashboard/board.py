@@ -9,6 +9,9 @@ from typing import Any
 
 from sqlite_utils import Database
 
+from reports.advice import change_sentence
+from reports.answers import read_changes
+from reports.changes import Change
 from reports.dashboard.choices import MAX_CHOICES, Choices, Names, choices, chosen_reports, report_record
 from reports.dashboard.coverage_cells import Cell, bucket_names, coverage_cells
 from reports.dashboard.points import Points, packed, points
@@ -40,6 +43,7 @@ class Board:
     points: Points
     cells: list[Cell]
     buckets: list[str]
+    changes: list[Change]
     choices: Choices
     chosen: list[tuple[Names, Record]]
 
@@ -56,8 +60,8 @@ class Board:
         return [one["stratum"] for one in strata if one["stratum"] in kept]
 
     def notes(self) -> list[str]:
-        """Say what the page leaves out, if anything."""
-        said = []
+        """Say what changed meanwhile, and what the page leaves out, if anything."""
+        said = [f"{change_sentence(change)}." for change in self.changes]
         if self.points.step > 1:
             said.append(
                 f"The charts draw a sample: {len(self.points.rows):,} of {self.points.events:,} events "
@@ -112,6 +116,7 @@ def read_board(db: Database, selection: Selection, strata: Strata, *, with_choic
             points=points(db, selection, whole.overall.n, places),
             cells=coverage_cells(db, selection, strata, places),
             buckets=bucket_names(strata),
+            changes=read_changes(db, selection, strata, whole.overall.n),
             choices=found,
             chosen=list(chosen_reports(db, selection, strata, found)),
         )
