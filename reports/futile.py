@@ -40,13 +40,15 @@ _LONGEST = """
 SELECT {key} MAX(actual_output_tokens) FROM token_estimation_v2_events
 WHERE truncated = 0 AND actual_is_total = 0 GROUP BY {by}
 """
+_CUT_AGAIN = """
+SELECT run_id, phase_id FROM token_estimation_v2_events WHERE truncated = 1
+GROUP BY run_id, phase_id HAVING COUNT(*) > 1
+"""
 _TRIES = f"""
 SELECT {{key}} {PHASE}, {CEILING_TOLD}, actual_output_tokens, truncated, {{selected}}
 FROM token_estimation_v2_events
-WHERE phase_id <> '{UNKNOWN}' AND actual_is_total = 0 AND truncated IS NOT NULL AND (run_id, phase_id) IN (
-    SELECT run_id, phase_id FROM token_estimation_v2_events WHERE truncated = 1
-    GROUP BY run_id, phase_id HAVING COUNT(*) > 1
-)
+WHERE phase_id <> '{UNKNOWN}' AND actual_is_total = 0 AND truncated IS NOT NULL
+    AND (run_id, phase_id) IN ({_CUT_AGAIN})
 ORDER BY timestamp, event_id
 """
 
@@ -105,6 +107,8 @@ def _is_no_better(one: Try, larger: Try, longest: int) -> bool:
 
 def read_futile(db: Database, selection: Selection, strata: Strata) -> Futile:
     """Count the selected answers that more budget would not have helped; all tries of a phase are seen."""
+    if db.conn.execute(_CUT_AGAIN).fetchone() is None:
+        return Futile(0, 0)
     key, width = strata.columns(selection), len(strata.dimensions)
     numbers = ", ".join(str(number) for number in range(1, width + 1)) or "NULL"
     rows = db.conn.execute(_LONGEST.format(key=key, by=numbers))
