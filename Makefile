@@ -55,6 +55,11 @@ EVERY ?= 1
 kill: $(VENV)/.installed-dev
 	$(BIN)/python -m faults.kill --number $(N) --every $(EVERY) $(if $(SEED),--seed $(SEED))
 
+# Whether what the reports claim is so, in worlds with a known truth. The tables go into the document.
+REPEATS ?= 1000
+claims: $(VENV)/.installed-dev
+	$(BIN)/python -m claims.verdicts --repeats $(REPEATS) --write docs/reports.md
+
 model: $(VENV)/.installed-dev
 	$(BIN)/python -m faults.model --number $(N) $(if $(SEED),--seed $(SEED))
 

@@ -111,6 +111,9 @@ class Rows:
     def __init__(self) -> None:
         self.db = Database(memory=True)
         self.db.conn.execute(_TABLE)
+        self.db.conn.execute(
+            "CREATE TABLE token_budget_escalation_events (run_id, phase_id, timestamp, retry_max_tokens)"
+        )
 
     def hold(self, rows: Iterator[Row]) -> Database:
         """Return the database with these events and no others."""

@@ -76,7 +76,9 @@ class Verification:
 class Comparison:
     """Walk one log and the database's knowledge of it side by side, in the order of offsets."""
 
-    def __init__(self, db: Database, log: LogFile, source_id: int, result: Verification) -> None:
+    def __init__(
+        self, db: Database, log: LogFile, source_id: int, result: Verification, by_older_rules: bool
+    ) -> None:
         self._db = db
         self._log = log
         self._source_id = source_id
@@ -90,6 +92,8 @@ class Comparison:
         self._occurrences = 0
         self._counters = Counters()
         self._unread: Unread | None = None
+        self._by_older_rules = by_older_rules
+        self._lacking_paths: set[int] = set()
 
     def compare(self, batch: Batch) -> None:
         """Compare the next stretch of the log."""
@@ -109,6 +113,12 @@ class Comparison:
             self._differ(line_number, "the database has an event here, the log has not")
         for _, line_number, _ in self._rejected.rest():
             self._differ(line_number, "the database has a reject here, the log has no such line")
+        if self._lacking_paths:
+            self._result.notes.append(
+                f"{self._log.shown}: read by an older version, which found no paths of "
+                f"{len(self._lacking_paths)} of its events where this one does: `tokentail backfill --full` "
+                "brings them"
+            )
         self._balance_pruned()
         self._balance_occurrences()
 
@@ -211,7 +221,9 @@ class Comparison:
             here, there = getattr(told, name), getattr(known, name)
             lost = getattr(absorbed, name) != there
             other = alone and here is not None and here != there and name != "deliverables"
-            if lost or other:
+            if lost and self._by_older_rules and name == "deliverables" and not row["deliverables_complete"]:
+                self._lacking_paths.add(line_number)
+            elif lost or other:
                 self._differ(
                     line_number, f"{name} is {_shown(here)} in the log, {_shown(there)} in the database"
                 )

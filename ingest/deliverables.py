@@ -1,8 +1,8 @@
 """Import of deliverable paths that people or the executor's own database know.
 
-An import is read whole before anything is written: a broken file changes nothing. What a phase
-declared fills events that know less; it is matched on run and phase, so import again after an
-ingest that brought new events.
+An import is read whole before anything is written: a broken file changes nothing. An odd phase among
+others is named, and the others count. What a phase declared fills events that know less; it is matched on
+run and phase, so import again after an ingest that brought new events.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ingest.errors import UnusableImport
 from ingest.files.logfile import SQLITE_MAGIC
@@ -28,9 +29,22 @@ _EVENTS = """
 SELECT event_id, run_id, phase_id, deliverable_count FROM token_estimation_v2_events
 WHERE run_source IS NOT NULL AND phase_source IS NOT NULL
 """
+_NEEDED = "needs deliverables as a list of paths, or of objects with a path, or as an object of such lists"
 
-Paths = dict[tuple[str, str], tuple[str, ...]]
-"""Deliverable paths by (run, phase)."""
+
+@dataclass(frozen=True, slots=True)
+class Odd:
+    """An entry that tells no deliverables though it should: where it stands in the file, and why."""
+
+    where: str
+    why: str
+
+
+class Declared(NamedTuple):
+    """What a file tells: deliverable paths by (run, phase), and the entries that tell none."""
+
+    paths: dict[tuple[str, str], tuple[str, ...]]
+    odd: list[Odd]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +52,7 @@ class Imported:
     """What an import did.
 
     `phases` stand in the file, `phases_unmatched` of them without an event here; `counts_differing`
-    events logged another number of deliverables than the file has.
+    events logged another number of deliverables than the file has; `odd` entries were left out.
     """
 
     phases: int
@@ -46,6 +60,7 @@ class Imported:
     events_matched: int
     events_updated: int
     counts_differing: int
+    odd: list[Odd]
 
 
 def import_deliverables(file: Path, database: StrPath, wait_seconds: float = 0.0) -> Imported:
@@ -55,7 +70,7 @@ def import_deliverables(file: Path, database: StrPath, wait_seconds: float = 0.0
         UnusableImport: the file can't be read, or holds something else; nothing was changed.
         DatabaseBusy, DatabaseUnusable: see `ingest.storing.database`.
     """
-    paths = read_deliverables(file)
+    paths, odd = read_deliverables(file)
     require_database(database)
     with ingest_lock(database, wait_seconds), open_for_writing(database) as db:
         matched: set[tuple[str, str]] = set()
@@ -70,14 +85,14 @@ def import_deliverables(file: Path, database: StrPath, wait_seconds: float = 0.0
                 amendments.append((event_id, Context(deliverables=told)))
         with immediate(db.conn):
             updated = amend(Settling(db.conn), amendments, time_text(datetime.now(UTC)))
-    return Imported(len(paths), len(paths.keys() - matched), len(amendments), updated, differing)
+    return Imported(len(paths), len(paths.keys() - matched), len(amendments), updated, differing, odd)
 
 
-def read_deliverables(file: Path) -> Paths:
+def read_deliverables(file: Path) -> Declared:
     """Read an import file whole.
 
     Raises:
-        UnusableImport: see `import_deliverables`.
+        UnusableImport: see `import_deliverables`; or no entry of it is what it should be.
     """
     try:
         with file.open("rb") as opened:
@@ -85,30 +100,60 @@ def read_deliverables(file: Path) -> Paths:
         entries = list(_from_database(file) if is_database else _from_json(file))
     except (OSError, UnicodeDecodeError) as error:
         raise UnusableImport(f"{file}: {error}") from error
-    paths: Paths = {}
+    declared = Declared({}, [])
     for where, entry in entries:
-        if not isinstance(entry, dict):
-            raise UnusableImport(f"{file}{where}: not an object of run_id, phase_id and deliverables")
-        run, phase = entry.get("run_id"), entry.get("phase_id")
-        declared = _flat(entry.get("deliverables"))
-        if not isinstance(run, str) or not isinstance(phase, str) or declared is None:
-            raise UnusableImport(
-                f"{file}{where}: needs run_id and phase_id as text, and deliverables as a list of paths "
-                "or an object of such lists"
-            )
-        if declared:
-            paths[run, phase] = declared
-    return paths
+        try:
+            run, phase, paths = _phase(entry)
+        except (ValueError, RecursionError) as error:
+            declared.odd.append(Odd(where, str(error)))
+        else:
+            declared.paths.update({(run, phase): paths} if paths else {})
+    if entries and len(declared.odd) == len(entries):
+        first, *more = declared.odd
+        rest = f"; nor are {len(more):,} more" if more else ""
+        raise UnusableImport(f"{file}{first.where}: {first.why}{rest}; nothing was imported")
+    return declared
 
 
-def _flat(value: Any) -> tuple[str, ...] | None:
-    """Return paths from a list, or from a dict of lists in its order; `None` for anything else."""
-    if isinstance(value, dict):
-        lists = [_flat(part) for part in value.values()]
-        return None if None in lists else tuple(path for part in lists if part for path in part)
-    if isinstance(value, list) and all(isinstance(path, str) for path in value):
-        return tuple(value)
-    return None
+def _phase(entry: Any) -> tuple[str, str, tuple[str, ...]]:
+    """Return the run, the phase and the paths of an entry.
+
+    Raises:
+        ValueError: it is something else.
+    """
+    match entry:
+        case ValueError():
+            raise entry
+        case {"run_id": str(run), "phase_id": str(phase)}:
+            return run, phase, _paths(entry.get("deliverables"))
+        case dict():
+            raise ValueError("needs run_id and phase_id as text")
+    raise ValueError("not an object of run_id, phase_id and deliverables")
+
+
+def _paths(value: Any) -> tuple[str, ...]:
+    """Return the paths of a list, of an object of lists in its order, or of an object with a path.
+
+    Raises:
+        ValueError: there is anything else among them.
+    """
+    match value:
+        case list():
+            return tuple(_path(item) for item in value)
+        case {"path": str()}:
+            return (_path(value),)
+        case dict():
+            return tuple(path for part in value.values() for path in _paths(part))
+    raise ValueError(_NEEDED)
+
+
+def _path(item: Any) -> str:
+    match item:
+        case str(path):
+            return path
+        case {"path": str(path)} if path.strip():
+            return path
+    raise ValueError(_NEEDED)
 
 
 def _from_json(file: Path) -> Iterator[tuple[str, Any]]:
@@ -138,16 +183,18 @@ def _from_database(file: Path) -> Iterator[tuple[str, Any]]:
     """Yield the phases of an executor's database whose scope holds deliverables."""
     try:
         with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+            connection.text_factory = partial(str, encoding="utf-8", errors="replace")
             rows = connection.execute("SELECT run_id, phase_id, scope FROM phases").fetchall()
     except sqlite3.DatabaseError as error:
         raise UnusableImport(
             f"{file}: not an executor's database with phases and their scope: {error}"
         ) from error
     for run, phase, scope in rows:
+        where = f", phase {phase!r} of run {run!r}"
         try:
             parsed = json.loads(scope) if scope else None
         except (ValueError, TypeError, RecursionError) as error:
-            raise UnusableImport(f"{file}: the scope of phase {phase!r} is not JSON ({error})") from error
+            yield where, ValueError(f"its scope is not JSON ({error})")
+            continue
         if isinstance(parsed, dict) and parsed.get("deliverables"):
-            where = f", phase {phase!r} of run {run!r}"
             yield where, {"run_id": run, "phase_id": phase, "deliverables": parsed["deliverables"]}

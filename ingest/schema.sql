@@ -44,7 +44,7 @@ CREATE TABLE token_estimation_v2_events (
     attempt_index INTEGER,                  -- [MODEL-SELECT], counts from 0
     estimated_deliverable_count INTEGER,    -- [BUILD-129] Token estimate
     phase_outcome TEXT,                     -- first status of the phase after the event that is an outcome
-    deliverables_source TEXT,               -- applied, required, missing, scope, imported; NULL if none
+    deliverables_source TEXT,               -- see docs/linking.md; NULL if none
     deliverables_complete INTEGER NOT NULL, -- 1 if deliverables_json holds them all
     run_source TEXT,                        -- kind of line that told the run; executor: its own row; NULL if none
     phase_source TEXT,                      -- kind of line that told the phase; executor: its own row; NULL if none

@@ -16,7 +16,7 @@ from ingest.errors import LogUnreadable, NotALog
 from ingest.files.discover import discover
 from ingest.files.logfile import FileState, LogFile
 from ingest.memory import little_tidying
-from ingest.reading.checkpoint import Provisional
+from ingest.reading.checkpoint import RULES, Provisional
 from ingest.reading.resume import head_of, recall
 from ingest.reading.scan import ScanOptions, scan
 from ingest.recognition import is_still, standing
@@ -93,8 +93,9 @@ def _check_log(db: Database, sources: KnownSources, log: LogFile, result: Verifi
     if found is None:
         _say_unknown(log, result)
         return
-    checker = Comparison(db, log, found.source_id, result)
-    end = _end_of(found, recall(sources.resume(found)[0])[0].provisional)
+    remembered = recall(sources.resume(found)[0])[0]
+    checker = Comparison(db, log, found.source_id, result, by_older_rules=remembered.rules < RULES)
+    end = _end_of(found, remembered.provisional)
     for batch in scan(log, None, ScanOptions(found.timezone, finished=True, plain=True, end_offset=end)):
         checker.compare(batch)
         if batch.problem is not None:

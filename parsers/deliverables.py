@@ -2,7 +2,8 @@
 
 In falling order of trust: files that were applied; the list of required deliverables (which may
 say `... and 10 more`); up to five missing ones; the scope paths, where the scope was inferred from
-the deliverables. The guards (list length against the event's count) are the linker's.
+the deliverables; those of the scope that are protected; what an answer tried to write. The guards
+(list length against the event's count) are the linker's.
 """
 
 from __future__ import annotations
@@ -13,11 +14,13 @@ from parsers.family import PHASE_TAG, TEXT, Family, Shape
 from parsers.numbers import string_list
 from parsers.records import (
     AppliedFiles,
+    AttemptedFiles,
     DeliverablesRefused,
     ListedPath,
     ListRest,
     MissingList,
     MissingPath,
+    ProtectedPaths,
     RequiredList,
     ScopeInferred,
     ScopePaths,
@@ -25,6 +28,17 @@ from parsers.records import (
 
 _LISTED = re.compile(r"  \S{1,6} (?P<path>\S.*)")
 _REST = re.compile(r"  \.\.\. and (?P<count>[0-9]{1,9}) more", re.ASCII)
+_PATH = re.compile(r".*[/\\].*|.*\.(?=\w*[A-Za-z])\w{1,12}", re.ASCII)
+_PLAIN = re.compile(r"(?:[A-Za-z]:)?[\w.@~/\\-][^\s'\"<>|*?:;,]*")
+"""A path without white space or quotes, so that it is surely one."""
+
+_CUT = "..."
+"""What the executor writes behind the paths that it names, when there may be more."""
+
+
+def looks_like_path(text: str) -> bool:
+    """Whether a text has a separator or an ending; without either it names a bucket, as `code` does."""
+    return _PATH.fullmatch(text) is not None
 
 
 def _applied(phase: str, literal: str) -> AppliedFiles | None:
@@ -42,6 +56,22 @@ def _scope(literal: str) -> ScopePaths | None:
     """Read the scope's paths; a list that is cut off is nothing."""
     paths = string_list(literal)
     return None if paths is None else ScopePaths(paths)
+
+
+def _protected(phase: str, text: str) -> ProtectedPaths | None:
+    """Read the protected paths of a phase's scope: only what is surely a whole path."""
+    named = text.removesuffix(_CUT).split(", ")
+    paths = tuple(
+        path for path in named if looks_like_path(path) and _PLAIN.fullmatch(path) and not path.endswith(_CUT)
+    )
+    whole = len(paths) == len(named) and not text.endswith(_CUT)
+    return ProtectedPaths(phase, paths, whole) if paths else None
+
+
+def _attempted(literal: str) -> AttemptedFiles | None:
+    """Read the files that an answer tried to write; a list that is cut off is nothing."""
+    paths = string_list(literal)
+    return None if paths is None else AttemptedFiles(paths)
 
 
 def _required(_: str) -> RequiredList:
@@ -126,5 +156,40 @@ FAMILIES = (
         read=Shape(r"\[Scope\] Scope paths: (\[.*\])", _scope),
         samples=("[Scope] Scope paths: ['pytest.ini', '.gitignore']",),
         near_misses=("[Scope] Scope paths: ['pytest.ini'",),
+    ),
+    Family(
+        name="protected_paths",
+        markers=("Plan validation failed: Phase '", "[BUILD-123v2] Manifest generation failed for '"),
+        opening=r"(?:Plan validation failed: Phase '|\[BUILD-123v2\] Manifest generation failed for ')",
+        read=Shape(
+            r"(?:Plan validation failed|\[BUILD-123v2\] Manifest generation failed for '[^'\n]+'): "
+            rf"Phase '([^'\n]+)' validation failed: Protected paths in scope: {TEXT}",
+            _protected,
+        ),
+        samples=(
+            "Plan validation failed: Phase 'p1' validation failed: Protected paths in scope: a.py, b/c...",
+            "[BUILD-123v2] Manifest generation failed for 'p1': Phase 'p1' validation failed: "
+            "Protected paths in scope: src\\a.py",
+        ),
+        near_misses=(
+            "Plan validation failed: Phase 'p1' validation failed: Protected paths in scope: code, docs...",
+            "Plan validation failed: Phase 'p1' validation failed: Protected paths in scope: ...",
+            "Plan validation failed: Phase 'p1' validation failed: Too many files in scope: src/a.py",
+            "[Isolation] BLOCKED: Patch attempts to modify protected path: src/a.py",
+        ),
+    ),
+    Family(
+        name="attempted_files",
+        markers=("[Builder] DEBUG: attempted_file_paths=",),
+        opening=r"\[Builder\] DEBUG: attempted_file_paths=",
+        read=Shape(r"\[Builder\] DEBUG: attempted_file_paths=(\[.*\])", _attempted),
+        samples=(
+            "[Builder] DEBUG: attempted_file_paths=['examples/a.py', \"it's.md\"]",
+            "[Builder] DEBUG: attempted_file_paths=[]",
+        ),
+        near_misses=(
+            "[Builder] DEBUG: attempted_file_paths=['examples/a.py', 'b",
+            "[Builder] DEBUG: attempted_file_paths=None",
+        ),
     ),
 )

@@ -204,6 +204,20 @@ class ScopePaths(NamedTuple):
     paths: tuple[str, ...]
 
 
+class ProtectedPaths(NamedTuple):
+    """Paths that a phase declared and may not write; `whole` unless the line leaves some out."""
+
+    phase: str
+    paths: tuple[str, ...]
+    whole: bool
+
+
+class AttemptedFiles(NamedTuple):
+    """The paths that an answer tried to write, whichever phase it is of."""
+
+    paths: tuple[str, ...]
+
+
 class Escalation(NamedTuple):
     """A call will be repeated with more room.
 
@@ -245,5 +259,7 @@ Record = (
     | MissingPath
     | ScopeInferred
     | ScopePaths
+    | ProtectedPaths
+    | AttemptedFiles
     | Escalation
 )

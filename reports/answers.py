@@ -10,6 +10,7 @@ from typing import NamedTuple
 from sqlite_utils import Database
 
 from reports.changes import Change, Unit, find_changes
+from reports.futile import CEILING_TOLD, Try
 from reports.phases import PHASE, Phases
 from reports.selection import CEILING, CLEAN, Selection
 from reports.strata import Key, Strata
@@ -22,7 +23,7 @@ _ANSWERS = f"""
 SELECT {{key}} timestamp, {PHASE}, predicted_output_tokens, actual_output_tokens,
     CASE WHEN truncated = 1 THEN MAX(actual_output_tokens, COALESCE(actual_max_tokens, 0))
         ELSE actual_output_tokens END,
-    COALESCE(actual_max_tokens, 0), COALESCE({CEILING}, 0), truncated, COALESCE({CLEAN}, 0)
+    COALESCE(actual_max_tokens, 0), COALESCE({CEILING}, 0), {CEILING_TOLD}, truncated, COALESCE({CLEAN}, 0)
 FROM token_estimation_v2_events
 WHERE {{where}} AND truncated IS NOT NULL AND predicted_output_tokens > 0 AND actual_output_tokens > 0
     AND event_id % :step = 0
@@ -35,7 +36,8 @@ class Answer(NamedTuple):
 
     A cut one needed more than `needed`: the ceiling that the log tells, else its own actual; a whole
     one just that. `final` is the ceiling as [TOKEN_BUDGET] tells it, `ceiling` that or what was
-    selected; 0 is not known. `clean` ones are whole and were parsed.
+    selected, `cut_at` the one at which a cut answer surely was; 0 is not known. `clean` ones are whole
+    and were parsed.
     """
 
     at: str
@@ -45,6 +47,7 @@ class Answer(NamedTuple):
     needed: int
     final: int
     ceiling: int
+    cut_at: int
     cut: bool
     clean: bool
 
@@ -52,6 +55,11 @@ class Answer(NamedTuple):
     def ratio(self) -> float:
         """What it needed, as a multiple of the prediction; of a cut one, at least that."""
         return self.needed / self.predicted
+
+    @property
+    def tried(self) -> Try:
+        """How the answer came of its ceiling."""
+        return Try(self.phase, self.cut_at, self.actual, self.cut)
 
     @property
     def need(self) -> Needed:
@@ -74,9 +82,8 @@ def read_answers(db: Database, selection: Selection, strata: Strata, events: int
     found: ByStratum = {}
     for row in db.conn.execute(query, selection.values() | {"step": step}):
         at, run_id, phase_id, *tokens, cut, clean = row[width:]
-        predicted, actual, needed, final, ceiling = tokens
         phase = phases.number(run_id, phase_id)
-        answer = Answer(at, phase, predicted, actual, needed, final, ceiling, bool(cut), bool(clean))
+        answer = Answer._make((at, phase, *tokens, bool(cut), bool(clean)))
         key = tuple(None if part is None else str(part) for part in row[:width])
         found.setdefault(key, []).append(answer)
     return {key: found[key] for key in sorted(found, key=strata.place)}

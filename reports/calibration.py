@@ -18,6 +18,7 @@ from reports.answers import Answer, ByStratum, halves, read_answers, since, tell
 from reports.budgets import Budget, budget, conformal, weighted
 from reports.changes import ESTIMATES, Change, find_changes, last_changes
 from reports.costs import Costs, Prices, costs
+from reports.futile import Futile, futile
 from reports.metrics import Interval, Spread, mean, median, rate, spread
 from reports.selection import Selection
 from reports.shrinkage import pooled_factors
@@ -118,11 +119,15 @@ class Calibrated:
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """The whole: over all selected answers, of each stratum, and what changed meanwhile."""
+    """The whole: over all selected answers, of each stratum, and what changed meanwhile.
+
+    The `futile` answers, which more budget would not have helped, are left out of the numbers.
+    """
 
     overall: Calibrated
     strata: list[Calibrated]
     changes: list[Change]
+    futile: Futile
 
 
 def calibrate(db: Database, selection: Selection, strata: Strata, wish: Wish | None = None) -> Calibration:
@@ -135,7 +140,8 @@ def calibrated(by_stratum: ByStratum, everything: Key, wish: Wish) -> Calibratio
     """Return the calibration of answers, each stratum's oldest first; `everything` is the whole's key."""
     changes = find_changes(units(by_stratum))
     starts = {} if wish.all_time else last_changes(changes, list(by_stratum))
-    kept = {key: since(own, starts[key]) if key in starts else own for key, own in by_stratum.items()}
+    used = {key: since(own, starts[key]) if key in starts else own for key, own in by_stratum.items()}
+    kept, left_out = _without_futile(used)
     whole = sorted((answer for own in kept.values() for answer in own), key=lambda answer: answer.at)
     needs = {key: [answer.need for answer in own] for key, own in kept.items()}
     pooled, pooled_gate = pooled_factors(needs, wish.limit), pooled_factors(needs, UNDERESTIMATION_GATE)
@@ -148,7 +154,20 @@ def calibrated(by_stratum: ByStratum, everything: Key, wish: Wish) -> Calibratio
         _calibrated(_Group(everything, whole, start), wish),
         [_calibrated(group, wish) for group in groups],
         changes,
+        left_out,
     )
+
+
+def _without_futile(by_stratum: ByStratum) -> tuple[ByStratum, Futile]:
+    """Return the answers of which budget is a matter, and how many are left out."""
+    kept: ByStratum = {}
+    phases: list[int] = []
+    for key, answers in by_stratum.items():
+        longest = max((answer.actual for answer in answers if not answer.cut), default=0)
+        out = futile([answer.tried for answer in answers], longest)
+        kept[key] = [answer for place, answer in enumerate(answers) if place not in out]
+        phases += [answers[place].phase for place in out]
+    return kept, Futile(len(phases), len(set(phases)))
 
 
 class _Group(NamedTuple):

@@ -21,6 +21,7 @@ from reports.selection import Population, Selection, population
 from reports.strata import Key, Strata
 from reports.sureness import Share, share_by_phase
 from reports.tokens import Kinds, read_tokens
+from reports.worth import Worth, errors_of, together
 
 UNDERESTIMATION_GATE = 0.05
 """The share of underestimated events that is borne."""
@@ -117,7 +118,10 @@ class Gate:
 
 @dataclass(frozen=True, slots=True)
 class Validation:
-    """The whole report; `outcomes` are the phases' ends and how many events had each."""
+    """The whole report; `outcomes` are the phases' ends and how many events had each.
+
+    `worth` is what the estimates are worth over all, `worths` in each of the strata.
+    """
 
     population: Population
     strata_by: Strata
@@ -126,6 +130,8 @@ class Validation:
     strata: list[Stratum]
     gates: list[Gate]
     outcomes: list[tuple[str | None, int]]
+    worth: Worth
+    worths: list[Worth]
 
 
 def validate(db: Database, selection: Selection, strata: Strata, under_multiplier: float = 1.0) -> Validation:
@@ -133,6 +139,7 @@ def validate(db: Database, selection: Selection, strata: Strata, under_multiplie
     counted = read_tokens(db, selection, strata)
     measured = {key: _measure(kinds, under_multiplier) for key, kinds in counted.by_stratum.items()}
     overall = _stratum(tuple(None for _ in strata.dimensions), _united(list(measured.values())))
+    errors = [errors_of(kinds) for kinds in counted.by_stratum.values()]
     return Validation(
         population=population(db, selection),
         strata_by=strata,
@@ -141,6 +148,8 @@ def validate(db: Database, selection: Selection, strata: Strata, under_multiplie
         strata=[_stratum(key, numbers) for key, numbers in measured.items()],
         gates=_gates(overall),
         outcomes=sorted(counted.outcomes.items(), key=lambda one: (-one[1], one[0] or "")),
+        worth=together(errors),
+        worths=[one.worth() for one in errors],
     )
 
 

@@ -24,11 +24,14 @@ def validation_record(validation: Validation) -> Record:
         **asdict(readiness(validation)),
         "under_multiplier": validation.under_multiplier,
         "gates": [asdict(gate) for gate in validation.gates],
+        "worth": asdict(validation.worth),
         "overall": stratum_record(validation.overall),
         "by": list(dimensions),
         "strata": [
-            dict(zip(dimensions, stratum.key, strict=True)) | stratum_record(stratum)
-            for stratum in validation.strata
+            dict(zip(dimensions, stratum.key, strict=True))
+            | stratum_record(stratum)
+            | {"worth": asdict(worth)}
+            for stratum, worth in zip(validation.strata, validation.worths, strict=True)
         ],
         "phase_outcomes": [
             {"phase_outcome": outcome, "events": count} for outcome, count in validation.outcomes

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from sqlite_utils import Database
 
@@ -96,6 +96,7 @@ def test_factor_and_errors_are_what_plain_python_computes(
     ]
     with holding(empty, events):
         found = calibrate(empty, Selection(min_actual=0), Strata(), Wish(min_phases, all_time=True))
+    assume(not found.futile.answers)  # they are left out: tests/test_futile.py
     told = [case for case in cases if case[0] and case[1] and case[3][1] is not None]
     assert [one.key for one in found.strata] == ([("docs", "low")] if told else [])
     for one in (found.overall, *found.strata):

@@ -14,6 +14,8 @@ from ingest.pipeline import ingest
 from ingest.reading.zone import zone_named
 from ingest.summary import IngestOptions
 from ingest.verify import verify
+from parsers.line import parse_line
+from parsers.records import ProtectedPaths
 
 OPTIONS = IngestOptions("ingest", zone_named("Australia/Sydney"))
 
@@ -68,6 +70,45 @@ def test_phases_runs_and_applied_files_are_linked_as_often_as_they_are_told(
     applied = [row for row in found if row["deliverables_source"] == "applied"]
     assert len(applied) == 9
     assert all(row["deliverables_complete"] == 1 for row in applied)
+
+
+def test_protected_paths_are_those_of_their_phases(corpus: Path, tmp_path: Path) -> None:
+    """6 events have only what a refused plan named of theirs, each one path that its phase declared."""
+    ingest([str(corpus)], tmp_path / "t.db", OPTIONS)
+    found = [row for row in events(tmp_path / "t.db") if row["deliverables_source"] == "protected"]
+    assert {row["phase_id"]: json.loads(row["deliverables_json"]) for row in found} == {
+        "build132-phase2-coverage-tracker": ["src/autopack/coverage_tracker.py"],
+        "build132-phase3-executor-integration": ["src/autopack/autonomous_executor.py"],
+        "lovable-p1.1-agentic-file-search": ["src/autopack/file_manifest/agentic_search.py"],
+        "lovable-p1.2-intelligent-file-selection": ["src/autopack/file_manifest/intelligent_selector.py"],
+        "lovable-p1.3-build-validation": ["src/autopack/validation/build_validator.py"],
+        "lovable-p1.4-dynamic-retry-delays": ["src/autopack/error_handling/dynamic_retry.py"],
+    }
+    assert len(found) == 6
+    assert not any(row["deliverables_complete"] for row in found)
+
+
+def test_every_line_of_the_corpus_that_names_protected_paths_is_read(corpus: Path) -> None:
+    """14 lines name them, each once as an error and once as a warning; a blocked patch is none of them."""
+    lines = [line for path in logs(corpus) for line in path.read_bytes().splitlines()]
+    named = [line for line in lines if b"] ERROR: Plan validation failed" in line or b"Manifest gen" in line]
+    parsed = [parse_line(line) for line in named]
+    assert [type(one.record) for one in parsed if one is not None] == [ProtectedPaths] * 14
+    blocked = [line for line in lines if b"[Isolation] BLOCKED" in line]
+    assert len(blocked) == 8
+    assert [parse_line(line) for line in blocked] == [None] * 8
+
+
+def test_no_name_of_a_bucket_is_a_path(corpus: Path, tmp_path: Path) -> None:
+    """A required list of the corpus names two; the eight paths beside them are kept, as incomplete."""
+    ingest([str(corpus)], tmp_path / "t.db", OPTIONS)
+    listed = [
+        row for row in events(tmp_path / "t.db") if row["phase_id"] == "research-foundation-orchestrator"
+    ]
+    assert [row["deliverables_complete"] for row in listed] == [0, 0, 0]
+    for row in listed:
+        paths = json.loads(row["deliverables_json"])
+        assert (len(paths), {"code", "docs"} & set(paths)) == (8, set())
 
 
 def test_second_run_changes_nothing(corpus: Path, tmp_path: Path) -> None:

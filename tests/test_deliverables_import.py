@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from conftest import Tokentail
 from event_lines import anchor_message, event_message, logged
 from ingest.deliverables import import_deliverables
 from ingest.errors import DatabaseUnusable, UnusableImport
@@ -46,6 +48,15 @@ FORMS = {
     "dict of lists": json.dumps(
         [ENTRY | {"deliverables": {"code": ["src/a.py"], "docs": []}}, ENTRY | {"phase_id": "x"}]
     ),
+    "objects with a path": json.dumps(
+        [ENTRY | {"deliverables": [{"path": "src/a.py", "description": "x"}]}, ENTRY | {"phase_id": "x"}]
+    ),
+    "lists of both": json.dumps(
+        [ENTRY | {"deliverables": {"code": [{"path": "src/a.py"}], "docs": []}}, ENTRY | {"phase_id": "x"}]
+    ),
+    "one object with a path": json.dumps(
+        [ENTRY | {"deliverables": {"path": "src/a.py"}}, ENTRY | {"phase_id": "x"}]
+    ),
     "byte order mark": "\ufeff" + json.dumps([ENTRY, ENTRY | {"run_id": "other"}]),
 }
 
@@ -70,15 +81,92 @@ def test_executors_database_tells_deliverables_by_the_scope_of_its_phases(
 ) -> None:
     """The scope of a phase holds its deliverables as a list or a dict of lists; the file is not changed."""
     file = tmp_path / "executor.db"
-    with sqlite3.connect(file) as connection:
-        connection.execute("CREATE TABLE phases (run_id TEXT, phase_id TEXT, scope TEXT)")
-        connection.execute("INSERT INTO phases VALUES ('run-1', 'p1', ?)", [json.dumps(scope)])
+    executors_database(file, [("p1", scope)])
+    with closing(sqlite3.connect(file)) as connection, connection:
         connection.execute("INSERT INTO phases VALUES ('run-1', 'p2', NULL)")
-    connection.close()
     before = file.read_bytes()
     assert import_deliverables(file, database).events_updated == 1
     assert stored(database) == ('["src/a.py"]', "imported", 1)
     assert file.read_bytes() == before
+
+
+ODD: dict[str, Any] = {
+    "object without a path": [{"description": "x"}],
+    "object with an empty path": ["src/b.py", {"path": " "}],
+    "path that is no text": [{"path": 1}],
+    "number": ["src/b.py", 1],
+    "text": "src/b.py",
+    "object of texts": {"code": "src/b.py"},
+    "list in a list": [["src/b.py"]],
+}
+
+
+@pytest.mark.parametrize("odd", ODD.values(), ids=ODD)
+@pytest.mark.parametrize("form", ["database", "json", "ndjson"])
+def test_odd_phase_is_named_and_never_stops_the_others(
+    database: Path, tmp_path: Path, form: str, odd: Any
+) -> None:
+    """Wherever it stands, whatever form the file has: all others are imported, and of it nothing is."""
+    file, others = tmp_path / "import", [ENTRY, ENTRY | {"phase_id": "p3"}]
+    entries = [others[0], ENTRY | {"phase_id": "p2", "deliverables": odd}, others[1]]
+    if form == "database":
+        executors_database(
+            file, [(one["phase_id"], {"deliverables": one["deliverables"]}) for one in entries]
+        )
+    else:
+        file.write_text(
+            json.dumps(entries) if form == "json" else "\n".join(map(json.dumps, entries)), encoding="utf-8"
+        )
+    done = import_deliverables(file, database)
+    where = {"database": ", phase 'p2' of run 'run-1'", "json": ", entry 2", "ndjson": ":2"}[form]
+    assert [(one.where, "as a list of paths" in one.why) for one in done.odd] == [(where, True)]
+    assert (done.phases, done.events_updated) == (2, 1)
+    assert stored(database) == ('["src/a.py"]', "imported", 1)
+
+
+ODD_SCOPES: dict[str, tuple[Any, Any, Any]] = {
+    "no json": ("run-1", "p2", "{oops"),
+    "nested": ("run-1", "p2", "[" * 100_000),
+    "no utf-8": ("run-1", "p2", b"\xff"),
+    "no phase": ("run-1", None, json.dumps({"deliverables": ["a"]})),
+    "deep": ("run-1", "p2", '{"deliverables": ' + '{"a":' * 800 + "1" + "}" * 801),
+}
+
+
+@pytest.mark.parametrize("row", ODD_SCOPES.values(), ids=ODD_SCOPES)
+def test_phase_whose_scope_cannot_be_read_is_named(
+    database: Path, tmp_path: Path, row: tuple[Any, Any, Any]
+) -> None:
+    """Nor does a scope that is no JSON, or a row that no phase has, stop the others."""
+    file = tmp_path / "executor.db"
+    executors_database(file, [("p1", {"deliverables": ["src/a.py"]})])
+    with closing(sqlite3.connect(file)) as connection, connection:
+        connection.execute("INSERT INTO phases VALUES (?, ?, CAST(? AS TEXT))", row)
+    done = import_deliverables(file, database)
+    assert [one.where for one in done.odd] == [f", phase {row[1]!r} of run 'run-1'"]
+    assert stored(database) == ('["src/a.py"]', "imported", 1)
+
+
+def test_odd_phases_are_named_by_the_command(database: Path, tmp_path: Path, called: Tokentail) -> None:
+    """The first ones on standard error, all of them in JSON; the exit code says that not all was done."""
+    file = tmp_path / "import.json"
+    entries = [ENTRY, *(ENTRY | {"phase_id": f"x{number}", "deliverables": [7]} for number in range(12))]
+    file.write_text(json.dumps(entries), encoding="utf-8")
+    result = called("deliverables", "import", file, "--db", database)
+    assert result.returncode == 1
+    assert f"{file}, entry 2: needs deliverables as a list of paths" in result.stderr
+    assert f"{file}: 2 more of that kind" in result.stderr
+    assert "1 event matched, 1 updated" in result.stdout
+    told = json.loads(called("deliverables", "import", file, "--db", database, "--json").stdout)
+    assert [one["where"] for one in told["odd"]] == [f", entry {number}" for number in range(2, 14)]
+
+
+def executors_database(file: Path, phases: list[tuple[str, dict[str, Any]]]) -> None:
+    """Make an executor's database of phases of run-1, each with its scope."""
+    with closing(sqlite3.connect(file)) as connection, connection:
+        connection.execute("CREATE TABLE phases (run_id TEXT, phase_id TEXT, scope TEXT)")
+        rows = [("run-1", phase, json.dumps(scope)) for phase, scope in phases]
+        connection.executemany("INSERT INTO phases VALUES (?, ?, ?)", rows)
 
 
 BROKEN = {

@@ -123,6 +123,9 @@ PREPARED = (
     "selected budget: 8192\n"
     "[BUILD-129:P4] Final max_tokens enforcement: 16384 (token_selected_budget=8192)\n"
 )
+NEXT, BUILDER = OPEN.splitlines(keepends=True)
+PROTECTED = "Plan validation failed: Phase 'p1' validation failed: Protected paths in scope: "
+ATTEMPTED = "[Builder] DEBUG: attempted_file_paths="
 CALL = "ANCHOR p1\nEVENT\n[p1] Builder succeeded (6213 tokens)\n"
 ANCHORED = Context(
     run=initialized("r1"),
@@ -348,6 +351,245 @@ SMALL_LOGS = {
         "[Scope] Scope paths: ['z.py']\n" + CALL + "[p1] Applied files: ['a.py']",
         [anchored(deliverables=paths("applied", "a.py"))],
     ),
+    "protected-paths-of-the-scope-are-partial-where-more-may-follow": (
+        RUN + NEXT + PROTECTED + "a.py...\n" + BUILDER + CALL,
+        [anchored(deliverables=paths("protected", "a.py", complete=False))],
+    ),
+    "protected-paths-are-complete-where-they-are-all": (
+        RUN + NEXT + PROTECTED + "a.py, b/c\n" + BUILDER + "ANCHOR p1\nEVENT deliverables=2",
+        [anchored(deliverables=paths("protected", "a.py", "b/c"))],
+    ),
+    "protected-paths-are-partial-where-the-event-logs-none": (
+        RUN + NEXT + PROTECTED + "a.py\n" + BUILDER + "ANCHOR p1\nEVENT deliverables=0",
+        [anchored(deliverables=paths("protected", "a.py", complete=False))],
+    ),
+    "more-protected-paths-than-declared-are-refused": (
+        RUN + NEXT + PROTECTED + "a.py, b.py...\n" + BUILDER + CALL,
+        [ANCHORED],
+    ),
+    "protected-buckets-and-prose-are-no-paths": (
+        RUN
+        + NEXT
+        + PROTECTED
+        + "code, a.py, see docs/x.md, b.p...\n"
+        + BUILDER
+        + "ANCHOR p1\nEVENT deliverables=9",
+        [anchored(deliverables=paths("protected", "a.py", "b.p", complete=False))],
+    ),
+    "protected-paths-of-another-phase-are-refused": (
+        RUN + NEXT + PROTECTED.replace("p1", "p2") + "a.py\n" + NEXT + BUILDER + CALL,
+        [ANCHORED],
+    ),
+    "protected-paths-of-an-earlier-try-are-said-again-or-not-known": (
+        RUN + NEXT + PROTECTED + "a.py...\nUpdated phase p1 status to FAILED\n" + OPEN + CALL,
+        [ANCHORED],
+    ),
+    "protected-paths-may-open-the-phase": (
+        RUN + PROTECTED + "a.py...\n" + BUILDER + CALL,
+        [anchored(deliverables=paths("protected", "a.py", complete=False))],
+    ),
+    "protected-paths-said-twice-are-the-same": (
+        RUN
+        + NEXT
+        + PROTECTED
+        + "a.py...\n[BUILD-123v2] Manifest generation failed for 'p1': Phase 'p1' validation "
+        "failed: Protected paths in scope: a.py...\n" + BUILDER + CALL,
+        [anchored(deliverables=paths("protected", "a.py", complete=False))],
+    ),
+    "protected-paths-behind-the-event-of-their-window": (
+        RUN + OPEN + CALL + PROTECTED + "a.py...",
+        [anchored(deliverables=paths("protected", "a.py", complete=False))],
+    ),
+    "protected-paths-of-a-phase-that-two-runs-may-have-opened": (
+        RUN + NEXT + PROTECTED + "a.py...\n" + RUN.replace("r1", "r2") + BUILDER + CALL,
+        [Context(phase=budget("p1"))],
+    ),
+    "protected-paths-open-a-phase-that-is-alone-again": (
+        RUN
+        + OPEN
+        + OPEN.replace("p1", "p2")
+        + "ANCHOR p1 output=5\nUpdated phase p1 status to FAILED\nUpdated phase p2 status to FAILED\n"
+        + PROTECTED.replace("p1", "p3")
+        + "a.py...\n"
+        + PREPARED
+        + CALL.replace("p1", "p3"),
+        [
+            anchored(
+                phase=budget("p3"),
+                confidence=0.8,
+                attempt_index=2,
+                estimated_deliverable_count=1,
+                deliverables=paths("protected", "a.py", complete=False),
+            )
+        ],
+    ),
+    "blocked-path-is-not-declared": (
+        RUN + OPEN + CALL + "[Isolation] BLOCKED: Patch attempts to modify protected path: a.py",
+        [ANCHORED],
+    ),
+    "applied-beats-protected": (
+        RUN + NEXT + PROTECTED + "z.py...\n" + BUILDER + CALL + "[p1] Applied files: ['a.py']",
+        [anchored(deliverables=paths("applied", "a.py"))],
+    ),
+    "attempted-files-are-of-the-call-before": (
+        RUN + OPEN + "ANCHOR p1\nEVENT\n" + ATTEMPTED + "['a.py']\n[p1] Builder failed: no",
+        [anchored(deliverables=paths("attempted", "a.py"))],
+    ),
+    "attempted-files-behind-the-end-of-the-call": (
+        RUN + OPEN + CALL + ATTEMPTED + "['a.py']",
+        [anchored(deliverables=paths("attempted", "a.py"))],
+    ),
+    "attempted-files-are-of-the-last-call-alone": (
+        RUN + OPEN + "ANCHOR p1 output=1\nEVENT actual_output=1\n" + CALL + ATTEMPTED + "['a.py']",
+        [anchored(total_tokens=5057), anchored(deliverables=paths("attempted", "a.py"))],
+    ),
+    "attempted-files-of-a-phase-told-from-behind": (
+        RUN + OPEN + "EVENT\n" + ATTEMPTED + "['a.py']\n[p1] Builder succeeded (6213 tokens)",
+        [
+            Context(
+                run=initialized("r1"),
+                phase=Told("p1", "builder"),
+                deliverables=paths("attempted", "a.py"),
+            )
+        ],
+    ),
+    "attempted-files-four-lines-behind-an-event-of-no-phase": (
+        RUN + "EVENT\nx\ny\nz\n" + ATTEMPTED + "['a.py']",
+        [Context(run=initialized("r1"))],
+    ),
+    "attempted-files-of-another-number-are-refused": (
+        RUN + OPEN + CALL + ATTEMPTED + "['a.py', 'b.py']\n" + ATTEMPTED + "[]",
+        [ANCHORED],
+    ),
+    "attempted-files-before-the-event-are-refused": (
+        RUN + OPEN + ATTEMPTED + "['a.py']\n" + CALL,
+        [ANCHORED],
+    ),
+    "attempted-files-of-a-call-under-way-are-not-of-the-call-before": (
+        RUN + OPEN + CALL + "ANCHOR p1 output=5\n" + ATTEMPTED + "['a.py']",
+        [ANCHORED],
+    ),
+    "attempted-files-behind-the-outcome-are-nobodys": (
+        RUN + OPEN + CALL + "Updated phase p1 status to FAILED\n" + ATTEMPTED + "['a.py']",
+        [anchored(phase_outcome="FAILED")],
+    ),
+    "attempted-files-of-another-phase-are-refused": (
+        RUN + OPEN + CALL + "[BUILD-041] Next phase: p2\n" + ATTEMPTED + "['a.py']",
+        [ANCHORED],
+    ),
+    "attempted-files-where-two-runs-may-write-are-nobodys": (
+        RUN + OPEN + CALL + RUN.replace("r1", "r2") + ATTEMPTED + "['a.py']",
+        [ANCHORED],
+    ),
+    "buckets-of-a-required-list-are-no-paths": (
+        RUN + OPEN + "ANCHOR p1\nEVENT deliverables=0\n[p1] ❌ DELIVERABLES VALIDATION FAILED\n"
+        "📋 REQUIRED DELIVERABLES:\n  ✓ code\n  ✓ docs\n  ✓ docs/a\n  ✓ .gitignore\n  ✓ b c.py\nafter",
+        [anchored(deliverables=paths("required", "docs/a", ".gitignore", "b c.py", complete=False))],
+    ),
+    "required-list-of-buckets-tells-nothing": (
+        RUN + OPEN + "ANCHOR p1\nEVENT deliverables=2\n[p1] ❌ DELIVERABLES VALIDATION FAILED\n"
+        "📋 REQUIRED DELIVERABLES:\n  ✓ code\n  ✓ docs\nafter",
+        [ANCHORED],
+    ),
+    "buckets-of-a-missing-list-are-no-paths": (
+        RUN + OPEN + "ANCHOR p1\nEVENT deliverables=2\n[p1]    Missing 2 required deliverables:\n"
+        "[p1]      - code\n[p1]      - b.py",
+        [anchored(deliverables=paths("missing", "b.py", complete=False))],
+    ),
+    "later-try-has-the-complete-list-of-its-phase": (
+        RUN + OPEN + CALL + "[p1] Applied files: ['a.py']\nUpdated phase p1 status to FAILED\n" + OPEN + CALL,
+        [
+            anchored(deliverables=paths("applied", "a.py"), phase_outcome="FAILED"),
+            anchored(deliverables=paths("applied", "a.py")),
+        ],
+    ),
+    "later-try-of-the-same-window-too": (
+        RUN + OPEN + CALL + "[p1] Applied files: ['a.py']\n" + CALL,
+        [anchored(deliverables=paths("applied", "a.py"))] * 2,
+    ),
+    "third-try-has-the-list-of-the-first": (
+        RUN
+        + OPEN
+        + CALL
+        + "[p1] Applied files: ['a.py']\n"
+        + f"Phase p1 finished with status: FAILED\n{OPEN}{CALL}" * 2,
+        [
+            anchored(deliverables=paths("applied", "a.py"), phase_outcome="FAILED"),
+            anchored(deliverables=paths("applied", "a.py"), phase_outcome="FAILED"),
+            anchored(deliverables=paths("applied", "a.py")),
+        ],
+    ),
+    "later-process-of-the-same-run-has-it-too": (
+        RUN
+        + OPEN
+        + CALL
+        + "[p1] Applied files: ['a.py']\nAutonomous execution loop finished\n"
+        + RUN
+        + OPEN
+        + CALL,
+        [anchored(deliverables=paths("applied", "a.py"))] * 2,
+    ),
+    "later-try-has-the-scope-of-the-first": (
+        RUN + OPEN + "[BUILD-128] Phase 'p1' has deliverables - inferring scope from deliverables\n"
+        "[Scope] Scope paths: ['a.py']\n" + CALL + "Updated phase p1 status to FAILED\n" + OPEN + CALL,
+        [
+            anchored(deliverables=paths("scope", "a.py"), phase_outcome="FAILED"),
+            anchored(deliverables=paths("scope", "a.py")),
+        ],
+    ),
+    "later-try-that-logs-another-number-has-nothing": (
+        RUN + OPEN + CALL + "[p1] Applied files: ['a.py']\n" + OPEN + "ANCHOR p1\nEVENT deliverables=2",
+        [anchored(deliverables=paths("applied", "a.py")), ANCHORED],
+    ),
+    "later-try-that-logs-no-number-has-the-list": (
+        RUN + OPEN + CALL + "[p1] Applied files: ['a.py']\n" + OPEN + "ANCHOR p1\nEVENT deliverables=0",
+        [anchored(deliverables=paths("applied", "a.py"))] * 2,
+    ),
+    "later-try-has-no-partial-list": (
+        RUN + OPEN + "ANCHOR p1\nEVENT deliverables=3\n[p1]    Missing 1 required deliverables:\n"
+        "[p1]      - a.py\n" + OPEN + "ANCHOR p1\nEVENT deliverables=3",
+        [anchored(deliverables=paths("missing", "a.py", complete=False)), ANCHORED],
+    ),
+    "earlier-try-has-nothing-of-a-later-one": (
+        RUN
+        + OPEN
+        + CALL
+        + "Updated phase p1 status to FAILED\n"
+        + OPEN
+        + CALL
+        + "[p1] Applied files: ['a.py']",
+        [anchored(phase_outcome="FAILED"), anchored(deliverables=paths("applied", "a.py"))],
+    ),
+    "other-phase-of-the-run-has-nothing-of-it": (
+        RUN
+        + OPEN
+        + CALL
+        + "[p1] Applied files: ['a.py']\n"
+        + OPEN.replace("p1", "p2")
+        + CALL.replace("p1", "p2"),
+        [anchored(deliverables=paths("applied", "a.py")), anchored(phase=budget("p2"))],
+    ),
+    "same-phase-of-another-run-has-nothing-of-it": (
+        RUN
+        + OPEN
+        + CALL
+        + "[p1] Applied files: ['a.py']\n[LOCK] Released executor lock for run_id=r1 (PID=1)\n"
+        + RUN.replace("r1", "r2")
+        + OPEN
+        + CALL,
+        [anchored(deliverables=paths("applied", "a.py")), anchored(run=initialized("r2"))],
+    ),
+    "same-phase-of-no-known-run-has-nothing-of-it": (
+        OPEN + CALL + "[p1] Applied files: ['a.py']\n" + OPEN + CALL,
+        [anchored(run=None, deliverables=paths("applied", "a.py")), anchored(run=None)],
+    ),
+    "phase-that-two-runs-may-have-opened-has-nothing-of-it": (
+        RUN + OPEN + CALL + "[p1] Applied files: ['a.py']\n" + RUN.replace("r1", "r2") + OPEN + CALL,
+        [
+            anchored(deliverables=paths("applied", "a.py")),
+            Context(phase=budget("p1")),
+        ],
+    ),
     "unknown-soft-cap-never-overrides": (
         RUN + OPEN + "[TOKEN_SOFT_CAP] run_id=unknown phase_id=p1 est_total=1 soft_cap=2\n" + CALL,
         [ANCHORED],
@@ -472,13 +714,15 @@ def test_state_is_bounded_whatever_the_log():
             f"ANCHOR p{number} output={number}\n[p{number}] ❌ DELIVERABLES VALIDATION FAILED\n"
             f"📋 REQUIRED DELIVERABLES:\n  ✓ a.py\n  ✓ b.py\n"
             f"[p{number}]    Missing 9 required deliverables:\n"
-            f"[p{number}]      - a.py\nEVENT actual_output=1\nEVENT actual_output={number}\n"
+            f"[p{number}]      - a.py\nPlan validation failed: Phase 'p{number}' validation failed: "
+            f"Protected paths in scope: {', '.join(['a/' + 'x' * 300] * 30)}\n"
+            f"EVENT actual_output=1\nEVENT actual_output={number}\n"
         )
         for line in log_of(text):
             link.take(line)
         sizes.append(len(as_text(link.linker.state)))
     assert max(sizes[750:]) < 1.1 * max(sizes[:750])
-    assert max(sizes) < 100_000
+    assert max(sizes) < 150_000
 
 
 def run_of_the_executor(
@@ -492,6 +736,8 @@ def run_of_the_executor(
             f"[BUILD-041] Next phase: {phase}\n"
             f"[BUILD-128] Phase '{phase}' has deliverables - inferring scope from deliverables\n"
             f"[Scope] Scope paths: ['{name}-{number}.py']\n"
+            f"Plan validation failed: Phase '{phase}' validation failed: Protected paths in scope: "
+            f"{name}-{number}.py...\n"
             f"[{phase}] Step 1/4: Generating code with Builder (via LlmService)...\n"
             f"[MODEL-SELECT] Builder: model=some-model-4, complexity=low, attempt={len(name)}, category=c\n"
             f"[BUILD-129] Token estimate: 5200 output tokens ({len(name)} deliverables, "
@@ -499,6 +745,7 @@ def run_of_the_executor(
             f"[BUILD-129:P4] Final max_tokens enforcement: {maximum} (token_selected_budget=8192)\n"
             f"ANCHOR {phase} output={output} max={maximum} input={maximum}\n"
             f"EVENT category={name} actual_output={output} stop_reason={phase}\n"
+            f"[Builder] DEBUG: attempted_file_paths=['{name}-{number}.py']\n"
             f"[{phase}] Builder succeeded ({output + maximum} tokens)\n"
             f"[{phase}] Applied files: ['{name}-{number}.py']\n"
             f"[{phase}] ❌ DELIVERABLES VALIDATION FAILED\n"
@@ -572,7 +819,7 @@ def check_interleaved(logs: list[list[str]], turns: list[int]) -> None:
     assert not wrong, "\n".join([*mixed, repr(wrong)])
 
 
-TURNS = st.lists(st.integers(min_value=0, max_value=1), min_size=72, max_size=72)
+TURNS = st.lists(st.integers(min_value=0, max_value=1), min_size=80, max_size=80)
 """Whose line comes next; both logs together have not many more lines."""
 
 

@@ -12,6 +12,7 @@ from parsers.line import parse_line
 from parsers.numbers import decimal, string_list, whole
 from parsers.records import (
     AppliedFiles,
+    AttemptedFiles,
     BudgetUse,
     BuilderFinished,
     BuilderModel,
@@ -27,6 +28,7 @@ from parsers.records import (
     Noted,
     PhaseOpened,
     PhaseStatus,
+    ProtectedPaths,
     RequiredList,
     RunEnded,
     RunNamed,
@@ -202,6 +204,29 @@ CASES = {
         ScopeInferred("p1"),
     ),
     "scope": ("[Scope] Scope paths: ['pytest.ini', '.gitignore']", ScopePaths(("pytest.ini", ".gitignore"))),
+    "protected": (
+        "Plan validation failed: Phase 'p1' validation failed: Protected paths in scope: src/a.py, b.md, "
+        ".git/, C:\\d\\e, app/[id]/(x)/page.tsx...",
+        ProtectedPaths("p1", ("src/a.py", "b.md", ".git/", r"C:\d\e", "app/[id]/(x)/page.tsx"), whole=False),
+    ),
+    "protected-whole": (
+        "Plan validation failed: Phase 'p1' validation failed: Protected paths in scope: src/a.py",
+        ProtectedPaths("p1", ("src/a.py",), whole=True),
+    ),
+    "protected-no-paths": (
+        "Plan validation failed: Phase 'p1' validation failed: Protected paths in scope: code, v1.2, e.g., "
+        "the src/a.py, src/b..., ['c.py', src/d.py",
+        ProtectedPaths("p1", ("src/d.py",), whole=False),
+    ),
+    "protected-manifest": (
+        "[BUILD-123v2] Manifest generation failed for 'p1': Phase 'p1' validation failed: Protected paths in "
+        "scope: src/a.py...",
+        ProtectedPaths("p1", ("src/a.py",), whole=False),
+    ),
+    "attempted": (
+        "[Builder] DEBUG: attempted_file_paths=['examples/a.py', 'Makefile']",
+        AttemptedFiles(("examples/a.py", "Makefile")),
+    ),
     "escalation": (
         "[BUILD-129:P10] ESCALATE-ONCE: phase=p1 attempt=1 base=16384 (from actual_max_tokens) "
         "→ retry=20480 (1.25x, truncation)",

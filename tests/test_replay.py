@@ -110,7 +110,11 @@ def test_replay_compares_old_and_new_by_hand(tokentail: Tokentail, tmp_path: Pat
     assert docs["smape_difference"] == {
         "n": 2,
         "value": pytest.approx(50 - (100 + 200 / 3) / 2),
+        "phases": 1,
+        "phase_mean": pytest.approx(50 - (100 + 200 / 3) / 2),
         "interval": None,
+        "p": None,
+        "p_corrected": None,
     }
     assert (docs["verdict"], found["overall"]["n"]) == ("too few", 3)
     assert database.read_bytes() == before
@@ -133,18 +137,19 @@ def some_events(count: int = 30) -> list[Row]:
     chance = random.Random(5)
     return [
         event_row(
+            phase_id=f"phase-{number}",
             category=chance.choice(("docs", "tests")),
             predicted_output_tokens=chance.randrange(100, 9000),
             actual_output_tokens=chance.randrange(100, 9000),
             success=chance.choice((1, 1, 1, 0, None)),
             truncated=chance.choice((0, 0, 0, 1)),
         )
-        for _ in range(count)
+        for number in range(count)
     ]
 
 
 def test_the_old_predictions_differ_by_nothing(tokentail: Tokentail, tmp_path: Path) -> None:
-    """Predicting what was predicted is no difference in any stratum: 0, from 0 to 0, and no warning."""
+    """Predicting what was predicted is no difference in any stratum, without an interval, and no warning."""
     events = [*some_events(), event_row(predicted_output_tokens=123_456_789_012_345_678)]
     stored(tmp_path / "telemetry.db", events)
     predictions(tmp_path / "same.ndjson", events, "predicted_output_tokens")
@@ -156,13 +161,13 @@ def test_the_old_predictions_differ_by_nothing(tokentail: Tokentail, tmp_path: P
         assert one["old"] == one["new"]
         for name in ("smape_difference", "underestimated_difference"):
             assert one[name]["value"] == 0
-            assert one[name]["interval"] == {"low": 0, "high": 0}
+            assert (one[name]["interval"], one[name]["p"]) == (None, None)
         assert one["verdict"] == "no difference shown"
 
 
 def test_the_truth_is_better_and_its_contrary_worse(tokentail: Tokentail, tmp_path: Path) -> None:
     """Predicting the outcome has SMAPE 0 and is "better" everywhere; hundreds of times too much "worse"."""
-    events = some_events()
+    events = some_events(60)
     stored(tmp_path / "telemetry.db", events)
     predictions(tmp_path / "truth.ndjson", events, "actual_output_tokens")
     found = strict(tokentail("replay", "--predictions", "truth.ndjson", "--json").stdout)
@@ -232,9 +237,15 @@ def test_comparison_is_what_plain_python_computes(cases: list[Case]) -> None:
             assert side.clean.waste.median == (statistics.median(wastes) if clean else None)
         changes = [error(case[2], case[3]) - error(case[1], case[3]) for case in clean]
         assert (one.smape.n, one.smape.value) == (len(clean), middle(changes))
-        risks = [(case[3] > case[2]) - (case[3] > case[1]) for case in mine]
-        assert (one.underestimated.n, one.underestimated.value) == (len(mine), middle(risks))
-        assert (one.smape.interval is None) == (len(clean) < 5) == (one.verdict == "too few")
+        known = [case for case in mine if not (case[5] and max(case[1], case[2]) > case[3])]
+        risks = [0 if case[5] else (case[3] > case[2]) - (case[3] > case[1]) for case in known]
+        assert (one.underestimated.n, one.underestimated.value) == (len(known), middle(risks))
+        assert one.undecided == len(mine) - len(known)
+        assert one.old_risks == sum(bool(case[5]) or case[3] > case[1] for case in known)
+        assert one.new_risks == sum(bool(case[5]) or case[3] > case[2] for case in known)
+        differing = sum(change != 0 for change in changes)
+        assert (one.smape.interval is None) == (one.smape.p is None) == (differing < 6)
+        assert (one.verdict == "too few") == (len(clean) < 6)
 
 
 def middle(values: list[Any]) -> Any:
@@ -246,7 +257,7 @@ def middle(values: list[Any]) -> Any:
     ("new", "verdict"),
     [(1000, "better"), (4000, "worse"), (2000, "no difference shown")],
 )
-def test_verdict_needs_the_whole_interval_on_one_side(new: int, verdict: str) -> None:
+def test_verdict_needs_signs_that_chance_does_not_give(new: int, verdict: str) -> None:
     """With noise of both signs around nothing there is no verdict; with a clear change there is."""
     chance = random.Random(3)
     cases: list[Case] = [("docs", 2000, new, chance.randrange(900, 1200), True, False) for _ in range(40)]
@@ -255,6 +266,76 @@ def test_verdict_needs_the_whole_interval_on_one_side(new: int, verdict: str) ->
     events = [event(number, case) for number, case in enumerate(cases)]
     found = replay(events, lambda one: cases[int(one.event_key)][2], Strata(("category",)))
     assert [one.verdict for one in (found.overall, *found.strata)] == [verdict] * 2
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [(999, 1000, (1, 1)), (1000, 1000, (1, 1)), (999, 1001, None), (1001, 999, None), (2000, 3000, None)],
+    ids=["below", "at", "new-above", "old-above", "both-above"],
+)
+def test_cut_answer_predicted_above_its_cut_is_undecided(
+    old: int, new: int, told: tuple[int, int] | None
+) -> None:
+    """It was cut at 1,000 tokens and needed more: whether 1,001 had been enough nobody knows."""
+    cases: list[Case] = [("docs", old, new, 1000, False, True), ("docs", 900, 1100, 1000, True, False)]
+    found = replay(
+        [event(number, case) for number, case in enumerate(cases)],
+        lambda one: cases[int(one.event_key)][2],
+        Strata(("category",)),
+    ).overall
+    cut = told or (0, 0)
+    assert (found.old_risks, found.new_risks, found.undecided) == (1 + cut[0], cut[1], told is None)
+    assert found.underestimated.n == (1 if told is None else 2)
+
+
+def test_undecided_answers_are_said(tmp_path: Path) -> None:
+    """The shares shown are over the answers whose need is known, and how many are not is said."""
+    rows = [event_row(predicted_output_tokens=900), event_row(truncated=1, predicted_output_tokens=900)]
+    stored(tmp_path / "t.db", rows)
+    predictions(tmp_path / "new.ndjson", rows, "predicted_output_tokens")
+    where = ["--predictions", str(tmp_path / "new.ndjson"), "--db", str(tmp_path / "t.db")]
+    shown = CliRunner().invoke(replay_command, where, standalone_mode=False, catch_exceptions=False)
+    assert "0% > 0%" in shown.stdout
+    assert "underest. is over n but for 1 cut answer that an estimate places above the cut" in shown.stdout
+    told = CliRunner().invoke(
+        replay_command, [*where, "--json"], standalone_mode=False, catch_exceptions=False
+    )
+    one = strict(told.stdout)["overall"]["underestimated_difference"]
+    assert (one["n"], one["old"], one["new"], one["undecided"]) == (1, 0, 0, 1)
+
+
+def test_several_strata_are_corrected_for_looking_at_all_of_them() -> None:
+    """The same six phases are a difference where they are the only stratum, and none among four."""
+    cases: list[Case] = [
+        (name, 2000, 1990 if name == "a" else chance, 1000 + number, True, False)
+        for name in "abcd"
+        for number, chance in enumerate((1990, 2010) * 3)
+    ]
+    events = [event(number, case) for number, case in enumerate(cases)]
+
+    def verdicts(some: list[ReplayEvent]) -> list[tuple[str, float | None]]:
+        found = replay(some, lambda one: cases[int(one.event_key)][2], Strata(("category",)))
+        return [(one.verdict, one.p) for one in found.strata]
+
+    assert verdicts(events[:6]) == [("better", 2 / 64)]
+    assert verdicts(events)[0] == ("no difference shown", 4 * 2 / 64)
+
+
+def test_tries_of_a_phase_are_one_piece_of_evidence(tmp_path: Path) -> None:
+    """Forty tries of five phases tell nothing; those of six do, whatever run the seventh is of."""
+    for phases, verdict in ((5, "too few"), (6, "better")):
+        rows = [
+            event_row(phase_id=f"p{number % phases}", predicted_output_tokens=3000 + number)
+            for number in range(40)
+        ]
+        stored(tmp_path / f"{phases}.db", rows)
+        predictions(tmp_path / "new.ndjson", rows, "actual_output_tokens")
+        where = ["--predictions", str(tmp_path / "new.ndjson"), "--db", str(tmp_path / f"{phases}.db")]
+        told = CliRunner().invoke(
+            replay_command, [*where, "--json"], standalone_mode=False, catch_exceptions=False
+        )
+        one = strict(told.stdout)["overall"]
+        assert (one["verdict"], one["smape_difference"]["phases"]) == (verdict, phases)
 
 
 def test_real_only_leaves_out_and_counts_what_is_made_up() -> None:

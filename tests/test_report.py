@@ -157,8 +157,8 @@ def test_status_says_how_much_the_events_can_carry(
     written(tmp_path, *(docs_event(100 + number, 100) for number in range(events)))
     called("ingest", "run.log")
     shown = called("report").stdout.splitlines()
-    assert shown[0] == f"Status: {status}"
-    assert shown[1].startswith(f"  {events} of at least 30 samples; 0% with real deliverable paths")
+    assert shown[1] == f"Status: {status}"
+    assert shown[2].startswith(f"  {events} of at least 30 samples; 0% with real deliverable paths")
 
 
 def test_status_is_validated_with_enough_samples_of_real_deliverables(

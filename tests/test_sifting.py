@@ -182,6 +182,8 @@ AROUND = (
     "[BUILD-129:P4] Final max_tokens enforcement: 16384 (token_selected_budget=8192)",
     "[p1] Builder succeeded (6213 tokens)",
     "Updated phase p1 status to COMPLETE",
+    "[Builder] DEBUG: attempted_file_paths=['a.py']",
+    "Plan validation failed: Phase 'p1' validation failed: Protected paths in scope: a.py...",
     "noise",
 )
 
@@ -190,6 +192,8 @@ AROUND = (
 @example([AROUND[0], 1, 2, AROUND[6], 3])
 @example([AROUND[0], AROUND[1], 1, AROUND[6], 2])
 @example([1, AROUND[0], 2, AROUND[2], 3])
+@example([1, AROUND[8]])
+@example([1, "noise", "noise", "noise", AROUND[8]])
 def test_what_is_known_of_events_is_the_same_line_by_line(
     tmp_path_factory: pytest.TempPathFactory, told: list[int | str]
 ) -> None:

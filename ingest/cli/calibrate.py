@@ -35,10 +35,12 @@ from reports.calibration import (
 )
 from reports.changes import ESTIMATES
 from reports.costs import CALLS, Prices
+from reports.futile import futile_line
 from reports.metrics import Interval
 from reports.selection import Selection, population
 from reports.strata import Bucket, Strata
 from reports.terminal import label, number, percent, printable, table
+from reports.worth import read_worth, worth_line
 
 MAX_SENTENCES = 8
 """Strata of which is said at the top what to change; the tables have all of them."""
@@ -127,14 +129,18 @@ def calibrate_command(
     prices = _prices(context, cost_of_truncation, cost_of_waste)
     wish = Wish(min_samples, max_truncation / 100, purpose, prices, all_time)
     database = options.chosen_database(db)
+    strata = Strata(dimensions, buckets)
     with open_for_reading(database, remark) as opened:
         know_days(opened, selection)
         found = population(opened, selection)
-        calibration = calibrate(opened, selection, Strata(dimensions, buckets), wish)
+        worth = read_worth(opened, selection, strata)
+        calibration = calibrate(opened, selection, strata, wish)
     if as_json:
         told = {"database": str(database), "filters": selection.record(), "population": asdict(found)}
-        say_json(told | _asked(wish) | _found(calibration, dimensions, purpose))
+        say_json(told | _asked(wish) | {"worth": asdict(worth)} | _found(calibration, dimensions, purpose))
         return 0
+    if found.selected:
+        say(worth_line(worth))
     say_population(found, str(database))
     say_cut_stay(selection)
     if not found.selected:
@@ -178,6 +184,7 @@ def _found(calibration: Calibration, dimensions: tuple[str, ...], purpose: str) 
     return {
         "by": list(dimensions),
         "changes": [change_record(change, dimensions) for change in calibration.changes],
+        "futile": asdict(calibration.futile),
         "overall": _record(calibration.overall, purpose),
         "strata": [
             dict(zip(dimensions, one.key, strict=True)) | _record(one, purpose) for one in calibration.strata
@@ -210,6 +217,8 @@ def _sentences(calibration: Calibration, wish: Wish) -> list[str]:
         said.append(f"and {len(telling) - MAX_SENTENCES:,} more strata: see below")
     if not telling or len(calibration.strata) > 1:
         said.append(advice(calibration.overall, wish.purpose, "all"))
+    if calibration.futile.answers:
+        said.append(f"{futile_line(calibration.futile)}: left out of all numbers here")
     used = "used all the same (--all-time)" if wish.all_time else "what came before is not used"
     return said + [
         f"{change_sentence(change)}{f': {used}' if change.of == ESTIMATES else ''}"

@@ -8,9 +8,12 @@ from pathlib import Path
 import click
 
 from ingest.cli import options
-from ingest.cli.output import remark, say, say_json
+from ingest.cli.output import complain, remark, say, say_json
 from ingest.deliverables import import_deliverables
 from reports.terminal import counted
+
+MAX_NAMED = 10
+"""Odd phases that are named one by one."""
 
 
 @click.group("deliverables")
@@ -28,21 +31,22 @@ def import_command(file: Path, db: str | None, wait_seconds: float, as_json: boo
 
     FILE is NDJSON or JSON of {"run_id": ..., "phase_id": ..., "deliverables": [...]}, or an
     executor's SQLite database, whose phases hold them in their scope; deliverables may be a list of
-    paths or an object of such lists. FILE is read whole first: if it is broken, nothing changes.
+    paths, or of objects with a "path", or an object of such lists. FILE is read whole first: if it is
+    broken, nothing changes. A phase that holds anything else is named, and the others count.
 
     \b
     Examples:
       tokentail deliverables import phases.ndjson
       tokentail deliverables import executor.db --wait 60
 
-    Exit codes: 0 done, 1 the file or the database can't be used, 2 wrong use, 75 an ingest holds the
-    database.
+    Exit codes: 0 done, 1 the file or the database can't be used, or a phase of it (the rest is done),
+    2 wrong use, 75 an ingest holds the database.
     """  # noqa: D301 - Click's mark must be the character itself
     database = options.chosen_database(db)
     done = import_deliverables(file, database, wait_seconds)
     if as_json:
         say_json({"database": str(database), **asdict(done)})
-        return 0
+        return 1 if done.odd else 0
     say(
         f"{counted(done.phases, 'phase')} in {file}: {counted(done.events_matched, 'event')} matched, "
         f"{done.events_updated:,} updated; {counted(done.phases_unmatched, 'phase')} without an event here"
@@ -52,4 +56,8 @@ def import_command(file: Path, db: str | None, wait_seconds: float, as_json: boo
         remark(
             f"{counted(done.counts_differing, 'event')} logged another number of deliverables than {file} has"
         )
-    return 0
+    for odd in done.odd[:MAX_NAMED]:
+        complain(f"{file}{odd.where}: {odd.why}")
+    if len(done.odd) > MAX_NAMED:
+        complain(f"{file}: {len(done.odd) - MAX_NAMED:,} more of that kind; --json names them all")
+    return 1 if done.odd else 0

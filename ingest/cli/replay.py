@@ -67,8 +67,10 @@ def replay_command(
 
     The estimator gets the real deliverables where the log told them, made-up ones (src/file0.py, ...)
     elsewhere; each kind is counted. Absolute paths and `..` from a log never reach it. Error (SMAPE)
-    and waste are compared over clean events, the share underestimated over all. "better" and "worse"
-    are said where the 95% interval of the difference (paired bootstrap) leaves no doubt.
+    and waste are compared over clean events, the share underestimated over all whose need is known.
+    The unit is the phase: its tries are alike. "better" and "worse" are said where chance alone gives
+    as large a difference in at most 5% of the cases (sign flips of six or more phases), all strata
+    taken together (Holm).
 
     \b
     Examples:

@@ -24,6 +24,7 @@ from reports.advice import change_record, change_sentence
 from reports.against import compared
 from reports.answers import read_changes
 from reports.changes import Change
+from reports.futile import Futile, futile_line, read_futile
 from reports.metrics import Spread
 from reports.readiness import readiness
 from reports.selection import Selection
@@ -39,6 +40,7 @@ from reports.validation import (
     validate,
 )
 from reports.validation_record import validation_record
+from reports.worth import worth_line
 
 
 @click.command("report")
@@ -76,6 +78,9 @@ def report_command(
 ) -> int:
     """Show how far the estimates are off: risk, cost and error, overall and by stratum.
 
+    The first line says what they are worth: their error, that of a constant (the stratum's own median
+    of tokens), and how far tries of one phase differ anyway.
+
     Risk, over every event whose actual is an output: the share underestimated (gate: 5%) and the
     share truncated (gate: 2%), each with its 95% interval by phase. Cost, over clean events (parsed, not
     truncated): predicted / actual (gate: P90 < 3) and ceiling / actual. Error: SMAPE, which is
@@ -97,16 +102,18 @@ def report_command(
         know_days(opened, selection)
         validation = validate(opened, selection, strata, under_multiplier)
         changes = read_changes(opened, selection, strata, validation.overall.n)
+        unhelped = read_futile(opened, selection, strata)
         before = validate(opened, former, strata, under_multiplier) if former is not None else None
     if as_json:
         record = {"database": str(database), "filters": selection.record(), **validation_record(validation)}
         record["changes"] = [change_record(change, dimensions) for change in changes]
+        record["futile"] = asdict(unhelped)
         if former is not None and before is not None:
             told = asdict(compared(before, validation)) | {"change": compared(before, validation).change}
             record["against"] = {"filters": former.record(), **told, **validation_record(before)}
         say_json(record)
     else:
-        _show(str(database), validation, selection, changes)
+        _show(str(database), validation, selection, changes, unhelped)
         if before is not None and validation.overall.n:
             say_lines(["", *_against(before, validation)])
     missed = [gate.name for gate in validation.gates if not gate.passed]
@@ -150,8 +157,12 @@ def _against(before: Validation, after: Validation) -> list[str]:
     ]
 
 
-def _show(database: str, found: Validation, selection: Selection, changes: list[Change]) -> None:
+def _show(
+    database: str, found: Validation, selection: Selection, changes: list[Change], unhelped: Futile
+) -> None:
     judged = readiness(found)
+    if found.overall.n:
+        say(worth_line(found.worth))
     say(f"Status: {judged.status}")
     say(f"  {judged.reason}")
     say_population(found.population, database)
@@ -162,7 +173,8 @@ def _show(database: str, found: Validation, selection: Selection, changes: list[
         return
     if changes:
         say_lines(["", *(printable(change_sentence(change)) for change in changes)])
-    say_lines(["", *_risk(found), "", *_cost(found), "", *_error(overall), "", *_ends(found), ""])
+    more = [futile_line(unhelped)] if unhelped.answers else []
+    say_lines(["", *_risk(found), *more, "", *_cost(found), "", *_error(overall), "", *_ends(found), ""])
     say_lines(_strata(found))
 
 

@@ -19,7 +19,7 @@ MAX_PATH_LENGTH = 200
 
 RUN_SOURCES = ("executor", "initialized", "lock", "verified", "manifest", "soft_cap", "drain")
 PHASE_SOURCES = ("executor", "budget", "builder")
-DELIVERABLES_SOURCES = ("imported", "applied", "required", "missing", "scope")
+DELIVERABLES_SOURCES = ("imported", "applied", "required", "missing", "scope", "protected", "attempted")
 """Best first. What a person imports is what the phase declared; applied files were guarded; `executor`
 is its own row in an adopted database."""
 

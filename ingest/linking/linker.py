@@ -24,9 +24,17 @@ from ingest.linking.state import (
     Preparation,
     Unanchored,
 )
-from ingest.linking.windows import DeclaringRecord, OpenEvent, PathList, Window, from_scope
+from ingest.linking.windows import (
+    DeclaringRecord,
+    OpenEvent,
+    PathList,
+    Window,
+    attempted,
+    known_before,
+)
 from parsers.records import (
     AppliedFiles,
+    AttemptedFiles,
     BudgetUse,
     BuilderFinished,
     BuilderModel,
@@ -40,6 +48,7 @@ from parsers.records import (
     ListRest,
     PhaseOpened,
     PhaseStatus,
+    ProtectedPaths,
     Record,
     RequiredList,
     RunEnded,
@@ -67,11 +76,12 @@ _MOVING = frozenset(
         BuilderFinished,
         AppliedFiles,
         ScopeInferred,
+        ProtectedPaths,
     }
 )
 """What may change which runs write, or which phases are under way."""
 
-PLACED = frozenset({BuilderFinished, DeliverablesRefused, RequiredList, *_LISTED})
+PLACED = frozenset({BuilderFinished, AttemptedFiles, DeliverablesRefused, RequiredList, *_LISTED})
 """What counts only within so many lines of another."""
 
 _NAMING_PHASE = frozenset(kind for kind in get_args(Record) if "phase" in kind.__annotations__)
@@ -108,6 +118,7 @@ class Linker:
             Draining: lambda record, _, __: state.runs.drain(record.run),
             ScopeInferred: self._infer_scope,
             ScopePaths: self._take_scope,
+            AttemptedFiles: self._take_attempted,
             **dict.fromkeys(get_args(DeclaringRecord), self._take_declared),
         }
         self._of_run = NOTHING_TOLD
@@ -170,7 +181,7 @@ class Linker:
             confidence=estimate.confidence if estimate else None,
             attempt_index=preparation.attempt_for(record),
             estimated_deliverable_count=opened.estimated,
-            deliverables=None if window is None or crowded else from_scope(window, opened),
+            deliverables=None if window is None else known_before(window, opened, crowded),
         )
 
     def _bare_event(
@@ -324,5 +335,16 @@ class Linker:
         state = self.state
         if isinstance(record, AppliedFiles):
             state.windows.alive(record.phase)
+        elif isinstance(record, ProtectedPaths):
+            state.window_of(record.phase)
         for event, context in state.declared.take(record, ordinal, state.windows, state.crowded):
+            self._amend(event, context)
+
+    def _take_attempted(self, record: AttemptedFiles, ordinal: int, _: When) -> None:
+        state, window, last = self.state, self.state.windows.under_way(), self.state.unanchored
+        if last is not None:
+            window = Window(events=[last.opened]) if ordinal - last.ordinal <= LINES_BEHIND else None
+        if window is None or state.crowded or state.anchors.pending:
+            return
+        for event, context in attempted(record, window):
             self._amend(event, context)

@@ -320,9 +320,12 @@ class LinkerState:
 
     def _open_window(self, phase: str) -> Window:
         crowded = self.crowded
-        contested = crowded and self.windows.get(phase) is not None
+        former = self.windows.get(phase)
         run = None if crowded else self.runs.only()
-        return self.windows.open(phase, Window(run=run, contested=contested))
+        window = Window(run=run, contested=crowded and former is not None)
+        if former is not None and _are_same(run, former.run):
+            window.complete = former.complete
+        return self.windows.open(phase, window)
 
     def name_run(self, record: RunNamed, seconds: float | None) -> None:
         """Take a line that names a run, logged so many seconds after the epoch."""
@@ -351,3 +354,7 @@ class LinkerState:
         window = self.windows.get(record.phase)
         if window is not None and window.run is None and not window.contested:
             window.run = Told(record.run, "soft_cap")
+
+
+def _are_same(run: Told | None, other: Told | None) -> bool:
+    return run is not None and other is not None and run.name == other.name

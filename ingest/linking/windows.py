@@ -5,7 +5,8 @@ what a checkpoint must remember small; a phase so old that it was dropped keeps 
 
 The deliverable paths that such lines declare have guards of their own. Applied files, and the lists of
 required and of missing deliverables, come after the event; each counts only where its length agrees with
-the number of deliverables that the event itself logged. Scope paths come before the event.
+the number of deliverables that the event itself logged. Scope paths come before the event, and so do the
+protected ones among them. A complete list goes for the later tries of its phase, too.
 """
 
 from __future__ import annotations
@@ -15,8 +16,10 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from ingest.linking.context import MAX_PATHS, Context, Deliverables, Told, deliverables
+from parsers.deliverables import looks_like_path
 from parsers.records import (
     AppliedFiles,
+    AttemptedFiles,
     DeliverablesRefused,
     Estimate,
     EstimationEvent,
@@ -24,6 +27,7 @@ from parsers.records import (
     ListRest,
     MissingList,
     MissingPath,
+    ProtectedPaths,
     RequiredList,
 )
 
@@ -81,7 +85,8 @@ class Window:
 
     `generated` once a builder call began, until it is closed; `contested` where two runs may have
     opened it, so that what follows may be either's; `closed` once its outcome is known or its process
-    is over; `awaits_builder` while its last event is not followed by the end of its call.
+    is over; `awaits_builder` while its last event is not followed by the end of its call. `complete` is the
+    newest list of all paths that the phase had to deliver, in this run.
     """
 
     run: Told | None = None
@@ -92,6 +97,8 @@ class Window:
     scope_is_deliverables: bool = False
     scope: PathList | None = None
     missing: PathList | None = None
+    protected: Deliverables | None = None
+    complete: Deliverables | None = None
     outcome: str | None = None
     events: list[OpenEvent] = field(default_factory=list)
 
@@ -104,7 +111,7 @@ class Window:
         """Begin no call here any more: what only one could need is not remembered."""
         self.closed = True
         self.generated = self.scope_is_deliverables = False
-        self.scope = None
+        self.scope = self.protected = None
 
 
 @dataclass(slots=True)
@@ -128,6 +135,11 @@ class Windows:
         """Return the events that a line about this phase may complete."""
         window = self.followed(phase)
         return [] if window is None else window.events
+
+    def under_way(self) -> Window | None:
+        """Return the window opened last, while it is open."""
+        window = None if self.current is None else self.followed(self.current)
+        return None if window is None or window.closed else window
 
     def open(self, phase: str, window: Window) -> Window:
         """Make a window the newest; the oldest is forgotten when there are too many."""
@@ -160,7 +172,14 @@ class Windows:
 
 _Completed = Iterator[tuple[OpenEvent, Context]]
 DeclaringRecord = (
-    AppliedFiles | DeliverablesRefused | RequiredList | ListedPath | ListRest | MissingList | MissingPath
+    AppliedFiles
+    | ProtectedPaths
+    | DeliverablesRefused
+    | RequiredList
+    | ListedPath
+    | ListRest
+    | MissingList
+    | MissingPath
 )
 
 
@@ -185,6 +204,8 @@ class Declared:
         match record:
             case AppliedFiles():
                 yield from _applied(record, windows)
+            case ProtectedPaths():
+                yield from _protected(record, windows)
             case DeliverablesRefused():
                 self.refused = None if crowded else (record.phase, ordinal)
             case RequiredList():
@@ -217,35 +238,98 @@ class Declared:
 
     def _end_list(self, opened: OpenList, rest: int, windows: Windows) -> _Completed:
         self.open_list = None
-        paths, count = opened.listed.paths, opened.listed.count + rest
-        for event in windows.followed_events(opened.phase) if paths else ():
+        listed, count = opened.listed.paths, opened.listed.count + rest
+        paths, window = _only_paths(listed), windows.followed(opened.phase)
+        if window is None or not paths:
+            return
+        for event in window.events:
             if event.declared in (0, count):
-                yield event, Context(deliverables=deliverables("required", paths, complete=rest == 0))
+                complete = rest == 0 and len(paths) == len(listed)
+                yield _told(window, event, deliverables("required", paths, complete))
+
+
+def _told(window: Window, event: OpenEvent, found: Deliverables) -> tuple[OpenEvent, Context]:
+    """Tell an event its paths; where these are all, the later tries of the phase have them, too."""
+    if found.complete:
+        window.complete = found
+    return event, Context(deliverables=found)
+
+
+def _only_paths(listed: tuple[str, ...]) -> tuple[str, ...]:
+    """Leave out the names of buckets, which a list holds where the phase has its deliverables in some."""
+    return tuple(path for path in listed if looks_like_path(path))
 
 
 def _applied(record: AppliedFiles, windows: Windows) -> _Completed:
-    for event in windows.followed_events(record.phase):
-        if record.paths and len(record.paths) == (event.declared or event.estimated):
-            yield event, Context(deliverables=deliverables("applied", record.paths, complete=True))
+    window = windows.followed(record.phase)
+    return iter(()) if window is None else _written("applied", record.paths, window, window.events)
+
+
+def attempted(record: AttemptedFiles, window: Window) -> _Completed:
+    """Tell the last event of a window what its answer tried to write."""
+    return _written("attempted", record.paths, window, window.events[-1:])
+
+
+def _written(source: str, paths: tuple[str, ...], window: Window, events: list[OpenEvent]) -> _Completed:
+    for event in events:
+        if paths and len(paths) == (event.declared or event.estimated):
+            yield _told(window, event, deliverables(source, paths, complete=True))
+
+
+def _protected(record: ProtectedPaths, windows: Windows) -> _Completed:
+    window = windows.followed(record.phase)
+    if window is None:
+        return
+    window.protected = deliverables("protected", record.paths, record.whole)
+    for event in window.events:
+        found = _protected_in(window, event)
+        if found is not None:
+            yield _told(window, event, found)
 
 
 def _missing(record: MissingPath, windows: Windows) -> _Completed:
     window = windows.followed(record.phase)
     if window is None or window.missing is None:
         return
-    paths, count = (*window.missing.paths, record.path), window.missing.count
-    window.missing = PathList(paths, count)
-    if len(paths) < min(count, NAMED_MISSING):
+    named, count = (*window.missing.paths, record.path), window.missing.count
+    window.missing = PathList(named, count)
+    if len(named) < min(count, NAMED_MISSING):
         return
-    window.missing = None
-    for event in window.events:
+    window.missing, paths = None, _only_paths(named)
+    for event in window.events if paths else ():
         if event.declared == 0 or count <= event.declared:
             complete = len(paths) == count == event.declared
-            yield event, Context(deliverables=deliverables("missing", paths, complete))
+            yield _told(window, event, deliverables("missing", paths, complete))
 
 
-def from_scope(window: Window, event: OpenEvent) -> Deliverables | None:
+def known_before(window: Window, event: OpenEvent, crowded: bool) -> Deliverables | None:
+    """Return the paths of an event that are known at its line: the best that was told of its phase."""
+    if window.contested:
+        return None
+    scope = None if crowded else _scope_of(window, event)
+    if scope is not None and scope.complete:
+        window.complete = scope
+    return scope or _earlier(window, event) or _protected_in(window, event)
+
+
+def _scope_of(window: Window, event: OpenEvent) -> Deliverables | None:
     """Return the scope's paths, where their number is that of the event's deliverables."""
     if window.scope is None or window.scope.count != event.declared or event.declared == 0:
         return None
     return deliverables("scope", window.scope.paths, complete=True)
+
+
+def _earlier(window: Window, event: OpenEvent) -> Deliverables | None:
+    """Return the complete list of an earlier try, where the event doesn't log another number."""
+    found = window.complete
+    if found is None or (event.declared or event.estimated or len(found.paths)) != len(found.paths):
+        return None
+    return found
+
+
+def _protected_in(window: Window, event: OpenEvent) -> Deliverables | None:
+    """Return the protected paths of the scope, where the event doesn't log fewer deliverables."""
+    found = window.protected
+    if found is None or (event.declared and len(found.paths) > event.declared):
+        return None
+    return found._replace(complete=found.complete and len(found.paths) == event.declared)

@@ -55,6 +55,11 @@ def fingerprint_of(head: bytes) -> Fingerprint:
     return Fingerprint(len(covered), digest(covered))
 
 
+RULES = 1
+"""Of the rules by which lines are linked. They rise where the same lines tell more of deliverable paths than
+before; what was read by older ones stays as it is until it is read in full."""
+
+
 @dataclass(slots=True)
 class Counters:
     """What was counted in a source. Marker lines = sightings + rejects, always.
@@ -108,7 +113,8 @@ class Remembered:
     a line was in another encoding than its file, and that was said. `piped` is all that came through a
     pipe: another pipe that begins so goes on with the source. `pieces` tells of those of a container's
     lines. `unread` once a line with the event's marker was not understood. `doubted` once a difference of
-    clocks that the zone doesn't explain was said.
+    clocks that the zone doesn't explain was said. `rules` are those by which the source's first line was
+    read; 0 are those of versions that stored none.
     """
 
     position: Position = field(default_factory=Position)
@@ -123,6 +129,7 @@ class Remembered:
     pieces: PieceState = field(default_factory=PieceState)
     unread: Unread | None = None
     doubted: bool = False
+    rules: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,7 @@ from ingest.files.logfile import (
 )
 from ingest.reading.checkpoint import (
     HEAD_BYTES,
+    RULES,
     Checkpoint,
     Fingerprint,
     Remembered,
@@ -93,7 +94,8 @@ def _begin(log: LogFile, opened: OpenLog) -> Opened | None:
     encoding = encoding_of(head.data)
     before, ahead = head.data[: len(encoding.mark)], head.data[len(encoding.mark) :]
     fingerprint = fingerprint_of(head.data)
-    return Opened(opened, len(before), before, ahead, fingerprint, encoding, Remembered(), head.trouble)
+    remembered = Remembered(rules=RULES)
+    return Opened(opened, len(before), before, ahead, fingerprint, encoding, remembered, head.trouble)
 
 
 def _go_on(log: LogFile, opened: OpenLog, checkpoint: Checkpoint) -> Opened:

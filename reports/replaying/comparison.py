@@ -1,19 +1,20 @@
 """Old against new: the logged estimates and the replayed ones, over the same events.
 
 Error and cost are compared over clean events, since a truncated answer's actual is only a lower
-bound; risk over all. "Better" is said only where the whole 95% interval of the difference says so.
+bound; risk over all of which it is known. "Better" is said where chance alone would give as large a
+difference in at most 5% of the cases, all strata that are looked at taken together.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from reports.bootstrap import Difference, paired_difference
 from reports.metrics import smape
 from reports.replaying.estimator import Estimate, EstimateFailed
 from reports.replaying.events import REAL, ReplayEvent
+from reports.signflips import Difference, holm, paired_difference
 from reports.strata import Key, Strata
 from reports.tokens import Kind, Kinds, Tokens
 from reports.validation import Stratum, stratum_of
@@ -31,24 +32,26 @@ class Replayed:
 class Comparison:
     """One stratum, old and new, over the same events.
 
-    `smape` is the mean difference (new - old) in percentage points over the clean events,
-    `underestimated` the difference of the share underestimated, -1..1, over all.
+    `smape` is the difference (new - old) in percentage points over the clean events, and `p` its probability
+    by chance, corrected for the strata that are looked at; `underestimated` is the difference of the shares
+    underestimated, -1..1, of which `old_risks` and `new_risks` are the numbers. They leave out the
+    `undecided` events: cut answers that the old or the new estimate places above their cut.
     """
 
     key: Key
     old: Stratum
     new: Stratum
     smape: Difference
+    p: float | None
     underestimated: Difference
+    old_risks: int
+    new_risks: int
+    undecided: int
 
     @property
     def verdict(self) -> str:
-        """Whether the error got better, as far as the events can tell."""
-        if self.smape.interval is None:
-            return "too few"
-        if self.smape.is_lower:
-            return "better"
-        return "worse" if self.smape.is_higher else "no difference shown"
+        """Whether the error got better, as far as the phases can tell."""
+        return self.smape.verdict(self.p)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +114,13 @@ def replay(
         left_out_unknown=unknown,
         failures=failures,
         overall=_compared(everything, rows),
-        strata=[_compared(key, by_key[key]) for key in sorted(by_key, key=strata.place)],
+        strata=_corrected([_compared(key, by_key[key]) for key in sorted(by_key, key=strata.place)]),
     )
+
+
+def _corrected(strata: list[Comparison]) -> list[Comparison]:
+    """Correct the probabilities of several strata for looking at all of them."""
+    return [replace(one, p=p) for one, p in zip(strata, holm([one.smape.p for one in strata]), strict=True)]
 
 
 def _predicted(events: list[ReplayEvent], estimate: Estimate) -> tuple[list[Replayed], dict[str, str]]:
@@ -139,22 +147,41 @@ def made_up(replayed: Replay) -> int:
 
 
 def _compared(key: Key, rows: list[Replayed]) -> Comparison:
-    errors = []
-    risks = []
-    for row in rows:
-        event = row.event
-        risks.append((event.actual > row.predicted) - (event.actual > event.predicted))
-        if _kind(event).clean:
-            old, new = smape(event.predicted, event.actual), smape(row.predicted, event.actual)
-            if old is not None and new is not None:
-                errors.append(new - old)
+    errors = [pair for row in rows if (pair := _errors(row)) is not None]
+    risks = [pair for row in rows if (pair := _risks(row)) is not None]
+    error = paired_difference([new - old for _, old, new in errors], [phase for phase, *_ in errors])
     return Comparison(
         key=key,
         old=stratum_of(key, _kinds((row.event, row.event.predicted) for row in rows)),
         new=stratum_of(key, _kinds((row.event, row.predicted) for row in rows)),
-        smape=paired_difference(errors),
-        underestimated=paired_difference(risks),
+        smape=error,
+        p=error.p,
+        underestimated=paired_difference(
+            [new - old for _, old, new in risks], [phase for phase, *_ in risks]
+        ),
+        old_risks=sum(old for _, old, _ in risks),
+        new_risks=sum(new for *_, new in risks),
+        undecided=len(rows) - len(risks),
     )
+
+
+def _errors(row: Replayed) -> tuple[int, float, float] | None:
+    """Return the phase, and the old and the new SMAPE in percent, of a clean event that can be measured."""
+    event = row.event
+    old, new = smape(event.predicted, event.actual), smape(row.predicted, event.actual)
+    if not _kind(event).clean or old is None or new is None:
+        return None
+    return event.phase, old, new
+
+
+def _risks(row: Replayed) -> tuple[int, bool, bool] | None:
+    """Return the phase, and whether old and new underestimate; `None` where the log can't tell of both."""
+    event = row.event
+    if event.truncated and event.actual < max(event.predicted, row.predicted):
+        return None
+    if event.truncated:  # it needed more than it got, and neither foresaw more
+        return event.phase, True, True
+    return event.phase, event.actual > event.predicted, event.actual > row.predicted
 
 
 def _kind(event: ReplayEvent) -> Kind:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from reports.bootstrap import Difference
+from reports.metrics import rate
 from reports.replaying.comparison import Comparison, Replay, Replayed
 from reports.replaying.events import PARTIAL, REAL, SYNTHETIC
+from reports.signflips import Difference
 from reports.terminal import counted, label, number, percent, table
-from reports.validation import Stratum
 from reports.validation_record import stratum_record
 
 Record = dict[str, Any]
@@ -38,8 +38,9 @@ def _comparison(one: Comparison) -> Record:
         "n": one.old.n,
         "old": stratum_record(one.old),
         "new": stratum_record(one.new),
-        "smape_difference": asdict(one.smape),
-        "underestimated_difference": asdict(one.underestimated),
+        "smape_difference": asdict(one.smape) | {"p_corrected": one.p},
+        "underestimated_difference": asdict(one.underestimated)
+        | {"old": one.old_risks, "new": one.new_risks, "undecided": one.undecided},
         "verdict": one.verdict,
     }
 
@@ -76,7 +77,7 @@ def replay_lines(found: Replay) -> list[str]:
     dimensions = found.strata_by.dimensions or ("",)
     header = (
         *dimensions,
-        *("n", "clean", "SMAPE mean", "median", "difference", "95% interval"),
+        *("n", "clean", "phases", "SMAPE mean", "median", "difference", "95% interval"),
         *("underest.", "waste median", "verdict"),
     )
     total = ("all", *("" for _ in dimensions[1:]))
@@ -87,9 +88,25 @@ def replay_lines(found: Replay) -> list[str]:
         *lines,
         "",
         *table(header, [*rows, _line(total, found.overall)], len(dimensions), last_text_columns=1),
-        "old > new. SMAPE, its difference (in percentage points) and waste are over the clean events,",
-        "underest. over all n",
+        "old > new. SMAPE and waste are over the clean events; the difference, in percentage points, is the",
+        "mean over their phases, and so is its interval. A verdict is what chance alone gives in at most 5%",
+        f"of the cases{_correction(found)}. {_risks_over(found.overall)}",
     ]
+
+
+def _correction(found: Replay) -> str:
+    """Say that the verdicts of several strata are corrected for looking at all of them."""
+    looked_at = sum(one.p is not None for one in found.strata)
+    return f", {looked_at:,} strata taken together (Holm)" if looked_at > 1 else ""
+
+
+def _risks_over(overall: Comparison) -> str:
+    if not overall.undecided:
+        return "underest. is over all n"
+    return (
+        f"underest. is over n but for {counted(overall.undecided, 'cut answer')} that an estimate places "
+        "above the cut: undecided"
+    )
 
 
 def _line(key: tuple[str, ...], one: Comparison) -> tuple[str, ...]:
@@ -98,11 +115,12 @@ def _line(key: tuple[str, ...], one: Comparison) -> tuple[str, ...]:
         *key,
         f"{one.old.n:,}",
         f"{old.n:,}",
+        f"{one.smape.phases:,}",
         _change(old.smape.mean, new.smape.mean, 1, "%"),
         _change(old.smape.median, new.smape.median, 1, "%"),
-        "-" if one.smape.value is None else f"{one.smape.value:+.1f}",
+        "-" if one.smape.phase_mean is None else f"{one.smape.phase_mean:+.1f}",
         _interval(one.smape),
-        f"{_rate(one.old)} > {_rate(one.new)}",
+        " > ".join(percent(rate(risks, one.underestimated.n)) for risks in (one.old_risks, one.new_risks)),
         _change(old.waste.median, new.waste.median, 2, "x"),
         one.verdict,
     )
@@ -110,10 +128,6 @@ def _line(key: tuple[str, ...], one: Comparison) -> tuple[str, ...]:
 
 def _change(old: float | None, new: float | None, digits: int, unit: str) -> str:
     return f"{number(old, digits, unit)} > {number(new, digits, unit)}"
-
-
-def _rate(one: Stratum) -> str:
-    return percent(one.underestimated.rate)
 
 
 def _interval(difference: Difference) -> str:

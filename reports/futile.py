@@ -1,0 +1,136 @@
+"""Cuts that more budget doesn't help: the next, larger budget was filled to the brim too.
+
+A provider may cap what an answer can have, and a model may go on in a loop until it is stopped. Such an
+answer doesn't say what work needs: a budget that held it would be waste. It shows where a phase was tried
+again with a larger ceiling and was cut there as well, or no later than before, though it got at least as
+many tokens as any whole answer of its stratum. Without this last, long work would be taken for a loop: of
+answers that only need much, one in three that were cut is cut again at 1.25 times the ceiling, and a
+budget without them would be too low. Where a whole answer of the phase needed more than a ceiling, the cut
+at it was a matter of budget.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from sqlite_utils import Database
+
+from reports.phases import PHASE, UNKNOWN, Phases
+from reports.selection import Selection
+from reports.strata import Key, Strata
+from reports.terminal import counted
+
+CEILING_TOLD = """COALESCE(actual_max_tokens,
+    CASE WHEN truncated = 1 THEN (
+        SELECT MAX(said.retry_max_tokens) FROM token_budget_escalation_events AS said
+        WHERE said.run_id = token_estimation_v2_events.run_id
+            AND said.phase_id = token_estimation_v2_events.phase_id
+            AND said.timestamp <= token_estimation_v2_events.timestamp
+    ) END,
+    CASE WHEN 20 * actual_output_tokens >= 19 * selected_budget THEN selected_budget END, 0)"""
+"""The ceiling that an answer surely had, 0 if none is told: its own, of a cut one the one that an escalation
+set, or the selected budget where it was filled."""
+
+FILLED = 0.95
+"""The share of a ceiling that an answer has if it filled it: counts of tokens differ a little."""
+
+_LONGEST = """
+SELECT {key} MAX(actual_output_tokens) FROM token_estimation_v2_events
+WHERE truncated = 0 AND actual_is_total = 0 GROUP BY {by}
+"""
+_CUT_AGAIN = """
+SELECT run_id, phase_id FROM token_estimation_v2_events WHERE truncated = 1
+GROUP BY run_id, phase_id HAVING COUNT(*) > 1
+"""
+_TRIES = f"""
+SELECT {{key}} {PHASE}, {CEILING_TOLD}, actual_output_tokens, truncated, {{selected}}
+FROM token_estimation_v2_events
+WHERE phase_id <> '{UNKNOWN}' AND actual_is_total = 0 AND truncated IS NOT NULL
+    AND (run_id, phase_id) IN ({_CUT_AGAIN})
+ORDER BY timestamp, event_id
+"""
+
+
+class Try(NamedTuple):
+    """An answer, in tokens: the number of its phase, its ceiling (0: not known), and whether it was cut."""
+
+    phase: int
+    ceiling: int
+    actual: int
+    cut: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Futile:
+    """How many of the selected answers were cut though more budget would not have helped, of which phases."""
+
+    answers: int
+    phases: int
+
+
+def futile(tries: Sequence[Try], longest: int) -> set[int]:
+    """Return the places of a stratum's cut answers that more budget would not have helped.
+
+    The tries of a phase come in the order of time; `longest` is the longest whole answer of the stratum.
+    """
+    by_phase: dict[int, list[Try]] = {}
+    places: dict[int, list[int]] = {}
+    for place, one in enumerate(tries):
+        by_phase.setdefault(one.phase, []).append(one)
+        places.setdefault(one.phase, []).append(place)
+    return {
+        places[phase][number] for phase, some in by_phase.items() for number in _filled_again(some, longest)
+    }
+
+
+def _filled_again(tries: list[Try], longest: int) -> set[int]:
+    """Return the numbers of a phase's cut tries whose next, larger ceiling was filled, and what filled it."""
+    found: set[int] = set()
+    for number, one in enumerate(tries):
+        if one.cut and one.ceiling:
+            later = range(number + 1, len(tries))
+            larger = next((place for place in later if tries[place].ceiling > one.ceiling), None)
+            if larger is not None and _is_no_better(one, tries[larger], longest):
+                found |= {number, larger}
+    needed = max((one.actual for one in tries if not one.cut), default=0)
+    return {number for number in found if tries[number].ceiling >= needed}
+
+
+def _is_no_better(one: Try, larger: Try, longest: int) -> bool:
+    """Whether a larger ceiling was filled as well, or gave no more, though whole answers need no more."""
+    filled = larger.actual >= FILLED * larger.ceiling
+    capped = FILLED * larger.actual <= one.actual
+    return larger.cut and (filled or capped) and larger.actual >= longest
+
+
+def read_futile(db: Database, selection: Selection, strata: Strata) -> Futile:
+    """Count the selected answers that more budget would not have helped; all tries of a phase are seen."""
+    if db.conn.execute(_CUT_AGAIN).fetchone() is None:
+        return Futile(0, 0)
+    key, width = strata.columns(selection), len(strata.dimensions)
+    numbers = ", ".join(str(number) for number in range(1, width + 1)) or "NULL"
+    rows = db.conn.execute(_LONGEST.format(key=key, by=numbers))
+    longest: dict[Key, int] = {row[:width]: row[width] for row in rows}
+    tries: dict[Key, list[tuple[Try, bool]]] = {}
+    phases, query = Phases(), _TRIES.format(key=key, selected=selection.where())
+    for row in db.conn.execute(query, selection.values()):
+        run, phase, ceiling, actual, cut, selected = row[width:]
+        one = Try(phases.number(run, phase), ceiling, actual, bool(cut))
+        tries.setdefault(row[:width], []).append((one, bool(selected)))
+    found = [
+        some[place][0].phase
+        for stratum, some in tries.items()
+        for place in futile([one for one, _ in some], longest.get(stratum, 0))
+        if some[place][1]
+    ]
+    return Futile(len(found), len(set(found)))
+
+
+def futile_line(found: Futile) -> str:
+    """Say whom more budget won't help."""
+    return (
+        f"More budget won't help {counted(found.answers, 'cut answer')} of {counted(found.phases, 'phase')}: "
+        "the next, larger one was filled to the brim too (a provider's cap, or a loop)"
+    )
