@@ -96,7 +96,7 @@ class Selection:
 
     def values(self) -> dict[str, Any]:
         """Return the values bound in both conditions."""
-        named = {name: json.dumps(values) for name, _, values in self._named()}
+        named = {name: _json(values) for name, _, values in self._named()}
         return named | {
             "since": _text(self.since),
             "until": _text(self.until),
@@ -172,3 +172,8 @@ def population(db: Database, selection: Selection) -> Population:
         left_out_short=short,
         min_actual=selection.min_actual,
     )
+
+
+def _json(names: tuple[str, ...]) -> str:
+    """Write names as JSON without pairs of escapes, which older SQLites read wrongly."""
+    return json.dumps(names, ensure_ascii=False).encode("utf-8", "backslashreplace").decode()
