@@ -44,10 +44,18 @@ class DatabaseBusy(TokentailError):
     code = "database"
 
 
+class DatabaseHeld(DatabaseBusy):
+    """Another ingest has the database's lock: it is not this one's turn."""
+
+
 class DatabaseUnusable(TokentailError):
     """The database cannot be used as it is: corrupt, newer, read-only, full, or not ours."""
 
     code = "database"
+
+
+class NoRoom(DatabaseUnusable):
+    """A disk is full: it may be used again when somebody has freed some of it."""
 
 
 class SchemaChanged(DatabaseUnusable):
@@ -74,6 +82,10 @@ class MissingExtra(TokentailError):
 
 class Unwritable(TokentailError):
     """A file that was to be written can't be; what was asked for is not there."""
+
+
+class OutputLost(Unwritable):
+    """Standard output can't be written: nothing more is to be tried on it."""
 
 
 class UnusableEstimator(TokentailError):

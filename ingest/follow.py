@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Protocol
 
-from ingest.errors import DatabaseBusy, DatabaseUnusable, SchemaChanged, TokentailError
+from ingest.errors import DatabaseBusy, DatabaseHeld, DatabaseUnusable, NoRoom, SchemaChanged, TokentailError
 from ingest.files.listing import Listing
 from ingest.files.paths import stored_path
 from ingest.files.watch import POLL_SECONDS, Watch
@@ -99,9 +99,9 @@ def follow(
     returned are those that stand in the end.
 
     Raises:
-        DatabaseBusy: another ingest holds the database when this one begins.
-        DatabaseUnusable: the database cannot be used as it is, and waiting would not help, or did not for
-            `idle_seconds`.
+        DatabaseHeld: another ingest holds the database when this one begins.
+        DatabaseBusy, DatabaseUnusable: the database cannot be used, and waiting would not help, or did not
+            for `idle_seconds`.
     """
     following = _Following(paths, database, options, listener, idle_seconds)
     while True:
@@ -110,18 +110,19 @@ def follow(
             with held_for_ingest(database, wait_seconds) as (connection, notices):
                 return following.run(connection, notices)
         except (DatabaseBusy, DatabaseUnusable, _Hindered) as error:
-            if not following.has_begun or following.is_idle or not _may_pass(error):
+            if following.is_idle or not _may_pass(error, following.has_begun):
                 raise
             following.say_trouble(error)
-        time.sleep(following.retry_seconds)
-        following.retry_seconds = min(2 * following.retry_seconds, MAX_RETRY_SECONDS)
+        following.wait_for_database()
 
 
-def _may_pass(error: TokentailError) -> bool:
+def _may_pass(error: TokentailError, has_begun: bool) -> bool:
     """Whether a trouble may pass by itself: a lock, a full disk, a share that is away for a while."""
-    if isinstance(error, SchemaChanged):
-        return False
-    if isinstance(error, DatabaseUnusable):
+    if isinstance(error, DatabaseHeld | SchemaChanged):
+        return has_begun and isinstance(error, DatabaseHeld)
+    if isinstance(error, DatabaseUnusable) and not isinstance(error, NoRoom):
+        if not has_begun:  # it may be a name that was mistyped
+            return False
         return isinstance(error.__cause__, sqlite3.OperationalError | OSError)
     return True
 
@@ -146,6 +147,7 @@ class _Following:
         self._total = Summary(str(database), options.zone.name, not os.path.exists(database))
         self._standing = Standing()
         self._last_new = time.monotonic()
+        self._watch = Watch()
         self.has_begun = False
         self.retry_seconds = RETRY_SECONDS
 
@@ -261,6 +263,14 @@ class _Following:
         news = News(summary, [notice.text for notice in over if notice.level == "problem"])
         if news.is_any:
             self._listener.news(news)
+
+    def wait_for_database(self) -> None:
+        """Wait until the database is tried once more: each time twice as long."""
+        deadline = time.monotonic() + self.retry_seconds
+        while time.monotonic() < deadline and not self.is_idle:
+            self._listener.waits()
+            time.sleep(POLL_SECONDS)
+        self.retry_seconds = min(2 * self.retry_seconds, MAX_RETRY_SECONDS)
 
     def say_trouble(self, error: TokentailError) -> None:
         """Say what hindered a turn, once."""

@@ -115,7 +115,7 @@ class Selection:
 
     def values(self) -> dict[str, Any]:
         """Return the values bound in both conditions."""
-        named = {name: json.dumps(values) for name, _, values in self._named()}
+        named = {name: _json(values) for name, _, values in self._named()}
         return named | {
             "since": _text(self.since),
             "until": _text(self.until),
@@ -229,3 +229,8 @@ def _alike(name: str, known: Sequence[str]) -> str:
         return f"did you mean {' or '.join(alike)}?"
     more = len(known) - _SHOWN_NAMES
     return f"there are {', '.join(known[:_SHOWN_NAMES])}" + (f" and {more:,} more" if more > 0 else "")
+
+
+def _json(names: tuple[str, ...]) -> str:
+    """Write names as JSON without pairs of escapes, which older SQLites read wrongly."""
+    return json.dumps(names, ensure_ascii=False).encode("utf-8", "backslashreplace").decode()

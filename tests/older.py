@@ -7,6 +7,8 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+from sqlite_utils import Database
+
 
 def forget_how_to_read(database: Path, offsets: set[tuple[str, int]]) -> None:
     """Turn sightings (name of the log, offset) into the rejects that an older version would have kept."""
@@ -52,7 +54,7 @@ def _reject(connection: sqlite3.Connection, row: sqlite3.Row) -> None:
 def forget_migration(database: Path) -> None:
     """Make a database one of the version before labels, which no program of this one has read."""
     with closing(sqlite3.connect(database)) as connection:
-        connection.execute("ALTER TABLE log_sources DROP COLUMN label")
+        Database(connection).table("log_sources").transform(drop={"label"})
         connection.execute("DELETE FROM _sqlite_migrations WHERE name = 'm005_labels'")
         connection.commit()
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")

@@ -6,6 +6,7 @@ Commands are thin. What they print is in `ingest.cli.output`, what they ask for 
 
 from __future__ import annotations
 
+import errno
 import importlib
 import os
 import signal
@@ -17,8 +18,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ingest.cli.output import complain
-from ingest.errors import DatabaseBusy, TokentailError, UsageMistake
+from ingest.cli.output import complain, show_escapes
+from ingest.errors import DatabaseBusy, OutputLost, TokentailError, UsageMistake
 from ingest.storing.library import import_library
 from ingest.version import program_version
 
@@ -149,6 +150,7 @@ def main() -> None:
 
 
 def _run() -> int:
+    show_escapes()
     try:
         result = cli.main(prog_name="tokentail", standalone_mode=False)
         _flush()
@@ -160,6 +162,8 @@ def _run() -> int:
             error.show()
         return error.exit_code
     except TokentailError as error:
+        if isinstance(error, OutputLost):
+            _discard_output()
         complain(str(error))
         return exit_code_of(error)
     except (KeyboardInterrupt, click.Abort):
@@ -172,9 +176,24 @@ def _run() -> int:
         return EXIT_TROUBLE
     except OSError as error:
         _discard_output()
-        complain(f"the result could not be written: {error.strerror}; what was ingested is stored")
+        complain(_trouble(error))
         return EXIT_TROUBLE
     return result if isinstance(result, int) else 0
+
+
+def _trouble(error: OSError) -> str:
+    """Say what the operating system refused, of which file, and what to do."""
+    try:
+        os.getcwd()
+    except OSError:
+        return "the folder in which this was started is gone: change to another one"
+    reason = error.strerror or type(error).__name__
+    what = f"{os.fsdecode(error.filename)}: {reason}" if error.filename else reason
+    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        return f"{what}: free some space, and run the command again"
+    if error.filename is None and "temporary" in reason:
+        return f"{what}: set TMPDIR to a folder that may be written"
+    return f"{what}: mend that, and run the command again"
 
 
 def _flush() -> None:
@@ -184,6 +203,8 @@ def _flush() -> None:
 
 def _discard_output() -> None:
     """Keep Python from trying again, and complaining, when it ends."""
+    if sys.stdout is None:
+        return
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 

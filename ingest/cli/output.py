@@ -1,50 +1,67 @@
-"""What commands print: results on standard output, all else on standard error, all of it harmless."""
+"""What commands print: results on standard output, all else on standard error, all of it harmless.
+
+Whatever encoding the streams have, what it can't say is shown as an escape; JSON is ASCII.
+"""
 
 from __future__ import annotations
 
-import re
+import sys
 from collections.abc import Iterable
+from io import TextIOWrapper
 from typing import Any
 
 import click
 
+from ingest.errors import OutputLost
 from reports.terminal import counted, printable
 
-_BEYOND_ASCII = re.compile(r"[^ -~\n]")
-"""Characters that may be such as a terminal obeys or hides, or as UTF-8 can't hold."""
+
+def show_escapes() -> None:
+    """Let both streams write what their encoding has no character for as an escape."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def say(text: str) -> None:
     """Print a line of the result."""
-    click.echo(printable(text))
+    _print(printable(text))
 
 
 def say_lines(lines: Iterable[str]) -> None:
     """Print lines of the result that are made harmless already."""
     for line in lines:
-        click.echo(line)
+        _print(line)
 
 
 def say_json(value: Any) -> None:
     """Print the result as one JSON object."""
-    click.echo(_BEYOND_ASCII.sub(_harmless, _json_text(value, indent=2)))
+    _print(_json_text(value, indent=2))
 
 
 def say_json_line(value: Any) -> None:
     """Print one JSON object of several, on a line of its own, at once."""
-    click.echo(_BEYOND_ASCII.sub(_harmless, _json_text(value)))
+    _print(_json_text(value))
 
 
-def _json_text(value: Any, indent: int | None = None, ascii_only: bool = False) -> str:
+def _print(text: str) -> None:
+    try:
+        click.echo(text, file=sys.stdout)
+    except BrokenPipeError:  # whoever reads it has seen enough
+        raise
+    except OSError as error:
+        raise lost_output(error) from error
+
+
+def lost_output(error: OSError) -> OutputLost:
+    """Return what a failure of standard output is."""
+    return OutputLost(f"standard output can't be written ({error.strerror}): look where it leads")
+
+
+def _json_text(value: Any, indent: int | None = None) -> str:
     import json  # noqa: PLC0415 - an ingest that finds nothing new needs none
 
-    return json.dumps(value, indent=indent, ensure_ascii=ascii_only)
-
-
-def _harmless(found: re.Match[str]) -> str:
-    """Write a character that is not to be obeyed as the escape that it has in JSON."""
-    character = found[0]
-    return character if printable(character) == character else _json_text(character, ascii_only=True)[1:-1]
+    return json.dumps(value, indent=indent).replace("\x7f", "\\u007f")
 
 
 def say_unclaimed(quoted: int, unread: int) -> None:
@@ -57,9 +74,9 @@ def say_unclaimed(quoted: int, unread: int) -> None:
 
 def complain(text: str) -> None:
     """Name what is wrong."""
-    click.echo(f"tokentail: {printable(text)}", err=True)
+    click.echo(f"tokentail: {printable(text)}", file=sys.stderr)
 
 
 def remark(text: str) -> None:
     """Say what is worth knowing, beside the result."""
-    click.echo(printable(text), err=True)
+    click.echo(printable(text), file=sys.stderr)

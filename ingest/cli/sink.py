@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import filecmp
 import os
 import secrets
@@ -12,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+from ingest.cli.output import lost_output
 from ingest.errors import Unwritable, UsageMistake
 
 STANDARD_OUTPUT = "-"
@@ -37,14 +39,19 @@ def opened_sink(
     if output in (None, STANDARD_OUTPUT):
         if sys.stdout is None:
             raise UsageMistake("standard output is closed: name a file")
-        yield sys.stdout.buffer
-        sys.stdout.buffer.flush()
+        try:
+            yield sys.stdout.buffer
+            sys.stdout.buffer.flush()
+        except BrokenPipeError:  # whoever reads it has seen enough
+            raise
+        except OSError as error:
+            raise lost_output(error) from error
         return
     path = Path(os.path.realpath(output))
     if any(path == Path(os.path.realpath(one)) for one in kept):
         raise UsageMistake(f"{output}: the database itself: choose another file with --output")
     if path.exists() and not path.is_file():  # a pipe or a device: there is nothing to replace
-        with _opened(output, path) as file:
+        with _named(output), path.open("wb") as file:
             yield file
         return
     with _replacing(output, path, leave_same) as file:
@@ -56,9 +63,9 @@ def _replacing(output: str, path: Path, leave_same: bool) -> Iterator[IO[bytes]]
     """Write beside a file, and put the result in its place at the end; without an end, nothing is left."""
     part = path.with_name(f".tokentail-{secrets.token_hex(8)}.part")
     try:
-        with _made(output, part, 0o600 if path.exists() else 0o666) as file:
-            yield file
         with _named(output):
+            with _made(part, 0o600 if path.exists() else 0o666) as file:
+                yield file
             if leave_same and path.exists() and filecmp.cmp(part, path, shallow=False):
                 part.unlink()
                 return
@@ -70,15 +77,9 @@ def _replacing(output: str, path: Path, leave_same: bool) -> Iterator[IO[bytes]]
         raise
 
 
-def _made(output: str, path: Path, mode: int) -> IO[bytes]:
+def _made(path: Path, mode: int) -> IO[bytes]:
     """Make a file that was not there: nothing that somebody put in its place is written to."""
-    with _named(output):
-        return open(path, "xb", opener=lambda name, flags: os.open(name, flags, mode))
-
-
-def _opened(output: str, path: Path) -> IO[bytes]:
-    with _named(output):
-        return path.open("wb")
+    return open(path, "xb", opener=lambda name, flags: os.open(name, flags, mode))
 
 
 @contextmanager
@@ -86,4 +87,5 @@ def _named(output: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise Unwritable(f"{output}: can't be written ({error.strerror}): choose another file") from error
+        advice = "free some space" if error.errno in {errno.ENOSPC, errno.EDQUOT} else "choose another file"
+        raise Unwritable(f"{output}: can't be written ({error.strerror}): {advice}") from error

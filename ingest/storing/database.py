@@ -16,7 +16,7 @@ from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING
 
 from ingest.errors import DatabaseUnusable, UsageMistake
-from ingest.storing.explaining import explanation
+from ingest.storing.explaining import explanation, temporary_room
 from ingest.storing.library import as_database
 from ingest.storing.migrations import KNOWN_MIGRATIONS, applied_migrations, apply_migrations, has_table
 from ingest.storing.readonly import is_on_readonly_disk, unchanged
@@ -34,6 +34,9 @@ PAGE_BYTES = 8192
 
 CACHE_BYTES = 16 << 20
 """How much of the database is kept in memory: the pages that a batch of events of one time touches."""
+
+SORTED_BYTES = 64 << 20
+"""How much a report sorts in memory where temporary files have less room; some 500,000 events."""
 
 OLDEST_SQLITE = (3, 26)
 """The oldest SQLite that was tried. What it lacks is not used: UPDATE ... FROM, RETURNING, IIF, ->>."""
@@ -148,6 +151,8 @@ def open_for_reading(path: StrPath, remark: Remark) -> Iterator[Database]:
 
             read = stack.enter_context(upgraded_copy(connection, path))
         read.execute("PRAGMA query_only = ON")
+        if temporary_room() < SORTED_BYTES:
+            read.execute(f"PRAGMA cache_size = -{SORTED_BYTES // 1024}")
         yield as_database(read)
 
 

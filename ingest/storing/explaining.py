@@ -8,7 +8,7 @@ import sqlite3
 import sys
 from contextlib import suppress
 
-from ingest.errors import DatabaseBusy, DatabaseUnusable, SchemaChanged, TokentailError
+from ingest.errors import DatabaseBusy, DatabaseUnusable, NoRoom, SchemaChanged, TokentailError
 
 StrPath = str | os.PathLike[str]
 
@@ -36,11 +36,13 @@ def explanation(
     if code.startswith("SQLITE_CORRUPT"):
         code = "SQLITE_CORRUPT"
     if code.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
-        return DatabaseBusy(f"{name}: locked by another program: try again when that is done")
+        return DatabaseBusy(f"{name}: database is locked by another program: try again when that is done")
     if code in {"SQLITE_ERROR", "SQLITE_SCHEMA"} or code.startswith("SQLITE_CONSTRAINT"):
         return _schema(name, error)
     if code in _ADVICE:
         return DatabaseUnusable(f"{name}: {error}" + ("" if not_ours else f": {_ADVICE[code]}"))
+    if code.startswith(("SQLITE_FULL", "SQLITE_IOERR")):
+        return _failed_write(name, code, reading)
     reason = _reason(name, code, reading)
     return None if reason is None else DatabaseUnusable(f"{name}: {reason}")
 
@@ -55,8 +57,6 @@ def _schema(name: str, error: sqlite3.DatabaseError) -> TokentailError | None:
 
 
 def _reason(name: str, code: str, reading: bool) -> str | None:
-    if code.startswith(("SQLITE_FULL", "SQLITE_IOERR")):
-        return _failed_write(name, code, reading)
     if code.startswith(("SQLITE_CANTOPEN", "SQLITE_READONLY", "SQLITE_PERM", "SQLITE_AUTH")):
         return _unreadable(name) if reading else unwritable(name)
     if code.startswith("SQLITE_NOMEM"):
@@ -68,19 +68,24 @@ def _reason(name: str, code: str, reading: bool) -> str | None:
     return None
 
 
-def _failed_write(name: str, code: str, reading: bool) -> str:
+def _failed_write(name: str, code: str, reading: bool) -> DatabaseUnusable:
     """Say where there is no room, or that the disk failed."""
     folder = os.path.dirname(os.path.abspath(name))
     if (text := _no_room_for_temporary_files(folder, code, reading)) is not None:
-        return text
-    if code.startswith("SQLITE_FULL") or _free_bytes(folder) < _LITTLE_BYTES:
-        return (
-            f"no room: the disk of {folder}, or what you may use of it, is full: free some space and run the "
-            "command again; nothing is lost or doubled"
-        )
+        return NoRoom(f"{name}: {text}")
+    if code in {"SQLITE_FULL", "SQLITE_IOERR_SHMSIZE"} or _free_bytes(folder) < _LITTLE_BYTES:
+        return NoRoom(f"{name}: {no_room(folder)}")
+    return DatabaseUnusable(
+        f"{name}: the disk failed to read or write it ({code}): see what the system's log says, and run the "
+        "command again when it is mended"
+    )
+
+
+def no_room(folder: str) -> str:
+    """Say that a disk is full."""
     return (
-        f"the disk failed to read or write it ({code}): see what the system's log says, and run the command "
-        "again when it is mended"
+        f"no room: the disk of {folder}, or what you may use of it, is full: free some space and run the "
+        "command again; nothing is lost or doubled"
     )
 
 
@@ -89,16 +94,16 @@ def _no_room_for_temporary_files(folder: str, code: str, reading: bool) -> str |
     place = temporary_folder()
     if place is None:
         where = "no folder for them may be written"
-    elif (reading and code.startswith("SQLITE_FULL")) or (
-        _free_bytes(place) < _LITTLE_BYTES <= _free_bytes(folder)
-    ):
+    elif _free_bytes(place) < _LITTLE_BYTES <= _free_bytes(folder):
         where = f"{os.path.abspath(place)} is full"
+    elif reading and code in {"SQLITE_FULL", "SQLITE_IOERR_WRITE"}:
+        where = f"{os.path.abspath(place)} takes no more"
     elif code == "SQLITE_IOERR_GETTEMPPATH":
         where = "their folder can't be told"
     else:
         return None
     return (
-        f"no room for temporary files ({where}), which it needs to sort: set SQLITE_TMPDIR to a folder that "
+        f"no room for temporary files ({where}), which SQLite needs here: set SQLITE_TMPDIR to a folder that "
         "may be written and has as much room as the database takes"
     )
 
@@ -112,13 +117,24 @@ def temporary_folder() -> str | None:
     return None
 
 
+def temporary_room() -> int:
+    """Return how much SQLite may write into temporary files, in bytes; where that isn't known, plenty."""
+    folder = temporary_folder()
+    return 0 if folder is None else _free_bytes(folder)
+
+
 def _free_bytes(folder: str) -> int:
     """Return how much a user may still write in a folder's file system; where that isn't known, plenty."""
     if sys.platform != "win32":
         with suppress(OSError):
             found = os.statvfs(folder)
             return found.f_bavail * found.f_frsize
-    return _LITTLE_BYTES
+    return 1 << 60
+
+
+def is_full(error: OSError | None) -> bool:
+    """Whether the operating system says that there is no room."""
+    return error is not None and error.errno in {errno.ENOSPC, errno.EDQUOT}
 
 
 def unwritable(path: StrPath, error: OSError | None = None) -> str:
@@ -130,8 +146,8 @@ def unwritable(path: StrPath, error: OSError | None = None) -> str:
     folder = os.path.dirname(os.path.abspath(name))
     if not os.path.isdir(folder):
         return f"the folder {folder} does not exist: make it, or choose another place with --db"
-    if error is not None and error.errno in {errno.ENOSPC, errno.EDQUOT}:
-        return f"no room: the disk of {folder} is full ({error.strerror}): free some space"
+    if is_full(error):
+        return no_room(folder)
     if _is_read_only(folder) or (error is not None and error.errno == errno.EROFS):
         return (
             f"{folder} is mounted read-only, so nothing can be written there: mount it writable, or choose "

@@ -21,9 +21,10 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import IO
 
-from ingest.errors import DatabaseBusy, DatabaseUnusable, TokentailError
+from ingest.errors import DatabaseUnusable, TokentailError
 from ingest.linking.timestamps import time_text
 from ingest.storing.database import StrPath, immediate, opened_as_it_is
+from ingest.storing.explaining import is_full, unwritable
 from ingest.version import program_version
 
 POLL_SECONDS = 0.05
@@ -65,20 +66,31 @@ def ingest_lock(database: StrPath, wait_seconds: float) -> Iterator[None]:
     """Hold the database's ingest lock.
 
     Raises:
-        DatabaseBusy: another process still holds it after `wait_seconds`.
+        DatabaseHeld: another process still holds it after `wait_seconds`.
         DatabaseUnusable: no lock file can be made beside the database, or something else stands there.
     """
     with _opened(database) as file:
         deadline = time.monotonic() + wait_seconds
-        while not _try_lock(file):
+        while not _tried(database, file):
             if time.monotonic() >= deadline:
-                raise DatabaseBusy(_busy(database, file))
+                raise DatabaseHeld(_busy(database, file))
             time.sleep(POLL_SECONDS)
-        file.seek(0)
-        file.truncate()
-        file.write(f"{os.getpid()}\n")
-        file.flush()
+        with suppress(OSError):  # on a full disk nobody is told who holds it, and that is all
+            os.lseek(file.fileno(), 0, os.SEEK_SET)
+            os.ftruncate(file.fileno(), 0)
+            os.write(file.fileno(), f"{os.getpid()}\n".encode())
         yield
+
+
+def _tried(database: StrPath, file: IO[str]) -> bool:
+    """Try to lock it; a file system that can't is no reason to go on without."""
+    try:
+        return _try_lock(file)
+    except OSError as error:
+        raise DatabaseUnusable(
+            f"{os.fspath(database)}: the file system that it is on has no locks, or none left "
+            f"({error.strerror}), so two ingests could meet: put it on a local disk, with --db"
+        ) from error
 
 
 def _opened(database: StrPath) -> IO[str]:
@@ -93,9 +105,8 @@ def _opened(database: StrPath) -> IO[str]:
     except OSError as error:
         if os.path.islink(path) or (os.path.lexists(path) and not os.path.isfile(path)):
             raise in_the_way from error
-        raise DatabaseUnusable(
-            f"{database}: can't write beside it ({error.strerror}): choose another place with --db"
-        ) from error
+        kind = NoRoom if is_full(error) else DatabaseUnusable
+        raise kind(f"{os.fspath(database)}: {unwritable(database, error)}") from error
     if not stat.S_ISREG(os.fstat(file.fileno()).st_mode) or not _OURS.fullmatch(file.read(21)):
         file.close()
         raise in_the_way

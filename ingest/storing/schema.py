@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from ingest.storing.migrations import schema_statements
+from ingest.storing.migrations import KNOWN_MIGRATIONS, applied_migrations, schema_statements
 
 _LAST_RESORT = (
     "restore a copy that has it (`tokentail backup` makes them), or read the logs into a new database with "
@@ -49,6 +49,8 @@ def schema_trouble(path: str, failure: sqlite3.DatabaseError) -> str | None:
     `None`: nothing that explains it.
     """
     with closing(sqlite3.connect(f"{Path(path).absolute().as_uri()}?mode=ro", uri=True)) as connection:
+        if applied_migrations(connection) != KNOWN_MIGRATIONS:
+            return None
         theirs = _tables(connection)
         if isinstance(failure, sqlite3.IntegrityError):
             return next(_strangers_in_the_way(connection, theirs, str(failure)), None)

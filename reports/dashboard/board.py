@@ -133,4 +133,5 @@ def _snapshot(db: Database) -> Iterator[None]:
     try:
         yield
     finally:
-        db.conn.execute("ROLLBACK")
+        if db.conn.in_transaction:  # SQLite itself ends it where a disk fails
+            db.conn.execute("ROLLBACK")

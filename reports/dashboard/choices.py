@@ -109,6 +109,7 @@ def _copied(db: Database, selection: Selection) -> Iterator[Database]:
     """
     copy = Database(memory=True)
     try:
+        copy.conn.execute("PRAGMA temp_store = MEMORY")  # what is sorted is in memory already
         copy.conn.execute(f"CREATE TABLE copied (category, model, {_COLUMNS})")
         query = f"SELECT {selection.category}, {MODEL}, {_COLUMNS} FROM token_estimation_v2_events"
         rows = db.conn.execute(f"{query} WHERE {selection.where()}", selection.values())

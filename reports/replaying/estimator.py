@@ -73,7 +73,7 @@ def running(make: Callable[[], Any], workspace: Path | None = None) -> Iterator[
         UnusableEstimator: it can't be made, or has no `estimate`.
     """
     with contextlib.ExitStack() as stack:
-        folder = workspace or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tokentail-")))
+        folder = workspace or stack.enter_context(_empty_folder())
         stack.enter_context(_inside(folder))
         stack.enter_context(_output_beside())
         try:
@@ -86,6 +86,19 @@ def running(make: Callable[[], Any], workspace: Path | None = None) -> Iterator[
                 "arguments and must have a method `estimate`"
             ) from error
         yield lambda event: _asked(estimate, event)
+
+
+@contextlib.contextmanager
+def _empty_folder() -> Iterator[Path]:
+    try:
+        made = tempfile.TemporaryDirectory(prefix="tokentail-")
+    except OSError as error:
+        raise UnusableEstimator(
+            f"no empty folder can be made for the estimator ({error.strerror}): set TMPDIR to a folder "
+            "that may be written, or name one with --workspace"
+        ) from error
+    with made as folder:
+        yield Path(folder)
 
 
 @contextlib.contextmanager
