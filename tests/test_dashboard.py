@@ -32,7 +32,7 @@ from reports.dashboard.page import json_text, page
 from reports.dashboard.pictures import svg
 from reports.dashboard.points import TRUNCATED, EventReader, packed, points
 from reports.dashboard.verdict import verdict
-from reports.dashboard.wording import off_text
+from reports.dashboard.wording import off_text, tail_text
 from reports.selection import Selection
 from reports.strata import Strata
 from reports.validation import validate
@@ -531,6 +531,7 @@ def test_truncated_marks_lie_above_the_others(board: Any) -> None:
         (0.12, "8.3 × underestimated"),
         (0.125, "8.0 × underestimated"),
         (1.02, "about right"),
+        (0.96, "about right"),
         (2.5, "2.5 × overestimated"),
         (1500.0, "1,500 × overestimated"),
         (None, "–"),
@@ -539,6 +540,19 @@ def test_truncated_marks_lie_above_the_others(board: Any) -> None:
 def test_waste_is_said_in_words(waste: float | None, words: str) -> None:
     """Nobody has to turn 0.12 round to see what it means."""
     assert off_text(waste) == words
+
+
+@pytest.mark.parametrize(
+    ("p90", "words"),
+    [
+        (3.2, "one in ten at least 3.2 × overestimated"),
+        (0.5, "nine in ten at least 2.0 × underestimated"),
+        (1.0, "nine in ten at most about right"),
+    ],
+)
+def test_the_90th_percentile_is_said_from_its_side(p90: float, words: str) -> None:
+    """Above 1 a tenth is further off; below 1 nine tenths are."""
+    assert tail_text(p90) == words
 
 
 @pytest.mark.parametrize(

@@ -32,16 +32,16 @@ _DATES = "dates"
 
 _LAST_DAY = "9999-12-31"
 
-MAX_NAMES = 100
+MAX_NAMES = 75
 """Names that one filter offers: those with the most events, of runs the newest."""
 
 MAX_PERIODS = 12
 """Days, weeks, months or years between which ranges of dates are offered."""
 
-MAX_CHOICES = 600
+MAX_CHOICES = 450
 """Reports that one page holds: each takes some 2 ms and up to 3 KB."""
 
-MAX_COUNTED = 2_000_000
+MAX_COUNTED = 500_000
 """Events that are read for combinations and ranges of dates: as many as take some seconds."""
 
 _COUNTS = """

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from reports.dashboard.verdict import verdict
-from reports.dashboard.wording import off, off_text, plain, share
+from reports.dashboard.wording import off, off_text, plain, share, tail
 
 Record = dict[str, Any]
 
@@ -122,7 +122,12 @@ def _cost_card(overall: Record, gate: Record) -> Card:
         ("measured (clean)", f"{overall['waste_n']:,}"),
     ]
     return Card(
-        "Cost: waste, P90", value, f"{unit}, one in ten at least" if unit else "", _verdict(gate), None, facts
+        "Cost: waste, P90",
+        value,
+        f"{unit}: {tail(overall['waste_p90'])}" if unit else "",
+        _verdict(gate),
+        None,
+        facts,
     )
 
 
@@ -195,7 +200,7 @@ _COLUMNS = (
         _around,
     ),
     _Column("typical estimate", "waste_median", lambda one: off_text(one["waste_median"])),
-    _Column("one in ten at least", "waste_p90", lambda one: off_text(one["waste_p90"])),
+    _Column("P90 estimate", "waste_p90", lambda one: off_text(one["waste_p90"])),
     _Column("predicted, mean", "mean_predicted", lambda one: plain(one["mean_predicted"])),
     _Column("actual, mean", "mean_actual", lambda one: plain(one["mean_actual"])),
     _Column(

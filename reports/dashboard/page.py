@@ -1,7 +1,8 @@
 """The page: one HTML file with its numbers, its charts and everything that draws them inside it.
 
 It loads nothing: its Content-Security-Policy forbids every source but the very scripts and styles
-that are in it, each named by its hash, and `eval` with them. Data stands in it once, as JSON.
+that are in it, each named by its hash, and `eval` with them. Numbers stand in it as HTML, which can
+be read where scripts or styles are forbidden; what charts and filters need stands in it as JSON.
 """
 
 from __future__ import annotations

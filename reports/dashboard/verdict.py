@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from reports.dashboard.wording import off_text, share
+from reports.dashboard.wording import share, tail_text
 from reports.readiness import NOT_ENOUGH
 
 Record = dict[str, Any]
@@ -50,7 +50,7 @@ def _measured(report: Record) -> str:
         f"{share(overall['truncated_rate'])} truncated (limit {share(truncated['limit'], 0)})",
     ]
     if overall["waste_p90"] is not None:
-        parts.append(f"one in ten at least {off_text(overall['waste_p90'])} (limit {cost['limit']:g} ×)")
+        parts.append(f"{tail_text(overall['waste_p90'])} (limit {cost['limit']:g} ×)")
     return ", ".join(parts)
 
 

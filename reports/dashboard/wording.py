@@ -25,10 +25,23 @@ def off(waste: float | None) -> tuple[str, str]:
         return "–", ""
     if abs(waste - 1) <= NEAR:
         return "about right", ""
-    if waste == 0:
-        return "∞ ×", "underestimated"
     factor = max(waste, 1 / waste)
     return f"{factor:,.{1 if factor < 100 else 0}f} ×", "overestimated" if waste > 1 else "underestimated"
+
+
+def tail_text(p90: float | None) -> str:
+    """Say what the 90th percentile of predicted / actual means: how many are at least that far off."""
+    factor, word = off(p90)
+    return f"{tail(p90)} {factor} {word}".strip()
+
+
+def tail(p90: float | None) -> str:
+    """Say how many are at least as far off as the 90th percentile, on its side."""
+    if p90 is None:
+        return ""
+    if abs(p90 - 1) <= NEAR:
+        return "nine in ten at most"
+    return "one in ten at least" if p90 > 1 else "nine in ten at least"
 
 
 def said_text(phase_source: str | None, run_source: str | None) -> str:
