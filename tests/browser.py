@@ -63,6 +63,7 @@ class Browser:
         self._rest = b""
         self._asked = 0
         self._session: dict[str, str] = {}
+        self._look: list[dict[str, str]] = []
         self._events: list[dict[str, Any]] = []
         target = self.send("Target.createTarget", url="about:blank")["targetId"]
         self._session = {
@@ -101,8 +102,8 @@ class Browser:
             deviceScaleFactor=1,
             mobile=width < 500,
         )
-        look = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
-        self.send("Emulation.setEmulatedMedia", media="", features=[look])
+        self._look = [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]
+        self.send("Emulation.setEmulatedMedia", media="", features=self._look)
         self.send("Emulation.setScriptExecutionDisabled", value=not script)
         self.send("Page.navigate", url="about:blank")
         self._events.clear()
@@ -144,7 +145,7 @@ class Browser:
     def paper(self) -> Iterator[None]:
         """Look at the page as it is printed on A4: the window is as wide as the paper between its margins."""
         self.value("dispatchEvent(new Event('beforeprint'))")
-        self.send("Emulation.setEmulatedMedia", media="print")
+        self.send("Emulation.setEmulatedMedia", media="print", features=self._look)
         self.send(
             "Emulation.setDeviceMetricsOverride", width=718, height=1000, deviceScaleFactor=1, mobile=False
         )

@@ -467,19 +467,22 @@ def test_the_script_says_nothing_of_itself_where_it_runs(browser: Browser, opene
 
 
 def test_all_fits_on_paper(browser: Browser, opened: Any) -> None:
-    """Printed from a wide window, charts are drawn anew for the paper; no chart and no table is cut."""
-    opened(LONG, width=1400)
+    """Printed from a wide, dark window: charts are drawn anew, light and for the paper; nothing is cut."""
+    opened(LONG, width=1400, dark=True)
     widths = "[...document.querySelectorAll('canvas')].map((one) => one.getBoundingClientRect().width)"
     before = browser.value(widths)
     assert max(before) > 1000
     with browser.paper():
+        assert browser.drawn()["look"] == "light"
         assert browser.value(WIDE) == []
         assert min(browser.value(widths)) > 600  # drawn for it, not shrunk to half
         cells = "[...document.querySelectorAll('td')].map((one) => one.getBoundingClientRect().right)"
         assert max(browser.value(cells)) <= 718
-    browser.open(browser.value("location.href"), width=1400)
+    browser.open(browser.value("location.href"), width=1400, dark=True)
     browser.drawn()
-    assert browser.pdf().startswith(b"%PDF")
+    raster = [int(width) for width in re.findall(rb"/Width (\d+)", browser.pdf())]
+    assert max(raster, default=0) <= 640  # what is printed was drawn in time
+    assert browser.drawn()["look"] == "dark"
     assert browser.value(widths) == before
 
 

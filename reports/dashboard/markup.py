@@ -91,7 +91,7 @@ def _event(event: Point) -> list[str]:
 
 
 def _cell(value: str, small: str) -> str:
-    return text(value) + (f"<small>{text(small)}</small>" if small else "")
+    return text(value) + (f"<br><small>{text(small)}</small>" if small else "")
 
 
 def _table(name: str, titles: Iterable[str], rows: Iterable[Sequence[str]]) -> str:

@@ -25,6 +25,7 @@
   const views = new Map();
   const whole = new Map(["worst", "newest"].map((name) => [name, [...place(name).tBodies[0].rows]]));
   const ownNotes = [...place("notes").children];
+  let paper = false;
   let turns = 0;
   let queue = Promise.resolve();
 
@@ -148,7 +149,7 @@
   }
 
   function tableRow([first, ...rest]) {
-    const cell = (tag, [text, small]) => make(tag, "", text, ...(small ? [make("small", "", small)] : []));
+    const cell = (tag, [text, small]) => make(tag, "", text, ...(small ? [make("br"), make("small", "", small)] : []));
     const head = cell("th", first);
     head.scope = "row";
     return make("tr", "", head, ...rest.map((one) => cell("td", one)));
@@ -190,6 +191,8 @@
   }
 
   // The charts
+
+  const look = () => (dark.matches && !paper ? "dark" : "light");
 
   function unpacked({ text_fields: textFields, number_fields: numberFields, texts, rows }) {
     return rows.map((row) => {
@@ -245,11 +248,12 @@
     const height = chart.spec.height.step ? chart.spec.height.step * lines : chart.spec.height;
     const datasets = { ...chart.spec.datasets, [chart.rows]: rows };
     const params = [{ name: "crowd", value: rows.length }];
-    const spec = { ...chart.spec, params, height, datasets, description: `${chart.title}. ${caption.textContent}` };
+    const width = paper ? PAPER : "container";
+    const spec = { ...chart.spec, params, width, height, datasets, description: `${chart.title}. ${caption.textContent}` };
     views.set(chart.name, await vegaEmbed(plot, spec, {
       mode: "vega-lite", renderer: "canvas", actions: false, defaultStyle: false,
       ast: true, // expressions are interpreted, so that the page may forbid `eval`
-      config: board.looks[dark.matches ? "dark" : "light"], tooltip: showTip,
+      config: board.looks[look()], tooltip: showTip,
     }));
   }
 
@@ -263,7 +267,7 @@
     showEvents(rows, choice);
     for (const chart of board.charts) await drawChart(chart, choice);
     if (turn !== turns || root.dataset.state === "failed") return;
-    Object.assign(root.dataset, { charts: views.size, look: dark.matches ? "dark" : "light", state: "drawn" });
+    Object.assign(root.dataset, { charts: views.size, look: look(), state: "drawn" });
   }
 
   function redraw() {
@@ -272,14 +276,16 @@
     queue = queue.then(() => draw(turn)).catch(fail);
   }
 
-  // On paper charts are drawn anew, one below the other; on narrower paper the style sheet shrinks them.
+  // On paper charts are drawn anew, in the light and for its width. Drawing waits for nothing but
+  // promises, so that it is done before the paper is laid out; narrower paper shrinks the charts.
 
-  function resize(width) {
-    for (const { view } of views.values()) view.width(width(view)).resize().run();
+  function print(on) {
+    paper = on;
+    redraw();
   }
 
-  window.addEventListener("beforeprint", () => resize(() => PAPER));
-  window.addEventListener("afterprint", () => resize((view) => view.container().clientWidth));
+  window.addEventListener("beforeprint", () => print(true));
+  window.addEventListener("afterprint", () => print(false));
 
   for (const { name, offered } of board.filters) {
     place(name).append(new Option("all", ""), ...offered.map((value, at) => new Option(nameOf(value), at)));

@@ -109,11 +109,10 @@ def _part(name: str) -> str:
 
 
 def _style() -> str:
-    """Return the style sheet with both palettes; a page printed in the dark keeps its charts' ground."""
+    """Return the style sheet with both palettes; paper is light."""
     return (
         f":root {{ {variables(LIGHT)} }}\n"
         f"@media screen and (prefers-color-scheme: dark) {{ :root {{ {variables(DARK)} }} }}\n"
-        f'@media print {{ [data-look="dark"] .plot {{ background: {DARK.surface}; }} }}\n'
     ) + _part("page.css")
 
 
