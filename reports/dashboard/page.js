@@ -144,7 +144,7 @@
     const sorted = rows.slice().sort((a, b) => compared(a[column][2], b[column][2]));
     table.tBodies[0].replaceChildren(...sorted.map(tableRow));
     [...table.tHead.rows[0].cells].forEach((title, at) => {
-      title.ariaSort = at !== column ? "none" : down ? "descending" : "ascending";
+      title.setAttribute("aria-sort", at !== column ? "none" : down ? "descending" : "ascending");
     });
   }
 
@@ -279,13 +279,13 @@
   // On paper charts are drawn anew, in the light and for its width. Drawing waits for nothing but
   // promises, so that it is done before the paper is laid out; narrower paper shrinks the charts.
 
-  function print(on) {
-    paper = on;
+  function drawFor(onPaper) {
+    paper = onPaper;
     redraw();
   }
 
-  window.addEventListener("beforeprint", () => print(true));
-  window.addEventListener("afterprint", () => print(false));
+  window.addEventListener("beforeprint", () => drawFor(true));
+  window.addEventListener("afterprint", () => drawFor(false));
 
   for (const { name, offered } of board.filters) {
     place(name).append(new Option("all", ""), ...offered.map((value, at) => new Option(nameOf(value), at)));
