@@ -58,9 +58,9 @@ def dashboard_command(
 ) -> int:
     """Draw the report as one page that works offline, or a chart as a picture.
 
-    The page holds the numbers of `tokentail report` and five charts, over all events or for a
-    category or a model, which its address can name: page.html#category=docs. Needs the extra
-    "charts".
+    The page has the verdict, the numbers of `tokentail report`, five charts, and the worst and the
+    newest events, over all or by run, category, complexity, model and dates. What is chosen is kept
+    in its address: page.html#category=docs. Needs the extra "charts".
 
     \b
     Examples:

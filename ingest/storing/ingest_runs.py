@@ -21,7 +21,7 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import IO
 
-from ingest.errors import DatabaseUnusable, TokentailError
+from ingest.errors import DatabaseHeld, DatabaseUnusable, NoRoom, TokentailError
 from ingest.linking.timestamps import time_text
 from ingest.storing.database import StrPath, immediate, opened_as_it_is
 from ingest.storing.explaining import is_full, unwritable

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from sqlite_utils import Database
@@ -12,31 +12,33 @@ from sqlite_utils import Database
 from reports.advice import change_sentence
 from reports.answers import read_changes
 from reports.changes import Change
-from reports.dashboard.choices import MAX_CHOICES, Choices, Names, choices, chosen_reports, report_record
+from reports.dashboard.choices import (
+    FILTERS,
+    NO_CHOICE,
+    Choice,
+    Choices,
+    choices,
+    chosen_reports,
+    report_record,
+)
 from reports.dashboard.coverage_cells import Cell, bucket_names, coverage_cells
-from reports.dashboard.points import Points, packed, points
+from reports.dashboard.figures import Figures, figures, packed_figures
+from reports.dashboard.points import EventReader, Points, packed, points
+from reports.dashboard.verdict import LACKING, NOTHING
 from reports.selection import Population, Selection
 from reports.strata import Strata
+from reports.terminal import counted
 from reports.validation import validate
 
 Record = dict[str, Any]
 
-NOTHING = {
-    "empty": (
-        "nothing to report",
-        "No event is left. Choose something else, or see with `tokentail status` what was read.",
-    ),
-    "lacking": (
-        "no numbers for this combination",
-        "They are kept by category and by model only: choose one of the two.",
-    ),
-}
-"""Status and reason where there are no numbers."""
-
 
 @dataclass(frozen=True, slots=True)
 class Board:
-    """What is shown: points, cells, the report over all, one for every choice, and what changed."""
+    """What is shown: points, cells, the report over all, and the figures of every choice.
+
+    `changes` are marked in the chart over time.
+    """
 
     population: Population
     report: Record
@@ -44,8 +46,8 @@ class Board:
     cells: list[Cell]
     buckets: list[str]
     choices: Choices
-    chosen: list[tuple[Names, Record]]
-    changes: list[Change] = field(default_factory=list)
+    chosen: list[tuple[Choice, Figures]]
+    changes: list[Change]
 
     @property
     def strata_count(self) -> int:
@@ -65,42 +67,37 @@ class Board:
         if self.points.step > 1:
             said.append(
                 f"The charts draw a sample: {len(self.points.rows):,} of {self.points.events:,} events "
-                f"(one in {self.points.step:,}). Numbers, medians and coverage are over all of them."
-            )
-        if self.choices.pairs is None:
-            said.append(
-                f"There are more than {MAX_CHOICES} combinations of category and model: the numbers are kept "
-                "by category and by model, not for both together."
+                f"(one in {self.points.step:,}). Numbers and coverage are over all of them."
             )
         if self.choices.left_out:
             said.append(
-                f"{self.choices.left_out:,} categories and models have too few events to be chosen by name."
+                f"The filters leave out {counted(self.choices.left_out, 'name')}: the oldest runs, and "
+                "the rarest categories, complexities and models."
             )
         return said
 
     def record(self) -> Record:
         """Return what the page is made of, as JSON holds it; every number is computed already."""
-        category_place, model_place = _places(self.choices.categories), _places(self.choices.models)
+        offered = self.choices.offered
+        places = [{name: place for place, name in enumerate(offered[one])} for one in FILTERS]
         return {
-            "categories": self.choices.categories,
-            "models": self.choices.models,
-            "has_pairs": self.choices.pairs is not None,
-            "reports": {
-                f"{category_place[category]}/{model_place[model]}": report
-                for (category, model), report in [((None, None), self.report), *self.chosen]
+            "filters": [{"name": name, "offered": offered[name]} for name in FILTERS],
+            "figures": {
+                _key(choice, places): packed_figures(shown)
+                for choice, shown in [(NO_CHOICE, figures(self.report)), *self.chosen]
             },
-            "notes": self.notes(),
             "nothing": NOTHING,
-            "population": asdict(self.population),
+            "lacking": LACKING,
             "sampled": self.points.step > 1,
             "events": packed(self.points.rows),
             "cells": self.cells,
         }
 
 
-def _places(names: list[str]) -> dict[str | None, str]:
-    """Return where names stand in their list, by which the page finds a report; all are nowhere."""
-    return {None: ""} | {name: str(place) for place, name in enumerate(names)}
+def _key(choice: Choice, places: list[dict[str, int]]) -> str:
+    """Return by what the page finds the figures of a choice: the place of each name, nothing for all."""
+    parts = zip(choice, places, strict=True)
+    return "/".join("" if part is None else str(known[part]) for part, known in parts)
 
 
 def read_board(db: Database, selection: Selection, strata: Strata, *, with_choices: bool = True) -> Board:
@@ -109,21 +106,26 @@ def read_board(db: Database, selection: Selection, strata: Strata, *, with_choic
         whole = validate(db, selection, strata)
         report = report_record(whole)
         places = {one["stratum"]: place for place, one in reversed([*enumerate(report["strata"])])}
-        found = choices(db, selection) if with_choices else Choices([], [], [], 0)
-        board = Board(
+
+        def placed(record: Record) -> Record:
+            for stratum in record["strata"]:
+                stratum["place"] = places[stratum["stratum"]]
+            return record
+
+        found = choices(db, selection) if with_choices else Choices({}, [], 0)
+        chosen = [
+            (choice, figures(placed(one))) for choice, one in chosen_reports(db, selection, strata, found)
+        ]
+        return Board(
             population=whole.population,
-            report=report,
-            points=points(db, selection, whole.overall.n, places),
+            report=placed(report),
+            points=points(EventReader(db, selection, strata, places), whole.overall.n),
             cells=coverage_cells(db, selection, strata, places),
             buckets=bucket_names(strata),
             choices=found,
-            chosen=list(chosen_reports(db, selection, strata, found)),
+            chosen=chosen,
             changes=read_changes(db, selection, strata, whole.overall.n),
         )
-    for one in [board.report, *(record for _, record in board.chosen)]:
-        for stratum in one["strata"]:
-            stratum["place"] = places[stratum["stratum"]]
-    return board
 
 
 @contextmanager
@@ -133,5 +135,4 @@ def _snapshot(db: Database) -> Iterator[None]:
     try:
         yield
     finally:
-        if db.conn.in_transaction:  # SQLite itself ends it where a disk fails
-            db.conn.execute("ROLLBACK")
+        db.conn.execute("ROLLBACK")

@@ -10,10 +10,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from reports.changes import Change
 from reports.dashboard import marks
 from reports.dashboard.board import Board
 from reports.dashboard.marks import Spec
+from reports.dashboard.points import milliseconds
 from reports.extras import imported
+from reports.terminal import counted
 
 MAX_STRATA = 40
 """Strata that have a line of their own in a chart: as many as a page can show in one look."""
@@ -23,6 +26,14 @@ ROW_HEIGHT = 28
 
 _TIME_MARGIN = 600_000
 """Milliseconds before the first and after the last event, which may be the same one."""
+
+_HOUR = 3_600_000
+_DAY = 24 * _HOUR
+_GAPS = (
+    *(600_000, 1_800_000, _HOUR, 3 * _HOUR, 6 * _HOUR, 12 * _HOUR),
+    *(_DAY, 2 * _DAY, 4 * _DAY, 7 * _DAY, 14 * _DAY, 30 * _DAY, 90 * _DAY, 365 * _DAY),
+)
+"""Milliseconds that can be said in words: what a gap in the line is longer than."""
 
 _PLACE = {"field": "place", "op": "min"}
 """The order of strata: by a number. A list of their names would become part of an expression, which
@@ -66,6 +77,21 @@ def charts(board: Board) -> list[Chart]:
     """
     alt = imported("altair", "charts")
     return [build(alt, board) for build in CHARTS.values()]
+
+
+def without_legend(spec: Spec) -> Spec:
+    """Return a specification without its legend: the page writes it as text, which is whole on a phone."""
+    layers = [
+        layer
+        | {
+            "encoding": {
+                name: channel | {"legend": None} if "legend" in channel else channel
+                for name, channel in layer["encoding"].items()
+            }
+        }
+        for layer in spec["layer"]
+    ]
+    return spec | {"layer": layers}
 
 
 def _predicted_actual(alt: Any, board: Board) -> Chart:
@@ -118,21 +144,19 @@ def _time(alt: Any, board: Board) -> Chart:
     )
     y = alt.Y("smape:Q", title="SMAPE (%)", scale=alt.Scale(domain=[0, 200]), axis=alt.Axis(tickCount=5))
     around = min(100, max(12, len(board.points.rows) // 100))
-    trend = (
-        alt.Chart(alt.NamedData(name="events"))
-        .transform_window(
-            sort=[alt.SortField("at")], frame=[-around, around], around="count()", middle="median(smape)"
-        )
-        .transform_calculate(typical="datum.around >= 10 ? datum.middle : null")
-        .mark_line(style="trend")
-        .encode(x=x, y=alt.Y("typical:Q", title="SMAPE (%)"))
+    gap = _gap_ms(last - first)
+    layers = [marks.event_points(alt, board, x, y), _trend(alt, x, around, gap)]
+    caption = (
+        f"The line is the median of the {2 * around + 1} events drawn around each moment, if there are 10; "
+        f"it is open where {_span_text(gap)} went by without any."
     )
-    layers = [marks.event_points(alt, board, x, y), trend]
+    if _marked(board):
+        layers += _change_marks(alt, board, x)
+        caption += " An upright line marks where the estimates changed, and the typical actual / predicted."
     return Chart(
         name="time",
         title="Error over time",
-        caption="0% is exact, 200% the worst there can be. The line is the median of the "
-        f"{2 * around + 1} events drawn around each moment, if there are 10.",
+        caption=f"0% is exact, 200% the worst there can be. {caption}",
         empty="No event to draw that has an error: SMAPE needs an estimate and an actual above 0.",
         rows="events",
         needs="smape",
@@ -140,16 +164,72 @@ def _time(alt: Any, board: Board) -> Chart:
     )
 
 
+def _trend(alt: Any, x: Any, around: int, gap: int) -> Any:
+    """Return the moving median: each stretch between gaps has a line of its own, from its own events."""
+    return (
+        alt.Chart(alt.NamedData(name="events"))
+        .transform_window(sort=[alt.SortField("at")], frame=[None, None], before="lag(at)")
+        .transform_calculate(opens=f"datum.before !== null && datum.at - datum.before > {gap} ? 1 : 0")
+        .transform_window(sort=[alt.SortField("at")], frame=[None, 0], stretch="sum(opens)")
+        .transform_window(
+            sort=[alt.SortField("at")],
+            groupby=["stretch"],
+            frame=[-around, around],
+            around="count()",
+            middle="median(smape)",
+        )
+        .transform_calculate(typical="datum.around >= 10 ? datum.middle : null")
+        .mark_line(style="trend")
+        .encode(x=x, y=alt.Y("typical:Q", title="SMAPE (%)"), detail="stretch:N")
+    )
+
+
+def _marked(board: Board) -> list[Change]:
+    """Return the changes that are of all strata; those of one are said beside the charts."""
+    return [change for change in board.changes if change.key is None]
+
+
+def _change_marks(alt: Any, board: Board, x: Any) -> list[Any]:
+    """Return a line and its numbers for each moment from which on the estimates are others."""
+    rows = [
+        {"at": milliseconds(change.at), "text": f"{change.before:.2f} → {change.after:.2f}"}
+        for change in _marked(board)
+    ]
+    changes = alt.Chart(alt.InlineData(values=rows)).encode(x=x)
+    text = changes.mark_text(style="change-text", align="left", baseline="top", dx=4, dy=3)
+    return [
+        changes.mark_rule(style="change"),
+        text.encode(y=alt.value(0), text="text:N"),
+    ]
+
+
+def _gap_ms(span: int) -> int:
+    """Return the milliseconds without an event that leave the line open: a twentieth of what is drawn."""
+    return max((gap for gap in _GAPS if gap <= span / 20), default=_GAPS[0])
+
+
+def _span_text(gap: int) -> str:
+    hours = gap // _HOUR
+    if hours < 1:
+        return counted(gap // 60_000, "minute")
+    return counted(hours, "hour") if hours < 48 else counted(hours // 24, "day")
+
+
 def _smape(alt: Any, board: Board) -> Chart:
     names = board.strata_names(MAX_STRATA)
     y = alt.Y("stratum:N", sort=_PLACE, title=None, axis=alt.Axis(grid=True, tickBand="extent"))
     x = alt.X("smape:Q", title="SMAPE (%)", scale=alt.Scale(domain=[0, 200]), axis=alt.Axis(tickCount=5))
     points = (
-        marks.event_points(alt, board, x, y, legend_columns=1)
+        marks.event_points(alt, board, x, y)
         .transform_calculate(lane=marks.LANE)
         .encode(yOffset=alt.YOffset("lane:Q", scale=alt.Scale(domain=[-0.3, 1.3])))
     )
-    strata = alt.Chart(alt.NamedData(name="strata"))
+    strata = alt.Chart(alt.NamedData(name="events")).transform_aggregate(
+        smape_median="median(smape)",
+        smape_min="min(smape)",
+        smape_max="max(smape)",
+        groupby=["stratum", "place"],
+    )
     extent = strata.mark_rule(style="extent").encode(y=y, x="smape_min:Q", x2="smape_max:Q")
     median = strata.mark_tick(style="median", thickness=4, size=ROW_HEIGHT - 8).encode(
         y=y, x=alt.X("smape_median:Q", title="SMAPE (%)")
@@ -157,7 +237,7 @@ def _smape(alt: Any, board: Board) -> Chart:
     return Chart(
         name="smape",
         title="Error by stratum",
-        caption="Every mark is an event; the bar is the stratum's median, the thin line its whole range"
+        caption="Every mark is an event; the bar is their median, the thin line their whole range"
         + marks.cut_text(names, board.strata_count),
         empty="No event to draw that has an error: SMAPE needs an estimate and an actual above 0.",
         rows="events",

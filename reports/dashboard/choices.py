@@ -1,94 +1,211 @@
-"""The choices of the page's filter, and the report for each of them, by the same engine.
+"""The choices of the page's filters, and the report for each of them, by the same engine.
 
-Every category, every model and every pair that occurs is validated beforehand, so that the page
-computes nothing. What can be chosen is bounded: names come from logs and may be anything.
+What can be chosen is validated beforehand, so that the page computes nothing: every name and every
+range of dates by itself, and combinations as long as there are few of them. Names come from logs and
+may be anything, so that what is offered is bounded.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import date, timedelta
+from itertools import combinations, product
 from typing import Any
 
 from sqlite_utils import Database
 
-from reports.dashboard.points import stratum_name
+from reports.dashboard.wording import stratum_name
 from reports.selection import MODEL, Selection
 from reports.strata import Strata
 from reports.validation import Validation, validate
 from reports.validation_record import validation_record
 
-MAX_CHOICES = 200
-"""Reports that one page holds: each takes up to 0.1 s for 20,000 events, and some kilobytes."""
+NAMED = ("category", "complexity", "model", "run")
+FILTERS = (*NAMED, "since", "until")
+"""The filters, as the command's options and the page's address name them; dates are days in UTC."""
+
+_DATES = "dates"
+"""Both ends of a range of dates, which are one choice."""
+
+_LAST_DAY = "9999-12-31"
+
+MAX_NAMES = 75
+"""Names that one filter offers: those with the most events, of runs the newest."""
+
+MAX_PERIODS = 12
+"""Days, weeks, months or years between which ranges of dates are offered."""
+
+MAX_CHOICES = 450
+"""Reports that one page holds: each takes some 2 ms and up to 3 KB."""
+
+MAX_COUNTED = 500_000
+"""Events that are read for combinations and ranges of dates: as many as take some seconds."""
 
 _COUNTS = """
-SELECT {category}, {model}, COUNT(*) FROM token_estimation_v2_events WHERE {where} GROUP BY 1, 2
+SELECT {category}, complexity, {model}, run_id, SUBSTR(timestamp, 1, 10), COUNT(*)
+FROM token_estimation_v2_events WHERE {where} GROUP BY 1, 2, 3, 4, 5
 """
 _COLUMNS = (
-    "run_id, phase_id, complexity, "
-    "deliverable_count, estimated_deliverable_count, deliverables_complete, "
-    "deliverables_source, deliverables_json, predicted_output_tokens, actual_output_tokens, "
-    "actual_max_tokens, selected_budget, success, truncated, actual_is_total, phase_outcome"
+    "complexity, run_id, phase_id, timestamp, deliverable_count, estimated_deliverable_count, "
+    "deliverables_complete, deliverables_source, deliverables_json, predicted_output_tokens, "
+    "actual_output_tokens, actual_max_tokens, selected_budget, success, truncated, actual_is_total, "
+    "phase_outcome"
 )
+_CONDITIONS = {
+    "category": "category = (SELECT category FROM chosen)",
+    "complexity": "complexity = (SELECT complexity FROM chosen)",
+    "model": "model = (SELECT model FROM chosen)",
+    "run": "run_id = (SELECT run FROM chosen)",
+    "since": "timestamp >= (SELECT since FROM chosen)",
+    "until": "timestamp < (SELECT DATE(until, '+1 day') FROM chosen)",
+}
 _EVERYTHING = Selection(min_actual=0, with_totals=True)
 """The selection of a copy, which holds only what was selected, under the names that are shown."""
 
-Names = tuple[str | None, str | None]
-"""A category and a model; `None` stands for all of them."""
+Choice = tuple[str | None, ...]
+"""A name or a date for each of `FILTERS`; `None` stands for all."""
+
+NO_CHOICE: Choice = (None,) * len(FILTERS)
+
+Range = tuple[str | None, str | None]
+"""The first and the last day; `None` is open."""
 
 Record = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Choices:
-    """What can be chosen; `pairs` are the categories with models, `None` if there are too many.
+    """What each filter offers, and the choices, combinations included, that have a report.
 
-    `events` that have no name (NULL) can't be chosen: they are "not told", which is no kind of work
-    that anybody would look at alone, and they are in the report over all.
+    Events that have no name (NULL) can't be chosen by it: they are "not told", which is no kind of
+    work that anybody would look at alone, and they are in the report over all.
     """
 
-    categories: list[str]
-    models: list[str]
-    pairs: list[Names] | None
+    offered: Mapping[str, list[str]]
+    choices: list[Choice]
     left_out: int
 
-    def all(self) -> list[Names]:
-        """Return everything that can be chosen but the whole."""
-        singles: list[Names] = [(name, None) for name in self.categories]
-        singles += [(None, name) for name in self.models]
-        return singles + (self.pairs or [])
 
-
-def choices(db: Database, selection: Selection, limit: int = MAX_CHOICES) -> Choices:
-    """Find what can be chosen; beyond the limit no pairs, and only the names with the most events."""
+def choices(db: Database, selection: Selection, limit: int = MAX_CHOICES, names: int = MAX_NAMES) -> Choices:
+    """Find what can be chosen: all single names and ranges, then the combinations for which there is room."""
     query = _COUNTS.format(model=MODEL, category=selection.category, where=selection.where())
-    counts = {(row[0], row[1]): row[2] for row in db.conn.execute(query, selection.values())}
-    categories, models = Counter[str](), Counter[str]()
-    for (category, model), count in counts.items():
-        categories.update({category: count} if category is not None else {})
-        models.update({model: count} if model is not None else {})
-    pairs = sorted(pair for pair in counts if None not in pair)
-    if 1 + len(categories) + len(models) + len(pairs) <= limit:
-        return Choices(sorted(categories), sorted(models), pairs, left_out=0)
-    half = (limit - 1) // 2
-    kept = [sorted(name for name, _ in found.most_common(half)) for found in (categories, models)]
-    left_out = len(categories) + len(models) - len(kept[0]) - len(kept[1])
-    return Choices(kept[0], kept[1], None, left_out)
+    atoms = [_Atom(row[:4], *row[4:]) for row in db.conn.execute(query, selection.values())]
+    offered, left_out = _names(atoms, names)
+    ranges = date_ranges(sorted({atom.day for atom in atoms}))
+    found: list[Choice] = []
+    counted = 0
+    for size in range(1, len(NAMED) + 2):
+        for filters in combinations((*NAMED, _DATES), size):
+            counts = _counts(atoms, offered, ranges, filters)
+            events = sum(counts.values()) if size > 1 or _DATES in filters else 0
+            if len(found) + len(counts) <= limit and counted + events <= MAX_COUNTED:
+                found += sorted(counts, key=lambda choice: tuple(part or "" for part in choice))
+                counted += events
+    edges = {end: sorted({pair[at] or "" for pair in ranges} - {""}) for at, end in enumerate(FILTERS[4:])}
+    return Choices(offered | edges, found, left_out)
+
+
+@dataclass(frozen=True, slots=True)
+class _Atom:
+    """`count` events of the same `names` (of `NAMED`) and the same day."""
+
+    names: tuple[str | None, ...]
+    day: str
+    count: int
+
+
+def _names(atoms: list[_Atom], limit: int) -> tuple[dict[str, list[str]], int]:
+    """Return what each filter offers, and how many names of all were left out."""
+    offered, left_out = {}, 0
+    for at, filter_name in enumerate(NAMED):
+        events: Counter[str] = Counter()
+        newest: dict[str, str] = {}
+        for atom in atoms:
+            if (name := atom.names[at]) is not None:
+                events[name] += atom.count
+                newest[name] = max(newest.get(name, ""), atom.day)
+        if filter_name == "run":
+            kept = sorted(sorted(newest), key=newest.__getitem__, reverse=True)[:limit]
+        else:
+            most = [name for name, _ in events.most_common(limit)]
+            kept = [key[0] for key in sorted(((name,) for name in most), key=Strata((filter_name,)).place)]
+        left_out += len(events) - len(kept)
+        offered[filter_name] = kept
+    return offered, left_out
+
+
+def date_ranges(days: list[str]) -> list[Range]:
+    """Return the ranges of days that are offered, of the days that have events, in order.
+
+    They begin and end where days, weeks, months or years do, the smallest of which there are few; the
+    last 7 and the last 30 days can be chosen, too.
+    """
+    for unit in (_day, _week, _month, _year):
+        periods = sorted({unit(date.fromisoformat(day)) for day in days})
+        if len(periods) <= MAX_PERIODS:
+            break
+    else:
+        return []
+    firsts = {first for first, _ in periods[1:]}
+    if periods and unit is not _day:
+        newest = date.fromisoformat(days[-1])
+        recent = {newest - timedelta(6), newest - timedelta(29)}
+        firsts |= {day for day in recent if day > date.fromisoformat(days[0])}
+    lasts = [last for _, last in periods[:-1]]
+    pairs = product([None, *sorted(firsts)], [None, *lasts])
+    return [
+        (first.isoformat() if first else None, last.isoformat() if last else None)
+        for first, last in pairs
+        if (first or last) and not (first and last and first > last)
+    ]
+
+
+def _day(day: date) -> tuple[date, date]:
+    return day, day
+
+
+def _week(day: date) -> tuple[date, date]:
+    monday = day - timedelta(day.weekday())
+    return monday, monday + timedelta(6)
+
+
+def _month(day: date) -> tuple[date, date]:
+    first = day.replace(day=1)
+    return first, (first + timedelta(31)).replace(day=1) - timedelta(1)
+
+
+def _year(day: date) -> tuple[date, date]:
+    return date(day.year, 1, 1), date(day.year, 12, 31)
+
+
+def _counts(
+    atoms: list[_Atom], offered: Mapping[str, list[str]], ranges: list[Range], filters: tuple[str, ...]
+) -> Counter[Choice]:
+    """Count the events of every choice of these filters that has any."""
+    known = [set(offered[name]) if name in filters else None for name in NAMED]
+    counts: Counter[Choice] = Counter()
+    for atom in atoms:
+        if all(names is None or name in names for name, names in zip(atom.names, known, strict=True)):
+            chosen = tuple(name if names else None for name, names in zip(atom.names, known, strict=True))
+            for since, until in ranges if _DATES in filters else [(None, None)]:
+                if (since or "") <= atom.day <= (until or _LAST_DAY):
+                    counts[(*chosen, since, until)] += atom.count
+    return counts
 
 
 def chosen_reports(
     db: Database, selection: Selection, strata: Strata, found: Choices
-) -> Iterator[tuple[Names, Record]]:
+) -> Iterator[tuple[Choice, Record]]:
     """Yield the report of every choice."""
-    asked = found.all()
-    if not asked:
+    if not found.choices:
         return
     with _copied(db, selection) as copy:
-        for names in asked:
-            _choose(copy, names)
-            yield names, report_record(validate(copy, _EVERYTHING, strata))
+        for choice in found.choices:
+            _choose(copy, choice)
+            yield choice, report_record(validate(copy, _EVERYTHING, strata))
 
 
 def report_record(validation: Validation) -> Record:
@@ -116,20 +233,20 @@ def _copied(db: Database, selection: Selection) -> Iterator[Database]:
         places = ", ".join("?" * (2 + len(_COLUMNS.split(", "))))
         with copy.conn:
             copy.conn.executemany(f"INSERT INTO copied VALUES ({places})", rows)
-            copy.conn.execute("CREATE INDEX by_category ON copied (category, model)")
-            copy.conn.execute("CREATE INDEX by_model ON copied (model)")
-            copy.conn.execute("CREATE TABLE chosen (category, model)")
+            for columns in ("category, model", "model", "run_id", "timestamp"):
+                copy.conn.execute(f"CREATE INDEX [by {columns}] ON copied ({columns})")
+            copy.conn.execute(f"CREATE TABLE chosen ({', '.join(FILTERS)})")
         yield copy
     finally:
         copy.close()
 
 
-def _choose(copy: Database, names: Names) -> None:
+def _choose(copy: Database, choice: Choice) -> None:
     """Let the engine see a choice, and nothing else, as the table of events."""
-    columns = [column for column, name in zip(("category", "model"), names, strict=True) if name is not None]
-    condition = " AND ".join(f"{column} = (SELECT {column} FROM chosen)" for column in columns)
+    asked = [_CONDITIONS[name] for name, part in zip(FILTERS, choice, strict=True) if part is not None]
     with copy.conn:
         copy.conn.execute("DELETE FROM chosen")
-        copy.conn.execute("INSERT INTO chosen VALUES (?, ?)", names)
+        copy.conn.execute(f"INSERT INTO chosen VALUES ({', '.join('?' * len(FILTERS))})", choice)
         copy.conn.execute("DROP VIEW IF EXISTS token_estimation_v2_events")
-        copy.conn.execute(f"CREATE VIEW token_estimation_v2_events AS SELECT * FROM copied WHERE {condition}")
+        query = f"SELECT * FROM copied WHERE {' AND '.join(asked)}"
+        copy.conn.execute(f"CREATE VIEW token_estimation_v2_events AS {query}")

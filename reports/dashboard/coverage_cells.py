@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlite_utils import Database
 
-from reports.dashboard.points import stratum_name
+from reports.dashboard.wording import stratum_name
 from reports.selection import Selection
 from reports.strata import Strata
 

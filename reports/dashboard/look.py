@@ -128,6 +128,8 @@ def _styles(palette: Palette) -> dict[str, Any]:
         "reference-dashed": reference | {"strokeDash": [5, 4]},
         "extent": {"color": palette.muted, "strokeWidth": 1, "opacity": 0.7},
         "median": {"color": palette.ink, "opacity": 1},
+        "change": {"color": palette.accent, "strokeWidth": 1.5, "strokeDash": [6, 3]},
+        "change-text": {"color": palette.accent, "fontSize": 12, "fontWeight": 600},
         "trend": {"color": palette.ink, "strokeWidth": 2},
         "cell": {"stroke": palette.line},
         "cell-text": {"color": palette.ink, "fontSize": 13},

@@ -8,12 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from reports.dashboard.board import Board
-from reports.dashboard.points import ANSWERS
+from reports.dashboard.points import ANSWERS, SHAPES, TRUNCATED
 
 Spec = dict[str, Any]
-
-_SHAPES = ("circle", "triangle-up", "diamond")
-"""The shapes of the three kinds of answers: a truncated one points upwards, where its actual may be."""
 
 CROWD = "crowd"
 """The parameter of every specification that says how many rows it draws."""
@@ -21,7 +18,9 @@ CROWD = "crowd"
 _SIZE = f"{CROWD} <= 300 ? 64 : {CROWD} <= 3000 ? 36 : 14"
 """Square pixels of a point, so that crowds stay readable."""
 
-_OPACITY = f"{CROWD} <= 300 ? 0.75 : {CROWD} <= 3000 ? 0.5 : {CROWD} <= 10000 ? 0.3 : 0.15"
+_OPACITY = f"({CROWD} <= 300 ? 0.75 : {CROWD} <= 3000 ? 0.5 : {CROWD} <= 10000 ? 0.3 : 0.15)"
+
+_SHOWN = f"datum.answer === '{TRUNCATED}' ? max(0.8, {_OPACITY}) : {_OPACITY}"
 
 LANE = "((datum.predicted * 7919 + datum.actual * 104729) % 1000 / 1000)"
 """A number of 0..1 for each event, always the same: where it stands in a strip, beside the others."""
@@ -82,20 +81,20 @@ def diagonal(alt: Any, axis: TokensAxis, x: Any, y: Any, share: float = 1) -> An
     )
 
 
-def event_points(alt: Any, board: Board, x: Any, y: Any, legend_columns: int = 0) -> Any:
+def event_points(alt: Any, board: Board, x: Any, y: Any) -> Any:
     """Return the events as points; how an answer ended is told by shape and colour.
 
-    The legend takes so many columns, or as many as there are kinds of answers (0).
+    Points are drawn in the order of their rows. The truncated, which come last, are never faint: they
+    are few and matter most.
     """
     there = {row["answer"] for row in board.points.rows}
     legend = alt.Legend(
         title=None,
         orient="bottom",
         direction="horizontal",
-        columns=legend_columns,
         values=[answer for answer in ANSWERS if answer in there],
     )
-    size, opacity = alt.ExprRef(expr=_SIZE), alt.ExprRef(expr=_OPACITY)
+    size, opacity = alt.ExprRef(expr=_SIZE), alt.ExprRef(expr=_SHOWN)
     return (
         alt.Chart(alt.NamedData(name="events"))
         .mark_point(filled=True, size=size, opacity=opacity, tooltip=alt.TooltipContent("data"))
@@ -104,7 +103,7 @@ def event_points(alt: Any, board: Board, x: Any, y: Any, legend_columns: int = 0
             y=y,
             color=alt.Color("answer:N", scale=alt.Scale(domain=list(ANSWERS)), legend=legend),
             shape=alt.Shape(
-                "answer:N", scale=alt.Scale(domain=list(ANSWERS), range=list(_SHAPES)), legend=legend
+                "answer:N", scale=alt.Scale(domain=list(ANSWERS), range=list(SHAPES)), legend=legend
             ),
         )
     )

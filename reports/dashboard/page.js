@@ -1,4 +1,5 @@
-// Formats the numbers, draws the charts, and follows the filter. It computes nothing but positions.
+// Puts the figures of a choice in their places, draws the charts, and follows the filters.
+// It computes nothing but positions and orders: every number is written by Python.
 // Whatever comes from the database is put in as text; no part of it is ever read as markup or as code.
 "use strict";
 (() => {
@@ -14,11 +15,17 @@
   window.addEventListener("error", (event) => fail(event.error || event.message));
   window.addEventListener("unhandledrejection", (event) => fail(event.reason));
 
+  const PAPER = 640; // CSS pixels of the narrowest usual paper between its margins
+  const DAY = 86_400_000;
+  const LISTED = 10;
+
   const board = JSON.parse(place("board").textContent);
   const tables = { events: unpacked(board.events), cells: board.cells };
   const dark = matchMedia("(prefers-color-scheme: dark)");
-  const filters = [["category", board.categories], ["model", board.models]];
   const views = new Map();
+  const whole = new Map(["worst", "newest"].map((name) => [name, [...place(name).tBodies[0].rows]]));
+  const ownNotes = [...place("notes").children];
+  let paper = false;
   let turns = 0;
   let queue = Promise.resolve();
 
@@ -33,149 +40,168 @@
     return make("dl", "", ...pairs.flatMap(([name, value]) => [make("dt", "", name), make("dd", "", value)]));
   }
 
-  // Numbers as text; what there is no number for is a dash.
+  // How the values of an event are written; what there is no value for is a dash.
 
-  const writers = [0, 1, 2].map((digits) =>
-    new Intl.NumberFormat("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits }));
-  const number = (value, digits = 0, unit = "") => (value === null ? "–" : writers[digits].format(value) + unit);
-  const share = (value, digits = 1) => number(value === null ? null : value * 100, digits, "%");
-  const percent = (value) => number(value, 1, "%");
-  const ratio = (value) => number(value, 2, "×");
+  const number = (value) => (value === null ? "–" : value.toLocaleString("en-US"));
+  const percent = (value) => (value === null ? "–" : `${value.toFixed(1)}%`);
   const nameOf = (value) => (value === null ? "(none)" : value || "(empty)");
+  const dayOf = (value) => (Number.isNaN(value) ? "" : new Date(value).toISOString().slice(0, 10));
+  const moment = (value) => new Date(value).toISOString().slice(0, 19).replace("T", " ");
   const kinds = {
-    text: nameOf, percent, count: (value) => number(value), tokens: (value) => number(value, 0, " tokens"),
-    time: (value) => `${new Date(value).toISOString().slice(0, 19).replace("T", " ")} UTC`,
+    text: nameOf, percent, count: number, tokens: (value) => `${number(value)} tokens`,
+    time: (value) => `${moment(value)} UTC`,
   };
 
   // What is chosen: the fragment of the address alone, so that every view can be linked.
 
+  const dated = (name) => name === "since" || name === "until";
+  const isDay = (value) => /^\d{4}-\d\d-\d\d$/.test(value) && dayOf(Date.parse(value)) === value;
+
   function chosen() {
     const asked = new URLSearchParams(location.hash.slice(1));
-    return filters.map(([name, names]) => {
+    return board.filters.map(({ name, offered }) => {
       const value = asked.get(name);
-      return { name, value, at: value === null ? -1 : names.indexOf(value) };
+      const at = value === null ? -1 : offered.indexOf(value);
+      return { name, value, at, on: at >= 0 || (value !== null && dated(name) && isDay(value)) };
     });
   }
 
   function choose() {
-    const set = filters.filter(([name]) => place(name).value);
-    location.hash = new URLSearchParams(set.map(([name, names]) => [name, names[place(name).value]])).toString();
+    const set = board.filters.filter(({ name }) => place(name).value);
+    const values = set.map(({ name, offered }) => [name, offered[place(name).value] ?? place(name).value]);
+    location.hash = new URLSearchParams(values).toString();
   }
 
   function showChoice(choice) {
-    for (const { name, at } of choice) place(name).value = at < 0 ? "" : String(at);
-    place("reset").disabled = choice.every(({ at }) => at < 0);
-    const unknown = choice.filter(({ value, at }) => value !== null && at < 0).map(({ name, value }) =>
-      `This page has no ${name} "${value}" to choose: every ${name} is shown.`);
-    place("notes").replaceChildren(...[...unknown, ...board.notes].map((note) => make("p", "notice", note)));
+    for (const { name, value, at, on } of choice) {
+      if (on && at < 0) place(name).append(new Option(value, value)); // a day that is not offered, from the address
+      place(name).value = !on ? "" : at < 0 ? value : String(at);
+    }
+    place("reset").disabled = choice.every(({ on }) => !on);
+    const unknown = choice.filter(({ value, on }) => value !== null && !on).map(({ name, value }) =>
+      `This page has no ${name} "${value}" to choose: all are shown.`);
+    const on = choice.filter((one) => one.on).map(({ name, value }) => `${name} ${nameOf(value)}`);
+    const shown = on.length ? [`Chosen: ${on.join(", ")}.`] : [];
+    place("notes").replaceChildren(...[...shown, ...unknown].map((note) => make("p", "notice", note)), ...ownNotes);
   }
 
-  const passes = (row, choice) => choice.every(({ name, value, at }) => at < 0 || row[name] === value);
-  const reportOf = (choice) => board.reports[choice.map(({ at }) => (at < 0 ? "" : at)).join("/")];
+  function passes(row, choice) {
+    return choice.every(({ name, value, on }) => {
+      if (!on) return true;
+      if (name === "since") return row.at >= Date.parse(value);
+      if (name === "until") return row.at < Date.parse(value) + DAY;
+      return row[name] === value;
+    });
+  }
+
+  const figuresOf = (choice) =>
+    (choice.some(({ on, at }) => on && at < 0) ? null : board.figures[choice.map(({ at }) => (at < 0 ? "" : at)).join("/")]);
 
   // The numbers
 
-  function verdict({ passed, certain }) {
-    if (passed === null) return make("p", "verdict none", "nothing to measure");
-    const text = (passed ? "✓ pass" : "✕ FAIL") + (certain === false ? ", not certain" : "");
-    return make("p", `verdict ${passed ? "pass" : "fail"}`, text);
-  }
-
-  function track(low, value, high, limit) {
-    const end = Math.max(high, limit * 2) * 1.05;
-    const spots = { interval: { from: low, to: high }, gate: { at: limit }, value: { at: value } };
-    const bar = make("div", "track");
-    for (const [kind, ends] of Object.entries(spots)) {
-      const part = bar.appendChild(make("i", kind));
-      for (const name of Object.keys(ends)) part.style.setProperty(`--${name}`, `${(100 * ends[name]) / end}%`);
+  function fill(slot, value) {
+    if (slot.tagName !== "svg") {
+      if (Array.isArray(value)) slot.className = `verdict ${value[0]}`;
+      slot.textContent = Array.isArray(value) ? value[1] : value;
+      return;
     }
-    return bar;
+    slot.setAttribute("display", value ? "inline" : "none");
+    if (!value) return;
+    const [low, at, high, limit] = value.map((one) => `${one}%`);
+    const [, interval, dot, mark, name] = slot.children;
+    const width = `${value[2] - value[0]}%`;
+    const set = (part, spots) => Object.entries(spots).forEach(([key, spot]) => part.setAttribute(key, spot));
+    set(interval, { x: low, width });
+    set(dot, { cx: at });
+    set(mark, { x1: limit, x2: limit });
+    set(name, { x: limit });
   }
 
-  const card = (title, value, ...rest) =>
-    make("div", "card", make("h3", "", title), make("p", "big", value), ...rest);
-
-  function riskCard(name, overall, gate) {
-    const [rate, low, high] = ["rate", "low", "high"].map((end) => overall[`${name}_${end}`]);
-    const measured = rate === null ? [] : [track(low, rate, high, gate.limit)];
-    return card(`Risk: ${name}`, share(rate), verdict(gate), ...measured, list([
-      ["events", `${number(overall[name])} of ${number(overall.n)}`],
-      ["95% interval", rate === null ? "–" : `${share(low)} to ${share(high)}`],
-      ["gate", `≤ ${share(gate.limit, 0)}`],
-    ]));
-  }
-
-  function costCard(overall, gate) {
-    return card("Cost: waste, P90", ratio(overall.waste_p90), verdict(gate), list([
-      ["gate", `< ${number(gate.limit, 0, "×")}`],
-      ["predicted / actual, median", ratio(overall.waste_median)],
-      ["predicted / actual, mean", ratio(overall.waste_mean)],
-      ["ceiling / actual, median", ratio(overall.ceiling_waste_median)],
-      ["ceiling / actual, P90", ratio(overall.ceiling_waste_p90)],
-      ["measured (clean)", number(overall.waste_n)],
-    ]));
-  }
-
-  function errorCard(overall) {
-    const around = ({ smape_mean: mean, smape_sd: sd }) => percent(mean) + (sd === null ? "" : ` ± ${percent(sd)}`);
-    return card("Error: SMAPE, median", percent(overall.smape_median), list([
-      ["mean ± sd", around(overall)],
-      ["least", percent(overall.smape_min)],
-      ["most", percent(overall.smape_max)],
-      ["measured", number(overall.smape_n)],
-      ["clean: median", percent(overall.clean.smape_median)],
-      ["clean: mean ± sd", around(overall.clean)],
-    ]));
-  }
-
-  function showNumbers(report, choice) {
-    const there = Boolean(report && report.overall.n);
-    for (const id of ["cards", "ends", "strata-section"]) place(id).hidden = !there;
-    const lacking = !board.has_pairs && choice.every(({ at }) => at >= 0);
-    const said = there ? [report.status, report.reason] : board.nothing[lacking ? "lacking" : "empty"];
-    [place("status").textContent, place("reason").textContent] = said;
+  function showNumbers(figures, any) {
+    const there = Boolean(figures && any);
+    for (const id of ["numbers", "strata-section"]) place(id).hidden = !there;
+    const said = there ? [figures.heading, figures.reason] : any ? board.lacking : board.nothing;
+    place("heading").textContent = said[0];
+    place("reason").replaceChildren(...said[1].split("`").map((part, at) => (at % 2 ? make("code", "", part) : part)));
     if (!there) return;
-    const { overall, gates, phase_outcomes: outcomes } = report;
-    place("cards").replaceChildren(riskCard("underestimated", overall, gates[0]),
-      riskCard("truncated", overall, gates[1]), costCard(overall, gates[2]), errorCard(overall));
-    const ends = outcomes.map((one) => `${one.phase_outcome ?? "not told"} ${number(one.events)}`).join(", ");
-    place("ends").textContent = `Builder success (the answer was parsed): ${number(overall.parsed)} of ` +
-      `${number(overall.n)}. Phase outcome (what became of the work): ${ends}.`;
-    place("strata").replaceChildren(strataTable(report));
+    document.querySelectorAll("[data-slot]").forEach((slot, at) => fill(slot, figures.slots[at]));
+    place("ends").textContent = figures.ends;
+    strata.rows = figures.rows;
+    showStrata();
   }
 
-  function strataTable({ by, strata }) {
-    const columns = [
-      ...by.map((name) => [name, (one) => nameOf(one[name])]),
-      ["n", (one) => number(one.n)],
-      ["clean", (one) => number(one.clean.n)],
-      ["under-estimated", (one) => `${number(one.underestimated)} (${share(one.underestimated_rate, 0)})`],
-      ["truncated", (one) => `${number(one.truncated)} (${share(one.truncated_rate, 0)})`],
-      ["SMAPE mean", (one) => percent(one.smape_mean)],
-      ["SMAPE median", (one) => percent(one.smape_median)],
-      ["SMAPE sd", (one) => percent(one.smape_sd)],
-      ["waste median", (one) => ratio(one.waste_median)],
-      ["waste P90", (one) => ratio(one.waste_p90)],
-      ["predicted mean tokens", (one) => number(one.mean_predicted)],
-      ["actual mean tokens", (one) => number(one.mean_actual)],
-      ["unstable", (one) => (one.unstable ? `~ ${one.unstable_because.join(", ")}` : "")],
-    ];
-    const kind = (at) => (at < by.length ? "text" : "");
-    const head = make("tr", "", ...columns.map(([title], at) => make("th", kind(at), title)));
-    const rows = strata.map((one) => make("tr", "",
-      ...columns.map(([, write], at) => make(kind(at) ? "th" : "td", kind(at), write(one)))));
-    for (const title of head.children) title.scope = "col";
-    for (const row of rows) for (const name of row.querySelectorAll("th")) name.scope = "row";
-    return make("table", "", make("thead", "", head), make("tbody", "", ...rows));
+  // Tables. A title is a button that sorts; a list of events is sorted by what it is a list of.
+
+  const strata = { table: place("strata"), rows: [], column: 0, down: false };
+
+  function compared(one, other) {
+    if (one === null || other === null) return (one === null) - (other === null); // nothing measured: last, both ways
+    return strata.down ? other - one : one - other;
+  }
+
+  function showStrata() {
+    const { table, rows, column, down } = strata;
+    const sorted = rows.slice().sort((a, b) => compared(a[column][2], b[column][2]));
+    table.tBodies[0].replaceChildren(...sorted.map(tableRow));
+    [...table.tHead.rows[0].cells].forEach((title, at) => {
+      title.setAttribute("aria-sort", at !== column ? "none" : down ? "descending" : "ascending");
+    });
+  }
+
+  function tableRow([first, ...rest]) {
+    const cell = (tag, [text, small]) => make(tag, "", text, ...(small ? [make("br"), make("small", "", small)] : []));
+    const head = cell("th", first);
+    head.scope = "row";
+    return make("tr", "", head, ...rest.map((one) => cell("td", one)));
+  }
+
+  function makeSortable() {
+    [...strata.table.tHead.rows[0].cells].forEach((title, at) => {
+      const button = make("button", "", title.textContent);
+      button.type = "button";
+      button.addEventListener("click", () => {
+        const again = strata.column === at;
+        Object.assign(strata, { column: at, down: again ? !strata.down : at > 0 });
+        showStrata();
+      });
+      title.replaceChildren(button);
+    });
+  }
+
+  const lowerBound = { [board.answers[1].name]: "at least: truncated", [board.answers[2].name]: "truncated or not: not told" };
+  const orders = {
+    worst: (a, b) => b.smape - a.smape || b.at - a.at || b.event - a.event,
+    newest: (a, b) => b.at - a.at || b.event - a.event,
+  };
+
+  const eventRow = (row) => tableRow([
+    [nameOf(row.phase), nameOf(row.run)], [row.off, `SMAPE ${percent(row.smape)}`],
+    [number(row.predicted)], [number(row.actual), lowerBound[row.answer]], [row.source ?? "no log", row.said],
+    [moment(row.at)], [row.stratum, nameOf(row.model)],
+  ]);
+
+  function showEvents(rows, choice) {
+    const all = choice.every(({ on }) => !on);
+    for (const [name, order] of Object.entries(orders)) {
+      const found = name === "worst" ? rows.filter(({ smape }) => smape !== null) : rows.slice();
+      const shown = all ? whole.get(name) : found.sort(order).slice(0, LISTED).map(eventRow);
+      place(name).tBodies[0].replaceChildren(...shown);
+    }
+    place("sampled-note").hidden = all || !board.sampled;
   }
 
   // The charts
 
+  const look = () => (dark.matches && !paper ? "dark" : "light");
+
   function unpacked({ text_fields: textFields, number_fields: numberFields, texts, rows }) {
-    return rows.map((row) => Object.fromEntries([
-      ...textFields.map((name, at) => [name, row[at] < 0 ? null : texts[row[at]]]),
-      ...numberFields.map((name, at) => [name, row[textFields.length + at]]),
-    ]));
+    return rows.map((row) => {
+      const event = Object.fromEntries([
+        ...textFields.map((name, at) => [name, row[at] < 0 ? null : texts[row[at]]]),
+        ...numberFields.map((name, at) => [name, row[textFields.length + at]]),
+      ]);
+      return Object.assign(event, { source: event.log === null ? null : `${event.log}:${event.line}` });
+    });
   }
 
   function showTip(handler, event, item, value) {
@@ -189,42 +215,59 @@
     tip.style.top = spot(event.clientY, tip.offsetHeight, innerHeight);
   }
 
-  async function drawChart(chart, choice, report) {
-    const [, caption, plot] = place(`chart-${chart.name}`).children;
+  function legend(rows) {
+    const there = new Set(rows.map(({ answer }) => answer));
+    return board.answers.flatMap(({ name, sign }, at) =>
+      (there.has(name) ? [make("span", "", make("i", `answer-${at}`, sign), ` ${name}`)] : []));
+  }
+
+  // A cell of the heat map is counted over all events; by run and by day only the events drawn can be told apart.
+  const finer = (choice) => choice.some(({ name, on }) => on && (name === "run" || dated(name)));
+
+  function rowsOf(chart, choice) {
     const shown = ({ stratum }) => !chart.strata || chart.strata.includes(stratum);
-    const rows = tables[chart.rows].filter((row) => row[chart.needs] !== null && shown(row) && passes(row, choice));
+    const counted = chart.rows === "cells" && finer(choice);
+    const rows = counted ? tables.events.map((row) => ({ ...row, n: 1 })) : tables[chart.rows];
+    return rows.filter((row) => row[chart.needs] !== null && shown(row) && passes(row, choice));
+  }
+
+  async function drawChart(chart, choice) {
+    const [, caption, key, plot] = place(`chart-${chart.name}`).children;
+    const rows = rowsOf(chart, choice);
     const count = chart.rows === "cells" ? rows.reduce((sum, row) => sum + row.n, 0) : rows.length;
-    const sample = board.sampled && chart.rows === "events" ? " of a sample" : "";
+    const sample = board.sampled && (chart.rows === "events" || finer(choice)) ? " of a sample" : "";
     caption.textContent = `${chart.caption} n\u00a0=\u00a0${number(count)}${sample}.`;
+    key.replaceChildren(...(chart.rows === "events" ? legend(rows) : []));
     if (views.has(chart.name)) views.get(chart.name).finalize();
     views.delete(chart.name);
     if (!rows.length) {
       plot.replaceChildren(make("p", "empty", chart.empty));
       return;
     }
-    const strata = report ? report.strata.filter((one) => one.smape_n && shown(one)) : [];
-    const lines = new Set([...rows, ...strata].map(({ stratum }) => stratum)).size;
+    const lines = new Set(rows.map(({ stratum }) => stratum)).size;
     const height = chart.spec.height.step ? chart.spec.height.step * lines : chart.spec.height;
-    const datasets = { ...chart.spec.datasets, [chart.rows]: rows, strata };
+    const datasets = { ...chart.spec.datasets, [chart.rows]: rows };
     const params = [{ name: "crowd", value: rows.length }];
-    const spec = { ...chart.spec, params, height, datasets, description: `${chart.title}. ${caption.textContent}` };
+    const width = paper ? PAPER : "container";
+    const spec = { ...chart.spec, params, width, height, datasets, description: `${chart.title}. ${caption.textContent}` };
     views.set(chart.name, await vegaEmbed(plot, spec, {
       mode: "vega-lite", renderer: "canvas", actions: false, defaultStyle: false,
       ast: true, // expressions are interpreted, so that the page may forbid `eval`
-      config: board.looks[dark.matches ? "dark" : "light"], tooltip: showTip,
+      config: board.looks[look()], tooltip: showTip,
     }));
   }
 
   async function draw(turn) {
     if (turn !== turns) return; // a later one is waiting
     const choice = chosen();
-    const report = reportOf(choice);
+    const rows = tables.events.filter((row) => passes(row, choice));
     place("tip").hidden = true;
     showChoice(choice);
-    showNumbers(report, choice);
-    for (const chart of board.charts) await drawChart(chart, choice, report);
+    showNumbers(figuresOf(choice), rows.length);
+    showEvents(rows, choice);
+    for (const chart of board.charts) await drawChart(chart, choice);
     if (turn !== turns || root.dataset.state === "failed") return;
-    Object.assign(root.dataset, { charts: views.size, look: dark.matches ? "dark" : "light", state: "drawn" });
+    Object.assign(root.dataset, { charts: views.size, look: look(), state: "drawn" });
   }
 
   function redraw() {
@@ -233,14 +276,29 @@
     queue = queue.then(() => draw(turn)).catch(fail);
   }
 
-  for (const [name, names] of filters) {
-    place(name).append(new Option("all", ""), ...names.map((value, at) => new Option(nameOf(value), at)));
+  // On paper charts are drawn anew, in the light and for its width. Drawing waits for nothing but
+  // promises, so that it is done before the paper is laid out; narrower paper shrinks the charts.
+
+  function drawFor(onPaper) {
+    paper = onPaper;
+    redraw();
+  }
+
+  window.addEventListener("beforeprint", () => drawFor(true));
+  window.addEventListener("afterprint", () => drawFor(false));
+
+  for (const { name, offered } of board.filters) {
+    place(name).append(new Option("all", ""), ...offered.map((value, at) => new Option(nameOf(value), at)));
     place(name).addEventListener("change", choose);
   }
   for (const chart of board.charts) {
-    const parts = [make("h3", "", chart.title), make("figcaption"), make("div", "plot")];
+    const parts = [make("h3", "", chart.title), make("figcaption"), make("p", "key"), make("div", "plot")];
     place("charts").appendChild(make("figure", chart.wide ? "wide" : "", ...parts)).id = `chart-${chart.name}`;
   }
+  makeSortable();
+  place("scriptless").hidden = true;
+  document.querySelector("nav").hidden = false;
+  place("charts-section").hidden = false;
   place("filters").addEventListener("submit", (event) => event.preventDefault());
   place("reset").addEventListener("click", () => { location.hash = ""; });
   window.addEventListener("hashchange", redraw);

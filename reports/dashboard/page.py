@@ -1,12 +1,12 @@
 """The page: one HTML file with its numbers, its charts and everything that draws them inside it.
 
 It loads nothing: its Content-Security-Policy forbids every source but the very scripts and styles
-that are in it, each named by its hash, and `eval` with them. Data stands in it once, as JSON.
+that are in it, each named by its hash, and `eval` with them. Numbers stand in it as HTML, which can
+be read where scripts or styles are forbidden; what charts and filters need stands in it as JSON.
 """
 
 from __future__ import annotations
 
-import html
 import json
 from base64 import b64encode
 from dataclasses import asdict
@@ -19,11 +19,13 @@ from typing import Any
 
 from ingest.version import program_version
 from reports.dashboard.board import Board
-from reports.dashboard.charts import charts
+from reports.dashboard.charts import charts, without_legend
+from reports.dashboard.figures import figures
 from reports.dashboard.look import DARK, LIGHT, variables, vega_config
+from reports.dashboard.markup import cards, events_table, prose, strata_table, text
+from reports.dashboard.points import ANSWERS, SIGNS
 from reports.dashboard.versions import vega_lite_version
 from reports.extras import imported
-from reports.terminal import printable
 
 WIDE = "time"
 """The chart that is as wide as the page."""
@@ -37,14 +39,19 @@ TOOLTIP = (
     ("at", "time", "time"),
     ("predicted", "predicted", "tokens"),
     ("actual", "actual", "tokens"),
+    ("off", "estimate", "text"),
     ("ceiling", "ceiling", "tokens"),
     ("use", "of its ceiling", "percent"),
     ("smape", "SMAPE", "percent"),
     ("smape_median", "SMAPE, median", "percent"),
     ("answer", "answer", "text"),
+    ("source", "line", "text"),
     ("n", "events", "count"),
 )
 """What is said of whatever the pointer is on: field, title, and how its value is written."""
+
+_BEGIN = 'document.documentElement.dataset.script = "runs";'
+"""The first script, by which the style sheet knows that scripts run."""
 
 _ESCAPES = {ord("<"): "\\u003c", ord(">"): "\\u003e", ord("&"): "\\u0026"}
 
@@ -56,13 +63,24 @@ def page(board: Board, database: str, population: str) -> str:
         MissingExtra: Altair or vl-convert is not installed.
     """
     library, script, style = _library(), _part("page.js"), _style()
+    shown, found = figures(board.report), board.points
     parts = {
-        "policy": _policy([library, script], style),
-        "database": html.escape(printable(database)),
-        "population": html.escape(printable(population)),
+        "policy": _policy([_BEGIN, library, script], style),
+        "database": text(database),
+        "heading": text(shown.heading),
+        "reason": prose(shown.reason),
+        "population": text(population),
         "made": f"{datetime.now(UTC):%Y-%m-%d %H:%M}",
-        "version": html.escape(program_version()),
+        "version": text(program_version()),
         "style": style,
+        "begin": _BEGIN,
+        "notes": "".join(f'<p class="notice">{text(note)}</p>' for note in board.notes()),
+        "cards": cards(shown.cards),
+        "ends": text(shown.ends),
+        "strata": strata_table(shown.rows),
+        "worst": events_table("worst", found.worst),
+        "newest": events_table("newest", found.newest),
+        "logs": f"The logs are in {text(found.folder)}." if found.folder else "",
         "board": json_text(_record(board)),
         "library": library,
         "script": script,
@@ -72,14 +90,18 @@ def page(board: Board, database: str, population: str) -> str:
 
 def json_text(value: Any) -> str:
     """Write JSON that no text in it can break out of a script element with: ASCII without < > &."""
-    text = json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
-    return text.translate(_ESCAPES)
+    written = json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+    return written.translate(_ESCAPES)
 
 
 def _record(board: Board) -> dict[str, Any]:
-    drawn = [asdict(chart) | {"wide": chart.name == WIDE} for chart in charts(board)]
+    drawn = [
+        asdict(chart) | {"spec": without_legend(chart.spec), "wide": chart.name == WIDE}
+        for chart in charts(board)
+    ]
     looks = {"light": vega_config(LIGHT), "dark": vega_config(DARK)}
-    return board.record() | {"charts": drawn, "looks": looks, "tooltip": TOOLTIP}
+    answers = [{"name": name, "sign": sign} for name, sign in zip(ANSWERS, SIGNS, strict=True)]
+    return board.record() | {"charts": drawn, "looks": looks, "tooltip": TOOLTIP, "answers": answers}
 
 
 def _part(name: str) -> str:
@@ -87,11 +109,10 @@ def _part(name: str) -> str:
 
 
 def _style() -> str:
-    """Return the style sheet with both palettes; a page printed in the dark keeps its charts' ground."""
+    """Return the style sheet with both palettes; paper is light."""
     return (
         f":root {{ {variables(LIGHT)} }}\n"
         f"@media screen and (prefers-color-scheme: dark) {{ :root {{ {variables(DARK)} }} }}\n"
-        f'@media print {{ [data-look="dark"] .plot {{ background: {DARK.surface}; }} }}\n'
     ) + _part("page.css")
 
 

@@ -53,8 +53,7 @@ def _picture(board: Board, name: str) -> dict[str, Any]:
     rows = [row for row in tables[chart.rows] if row[chart.needs] is not None and chart.draws(row)]
     if not rows:
         return _sentence(chart)
-    strata = [one for one in board.report["strata"] if one["smape_n"] and chart.draws(one)]
-    named = {chart.rows: rows, "strata": strata}
+    named = {chart.rows: rows}
     count = sum(row["n"] for row in rows) if chart.rows == "cells" else len(rows)
     subtitle = [chart.caption, f"n = {count:,}", *board.notes()[:1]]
     whole = chart.spec | {

@@ -1,20 +1,24 @@
-"""The events that are drawn: each one a plain record, at most `MAX_DRAWN` of them.
+"""The events that are drawn and listed: each one a plain record, at most `MAX_DRAWN` of them.
 
 A sample is every k-th event by its id, so that the same database gives the same picture.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import islice
+from itertools import islice, takewhile
 from typing import Any
 
 from sqlite_utils import Database
 
-from reports.metrics import smape
+from reports.dashboard.coverage_cells import UNTOLD_BUCKET
+from reports.dashboard.wording import off_text, said_text, stratum_name
+from reports.metrics import smape, waste_ratio
 from reports.selection import CEILING, MODEL, Selection
+from reports.strata import Strata
 
 MAX_DRAWN = 20_000
 """Events that a browser still draws, and a person still looks at, with ease."""
@@ -25,79 +29,175 @@ UNTOLD = "not told"
 ANSWERS = (WHOLE, TRUNCATED, UNTOLD)
 """What can be said of an answer, in the order of their colours and shapes."""
 
-NONE = "(none)"
-"""How a name that the log doesn't tell is shown, as in the report."""
+SHAPES = ("circle", "triangle-up", "diamond")
+SIGNS = ("●", "▲", "◆")
+"""Of the three kinds of answers: a truncated one points upwards, where its actual may be."""
+
+LISTED = 10
+"""Events in each of the page's lists."""
 
 _EVENTS = """
-SELECT run_id, phase_id, {model}, {category}, complexity, timestamp, truncated,
-    predicted_output_tokens, actual_output_tokens, {ceiling}
-FROM token_estimation_v2_events WHERE {where} ORDER BY event_id
+SELECT event_id, run_id, phase_id, {model}, {category}, complexity, {bucket} timestamp, truncated,
+    predicted_output_tokens, actual_output_tokens, {ceiling}, run_source, phase_source
+FROM token_estimation_v2_events WHERE {where} ORDER BY {order} LIMIT :count
 """
+_WORST = "smape_percent IS NULL, ROUND(smape_percent, 2) DESC, timestamp DESC, event_id DESC"
+_NEWEST = "timestamp DESC, event_id DESC"
+_LINES = """
+SELECT asked.value, sources.host, sources.path, line_number
+FROM json_each(:events) AS asked
+JOIN event_sightings AS sightings ON (sightings.source_id, sightings.byte_offset) = (
+    SELECT source_id, byte_offset FROM event_sightings
+    WHERE event_id = asked.value ORDER BY phase_known DESC, source_id, byte_offset LIMIT 1
+)
+JOIN log_sources AS sources ON sources.source_id = sightings.source_id
+"""
+_DRAWN_LAST = (WHOLE, UNTOLD, TRUNCATED)
 
 Point = dict[str, Any]
 """An event as the charts read it; names are `None` where untold, `stratum` is always a text.
 
 `place` is the stratum's in the report, `at` is in milliseconds UTC, tokens are counts, `smape` and
-`use` (actual / ceiling) in percent.
+`use` (actual / ceiling) in percent. `log` and `line` are where it stands, `said` which lines told its
+phase and run.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Points:
-    """The events drawn, every `step`-th of `events`."""
+    """The events drawn, every `step`-th of `events`, and of all of them the worst and the newest.
+
+    All logs lie in `folder`, which their names leave out.
+    """
 
     rows: list[Point]
     events: int
     step: int
+    worst: list[Point]
+    newest: list[Point]
+    folder: str
 
 
-def points(
-    db: Database, selection: Selection, events: int, places: Mapping[str, int], limit: int = MAX_DRAWN
-) -> Points:
+@dataclass(frozen=True, slots=True)
+class EventReader:
+    """Reads selected events as points, with their places in the logs; `places` are those of the strata."""
+
+    db: Database
+    selection: Selection
+    strata: Strata
+    places: Mapping[str, int]
+
+    def read(self, order: str, step: int = 1, count: int | None = None) -> list[Point]:
+        """Return every `step`-th event in an order, at most `count` of them."""
+        query = _EVENTS.format(
+            model=MODEL,
+            category=self.selection.category,
+            bucket=Strata(("bucket",), self.strata.buckets).columns(self.selection),
+            ceiling=CEILING,
+            where=self.selection.where(),
+            order=order,
+        )
+        values = self.selection.values() | {"count": -1 if count is None else count}
+        rows = [_point(row) for row in islice(self.db.conn.execute(query, values), 0, None, step)]
+        lines = _lines(self.db, [row["event"] for row in rows])
+        return [
+            row | {"place": self.places[row["stratum"]]} | lines.get(row["event"], _NO_LINE) for row in rows
+        ]
+
+
+def points(reader: EventReader, events: int, limit: int = MAX_DRAWN) -> Points:
     """Read the selected events, of which there are `events`, or every k-th of them.
 
-    `places` are those of the strata in the report.
+    What is drawn last lies above the others, so the truncated, which matter and are few, come last.
     """
     step = max(1, -(-events // limit))
-    query = _EVENTS.format(model=MODEL, category=selection.category, ceiling=CEILING, where=selection.where())
-    found = islice(db.conn.execute(query, selection.values()), 0, None, step)
-    rows = [_point(row) for row in found]
-    return Points([row | {"place": places[row["stratum"]]} for row in rows], events, step)
+    rows = sorted(reader.read("event_id", step), key=lambda row: _DRAWN_LAST.index(row["answer"]))
+    worst = [row for row in reader.read(_WORST, count=LISTED) if row["smape"] is not None]
+    newest = reader.read(_NEWEST, count=LISTED)
+    folder = _shorten([*rows, *worst, *newest])
+    return Points(rows, events, step, worst, newest, folder)
 
 
-def stratum_name(category: str | None, complexity: str | None) -> str:
-    """Return the name that stands beside a stratum in a chart."""
-    return f"{shown(category)} · {shown(complexity)}"
+def _shorten(rows: Iterable[Point]) -> str:
+    """Take the folder that all logs have in common out of their names, and return it."""
+    named = [row for row in rows if row["log"] is not None]
+    logs = {row["log"] for row in named}
+    first, last = min(logs, default=""), max(logs, default="")
+    alike = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(first, last, strict=False)))
+    folder: str = first[: max(first.rfind("/", 0, alike), first.rfind("\\", 0, alike)) + 1]
+    for row in named:
+        row["log"] = row["log"].removeprefix(folder)
+    return folder
 
 
-def shown(name: str | None) -> str:
-    """Return a name as people see it."""
-    return NONE if name is None else name or "(empty)"
+_NO_LINE = {"log": None, "line": None}
+
+
+def _lines(db: Database, events: Sequence[int]) -> dict[int, dict[str, Any]]:
+    """Return the log and the line of events: the first that tells the phase, where one does."""
+    found = db.conn.execute(_LINES, {"events": json.dumps(events)})
+    return {
+        event: {"log": f"{host}:{path}" if host else path, "line": line} for event, host, path, line in found
+    }
+
+
+def milliseconds(timestamp: str) -> int:
+    """Return a time of the database as milliseconds since 1970, UTC."""
+    return round(datetime.fromisoformat(timestamp).replace(tzinfo=UTC).timestamp() * 1000)
 
 
 def _point(row: tuple[Any, ...]) -> Point:
-    run, phase, model, category, complexity, timestamp, truncated, predicted, actual, ceiling = row
+    (
+        event,
+        run,
+        phase,
+        model,
+        category,
+        complexity,
+        bucket,
+        timestamp,
+        truncated,
+        *tokens,
+        run_by,
+        phase_by,
+    ) = row
+    predicted, actual, ceiling = tokens
     error = smape(predicted, actual)
-    at = datetime.fromisoformat(timestamp).replace(tzinfo=UTC).timestamp()
     return {
+        "event": event,
         "run": run,
         "phase": phase,
         "model": model,
         "category": category,
         "complexity": complexity,
         "stratum": stratum_name(category, complexity),
+        "bucket": bucket or UNTOLD_BUCKET,
         "answer": UNTOLD if truncated is None else TRUNCATED if truncated else WHOLE,
-        "at": round(at * 1000),
+        "at": milliseconds(timestamp),
         "predicted": predicted,
         "actual": actual,
         "ceiling": ceiling,
         "smape": None if error is None else round(error, 2),
+        "off": off_text(waste_ratio(predicted, actual)),
         "use": round(100 * actual / ceiling, 1) if ceiling else None,
+        "said": said_text(phase_by, run_by),
     }
 
 
-TEXTS = ("run", "phase", "model", "category", "complexity", "stratum", "answer")
-NUMBERS = ("place", "at", "predicted", "actual", "ceiling", "smape", "use")
+TEXTS = (
+    "run",
+    "phase",
+    "model",
+    "category",
+    "complexity",
+    "stratum",
+    "bucket",
+    "answer",
+    "off",
+    "log",
+    "said",
+)
+NUMBERS = ("event", "place", "at", "predicted", "actual", "ceiling", "smape", "use", "line")
 
 
 def packed(rows: Iterable[Point]) -> dict[str, Any]:
