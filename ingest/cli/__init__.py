@@ -44,6 +44,11 @@ COMMANDS = {
         "ingest.cli.status",
         "Show what was read of every log, how far behind that is, and the last ingests.",
     ),
+    "explain": (
+        "ingest.cli.explain",
+        "Explain lines of logs: what each is taken for, and what is stored of it.",
+    ),
+    "events": ("ingest.cli.events", "List the events, newest or worst first, or show one in full."),
     "rejects": ("ingest.cli.rejects", "List the marker lines that could not become events, and why."),
     "report": ("ingest.cli.report", "Show how far the estimates are off: risk, cost and error."),
     "coverage": ("ingest.cli.coverage", "Show where samples are missing, and which to collect next."),

@@ -116,11 +116,13 @@ def chosen_database(option: str | None) -> str:
     The `--db` of `sources` may stand before `forget` too.
     """
     context = click.get_current_context()
-    contexts = [one for one in (context, context.parent) if one is not None and _is_typed(one, "db")]
+    contexts = [one for one in (context, context.parent) if one is not None and is_typed("db", one)]
     return database_path(contexts[0].params["db"] if contexts else None, os.environ, option)
 
 
-def _is_typed(context: click.Context, parameter: str) -> bool:
+def is_typed(parameter: str, context: click.Context | None = None) -> bool:
+    """Whether a person gave an option with this call, so that neither settings nor defaults did."""
+    context = context or click.get_current_context()
     return context.get_parameter_source(parameter) is ParameterSource.COMMANDLINE
 
 
@@ -135,7 +137,7 @@ def chosen_folders() -> tuple[Folder, ...]:
     settings = chosen_settings()
     if settings is None:
         return ()
-    if _is_typed(click.get_current_context(), "tz"):
+    if is_typed("tz"):
         return tuple(replace(folder, zone=None) for folder in settings.folders)
     return settings.folders
 

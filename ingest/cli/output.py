@@ -30,6 +30,16 @@ def say_json(value: Any) -> None:
     click.echo(_BEYOND_ASCII.sub(_harmless, _json_text(value, indent=2)))
 
 
+def say_json_rows(about: dict[str, Any], name: str, rows: Iterable[Any]) -> None:
+    """Print one JSON object whose last value is a list, a row at a time: there may be millions of them."""
+    head = _json_text(about, indent=2).removesuffix("\n}")
+    click.echo(_BEYOND_ASCII.sub(_harmless, f'{head},\n  "{name}": ['), nl=False)
+    for index, row in enumerate(rows):
+        text = _BEYOND_ASCII.sub(_harmless, _json_text(row))
+        click.echo(f"{',' if index else ''}\n    {text}", nl=False)
+    click.echo("\n  ]\n}")
+
+
 def say_json_line(value: Any) -> None:
     """Print one JSON object of several, on a line of its own, at once."""
     click.echo(_BEYOND_ASCII.sub(_harmless, _json_text(value)))

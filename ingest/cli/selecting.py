@@ -38,19 +38,22 @@ def _named(name: str, what: str) -> Callable[[Command], Command]:
     )
 
 
-def filter_options(min_actual: int = MIN_ACTUAL) -> Callable[[Command], Command]:
-    """Add the filters to a command, which gets them as the one argument `selection`."""
+def filter_options(min_actual: int = MIN_ACTUAL, with_all: bool = True) -> Callable[[Command], Command]:
+    """Add the filters to a command, which gets them as the one argument `selection`.
+
+    Without `with_all` there is no `--all` among them: it means something else there.
+    """
 
     def add(command: Command) -> Command:
         wrapped: Any = _with_selection(command)
-        for option in reversed(_filters(min_actual)):
+        for option in reversed(_filters(min_actual, with_all)):
             wrapped = option(wrapped)
         return wrapped  # type: ignore[no-any-return]
 
     return add
 
 
-def _filters(min_actual: int) -> list[Callable[[Any], Any]]:
+def _filters(min_actual: int, with_all: bool) -> list[Callable[[Any], Any]]:
     return [
         _named("run", "events of this run"),
         _named("phase", "events of this phase"),
@@ -70,9 +73,10 @@ def _filters(min_actual: int) -> list[Callable[[Any], Any]]:
             help="Only events up to then; a day stands for the whole day.",
         ),
         click.option(
-            "--success-only/--all",
+            "--success-only/--all" if with_all else "--success-only",
+            is_flag=True,
             default=False,
-            help="Only events whose answer was parsed, or all (the default).",
+            help="Only events whose answer was parsed" + (", or all (the default)." if with_all else "."),
         ),
         click.option(
             "--min-actual",
