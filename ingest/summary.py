@@ -13,6 +13,7 @@ if TYPE_CHECKING:  # an ingest that finds nothing new needs none of it
     from ingest.files.logfile import LogFile
     from ingest.reading.batch import Batch
     from ingest.reading.checkpoint import Counters
+    from ingest.reading.gathering import Watcher
     from ingest.reading.zone import Zone
     from ingest.storing.pieces import Stored
 
@@ -26,7 +27,8 @@ class IngestOptions:
     whatever was read of it before. `jobs` processes read large logs; the workers of the Dask
     cluster at `scheduler` read new ones. `report` is called with the bytes
     read so far of those there are (compressed files count as they are on disk). `folders`, the nearest
-    first, may name another zone for the logs below them, and a label.
+    first, may name another zone for the logs below them, and a label. A `watcher` sees each line that is read
+    here, which takes several times as long.
     """
 
     command: str
@@ -41,6 +43,7 @@ class IngestOptions:
     scheduler: str | None = None
     report: Callable[[int, int], None] | None = None
     folders: tuple[Folder, ...] = ()
+    watcher: Watcher | None = None
 
     def zone_of(self, stored_path: str) -> str:
         """Return the name of the zone in which a log is read that is new."""

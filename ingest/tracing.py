@@ -147,6 +147,9 @@ class _Tracer:
         self._number = 0
         self._record: Record | None = None
 
+    def begin(self, log: LogFile) -> None:
+        """See nothing in this: there is one log."""
+
     def see(self, line: Line, container_logs: bool) -> None:
         """Look at a line, and remember what it may tell of events to come."""
         self._number = line.number

@@ -212,15 +212,13 @@ class _Found:
 
     def _traced(self, path: str, sighting: Row) -> TracedLine | None:
         """Return the line of a sighting; nothing where another line stands there now."""
-        offset = sighting["byte_offset"]
+        offset: int = sighting["byte_offset"]
 
         def is_wanted(line: Line) -> bool:
             return line.offset == offset
 
         def is_enough(found: list[TracedLine]) -> bool:
-            return (
-                bool(found) and len(found[0].around) > self._around and self._missing <= found[0].facts.keys()
-            )
+            return any(len(one.around) > self._around and self._missing <= one.facts.keys() for one in found)
 
         traced = trace(LogFile(path), sighting["timezone"], is_wanted, self._around, is_enough)
         told = traced[0].row if traced else None

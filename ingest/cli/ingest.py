@@ -42,6 +42,11 @@ adopt_option = click.option(
     is_flag=True,
     help="If the database is the executor's own, adopt it first: see `tokentail adopt --dry-run`.",
 )
+dry_run_option = click.option(
+    "--dry-run",
+    is_flag=True,
+    help="Read, say what is understood and what would be stored, and change nothing.",
+)
 full_option = click.option(
     "--full",
     is_flag=True,
@@ -93,9 +98,11 @@ class Chosen:
     adopt: bool = False
     full: bool = False
     scheduler: str | None = None
+    dry_run: bool = False
 
 
 @click.command("ingest")
+@dry_run_option
 @ingest_options
 def ingest_command(paths: tuple[str, ...], **chosen: Any) -> int:
     """Read what is new in the logs at each PATH into the database.
@@ -108,6 +115,8 @@ def ingest_command(paths: tuple[str, ...], **chosen: Any) -> int:
     \b
     Every five minutes, from cron:
       */5 * * * *  /path/to/tokentail ingest --quiet --tz UTC --db /data/telemetry.db /var/log/executor
+    What would be stored, and which lines are understood:
+      tokentail ingest --dry-run /var/log/executor
 
     The rotations beside a log that is named are read on as far as they are new, and so is where a
     swapped link led before.
@@ -126,6 +135,7 @@ def ingest_command(paths: tuple[str, ...], **chosen: Any) -> int:
 
 
 @click.command("backfill")
+@dry_run_option
 @full_option
 @scheduler_option
 @ingest_options
@@ -201,6 +211,10 @@ def adopt_first(chosen: Chosen, database: str) -> None:
 def _ingest(command: str, paths: tuple[str, ...], chosen: Chosen) -> int:
     if switched_off(chosen.as_json):
         return 0
+    if chosen.dry_run:
+        from ingest.cli.preview import preview_ingest  # noqa: PLC0415 - an ingest needs none of it
+
+        return preview_ingest(command, paths, chosen)
     return Metrics(chosen.metrics, command, chosen.db).around(lambda: _read(command, paths, chosen))
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Protocol
 
+from ingest.files.logfile import LogFile
 from ingest.files.sample import sample_of
 from ingest.linking.context import Context, merged
 from ingest.linking.identity import GROUP_LENGTH, Seen
@@ -38,6 +39,9 @@ MAX_REJECT_TEXT = 4_000
 
 class Watcher(Protocol):
     """Whoever wants to see what becomes of each line, to explain it; lines are read one by one then."""
+
+    def begin(self, log: LogFile) -> None:
+        """See of which log the lines are that follow."""
 
     def see(self, line: Line, container_logs: bool) -> None:
         """See a line before it is read, and whether one with a container's prefix alone was logged."""

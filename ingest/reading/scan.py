@@ -90,6 +90,8 @@ class _Scan:
         self._was_provisional = self._remembered.provisional is not None
         self._taken_back_from = opened.offset if self._was_provisional else None
         self._remembered.provisional = None
+        if options.watcher is not None:
+            options.watcher.begin(log)
         self._gathering = Gathering(self._remembered, self._zone, options.watcher)
         self._feed = Feed(log, opened, self._remembered.position, options.plain, options.end_offset)
         position, plain = self._remembered.position, opened.log.is_plain
