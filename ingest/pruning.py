@@ -9,9 +9,17 @@ from datetime import UTC, datetime
 from sqlite_utils import Database
 
 from ingest.errors import DatabaseBusy, DatabaseUnusable, UsageMistake
-from ingest.storing.database import StrPath, open_for_writing, require_database
+from ingest.linking.timestamps import time_text
+from ingest.storing.database import (
+    EVENTS_TABLE,
+    StrPath,
+    open_for_writing,
+    opened_as_it_is,
+    require_database,
+)
 from ingest.storing.horizon import horizon_of, prune_stored, set_horizon
 from ingest.storing.lock import ingest_lock
+from ingest.storing.migrations import has_table
 from ingest.storing.transactions import explained, immediate
 
 
@@ -19,7 +27,8 @@ from ingest.storing.transactions import explained, immediate
 class Pruned:
     """What a pruning took away; `kept_from` is the horizon (UTC), `freed_bytes` what the file is smaller.
 
-    `trouble` is why the space was not given back, though the rows are gone.
+    `events_before` is how many events there were. `trouble` is why the space was not given back, though the
+    rows are gone.
     """
 
     kept_from: str
@@ -29,6 +38,12 @@ class Pruned:
     escalations: int
     freed_bytes: int = 0
     trouble: str | None = None
+    events_before: int = 0
+
+    @property
+    def is_all(self) -> bool:
+        """Whether no event is left of those that there were."""
+        return 0 < self.events_before == self.events
 
 
 def prune(
@@ -49,12 +64,30 @@ def prune(
     require_database(database)
     with ingest_lock(database, wait_seconds), open_for_writing(database) as db:
         with immediate(db.conn, keep=not dry_run):
+            (before,) = db.conn.execute("SELECT COUNT(*) FROM token_estimation_v2_events").fetchone()
             kept_from = set_horizon(db.conn, moment)
             gone = prune_stored(db.conn, kept_from)
-        done = Pruned(kept_from, gone["events"], gone["sightings"], gone["rejects"], gone["escalations"])
+        taken = (gone["events"], gone["sightings"], gone["rejects"], gone["escalations"])
+        done = Pruned(kept_from, *taken, events_before=before)
         if dry_run or not vacuum or not done.events + done.rejects + done.escalations:
             return done
         return _vacuumed(db, database, done)
+
+
+def events_if_all_would_go(database: StrPath, moment: datetime) -> int:
+    """Return how many events there are, if all of them are from before a moment (aware) of the past; else 0.
+
+    Raises:
+        DatabaseUnusable: see `ingest.storing.database`.
+    """
+    if moment > datetime.now(UTC) or not os.path.isfile(database):
+        return 0
+    with opened_as_it_is(database) as connection:
+        if not has_table(connection, EVENTS_TABLE):
+            return 0
+        query = f"SELECT COUNT(*), MAX(timestamp) FROM {EVENTS_TABLE}"
+        count, newest = connection.execute(query).fetchone()
+    return count if count and newest < time_text(moment.replace(microsecond=0)) else 0
 
 
 def _vacuumed(db: Database, database: StrPath, done: Pruned) -> Pruned:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 from click.core import ParameterSource
 
+from ingest.cli.places import default_database
 from ingest.errors import UsageMistake
 from ingest.files.urls import split_paths
 from ingest.storing.database import database_path
@@ -114,10 +115,16 @@ def chosen_database(option: str | None) -> str:
     """Return the path of the database that this command is about; `DATABASE_URL` beats that of the settings.
 
     The `--db` of `sources` may stand before `forget` too.
+
+    Raises:
+        UsageMistake: `DATABASE_URL` names none, or nobody does and it would lie in a virtual environment.
     """
     context = click.get_current_context()
     contexts = [one for one in (context, context.parent) if one is not None and is_typed("db", one)]
-    return database_path(contexts[0].params["db"] if contexts else None, os.environ, option)
+    typed = contexts[0].params["db"] if contexts else None
+    if not (typed or option or os.environ.get("DATABASE_URL")):
+        return default_database()
+    return database_path(typed, os.environ, option)
 
 
 def is_typed(parameter: str, context: click.Context | None = None) -> bool:
