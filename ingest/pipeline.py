@@ -19,12 +19,13 @@ from typing import TYPE_CHECKING
 
 from ingest.errors import ClusterUnusable, LogUnfinished, LogUnreadable, LogVanished, NotALog
 from ingest.files.listing import Listed, Listing
-from ingest.files.paths import shown
+from ingest.files.paths import STANDARD_INPUT, shown
+from ingest.files.urls import is_url
 from ingest.memory import little_tidying
 from ingest.notices import Level, Notice, notice_of
 from ingest.reading.zone import is_same_zone, names_of
 from ingest.storing.database import StrPath, connected_for_writing, files_of
-from ingest.storing.ingest_runs import begin_run, end_run
+from ingest.storing.ingest_runs import begin_run, end_run, keep_problems
 from ingest.storing.journal import network_kind
 from ingest.storing.lock import ingest_lock
 from ingest.storing.settled import Settled, has_own_rows, settled_sources
@@ -61,6 +62,8 @@ def ingest(paths: Sequence[str], database: StrPath, options: IngestOptions) -> S
         DatabaseUnusable: the database cannot be used as it is.
     """
     is_new = not os.path.exists(database)
+    if is_new and not any(map(_may_be_there, paths)):
+        return _nothing_there(paths, database, options)
     with held_for_ingest(database, options.wait_seconds) as (connection, notices):
         changed = changed_files(connection, options, Listing(paths, options.globs, files_of(database)))
         summary = Summary(str(database), options.zone.name, is_new, files=changed.listing.files)
@@ -68,6 +71,19 @@ def ingest(paths: Sequence[str], database: StrPath, options: IngestOptions) -> S
         match_own_rows(connection)
         with _recorded(connection, options, summary), little_tidying():
             read_changed(connection, options, changed, summary)
+            summary.told_before = keep_problems(connection, summary.notices, paths)
+    return summary
+
+
+def _may_be_there(path: str) -> bool:
+    return path == STANDARD_INPUT or is_url(path) or os.path.lexists(path)
+
+
+def _nothing_there(paths: Sequence[str], database: StrPath, options: IngestOptions) -> Summary:
+    """Say that none of the paths leads anywhere; no database is made for that."""
+    listing = Listing(paths, options.globs)
+    summary = Summary(str(database), options.zone.name, exit_code=1, files=len(list(listing)))
+    summary.notices += listing.notices
     return summary
 
 

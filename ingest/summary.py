@@ -65,7 +65,8 @@ class IngestOptions:
 class Summary:
     """What one ingest did. An event that it stored and then completed is new, not updated.
 
-    `notices` are what there is to say of files. `pruned` lines are older than what is kept.
+    `notices` are what there is to say of files; an ingest before has told those of the keys `told_before`.
+    `pruned` lines are older than what is kept.
     """
 
     database: str
@@ -84,6 +85,7 @@ class Summary:
     legacy_lines: int = 0
     calls_without_telemetry: int = 0
     notices: list[Notice] = field(default_factory=list)
+    told_before: frozenset[tuple[str, str | None]] = frozenset()
 
     @property
     def problems(self) -> list[str]:
@@ -105,8 +107,17 @@ class Summary:
 
     def values(self) -> dict[str, Any]:
         """Return all of it by name, as JSON has it: notices as texts, by their levels."""
-        counts = {item.name: getattr(self, item.name) for item in fields(self) if item.name != "notices"}
+        counts = {item.name: getattr(self, item.name) for item in fields(self) if item.name not in _NO_COUNTS}
         return {**counts, "problems": self.problems, "warnings": self.warnings, "notes": self.notes}
+
+    def troubles(self, only_new: bool = False) -> list[str]:
+        """Return problems and warnings, problems first; or only those that no ingest before has told."""
+        return [
+            notice.text
+            for level in ("problem", "warning")
+            for notice in self.notices
+            if notice.level == level and not (only_new and notice.key in self.told_before)
+        ]
 
     def recorded(self) -> dict[str, int]:
         """Return what is kept of it in `ingest_runs`, by the names of its columns."""
@@ -152,6 +163,7 @@ class Summary:
             self.notice("warning", "rewritten", log.shown, text)
 
 
+_NO_COUNTS = ("notices", "told_before")
 _RECORDED = (
     "files",
     "files_read",

@@ -430,7 +430,9 @@ def test_kill_loses_nothing_and_the_record_tells_when_it_was_alive(
     assert stored(database) == [1, 2, 3]
     assert [run[:3] for run in runs(database)] == [("follow", 1, None), ("ingest", 1, 0)]
     with ingest_lock(database, 0):  # whoever that is, it is not the follow that was killed
-        assert "another ingest" in tokentail("prune", "--older-than", "7d", "--db", database).stderr
+        assert (
+            "another ingest" in tokentail("prune", "--older-than", "7d", "--force", "--db", database).stderr
+        )
 
 
 # Trouble with the database

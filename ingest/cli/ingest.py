@@ -225,7 +225,7 @@ def _read(command: str, paths: tuple[str, ...], chosen: Chosen) -> int:
     with _progress(shown) as report:
         found = options.required_paths(paths)
         summary = ingest(found, database, ingest_options_of(command, chosen, report))
-    for trouble in (*summary.problems, *summary.warnings):
+    for trouble in summary.troubles(only_new=chosen.quiet):
         complain(trouble)
     for note in summary.notes if not chosen.quiet else ():
         remark(note)
@@ -261,6 +261,9 @@ def show(summary: Summary) -> None:
     made = "new database" if summary.database_is_new else "database"
     settings = options.chosen_settings()
     where = f"{made} {summary.database}" + (f"; settings {settings.file}" if settings else "")
+    if not summary.files and not os.path.exists(summary.database):
+        say("nothing to read, and no database was made")
+        return
     if not summary.files_read:
         say(f"nothing new in {counted(summary.files, 'file')}; {where}")
         return

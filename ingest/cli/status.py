@@ -96,6 +96,8 @@ def _held_against(max_age: timedelta | None, database: str, success: dict[str, A
 
 
 def _show(database: str, found: Status, shows_all: bool) -> None:
+    for source in rotated_unread(found.sources):
+        complain(_rotated(source))
     totals = found.totals
     say(f"database {database}")
     say(
@@ -109,6 +111,11 @@ def _show(database: str, found: Status, shows_all: bool) -> None:
         say(f"events from before {totals['kept_from'][:19]} UTC are not kept: {pruned} pruned")
     if found.sources:
         _show_sources(found.sources, shows_all)
+    if found.problems:
+        say("")
+        say("not readable, when it was tried last:")
+    for problem in found.problems:
+        say(f"  {problem['text']} (since {problem['first_seen'][:16]} UTC)")
     if found.ingest_runs:
         say("")
         success = found.last_success
@@ -120,6 +127,19 @@ def _show(database: str, found: Status, shows_all: bool) -> None:
         say(f"last ingests (UTC), {well}:")
     for run in found.ingest_runs:
         say(f"  {_run(run)}")
+
+
+def rotated_unread(sources: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the sources whose log was rotated away before all of it was read."""
+    return [source for source in sources if source["on_disk"] == "rotated" and source["behind_bytes"]]
+
+
+def _rotated(source: dict[str, Any]) -> str:
+    return (
+        f"{_place(source)}: rotated to {source['rotated_to']}, of which {bytes_text(source['behind_bytes'])} "
+        "are not read: the next ingest of its folder, or of the log by name, reads them, if it comes before "
+        "they are deleted"
+    )
 
 
 def _run(run: dict[str, Any]) -> str:

@@ -1,15 +1,24 @@
-"""Ingest runs as rows: one for each invocation; one that was killed stays unfinished."""
+"""Ingest runs as rows: one for each invocation, and one for each log that could not be read when last tried.
+
+One that was killed stays unfinished.
+"""
 
 from __future__ import annotations
 
+import os
 import platform
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
+from ingest.files.paths import shown
 from ingest.linking.timestamps import time_text
+from ingest.notices import Notice
 from ingest.storing.transactions import immediate
 from ingest.version import program_version
+
+STANDING_CODES = frozenset({"unreadable", "damaged", "unfinished", "not-a-log", "vanished", "folder"})
+"""Codes of what is wrong with a log, or a folder of logs, until somebody mends it."""
 
 
 def begin_run(connection: sqlite3.Connection, command: str, timezone: str, counts: Mapping[str, int]) -> int:
@@ -46,6 +55,33 @@ def end_run(
             f"UPDATE ingest_runs SET {assignments} WHERE ingest_run_id = :ingest_run_id",
             {**values, "ingest_run_id": ingest_run_id},
         )
+
+
+def keep_problems(
+    connection: sqlite3.Connection, notices: Sequence[Notice], paths: Sequence[str]
+) -> frozenset[tuple[str, str | None]]:
+    """Keep which logs at or below some paths can't be read now; return the keys of what was known before.
+
+    Whoever tells the rest tells each once, however often it is tried.
+    """
+    found = {notice.key: notice for notice in notices if notice.code in STANDING_CODES and notice.path}
+    query = "SELECT code, path FROM log_problems"
+    known = {(code, path) for code, path in connection.execute(query) if _is_below(path, paths)}
+    if not (found or known):
+        return frozenset()
+    now, gone = _now(), known - found.keys()
+    with immediate(connection):
+        connection.executemany("DELETE FROM log_problems WHERE code = ? AND path = ?", gone)
+        connection.executemany(
+            "INSERT INTO log_problems VALUES (?, ?, ?, ?, ?) "
+            "ON CONFLICT (path, code) DO UPDATE SET text = excluded.text, last_seen = excluded.last_seen",
+            [(notice.path, notice.code, notice.text, now, now) for notice in found.values()],
+        )
+    return frozenset(known & found.keys())
+
+
+def _is_below(path: str, folders: Sequence[str]) -> bool:
+    return any(path == folder or path.startswith(os.path.join(folder, "")) for folder in map(shown, folders))
 
 
 def _now() -> str:
