@@ -232,6 +232,7 @@ class _Run:
         self._under_way: dict[int, tuple[Reading, FileState]] = {}
         self._identified: set[LogFile] = set()
         self._done_bytes = changed.unchanged_bytes
+        self._under_way_bytes: dict[str, int] = {}
         self._total_bytes = 0
         self._waiting: list[tuple[Piece, Reading]] = []
         self._rows_waiting = 0
@@ -295,10 +296,11 @@ class _Run:
         self._pool = None
 
     def _report(self, state: FileState | None) -> None:
-        """Report how far the run is when a log is read."""
+        """Report how far the run is; `state` is that of a log that is read now."""
         self._done_bytes += state.size_bytes if state is not None else 0
         if self._options.report is not None:
-            self._options.report(self._done_bytes, self._total_bytes)
+            under_way = sum(self._under_way_bytes.values())
+            self._options.report(self._done_bytes + under_way, self._total_bytes)
 
     def _read_replaced(self, log: LogFile) -> None:
         """Read on what a path led to before, wherever it is now, or say that it is gone."""
@@ -369,6 +371,7 @@ class _Run:
 
     def _finish(self, reading: Reading, state: FileState | None) -> None:
         """Begin a log anew that somebody rewrote under our eyes; then note that it is read."""
+        self._under_way_bytes.pop(reading.log.shown, None)
         for _ in range(TRIES - reading.is_new):
             if reading.last is None or reading.last.state != "replaced":
                 break
@@ -395,6 +398,9 @@ class _Run:
             self._commit_waiting()
             self._commit([(piece, reading)])
         reading.last, reading.counters = batch, batch.counters
+        if self._options.report is not None:
+            self._under_way_bytes[reading.log.shown] = batch.disk_offset
+            self._report(None)
 
     def _may_wait(self, piece: Piece) -> bool:
         """Whether a piece is all that is to be read of its log, short, and nothing to speak of."""

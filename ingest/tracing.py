@@ -64,6 +64,9 @@ MAX_REMEMBERED = 10_000
 MAX_TOLD = 3
 """Events that are named of those that a line tells something of."""
 
+BATCH_BYTES = 4 << 20
+"""After how much of a log it is asked whether enough is known."""
+
 _MAX_SHOWN = 2_000
 """Bytes of a line around another one that are kept."""
 
@@ -124,7 +127,7 @@ def trace(
         LogUnreadable, LogUnfinished: it can't be opened.
     """
     tracer = _Tracer(zone_recorded(zone), wants, around)
-    for batch in scan(log, None, ScanOptions(zone, finished=True, watcher=tracer)):
+    for batch in scan(log, None, ScanOptions(zone, finished=True, watcher=tracer, batch_bytes=BATCH_BYTES)):
         if is_enough is not None and batch.state == "reading" and is_enough(tracer.traced):
             break
     return tracer.traced

@@ -729,8 +729,8 @@ def test_an_estimators_name_has_two_parts(name: str) -> None:
     [
         ("no_such_module_here:X", "ModuleNotFoundError.*put the folder that holds no_such_module_here on"),
         ("json.no_such:X", "ModuleNotFoundError.*holds json on PYTHONPATH"),
-        ("json:NoSuch", "AttributeError"),
-        ("json:loads.nothing", "AttributeError"),
+        ("json:NoSuch", "json has no NoSuch"),
+        ("json:loads.nothing", "json has no nothing"),
         ("json:__name__", "can't be called"),
         ("..:X", "TypeError"),
         ("a b:X", "ModuleNotFoundError"),
@@ -755,7 +755,7 @@ def test_a_script_that_exits_is_no_success(tokentail: Tokentail, tmp_path: Path,
     stored(tmp_path / "telemetry.db", [event_row()])
     done = tokentail("replay", "--estimator", "mine:X", "--json", **with_source(code, SCRIPT))
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.startswith("usage: ...\ntokentail: mine:X: SystemExit: 0: put the folder that holds")
+    assert done.stderr == "usage: ...\ntokentail: mine:X: can't be imported (SystemExit: 0)\n"
     assert len(done.stderr.splitlines()) == 2
 
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ingest.cli.output import complain
+from ingest.cli.output import complain, with_quiet
 from ingest.errors import DatabaseBusy, TokentailError, UsageMistake
 from ingest.storing.library import import_library
 from ingest.version import program_version
@@ -91,7 +91,16 @@ class LazyGroup(click.Group):
         if COMMANDS[cmd_name][0] not in _LIGHT:
             import_library()
         command = getattr(importlib.import_module(COMMANDS[cmd_name][0]), f"{cmd_name}_command")
-        return command if isinstance(command, click.Command) else None
+        return with_quiet(command) if isinstance(command, click.Command) else None
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command that is asked for; of one that there is none of, say which may be meant."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.NoSuchCommand as error:
+            raise click.NoSuchCommand(error.command_name, possibilities=COMMANDS, ctx=ctx) from None
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem[str]]:
         """Complete the name of a command without importing any."""

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +12,7 @@ import click
 from ingest.cli import options
 from ingest.cli.metrics import Metrics, metrics_option
 from ingest.cli.output import complain, remark, say, say_json
+from ingest.cli.progress import shown_progress
 from ingest.pipeline import ingest
 from ingest.reading.zone import machine_zone, zone_named
 from ingest.summary import IngestOptions, Summary
@@ -143,7 +142,7 @@ def backfill_command(paths: tuple[str, ...], **chosen: Any) -> int:
     """Read old, finished logs at each PATH into the database.
 
     Like ingest, but for logs that nobody writes any more: an event in a last line without a newline
-    counts, and a progress bar is shown on a terminal. Should such a log go on after all, the next
+    counts. Should such a log go on after all, the next
     run takes the unfinished line back and reads it whole.
 
     With --full a log is read from its start though it was read before. An event that is found again
@@ -221,8 +220,7 @@ def _ingest(command: str, paths: tuple[str, ...], chosen: Chosen) -> int:
 def _read(command: str, paths: tuple[str, ...], chosen: Chosen) -> int:
     database = options.chosen_database(chosen.db)
     adopt_first(chosen, database)
-    shown = command == "backfill" and not chosen.quiet and sys.stderr.isatty()
-    with _progress(shown) as report:
+    with shown_progress("read", chosen.quiet) as report:
         found = options.required_paths(paths)
         summary = ingest(found, database, ingest_options_of(command, chosen, report))
     for trouble in summary.troubles(only_new=chosen.quiet):
@@ -240,20 +238,6 @@ def cores() -> int:
     """Return how many cores this process may use."""
     allowed = getattr(os, "sched_getaffinity", None)
     return len(allowed(0)) if allowed is not None else os.cpu_count() or 1
-
-
-@contextmanager
-def _progress(shown: bool) -> Iterator[Callable[[int, int], None] | None]:
-    if not shown:
-        yield None
-        return
-    with click.progressbar(length=1, label="reading", file=sys.stderr, show_pos=False) as bar:
-
-        def report(done: int, total: int) -> None:
-            bar.length = max(1, total)
-            bar.update(done - bar.pos)
-
-        yield report
 
 
 def show(summary: Summary) -> None:

@@ -14,15 +14,49 @@ _BEYOND_ASCII = re.compile(r"[^ -~\n]")
 """Characters that may be such as a terminal obeys or hides, or as UTF-8 can't hold."""
 
 
+_QUIET = "tokentail.quiet"
+
+
+def with_quiet(command: click.Command) -> click.Command:
+    """Give a command, and those below it, `--quiet`, where it has none of its own: it prints only trouble."""
+    if not any(parameter.name == "quiet" for parameter in command.params):
+        place = next(
+            (at for at, one in enumerate(command.params) if one.name == "as_json"), len(command.params)
+        )
+        command.params.insert(place, click.Option(["--quiet", "-q"], **_QUIET_OPTION))
+    for below in command.commands.values() if isinstance(command, click.Group) else ():
+        with_quiet(below)
+    return command
+
+
+def _be_quiet(context: click.Context, _: click.Parameter, is_quiet: bool) -> None:
+    context.meta[_QUIET] = is_quiet or context.meta.get(_QUIET, False)
+
+
+_QUIET_OPTION: dict[str, Any] = {
+    "is_flag": True,
+    "expose_value": False,
+    "callback": _be_quiet,
+    "help": "Print only trouble.",
+}
+
+
+def _is_quiet() -> bool:
+    context = click.get_current_context(silent=True)
+    return context is not None and bool(context.meta.get(_QUIET, False))
+
+
 def say(text: str) -> None:
-    """Print a line of the result."""
-    click.echo(printable(text))
+    """Print a line of the result, unless only trouble is asked for."""
+    if not _is_quiet():
+        click.echo(printable(text))
 
 
 def say_lines(lines: Iterable[str]) -> None:
-    """Print lines of the result that are made harmless already."""
-    for line in lines:
-        click.echo(line)
+    """Print lines of the result that are made harmless already, likewise."""
+    if not _is_quiet():
+        for line in lines:
+            click.echo(line)
 
 
 def say_json(value: Any) -> None:
@@ -63,5 +97,6 @@ def complain(text: str) -> None:
 
 
 def remark(text: str) -> None:
-    """Say what is worth knowing, beside the result."""
-    click.echo(printable(text), err=True)
+    """Say what is worth knowing, beside the result, unless only trouble is asked for."""
+    if not _is_quiet():
+        click.echo(printable(text), err=True)

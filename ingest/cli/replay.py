@@ -16,7 +16,7 @@ from ingest.cli.selecting import buckets_option, by_option, filter_options, popu
 from ingest.errors import UsageMistake
 from ingest.storing.database import open_for_reading
 from reports.replaying.comparison import Replay, made_up, replay
-from reports.replaying.estimator import Estimate, EstimateFailed, load_estimator, parse_name, running
+from reports.replaying.estimator import Estimate, EstimateFailed, load_estimator, located, running
 from reports.replaying.events import ReplayEvent, replay_events
 from reports.replaying.predictions import read_predictions
 from reports.replaying.views import replay_lines, replay_record, row_lines
@@ -30,8 +30,8 @@ from reports.terminal import counted
 @click.option(
     "--estimator",
     metavar="MODULE:CLASS",
-    help="An estimator in Python, called as Class().estimate(deliverables=[...], category=..., "
-    "complexity=...), its answer in .estimated_tokens. Put the folder of its source on PYTHONPATH.",
+    help="An estimator in Python, est.py:Mine for a file, or a module on PYTHONPATH; called as "
+    "Class().estimate(deliverables=[...], category=..., complexity=...), its answer in .estimated_tokens.",
 )
 @click.option(
     "--predictions",
@@ -72,7 +72,8 @@ def replay_command(
 
     \b
     Examples:
-      tokentail replay --estimator mypackage.estimator:Mine --real-only
+      tokentail replay --estimator est.py:Mine --real-only
+      tokentail replay --estimator mypackage.estimator:Mine
       tokentail replay --predictions predictions.ndjson --by category
     """  # noqa: D301 - Click's mark must be the character itself
     strata = Strata(dimensions, buckets)
@@ -108,8 +109,7 @@ def _source(
     if (estimator is None) == (predictions is None):
         raise UsageMistake("give either --estimator MODULE:CLASS or --predictions FILE")
     if estimator is not None:
-        parse_name(estimator)
-        return estimator, running(partial(_made, estimator), workspace), frozenset()
+        return estimator, running(partial(_made, located(estimator)), workspace), frozenset()
     assert predictions is not None  # noqa: S101 - one of the two is given
     if workspace is not None:
         raise UsageMistake("--workspace is for an --estimator; predictions are read from their file")

@@ -71,7 +71,7 @@ class Batch:
     `taken_back_from` names the offset from which an unterminated line was stored before, which
     this batch reads again. `counters` are the source's, all told. `unread_bytes` are left for the
     next run; `problem` says why, where that is not only a line that is not finished. `remarks` are
-    worth knowing once.
+    worth knowing once. `disk_offset` is how far the file was read, in bytes as they are on disk.
     """
 
     rows: Rows
@@ -85,3 +85,4 @@ class Batch:
     file: FileState | None = None
     problem: str | None = None
     remarks: tuple[str, ...] = ()
+    disk_offset: int = 0

@@ -43,6 +43,7 @@ class ScanOptions:
     `plain` reads line by line and parses every one, instead of by chunks with a cheap test first;
     `verify` does, and reads no further than `end_offset`, as may others.
     A `watcher` sees each line, and what becomes of it: lines are read one by one then, too.
+    After `batch_bytes` a batch is full, whatever is in it.
     `known` is filled by scans: what one log showed of times and events helps to read the next.
     """
 
@@ -51,6 +52,7 @@ class ScanOptions:
     plain: bool = False
     end_offset: int | None = None
     watcher: Watcher | None = None
+    batch_bytes: int = MAX_BATCH_BYTES
     known: dict[str, Sifter] = field(default_factory=dict)
 
 
@@ -193,7 +195,7 @@ class _Scan:
             return True
         return (
             len(self._gathering) >= MAX_BATCH_RECORDS
-            or self._position.offset - self._batch_start >= MAX_BATCH_BYTES
+            or self._position.offset - self._batch_start >= self._options.batch_bytes
         )
 
     def _checkpoint(self) -> Checkpoint:
@@ -226,6 +228,7 @@ class _Scan:
             file=self._open_log.file,
             problem=problem,
             remarks=remarks,
+            disk_offset=self._open_log.disk_offset,
         )
         self._taken_back_from = None
         self._gathering.remarks.clear()
