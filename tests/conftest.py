@@ -30,6 +30,7 @@ os.environ |= {"XDG_DATA_HOME": _PLACES.name, "LOCALAPPDATA": _PLACES.name}
 
 # The programs that are tried keep what they compile, whatever this shell says: else each compiles all of it.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+os.environ.pop("COLUMNS", None)  # no test knows how wide this terminal is
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # Started in a shell's background, where Ctrl-C is ignored; the programs that are tried must hear it.

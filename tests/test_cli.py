@@ -69,8 +69,7 @@ def test_ingest_says_what_it_did_in_two_lines(called: Tokentail, log: Path) -> N
     first, second = done.stdout.splitlines()
     size = log.stat().st_size
     assert first == (
-        f"1 file, {size} bytes read: 2 marker lines, 1 event new, 0 updated, 0 further sightings, "
-        "1 reject (see `tokentail rejects`), 0 builder calls without telemetry"
+        f"1 file, {size} bytes read: 2 marker lines, 1 event new, 1 reject (see `tokentail rejects`)"
     )
     assert second == "times read as UTC; new database telemetry.db"
 
@@ -166,7 +165,7 @@ def test_standard_input_is_a_log(tokentail: Tokentail, log: Path) -> None:
     done = tokentail("ingest", "-", stdin=log.read_bytes().rstrip(b"\n"))
     assert "1 event new" in done.stdout
     assert "1 reject" in done.stdout
-    assert "0 events new, 0 updated, 1 further sighting" in tokentail("ingest", log).stdout
+    assert "0 events new, 1 further sighting" in tokentail("ingest", log).stdout
 
 
 def test_unterminated_last_line_waits_for_ingest_and_counts_for_backfill(

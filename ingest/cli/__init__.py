@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ingest.cli.output import complain, with_quiet
+from ingest.cli.output import complain, page_width, with_quiet, with_wide
 from ingest.errors import DatabaseBusy, TokentailError, UsageMistake
 from ingest.storing.library import import_library
 from ingest.version import program_version
+from reports.terminal import fit_to
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -77,6 +78,10 @@ _LIGHT = ("ingest.cli.ingest", "ingest.cli.follow")
 """They import the library where they find anything new."""
 
 
+_WITH_TABLES = ("status", "events", "report", "coverage", "replay", "calibrate", "sources")
+"""They show tables that may be wider than a terminal."""
+
+
 class LazyGroup(click.Group):
     """A group whose commands are imported when they are asked for, so that each start is quick."""
 
@@ -91,7 +96,9 @@ class LazyGroup(click.Group):
         if COMMANDS[cmd_name][0] not in _LIGHT:
             import_library()
         command = getattr(importlib.import_module(COMMANDS[cmd_name][0]), f"{cmd_name}_command")
-        return with_quiet(command) if isinstance(command, click.Command) else None
+        if not isinstance(command, click.Command):
+            return None
+        return with_quiet(with_wide(command) if cmd_name in _WITH_TABLES else command)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -148,6 +155,7 @@ def cli() -> None:
     then look:    tokentail report
     and query:    sqlite-utils telemetry.db "select * from token_estimation_v2_events"
     """  # noqa: D301 - Click's mark must be the character itself
+    fit_to(page_width())
 
 
 class Terminated(BaseException):

@@ -41,6 +41,7 @@ _FACTS = {
 }
 """What lines around an event tell: the column that holds it, and the one with the kind of line that told."""
 
+_LEAST = ("complexity", "run", "category", "SMAPE %")
 _HEADER = (
     "event",
     "time (UTC)",
@@ -50,7 +51,7 @@ _HEADER = (
     "complexity",
     "predicted",
     "actual",
-    "SMAPE",
+    "SMAPE %",
     "",
 )
 
@@ -106,7 +107,9 @@ def events_command(
         rows = list(listed_events(opened, selection, worst, None if shows_all else MOST_EVENTS))
         found = population(opened, selection)
     if rows:
-        say_lines(table(_HEADER, [_listed(row) for row in rows], text_columns=6, last_text_columns=1))
+        say_lines(
+            table(_HEADER, [_listed(row) for row in rows], text_columns=6, last_text_columns=1, least=_LEAST)
+        )
         say_lines(_legend(rows))
     else:
         say(nothing_left(found, "list"))
@@ -118,14 +121,14 @@ def events_command(
 def _listed(row: Row) -> tuple[str, ...]:
     return (
         str(row["event_id"]),
-        row["timestamp"][:19],
+        row["timestamp"][:16],
         row["run_id"],
         row["phase_id"],
         label(row["category"]),
         label(row["complexity"]),
         f"{row['predicted_output_tokens']:,}",
         f"{row['actual_output_tokens']:,}",
-        number(row["smape_percent"], 0, "%"),
+        number(row["smape_percent"], 0),
         _marks(row),
     )
 
@@ -295,5 +298,5 @@ def _say_places(sightings: list[Row], found: _Found) -> None:
         say("")
         say(f"around it in {found.path}:")
         for number_, line in found.lines:
-            say(f"{'>' if number_ == found.number else ' '} {number_:>6}  {line[:200]}")
+            say(f"{'>' if number_ == found.number else ' '} {number_:>6}  {line[:200]}", as_is=True)
         say("")

@@ -184,7 +184,7 @@ def _show(found: list[tuple[str, str, TracedLine, int | None]]) -> None:
             say("")
         shown = traced.line.data.decode("utf-8", "replace")
         say(f"{path}:{traced.line.number}, from byte {traced.line.offset:,}")
-        say(f"  {shown[:_WIDTH]}{'...' if len(shown) > _WIDTH else ''}")
+        say(f"  {shown[:_WIDTH]}{'...' if len(shown) > _WIDTH else ''}", as_is=True)
         for name, text in _told(path, zone, traced):
             say(f"{name:<22}  {text}")
         if event_id is not None:

@@ -251,14 +251,17 @@ def show(summary: Summary) -> None:
     if not summary.files_read:
         say(f"nothing new in {counted(summary.files, 'file')}; {where}")
         return
-    rejects = counted(summary.rejects, "reject")
-    if summary.rejects:
-        rejects += " (see `tokentail rejects`)"
+    lost = max(0, summary.calls_without_telemetry)
+    found = {
+        f"{summary.events_updated:,} updated": summary.events_updated,
+        counted(summary.further_sightings, "further sighting"): summary.further_sightings,
+        f"{counted(summary.rejects, 'reject')} (see `tokentail rejects`)": summary.rejects,
+        f"{counted(lost, 'builder call')} without telemetry": lost,
+    }
     say(
         f"{counted(summary.files, 'file')}, {bytes_text(summary.bytes_read)} read: "
-        f"{counted(summary.marker_lines, 'marker line')}, {counted(summary.events_new, 'event')} new, "
-        f"{summary.events_updated:,} updated, {counted(summary.further_sightings, 'further sighting')}, "
-        f"{rejects}, {counted(max(0, summary.calls_without_telemetry), 'builder call')} without telemetry"
+        f"{counted(summary.marker_lines, 'marker line')}, {counted(summary.events_new, 'event')} new"
+        + "".join(f", {text}" for text, count in found.items() if count)
     )
     if summary.pruned:
         say(f"{counted(summary.pruned, 'marker line')} older than what is kept (see `tokentail prune`)")

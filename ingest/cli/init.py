@@ -117,7 +117,7 @@ def init_command(
         if not os.path.exists(path):
             remark(f"{path}: not there (yet)")
     for line in _next(file, bool(paths)):
-        say(line)
+        say(line, as_is=True)
     return 0
 
 

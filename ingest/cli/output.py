@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import re
+import sys
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any
 
 import click
 
-from reports.terminal import printable
+from reports.terminal import fit_to, printable, wrapped
 
 _BEYOND_ASCII = re.compile(r"[^ -~\n]")
 """Characters that may be such as a terminal obeys or hides, or as UTF-8 can't hold."""
@@ -29,6 +32,36 @@ def with_quiet(command: click.Command) -> click.Command:
     return command
 
 
+def page_width() -> int | None:
+    """Return how wide a page is: `COLUMNS` if it is set, else the terminal's width; `None` in a pipe."""
+    told = os.environ.get("COLUMNS", "")
+    if told.isascii() and told.isdigit() and int(told[:6]) > 0:
+        return int(told[:6])
+    with suppress(OSError, ValueError, AttributeError):
+        return os.get_terminal_size(sys.stdout.fileno()).columns or None
+    return None
+
+
+def with_wide(command: click.Command) -> click.Command:
+    """Give a command that shows tables `--wide`: they may be wider than the page."""
+    if not any(parameter.name == "wide" for parameter in command.params):
+        command.params.append(click.Option(["--wide"], **_WIDE_OPTION))
+    return command
+
+
+def _be_wide(_: click.Context, __: click.Parameter, is_wide: bool) -> None:
+    if is_wide:
+        fit_to(None)
+
+
+_WIDE_OPTION: dict[str, Any] = {
+    "is_flag": True,
+    "expose_value": False,
+    "callback": _be_wide,
+    "help": "All columns, however wide the terminal is.",
+}
+
+
 def _be_quiet(context: click.Context, _: click.Parameter, is_quiet: bool) -> None:
     context.meta[_QUIET] = is_quiet or context.meta.get(_QUIET, False)
 
@@ -46,17 +79,19 @@ def _is_quiet() -> bool:
     return context is not None and bool(context.meta.get(_QUIET, False))
 
 
-def say(text: str) -> None:
-    """Print a line of the result, unless only trouble is asked for."""
+def say(text: str, as_is: bool = False) -> None:
+    """Print a line of the result, unless only trouble is asked for; one to be copied is never cut."""
     if not _is_quiet():
-        click.echo(printable(text))
+        for line in [printable(text)] if as_is else wrapped(printable(text)):
+            click.echo(line)
 
 
 def say_lines(lines: Iterable[str]) -> None:
     """Print lines of the result that are made harmless already, likewise."""
     if not _is_quiet():
         for line in lines:
-            click.echo(line)
+            for one in wrapped(line):
+                click.echo(one)
 
 
 def say_json(value: Any) -> None:

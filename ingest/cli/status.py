@@ -103,8 +103,8 @@ def _show(database: str, found: Status, shows_all: bool) -> None:
     say(
         f"{counted(totals['events'], 'event')}: {totals['with_phase']:,} with their phase, "
         f"{totals['with_run']:,} with their run, {totals['with_deliverables']:,} with deliverables; "
-        f"{counted(totals['sightings'], 'sighting')}, {counted(totals['rejects'], 'reject')}, "
-        f"{counted(totals['calls_without_telemetry'], 'builder call')} without telemetry"
+        f"{counted(totals['sightings'], 'sighting')}"
+        + "".join(f", {text}" for text, count in _lost(totals).items() if count)
     )
     if totals["kept_from"] is not None:
         pruned = counted(totals["pruned"], "marker line")
@@ -129,6 +129,15 @@ def _show(database: str, found: Status, shows_all: bool) -> None:
         say(f"  {_run(run)}")
 
 
+def _lost(totals: dict[str, Any]) -> dict[str, int]:
+    """Return what is no event, in words, and how often."""
+    calls = totals["calls_without_telemetry"]
+    return {
+        counted(totals["rejects"], "reject"): totals["rejects"],
+        f"{counted(calls, 'builder call')} without telemetry": calls,
+    }
+
+
 def rotated_unread(sources: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return the sources whose log was rotated away before all of it was read."""
     return [source for source in sources if source["on_disk"] == "rotated" and source["behind_bytes"]]
@@ -149,12 +158,15 @@ def _run(run: dict[str, Any]) -> str:
         ended = "not finished"
     else:
         ended = f"not ended, well at {run['finished_at'][:19]}"
-    return (
-        f"{run['started_at'][:19]}  {run['command']}  {ended}: {counted(run['files'], 'file')}, "
-        f"{bytes_text(run['bytes_read'])} read, {counted(run['events_new'], 'event')} new, "
-        f"{run['events_updated']:,} updated, {counted(run['rejects'], 'reject')}, "
-        f"{counted(run['problems'], 'problem')}"
-    )
+    found = {
+        f"{bytes_text(run['bytes_read'])} read": run["bytes_read"],
+        f"{counted(run['events_new'], 'event')} new": run["events_new"],
+        f"{run['events_updated']:,} updated": run["events_updated"],
+        counted(run["rejects"], "reject"): run["rejects"],
+        counted(run["problems"], "problem"): run["problems"],
+    }
+    said = "".join(f", {text}" for text, count in found.items() if count) or ", nothing new"
+    return f"{run['started_at'][:19]}  {run['command']}  {ended}: {counted(run['files'], 'file')}{said}"
 
 
 # The sources
@@ -173,7 +185,9 @@ def _show_sources(sources: list[dict[str, Any]], shows_all: bool) -> None:
     columns = [name for name in _HEADERS if name not in same and (name != "label" or labelled)]
     rows = [[_cell(source, name, len(folder)) for name in columns] for source in shown]
     say("")
-    say_lines(table([_HEADERS[name] for name in columns], rows, 3 + labelled, 1 + len(_TELLING) - len(same)))
+    say_lines(
+        table([_HEADERS[name] for name in columns], rows, 3 + labelled, 1 + len(_TELLING) - len(same), _LEAST)
+    )
     if folder:
         say(f"below {folder}")
     if len(shown) < len(ranked):
@@ -223,6 +237,7 @@ _HEADERS = {
     "timezone": "zone",
     "encoding": "encoding",
 }
+_LEAST = ("encoding", "zone", "no telemetry", "state", "read up to", "label", "marker lines", "on disk")
 _TELLING = ("timezone", "encoding")
 """Columns that are left out where all logs have the same there."""
 
