@@ -133,7 +133,9 @@ def _show_version(ctx: click.Context, param: click.Parameter, value: bool) -> No
 
 
 @click.group(
-    cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+    cls=LazyGroup,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.option(
     "--version",
@@ -143,19 +145,29 @@ def _show_version(ctx: click.Context, param: click.Parameter, value: bool) -> No
     callback=_show_version,
     help="Show the version.",
 )
-def cli() -> None:
+@click.pass_context
+def cli(context: click.Context) -> int:
     """Turn the logs that an executor already writes into a SQLite database that can be trusted.
 
     It holds every token-estimation event exactly once, with its run, its phase and its deliverable
     paths.
 
     \b
+    How it is:    tokentail
     Start with:   tokentail ingest LOGS
     or for good:  tokentail init LOGS
     then look:    tokentail report
     and query:    sqlite-utils telemetry.db "select * from token_estimation_v2_events"
     """  # noqa: D301 - Click's mark must be the character itself
     fit_to(page_width())
+    if context.invoked_subcommand is not None:
+        return 0
+    import_library()
+    from ingest.cli.first_screen import show_first_screen  # noqa: PLC0415 - of no other command
+    from ingest.cli.options import take_settings  # noqa: PLC0415
+
+    take_settings(context, None)
+    return show_first_screen()
 
 
 class Terminated(BaseException):

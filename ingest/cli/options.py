@@ -62,6 +62,10 @@ _database_option = click.option(
 
 
 def _take_settings(ctx: click.Context, _: click.Parameter, named: str | None) -> None:
+    take_settings(ctx, named)
+
+
+def take_settings(ctx: click.Context, named: str | None) -> None:
     """Let the settings be the defaults of this command, where there are any."""
     file = named or os.environ.get(CONFIG_VARIABLE) or (CONFIG_FILE if os.path.lexists(CONFIG_FILE) else None)
     if file is None or ctx.resilient_parsing:  # the latter is a completion
