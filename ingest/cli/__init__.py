@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ingest.cli.output import complain, page_width, with_quiet, with_wide
+from ingest.cli.output import complain, page_width, with_example_first, with_quiet, with_wide
 from ingest.errors import DatabaseBusy, TokentailError, UsageMistake
 from ingest.storing.library import import_library
 from ingest.version import program_version
@@ -98,7 +98,7 @@ class LazyGroup(click.Group):
         command = getattr(importlib.import_module(COMMANDS[cmd_name][0]), f"{cmd_name}_command")
         if not isinstance(command, click.Command):
             return None
-        return with_quiet(with_wide(command) if cmd_name in _WITH_TABLES else command)
+        return with_example_first(with_quiet(with_wide(command) if cmd_name in _WITH_TABLES else command))
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -157,7 +157,7 @@ def cli(context: click.Context) -> int:
     Start with:   tokentail ingest LOGS
     or for good:  tokentail init LOGS
     then look:    tokentail report
-    and query:    sqlite-utils telemetry.db "select * from token_estimation_v2_events"
+    and query:    sqlite-utils rows telemetry.db token_estimation_v2_events
     """  # noqa: D301 - Click's mark must be the character itself
     fit_to(page_width())
     if context.invoked_subcommand is not None:

@@ -36,28 +36,28 @@ _ENDINGS = {".csv": "csv", ".parquet": "parquet", ".pq": "parquet"}
 @click.option(
     "--full",
     is_flag=True,
-    help="All columns as the database holds them, categories too, for `tokentail import`.",
+    help="All columns, for `tokentail import`.",
 )
 @click.option(
     "--format",
     "form",
     type=click.Choice(FORMATS),
-    help="NDJSON; CSV, safe to open in a spreadsheet; Parquet; or OpenTelemetry attributes as NDJSON. "
-    "Default: as the name of --output ends, else ndjson.",
+    metavar="FORMAT",
+    help=f"{', '.join(FORMATS)}. Default: as the name of --output ends, else ndjson.",
 )
 @click.option(
     "--output",
     "-o",
     type=options.any_path,
     metavar="FILE",
-    help="Where to write; it appears when it is whole. Default: standard output.",
+    help="Where to write. Default: standard output.",
 )
 @click.option(
     "--partition-by",
     "period",
     type=click.Choice(list(PERIODS)),
-    help="Parquet in a folder, --output, with a file for each date or month in UTC: date=2026-01-14/"
-    "part-0.parquet. Written again, it holds what the database holds now; files of others stay.",
+    metavar="PERIOD",
+    help="Parquet in a folder, with a file for each date, or month, in UTC.",
 )
 def export_command(
     db: str | None,
@@ -82,8 +82,8 @@ def export_command(
       tokentail export -o events.parquet
       tokentail export --partition-by date -o events
 
-    The last one is for DuckDB, Spark or a warehouse, as often as you like: --since and --until then take
-    the whole dates or months that they stand in, and what was written of other ones stays.
+    --partition-by is for DuckDB, Spark or a warehouse, as often as you like: --since and --until take the
+    whole dates or months that they stand in, and what was written of other ones stays.
     """  # noqa: D301 - Click's mark must be the character itself
     form = form or _form_of(output, period)
     _check(full, form, output, period)

@@ -21,44 +21,39 @@ from reports.terminal import bytes_text, counted
 tz_option = click.option(
     "--tz",
     metavar="ZONE",
-    help="The time zone that the executor ran in, e.g. Australia/Sydney: logs give local times without an "
-    "offset. Default: this machine's. A log keeps the zone it was first read with; backfill --full changes "
-    "it.",
+    help="The executor's time zone, e.g. Australia/Sydney. Default: this machine's. A log keeps the zone "
+    "that it was first read with.",
 )
-reject_option = click.option(
-    "--fail-on-reject", is_flag=True, help="Exit with 1 if a marker line could not become an event."
-)
+reject_option = click.option("--fail-on-reject", is_flag=True, help="Exit with 1 if there was a reject.")
 
 
 jobs_option = click.option(
     "--jobs",
     type=click.IntRange(min=1),
     metavar="N",
-    help="Read several new logs with N processes; the result is the same. Default: one for each core.",
+    help="Processes that read new logs. Default: as many as cores.",
 )
 adopt_option = click.option(
     "--adopt",
     is_flag=True,
-    help="If the database is the executor's own, adopt it first: see `tokentail adopt --dry-run`.",
+    help="Adopt the executor's own database first.",
 )
 dry_run_option = click.option(
     "--dry-run",
     is_flag=True,
-    help="Read, say what is understood and what would be stored, and change nothing.",
+    help="Say what would be stored and which lines are understood; change nothing.",
 )
 full_option = click.option(
     "--full",
     is_flag=True,
-    help="Read every log from its start, whatever was read of it before: after an upgrade that understands "
-    "more, to correct --tz, or to bring deleted events back.",
+    help="Read every log from its start, whatever was read of it before.",
 )
 
 
 scheduler_option = click.option(
     "--scheduler",
     metavar="ADDRESS",
-    help="Have new logs read by the workers of the Dask cluster at this address (tcp://host:8786); they must "
-    'see them under the same path or URL. The rows are stored here. Needs the extra "distributed".',
+    help='Have new logs read by a Dask cluster (tcp://host:8786). Needs the extra "distributed".',
 )
 
 
@@ -106,25 +101,16 @@ class Chosen:
 def ingest_command(paths: tuple[str, ...], **chosen: Any) -> int:
     """Read what is new in the logs at each PATH into the database.
 
-    A file is read whatever its name; a folder is searched for logs; - is standard input. Without a
-    PATH those of TOKENTAIL_LOGS are read, or of the settings. Run it as often as you like: each event
-    is stored exactly once, however often it is seen. A last line without a newline waits for its
-    newline.
-
     \b
-    Every five minutes, from cron:
-      */5 * * * *  /path/to/tokentail ingest --quiet --tz UTC --db /data/telemetry.db /var/log/executor
-    What would be stored, and which lines are understood:
+      tokentail ingest /var/log/executor --tz Australia/Sydney
       tokentail ingest --dry-run /var/log/executor
-
-    The rotations beside a log that is named are read on as far as they are new, and so is where a
-    swapped link led before.
-
-    A PATH may be a URL (extra "remote"): an object, or all logs below a prefix. What is unchanged is
-    listed and not opened; what has grown is read on in ranges:
-
-    \b
+      */5 * * * *  /path/to/tokentail ingest --quiet --config /path/tokentail.toml
       tokentail ingest --tz UTC s3://bucket/logs/ https://host/run.log.gz
+
+    A file is read whatever its name; a folder is searched for logs; - is standard input; a URL is an
+    object, or all logs below a prefix (extra "remote"). Without a PATH those of TOKENTAIL_LOGS are
+    read, or of the settings. Each event is stored exactly once, however often it is seen. A last line
+    without a newline waits for its newline. Rotations of logs are read on as far as they are new.
 
     Exit codes: 0 done, 1 something could not be read or written (named; the rest is done) or there was
     a reject and --fail-on-reject, 2 wrong use, 75 another ingest holds the database, 130 interrupted and
@@ -141,21 +127,17 @@ def ingest_command(paths: tuple[str, ...], **chosen: Any) -> int:
 def backfill_command(paths: tuple[str, ...], **chosen: Any) -> int:
     """Read old, finished logs at each PATH into the database.
 
-    Like ingest, but for logs that nobody writes any more: an event in a last line without a newline
-    counts. Should such a log go on after all, the next
-    run takes the unfinished line back and reads it whole.
-
-    With --full a log is read from its start though it was read before. An event that is found again
-    keeps its row; one that only this log told, and that it doesn't tell any more, is removed.
-
-    With --scheduler the workers of a Dask cluster read the logs, and this process stores the rows. What
-    happens to workers loses and doubles nothing; should the scheduler be gone, run the command again.
-
     \b
-    Examples:
       tokentail backfill --tz Australia/Sydney old-logs/ captures/*.txt
       tokentail backfill --full --tz UTC old-logs/
       tokentail backfill --tz UTC --scheduler tcp://host:8786 s3://bucket/logs/
+
+    Like ingest, but for logs that nobody writes any more: an event in a last line without a newline
+    counts. Should such a log go on after all, the next run takes that line back and reads it whole.
+
+    With --full a log is read from its start: after an upgrade that understands more, to correct --tz,
+    or to bring deleted events back. An event that is found again keeps its row; one that only this log
+    told, and that it doesn't tell any more, is removed.
 
     Exit codes: 0 done, 1 something could not be read or written, or the cluster can't be used (named; the
     rest is done) or there was a reject and --fail-on-reject, 2 wrong use, 75 another ingest holds the

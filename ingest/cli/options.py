@@ -56,8 +56,7 @@ _database_option = click.option(
     "--db",
     type=any_path,
     metavar="PATH",
-    help="The database. Default: the SQLite file that DATABASE_URL names, else that of the settings, else "
-    "telemetry.db.",
+    help="The database. Default: that of DATABASE_URL, of the settings, or telemetry.db.",
 )
 
 
@@ -83,8 +82,7 @@ _settings_option = click.option(
     is_eager=True,  # before those whose defaults it has
     expose_value=False,
     callback=_take_settings,
-    help="The settings, which options and the environment override; `tokentail init` writes them. Default: "
-    "the file that TOKENTAIL_CONFIG names, else tokentail.toml in the current folder.",
+    help="The settings. Default: those of TOKENTAIL_CONFIG, or tokentail.toml here.",
 )
 
 
@@ -101,8 +99,7 @@ glob_option = click.option(
     "globs",
     multiple=True,
     metavar="PATTERN",
-    help="Names of logs in a folder, instead of *.log, *.log.*, *.log-*, *.txt, *.out, *.err, *.jsonl and "
-    "their compressed forms. May be repeated.",
+    help="Names of logs in a folder, instead of *.log and others. May be repeated.",
 )
 wait_option = click.option(
     "--wait",
@@ -111,7 +108,7 @@ wait_option = click.option(
     callback=finite,
     default=0.0,
     metavar="SECONDS",
-    help="How long to wait for another ingest of this database before leaving with exit code 75.",
+    help="How long to wait for another ingest of this database.",
 )
 
 

@@ -7,6 +7,7 @@ import re
 import sys
 from collections.abc import Iterable
 from contextlib import suppress
+from inspect import cleandoc
 from typing import Any
 
 import click
@@ -17,6 +18,7 @@ _BEYOND_ASCII = re.compile(r"[^ -~\n]")
 """Characters that may be such as a terminal obeys or hides, or as UTF-8 can't hold."""
 
 
+_HEADING = re.compile(r"^\x08\nExamples?:\n")
 _QUIET = "tokentail.quiet"
 
 
@@ -29,6 +31,17 @@ def with_quiet(command: click.Command) -> click.Command:
         command.params.insert(place, click.Option(["--quiet", "-q"], **_QUIET_OPTION))
     for below in command.commands.values() if isinstance(command, click.Group) else ():
         with_quiet(below)
+    return command
+
+
+def with_example_first(command: click.Command) -> click.Command:
+    """Let the help of a command, and of those below it, go on with its examples after its first sentence."""
+    paragraphs = cleandoc(command.help or "").split("\n\n")
+    examples = [_HEADING.sub("\b\n", one) for one in paragraphs if one.startswith("\b")]
+    others = [one for one in paragraphs if not one.startswith("\b")]
+    command.help = "\n\n".join([*others[:1], *examples, *others[1:]])
+    for below in command.commands.values() if isinstance(command, click.Group) else ():
+        with_example_first(below)
     return command
 
 

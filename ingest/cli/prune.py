@@ -48,7 +48,7 @@ def prune_command(
     \b
     What would go; and then, once a month, from cron, with a copy before:
       tokentail prune --older-than 180d --dry-run
-      tokentail backup /backup/telemetry-$(date +\\%F).db && tokentail prune --older-than 180d
+      tokentail backup copy.db && tokentail prune --older-than 180d
 
     The moment is kept in the database. Whatever is older is left out from then on, and counted: a log
     that is read again (`backfill --full`), a copy, a rotation brings nothing of it back, and `verify`

@@ -30,22 +30,21 @@ from reports.terminal import counted
 @click.option(
     "--estimator",
     metavar="MODULE:CLASS",
-    help="An estimator in Python, est.py:Mine for a file, or a module on PYTHONPATH; called as "
-    "Class().estimate(deliverables=[...], category=..., complexity=...), its answer in .estimated_tokens.",
+    help="A class of a file, est.py:Mine, or of a module on PYTHONPATH; see docs/reports.md.",
 )
 @click.option(
     "--predictions",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help='Predictions made elsewhere: NDJSON of {"event_key": ..., "prediction": tokens}.',
+    help='NDJSON of {"event_key": ..., "prediction": tokens}.',
 )
 @click.option(
     "--workspace",
     type=click.Path(path_type=Path),
     metavar="DIR",
-    help="The folder in which the estimator runs, instead of an empty temporary one.",
+    help="Where the estimator runs. Default: an empty folder.",
 )
-@click.option("--real-only", is_flag=True, help="Leave out events whose deliverable paths are not all known.")
+@click.option("--real-only", is_flag=True, help="Only events whose paths are all known.")
 @click.option("--rows", "show_rows", is_flag=True, help="Show each event, old and new, as well.")
 @filter_options()
 @by_option

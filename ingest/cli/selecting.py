@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
-from ingest.cli.moments import FORMS, parse_since, parse_until
+from ingest.cli.moments import parse_since, parse_until
 from reports.selection import MIN_ACTUAL, Population, Selection
 from reports.strata import DEFAULT_BUCKETS, DIMENSIONS, Bucket, Strata, parse_buckets
 from reports.terminal import counted
@@ -33,9 +33,7 @@ def moment(parse: _Moment) -> Callable[..., datetime | None]:
 
 
 def _named(name: str, what: str) -> Callable[[Command], Command]:
-    return click.option(
-        f"--{name}", multiple=True, metavar=name.upper(), help=f"Only {what}. May be repeated."
-    )
+    return click.option(f"--{name}", multiple=True, metavar="NAME", help=f"Only {what}. May be repeated.")
 
 
 def filter_options(min_actual: int = MIN_ACTUAL, with_all: bool = True) -> Callable[[Command], Command]:
@@ -53,6 +51,17 @@ def filter_options(min_actual: int = MIN_ACTUAL, with_all: bool = True) -> Calla
     return add
 
 
+class _Tokens(click.IntRange):
+    """A number of tokens; no answer is longer, and SQLite holds no more."""
+
+    def __init__(self) -> None:
+        super().__init__(min=0, max=10**18)
+
+    def _describe_range(self) -> str:
+        """Say nothing of these limits in a help: nobody meets them."""
+        return ""
+
+
 def _filters(min_actual: int, with_all: bool) -> list[Callable[[Any], Any]]:
     return [
         _named("run", "events of this run"),
@@ -64,33 +73,31 @@ def _filters(min_actual: int, with_all: bool) -> list[Callable[[Any], Any]]:
             "--since",
             metavar="TIME",
             callback=moment(parse_since),
-            help=f"Only events from then on, in UTC unless it has an offset: {FORMS}.",
+            help="From then on, in UTC: 2026-01-14T09:30, today, 7d.",
         ),
         click.option(
             "--until",
             metavar="TIME",
             callback=moment(parse_until),
-            help="Only events up to then; a day stands for the whole day.",
+            help="Up to then; a day stands for the whole day.",
         ),
         click.option(
             "--success-only/--all" if with_all else "--success-only",
             is_flag=True,
             default=False,
-            help="Only events whose answer was parsed" + (", or all (the default)." if with_all else "."),
+            help="Only answers that were parsed" + (", or all (the default)." if with_all else "."),
         ),
         click.option(
             "--min-actual",
-            type=click.IntRange(min=0, max=10**18),  # no answer is longer, and SQLite holds no more
+            type=_Tokens(),
             default=min_actual,
-            show_default=True,
             metavar="TOKENS",
-            help="Leave out shorter answers, which are refusals or errors.",
+            help=f"Leave out shorter answers. Default: {min_actual}.",
         ),
         click.option(
             "--normalize-categories",
             is_flag=True,
-            help="Take documentation, doc_write and doc as docs, testing as tests, implement_feature as "
-            "implementation, in any case.",
+            help="Take names of one category as one: doc_write, Documentation as docs.",
         ),
     ]
 
@@ -126,7 +133,7 @@ buckets_option = click.option(
     "--buckets",
     callback=_buckets,
     metavar="RANGES",
-    help="Buckets of the number of deliverables. Default: 1-3,4-7,8-15,16+.",
+    help="Numbers of deliverables. Default: 1-3,4-7,8-15,16+.",
 )
 
 
@@ -144,8 +151,7 @@ by_option = click.option(
     multiple=True,
     callback=_dimensions,
     metavar="NAMES",
-    help=f"Strata by any of {', '.join(DIMENSIONS)} joined by commas; bucket is that of the "
-    "number of deliverables. Default: category,complexity.",
+    help=f"Strata by any of {', '.join(DIMENSIONS)}, joined by commas. Default: category,complexity.",
 )
 
 

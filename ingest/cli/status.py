@@ -57,9 +57,9 @@ def status_command(
     rejects; then those that were read last.
 
     \b
-    For a person:   tokentail status
-    For cron:       tokentail status --quiet --max-age 1h
-    For a monitor:  tokentail status --quiet --metrics /var/lib/node_exporter/tokentail.prom
+      For a person:   tokentail status
+      For cron:       tokentail status --quiet --max-age 1h
+      For a monitor:  tokentail status --quiet --metrics tokentail.prom
 
     Exit codes: 0 done, 1 the newest ingest that went well is older than --max-age, or the database or the
     metrics can't be read or written, 2 wrong use.
