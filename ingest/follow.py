@@ -144,6 +144,7 @@ class _Following:
         self._total = Summary(str(database), options.zone.name, not os.path.exists(database))
         self._standing = Standing()
         self._last_new = time.monotonic()
+        self._kept_problems = False
         self.has_begun = False
         self.retry_seconds = RETRY_SECONDS
 
@@ -254,7 +255,8 @@ class _Following:
         summary.notices = self._standing.add(found)
         total = self._total
         total.notices = self._standing.problems
-        if put_off is not None and (summary.notices or over):
+        if put_off is not None and (summary.notices or over or not self._kept_problems):
+            self._kept_problems = True  # those of a run before this one, too
             keep_problems(self._connection, total.notices, self._paths)
         total.exit_code = int(bool(total.problems or (self._options.fail_on_reject and total.rejects)))
         news = News(summary, [notice.text for notice in over if notice.level == "problem"])

@@ -133,3 +133,27 @@ def test_a_rotated_log_that_was_read_is_no_warning(called: Tokentail, tmp_path: 
     log.rename(tmp_path / "run.log.1")
     log.write_text("", encoding="utf-8")
     assert rotated(called)[0] == ""
+
+
+def test_a_quiet_status_warns_when_an_ingest_has_passed_it_by(called: Tokentail, tmp_path: Path) -> None:
+    """Between two ticks a rotation is nothing; when an ingest went well and didn't read it, it is trouble."""
+    log = tmp_path / "run.log"
+    log.write_text(logged(event_message()) + "\n", encoding="utf-8")
+    called("ingest", log)
+    with log.open("a", encoding="utf-8") as grown:
+        grown.write(logged(event_message(predicted_output=7)) + "\n")
+    (tmp_path / "other.log").write_text("x\n", encoding="utf-8")
+    log.rename(tmp_path / "run-old.txt")
+    log.write_text("", encoding="utf-8")
+    assert called("status", "--quiet").stderr == ""
+    called("ingest", tmp_path / "other.log")
+    assert "run-old.txt, of which" in called("status", "--quiet").stderr
+
+
+def test_a_follow_keeps_what_it_cannot_read(called: Tokentail, damaged: Path) -> None:
+    """What a follow tells stands in the status as what an ingest tells, and goes when it is mended."""
+    called("follow", "logs", "--until-idle", "0", "--tz", "UTC")
+    assert problems(called) == ["logs/old.log.gz"]
+    damaged.write_bytes(packed(7))
+    called("follow", "logs", "--until-idle", "0", "--tz", "UTC")
+    assert problems(called) == []

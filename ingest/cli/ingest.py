@@ -222,6 +222,17 @@ def cores() -> int:
     return len(allowed(0)) if allowed is not None else os.cpu_count() or 1
 
 
+def found_text(summary: Summary) -> str:
+    """Return what came of the marker lines, in words: the new events, and of the rest what there is."""
+    more = {
+        f"{summary.events_updated:,} updated": summary.events_updated,
+        counted(summary.further_sightings, "further sighting"): summary.further_sightings,
+        f"{counted(summary.rejects, 'reject')} (see `tokentail rejects`)": summary.rejects,
+    }
+    told = "".join(f", {text}" for text, count in more.items() if count)
+    return f"{counted(summary.events_new, 'event')} new{told}"
+
+
 def show(summary: Summary) -> None:
     """Print what an ingest did."""
     made = "new database" if summary.database_is_new else "database"
@@ -234,16 +245,10 @@ def show(summary: Summary) -> None:
         say(f"nothing new in {counted(summary.files, 'file')}; {where}")
         return
     lost = max(0, summary.calls_without_telemetry)
-    found = {
-        f"{summary.events_updated:,} updated": summary.events_updated,
-        counted(summary.further_sightings, "further sighting"): summary.further_sightings,
-        f"{counted(summary.rejects, 'reject')} (see `tokentail rejects`)": summary.rejects,
-        f"{counted(lost, 'builder call')} without telemetry": lost,
-    }
+    without = f", {counted(lost, 'builder call')} without telemetry" if lost else ""
     say(
         f"{counted(summary.files, 'file')}, {bytes_text(summary.bytes_read)} read: "
-        f"{counted(summary.marker_lines, 'marker line')}, {counted(summary.events_new, 'event')} new"
-        + "".join(f", {text}" for text, count in found.items() if count)
+        f"{counted(summary.marker_lines, 'marker line')}, {found_text(summary)}{without}"
     )
     if summary.pruned:
         say(f"{counted(summary.pruned, 'marker line')} older than what is kept (see `tokentail prune`)")

@@ -6,7 +6,6 @@ Who makes an environment anew (`python -m venv --clear`, an upgrade of pipx) del
 from __future__ import annotations
 
 import os
-import shlex
 import sys
 
 from ingest.errors import UsageMistake
@@ -54,9 +53,8 @@ def default_database() -> str:
     environment = None if os.path.exists(DEFAULT_PATH) else environment_around(DEFAULT_PATH)
     if environment is None:
         return DEFAULT_PATH
-    place = shlex.quote(data_database()) if os.name != "nt" else f'"{data_database()}"'
     raise UsageMistake(
         f"the database, {DEFAULT_PATH}, would lie inside the virtual environment {environment}, and be "
-        f"deleted with it: name another place with --db {place}, or go to another folder; "
+        f"deleted with it: name another place with --db, such as {data_database()}, or go to another folder; "
         "`tokentail init` there writes settings that name a place"
     )

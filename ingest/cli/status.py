@@ -14,7 +14,7 @@ from ingest.cli.metrics import Metrics, metrics_option
 from ingest.cli.moments import parse_span, span_text
 from ingest.cli.output import complain, say, say_json, say_lines
 from ingest.storing.database import open_for_reading
-from reports.status import Status, status
+from reports.status import Status, moment_of, status
 from reports.terminal import bytes_text, counted, table
 
 MOST_LOGS = 20
@@ -69,6 +69,9 @@ def status_command(
         database = options.chosen_database(db)
         with open_for_reading(database) as opened:
             found = status(opened)
+        for source in rotated_unread(found.sources):
+            if not quiet or _was_passed_by(source, found.last_success):
+                complain(_rotated(source))
         if as_json:
             say_json({"database": str(database), **asdict(found)})
         elif not quiet:
@@ -96,8 +99,6 @@ def _held_against(max_age: timedelta | None, database: str, success: dict[str, A
 
 
 def _show(database: str, found: Status, shows_all: bool) -> None:
-    for source in rotated_unread(found.sources):
-        complain(_rotated(source))
     totals = found.totals
     say(f"database {database}")
     say(
@@ -141,6 +142,15 @@ def _lost(totals: dict[str, Any]) -> dict[str, int]:
 def rotated_unread(sources: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return the sources whose log was rotated away before all of it was read."""
     return [source for source in sources if source["on_disk"] == "rotated" and source["behind_bytes"]]
+
+
+def _was_passed_by(source: dict[str, Any], success: dict[str, Any] | None) -> bool:
+    """Whether an ingest went well since a log was written to last, and didn't read where that is now."""
+    try:
+        changed = os.path.getmtime(source["rotated_to"])
+    except OSError:
+        return False
+    return success is not None and moment_of(success["finished_at"]).timestamp() > changed
 
 
 def _rotated(source: dict[str, Any]) -> str:
