@@ -62,7 +62,7 @@ def ingest(paths: Sequence[str], database: StrPath, options: IngestOptions) -> S
         DatabaseUnusable: the database cannot be used as it is.
     """
     is_new = not os.path.exists(database)
-    if is_new and not any(map(_may_be_there, paths)):
+    if is_new and paths and not any(map(_may_be_there, paths)):
         return _nothing_there(paths, database, options)
     with held_for_ingest(database, options.wait_seconds) as (connection, notices):
         changed = changed_files(connection, options, Listing(paths, options.globs, files_of(database)))
@@ -398,7 +398,7 @@ class _Run:
             self._commit_waiting()
             self._commit([(piece, reading)])
         reading.last, reading.counters = batch, batch.counters
-        if self._options.report is not None:
+        if self._options.report is not None and batch.state == "reading":
             self._under_way_bytes[reading.log.shown] = batch.disk_offset
             self._report(None)
 

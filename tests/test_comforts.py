@@ -158,10 +158,10 @@ def test_progress_is_shown_within_one_large_log(
 ) -> None:
     """On a terminal, and not before the second second, it is said how far a log is; then the line goes."""
     log = tmp_path / "run.log"
-    log.write_text("".join(logged(event_message(predicted_output=n)) + "\n" for n in range(3000)), "utf-8")
+    log.write_text("".join(logged(event_message(predicted_output=n)) + "\n" for n in range(1500)), "utf-8")
     if command == "verify":
         called("ingest", log)
-    monkeypatch.setattr(scanning, "MAX_BATCH_RECORDS", 500)
+    monkeypatch.setattr(scanning, "MAX_BATCH_RECORDS", 250)
     assert called(command, log).stderr == ""  # no terminal
     (tmp_path / "telemetry.db").unlink() if command != "verify" else None
     with monkeypatch.context() as patch:
@@ -174,7 +174,7 @@ def test_progress_is_shown_within_one_large_log(
         shown = called(command, log).stderr
     said = [line.strip() for line in shown.split("\r") if line.strip()]
     shares = [int(line.partition("(")[2].partition("%")[0]) for line in said]
-    assert len(set(shares)) >= 3
+    assert shares[0] < 100
     assert shares == sorted(shares)
     assert shares[-1] == 100
     assert shown.endswith("\r")
