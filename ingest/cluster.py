@@ -19,6 +19,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from ingest.errors import ClusterUnusable
+from ingest.extras import extra_command
 from ingest.files.logfile import LogFile
 from ingest.notices import Notice
 from ingest.pool import OtherVersion, Part, Task, read_log, unpacked
@@ -273,7 +274,7 @@ def _connected(scheduler: str) -> Any:
     except ImportError as error:
         raise ClusterUnusable(
             f"--scheduler needs distributed, which is not installed ({error}): install the extra "
-            '"distributed": pip install "tokentail[distributed]" (a checkout: pip install ".[distributed]")'
+            f'"distributed": {extra_command("distributed")}'
         ) from error
     for name in [name for name in logging.root.manager.loggerDict if name.startswith("distributed")]:
         logging.getLogger(name).setLevel(logging.CRITICAL)  # what it says of workers is said here

@@ -27,7 +27,7 @@ from ingest.pipeline import (
     read_changed,
 )
 from ingest.storing.database import StrPath, files_of
-from ingest.storing.ingest_runs import begin_run, end_run
+from ingest.storing.ingest_runs import begin_run, end_run, keep_problems
 from ingest.summary import IngestOptions, Summary
 
 if TYPE_CHECKING:  # a follow that finds nothing new needs none
@@ -148,6 +148,7 @@ class _Following:
         self._standing = Standing()
         self._last_new = time.monotonic()
         self._watch = Watch()
+        self._kept_problems = False
         self.has_begun = False
         self.retry_seconds = RETRY_SECONDS
 
@@ -259,6 +260,9 @@ class _Following:
         summary.notices = self._standing.add(found)
         total = self._total
         total.notices = self._standing.problems
+        if put_off is not None and (summary.notices or over or not self._kept_problems):
+            self._kept_problems = True  # those of a run before this one, too
+            keep_problems(self._connection, total.notices, self._paths)
         total.exit_code = int(bool(total.problems or (self._options.fail_on_reject and total.rejects)))
         news = News(summary, [notice.text for notice in over if notice.level == "problem"])
         if news.is_any:

@@ -19,12 +19,12 @@ from typing import TYPE_CHECKING
 
 from ingest.errors import ClusterUnusable, LogUnfinished, LogUnreadable, LogVanished, NotALog
 from ingest.files.listing import Listed, Listing
-from ingest.files.paths import shown, stored_path
+from ingest.files.paths import STANDARD_INPUT, is_url, shown, stored_path
 from ingest.memory import little_tidying
 from ingest.notices import Level, Notice, notice_of
 from ingest.reading.zone import is_same_zone, names_of
 from ingest.storing.database import StrPath, connected_for_writing, files_of, immediate, network_kind
-from ingest.storing.ingest_runs import begin_run, end_run, ingest_lock
+from ingest.storing.ingest_runs import begin_run, end_run, ingest_lock, keep_problems
 from ingest.storing.settled import Settled, has_own_rows, settled_sources
 from ingest.summary import IngestOptions, Summary
 
@@ -58,6 +58,8 @@ def ingest(paths: Sequence[str], database: StrPath, options: IngestOptions) -> S
         DatabaseUnusable: the database cannot be used as it is.
     """
     is_new = not os.path.exists(database)
+    if is_new and paths and not any(map(_may_be_there, paths)):
+        return _nothing_there(paths, database, options)
     with held_for_ingest(database, options.wait_seconds) as (connection, notices):
         changed = changed_files(connection, options, Listing(paths, options.globs, files_of(database)))
         summary = Summary(str(database), options.zone.name, is_new, files=changed.listing.files)
@@ -65,6 +67,19 @@ def ingest(paths: Sequence[str], database: StrPath, options: IngestOptions) -> S
         match_own_rows(connection)
         with _recorded(connection, options, summary), little_tidying():
             read_changed(connection, options, changed, summary)
+            summary.told_before = keep_problems(connection, summary.notices, paths)
+    return summary
+
+
+def _may_be_there(path: str) -> bool:
+    return path == STANDARD_INPUT or is_url(path) or os.path.lexists(path)
+
+
+def _nothing_there(paths: Sequence[str], database: StrPath, options: IngestOptions) -> Summary:
+    """Say that none of the paths leads anywhere; no database is made for that."""
+    listing = Listing(paths, options.globs)
+    summary = Summary(str(database), options.zone.name, exit_code=1, files=len(list(listing)))
+    summary.notices += listing.notices
     return summary
 
 
@@ -213,6 +228,7 @@ class _Run:
         self._under_way: dict[int, tuple[Reading, FileState]] = {}
         self._identified: set[LogFile] = set()
         self._done_bytes = changed.unchanged_bytes
+        self._under_way_bytes: dict[str, int] = {}
         self._total_bytes = 0
         self._waiting: list[tuple[Piece, Reading]] = []
         self._rows_waiting = 0
@@ -283,10 +299,11 @@ class _Run:
         self._pool = None
 
     def _report(self, state: FileState | None) -> None:
-        """Report how far the run is when a log is read."""
+        """Report how far the run is; `state` is that of a log that is read now."""
         self._done_bytes += state.size_bytes if state is not None else 0
         if self._options.report is not None:
-            self._options.report(self._done_bytes, self._total_bytes)
+            under_way = sum(self._under_way_bytes.values())
+            self._options.report(self._done_bytes + under_way, self._total_bytes)
 
     def _read_replaced(self, log: LogFile, rotations: Rotations) -> None:
         """Read on what a path led to before, wherever it is now, or say that it is gone."""
@@ -364,6 +381,7 @@ class _Run:
 
     def _finish(self, reading: Reading, state: FileState | None) -> None:
         """Begin a log anew that somebody rewrote under our eyes; then note that it is read."""
+        self._under_way_bytes.pop(reading.log.shown, None)
         for _ in range(TRIES - reading.is_new):
             if reading.last is None or reading.last.state != "replaced":
                 break
@@ -390,6 +408,9 @@ class _Run:
             self._commit_waiting()
             self._commit([(piece, reading)])
         reading.last, reading.counters = batch, batch.counters
+        if self._options.report is not None and batch.state == "reading":
+            self._under_way_bytes[reading.log.shown] = batch.disk_offset
+            self._report(None)
 
     def _may_wait(self, piece: Piece) -> bool:
         """Whether a piece is all that is to be read of its log, short, and nothing to speak of."""

@@ -9,24 +9,29 @@ from datetime import UTC, datetime
 from sqlite_utils import Database
 
 from ingest.errors import DatabaseBusy, DatabaseUnusable, UsageMistake
+from ingest.linking.timestamps import time_text
 from ingest.storing.database import (
+    EVENTS_TABLE,
     Remark,
     StrPath,
     explained,
     immediate,
     open_for_reading,
     open_for_writing,
+    opened_as_it_is,
     require_database,
 )
 from ingest.storing.horizon import count_old, horizon_of, moved_horizon, prune_stored, set_horizon
 from ingest.storing.ingest_runs import ingest_lock
+from ingest.storing.migrations import has_table
 
 
 @dataclass(frozen=True, slots=True)
 class Pruned:
     """What a pruning took away; `kept_from` is the horizon (UTC), `freed_bytes` what the file is smaller.
 
-    `trouble` is why the space was not given back, though the rows are gone.
+    `events_before` is how many events there were. `trouble` is why the space was not given back, though the
+    rows are gone.
     """
 
     kept_from: str
@@ -36,6 +41,12 @@ class Pruned:
     escalations: int
     freed_bytes: int = 0
     trouble: str | None = None
+    events_before: int = 0
+
+    @property
+    def is_all(self) -> bool:
+        """Whether no event is left of those that there were."""
+        return 0 < self.events_before == self.events
 
 
 def prune(
@@ -54,8 +65,9 @@ def prune(
     require_database(database)
     with ingest_lock(database, wait_seconds), open_for_writing(database) as db:
         with immediate(db.conn):
+            before = _count(db)
             kept_from = set_horizon(db.conn, moment)
-            done = _pruned(kept_from, prune_stored(db.conn, kept_from))
+            done = _pruned(kept_from, prune_stored(db.conn, kept_from), before)
         if not vacuum or not done.events + done.rejects + done.escalations:
             return done
         return _vacuumed(db, database, done)
@@ -72,16 +84,37 @@ def preview(database: StrPath, moment: datetime, remark: Remark) -> Pruned:
     with open_for_reading(database, remark) as db:
         db.conn.execute("BEGIN")  # one moment of the database, whatever is ingested meanwhile
         kept_from = moved_horizon(db.conn, moment)
-        return _pruned(kept_from, count_old(db.conn, kept_from))
+        return _pruned(kept_from, count_old(db.conn, kept_from), _count(db))
 
 
-def _pruned(kept_from: str, gone: dict[str, int]) -> Pruned:
-    return Pruned(kept_from, gone["events"], gone["sightings"], gone["rejects"], gone["escalations"])
+def _pruned(kept_from: str, gone: dict[str, int], before: int) -> Pruned:
+    taken = (gone["events"], gone["sightings"], gone["rejects"], gone["escalations"])
+    return Pruned(kept_from, *taken, events_before=before)
+
+
+def _count(db: Database) -> int:
+    return int(db.conn.execute(f"SELECT COUNT(*) FROM {EVENTS_TABLE}").fetchone()[0])
 
 
 def _check_past(moment: datetime) -> None:
     if moment > datetime.now(UTC):
         raise UsageMistake(f"--older-than {moment:%Y-%m-%d %H:%M} UTC is in the future: everything would go")
+
+
+def events_if_all_would_go(database: StrPath, moment: datetime) -> int:
+    """Return how many events there are, if all of them are from before a moment (aware) of the past; else 0.
+
+    Raises:
+        DatabaseUnusable: see `ingest.storing.database`.
+    """
+    if moment > datetime.now(UTC) or not os.path.isfile(database):
+        return 0
+    with opened_as_it_is(database) as connection:
+        if not has_table(connection, EVENTS_TABLE):
+            return 0
+        query = f"SELECT COUNT(*), MAX(timestamp) FROM {EVENTS_TABLE}"
+        count, newest = connection.execute(query).fetchone()
+    return count if count and newest < time_text(moment.replace(microsecond=0)) else 0
 
 
 def _vacuumed(db: Database, database: StrPath, done: Pruned) -> Pruned:

@@ -74,7 +74,7 @@ class Recognition:
         self._options = options
         self._zones = zones
         self._flush = flush
-        self._scan_options = ScanOptions(options.zone.name, options.finished)
+        self._scan_options = ScanOptions(options.zone.name, options.finished, watcher=options.watcher)
         self._rivals = Rivals((), self.sources)
         self._renamed: set[LogFile] = set()
         self._rewritten: list[tuple[LogFile, Source, str]] = []

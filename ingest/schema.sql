@@ -142,6 +142,16 @@ CREATE TABLE ingest_runs (
     version TEXT NOT NULL
 );
 
+-- One row for each log or folder that could not be read, or not wholly, when it was tried last.
+CREATE TABLE log_problems (
+    path TEXT NOT NULL,
+    code TEXT NOT NULL,                     -- its kind: unreadable, damaged, unfinished, not-a-log, vanished, folder
+    text TEXT NOT NULL,                     -- as it was told
+    first_seen TEXT NOT NULL,               -- when it was told first, UTC
+    last_seen TEXT NOT NULL,                -- when it was found last, UTC
+    PRIMARY KEY (path, code)
+) WITHOUT ROWID;
+
 -- One row for each time the executor repeated a call with more room (the executor's columns first).
 CREATE TABLE token_budget_escalation_events (
     event_id INTEGER PRIMARY KEY,

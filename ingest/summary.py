@@ -13,6 +13,7 @@ if TYPE_CHECKING:  # an ingest that finds nothing new needs none of it
     from ingest.files.logfile import LogFile
     from ingest.reading.batch import Batch
     from ingest.reading.checkpoint import Counters
+    from ingest.reading.gathering import Watcher
     from ingest.reading.unread import Unread
     from ingest.reading.zone import Zone
     from ingest.storing.store import Stored
@@ -27,7 +28,8 @@ class IngestOptions:
     whatever was read of it before. `jobs` processes read large logs; the workers of the Dask
     cluster at `scheduler` read new ones. `report` is called with the bytes
     read so far of those there are (compressed files count as they are on disk). `folders`, the nearest
-    first, may name another zone for the logs below them, and a label.
+    first, may name another zone for the logs below them, and a label. A `watcher` sees each line that is read
+    here, which takes several times as long.
     """
 
     command: str
@@ -42,6 +44,7 @@ class IngestOptions:
     scheduler: str | None = None
     report: Callable[[int, int], None] | None = None
     folders: tuple[Folder, ...] = ()
+    watcher: Watcher | None = None
 
     def zone_of(self, stored_path: str) -> str:
         """Return the name of the zone in which a log is read that is new."""
@@ -64,7 +67,8 @@ class Summary:
     """What one ingest did. An event that it stored and then completed is new, not updated.
 
     `timezone` is the zone, or all of them, in which times were read; where none was, that of new logs.
-    `notices` are what there is to say of files. `pruned` lines are older than what is kept.
+    `notices` are what there is to say of files; an ingest before has told those of the keys `told_before`.
+    `pruned` lines are older than what is kept.
     """
 
     database: str
@@ -86,6 +90,7 @@ class Summary:
     calls_without_telemetry: int = 0
     notices: list[Notice] = field(default_factory=list)
     zones: list[str] = field(default_factory=list)
+    told_before: frozenset[tuple[str, str | None]] = frozenset()
 
     @property
     def problems(self) -> list[str]:
@@ -107,9 +112,17 @@ class Summary:
 
     def values(self) -> dict[str, Any]:
         """Return all of it by name, as JSON has it: notices as texts, by their levels."""
-        names = [item.name for item in fields(self) if item.name not in ("notices", "zones")]
-        counts = {name: getattr(self, name) for name in names}
+        counts = {item.name: getattr(self, item.name) for item in fields(self) if item.name not in _NO_COUNTS}
         return {**counts, "problems": self.problems, "warnings": self.warnings, "notes": self.notes}
+
+    def troubles(self, only_new: bool = False) -> list[str]:
+        """Return problems and warnings, problems first; or only those that no ingest before has told."""
+        return [
+            notice.text
+            for level in ("problem", "warning")
+            for notice in self.notices
+            if notice.level == level and not (only_new and notice.key in self.told_before)
+        ]
 
     def recorded(self) -> dict[str, int | str]:
         """Return what is kept of it in `ingest_runs`, by the names of its columns."""
@@ -175,6 +188,7 @@ class Summary:
         self.notices = [*(one for one in self.notices if one.key != notice.key), notice]
 
 
+_NO_COUNTS = ("notices", "told_before", "zones")
 _RECORDED = (
     "files",
     "files_read",

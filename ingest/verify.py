@@ -7,7 +7,8 @@ each other marker line a reject, and the database must know of nothing that is n
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 from sqlite_utils import Database
 
@@ -16,6 +17,7 @@ from ingest.errors import LogUnreadable, NotALog
 from ingest.files.discover import discover
 from ingest.files.logfile import FileState, LogFile
 from ingest.memory import little_tidying
+from ingest.reading.batch import Batch
 from ingest.reading.checkpoint import RULES, Provisional
 from ingest.reading.resume import head_of, recall
 from ingest.reading.scan import ScanOptions, scan
@@ -24,6 +26,11 @@ from ingest.storing.database import StrPath, files_of, open_for_reading
 from ingest.storing.false_values import said_of_false_values
 from ingest.storing.known_sources import KnownSources
 from ingest.storing.sources import Source
+
+PROGRESS_BYTES = 4 << 20
+"""After how much of a log it is time to say how far that is: half a second's reading."""
+
+Report = Callable[[int, int], None]
 
 _BALANCE = """
 SELECT path, marker_lines, pruned_sightings + pruned_rejects,
@@ -39,8 +46,12 @@ WHERE NOT EXISTS (SELECT 1 FROM event_sightings AS sighting WHERE sighting.event
 _OWN = "SELECT COUNT(*) FROM token_estimation_v2_events WHERE event_key IS NULL"
 
 
-def verify(paths: Sequence[str], database: StrPath, globs: Sequence[str] = ()) -> Verification:
+def verify(
+    paths: Sequence[str], database: StrPath, globs: Sequence[str] = (), report: Report | None = None
+) -> Verification:
     """Compare logs with a database; without paths, those that the database knows and that are there.
+
+    `report` is called with the bytes read so far of those there are, as they are on disk.
 
     Raises:
         DatabaseUnusable: there is no such database, or it is not ours.
@@ -55,15 +66,42 @@ def verify(paths: Sequence[str], database: StrPath, globs: Sequence[str] = ()) -
         found = discover(asked, globs, files_of(database))
         result.problems += found.problems
         result.notes += found.notes
+        reading = _Reading(found.logs, report)
         for log in found.logs:
             try:
-                _check_log(db, sources, log, result)
+                _check_log(db, sources, log, result, reading)
             except NotALog as error:
                 (result.problems if log.named else result.notes).append(str(error))
             except LogUnreadable as error:
                 result.problems.append(str(error))
+            reading.end(log)
         result.sources_without_log = sources.left()
     return result
+
+
+class _Reading:
+    """How far all logs together were read."""
+
+    def __init__(self, logs: Sequence[LogFile], report: Report | None) -> None:
+        self._report = report
+        self._sizes = {log: _size_of(log) for log in logs} if report is not None else {}
+        self._total = sum(self._sizes.values())
+        self._done = 0
+
+    def say(self, batch: Batch) -> None:
+        """Report how far a log was read, on top of those before it."""
+        if self._report is not None:
+            self._report(self._done + batch.disk_offset, self._total)
+
+    def end(self, log: LogFile) -> None:
+        """Take note that a log was read, or was not to be."""
+        self._done += self._sizes.get(log, 0)
+
+
+def _size_of(log: LogFile) -> int:
+    with suppress(LogUnreadable):
+        return 0 if log.is_stream else log.state().size_bytes
+    return 0
 
 
 def _check_balance(db: Database, result: Verification) -> None:
@@ -80,7 +118,9 @@ def _check_balance(db: Database, result: Verification) -> None:
         result.notes.append(f"{own} rows of the executor's own that no log told")
 
 
-def _check_log(db: Database, sources: KnownSources, log: LogFile, result: Verification) -> None:
+def _check_log(
+    db: Database, sources: KnownSources, log: LogFile, result: Verification, reading: _Reading
+) -> None:
     if log.is_stream:
         result.notes.append("standard input can't be read again, so it is not verified")
         return
@@ -96,7 +136,11 @@ def _check_log(db: Database, sources: KnownSources, log: LogFile, result: Verifi
     remembered = recall(sources.resume(found)[0])[0]
     checker = Comparison(db, log, found.source_id, result, by_older_rules=remembered.rules < RULES)
     end = _end_of(found, remembered.provisional)
-    for batch in scan(log, None, ScanOptions(found.timezone, finished=True, plain=True, end_offset=end)):
+    plainly = ScanOptions(
+        found.timezone, finished=True, plain=True, end_offset=end, batch_bytes=PROGRESS_BYTES
+    )
+    for batch in scan(log, None, plainly):
+        reading.say(batch)
         checker.compare(batch)
         if batch.problem is not None:
             result.problems.append(batch.problem)

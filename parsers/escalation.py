@@ -14,23 +14,17 @@ from parsers.records import Escalation, Noted
 
 _WHERE = r"phase=(?P<phase>.+?) attempt=(?P<attempt>[0-9]{1,9}) "
 _WHY = r" \((?P<factor>[0-9.]+)x, (?P<reason>[^)]*)\)"
-_FORMS = (
-    re.compile(
-        r"\[BUILD-129:P10\] ESCALATE-ONCE: " + _WHERE + r"base=(?P<base>[0-9]{1,18}) "
-        r"\(from (?P<source>[^)]+)\) [^\s0-9]+ retry=(?P<retry>[0-9]{1,18})" + _WHY,
-        re.ASCII,
-    ),
-    re.compile(
-        r"\[BUILD-129:P10\] ESCALATE-ONCE: " + _WHERE + r"tokens=(?P<base>[0-9]{1,18})[^\s0-9]+"
-        r"(?P<retry>[0-9]{1,18})" + _WHY,
-        re.ASCII,
-    ),
-    re.compile(
-        r"\[TOKEN_ESCALATION\] " + _WHERE + r"tokens=(?P<base>[0-9]{1,18})[^\s0-9]+"
-        r"(?P<retry>[0-9]{1,18}) \((?P<reason>[^,)]*)",
-        re.ASCII,
-    ),
+FORMS = (
+    r"\[BUILD-129:P10\] ESCALATE-ONCE: " + _WHERE + r"base=(?P<base>[0-9]{1,18}) "
+    r"\(from (?P<source>[^)]+)\) [^\s0-9]+ retry=(?P<retry>[0-9]{1,18})" + _WHY,
+    r"\[BUILD-129:P10\] ESCALATE-ONCE: " + _WHERE + r"tokens=(?P<base>[0-9]{1,18})[^\s0-9]+"
+    r"(?P<retry>[0-9]{1,18})" + _WHY,
+    r"\[TOKEN_ESCALATION\] " + _WHERE + r"tokens=(?P<base>[0-9]{1,18})[^\s0-9]+"
+    r"(?P<retry>[0-9]{1,18}) \((?P<reason>[^,)]*)",
 )
+"""The three forms, newest first."""
+
+_FORMS = tuple(re.compile(form, re.ASCII) for form in FORMS)
 _UTILIZATION = re.compile(r"(?P<percent>[0-9.]+)% utilization")
 _SKIPPED = re.compile(r"\[TELEMETRY\] Skipping invalid event for ")
 

@@ -6,6 +6,7 @@ import importlib
 from typing import Any
 
 from ingest.errors import MissingExtra
+from ingest.extras import extra_command
 
 
 def imported(module: str, extra: str) -> Any:
@@ -19,5 +20,5 @@ def imported(module: str, extra: str) -> Any:
     except ImportError as error:
         raise MissingExtra(
             f"this needs {module.partition('.')[0]}, which is not installed ({error}): install the extra "
-            f'"{extra}": pip install "tokentail[{extra}]" (from a checkout: pip install ".[{extra}]")'
+            f'"{extra}": {extra_command(extra)}'
         ) from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -48,6 +49,7 @@ SELECT COUNT(*) AS events,
     (SELECT kept_from FROM event_horizon) AS kept_from
 FROM token_estimation_v2_events
 """
+_PROBLEMS = "SELECT path, code, text, first_seen, last_seen FROM log_problems ORDER BY path, code"
 _RUNS = """
 SELECT ingest_run_id, command, started_at, finished_at, exit_code, files, files_read, bytes_read,
     marker_lines, events_new, events_updated, further_sightings, rejects, problems, timezone, host, version
@@ -63,6 +65,7 @@ ORDER BY finished_at DESC LIMIT 1
 """
 """A follow that has no exit code yet, or was killed, tells when it was last well."""
 
+_HINTS = ("device", "inode")
 _COUNTED = (
     *("marker_lines", "sightings", "rejects", "pruned", "calls_without_telemetry"),
     *("write_failures", "quoted_lines", "unread_lines"),
@@ -75,13 +78,16 @@ Row = dict[str, Any]
 class Status:
     """Everything that `status` shows; times are UTC as the database holds them.
 
-    Each source has, beside its columns, `on_disk`: what is at its path now, in a word; and
-    `behind_bytes`: how much there is to read, `None` where that can't be told without reading.
-    `last_success` is the newest ingest that went well, with its age in seconds; `None`: there was none.
+    Each source has, beside its columns, `on_disk`: what is at its path now, in a word; and `behind_bytes`:
+    how much there is to read, `None` where that can't be told without reading. Where its file was renamed and
+    holds more than was read, `rotated_to` is where it is now. `problems` are the logs that couldn't be read
+    when it was tried last. `last_success` is the newest ingest that went well, with its age in seconds;
+    `None`: there was none.
     """
 
     totals: Row
     sources: list[Row]
+    problems: list[Row]
     ingest_runs: list[Row]
     last_success: Row | None
 
@@ -91,12 +97,17 @@ def status(db: Database, runs: int = 5) -> Status:
     (totals,) = db.query(_TOTALS)
     sources = sources_now(db)
     totals |= sums_of(sources)
-    return Status(totals, sources, list(db.query(_RUNS, {"limit": runs})), last_success(db))
+    problems, last_runs = list(db.query(_PROBLEMS)), list(db.query(_RUNS, {"limit": runs}))
+    return Status(totals, sources, problems, last_runs, last_success(db))
 
 
 def sources_now(db: Database) -> list[Row]:
     """Read the sources, and look their files up."""
-    return [_looked_up(_with_unread(source)) for source in db.query(_SOURCES)]
+    rotated = _Rotated()
+    sources = [_with_unread(source) for source in db.query(_SOURCES)]
+    for source in sources:
+        rotated.add(source)
+    return [_looked_up(source, rotated) for source in sources]
 
 
 def _with_unread(source: Row) -> Row:
@@ -124,23 +135,26 @@ def moment_of(text: str) -> datetime:
     return datetime.fromisoformat(text).replace(tzinfo=UTC)
 
 
-def _looked_up(source: Row) -> Row:
+def _looked_up(source: Row, rotated: _Rotated) -> Row:
     """Say what is at a source's path now, and how much of it is left to be read."""
-    device, inode = source.pop("device"), source.pop("inode")
-    word, behind = "same", source["unread_bytes"]
-    path = source["real_path"] or source["path"]
+    found = _on_disk(source)
+    if found["on_disk"] in ("gone", "other file", "-"):
+        found |= rotated.look_for(source)
+    return {name: value for name, value in source.items() if name not in _HINTS} | found
+
+
+def _on_disk(source: Row) -> Row:
+    word, behind, path = "same", source["unread_bytes"], _place(source)
     if source["state"] in ("replaced", "imported") or path == "-":
-        return source | {"on_disk": "-", "behind_bytes": 0}
-    if (
-        source["host"] is not None or "://" in path
-    ):  # of another machine, or an object: only an ingest sees it
-        return source | {"on_disk": "elsewhere", "behind_bytes": source["unread_bytes"]}
+        return {"on_disk": "-", "behind_bytes": 0}
+    if source["host"] is not None or "://" in path:  # only an ingest sees another machine's, or an object
+        return {"on_disk": "elsewhere", "behind_bytes": behind}
     try:
         state = os.stat(path)
     except (OSError, ValueError):
-        return source | {"on_disk": "gone", "behind_bytes": 0}
+        return {"on_disk": "gone", "behind_bytes": 0}
     grown = state.st_size - source["size_bytes"]
-    if (device, inode) != (state.st_dev & LARGEST, state.st_ino & LARGEST):
+    if (source["device"], source["inode"]) != _file_of(state):
         word, behind = "other file", None
     elif grown < 0:
         word, behind = "shrunk", None
@@ -148,4 +162,51 @@ def _looked_up(source: Row) -> Row:
         word, behind = "changed", None
     elif grown:
         word, behind = "grown", behind + grown
-    return source | {"on_disk": word, "behind_bytes": behind}
+    return {"on_disk": word, "behind_bytes": behind}
+
+
+def _place(source: Row) -> str:
+    return str(source["real_path"] or source["path"])
+
+
+def _file_of(state: os.stat_result) -> tuple[int, int]:
+    return (state.st_dev & LARGEST, state.st_ino & LARGEST)
+
+
+class _Rotated:
+    """Files that were renamed beside their place before all of them was read, each folder looked at once.
+
+    What is left to be read is gone for good when such a file is deleted.
+    """
+
+    def __init__(self) -> None:
+        self._folders: dict[str, dict[tuple[int, int], tuple[str, int]]] = {}
+        self._newest: dict[tuple[int, int], int] = {}
+
+    def add(self, source: Row) -> None:
+        """Note which source was read last from a file: its number may have been given to another one."""
+        file = (source["device"], source["inode"])
+        self._newest[file] = max(source["source_id"], self._newest.get(file, 0))
+
+    def look_for(self, source: Row) -> Row:
+        """Return where a source's file is now, and how much of it is left, if that is anything."""
+        file, path = (source["device"], source["inode"]), _place(source)
+        if source["state"] == "imported" or source["host"] is not None or None in file or path == "-":
+            return {}
+        if "://" in path or self._newest[file] != source["source_id"]:
+            return {}
+        folder, name = os.path.split(path)
+        now, size = self._in(folder).get(file, (path, 0))
+        left = source["unread_bytes"] + size - source["size_bytes"]
+        if now == path or left <= 0 or not os.path.basename(now).startswith(name.partition(".")[0]):
+            return {}
+        return {"on_disk": "rotated", "behind_bytes": left, "rotated_to": now}
+
+    def _in(self, folder: str) -> dict[tuple[int, int], tuple[str, int]]:
+        if folder not in self._folders:
+            found = self._folders[folder] = {}
+            with suppress(OSError, ValueError), os.scandir(folder or os.curdir) as entries:
+                for entry in entries:
+                    state = entry.stat(follow_symlinks=False)
+                    found[_file_of(state)] = (entry.path, state.st_size)
+        return self._folders[folder]

@@ -57,18 +57,141 @@ def heat(have: int, target: int, width: int) -> str:
     return f"{'#' * filled}{'.' * (width - filled)} {have:,}/{target:,}"
 
 
+_GAP = 2
+_NAMES = (1 << 30, 24)
+"""How wide a column of names may be, the more the better."""
+
+_NARROWEST = 8
+_LONG_TEXT = 24
+"""A last column of text that is longer goes below its rows, where there is no room beside them."""
+
+_LEAST = ("sd", "min", "max", "predicted", "actual", "clean", "left out", "95% interval", "median")
+"""Columns that go first where there is no room for all, unless a table says otherwise."""
+
+
+class _Page:
+    """How wide the page is that is written for; `None`: as wide as need be."""
+
+    width: int | None = None
+
+
+def fit_to(width: int | None) -> None:
+    """Let tables and sentences fit a width in characters; `None` lets them be as wide as they are."""
+    _Page.width = width
+
+
+def wrapped(line: str) -> list[str]:
+    """Cut a sentence that is wider than the page between words."""
+    if _Page.width is None or len(line) <= _Page.width:
+        return [line]
+    from textwrap import wrap  # noqa: PLC0415 - most lines are short
+
+    indent = " " * (len(line) - len(line.lstrip()))
+    return wrap(
+        line.lstrip(),
+        max(20, _Page.width),
+        initial_indent=indent,
+        subsequent_indent=f"{indent}  ",
+        break_long_words=False,
+        break_on_hyphens=False,
+        drop_whitespace=True,
+    )
+
+
+def cut(text: str, width: int) -> str:
+    """Cut a name in its middle: both ends tell more than either alone."""
+    if len(text) <= width:
+        return text
+    kept = max(2, width - 2)
+    return f"{text[: (kept + 1) // 2]}..{text[len(text) - kept // 2 :]}"
+
+
 def table(
-    header: Sequence[str], rows: Sequence[Sequence[str]], text_columns: int = 1, last_text_columns: int = 0
+    header: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    text_columns: int = 1,
+    last_text_columns: int = 0,
+    least: Sequence[str] = _LEAST,
 ) -> list[str]:
-    """Align rows under a header; the first `text_columns` and the last ones left, numbers right."""
-    numbers = range(text_columns, len(header) - last_text_columns)
+    """Align rows under a header; the first `text_columns` and the last ones left, numbers right.
+
+    Where the page is too narrow, names are cut and columns left out: first those named in `least`, then from
+    the right. What is left out is said below.
+    """
     shown = [[printable(cell) for cell in row] for row in (header, *rows)]
     widths = [max(len(row[column]) for row in shown) for column in range(len(header))]
-    lines = []
-    for row in shown:
-        cells = [
-            cell.rjust(width) if column in numbers else cell.ljust(width)
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ]
-        lines.append("  ".join(cells).rstrip())
-    return [lines[0], "  ".join("-" * width for width in widths), *lines[1:]]
+    are_text = [
+        column < text_columns or column >= len(header) - last_text_columns for column in range(len(header))
+    ]
+    below = _goes_below(widths, are_text) if rows else False
+    if rows:
+        columns, widths = _fitted(shown[0][: len(header) - below], widths, are_text, least)
+    else:
+        columns = list(range(len(header)))
+    lines = [
+        (" " * _GAP)
+        .join(
+            cut(row[column], widths[column]).ljust(widths[column])
+            if are_text[column]
+            else row[column].rjust(widths[column])
+            for column in columns
+        )
+        .rstrip()
+        for row in shown
+    ]
+    rule = (" " * _GAP).join("-" * widths[column] for column in columns)
+    left_out = [name for column, name in enumerate(shown[0][: len(header) - below]) if column not in columns]
+    note = [f"not shown here: {', '.join(left_out)} (--wide)"] if left_out else []
+    body = [
+        one for line, row in zip(lines[1:], shown[1:], strict=True) for one in (line, *_below(row[-1], below))
+    ]
+    return [lines[0], rule, *body, *(one for line in note for one in wrapped(line))]
+
+
+def _goes_below(widths: Sequence[int], are_text: Sequence[bool]) -> bool:
+    """Whether the last column is text for which there is no room beside the others."""
+    is_long = len(widths) > 1 and are_text[-1] and widths[-1] > _LONG_TEXT
+    return _Page.width is not None and is_long and sum(widths) + _GAP * (len(widths) - 1) > _Page.width
+
+
+def _below(text: str, below: bool) -> list[str]:
+    return [f"    {line.strip()}" for line in wrapped(text)] if below and text else []
+
+
+def _fitted(
+    header: Sequence[str], widths: Sequence[int], are_text: Sequence[bool], least: Sequence[str]
+) -> tuple[list[int], list[int]]:
+    """Return which columns fit the page, and how wide each is."""
+    columns, room = list(range(len(header))), _Page.width
+    if room is None:
+        return columns, list(widths)
+    may_be_cut = [is_text and "UTC" not in name for name, is_text in zip(header, are_text, strict=False)]
+    going = _going(header, are_text, least)
+    while True:
+        for most in _NAMES:
+            narrow = [
+                min(wide, most) if cuts else wide for wide, cuts in zip(widths, may_be_cut, strict=False)
+            ]
+            if _sum(narrow, columns) <= room:
+                return columns, narrow
+        if not going:
+            break
+        columns.remove(going.pop(0))
+    while _sum(narrow, columns) > room:  # nothing may go any more: the widest name gives way
+        widest = max(columns, key=lambda column: may_be_cut[column] * narrow[column])
+        if not may_be_cut[widest] or narrow[widest] <= _NARROWEST:
+            break
+        narrow[widest] -= 1
+    return columns, narrow
+
+
+def _sum(widths: Sequence[int], columns: Sequence[int]) -> int:
+    return sum(widths[column] for column in columns) + _GAP * (len(columns) - 1)
+
+
+def _going(header: Sequence[str], are_text: Sequence[bool], least: Sequence[str]) -> list[int]:
+    """Return the columns that may be left out, the least first; marks and the first column stay."""
+    may_go = [column for column in range(1, len(header)) if header[column]]
+    named = [column for name in least for column in may_go if header[column] == name]
+    rest = [column for column in reversed(may_go) if column not in named]
+    return [*named, *sorted(rest, key=lambda column: are_text[column])]

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -23,8 +24,13 @@ settings.register_profile("suite", derandomize=True, deadline=None)
 settings.register_profile("search", print_blob=True, deadline=None)
 settings.load_profile("search" if "TOKENTAIL_EXAMPLES_FACTOR" in os.environ else "suite")
 
+# No test knows this user's own data.
+_PLACES = tempfile.TemporaryDirectory(prefix="tokentail-tests-")
+os.environ |= {"XDG_DATA_HOME": _PLACES.name, "LOCALAPPDATA": _PLACES.name}
+
 # The programs that are tried keep what they compile, whatever this shell says: else each compiles all of it.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+os.environ.pop("COLUMNS", None)  # no test knows how wide this terminal is
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # Started in a shell's background, where Ctrl-C is ignored; the programs that are tried must hear it.

@@ -668,7 +668,7 @@ def test_missing_extra_is_named(ingested: Any, tokentail: Tokentail, tmp_path: P
     path = os.pathsep.join((str(tmp_path / "stub"), str(ROOT)))
     done = tokentail("dashboard", "--html", "page.html", PYTHONPATH=path)
     assert (done.returncode, (tmp_path / "page.html").exists()) == (1, False)
-    assert 'pip install "tokentail[charts]"' in done.stderr
+    assert "install 'altair>=5.5' 'vl-convert-python>=1.7'" in done.stderr
 
 
 def test_a_name_that_no_picture_can_hold_is_drawn_as_its_escape(called: Tokentail, tmp_path: Path) -> None:

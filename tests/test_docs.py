@@ -51,6 +51,16 @@ def test_help_of_every_command_has_an_example() -> None:
         assert used <= has, (name, used - has)
 
 
+@pytest.mark.parametrize("name", ["", *commands()])
+def test_help_fits_a_screen_and_begins_with_an_example(called: Tokentail, name: str) -> None:
+    """At 80 columns `--help` has at most 50 lines, and an example right after the first sentence."""
+    lines = called(*name.split(), "--help", COLUMNS="80").stdout.splitlines()
+    assert len(lines) <= 50
+    assert max(map(len, lines)) <= 80
+    paragraphs = "\n".join(lines).split("\n\n")
+    assert "tokentail" in paragraphs[2] or not name
+
+
 def test_every_command_in_the_documents_exists() -> None:
     """What the documents tell people to type is a command with options that it has."""
     known = commands()

@@ -85,8 +85,8 @@ def test_pruned_by_hand(logs: Path, tokentail: Tokentail, tmp_path: Path) -> Non
     database = tmp_path / "telemetry.db"
     tried = tokentail("prune", "--older-than", "2026-01-14T12:00", "--dry-run")
     assert tried.stdout.splitlines() == [
-        "16 events from before 2026-01-14 12:00:00 UTC would be pruned, with 19 sightings, 0 rejects and "
-        "1 escalation",
+        "16 of 26 events, from before 2026-01-14 12:00:00 UTC, would be pruned, with 19 sightings, 0 rejects "
+        "and 1 escalation",
         "database telemetry.db",
     ]
     assert len(events(database)) == 26
@@ -220,6 +220,27 @@ def test_unfinished_line_that_is_pruned_and_goes_on(tmp_path: Path, called: Toke
         assert called("verify").stdout.startswith(
             "1 file read again: 1 marker line = 1 sighting + 0 rejects, 1 of"
         )
+
+
+@pytest.mark.usefixtures("logs")
+def test_a_database_is_not_emptied_unless_that_is_said(called: Tokentail, tmp_path: Path) -> None:
+    """A pruning that would leave nothing says so beforehand, is refused, and is done with --force."""
+    database = tmp_path / "telemetry.db"
+    before = tables(database)
+    tried = called("prune", "--older-than", "2026-02-01", "--dry-run")
+    assert tried.returncode == 0
+    assert tried.stdout.startswith(
+        "26 of 26 events: all, from before 2026-02-01 00:00:00 UTC, would be pruned"
+    )
+    refused = called("prune", "--older-than", "2026-02-01")
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert "all 26 events" in refused.stderr
+    assert "--force" in refused.stderr
+    assert tables(database) == before
+    done = called("prune", "--older-than", "2026-02-01", "--force")
+    assert done.stdout.startswith("26 of 26 events: all, from before 2026-02-01 00:00:00 UTC, pruned")
+    assert events(database) == []
+    assert called("prune", "--older-than", "2026-02-02").returncode == 0  # there is nothing to empty
 
 
 def test_wrong_use_is_said(called: Tokentail, tmp_path: Path) -> None:

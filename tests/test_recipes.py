@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Thread
@@ -90,6 +91,12 @@ class Machine:
             for number in range(first, first + count):
                 file.write(logged(event_message(predicted_output=number)) + "\n")
 
+    def log_now(self, number: int) -> None:
+        """Let the executor log one of today, which no pruning takes."""
+        with (self.logs / "run.log").open("a", encoding="utf-8") as file:
+            now = f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S}"
+            file.write(logged(event_message(predicted_output=number), at=now) + "\n")
+
     def predicted(self) -> list[int]:
         """Return the number of each event that is stored."""
         with closing(sqlite3.connect(self.database)) as connection:
@@ -167,23 +174,28 @@ def test_way_of_the_readme_leads_to_a_dashboard(bare: Machine) -> None:
     pytest.importorskip("altair")
     install, look = path_block("install"), path_block("look")
     assert install[0].endswith("-m venv ~/tokentail-env")
-    assert install[-1] == "cd ~/tokentail-env"
+    assert install[-1] == "mkdir -p ~/tokentail && cd ~/tokentail"
     (bare.root / "tokentail-env/bin").mkdir(parents=True)
     shutil.move(bare.program, bare.root / "tokentail-env/bin/tokentail")
     bare.log(1, 3)
-    assert look.pop() == "bin/tokentail dashboard --html dashboard.html"  # cron's line draws the same page
+    bare.log_now(4)
+    # cron's line draws the same page
+    assert look.pop() == "~/tokentail-env/bin/tokentail dashboard --html dashboard.html"
     done = bare.run("\n".join(["set -e", install[-1], *look]))
     assert (done.returncode, done.stderr) == (0, ""), done.stderr
     for command in cron_lines("\n".join(path_block("cron"))):
         silent = bare.run(command)
         assert (silent.returncode, silent.stdout, silent.stderr) == (0, "", "")
-    assert (bare.root / "tokentail-env/dashboard.html").stat().st_size > 10_000
+    assert (bare.root / "tokentail/dashboard.html").stat().st_size > 10_000
     nightly = cron_lines("\n".join(path_block("nightly", "docs/ingest.md")))
     assert nightly[0] == cron_lines("\n".join(path_block("cron")))[0]
     for command in nightly:
         silent = bare.run(command)
         assert (silent.returncode, silent.stdout, silent.stderr) == (0, "", "")
-    assert (bare.root / "tokentail-env/backup.db").exists()
+    assert len(list((bare.root / "tokentail").glob("backup-*-*-*.db"))) == 1
+    # What is in the environment goes with it, and that is nothing but the program.
+    assert (bare.root / ".local/share/tokentail/telemetry.db").exists()
+    assert [path.name for path in (bare.root / "tokentail-env").iterdir()] == ["bin"]
 
 
 # cron
@@ -214,6 +226,7 @@ def test_other_lines_for_cron_are_silent_too(machine: Machine) -> None:
     needs_command("backup")
     needs_command("prune")
     needs_command("follow")  # `status --max-age` came with it
+    machine.log_now(2)
     for command in cron_lines((FILES / "crontab").read_text()):
         done = machine.run(command)
         assert (done.returncode, done.stdout, done.stderr) == (0, "", ""), command
@@ -318,12 +331,14 @@ def test_recipe_nightly(machine: Machine) -> None:
     """The copy has the event that is then too old to be kept."""
     needs_command("backup")
     needs_command("prune")
+    machine.log_now(2)
     machine.run(block("cron").split("  ")[1])
     for line in block("nightly").splitlines():
         assert machine.run(line).returncode == 0, line
-    with closing(sqlite3.connect(machine.database.with_name("backup.db"))) as connection:
+    (copy,) = machine.database.parent.glob("backup-*-*-*.db")
+    with closing(sqlite3.connect(copy)) as connection:
         (kept,) = connection.execute("SELECT COUNT(*) FROM token_estimation_v2_events").fetchone()
-    assert (kept, machine.predicted()) == (1, [])
+    assert (kept, machine.predicted()) == (2, [2])
 
 
 # logrotate

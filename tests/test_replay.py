@@ -810,8 +810,8 @@ def test_an_estimators_name_has_two_parts(name: str) -> None:
     [
         ("no_such_module_here:X", "ModuleNotFoundError.*put the folder that holds no_such_module_here on"),
         ("json.no_such:X", "ModuleNotFoundError.*holds json on PYTHONPATH"),
-        ("json:NoSuch", "AttributeError"),
-        ("json:loads.nothing", "AttributeError"),
+        ("json:NoSuch", "json has no NoSuch"),
+        ("json:loads.nothing", "json has no nothing"),
         ("json:__name__", "can't be called"),
         ("..:X", "TypeError"),
         ("a b:X", "ModuleNotFoundError"),
@@ -836,7 +836,7 @@ def test_a_script_that_exits_is_no_success(tokentail: Tokentail, tmp_path: Path,
     stored(tmp_path / "telemetry.db", [event_row()])
     done = tokentail("replay", "--estimator", "mine:X", "--json", **with_source(code, SCRIPT))
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.startswith("usage: ...\ntokentail: mine:X: SystemExit: 0: put the folder that holds")
+    assert done.stderr == "usage: ...\ntokentail: mine:X: can't be imported (SystemExit: 0)\n"
     assert len(done.stderr.splitlines()) == 2
 
 
@@ -856,7 +856,7 @@ def test_a_module_that_cannot_be_imported_says_why(
     """Whatever goes wrong inside of a module is told as its own error, and nothing is printed as a result."""
     (code / "mine_that_fails.py").write_text(source)
     monkeypatch.syspath_prepend(code)
-    with pytest.raises(UnusableEstimator, match=f"mine_that_fails:X: {said}"):
+    with pytest.raises(UnusableEstimator, match=rf"mine_that_fails:X: can.t be imported \({said}"):
         load_estimator("mine_that_fails:X")
     assert capsys.readouterr().out == ""
 

@@ -15,6 +15,7 @@ import pytest
 import ingest.cli as program
 from conftest import ROOT, Tokentail
 from event_lines import event_message, logged
+from ingest.cli.places import data_database, data_folder
 from ingest.cli.settings import read_settings
 from ingest.files.folders import Folder, nearest_first, zone_told
 from ingest.files.paths import stored_path
@@ -26,9 +27,11 @@ def tokentail(
 ) -> Tokentail:
     """Return a function that runs the program in an empty folder, within this process: it is quicker."""
 
-    def run(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
+    def run(
+        *arguments: object, folder: Path = tmp_path, **environment: str
+    ) -> subprocess.CompletedProcess[str]:
         with monkeypatch.context() as patch:
-            patch.chdir(tmp_path)
+            patch.chdir(folder)
             for name in ("DATABASE_URL", "TOKENTAIL_LOGS", "TOKENTAIL_CONFIG"):
                 patch.delenv(name, raising=False)
             for name, value in environment.items():
@@ -349,7 +352,7 @@ def test_init_prefills_the_zone_of_this_machine(tokentail: Tokentail, tmp_path: 
     done = tokentail("init", TZ="Europe/Berlin")
     assert "times are read as Europe/Berlin, this machine's zone" in done.stdout
     found = tomllib.loads((tmp_path / "tokentail.toml").read_text("utf-8"))
-    assert found == {"database": "telemetry.db", "zone": "Europe/Berlin"}
+    assert found == {"database": data_database(), "zone": "Europe/Berlin"}
 
 
 def test_every_line_of_init_that_is_commented_out_is_right(tokentail: Tokentail, tmp_path: Path) -> None:
@@ -390,3 +393,83 @@ def test_init_quotes_paths(tokentail: Tokentail, tmp_path: Path, name: str) -> N
     shutil.rmtree(tmp_path / "elsewhere")
     assert tokentail("init", name).returncode == 0
     assert read_settings(str(tmp_path / "tokentail.toml")).defaults["paths"] == [str(tmp_path / name)]
+
+
+# Where data may live
+
+
+def test_init_offers_the_systems_place_and_says_it(
+    tokentail: Tokentail, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without --db the database is where this system keeps a user's data; one that is there is said to be."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    write_log(tmp_path / "run.log")
+    place = tmp_path / "data/tokentail/telemetry.db"
+    done = tokentail("init", "run.log", "--tz", "UTC")
+    assert f"database {place} (--db names another)" in done.stdout
+    assert f"new database {place}" in tokentail("ingest").stdout
+    assert "which is there already" in tokentail("init", "--force").stdout
+
+
+@pytest.mark.parametrize(
+    ("platform", "environment", "expected"),
+    [
+        ("linux", {"HOME": "/home/me"}, "/home/me/.local/share/tokentail"),
+        ("linux", {"HOME": "/home/me", "XDG_DATA_HOME": "/data"}, "/data/tokentail"),
+        ("linux", {"HOME": "/home/me", "XDG_DATA_HOME": "relative"}, "/home/me/.local/share/tokentail"),
+        ("darwin", {"HOME": "/Users/me"}, "/Users/me/Library/Application Support/tokentail"),
+    ],
+)
+def test_the_place_is_the_systems(
+    monkeypatch: pytest.MonkeyPatch, platform: str, environment: dict[str, str], expected: str
+) -> None:
+    """Each system has its own rule; on Linux a variable may say otherwise, if it is a whole path."""
+    if sys.platform == "win32":
+        pytest.skip("paths of other systems")
+    monkeypatch.delenv("XDG_DATA_HOME", raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(sys, "platform", platform)
+    assert data_folder() == expected
+
+
+@pytest.mark.parametrize("mark", ["pyvenv.cfg", "conda-meta"])
+@pytest.mark.parametrize("below", ["", "logs/deep"])
+def test_a_default_inside_an_environment_is_an_error(
+    tokentail: Tokentail, tmp_path: Path, mark: str, below: str
+) -> None:
+    """Neither database nor settings are made, by default, where they would go with the environment."""
+    (tmp_path / "env" / below).mkdir(parents=True)
+    (tmp_path / "env" / mark).mkdir()
+    write_log(tmp_path / "run.log")
+    before = sorted(tmp_path.rglob("*"))
+    inside = tmp_path / "env" / below
+    for command in (["ingest", str(tmp_path / "run.log")], ["report"], ["init"]):
+        done = in_folder(tokentail, inside, *command)
+        assert done.returncode == 2, command
+        assert f"inside the virtual environment {tmp_path / 'env'}" in done.stderr
+        assert (data_database() in done.stderr) == (command != ["init"])
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_what_is_named_may_be_inside_an_environment(tokentail: Tokentail, tmp_path: Path) -> None:
+    """Option, variable and settings are obeyed, and a database that is there already is used as ever."""
+    env = tmp_path / "env"
+    env.mkdir()
+    (env / "pyvenv.cfg").touch()
+    log = str(write_log(tmp_path / "run.log"))
+    assert in_folder(tokentail, env, "ingest", log, "--db", "telemetry.db").returncode == 0
+    assert in_folder(tokentail, env, "ingest", log).returncode == 0
+    (env / "telemetry.db").unlink()
+    assert in_folder(tokentail, env, "ingest", log, DATABASE_URL="sqlite:///telemetry.db").returncode == 0
+    (env / "telemetry.db").unlink()
+    (env / "tokentail.toml").write_text('database = "telemetry.db"\n', "utf-8")
+    assert in_folder(tokentail, env, "ingest", log).returncode == 0
+
+
+def in_folder(
+    tokentail: Tokentail, folder: Path, *arguments: str, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """Run the program in another folder than the test's own."""
+    done: subprocess.CompletedProcess[str] = tokentail(*arguments, folder=folder, **environment)
+    return done

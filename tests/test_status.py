@@ -152,7 +152,9 @@ def test_what_went_well(
 def test_max_age_is_an_alarm(called: Tokentail, logs: Path) -> None:
     """Too old is exit code 1 and a sentence with the age; young enough is silent."""
     (logs / "a.log").write_text(line(1))
-    assert called("ingest", "nowhere", "--quiet").returncode == 1
+    (logs / "damaged.log.gz").write_bytes(gzip.compress(b"x" * 999)[:-8] + b"damaged!")
+    assert called("ingest", logs / "damaged.log.gz", "--quiet").returncode == 1
+    (logs / "damaged.log.gz").unlink()
     never = called("status", "--quiet", "--max-age", "1h")
     assert (never.returncode, never.stdout) == (1, "")
     assert "no ingest went well yet" in never.stderr

@@ -18,10 +18,18 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ingest.cli.output import complain, show_escapes
+from ingest.cli.output import (
+    complain,
+    page_width,
+    show_escapes,
+    with_example_first,
+    with_quiet,
+    with_wide,
+)
 from ingest.errors import DatabaseBusy, OutputLost, TokentailError, UsageMistake
 from ingest.storing.library import import_library
 from ingest.version import program_version
+from reports.terminal import fit_to
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -45,6 +53,11 @@ COMMANDS = {
         "ingest.cli.status",
         "Show what was read of every log, how far behind that is, and the last ingests.",
     ),
+    "explain": (
+        "ingest.cli.explain",
+        "Explain lines of logs: what each is taken for, and what is stored of it.",
+    ),
+    "events": ("ingest.cli.events", "List the events, newest or worst first, or show one in full."),
     "rejects": ("ingest.cli.rejects", "List the marker lines that could not become events, and why."),
     "report": ("ingest.cli.report", "Show how far the estimates are off: risk, cost and error."),
     "coverage": ("ingest.cli.coverage", "Show where samples are missing, and which to collect next."),
@@ -74,6 +87,10 @@ _LIGHT = ("ingest.cli.ingest", "ingest.cli.follow")
 """They import the library where they find anything new."""
 
 
+_WITH_TABLES = ("status", "events", "report", "coverage", "replay", "calibrate", "sources")
+"""They show tables that may be wider than a terminal."""
+
+
 class LazyGroup(click.Group):
     """A group whose commands are imported when they are asked for, so that each start is quick."""
 
@@ -88,7 +105,18 @@ class LazyGroup(click.Group):
         if COMMANDS[cmd_name][0] not in _LIGHT:
             import_library()
         command = getattr(importlib.import_module(COMMANDS[cmd_name][0]), f"{cmd_name}_command")
-        return command if isinstance(command, click.Command) else None
+        if not isinstance(command, click.Command):
+            return None
+        return with_example_first(with_quiet(with_wide(command) if cmd_name in _WITH_TABLES else command))
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command that is asked for; of one that there is none of, say which may be meant."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.NoSuchCommand as error:
+            raise click.NoSuchCommand(error.command_name, possibilities=COMMANDS, ctx=ctx) from None
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem[str]]:
         """Complete the name of a command without importing any."""
@@ -114,7 +142,9 @@ def _show_version(ctx: click.Context, param: click.Parameter, value: bool) -> No
 
 
 @click.group(
-    cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+    cls=LazyGroup,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.option(
     "--version",
@@ -124,18 +154,29 @@ def _show_version(ctx: click.Context, param: click.Parameter, value: bool) -> No
     callback=_show_version,
     help="Show the version.",
 )
-def cli() -> None:
+@click.pass_context
+def cli(context: click.Context) -> int:
     """Turn the logs that an executor already writes into a SQLite database that can be trusted.
 
     It holds every token-estimation event exactly once, with its run, its phase and its deliverable
     paths.
 
     \b
+    How it is:    tokentail
     Start with:   tokentail ingest LOGS
     or for good:  tokentail init LOGS
     then look:    tokentail report
-    and query:    sqlite-utils telemetry.db "select * from token_estimation_v2_events"
+    and query:    sqlite-utils rows telemetry.db token_estimation_v2_events
     """  # noqa: D301 - Click's mark must be the character itself
+    fit_to(page_width())
+    if context.invoked_subcommand is not None:
+        return 0
+    import_library()
+    from ingest.cli.first_screen import show_first_screen  # noqa: PLC0415 - of no other command
+    from ingest.cli.options import take_settings  # noqa: PLC0415
+
+    take_settings(context, None)
+    return show_first_screen()
 
 
 class Terminated(BaseException):

@@ -20,13 +20,13 @@ from reports.terminal import bytes_text, counted
 def backup_command(file: str, force: bool, db: str | None, as_json: bool) -> int:
     """Copy the database to FILE, consistently, also while an ingest writes to it.
 
+    \b
+    Every night, from cron:
+      tokentail backup --db /data/telemetry.db /backup/telemetry-$(date +\\%F).db
+
     The copy is of one moment, is checked before it gets its name, and is a single file: to restore it,
     copy it back while no ingest runs, and take away telemetry.db-wal and telemetry.db-shm, if they are
     there. A database of an older version, and the executor's own, can be copied too.
-
-    \b
-    Every night, from cron:
-      tokentail backup --force --db /data/telemetry.db /backup/telemetry.db
 
     Exit codes: 0 done, 1 the database can't be read or FILE not written, 2 wrong use.
     """  # noqa: D301 - Click's mark must be the character itself

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import IO
@@ -26,6 +27,7 @@ from reports.selection import Selection, population
 from reports.terminal import printable
 
 FORMATS = ("ndjson", "csv", "parquet", "otel")
+_ENDINGS = {".csv": "csv", ".parquet": "parquet", ".pq": "parquet"}
 
 
 @click.command("export")
@@ -34,32 +36,36 @@ FORMATS = ("ndjson", "csv", "parquet", "otel")
 @click.option(
     "--full",
     is_flag=True,
-    help="All columns as the database holds them, categories too, for `tokentail import`.",
+    help="All columns, for `tokentail import`.",
 )
 @click.option(
     "--format",
     "form",
     type=click.Choice(FORMATS),
-    default=FORMATS[0],
-    show_default=True,
-    help="NDJSON; CSV, safe to open in a spreadsheet; Parquet; or OpenTelemetry attributes as NDJSON.",
+    metavar="FORMAT",
+    help=f"{', '.join(FORMATS)}. Default: as the name of --output ends, else ndjson.",
 )
 @click.option(
     "--output",
     "-o",
     type=options.any_path,
     metavar="FILE",
-    help="Where to write; it appears when it is whole. Default: standard output.",
+    help="Where to write. Default: standard output.",
 )
 @click.option(
     "--partition-by",
     "period",
     type=click.Choice(list(PERIODS)),
-    help="Parquet in a folder, --output, with a file for each date or month in UTC: date=2026-01-14/"
-    "part-0.parquet. Written again, it holds what the database holds now; files of others stay.",
+    metavar="PERIOD",
+    help="Parquet in a folder, with a file for each date, or month, in UTC.",
 )
 def export_command(
-    db: str | None, selection: Selection, full: bool, form: str, output: str | None, period: str | None
+    db: str | None,
+    selection: Selection,
+    full: bool,
+    form: str | None,
+    output: str | None,
+    period: str | None,
 ) -> int:
     """Write the events as NDJSON, CSV, Parquet or OpenTelemetry attributes, newest first.
 
@@ -72,12 +78,14 @@ def export_command(
     \b
     Examples:
       tokentail export --since 7d > events.ndjson
-      tokentail export --format csv --output events.csv
-      tokentail export --format parquet --partition-by date -o events
+      tokentail export -o events.csv
+      tokentail export -o events.parquet
+      tokentail export --partition-by date -o events
 
-    The last one is for DuckDB, Spark or a warehouse, as often as you like: --since and --until then take
-    the whole dates or months that they stand in, and what was written of other ones stays.
+    --partition-by is for DuckDB, Spark or a warehouse, as often as you like: --since and --until take the
+    whole dates or months that they stand in, and what was written of other ones stays.
     """  # noqa: D301 - Click's mark must be the character itself
+    form = form or _form_of(output, period)
     _check(full, form, output, period)
     database = options.chosen_database(db)
     selection = replace(selection, with_totals=True, rows_only=True)
@@ -94,6 +102,12 @@ def export_command(
     remark(f"wrote {population_line(found, str(database))}")
     _remark_totals(totals, form)
     return 0
+
+
+def _form_of(output: str | None, period: str | None) -> str:
+    """Return the form that a file's name tells, or a folder of partitions; else NDJSON."""
+    ending = os.path.splitext(output or "")[1].lower()
+    return "parquet" if period is not None else _ENDINGS.get(ending, FORMATS[0])
 
 
 def _write_folder(database: str, partitions: Partitions, output: str) -> int:

@@ -9,7 +9,15 @@ from typing import Any
 import click
 
 from ingest.cli import Terminated, options
-from ingest.cli.ingest import Chosen, adopt_first, ingest_options, ingest_options_of, show, switched_off
+from ingest.cli.ingest import (
+    Chosen,
+    adopt_first,
+    found_text,
+    ingest_options,
+    ingest_options_of,
+    show,
+    switched_off,
+)
 from ingest.cli.metrics import Metrics
 from ingest.cli.output import complain, remark, say, say_json_line
 from ingest.errors import UsageMistake
@@ -121,13 +129,8 @@ class _Voice:
         if self._as_json:
             say_json_line({"at": f"{now:%Y-%m-%dT%H:%M:%SZ}", **found.values(), "mended": news.mended})
         elif not self._quiet and (found.marker_lines or found.events_updated):
-            rejects = (
-                f", {counted(found.rejects, 'reject')} (see `tokentail rejects`)" if found.rejects else ""
-            )
-            more = counted(found.further_sightings, "further sighting")
             say(
-                f"{now:%Y-%m-%d %H:%M:%S} UTC: {counted(found.events_new, 'event')} new, "
-                f"{found.events_updated:,} updated, {more}{rejects}; "
+                f"{now:%Y-%m-%d %H:%M:%S} UTC: {found_text(found)}; "
                 f"{bytes_text(found.bytes_read)} read of {counted(found.files_read, 'file')}"
             )
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +12,7 @@ import click
 from ingest.cli import options
 from ingest.cli.metrics import Metrics, metrics_option
 from ingest.cli.output import complain, remark, say, say_json, say_unclaimed
+from ingest.cli.progress import shown_progress
 from ingest.pipeline import ingest
 from ingest.reading.zone import machine_zone, zone_named
 from ingest.summary import IngestOptions, Summary
@@ -22,39 +21,39 @@ from reports.terminal import bytes_text, counted
 tz_option = click.option(
     "--tz",
     metavar="ZONE",
-    help="The time zone that the executor ran in, e.g. Australia/Sydney: logs give local times without an "
-    "offset. Default: this machine's. A log keeps the zone it was first read with; backfill --full changes "
-    "it.",
+    help="The executor's time zone, e.g. Australia/Sydney. Default: this machine's. A log keeps the zone "
+    "that it was first read with.",
 )
-reject_option = click.option(
-    "--fail-on-reject", is_flag=True, help="Exit with 1 if a marker line could not become an event."
-)
+reject_option = click.option("--fail-on-reject", is_flag=True, help="Exit with 1 if there was a reject.")
 
 
 jobs_option = click.option(
     "--jobs",
     type=click.IntRange(min=1),
     metavar="N",
-    help="Read several new logs with N processes; the result is the same. Default: one for each core.",
+    help="Processes that read new logs. Default: as many as cores.",
 )
 adopt_option = click.option(
     "--adopt",
     is_flag=True,
-    help="If the database is the executor's own, adopt it first: see `tokentail adopt --dry-run`.",
+    help="Adopt the executor's own database first.",
+)
+dry_run_option = click.option(
+    "--dry-run",
+    is_flag=True,
+    help="Say what would be stored and which lines are understood; change nothing.",
 )
 full_option = click.option(
     "--full",
     is_flag=True,
-    help="Read every log from its start, whatever was read of it before: after an upgrade that understands "
-    "more, to correct --tz, or to bring deleted events back.",
+    help="Read every log from its start, whatever was read of it before.",
 )
 
 
 scheduler_option = click.option(
     "--scheduler",
     metavar="ADDRESS",
-    help="Have new logs read by the workers of the Dask cluster at this address (tcp://host:8786); they must "
-    'see them under the same path or URL. The rows are stored here. Needs the extra "distributed".',
+    help='Have new logs read by a Dask cluster (tcp://host:8786). Needs the extra "distributed".',
 )
 
 
@@ -93,30 +92,25 @@ class Chosen:
     adopt: bool = False
     full: bool = False
     scheduler: str | None = None
+    dry_run: bool = False
 
 
 @click.command("ingest")
+@dry_run_option
 @ingest_options
 def ingest_command(paths: tuple[str, ...], **chosen: Any) -> int:
     """Read what is new in the logs at each PATH into the database.
 
-    A file is read whatever its name; a folder is searched for logs; - is standard input. Without a
-    PATH those of TOKENTAIL_LOGS are read, or of the settings. Run it as often as you like: each event
-    is stored exactly once, however often it is seen. A last line without a newline waits for its
-    newline.
-
     \b
-    Every five minutes, from cron:
-      */5 * * * *  /path/to/tokentail ingest --quiet --tz UTC --db /data/telemetry.db /var/log/executor
-
-    The rotations beside a log, or beside the target of a link, are read on as far as they are new, and
-    so is where a swapped link led before.
-
-    A PATH may be a URL (extra "remote"): an object, or all logs below a prefix. What is unchanged is
-    listed and not opened; what has grown is read on in ranges:
-
-    \b
+      tokentail ingest /var/log/executor --tz Australia/Sydney
+      tokentail ingest --dry-run /var/log/executor
+      */5 * * * *  /path/to/tokentail ingest --quiet --config /path/tokentail.toml
       tokentail ingest --tz UTC s3://bucket/logs/ https://host/run.log.gz
+
+    A file is read whatever its name; a folder is searched for logs; - is standard input; a URL is an
+    object, or all logs below a prefix (extra "remote"). Without a PATH those of TOKENTAIL_LOGS are
+    read, or of the settings. Each event is stored exactly once, however often it is seen. A last line
+    without a newline waits for its newline. Rotations of logs are read on as far as they are new.
 
     Exit codes: 0 done, 1 something could not be read or written (named; the rest is done) or there was
     a reject and --fail-on-reject, 2 wrong use, 75 another ingest holds the database, 130 interrupted and
@@ -126,27 +120,24 @@ def ingest_command(paths: tuple[str, ...], **chosen: Any) -> int:
 
 
 @click.command("backfill")
+@dry_run_option
 @full_option
 @scheduler_option
 @ingest_options
 def backfill_command(paths: tuple[str, ...], **chosen: Any) -> int:
     """Read old, finished logs at each PATH into the database.
 
-    Like ingest, but for logs that nobody writes any more: an event in a last line without a newline
-    counts, and a progress bar is shown on a terminal. Should such a log go on after all, the next
-    run takes the unfinished line back and reads it whole.
-
-    With --full a log is read from its start though it was read before. An event that is found again
-    keeps its row; one that only this log told, and that it doesn't tell any more, is removed.
-
-    With --scheduler the workers of a Dask cluster read the logs, and this process stores the rows. What
-    happens to workers loses and doubles nothing; should the scheduler be gone, run the command again.
-
     \b
-    Examples:
       tokentail backfill --tz Australia/Sydney old-logs/ captures/*.txt
       tokentail backfill --full --tz UTC old-logs/
       tokentail backfill --tz UTC --scheduler tcp://host:8786 s3://bucket/logs/
+
+    Like ingest, but for logs that nobody writes any more: an event in a last line without a newline
+    counts. Should such a log go on after all, the next run takes that line back and reads it whole.
+
+    With --full a log is read from its start: after an upgrade that understands more, to correct --tz,
+    or to bring deleted events back. An event that is found again keeps its row; one that only this log
+    told, and that it doesn't tell any more, is removed.
 
     Exit codes: 0 done, 1 something could not be read or written, or the cluster can't be used (named; the
     rest is done) or there was a reject and --fail-on-reject, 2 wrong use, 75 another ingest holds the
@@ -201,17 +192,20 @@ def adopt_first(chosen: Chosen, database: str) -> None:
 def _ingest(command: str, paths: tuple[str, ...], chosen: Chosen) -> int:
     if switched_off(chosen.as_json):
         return 0
+    if chosen.dry_run:
+        from ingest.cli.preview import preview_ingest  # noqa: PLC0415 - an ingest needs none of it
+
+        return preview_ingest(command, paths, chosen)
     return Metrics(chosen.metrics, command, chosen.db).around(lambda: _read(command, paths, chosen))
 
 
 def _read(command: str, paths: tuple[str, ...], chosen: Chosen) -> int:
     database = options.chosen_database(chosen.db)
     adopt_first(chosen, database)
-    shown = command == "backfill" and not chosen.quiet and sys.stderr.isatty()
-    with _progress(shown) as report:
+    with shown_progress("read", chosen.quiet) as report:
         found = options.required_paths(paths)
         summary = ingest(found, database, ingest_options_of(command, chosen, report))
-    for trouble in (*summary.problems, *summary.warnings):
+    for trouble in summary.troubles(only_new=chosen.quiet):
         complain(trouble)
     for note in summary.notes if not chosen.quiet else ():
         remark(note)
@@ -228,18 +222,15 @@ def cores() -> int:
     return len(allowed(0)) if allowed is not None else os.cpu_count() or 1
 
 
-@contextmanager
-def _progress(shown: bool) -> Iterator[Callable[[int, int], None] | None]:
-    if not shown:
-        yield None
-        return
-    with click.progressbar(length=1, label="reading", file=sys.stderr, show_pos=False) as bar:
-
-        def report(done: int, total: int) -> None:
-            bar.length = max(1, total)
-            bar.update(done - bar.pos)
-
-        yield report
+def found_text(summary: Summary) -> str:
+    """Return what came of the marker lines, in words: the new events, and of the rest what there is."""
+    more = {
+        f"{summary.events_updated:,} updated": summary.events_updated,
+        counted(summary.further_sightings, "further sighting"): summary.further_sightings,
+        f"{counted(summary.rejects, 'reject')} (see `tokentail rejects`)": summary.rejects,
+    }
+    told = "".join(f", {text}" for text, count in more.items() if count)
+    return f"{counted(summary.events_new, 'event')} new{told}"
 
 
 def show(summary: Summary) -> None:
@@ -247,17 +238,17 @@ def show(summary: Summary) -> None:
     made = "new database" if summary.database_is_new else "database"
     settings = options.chosen_settings()
     where = f"{made} {summary.database}" + (f"; settings {settings.file}" if settings else "")
+    if not summary.files and not os.path.exists(summary.database):
+        say("nothing to read, and no database was made")
+        return
     if not summary.files_read:
         say(f"nothing new in {counted(summary.files, 'file')}; {where}")
         return
-    rejects = counted(summary.rejects, "reject")
-    if summary.rejects:
-        rejects += " (see `tokentail rejects`)"
+    lost = max(0, summary.calls_without_telemetry)
+    without = f", {counted(lost, 'builder call')} without telemetry" if lost else ""
     say(
         f"{counted(summary.files, 'file')}, {bytes_text(summary.bytes_read)} read: "
-        f"{counted(summary.marker_lines, 'marker line')}, {counted(summary.events_new, 'event')} new, "
-        f"{summary.events_updated:,} updated, {counted(summary.further_sightings, 'further sighting')}, "
-        f"{rejects}, {counted(max(0, summary.calls_without_telemetry), 'builder call')} without telemetry"
+        f"{counted(summary.marker_lines, 'marker line')}, {found_text(summary)}{without}"
     )
     say_unclaimed(summary.quoted_lines, summary.unread_lines)
     if summary.pruned:

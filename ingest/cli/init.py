@@ -13,10 +13,10 @@ import click
 
 from ingest.cli import options
 from ingest.cli.output import remark, say
+from ingest.cli.places import data_database, environment_around
 from ingest.cli.sink import opened_sink
-from ingest.errors import UsageMistake
+from ingest.errors import Unwritable, UsageMistake
 from ingest.reading.zone import is_named, machine_zone, zone_named
-from ingest.storing.database import DEFAULT_PATH
 
 _IS_WINDOWS = os.name == "nt"
 
@@ -67,7 +67,7 @@ database = {database}
     "--db",
     type=options.any_path,
     metavar="PATH",
-    help=f"The database. Default: {DEFAULT_PATH} beside the settings.",
+    help="The database. Default: the place where this system keeps a user's data, which is said.",
 )
 @click.option("--tz", metavar="ZONE", help="The time zone of the executor. Default: this machine's.")
 @click.option("--force", is_flag=True, help="Replace settings that are there.")
@@ -76,36 +76,74 @@ def init_command(
 ) -> int:
     """Write tokentail.toml: settings with comments, which every command reads.
 
-    PATHs are the logs. What is not given stands in the file, to be changed by hand: this machine's
-    zone, telemetry.db. Nothing is asked, and nothing that is there is replaced without --force.
-
     \b
-    Example:
       tokentail init /var/log/executor --tz Australia/Sydney
       tokentail ingest
 
+    PATHs are the logs. What is not given stands in the file, to be changed by hand: this machine's
+    zone, and a database where this system keeps a user's data (on Linux below ~/.local/share). Nothing
+    is asked, and nothing that is there is replaced without --force.
+
     The settings are looked for where --config says, else where TOKENTAIL_CONFIG says, else in the
-    current folder, and in no other.
+    current folder, and in no other. They are not written into a virtual environment unless --config says
+    so: what is in there is deleted with it.
 
     Exit codes: 0 done, 1 the file could not be written, 2 there are settings already, or wrong use.
     """  # noqa: D301 - Click's mark must be the character itself
-    file = config or os.environ.get(options.CONFIG_VARIABLE) or options.CONFIG_FILE
+    file = config or os.environ.get(options.CONFIG_VARIABLE) or _default_file()
+    database = _from(file, db) if db else _made_place()
     zone = zone_named(tz).name if tz else machine_zone().name
     has_name = is_named(zone)
     text = _TEMPLATE.format(
-        database=_quoted(_from(file, db) if db else DEFAULT_PATH),
+        database=_quoted(database),
         logs=_logs([_from(file, path) for path in paths]),
         zone=f"zone = {_quoted(zone)}" if has_name else '# zone = "Australia/Sydney"',
         zone_note="" if tz else " This is this machine's." if has_name else " This machine's has no name.",
     )
     _write(file, text, force)
     say(f"wrote {file}" + ("" if tz or not has_name else f" (times are read as {zone}, this machine's zone)"))
+    if not db:
+        there = ", which is there already" if os.path.exists(database) else ""
+        say(f"database {database}{there} (--db names another)")
     for path in paths:
         if not os.path.exists(path):
             remark(f"{path}: not there (yet)")
     for line in _next(file, bool(paths)):
-        say(line)
+        say(line, as_is=True)
     return 0
+
+
+def _default_file() -> str:
+    """Return where settings are written unless somebody says where.
+
+    Raises:
+        UsageMistake: that is within a virtual environment.
+    """
+    environment = environment_around(options.CONFIG_FILE)
+    if environment is None:
+        return options.CONFIG_FILE
+    raise UsageMistake(
+        f"{options.CONFIG_FILE} would lie inside the virtual environment {environment}, and be deleted with "
+        "it: go to another folder first, for example `mkdir -p ~/tokentail && cd ~/tokentail`, or name the "
+        "file with --config"
+    )
+
+
+def _made_place() -> str:
+    """Return the database where this system keeps a user's data; its folder is made.
+
+    Raises:
+        Unwritable: it can't be.
+    """
+    database = data_database()
+    try:
+        os.makedirs(os.path.dirname(database), mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise Unwritable(
+            f"{os.path.dirname(database)}: can't be made ({(error.strerror or str(error)).lower()}): name a "
+            "database with --db"
+        ) from error
+    return database
 
 
 def _from(file: str, path: str) -> str:

@@ -26,9 +26,9 @@ def merge_command(others: tuple[str, ...], db: str | None, wait_seconds: float, 
     up to date in a temporary copy; one of a newer version is refused.
 
     \b
-    Executors that share no file system, united every hour. On each of them a copy of one moment is made;
-    the database itself is never copied with cp or scp, since its newest rows may stand in another file:
-      ssh executor-1 tokentail backup --force --db /data/telemetry.db /data/copy.db
+    Executors that share no file system, each with a copy of one moment (never
+    copy a database with cp or scp: its newest rows may stand in another file):
+      ssh executor-1 tokentail backup --force --db telemetry.db /data/copy.db
       scp executor-1:/data/copy.db executor-1.db
       tokentail merge --db fleet.db executor-1.db executor-2.db
 

@@ -31,7 +31,7 @@ metrics_option = click.option(
     type=options.any_path,
     metavar=f"FILE{ENDING}",
     callback=_checked,
-    help="Write what a monitor wants to know for node_exporter's textfile collector, also when this fails.",
+    help="Write metrics for node_exporter's textfile collector.",
 )
 
 

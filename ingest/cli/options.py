@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 from click.core import ParameterSource
 
+from ingest.cli.places import default_database
 from ingest.errors import UsageMistake
 from ingest.files.paths import split_paths
 from ingest.storing.database import database_path
@@ -55,12 +56,15 @@ _database_option = click.option(
     "--db",
     type=any_path,
     metavar="PATH",
-    help="The database. Default: the SQLite file that DATABASE_URL names, else that of the settings, else "
-    "telemetry.db.",
+    help="The database. Default: that of DATABASE_URL, of the settings, or telemetry.db.",
 )
 
 
 def _take_settings(ctx: click.Context, _: click.Parameter, named: str | None) -> None:
+    take_settings(ctx, named)
+
+
+def take_settings(ctx: click.Context, named: str | None) -> None:
     """Let the settings be the defaults of this command, where there are any."""
     file = named or os.environ.get(CONFIG_VARIABLE) or (CONFIG_FILE if os.path.lexists(CONFIG_FILE) else None)
     if file is None or ctx.resilient_parsing:  # the latter is a completion
@@ -78,8 +82,7 @@ _settings_option = click.option(
     is_eager=True,  # before those whose defaults it has
     expose_value=False,
     callback=_take_settings,
-    help="The settings, which options and the environment override; `tokentail init` writes them. Default: "
-    "the file that TOKENTAIL_CONFIG names, else tokentail.toml in the current folder.",
+    help="The settings. Default: those of TOKENTAIL_CONFIG, or tokentail.toml here.",
 )
 
 
@@ -96,8 +99,7 @@ glob_option = click.option(
     "globs",
     multiple=True,
     metavar="PATTERN",
-    help="Names of logs in a folder, instead of *.log, *.log.*, *.log-*, *.txt, *.out, *.err, *.jsonl and "
-    "their compressed forms. May be repeated.",
+    help="Names of logs in a folder, instead of *.log and others. May be repeated.",
 )
 wait_option = click.option(
     "--wait",
@@ -106,7 +108,7 @@ wait_option = click.option(
     callback=finite,
     default=0.0,
     metavar="SECONDS",
-    help="How long to wait for another ingest of this database before leaving with exit code 75.",
+    help="How long to wait for another ingest of this database.",
 )
 
 
@@ -114,13 +116,21 @@ def chosen_database(option: str | None) -> str:
     """Return the path of the database that this command is about; `DATABASE_URL` beats that of the settings.
 
     The `--db` of `sources` may stand before `forget` too.
+
+    Raises:
+        UsageMistake: `DATABASE_URL` names none, or nobody does and it would lie in a virtual environment.
     """
     context = click.get_current_context()
-    contexts = [one for one in (context, context.parent) if one is not None and _is_typed(one, "db")]
-    return database_path(contexts[0].params["db"] if contexts else None, os.environ, option)
+    contexts = [one for one in (context, context.parent) if one is not None and is_typed("db", one)]
+    typed = contexts[0].params["db"] if contexts else None
+    if not (typed or option or os.environ.get("DATABASE_URL")):
+        return default_database()
+    return database_path(typed, os.environ, option)
 
 
-def _is_typed(context: click.Context, parameter: str) -> bool:
+def is_typed(parameter: str, context: click.Context | None = None) -> bool:
+    """Whether a person gave an option with this call, so that neither settings nor defaults did."""
+    context = context or click.get_current_context()
     return context.get_parameter_source(parameter) is ParameterSource.COMMANDLINE
 
 
@@ -135,7 +145,7 @@ def chosen_folders() -> tuple[Folder, ...]:
     settings = chosen_settings()
     if settings is None:
         return ()
-    if _is_typed(click.get_current_context(), "tz"):
+    if is_typed("tz"):
         return tuple(replace(folder, zone=None) for folder in settings.folders)
     return settings.folders
 

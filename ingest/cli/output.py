@@ -5,15 +5,19 @@ Whatever encoding the streams have, what it can't say is shown as an escape; JSO
 
 from __future__ import annotations
 
+import os
+import re
 import sys
 from collections.abc import Iterable
+from contextlib import suppress
+from inspect import cleandoc
 from io import TextIOWrapper
 from typing import Any
 
 import click
 
 from ingest.errors import OutputLost
-from reports.terminal import counted, printable
+from reports.terminal import counted, fit_to, printable, wrapped
 
 
 def show_escapes() -> None:
@@ -23,15 +27,93 @@ def show_escapes() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
-def say(text: str) -> None:
-    """Print a line of the result."""
-    _print(printable(text))
+_HEADING = re.compile(r"^\x08\nExamples?:\n")
+_QUIET = "tokentail.quiet"
+
+
+def with_quiet(command: click.Command) -> click.Command:
+    """Give a command, and those below it, `--quiet`, where it has none of its own: it prints only trouble."""
+    if not any(parameter.name == "quiet" for parameter in command.params):
+        place = next(
+            (at for at, one in enumerate(command.params) if one.name == "as_json"), len(command.params)
+        )
+        command.params.insert(place, click.Option(["--quiet", "-q"], **_QUIET_OPTION))
+    for below in command.commands.values() if isinstance(command, click.Group) else ():
+        with_quiet(below)
+    return command
+
+
+def with_example_first(command: click.Command) -> click.Command:
+    """Let the help of a command, and of those below it, go on with its examples after its first sentence."""
+    paragraphs = cleandoc(command.help or "").split("\n\n")
+    examples = [_HEADING.sub("\b\n", one) for one in paragraphs if one.startswith("\b")]
+    others = [one for one in paragraphs if not one.startswith("\b")]
+    command.help = "\n\n".join([*others[:1], *examples, *others[1:]])
+    for below in command.commands.values() if isinstance(command, click.Group) else ():
+        with_example_first(below)
+    return command
+
+
+def page_width() -> int | None:
+    """Return how wide a page is: `COLUMNS` if it is set, else the terminal's width; `None` in a pipe."""
+    told = os.environ.get("COLUMNS", "")
+    if told.isascii() and told.isdigit() and int(told[:6]) > 0:
+        return int(told[:6])
+    with suppress(OSError, ValueError, AttributeError):
+        return os.get_terminal_size(sys.stdout.fileno()).columns or None
+    return None
+
+
+def with_wide(command: click.Command) -> click.Command:
+    """Give a command that shows tables `--wide`: they may be wider than the page."""
+    if not any(parameter.name == "wide" for parameter in command.params):
+        command.params.append(click.Option(["--wide"], **_WIDE_OPTION))
+    return command
+
+
+def _be_wide(_: click.Context, __: click.Parameter, is_wide: bool) -> None:
+    if is_wide:
+        fit_to(None)
+
+
+_WIDE_OPTION: dict[str, Any] = {
+    "is_flag": True,
+    "expose_value": False,
+    "callback": _be_wide,
+    "help": "All columns, however wide the terminal is.",
+}
+
+
+def _be_quiet(context: click.Context, _: click.Parameter, is_quiet: bool) -> None:
+    context.meta[_QUIET] = is_quiet or context.meta.get(_QUIET, False)
+
+
+_QUIET_OPTION: dict[str, Any] = {
+    "is_flag": True,
+    "expose_value": False,
+    "callback": _be_quiet,
+    "help": "Print only trouble.",
+}
+
+
+def _is_quiet() -> bool:
+    context = click.get_current_context(silent=True)
+    return context is not None and bool(context.meta.get(_QUIET, False))
+
+
+def say(text: str, as_is: bool = False) -> None:
+    """Print a line of the result, unless only trouble is asked for; one to be copied is never cut."""
+    if not _is_quiet():
+        for line in [printable(text)] if as_is else wrapped(printable(text)):
+            _print(line)
 
 
 def say_lines(lines: Iterable[str]) -> None:
-    """Print lines of the result that are made harmless already."""
-    for line in lines:
-        _print(line)
+    """Print lines of the result that are made harmless already, likewise."""
+    if not _is_quiet():
+        for line in lines:
+            for one in wrapped(line):
+                _print(one)
 
 
 def say_json(value: Any) -> None:
@@ -39,14 +121,22 @@ def say_json(value: Any) -> None:
     _print(_json_text(value, indent=2))
 
 
+def say_json_rows(about: dict[str, Any], name: str, rows: Iterable[Any]) -> None:
+    """Print one JSON object whose last value is a list, a row at a time: there may be millions of them."""
+    _print(_json_text(about, indent=2).removesuffix("\n}") + f',\n  "{name}": [', ends_line=False)
+    for index, row in enumerate(rows):
+        _print(f"{',' if index else ''}\n    {_json_text(row)}", ends_line=False)
+    _print("\n  ]\n}")
+
+
 def say_json_line(value: Any) -> None:
     """Print one JSON object of several, on a line of its own, at once."""
     _print(_json_text(value))
 
 
-def _print(text: str) -> None:
+def _print(text: str, ends_line: bool = True) -> None:
     try:
-        click.echo(text, file=sys.stdout)
+        click.echo(text, file=sys.stdout, nl=ends_line)
     except BrokenPipeError:  # whoever reads it has seen enough
         raise
     except OSError as error:
@@ -78,5 +168,6 @@ def complain(text: str) -> None:
 
 
 def remark(text: str) -> None:
-    """Say what is worth knowing, beside the result."""
-    click.echo(printable(text), file=sys.stderr)
+    """Say what is worth knowing, beside the result, unless only trouble is asked for."""
+    if not _is_quiet():
+        click.echo(printable(text), file=sys.stderr)

@@ -12,7 +12,7 @@ from ingest.cli.moments import FORMS, parse_since
 from ingest.cli.output import complain, remark, say, say_json
 from ingest.cli.selecting import moment
 from ingest.errors import UsageMistake
-from ingest.pruning import Pruned, lift, preview, prune
+from ingest.pruning import Pruned, events_if_all_would_go, lift, preview, prune
 from reports.terminal import bytes_text, counted
 
 
@@ -28,6 +28,7 @@ from reports.terminal import bytes_text, counted
     "--lift", "lifted", is_flag=True, help="Take events of any time again; none comes back by itself."
 )
 @options.dry_run_option
+@click.option("--force", is_flag=True, help="Prune though no event would be left.")
 @click.option("--no-vacuum", is_flag=True, help="Leave the freed space in the file, for later events.")
 @options.db_option
 @options.wait_option
@@ -36,6 +37,7 @@ def prune_command(
     moment: datetime | None,
     lifted: bool,
     dry_run: bool,
+    force: bool,
     no_vacuum: bool,
     db: str | None,
     wait_seconds: float,
@@ -43,24 +45,31 @@ def prune_command(
 ) -> int:
     """Take events older than a moment out of the database, with their sightings, rejects and escalations.
 
+    \b
+    What would go; and then, once a month, from cron, with a copy before:
+      tokentail prune --older-than 180d --dry-run
+      tokentail backup copy.db && tokentail prune --older-than 180d
+
     The moment is kept in the database. Whatever is older is left out from then on, and counted: a log
     that is read again (`backfill --full`), a copy, a rotation brings nothing of it back, and `verify`
     still proves every marker line. Logs are never touched.
 
-    \b
-    Once a month, from cron, with a copy before:
-      tokentail backup --force /backup/telemetry.db && tokentail prune --older-than 180d
-
     To give the space back, SQLite writes the database anew, which needs as much room again for a while;
-    --no-vacuum leaves that out.
+    --no-vacuum leaves that out. A pruning that would leave no event at all needs --force.
 
-    Exit codes: 0 done, 1 the database can't be used, 2 wrong use, 75 another ingest holds it.
+    Exit codes: 0 done, 1 the database can't be used, 2 wrong use or no event would be left,
+    75 another ingest holds it.
     """  # noqa: D301 - Click's mark must be the character itself
     database = options.chosen_database(db)
     if (moment is None) != lifted or (lifted and dry_run):
         raise UsageMistake("say --older-than TIME (with --dry-run to see what would go), or --lift alone")
     if moment is None:
         return _lift(database, wait_seconds, as_json)
+    if not (force or dry_run) and (count := events_if_all_would_go(database, moment)):
+        raise UsageMistake(
+            f"{database}: all {count:,} events are from before {moment:%Y-%m-%d %H:%M} UTC, so that none "
+            "would be left; nothing was changed: --force prunes them all the same"
+        )
     if dry_run:
         done = preview(database, moment, remark)
     else:
@@ -88,10 +97,13 @@ def _lift(database: str, wait_seconds: float, as_json: bool) -> int:
 
 def _show(database: str, done: Pruned, dry_run: bool) -> None:
     would = "would be pruned" if dry_run else "pruned"
+    all_of_them = ": all" if done.is_all else ""
     say(
-        f"{counted(done.events, 'event')} from before {done.kept_from[:19]} UTC {would}, with "
-        f"{counted(done.sightings, 'sighting')}, {counted(done.rejects, 'reject')} and "
-        f"{counted(done.escalations, 'escalation')}"
+        f"{done.events:,} of {counted(done.events_before, 'event')}{all_of_them}, from before "
+        f"{done.kept_from[:19]} UTC, {would}, with {counted(done.sightings, 'sighting')}, "
+        f"{counted(done.rejects, 'reject')} and {counted(done.escalations, 'escalation')}"
     )
+    if dry_run and done.is_all:
+        remark("no event would be left: without --dry-run this needs --force")
     freed = f"{bytes_text(done.freed_bytes)} smaller" if done.freed_bytes else ""
     say(f"database {database}" + (f", {freed}" if freed else ""))

@@ -53,7 +53,7 @@ def rejects_command(
             line = reject["line"]
             shown = line if len(line) <= SHOWN_CHARACTERS else line[:SHOWN_CHARACTERS] + "..."
             say(f"{reject['path']}:{reject['line_number']}: {reject['reason']}")
-            say(f"    {shown}")
+            say(f"    {shown}", as_is=True)
     say(f"{counted(count, 'reject')}; database {database}")
     return 0
 

@@ -16,7 +16,7 @@ from ingest.cli.selecting import buckets_option, by_option, filter_options, know
 from ingest.errors import UsageMistake
 from ingest.storing.database import open_for_reading
 from reports.replaying.comparison import Replay, made_up, replay
-from reports.replaying.estimator import Estimate, EstimateFailed, load_estimator, parse_name, running
+from reports.replaying.estimator import Estimate, EstimateFailed, load_estimator, located, running
 from reports.replaying.events import ReplayEvent, replay_events
 from reports.replaying.predictions import read_predictions
 from reports.replaying.views import replay_lines, replay_record, row_lines
@@ -30,22 +30,21 @@ from reports.terminal import counted
 @click.option(
     "--estimator",
     metavar="MODULE:CLASS",
-    help="An estimator in Python, called as Class().estimate(deliverables=[...], category=..., "
-    "complexity=...), its answer in .estimated_tokens. Put the folder of its source on PYTHONPATH.",
+    help="A class of a file, est.py:Mine, or of a module on PYTHONPATH; see docs/reports.md.",
 )
 @click.option(
     "--predictions",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help='Predictions made elsewhere: NDJSON of {"event_key": ..., "prediction": tokens}.',
+    help='NDJSON of {"event_key": ..., "prediction": tokens}.',
 )
 @click.option(
     "--workspace",
     type=click.Path(path_type=Path),
     metavar="DIR",
-    help="The folder in which the estimator runs, instead of an empty temporary one.",
+    help="Where the estimator runs. Default: an empty folder.",
 )
-@click.option("--real-only", is_flag=True, help="Leave out events whose deliverable paths are not all known.")
+@click.option("--real-only", is_flag=True, help="Only events whose paths are all known.")
 @click.option("--rows", "show_rows", is_flag=True, help="Show each event, old and new, as well.")
 @filter_options()
 @by_option
@@ -74,7 +73,8 @@ def replay_command(
 
     \b
     Examples:
-      tokentail replay --estimator mypackage.estimator:Mine --real-only
+      tokentail replay --estimator est.py:Mine --real-only
+      tokentail replay --estimator mypackage.estimator:Mine
       tokentail replay --predictions predictions.ndjson --by category
     """  # noqa: D301 - Click's mark must be the character itself
     strata = Strata(dimensions, buckets)
@@ -111,8 +111,7 @@ def _source(
     if (estimator is None) == (predictions is None):
         raise UsageMistake("give either --estimator MODULE:CLASS or --predictions FILE")
     if estimator is not None:
-        parse_name(estimator)
-        return estimator, running(partial(_made, estimator), workspace), frozenset()
+        return estimator, running(partial(_made, located(estimator)), workspace), frozenset()
     assert predictions is not None  # noqa: S101 - one of the two is given
     if workspace is not None:
         raise UsageMistake("--workspace is for an --estimator; predictions are read from their file")

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import click
 from sqlite_utils import Database
 
-from ingest.cli.moments import FORMS, parse_since, parse_span, parse_until
+from ingest.cli.moments import parse_since, parse_span, parse_until
 from ingest.cli.output import say
 from ingest.reading.zone import Zone, zone_named
 from reports.selection import LOCAL_DAY, MIN_ACTUAL, Population, Selection
@@ -48,24 +48,36 @@ def _zone(_: click.Context, __: click.Parameter, name: str | None) -> Zone | Non
 
 
 def _named(name: str, what: str) -> Callable[[Command], Command]:
-    return click.option(
-        f"--{name}", multiple=True, metavar=name.upper(), help=f"Only {what}. May be repeated."
-    )
+    return click.option(f"--{name}", multiple=True, metavar="NAME", help=f"Only {what}. May be repeated.")
 
 
-def filter_options(min_actual: int = MIN_ACTUAL) -> Callable[[Command], Command]:
-    """Add the filters to a command, which gets them as the one argument `selection`."""
+def filter_options(min_actual: int = MIN_ACTUAL, with_all: bool = True) -> Callable[[Command], Command]:
+    """Add the filters to a command, which gets them as the one argument `selection`.
+
+    Without `with_all` there is no `--all` among them: it means something else there.
+    """
 
     def add(command: Command) -> Command:
         wrapped: Any = _with_selection(command)
-        for option in reversed(_filters(min_actual)):
+        for option in reversed(_filters(min_actual, with_all)):
             wrapped = option(wrapped)
         return wrapped  # type: ignore[no-any-return]
 
     return add
 
 
-def _filters(min_actual: int) -> list[Callable[[Any], Any]]:
+class _Tokens(click.IntRange):
+    """A number of tokens; no answer is longer, and SQLite holds no more."""
+
+    def __init__(self) -> None:
+        super().__init__(min=0, max=10**18)
+
+    def _describe_range(self) -> str:
+        """Say nothing of these limits in a help: nobody meets them."""
+        return ""
+
+
+def _filters(min_actual: int, with_all: bool) -> list[Callable[[Any], Any]]:
     return [
         _named("run", "events of this run"),
         _named("phase", "events of this phase"),
@@ -83,33 +95,33 @@ def _filters(min_actual: int) -> list[Callable[[Any], Any]]:
             "--since",
             metavar="TIME",
             callback=moment(parse_since),
-            help=f"Only events from then on, in the zone of --tz unless it has an offset: {FORMS}.",
+            help="From then on, in the zone of --tz: 2026-01-14T09:30, today, 7d.",
         ),
         click.option(
             "--until",
             metavar="TIME",
             callback=moment(parse_until),
-            help="Only events up to then; a day stands for the whole day.",
+            help="Up to then; a day stands for the whole day.",
         ),
         click.option(
-            "--success-only/--all",
+            "--success-only/--all" if with_all else "--success-only",
+            is_flag=True,
             default=False,
-            help="Only events whose answer was parsed, or all (the default). Truncated ones, which "
-            "never are, stay in what is said of risk and budgets.",
+            help="Only answers that were parsed"
+            + (", or all (the default)." if with_all else ".")
+            + " Truncated ones, which never are, stay in what is said of risk and budgets.",
         ),
         click.option(
             "--min-actual",
-            type=click.IntRange(min=0, max=10**18),  # no answer is longer, and SQLite holds no more
+            type=_Tokens(),
             default=min_actual,
-            show_default=True,
             metavar="TOKENS",
-            help="Leave out shorter answers, which are refusals or errors.",
+            help=f"Leave out shorter answers. Default: {min_actual}.",
         ),
         click.option(
             "--normalize-categories",
             is_flag=True,
-            help="Take documentation, doc_write and doc as docs, testing as tests, implement_feature as "
-            "implementation, in any case.",
+            help="Take names of one category as one: doc_write, Documentation as docs.",
         ),
     ]
 
@@ -147,7 +159,7 @@ buckets_option = click.option(
     "--buckets",
     callback=_buckets,
     metavar="RANGES",
-    help="Buckets of the number of deliverables. Default: 1-3,4-7,8-15,16+.",
+    help="Numbers of deliverables. Default: 1-3,4-7,8-15,16+.",
 )
 
 
@@ -165,8 +177,7 @@ by_option = click.option(
     multiple=True,
     callback=_dimensions,
     metavar="NAMES",
-    help=f"Strata by any of {', '.join(DIMENSIONS)} joined by commas; bucket is that of the "
-    "number of deliverables. Default: category,complexity.",
+    help=f"Strata by any of {', '.join(DIMENSIONS)}, joined by commas. Default: category,complexity.",
 )
 
 

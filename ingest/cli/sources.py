@@ -12,6 +12,7 @@ from ingest.cli.output import remark, say, say_json, say_lines
 from ingest.forgetting import forget, listed_sources, preview
 from reports.terminal import counted, table
 
+_LEAST = ("pruned", "zone", "state", "rejects", "marker lines", "last read (UTC)")
 _HEADER = (
     "id",
     "source",
@@ -47,7 +48,7 @@ def sources_command(context: click.Context, db: str | None, as_json: bool) -> in
         say_json({"database": database, "sources": found})
         return 0
     if found:
-        say_lines(table(_HEADER, [_row(source) for source in found], text_columns=5))
+        say_lines(table(_HEADER, [_row(source) for source in found], text_columns=5, least=_LEAST))
     say(f"{counted(len(found), 'source')}; database {database}")
     return 0
 

@@ -15,7 +15,7 @@ from ingest.cli.moments import parse_span, span_text
 from ingest.cli.output import complain, remark, say, say_json, say_lines, say_unclaimed
 from ingest.reading.unread import Unread, unread_text
 from ingest.storing.database import open_for_reading
-from reports.status import Status, status
+from reports.status import Status, moment_of, status
 from reports.terminal import bytes_text, counted, table
 
 MOST_LOGS = 20
@@ -58,9 +58,9 @@ def status_command(
     rejects; then those that were read last.
 
     \b
-    For a person:   tokentail status
-    For cron:       tokentail status --quiet --max-age 1h
-    For a monitor:  tokentail status --quiet --metrics /var/lib/node_exporter/tokentail.prom
+      For a person:   tokentail status
+      For cron:       tokentail status --quiet --max-age 1h
+      For a monitor:  tokentail status --quiet --metrics tokentail.prom
 
     Exit codes: 0 done, 1 the newest ingest that went well is older than --max-age, or the database or the
     metrics can't be read or written, 2 wrong use.
@@ -70,6 +70,9 @@ def status_command(
         database = options.chosen_database(db)
         with open_for_reading(database, remark) as opened:
             found = status(opened)
+        for source in rotated_unread(found.sources):
+            if not quiet or _was_passed_by(source, found.last_success):
+                complain(_rotated(source))
         if as_json:
             say_json({"database": str(database), **asdict(found)})
         elif not quiet:
@@ -102,8 +105,8 @@ def _show(database: str, found: Status, shows_all: bool) -> None:
     say(
         f"{counted(totals['events'], 'event')}: {totals['with_phase']:,} with their phase, "
         f"{totals['with_run']:,} with their run, {totals['with_deliverables']:,} with deliverables; "
-        f"{counted(totals['sightings'], 'sighting')}, {counted(totals['rejects'], 'reject')}, "
-        f"{counted(totals['calls_without_telemetry'], 'builder call')} without telemetry"
+        f"{counted(totals['sightings'], 'sighting')}"
+        + "".join(f", {text}" for text, count in _lost(totals).items() if count)
     )
     if totals["kept_from"] is not None:
         pruned = counted(totals["pruned"], "marker line")
@@ -114,6 +117,11 @@ def _show(database: str, found: Status, shows_all: bool) -> None:
             say(unread_text(_place(source), source["unread_lines"], Unread(**source["unread"])))
     if found.sources:
         _show_sources(found.sources, shows_all)
+    if found.problems:
+        say("")
+        say("not readable, when it was tried last:")
+    for problem in found.problems:
+        say(f"  {problem['text']} (since {problem['first_seen'][:16]} UTC)")
     if found.ingest_runs:
         say("")
         success = found.last_success
@@ -127,6 +135,37 @@ def _show(database: str, found: Status, shows_all: bool) -> None:
         say(f"  {_run(run)}")
 
 
+def _lost(totals: dict[str, Any]) -> dict[str, int]:
+    """Return what is no event, in words, and how often."""
+    calls = totals["calls_without_telemetry"]
+    return {
+        counted(totals["rejects"], "reject"): totals["rejects"],
+        f"{counted(calls, 'builder call')} without telemetry": calls,
+    }
+
+
+def rotated_unread(sources: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the sources whose log was rotated away before all of it was read."""
+    return [source for source in sources if source["on_disk"] == "rotated" and source["behind_bytes"]]
+
+
+def _was_passed_by(source: dict[str, Any], success: dict[str, Any] | None) -> bool:
+    """Whether an ingest went well since a log was written to last, and didn't read where that is now."""
+    try:
+        changed = os.path.getmtime(source["rotated_to"])
+    except OSError:
+        return False
+    return success is not None and moment_of(success["finished_at"]).timestamp() > changed
+
+
+def _rotated(source: dict[str, Any]) -> str:
+    return (
+        f"{_place(source)}: rotated to {source['rotated_to']}, of which {bytes_text(source['behind_bytes'])} "
+        "are not read: the next ingest of its folder, or of the log by name, reads them, if it comes before "
+        "they are deleted"
+    )
+
+
 def _run(run: dict[str, Any]) -> str:
     if run["exit_code"] is not None:
         ended = f"exit {run['exit_code']}"
@@ -134,12 +173,15 @@ def _run(run: dict[str, Any]) -> str:
         ended = "not finished"
     else:
         ended = f"not ended, well at {run['finished_at'][:19]}"
-    return (
-        f"{run['started_at'][:19]}  {run['command']}  {ended}: {counted(run['files'], 'file')}, "
-        f"{bytes_text(run['bytes_read'])} read, {counted(run['events_new'], 'event')} new, "
-        f"{run['events_updated']:,} updated, {counted(run['rejects'], 'reject')}, "
-        f"{counted(run['problems'], 'problem')}"
-    )
+    found = {
+        f"{bytes_text(run['bytes_read'])} read": run["bytes_read"],
+        f"{counted(run['events_new'], 'event')} new": run["events_new"],
+        f"{run['events_updated']:,} updated": run["events_updated"],
+        counted(run["rejects"], "reject"): run["rejects"],
+        counted(run["problems"], "problem"): run["problems"],
+    }
+    said = "".join(f", {text}" for text, count in found.items() if count) or ", nothing new"
+    return f"{run['started_at'][:19]}  {run['command']}  {ended}: {counted(run['files'], 'file')}{said}"
 
 
 # The sources
@@ -158,7 +200,9 @@ def _show_sources(sources: list[dict[str, Any]], shows_all: bool) -> None:
     columns = [name for name in _HEADERS if name not in same and (name != "label" or labelled)]
     rows = [[_cell(source, name, len(folder)) for name in columns] for source in shown]
     say("")
-    say_lines(table([_HEADERS[name] for name in columns], rows, 3 + labelled, 1 + len(_TELLING) - len(same)))
+    say_lines(
+        table([_HEADERS[name] for name in columns], rows, 3 + labelled, 1 + len(_TELLING) - len(same), _LEAST)
+    )
     if folder:
         say(f"below {folder}")
     if len(shown) < len(ranked):
@@ -211,6 +255,7 @@ _HEADERS = {
     "timezone": "zone",
     "encoding": "encoding",
 }
+_LEAST = ("encoding", "zone", "no telemetry", "state", "read up to", "label", "marker lines", "on disk")
 _TELLING = ("timezone", "encoding")
 """Columns that are left out where all logs have the same there."""
 

@@ -8,6 +8,7 @@ import click
 
 from ingest.cli import options
 from ingest.cli.output import complain, remark, say, say_json
+from ingest.cli.progress import shown_progress
 from ingest.compare import Verification
 from ingest.verify import verify
 from reports.terminal import counted
@@ -38,7 +39,8 @@ def verify_command(
       tokentail verify /var/log/executor --db /data/telemetry.db
     """  # noqa: D301 - Click's mark must be the character itself
     database = options.chosen_database(db)
-    result = verify(list(paths), database, globs)
+    with shown_progress("verified", quiet) as report:
+        result = verify(list(paths), database, globs, report)
     for problem in result.problems:
         complain(problem)
     if not quiet:

@@ -83,7 +83,7 @@ class Compression(NamedTuple):
     """How one compression is told, and what unpacks it.
 
     `magic` is a pattern of a file's first bytes. Of `modules` the first that is installed is taken, else
-    `advice` says what to do: `start` begins a stream with it, and `error` is the name of what it raises
+    `package` is what brings one: `start` begins a stream with it, and `error` is the name of what it raises
     beside OSError. `padding` is a byte that may stand between streams and after the last, if any.
     """
 
@@ -92,7 +92,7 @@ class Compression(NamedTuple):
     start: Callable[[Any], Any]
     error: str = ""
     padding: bytes = b""
-    advice: str = ""
+    package: str = ""
 
 
 _BZIP2 = rb"BZh[1-9](?:1AY&|\x17rE8|.{0,3}\Z)"  # text may begin with the letters
@@ -113,7 +113,7 @@ COMPRESSIONS = {
         _ZSTD,
         lambda zstd: zstd.ZstdDecompressor(),
         "ZstdError",
-        advice=": pip install backports.zstd",
+        package="backports.zstd",
     ),
 }
 """A new one is an entry here, and the ending of its files in `names.COMPRESSED`."""
@@ -136,7 +136,12 @@ def decompressed(file: io.RawIOBase, name: str, path: str, size_bytes: int) -> I
         with suppress(ImportError):
             unpacked = Unpacked(file, compression, importlib.import_module(module), size_bytes)
             return io.BufferedReader(unpacked, GIVEN_BYTES)
-    raise LogUnreadable(f"{path}: compressed with {name}, which this Python can't read{compression.advice}")
+    advice = ""
+    if compression.package:
+        from ingest.extras import install_command  # noqa: PLC0415 - it is missing seldom
+
+        advice = f": {install_command([compression.package])}"
+    raise LogUnreadable(f"{path}: compressed with {name}, which this Python can't read{advice}")
 
 
 class Unpacked(io.RawIOBase):

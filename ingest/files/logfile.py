@@ -80,13 +80,19 @@ class FileState:
 class OpenLog:
     """An opened log: its decompressed bytes, how it is compressed, and what the very file is that was opened.
 
-    `file` is `None` for standard input. What is `remote` is better not read twice.
+    `file` is `None` for standard input. What is `remote` is better not read twice. `raw` is what is on disk.
     """
 
     stream: IO[bytes]
     compression: str | None = None
     file: FileState | None = None
     remote: bool = False
+    raw: io.RawIOBase | None = None
+
+    @property
+    def disk_offset(self) -> int:
+        """How far it was read, in bytes on disk; 0 of standard input."""
+        return 0 if self.raw is None or self.raw.closed else self.raw.tell()
 
     @property
     def is_plain(self) -> bool:
@@ -173,7 +179,7 @@ class LogFile:
             stream = cast(IO[bytes], raw)
             if compression is not None:
                 stream = decompressed(raw, compression, self.shown, state.size_bytes)
-            yield OpenLog(stream, compression, state, self.is_remote)
+            yield OpenLog(stream, compression, state, self.is_remote, raw)
 
     def _state_of(self, raw: io.RawIOBase) -> FileState:
         """Tell what an opened file is, with the hash of its end where its time can't tell a change."""

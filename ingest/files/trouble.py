@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator
 
 from ingest.errors import LogUnreadable, LogVanished
+from ingest.extras import extra_command, install_command
 from ingest.files.paths import shown_url, without_secrets
 
 _PACKAGES = {"s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "az": "adlfs", "abfs": "adlfs"}
@@ -47,9 +48,9 @@ def trouble_of(error: Exception, url: str) -> LogUnreadable:
 def _missing(scheme: str) -> str:
     package = _PACKAGES.get(scheme)
     if package in ("gcsfs", "adlfs"):
-        return f"reading {scheme}:// needs {package}: pip install fsspec {package}"
+        return f"reading {scheme}:// needs {package}: {install_command(['fsspec', package])}"
     what = f" ({package})" if package else ""
-    return f'reading {scheme}:// needs the extra "remote"{what}: pip install "tokentail[remote]"'
+    return f'reading {scheme}:// needs the extra "remote"{what}: {extra_command("remote")}'
 
 
 def _credentials(scheme: str) -> str:

@@ -74,6 +74,7 @@ class Batch:
     next run; `problem` says why, where that is not only a line that is not finished. `remarks` are
     worth knowing once, `warnings` need a look. `unread` tells of lines that were not understood.
     `occurrences` of the event's marker were counted by a plain search, where lines were read plainly.
+    `disk_offset` is how far the file was read, in bytes as they are on disk.
     """
 
     rows: Rows
@@ -90,3 +91,4 @@ class Batch:
     unread: Unread | None = None
     occurrences: int = 0
     warnings: tuple[str, ...] = ()
+    disk_offset: int = 0

@@ -7,12 +7,13 @@ linker what is around them.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Protocol
 
-from ingest.files.logfile import sample_of
-from ingest.linking.context import NOTHING_TOLD, merged
+from ingest.files.logfile import LogFile, sample_of
+from ingest.linking.context import NOTHING_TOLD, Context, merged
 from ingest.linking.identity import GROUP_LENGTH, Seen
 from ingest.linking.linker import MAX_ID_LENGTH, PLACED, Linker
-from ingest.linking.state import Logged
+from ingest.linking.state import Amendment, Logged
 from ingest.linking.timestamps import time_text
 from ingest.reading.batch import Reject, Rows, SeenEscalation, Sighting
 from ingest.reading.blocks import Block
@@ -42,16 +43,33 @@ MAX_REJECT_TEXT = 4_000
 """Characters of a rejected line that are kept; the file and the offset tell where the rest is."""
 
 
+class Watcher(Protocol):
+    """Whoever wants to see what becomes of each line, to explain it; lines are read one by one then."""
+
+    def begin(self, log: LogFile) -> None:
+        """See of which log the lines are that follow."""
+
+    def see(self, line: Line, container_logs: bool) -> None:
+        """See a line before it is read, and whether one with a container's prefix alone was logged."""
+
+    def sighted(self, offset: int, context: Context) -> None:
+        """See what is known of the event of the line that was seen last."""
+
+    def amended(self, amendment: Amendment) -> None:
+        """See what that line tells of an event before it."""
+
+
 class Gathering:
     """The rows of one stretch after another of one source; `remembered` is kept up to date.
 
     `remarks` and `warnings` are sentences' ends, worth saying once.
     """
 
-    def __init__(self, remembered: Remembered, zone: Zone) -> None:
+    def __init__(self, remembered: Remembered, zone: Zone, watcher: Watcher | None = None) -> None:
         """Go on from what a checkpoint remembers."""
         self._remembered = remembered
         self._zone = zone
+        self._watcher = watcher
         self._linker = Linker(remembered.linker, lambda prefix: zone.to_utc(time_in(prefix)).timestamp())
         self._rows = Rows()
         self._by_offset: dict[int, int] = {}
@@ -148,6 +166,8 @@ class Gathering:
 
     def take(self, line: Line) -> None:
         """Read one line, as slowly as it needs."""
+        if self._watcher is not None:
+            self._watcher.see(line, self._remembered.container_logs)
         if line.foreign and not self._remembered.foreign:
             self._remembered.foreign = True
             self.remarks.append(f"the encoding changes at offset {line.offset}: read as what it is")
@@ -246,7 +266,9 @@ class Gathering:
         context = NOTHING_TOLD
         if not parsed.alone:
             context = self._linker.event(record, line.offset, line.ordinal, logged)
-            self._collect_amendments()
+        if self._watcher is not None:
+            self._watcher.sighted(line.offset, context)
+        self._collect_amendments()
         seen = Seen(record, *logged, context, is_cut=is_cut)
         if context.phase is not None:
             self._by_offset[line.offset] = len(self._rows.sightings)
@@ -292,6 +314,8 @@ class Gathering:
     def _collect_amendments(self) -> None:
         rows = self._rows
         for amendment in self._linker.amendments:
+            if self._watcher is not None:
+                self._watcher.amended(amendment)
             index = self._by_offset.get(amendment.offset)
             if index is None:
                 rows.amendments.append(amendment)

@@ -18,7 +18,7 @@ from ingest.reading.batch import Batch, State
 from ingest.reading.blocks import Block, Numbering, split_blocks
 from ingest.reading.checkpoint import Checkpoint, Provisional, as_text
 from ingest.reading.feed import Feed
-from ingest.reading.gathering import Gathering
+from ingest.reading.gathering import Gathering, Watcher
 from ingest.reading.lines import Line, Position, every_line, split_lines
 from ingest.reading.pieces import Pieces
 from ingest.reading.resume import NotTheSame, Opened, stand_at
@@ -46,6 +46,8 @@ class ScanOptions:
 
     `plain` reads line by line and parses every one, instead of by chunks with a cheap test first;
     `verify` does, and reads no further than `end_offset`, as may others.
+    A `watcher` sees each line, and what becomes of it: lines are read one by one then, too.
+    After `batch_bytes` a batch is full, whatever is in it.
     `known` is filled by scans: what one log showed of times and events helps to read the next.
     """
 
@@ -53,6 +55,8 @@ class ScanOptions:
     finished: bool = False
     plain: bool = False
     end_offset: int | None = None
+    watcher: Watcher | None = None
+    batch_bytes: int = MAX_BATCH_BYTES
     known: dict[str, Sifter] = field(default_factory=dict)
 
 
@@ -92,7 +96,9 @@ class _Scan:
         self._was_provisional = self._remembered.provisional is not None
         self._taken_back_from = opened.offset if self._was_provisional else None
         self._remembered.provisional = None
-        self._gathering = Gathering(self._remembered, self._zone)
+        if options.watcher is not None:
+            options.watcher.begin(log)
+        self._gathering = Gathering(self._remembered, self._zone, options.watcher)
         self._feed = Feed(log, opened, self._remembered.position, options.plain, options.end_offset)
         position, plain = self._remembered.position, opened.log.is_plain
         recounts = plain and (position.counted_offset is not None or not opened.log.remote)
@@ -188,11 +194,12 @@ class _Scan:
         Captures that may be wrapped are joined.
         """
         chunks, encoding = self._feed.chunks(), self._opened.encoding
-        if encoding.is_wide and self._options.plain:
+        one_by_one = self._options.plain or self._options.watcher is not None
+        if encoding.is_wide and one_by_one:
             return self._joiner.joined(split_lines(chunks, replace(self._position), encoding, every_line))
         if encoding.is_wide:
             return split_wide(chunks, self._joiner, encoding)
-        if self._options.plain:
+        if one_by_one:
             lines = split_lines(chunks, self._remembered.position, encoding, every_line)
             return self._pieces.through(lines, self._numbering)
         blocks = split_blocks(chunks, self._numbering, encoding, self._gathering.wants)
@@ -204,7 +211,7 @@ class _Scan:
             return True
         return (
             len(self._gathering) >= MAX_BATCH_RECORDS
-            or self._position.offset - self._batch_start >= MAX_BATCH_BYTES
+            or self._position.offset - self._batch_start >= self._options.batch_bytes
         )
 
     def _checkpoint(self) -> Checkpoint:
@@ -244,6 +251,7 @@ class _Scan:
             unread=copy.deepcopy(self._remembered.unread),
             occurrences=self._occurrences,
             warnings=tuple(f"{self._log.shown}: {warning}" for warning in self._gathering.warnings),
+            disk_offset=self._open_log.disk_offset,
         )
         self._taken_back_from, self._occurrences = None, 0
         self._gathering.remarks.clear()

@@ -239,7 +239,9 @@ def _rules_of(name: str) -> tzinfo:
                 rules, _dateutil().tzstr
             ):  # rules spelled out are no name
                 return rules
-    raise UsageMistake(f"unknown time zone {name!r}: give an IANA name such as Australia/Sydney or UTC")
+    raise UsageMistake(
+        f"unknown time zone {name!r}: {_meant(name)}give an IANA name such as Australia/Sydney or UTC"
+    )
 
 
 def _recorded_rules(name: str) -> tzinfo:
@@ -251,6 +253,26 @@ def _recorded_rules(name: str) -> tzinfo:
     except (ValueError, TypeError, IndexError, AttributeError) as error:  # the library raises what it likes
         raise UsageMistake(f"time zone {name!r}: rules that are spelled out so are not read") from error
     return spelled
+
+
+def _meant(name: str) -> str:
+    """Ask whether a zone was meant whose name is like one that there is none of, or ends so."""
+    from difflib import get_close_matches  # noqa: PLC0415 - once, before the end
+    from zoneinfo import available_timezones  # noqa: PLC0415
+
+    known = {zone.lower(): zone for zone in sorted(available_timezones())}
+    asked = name.lower().replace(" ", "_")
+    places = [zone for zone in known if zone.endswith(f"/{asked}")]
+    likely = places[:1] or get_close_matches(asked, known, 1, 0.75)
+    likely = likely or [
+        zone
+        for place in get_close_matches(
+            asked.rpartition("/")[2], {zone.rpartition("/")[2] for zone in known}, 1
+        )
+        for zone in known
+        if zone.endswith(f"/{place}")
+    ]
+    return f"did you mean {known[likely[0]]}? Else " if likely else ""
 
 
 def _dateutil() -> ModuleType:

@@ -4,7 +4,7 @@ The operating system holds the lock and gives it back when its holder ends, howe
 killed process never blocks the next one. The lock file beside the database stays; its content only
 tells who the holder is. In a folder where others may write, anything may stand in its place: what is
 no lock file of ours is not followed, waited for or changed. The row of a run that was killed stays
-unfinished.
+unfinished. Each log that could not be read when last tried has a row, too.
 """
 
 from __future__ import annotations
@@ -16,18 +16,24 @@ import sqlite3
 import stat
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import IO
 
 from ingest.errors import DatabaseHeld, DatabaseUnusable, NoRoom, TokentailError
+from ingest.files.paths import shown
 from ingest.linking.timestamps import time_text
+from ingest.notices import Notice
 from ingest.storing.database import StrPath, immediate, opened_as_it_is
 from ingest.storing.explaining import is_full, unwritable
 from ingest.version import program_version
 
 POLL_SECONDS = 0.05
+
+STANDING_CODES = frozenset({"unreadable", "damaged", "unfinished", "not-a-log", "vanished", "folder"})
+"""Codes of what is wrong with a log, or a folder of logs, until somebody mends it."""
+
 
 _CAREFULLY = sum(getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_NOCTTY"))
 _OURS = re.compile(r"[0-9\s\0]{0,20}")
@@ -191,6 +197,33 @@ def end_run(
             f"UPDATE ingest_runs SET {assignments} WHERE ingest_run_id = :ingest_run_id",
             {**values, "ingest_run_id": ingest_run_id},
         )
+
+
+def keep_problems(
+    connection: sqlite3.Connection, notices: Sequence[Notice], paths: Sequence[str]
+) -> frozenset[tuple[str, str | None]]:
+    """Keep which logs at or below some paths can't be read now; return the keys of what was known before.
+
+    Whoever tells the rest tells each once, however often it is tried.
+    """
+    found = {notice.key: notice for notice in notices if notice.code in STANDING_CODES and notice.path}
+    query = "SELECT code, path FROM log_problems"
+    known = {(code, path) for code, path in connection.execute(query) if _is_below(path, paths)}
+    if not (found or known):
+        return frozenset()
+    now, gone = _now(), known - found.keys()
+    with immediate(connection):
+        connection.executemany("DELETE FROM log_problems WHERE code = ? AND path = ?", gone)
+        connection.executemany(
+            "INSERT INTO log_problems VALUES (?, ?, ?, ?, ?) "
+            "ON CONFLICT (path, code) DO UPDATE SET text = excluded.text, last_seen = excluded.last_seen",
+            [(notice.path, notice.code, notice.text, now, now) for notice in found.values()],
+        )
+    return frozenset(known & found.keys())
+
+
+def _is_below(path: str, folders: Sequence[str]) -> bool:
+    return any(path == folder or path.startswith(os.path.join(folder, "")) for folder in map(shown, folders))
 
 
 def _now() -> str:

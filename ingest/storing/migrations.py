@@ -129,10 +129,27 @@ def m006_unclaimed(db: Database) -> None:
     db.conn.execute(_NOT_COUNTED)
 
 
+def m007_problems(db: Database) -> None:
+    """Keep which logs can't be read, so that it is told once."""
+    db.conn.execute(
+        "CREATE TABLE IF NOT EXISTS log_problems "
+        "(path TEXT NOT NULL, code TEXT NOT NULL, text TEXT NOT NULL, first_seen TEXT NOT NULL, "
+        "last_seen TEXT NOT NULL, PRIMARY KEY (path, code)) WITHOUT ROWID"
+    )
+
+
 MIGRATION_SET = "tokentail"
 """The name under which sqlite-utils records our migrations."""
 
-MIGRATIONS = (m001_initial, m002_doubts, m003_keys_in_time, m004_housekeeping, m005_labels, m006_unclaimed)
+MIGRATIONS = (
+    m001_initial,
+    m002_doubts,
+    m003_keys_in_time,
+    m004_housekeeping,
+    m005_labels,
+    m006_unclaimed,
+    m007_problems,
+)
 """Every migration, in its order. What they are called is recorded, and must never change."""
 
 KNOWN_MIGRATIONS = frozenset(migration.__name__ for migration in MIGRATIONS)

@@ -7,7 +7,9 @@ temporary folder unless another is named. What they print goes to standard error
 from __future__ import annotations
 
 import contextlib
+import difflib
 import importlib
+import importlib.util
 import os
 import sys
 import tempfile
@@ -21,6 +23,8 @@ from reports.replaying.events import ReplayEvent
 
 Estimate = Callable[[ReplayEvent], int]
 """Predict the output tokens of an event; raises `EstimateFailed`."""
+
+_FILE_ENDING = ".py"
 
 LARGEST_ESTIMATE = 10**18
 """Tokens; anything beyond is no estimate, and no number that a database holds."""
@@ -36,14 +40,31 @@ def parse_name(name: str) -> tuple[str, str]:
     Raises:
         UsageMistake: it is not of that form.
     """
-    module, colon, attribute = name.partition(":")
+    module, colon, attribute = name.rpartition(":")
     if not (module and colon and attribute):
-        raise UsageMistake(f"--estimator {name!r}: write module:Class, for example mypackage.estimator:Mine")
+        raise UsageMistake(
+            f"--estimator {name!r}: write module:Class, for example mypackage.estimator:Mine, or est.py:Mine "
+            "for a file"
+        )
     return module, attribute
 
 
+def located(name: str) -> str:
+    """Return the name of an estimator with the whole path of its file, where it names one.
+
+    Raises:
+        UsageMistake: it names nothing, or a file that isn't there.
+    """
+    module, attribute = parse_name(name)
+    if not module.endswith(_FILE_ENDING):
+        return name
+    if not os.path.isfile(module):
+        raise UsageMistake(f"--estimator {name!r}: there is no file {module}")
+    return f"{os.path.abspath(module)}:{attribute}"
+
+
 def load_estimator(name: str) -> Callable[[], Any]:
-    """Import the class (or function) that `module:Class` names; call it inside `running`.
+    """Import the class (or function) that `module:Class` or `file.py:Class` names; call it inside `running`.
 
     Raises:
         UsageMistake: it is not of that form.
@@ -52,17 +73,49 @@ def load_estimator(name: str) -> Callable[[], Any]:
     module, attribute = parse_name(name)
     try:
         with contextlib.redirect_stdout(sys.stderr):
-            found: Any = importlib.import_module(module)
-        for part in attribute.split("."):
-            found = getattr(found, part)
+            found: Any = _imported(module)
     except (Exception, SystemExit) as error:
         raise UnusableEstimator(
-            f"{name}: {type(error).__name__}: {error}: put the folder that holds "
-            f"{module.partition('.')[0]} on PYTHONPATH"
+            f"{name}: can't be imported ({type(error).__name__}: {error}){_advice(module, error)}"
         ) from error
+    for part in attribute.split("."):
+        if not hasattr(found, part):
+            raise UnusableEstimator(f"{name}: {module} has no {part}{_alike(found, part)}")
+        found = getattr(found, part)
     if not callable(found):
         raise UnusableEstimator(f"{name}: {attribute} can't be called: name a class")
     return found  # type: ignore[no-any-return]
+
+
+def _imported(module: str) -> Any:
+    """Import a module by its name, or a file, beside which its own modules are found."""
+    if not module.endswith(_FILE_ENDING):
+        return importlib.import_module(module)
+    folder, file = os.path.split(os.path.abspath(module))
+    name = file.removesuffix(_FILE_ENDING)
+    spec = importlib.util.spec_from_file_location(name, module)
+    assert spec is not None and spec.loader is not None  # noqa: S101, PT018 - of a file that ends so there is one
+    made = importlib.util.module_from_spec(spec)
+    sys.path.insert(0, folder)
+    sys.modules[name] = made  # dataclasses, for one, look their module up
+    spec.loader.exec_module(made)
+    return made
+
+
+def _advice(module: str, error: BaseException) -> str:
+    """Say what to do where the module itself is not found, and not one that it needs."""
+    top = module.partition(".")[0]
+    if not isinstance(error, ModuleNotFoundError) or error.name not in (top, module):
+        return ""
+    return f": put the folder that holds {top} on PYTHONPATH, or name its file: path/to/{top}.py:Class"
+
+
+def _alike(found: Any, name: str) -> str:
+    """Name what a module has that is like a name which it hasn't."""
+    names = [one for one in dir(found) if callable(getattr(found, one, None)) and not one.startswith("_")]
+    if alike := difflib.get_close_matches(name, names, 1):
+        return f"; did you mean {alike[0]}?"
+    return f"; it has {', '.join(names[:5])}" if names else ""
 
 
 @contextlib.contextmanager

@@ -1,0 +1,154 @@
+"""What an ingest would do: the same ingest, into a copy of the database that is thrown away.
+
+So it says what the ingest would say, of rotations, zones and copies, too. On the way each line is looked
+at, to say which kinds there are, and where those stop matching that look like one and are not understood.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import tempfile
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from ingest.backup import back_up
+from ingest.errors import DatabaseUnusable
+from ingest.files.logfile import LogFile
+from ingest.linking.context import Context
+from ingest.linking.state import Amendment
+from ingest.pipeline import ingest
+from ingest.reading.lines import Line
+from ingest.reading.markers import find_markers
+from ingest.storing.database import StrPath
+from ingest.summary import IngestOptions, Summary
+from parsers.explain import Explanation, Stop, explain
+from parsers.records import Malformed
+
+MAX_KINDS = 1_000
+"""Kinds of lines that are not understood that are told apart: a hostile log could have any number."""
+
+_TOLD = """
+SELECT {source}, COUNT(*) FROM token_estimation_v2_events
+WHERE event_id > ? AND {source} IS NOT NULL GROUP BY 1 ORDER BY 2 DESC, 1
+"""
+_SOURCES = {"run": "run_source", "phase": "phase_source", "deliverables": "deliverables_source"}
+
+
+@dataclass(slots=True)
+class NotUnderstood:
+    """Lines that look like a family and are not of it, or hold a marker where it doesn't count.
+
+    `why` is the reason of a reject where `is_reject`. `first` is the file and line of the first, of which
+    `stop` says where it stops matching, counted from 0 in its message, behind `prefix_length` characters.
+    """
+
+    family: str | None
+    why: str
+    is_reject: bool
+    first: str
+    prefix_length: int
+    stop: Stop | None
+    lines: int = 0
+
+
+@dataclass(slots=True)
+class Preview:
+    """What an ingest would do.
+
+    `families` counts the lines of each kind that were understood. `told` says of the new events how many have
+    their run, their phase and deliverables, by the kind of line that told.
+    """
+
+    summary: Summary
+    families: Counter[str] = field(default_factory=Counter)
+    not_understood: list[NotUnderstood] = field(default_factory=list)
+    told: dict[str, dict[str, int]] = field(default_factory=dict)
+
+
+def preview(paths: Sequence[str], database: StrPath, options: IngestOptions) -> Preview:
+    """Do an ingest into a copy of the database, and say what it did.
+
+    Raises:
+        DatabaseUnusable: the database cannot be used as it is.
+    """
+    census = _Census()
+    options = replace(options, watcher=census, jobs=1, scheduler=None)
+    with tempfile.TemporaryDirectory(prefix="tokentail-") as folder:
+        copy = os.path.join(folder, "copy.db")
+        if os.path.exists(database):
+            back_up(database, copy)
+        try:
+            newest = _newest_event(copy)
+            summary = ingest(paths, copy, options)
+            told = _told(copy, newest)
+        except DatabaseUnusable as error:
+            raise DatabaseUnusable(str(error).replace(copy, os.fspath(database))) from error
+    summary.database = os.fspath(database)
+    found = sorted(census.not_understood.values(), key=lambda one: (not one.is_reject, -one.lines))
+    return Preview(summary, census.families, found, told)
+
+
+def _newest_event(copy: str) -> int:
+    if not os.path.exists(copy):
+        return 0
+    with closing(sqlite3.connect(copy)) as connection:
+        try:
+            found = connection.execute("SELECT MAX(event_id) FROM token_estimation_v2_events").fetchone()
+        except sqlite3.OperationalError:  # no database of ours, which the ingest will say
+            return 0
+    return int(found[0] or 0)
+
+
+def _told(copy: str, newest: int) -> dict[str, dict[str, int]]:
+    if not os.path.exists(copy):
+        return {}
+    with closing(sqlite3.connect(copy)) as connection:
+        return {
+            what: dict(connection.execute(_TOLD.format(source=source), [newest]).fetchall())
+            for what, source in _SOURCES.items()
+        }
+
+
+class _Census:
+    """Counts the lines of each kind, and those that are not understood by where they stop."""
+
+    def __init__(self) -> None:
+        self.families: Counter[str] = Counter()
+        self.not_understood: dict[Any, NotUnderstood] = {}
+        self._log = ""
+
+    def begin(self, log: LogFile) -> None:
+        """Note whose lines follow."""
+        self._log = log.shown
+
+    def see(self, line: Line, container_logs: bool) -> None:
+        """Count a line."""
+        if not find_markers(line.data):
+            return
+        found = explain(line.data, container_logs)
+        if found.record is not None and not isinstance(found.record, Malformed):
+            self.families[found.family or ""] += 1
+        else:
+            self._miss(line, found)
+
+    def _miss(self, line: Line, found: Explanation) -> None:
+        is_reject = isinstance(found.record, Malformed)
+        why = found.record.reason if isinstance(found.record, Malformed) else found.why or ""
+        key = (found.family, is_reject, why if is_reject else found.stop and found.stop.expected)
+        if key not in self.not_understood and len(self.not_understood) < MAX_KINDS:
+            at = f"{self._log}:{line.number}"
+            self.not_understood[key] = NotUnderstood(
+                found.family, why, is_reject, at, found.prefix_length, found.stop
+            )
+        if key in self.not_understood:
+            self.not_understood[key].lines += 1
+
+    def sighted(self, offset: int, context: Context) -> None:
+        """See nothing in this: what is stored is counted when it is."""
+
+    def amended(self, amendment: Amendment) -> None:
+        """See nothing in this, likewise."""

@@ -1,0 +1,210 @@
+"""Why a line is read as it is: its prefix, its family, and the character at which that stops matching.
+
+`parsers.line.parse_line` alone decides what a line says; this explains it to a person, as slowly as it takes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cache
+from itertools import pairwise
+
+from parsers import escalation
+from parsers.family import Family, Shape
+from parsers.line import parse_line
+from parsers.numbers import DECIMAL
+from parsers.prefix import Prefixed, split_prefix
+from parsers.records import Malformed, Record, Stamp
+from parsers.registry import FAMILIES
+
+_WHOLE = "([0-9]{1,18})"
+_TRUTH = "(True|False|None)"
+_NAME = "([^=]*)"
+_BEFORE_NAMES = (
+    rf"selected_budget=([0-9]{{1,18}}|None) category={_NAME} complexity={_NAME} deliverables={_WHOLE}"
+)
+_EVENTS = (
+    rf"\[TokenEstimationV2\] predicted_output={_WHOLE} actual_output={_WHOLE} smape=({DECIMAL}|nan)% "
+    rf"{_BEFORE_NAMES} success={_TRUTH} stop_reason={_NAME} truncated={_TRUTH} model=([^=]+)",
+    rf"\[TokenEstimationV2\] predicted_output={_WHOLE} actual_total={_WHOLE} {_BEFORE_NAMES} "
+    rf"success={_TRUTH} model=([^=]+)",
+)
+"""Both forms of the event line. The parser cuts them at their keys; these say how far a line goes along."""
+
+_ESCALATIONS = tuple(re.sub(r"\?P<\w+>", "", form) + ".*" for form in escalation.FORMS)
+_FORMS = {"event": _EVENTS, "escalation": _ESCALATIONS, "token_escalation": _ESCALATIONS}
+_EXCERPT = 30
+"""Characters that are shown of what stands where a line stops matching."""
+
+_GROUPS = {
+    _WHOLE: "a number",
+    "([0-9]": "a number",
+    "[0-9]": "digits",
+    "([0-9]{1,18}|None)": "a number or None",
+    _TRUTH: "True, False or None",
+    r"(\[": "a list in brackets",
+}
+"""What is asked for where a pattern goes on with a group, by how that begins; the longest counts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Where a message stops looking like its family: `reached` of its characters match.
+
+    `expected` says what should stand there instead of `found`, which is empty at the message's end.
+    """
+
+    reached: int
+    found: str
+    expected: str
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """What a line is taken for.
+
+    `prefix` names its kind; `prefix_length` counts its characters, 0 in an object of JSON, where places are
+    those of its message. `family` is the one that the message opens like; `record` is what it says, `stop`
+    where it stops matching. `why` says, where the line says nothing, why not.
+    """
+
+    prefix: str
+    prefix_length: int
+    stamp: Stamp | None
+    message: str
+    family: str | None = None
+    record: Record | None = None
+    stop: Stop | None = None
+    why: str | None = None
+
+
+def explain(line: bytes, container_logs: bool = True) -> Explanation:
+    """Explain a line (UTF-8, without its terminator), as `parse_line` reads it."""
+    prefixed = split_prefix(line)
+    message = prefixed.message.decode("utf-8", "replace")
+    before = len(line.decode("utf-8", "replace")) - len(message)
+    in_json = prefixed.outer and line.startswith(b"{")
+    about = (_kind_of(prefixed, in_json), 0 if in_json else before, prefixed.stamp, message)
+    family = family_of(prefixed.message)
+    parsed = parse_line(line, container_logs)
+    if family is None:
+        return Explanation(*about, why=_misplaced(message) or "no family of lines opens like this")
+    if parsed is not None and not isinstance(parsed.record, Malformed):
+        return Explanation(*about, family.name, parsed.record)
+    if parsed is not None:
+        return Explanation(*about, family.name, parsed.record, stop_in(family, message))
+    stop = stop_in(family, message)
+    if stop is None and family.needs_prefix:
+        why = "it counts only behind a prefix; what stands bare may be a model's answer"
+    else:
+        why = "it opens like this family and goes on otherwise"
+    return Explanation(*about, family.name, None, stop, why)
+
+
+def _kind_of(prefixed: Prefixed, in_json: bool) -> str:
+    if in_json:
+        return "an object of JSON" + (" around the executor's own" if prefixed.inner else "")
+    if prefixed.outer:
+        return "a container's or journal's" + (" around the executor's own" if prefixed.inner else "")
+    return "the executor's own" if prefixed.inner else "none that is known"
+
+
+@cache
+def _openings() -> re.Pattern[bytes]:
+    return re.compile("|".join(f"({family.opening})" for family in FAMILIES).encode())
+
+
+def family_of(message: bytes) -> Family | None:
+    """Return the family that a message, without its prefix, opens like."""
+    found = _openings().match(message)
+    return None if found is None or found.lastindex is None else FAMILIES[found.lastindex - 1]
+
+
+def _misplaced(message: str) -> str | None:
+    """Say that a marker stands where it doesn't count."""
+    places = [
+        (message.find(marker), marker)
+        for family in FAMILIES
+        for marker in family.markers
+        if marker in message
+    ]
+    if not places:
+        return None
+    at, marker = min(places)
+    return f"`{marker}` counts only directly behind the prefix; here {at:,} characters stand before it"
+
+
+def stop_in(family: Family, message: str) -> Stop | None:
+    """Return where a message stops matching its family's pattern; `None` where the pattern matches all of it.
+
+    Of several forms the one counts that goes furthest.
+    """
+    text = message.rstrip()
+    forms = _FORMS.get(family.name) or ((family.read.pattern,) if isinstance(family.read, Shape) else ())
+    stops = [_stop(one, text) for form in forms for one in _alternatives(form)]
+    if not stops or None in stops:
+        return None
+    return max((stop for stop in stops if stop is not None), key=lambda stop: stop.reached)
+
+
+@cache
+def _beginnings(pattern: str) -> list[tuple[int, re.Pattern[str]]]:
+    """Return the beginnings of a pattern that are patterns too, and where they end: the longest first."""
+    found = []
+    for end in range(len(pattern), 0, -1):
+        with suppress(re.error):  # cut within a group or a repetition
+            found.append((end, re.compile(pattern[:end], re.ASCII)))
+    return found
+
+
+def _alternatives(pattern: str) -> Iterator[str]:
+    """Yield a pattern for each way through its groups that are no values: `(?:a|b)`, `(?:a)?`."""
+    start = pattern.find("(?:")
+    if start < 0:
+        yield pattern
+        return
+    ends, depth = [start + 2], 0
+    for found in _BRACKETS.finditer(pattern, start):
+        depth += {"(": 1, ")": -1}.get(found[0], 0)
+        if depth == 0 or (depth == 1 and found[0] == "|"):
+            ends.append(found.start())
+        if depth == 0:
+            break
+    rest = pattern[ends[-1] + 1 :]
+    choices = [pattern[one + 1 : other] for one, other in pairwise(ends)]
+    if rest.startswith("?"):
+        choices, rest = [*choices, ""], rest[1:]
+    for choice in choices:
+        yield from _alternatives(pattern[:start] + choice + rest)
+
+
+def _stop(pattern: str, text: str) -> Stop | None:
+    """Match ever shorter beginnings of a pattern; `None` where all of it matches all of a text."""
+    beginnings = _beginnings(pattern)
+    if beginnings[0][1].fullmatch(text):
+        return None
+    for end, beginning in beginnings:
+        if (found := beginning.match(text)) is not None:
+            return Stop(found.end(), text[found.end() :][:_EXCERPT], _expected(pattern, end))
+    return Stop(0, text[:_EXCERPT], _expected(pattern, 0))
+
+
+_BRACKETS = re.compile(r"\\.|\[\^?(?:\\.|[^\]\\])*\]|[()|]")
+"""What opens, divides and closes groups; escapes and classes of characters stand by themselves."""
+
+_LITERALS = re.compile(r"(?:(?:\\[^\w\s]|[\w =:,/'-])(?![?*+{]))+")
+"""What a pattern has as it is, some of it escaped."""
+
+
+def _expected(pattern: str, at: int) -> str:
+    """Say what a pattern wants at an index: a text, whole, or what a group stands for."""
+    if at >= len(pattern):
+        return "the end of the line"
+    for found in _LITERALS.finditer(pattern):
+        if found.start() <= at < found.end():
+            return f"`{found[0].replace(chr(92), '')}`"
+    begins = [one for one in _GROUPS if pattern.startswith(one, at)]
+    return _GROUPS[max(begins, key=len)] if begins else "text"

@@ -1,0 +1,124 @@
+"""`tokentail` alone answers on one screen: how things stand, or how to begin."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from conftest import EXAMPLES, Tokentail
+from event_lines import event_message, logged
+from ingest.cli.places import data_database
+
+NAMES = ["Verdict", "How sure", "To set", "Not read", "Fresh", "Database", "Logs", "Next"]
+
+
+def screen(called: Tokentail, **environment: str) -> str:
+    done = called(**environment)
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = done.stdout.splitlines()
+    assert len(lines) <= 24
+    assert max(map(len, lines)) <= 80
+    return done.stdout
+
+
+def said(text: str) -> dict[str, str]:
+    """Return the paragraphs of a screen by their names."""
+    found: dict[str, str] = {}
+    name = ""
+    for line in text.splitlines():
+        name = line[:10].strip() or name
+        found[name] = f"{found.get(name, '')} {line[10:]}".strip()
+    return found
+
+
+def test_the_screen_tells_how_things_stand(called: Tokentail) -> None:
+    """Verdict, how sure, what to set, what was not understood, how fresh, where, and what next."""
+    called("ingest", EXAMPLES / "logs", "--tz", "UTC")
+    told = said(screen(called))
+    assert list(told) == NAMES
+    assert "miss their limits: underestimation rate 48% (limit 5%), truncation rate 4%" in told["Verdict"]
+    assert told["Verdict"].startswith("too few events to judge")
+    assert "25 of at least 30 samples" in told["How sure"]
+    assert "tokentail calibrate" in told["To set"]
+    assert told["Not read"] == "1 reject (cut off 1); 1 builder call without telemetry"
+    assert "newest event" in told["Fresh"]
+    assert "last ingest that went well 0 s ago" in told["Fresh"]
+    assert told["Database"].startswith("telemetry.db, 26 events, ")
+    assert told["Logs"].startswith("6 logs, the newest ")
+    assert "`tokentail rejects`" in told["Next"]
+
+
+def test_a_new_folder_is_told_how_to_begin(called: Tokentail, tmp_path: Path) -> None:
+    """Without a database the commands to begin with are shown, and nothing is made."""
+    text = screen(called)
+    for command in ("ingest --dry-run LOGS", "init LOGS --tz ZONE", "tokentail report", "tokentail --help"):
+        assert command in text
+    assert "telemetry.db is not there" in text
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_database_at_the_systems_place_is_found_again(
+    called: Tokentail, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """In another folder it is said where the database is that init made."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "d"))
+    monkeypatch.setenv("LOCALAPPDATA", str(tmp_path / "d"))
+    Path(data_database()).parent.mkdir(parents=True)
+    Path(data_database()).touch()
+    assert data_database() in called().stdout
+
+
+def test_the_database_is_that_of_the_settings_or_the_environment(called: Tokentail, tmp_path: Path) -> None:
+    """The screen is about the same database as every command here."""
+    (tmp_path / "tokentail.toml").write_text('database = "x.db"\n', encoding="utf-8")
+    called("ingest", EXAMPLES / "logs", "--tz", "UTC")
+    assert said(screen(called))["Database"].startswith("x.db, 26 events")
+    assert "settings tokentail.toml" in said(screen(called))["Database"]
+    called("ingest", EXAMPLES / "logs/collect.log", "--tz", "UTC", "--db", "y.db")
+    assert said(screen(called, DATABASE_URL="sqlite:///y.db"))["Database"].startswith("y.db, 5 events")
+
+
+def test_nothing_understood_is_no_pass(called: Tokentail, tmp_path: Path) -> None:
+    """Over no events there is no verdict, and the next step is to see what is understood."""
+    (tmp_path / "run.log").write_text("nothing of ours\n", encoding="utf-8")
+    called("ingest", "run.log")
+    told = said(screen(called))
+    assert told["Verdict"] == "nothing to judge: no event is left"
+    assert "--dry-run" in told["Next"]
+
+
+@pytest.mark.parametrize(("actual", "held"), [(1000, "keep their limits"), (5000, "miss their limits")])
+def test_the_verdict_is_that_of_the_gates(called: Tokentail, tmp_path: Path, actual: int, held: str) -> None:
+    """A hundred good or bad estimates are said to be so, and bad ones by how much."""
+    now = f"{datetime.now(UTC):%Y-%m-%d %H:%M:}"
+    messages = [
+        event_message(predicted_output=1200 + n, actual_output=actual, smape="1.0%") for n in range(100)
+    ]
+    text = "".join(logged(one, at=f"{now}{n % 60:02}") + "\n" for n, one in enumerate(messages))
+    (tmp_path / "run.log").write_text(text, encoding="utf-8")
+    called("ingest", "run.log", "--tz", "UTC")
+    told = said(screen(called))
+    assert held in told["Verdict"]
+    assert ("4.0 x longer than estimated" in told["To set"]) == (actual == 5000)
+
+
+def test_what_is_long_is_cut_to_the_screen(called: Tokentail, tmp_path: Path) -> None:
+    """Long paths and names never make the screen longer."""
+    folder = tmp_path / ("deep-" * 20) / ("folder-" * 20)
+    folder.mkdir(parents=True)
+    log = folder / f"{'run-' * 30}.log"
+    log.write_text(logged(event_message(category="c" * 150)) + "\n", encoding="utf-8")
+    called("ingest", log)
+    screen(called)
+    assert max(map(len, called(COLUMNS="60").stdout.splitlines())) <= 60
+
+
+def test_in_an_environment_the_place_is_named(called: Tokentail, tmp_path: Path) -> None:
+    """Where a database would lie in an environment, that is said, and how to begin."""
+    (tmp_path / "pyvenv.cfg").touch()
+    done = called()
+    assert done.returncode == 0
+    assert "inside the virtual environment" in done.stderr
+    assert "tokentail init LOGS" in done.stdout
