@@ -94,7 +94,7 @@ def _zone(path: str, tz: str | None, db: str | None) -> str:
     """Return the zone in which an ingest reads a log, or has read it."""
     if tz is not None and options.is_typed("tz"):
         return zone_named(tz).name
-    with suppress(DatabaseUnusable), open_for_reading(options.chosen_database(db)) as opened:
+    with suppress(DatabaseUnusable), open_for_reading(options.chosen_database(db), remark) as opened:
         query = "SELECT timezone FROM log_sources WHERE ? IN (path, real_path) ORDER BY source_id DESC"
         for (zone,) in opened.conn.execute(query, [LogFile(path).stored_path]):
             return str(zone)
@@ -125,7 +125,7 @@ def _stored_as(path: str, traced: TracedLine, db: str | None) -> int | None:
     """Return the id of the event that the database has of a line."""
     if traced.row is None or path == STANDARD_INPUT:
         return None
-    with suppress(DatabaseUnusable), open_for_reading(options.chosen_database(db)) as opened:
+    with suppress(DatabaseUnusable), open_for_reading(options.chosen_database(db), remark) as opened:
         for (event_id,) in opened.conn.execute(_AT, [LogFile(path).stored_path, traced.line.number]):
             return int(event_id)
     return None
