@@ -267,7 +267,7 @@ def _split_around(line: bytes) -> Prefixed | None:
 
 def times_of(line: bytes) -> tuple[Stamp, Stamp] | None:
     """Return the exact time of a container's prefix, and the local one of the executor's own inside it."""
-    outer = _split_json(line) if line.startswith(b"{") else _split_outer(line)
+    outer = _split_around(without_escapes(line))
     inner = None if outer is None else _split_inner(outer.message)
     if outer is None or outer.stamp is None or inner is None or inner.stamp is None:
         return None

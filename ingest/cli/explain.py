@@ -11,7 +11,7 @@ import click
 
 from ingest.cli import options
 from ingest.cli.ingest import tz_option
-from ingest.cli.output import complain, say, say_json
+from ingest.cli.output import complain, remark, say, say_json
 from ingest.errors import DatabaseUnusable, TokentailError, UsageMistake
 from ingest.files.logfile import LogFile
 from ingest.files.paths import STANDARD_INPUT
