@@ -26,7 +26,7 @@ from event_lines import event_message, logged
 from ingest.storing.database import open_for_reading
 from reports.changes import Change
 from reports.dashboard.board import Board, read_board
-from reports.dashboard.choices import FILTERS, MAX_PERIODS, choices, date_ranges, report_record
+from reports.dashboard.choices import FILTERS, MAX_NAMES, MAX_PERIODS, choices, date_ranges, report_record
 from reports.dashboard.figures import figures, packed_figures
 from reports.dashboard.look import LIGHT
 from reports.dashboard.page import json_text, page
@@ -372,6 +372,19 @@ def test_a_chosen_filter_is_kept_in_the_address(browser: Browser, opened: Any) -
     browser.wait("location.hash === ''")
     assert browser.drawn()["state"] == "drawn"
     assert "Chosen" not in browser.value("document.body.innerText")
+
+
+def test_a_name_that_is_not_offered_is_chosen_by_the_address(browser: Browser, opened: Any) -> None:
+    """Of many names the filters offer some; a link to another one shows its events, and no wrong numbers."""
+    named = str(MAX_NAMES + 1)
+    opened([event_message(model=f"{at:02}") for at in range(MAX_NAMES + 5)], f"#model={named}")
+    assert browser.value("document.getElementById('heading').textContent").startswith("No numbers")
+    assert browser.value("document.getElementById('newest').tBodies[0].rows.length") == 1
+    text = browser.value("document.body.innerText")
+    assert f"Chosen: model {named}." in text
+    assert "The filters leave out 5 names" in text
+    browser.value("document.getElementById('model').dispatchEvent(new Event('change'))")
+    assert browser.value("location.hash") == f"#model={named}"
 
 
 WIDE = """[...document.querySelectorAll('body *')].filter((one) => !one.closest('table, #tip') &&

@@ -62,20 +62,28 @@
     return board.filters.map(({ name, offered }) => {
       const value = asked.get(name);
       const at = value === null ? -1 : offered.indexOf(value);
-      return { name, value, at, on: at >= 0 || (value !== null && dated(name) && isDay(value)) };
+      const known = dated(name) ? isDay : (one) => tables.events.some((row) => row[name] === one);
+      return { name, value, at, on: at >= 0 || (value !== null && known(value)) };
     });
   }
 
+  // The value of an option is the place of its name, or "=" and the name that the address brought along.
+
   function choose() {
     const set = board.filters.filter(({ name }) => place(name).value);
-    const values = set.map(({ name, offered }) => [name, offered[place(name).value] ?? place(name).value]);
+    const values = set.map(({ name, offered }) => {
+      const { value } = place(name);
+      return [name, value[0] === "=" ? value.slice(1) : offered[value]];
+    });
     location.hash = new URLSearchParams(values).toString();
   }
 
   function showChoice(choice) {
     for (const { name, value, at, on } of choice) {
-      if (on && at < 0) place(name).append(new Option(value, value)); // a day that is not offered, from the address
-      place(name).value = !on ? "" : at < 0 ? value : String(at);
+      const filter = place(name);
+      const option = !on ? "" : at < 0 ? `=${value}` : String(at);
+      if (![...filter.options].some((one) => one.value === option)) filter.append(new Option(nameOf(value), option));
+      filter.value = option;
     }
     place("reset").disabled = choice.every(({ on }) => !on);
     const unknown = choice.filter(({ value, on }) => value !== null && !on).map(({ name, value }) =>
