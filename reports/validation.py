@@ -188,7 +188,7 @@ def _measure(kinds: Kinds, under_multiplier: float) -> _Numbers:
         numbers.phases["truncated"].extend(tokens.phase if kind.truncated else ())
         numbers.counts["parsed"] += n if kind.parsed else 0
         numbers.counts["real"] += n if kind.real else 0
-        smapes = [200 * abs(p - a) / (p + a) for p, a in pairs]
+        smapes = sorted([200 * abs(p - a) / (p + a) for p, a in pairs])  # sorted once for both lists
         numbers.lists["smapes"] += smapes
         if kind.clean:
             numbers.counts.update(clean=n, clean_predicted=predicted, clean_actual=actual)

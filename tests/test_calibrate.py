@@ -511,6 +511,65 @@ def test_strata_are_by_any_dimensions_and_unite_to_the_whole(tmp_path: Path, by:
     assert header.split()[: len(dimensions)] == dimensions
 
 
+def test_a_sentence_at_the_top_says_what_to_change(tmp_path: Path) -> None:
+    """For each stratum with something to change, what, and on how many answers and phases."""
+    chance = random.Random(20)
+    rows = [ratio_row(0.4 * chance.lognormvariate(0, 0.2)) for _ in range(60)]
+    rows += [ratio_row(0.4, phase_id=rows[0]["phase_id"]), ratio_row(1, category="tests")]
+    shown, found = run(stored(tmp_path / "t.db", rows))
+    one = found["strata"][0]
+    low, high = one["factor_low"], one["factor_high"]
+    assert one["advice"] == (
+        f"docs/low: multiply by {one['factor']:.2f} (95%: {low:.2f} to {high:.2f}), budget "
+        f"{one['budget']['factor']:.2f} x what is predicted now, for 2% truncated; 61 answers of 60 phases"
+    )
+    assert shown.splitlines()[2] == one["advice"]
+    assert found["strata"][1]["advice"].startswith(
+        "tests/low: leave the predictions as they are (1 of 6 phases with clean answers), "
+    )
+
+
+def test_a_change_is_said_at_the_top_with_what_is_done_about_it(tmp_path: Path) -> None:
+    """When, from what to what, and that what came before is not used, or is."""
+    chance = random.Random(21)
+    rows = [ratio_row(8.7 * chance.lognormvariate(0, 0.3)) for _ in range(20)]
+    rows += [ratio_row(0.4 * chance.lognormvariate(0, 0.3)) for _ in range(10)]
+    database, day = stored(tmp_path / "t.db", rows), rows[20]["timestamp"]
+    shown, found = run(database)
+    (change,) = found["changes"]
+    assert (change["stratum"], change["of"], change["at"]) == (None, "estimates", day)
+    assert (change["phases_before"], change["phases_after"]) == (20, 10)
+    ratios = [row["actual_output_tokens"] / 1000 for row in rows]
+    assert change["before"] == pytest.approx(statistics.median(ratios[:20]))
+    assert change["after"] == pytest.approx(statistics.median(ratios[20:]))
+    told = f"{change['before']:.2f} to {change['after']:.2f} (median of 20 and 10 phases) at {day[:16]} UTC"
+    assert f"Over all strata, actual / predicted went from {told}: what came before is not used" in shown
+    assert f"10 answers of 10 phases since {day[:10]}" in found["overall"]["advice"]
+    shown, found = run(database, "--all-time")
+    assert "used all the same (--all-time)" in shown
+    assert (found["overall"]["n"], found["overall"]["since"], found["all_time"]) == (30, None, True)
+
+
+def test_purposes_and_costs_are_in_the_json(tmp_path: Path) -> None:
+    """What was asked for, and numbers for it; costs name the share that may be truncated themselves."""
+    chance = random.Random(22)
+    rows = [ratio_row(chance.lognormvariate(0, 0.4), actual_max_tokens=50_000) for _ in range(120)]
+    database = stored(tmp_path / "t.db", rows)
+    _, gate = run(database, "--for", "gate")
+    assert (gate["for"], gate["overall"]["proposed_factor"]) == ("gate", gate["overall"]["gate"]["factor"])
+    assert "so that at most 5% are underestimated" in gate["overall"]["advice"]
+    _, whole = run(database, "--for", "budget")
+    assert whole["overall"]["proposed_factor"] == whole["overall"]["budget"]["factor"]
+    assert "so that the prediction is a budget" in whole["overall"]["advice"]
+    shown, priced = run(database, "--cost-of-truncation", "19")
+    assert (priced["cost_of_truncation"], priced["cost_of_waste"]) == (19, 1)
+    assert priced["max_truncation"] == pytest.approx(0.05)
+    assert priced["overall"]["budget"]["factor"] == gate["overall"]["gate"]["factor"]
+    assert priced["overall"]["costs"]["cost_after"] < priced["overall"]["costs"]["cost_before"]
+    assert "Tokens per 1,000 calls" in shown
+    assert "Tokens per 1,000 calls" not in run(database)[0]
+
+
 def test_nothing_to_calibrate_is_said(called: Tokentail, tmp_path: Path) -> None:
     """An empty database: no strata, no numbers, exit 0."""
     (tmp_path / "run.log").write_text("")
@@ -530,7 +589,11 @@ def test_nothing_to_calibrate_is_said(called: Tokentail, tmp_path: Path) -> None
             ["--max-truncation", "0"],
             ["--max-truncation", "51"],
         ),
-        *(["--max-truncation", "nan"], ["--by", "nothing"], ["--apply"]),
+        *(["--max-truncation", "nan"], ["--by", "nothing"], ["--apply"], ["--for", "all"]),
+        *(
+            ["--cost-of-truncation", "0"],
+            ["--cost-of-waste", "nan"],
+        ),
     ],
     ids=" ".join,
 )
@@ -538,6 +601,14 @@ def test_nonsense_is_wrong_use(arguments: list[str]) -> None:
     """What can't be meant exits with 2; and there is no option that applies a proposal."""
     done = CliRunner().invoke(calibrate_command, arguments)
     assert (done.exit_code, done.stdout) == (2, "")
+
+
+def test_costs_and_a_share_together_can_not_be_meant(called: Tokentail, tmp_path: Path) -> None:
+    """Costs say how many may be truncated: the same asked for twice is wrong use."""
+    stored(tmp_path / "telemetry.db", [event_row()])
+    done = called("calibrate", "--cost-of-waste", 2, "--max-truncation", 3)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "leave out --max-truncation" in done.stderr
 
 
 def test_it_needs_neither_scipy_nor_numpy(tokentail: Tokentail, tmp_path: Path) -> None:

@@ -79,7 +79,7 @@ def test_tables_say_what_was_not_kept_and_where(found: list[Found], tmp_path: Pa
     assert text.endswith("after\n")
     assert "stale" not in text
     assert sum(line.startswith("| ---") for line in text.splitlines()) == 2
-    assert len(worlds_rows(found)) == 4
+    assert len(worlds_rows(found)) == 5
     with pytest.raises(ValueError, match="has no"):
         write(ROOT / "README.md", found, 60)
 

@@ -24,7 +24,7 @@ from browser import Browser, browser_path
 from conftest import ROOT, Tokentail
 from event_lines import event_message, logged
 from ingest.storing.database import open_for_reading
-from reports.changes import Change
+from reports.changes import ESTIMATES, Change
 from reports.dashboard.board import Board, read_board
 from reports.dashboard.choices import FILTERS, MAX_NAMES, MAX_PERIODS, choices, date_ranges, report_record
 from reports.dashboard.figures import figures, packed_figures
@@ -519,7 +519,7 @@ def test_changes_are_marked_over_time(board: Any) -> None:
     """A change is a line at its moment with both numbers; without one nothing is said of it."""
     found = board(SMALL)
     assert "where the estimates changed" not in svg(found, "time").decode()
-    changed = replace(found, changes=[Change("2026-01-14 09:00:01.000000", 0.5, 2.25)])
+    changed = replace(found, changes=[Change(None, ESTIMATES, "2026-01-14 09:00:01.000000", 0.5, 2.25, 9, 9, 0.001)])
     drawn = svg(changed, "time").decode()
     assert "0.50 → 2.25" in drawn
     assert "where the estimates changed" in drawn

@@ -185,18 +185,19 @@ def _found(calibration: Calibration, dimensions: tuple[str, ...], purpose: str) 
         "by": list(dimensions),
         "changes": [change_record(change, dimensions) for change in calibration.changes],
         "futile": asdict(calibration.futile),
-        "overall": _record(calibration.overall, purpose),
+        "overall": _record(calibration.overall, purpose, "all"),
         "strata": [
-            dict(zip(dimensions, one.key, strict=True)) | _record(one, purpose) for one in calibration.strata
+            dict(zip(dimensions, one.key, strict=True)) | _record(one, purpose, stratum_text(one.key))
+            for one in calibration.strata
         ],
     }
 
 
-def _record(one: Calibrated, purpose: str) -> dict[str, Any]:
+def _record(one: Calibrated, purpose: str, name: str) -> dict[str, Any]:
     record = asdict(one)
     del record["key"], record["smape"], record["factor_interval"]
     return record | {
-        "advice": advice(one, purpose, stratum_text(one.key) if any(one.key) else "all"),
+        "advice": advice(one, purpose, name),
         "smape_mean": one.smape.mean,
         "smape_median": one.smape.median,
         "smape_sd": one.smape.sd,
