@@ -189,11 +189,17 @@ def row(world: World, found: Found) -> Row:
     )
 
 
-def kept(world: World, found: Found) -> bool:
-    """Whether what is promised was found, as far as so many samples can tell."""
+def kept(world: World, found: Found, repeats: int) -> bool:
+    """Whether what is promised was found: at most 6% wrong, 93% covered, 75% found; as far as chance lets."""
     if world.error == 1:
-        return max(found.verdict, found.in_a_stratum) <= 0.06 and (found.covered or 1) >= 0.93
-    return world.phases < 57 or world.tries > 1 or found.verdict >= 0.75
+        wrong, covered = max(found.verdict, found.in_a_stratum), found.covered
+        return _within(wrong, 0.06, repeats) and (covered is None or _within(1 - covered, 0.07, repeats))
+    return world.phases < 57 or world.tries > 1 or _within(1 - found.verdict, 0.25, repeats)
+
+
+def _within(share: float, most: float, repeats: int) -> bool:
+    """Whether a share is at most so much, or two standard errors more."""
+    return share <= most + 2 * math.sqrt(most * (1 - most) / repeats)
 
 
 def write(document: Path, rows: Sequence[Row], repeats: int) -> None:
@@ -228,8 +234,8 @@ def main(context: click.Context, repeats: int, seed: int, jobs: int, document: P
             WORLDS, pool.map(partial(try_out, repeats=repeats, seed=seed), WORLDS), strict=True
         ):
             rows.append(row(world, found))
-            broken |= not kept(world, found)
-            click.echo("  ".join(rows[-1]) + ("" if kept(world, found) else "  NOT KEPT"))
+            broken |= not kept(world, found, repeats)
+            click.echo("  ".join(rows[-1]) + ("" if kept(world, found, repeats) else "  NOT KEPT"))
     if document is not None:
         write(document, rows, repeats)
     context.exit(1 if broken else 0)

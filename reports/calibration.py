@@ -1,46 +1,104 @@
 """Calibration: by which factor estimates should change, and which budgets would hold.
 
-A proposal, never applied. The factor is the median of actual / predicted; it is proposed only where
-its interval excludes 1 and, each event left out in turn, it would have lessened the error. Budgets
-take truncated answers as what they are: right-censored at their ceiling.
+A proposal, never applied. It rests on the answers since the estimates last changed. The factor is the
+median of actual / predicted by phase; it is proposed only where its interval excludes 1 and where the
+factor of the earlier half of the phases lessened the error of the later half. Cut answers are in all
+of it as what they are: more than they got, nobody knows how much.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
 
 from sqlite_utils import Database
 
-from reports.bootstrap import median_interval
-from reports.extras import imported
-from reports.metrics import Interval, Spread, mean, median, smape, spread
+from reports.answers import Answer, ByStratum, halves, read_answers, since, telling, units
+from reports.budgets import Budget, budget, conformal, weighted
+from reports.changes import ESTIMATES, Change, find_changes, last_changes
+from reports.costs import Costs, Prices, costs
+from reports.futile import Futile, futile
+from reports.metrics import Interval, Spread, mean, median, rate, spread
 from reports.selection import Selection
+from reports.shrinkage import pooled_factors
 from reports.strata import Key, Strata
-from reports.survival import BudgetFactor, budget_factor
-from reports.tokens import Kinds, tokens_by_stratum
+from reports.survival import Curve, Median, Needed, median_needed
+from reports.validation import UNDERESTIMATION_GATE
 
-MIN_SAMPLES = 5
-"""Clean events below which nothing is proposed for a stratum."""
+MIN_PHASES = 6
+"""Phases below which nothing is proposed: of fewer, no interval is sure to 95%."""
 
 MAX_TRUNCATION = 0.02
 """The share of truncated answers that a budget may lead to."""
 
+CENTER, GATE, BUDGET = "center", "gate", "budget"
+PURPOSES = (CENTER, GATE, BUDGET)
+"""What predictions are for: to be in the middle, to pass the report's gate, or to be the budget itself."""
+
+MAX_FOLDS = 50
+MAX_REPLAYED = 2_000_000
+"""How many parts of the phases are left out in turn, and answers gone through for it, at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What is asked of a calibration: how much evidence it takes, for what, and what a budget may cost.
+
+    `prices`, where there are any, say themselves how many answers may be truncated.
+    """
+
+    min_phases: int = MIN_PHASES
+    max_truncation: float = MAX_TRUNCATION
+    purpose: str = CENTER
+    prices: Prices | None = None
+    all_time: bool = False
+
+    @property
+    def limit(self) -> float:
+        """The share of answers that a budget may truncate."""
+        return self.prices.limit if self.prices else self.max_truncation
+
+    @property
+    def goal(self) -> float | None:
+        """The share of answers that may go beyond the new predictions; `None` for the median."""
+        return {CENTER: None, GATE: UNDERESTIMATION_GATE, BUDGET: self.limit}[self.purpose]
+
+
+@dataclass(frozen=True, slots=True)
+class Forward:
+    """A trial forward in time: the factor of the `fitted` earlier phases, tried on the `tried` later ones.
+
+    Mean SMAPE of the later clean answers, in percent, and the share of all of them (0..1) that needed
+    more than was predicted (cut ones did): as logged, and with the factor.
+    """
+
+    factor: float
+    fitted: int
+    tried: int
+    error_before: float | None
+    error_after: float | None
+    beyond_before: float | None
+    beyond_after: float | None
+
 
 @dataclass(frozen=True, slots=True)
 class Calibrated:
-    """One stratum. `n` clean events (parsed, whole, neither number 0), `truncated` cut answers.
+    """One stratum, over its answers `since` its estimates last changed (`None`: they didn't).
 
-    Means in tokens and `smape` in percent are over the clean events, and so are `ratio_*`: actual /
-    predicted. `factor` is the median ratio with truncated answers at their lower bound, and
-    `factor_is_lower_bound` where these reach below it. `error_before` and `error_after` are mean
-    SMAPE as logged, and with the factor found from all other events.
-    `proposed_factor` is `None` where none would have helped, for the reason in `why`.
+    `n` clean answers (parsed, whole, neither number 0) and `truncated` cut ones, of `phases`. Means in
+    tokens and `smape` in percent are over the clean ones, and so are `ratio_*`: actual / predicted.
+    `factor` is the median ratio, cut ones among them. `error_before` and `error_after` are mean SMAPE
+    as logged, and with the factor of the other phases: how well one factor fits, no forecast, which is
+    what `forward` is. `proposed_factor` is that for the purpose that was asked for, `None` for the
+    reason in `why`; `gate` is the multiple that at most 5% of new answers go beyond.
     """
 
     key: Key
+    since: str | None
     n: int
     truncated: int
+    phases: int
     mean_predicted: float | None
     mean_actual: float | None
     smape: Spread
@@ -49,135 +107,198 @@ class Calibrated:
     ratio_max: float | None
     factor: float | None
     factor_interval: Interval | None
-    factor_is_lower_bound: bool
     error_before: float | None
     error_after: float | None
+    forward: Forward | None
     proposed_factor: float | None
     why: str
-    budget: BudgetFactor
+    budget: Budget
+    gate: Budget
+    costs: Costs | None
 
 
 @dataclass(frozen=True, slots=True)
-class _Answers:
-    """Answers as (predicted, actual), truncated ones with their ceiling; none of the first two is 0.
+class Calibration:
+    """The whole: over all selected answers, of each stratum, and what changed meanwhile.
 
-    `unparsed` answers are whole and could not be parsed, or nobody knows: they say nothing of what a
-    good answer needs, but they did need their tokens, so that budgets must hold them as well.
+    The `futile` answers, which more budget would not have helped, are left out of the numbers.
     """
 
-    clean: list[tuple[int, int]] = field(default_factory=list)
-    unparsed: list[tuple[int, int]] = field(default_factory=list)
-    truncated: list[tuple[int, int, int]] = field(default_factory=list)
-
-    @property
-    def ratios(self) -> list[float]:
-        return [actual / predicted for predicted, actual in self.clean]
-
-    @property
-    def bounds(self) -> list[float]:
-        """What truncated answers needed at least, as actual / predicted."""
-        return [max(actual, ceiling) / predicted for predicted, actual, ceiling in self.truncated]
-
-    def add(self, other: _Answers) -> None:
-        """Take in the answers of another stratum."""
-        self.clean.extend(other.clean)
-        self.unparsed.extend(other.unparsed)
-        self.truncated.extend(other.truncated)
+    overall: Calibrated
+    strata: list[Calibrated]
+    changes: list[Change]
+    futile: Futile
 
 
-def calibrate(
-    db: Database,
-    selection: Selection,
-    strata: Strata,
-    min_samples: int = MIN_SAMPLES,
-    max_truncation: float = MAX_TRUNCATION,
-) -> tuple[Calibrated, list[Calibrated]]:
-    """Return the calibration over all selected events, and that of each stratum.
+def calibrate(db: Database, selection: Selection, strata: Strata, wish: Wish | None = None) -> Calibration:
+    """Return the calibration of the selected events."""
+    nothing = tuple(None for _ in strata.dimensions)
+    return calibrated(read_answers(db, selection, strata), nothing, wish or Wish())
 
-    Raises:
-        MissingExtra: scipy is not installed.
-    """
-    imported("scipy.stats", "stats")  # its lack is said at once, not where data happens to need it
-    by_stratum = {key: _answers(kinds) for key, kinds in tokens_by_stratum(db, selection, strata).items()}
-    everything = _Answers()
-    for answers in by_stratum.values():
-        everything.add(answers)
-    overall = _calibrated(tuple(None for _ in strata.dimensions), everything, min_samples, max_truncation)
-    return overall, [
-        _calibrated(key, answers, min_samples, max_truncation) for key, answers in by_stratum.items()
+
+def calibrated(by_stratum: ByStratum, everything: Key, wish: Wish) -> Calibration:
+    """Return the calibration of answers, each stratum's oldest first; `everything` is the whole's key."""
+    changes = find_changes(units(by_stratum))
+    starts = {} if wish.all_time else last_changes(changes, list(by_stratum))
+    used = {key: since(own, starts[key]) if key in starts else own for key, own in by_stratum.items()}
+    kept, left_out = _without_futile(used)
+    whole = sorted((answer for own in kept.values() for answer in own), key=lambda answer: answer.at)
+    needs = {key: [answer.need for answer in own] for key, own in kept.items()}
+    pooled, pooled_gate = pooled_factors(needs, wish.limit), pooled_factors(needs, UNDERESTIMATION_GATE)
+    common = [change.at for change in changes if change.of == ESTIMATES and change.key is None]
+    start = None if wish.all_time else max(common, default=None)
+    groups = [
+        _Group(key, own, starts.get(key), pooled.get(key), pooled_gate.get(key)) for key, own in kept.items()
     ]
+    return Calibration(
+        _calibrated(_Group(everything, whole, start), wish),
+        [_calibrated(group, wish) for group in groups],
+        changes,
+        left_out,
+    )
 
 
-def _answers(kinds: Kinds) -> _Answers:
-    answers = _Answers()
-    for kind, tokens in kinds.items():
-        if kind.clean:
-            answers.clean.extend(tokens.pairs())
-        elif kind.truncated is False:
-            answers.unparsed.extend(tokens.pairs())
-        elif kind.truncated:
-            both = zip(tokens.predicted, tokens.actual, tokens.ceiling, strict=True)
-            answers.truncated.extend(one for one in both if one[0] and one[1])
-    return answers
+def _without_futile(by_stratum: ByStratum) -> tuple[ByStratum, Futile]:
+    """Return the answers of which budget is a matter, and how many are left out."""
+    kept: ByStratum = {}
+    phases: list[int] = []
+    for key, answers in by_stratum.items():
+        longest = max((answer.actual for answer in answers if not answer.cut), default=0)
+        out = futile([answer.tried for answer in answers], longest)
+        kept[key] = [answer for place, answer in enumerate(answers) if place not in out]
+        phases += [answers[place].phase for place in out]
+    return kept, Futile(len(phases), len(set(phases)))
 
 
-def _calibrated(key: Key, answers: _Answers, min_samples: int, max_truncation: float) -> Calibrated:
-    ratios, bounds = sorted(answers.ratios), answers.bounds
-    known = sorted([*ratios, *bounds])
-    factor = median(known)
-    error = spread([200 * abs(p - a) / (p + a) for p, a in answers.clean])
-    enough = len(ratios) >= min_samples
-    interval = median_interval(known) if enough else None
-    before, after = (error.mean, _error_after(answers, known)) if enough else (None, None)
-    useful, why = _judged(len(ratios), min_samples, interval, before, after)
-    clean = len(ratios)
-    unparsed = (actual / predicted for predicted, actual in answers.unparsed)
+class _Group(NamedTuple):
+    """The answers of a stratum that count, since when, and the budgets pooled over all strata."""
+
+    key: Key
+    answers: Sequence[Answer]
+    since: str | None
+    pooled: float | None = None
+    pooled_gate: float | None = None
+
+
+def _calibrated(group: _Group, wish: Wish) -> Calibrated:
+    answers = group.answers
+    needs = [answer.need for answer in answers]
+    clean = [answer for answer in answers if answer.clean]
+    ratios = sorted(answer.ratio for answer in clean)
+    told = sorted(answer.need for answer in telling(answers))
+    middle = median_needed(told)
+    phases = len({answer.phase for answer in clean})
+    enough = phases >= wish.min_phases
+    error = spread(_errors(clean, 1.0))
+    limit = budget(needs, wish.limit, group.pooled)
+    gate = budget(needs, UNDERESTIMATION_GATE, group.pooled_gate)
+    forward = _forward(answers, wish) if enough else None
+    if wish.purpose == CENTER:
+        proposed, why = _centered(phases, wish.min_phases, middle, forward)
+    else:
+        proposed, why = _reached(gate if wish.purpose == GATE else limit, forward)
     return Calibrated(
-        key=key,
-        n=clean,
-        truncated=len(answers.truncated),
-        mean_predicted=sum(predicted for predicted, _ in answers.clean) / clean if clean else None,
-        mean_actual=sum(actual for _, actual in answers.clean) / clean if clean else None,
+        key=group.key,
+        since=group.since,
+        n=len(clean),
+        truncated=sum(answer.cut for answer in answers),
+        phases=len({need.phase for need in told}),
+        mean_predicted=rate(sum(answer.predicted for answer in clean), len(clean)),
+        mean_actual=rate(sum(answer.actual for answer in clean), len(clean)),
         smape=error,
         ratio_median=median(ratios),
         ratio_min=ratios[0] if ratios else None,
         ratio_max=ratios[-1] if ratios else None,
-        factor=factor,
-        factor_interval=interval,
-        factor_is_lower_bound=factor is not None and any(bound <= factor for bound in bounds),
-        error_before=before,
-        error_after=after,
-        proposed_factor=factor if useful else None,
+        factor=middle.value,
+        factor_interval=middle.interval if enough else None,
+        error_before=error.mean if enough else None,
+        error_after=_error_left_out(clean, told) if enough else None,
+        forward=forward,
+        proposed_factor=proposed,
         why=why,
-        budget=budget_factor([*ratios, *unparsed], bounds, max_truncation),
+        budget=limit,
+        gate=gate,
+        costs=costs(answers, limit.factor, wish.prices) if wish.prices else None,
     )
 
 
-def _judged(
-    n: int, min_samples: int, interval: Interval | None, before: float | None, after: float | None
-) -> tuple[bool, str]:
-    """Decide whether the factor is proposed, and say why (not)."""
-    if interval is None or before is None or after is None:
-        return False, f"{n} of {min_samples} clean samples"
-    if interval.low <= 1 <= interval.high:
-        return False, "the interval includes 1"
-    if after >= before:
-        return False, "it would not have helped"
-    return True, f"it would have lessened the error by {before - after:.1f} points"
+def _errors(answers: Sequence[Answer], factor: float) -> list[float]:
+    """Return SMAPE of answers, in percent, their predictions multiplied by a factor."""
+    return [
+        200 * abs(factor * one.predicted - one.actual) / (factor * one.predicted + one.actual)
+        for one in answers
+    ]
 
 
-def _error_after(answers: _Answers, ordered: Sequence[float]) -> float | None:
-    """Return mean SMAPE of the clean events, each predicted with the factor of all the others."""
-    return mean(
-        [
-            smape(predicted * _median_without(ordered, ratio), actual) or 0.0
-            for (predicted, actual), ratio in zip(answers.clean, answers.ratios, strict=True)
-        ]
+def _centered(
+    phases: int, min_phases: int, middle: Median, forward: Forward | None
+) -> tuple[float | None, str]:
+    """Return the factor that centres the predictions, if it is proposed, and why (not)."""
+    if phases < min_phases:
+        return None, f"{phases} of {min_phases} phases with clean answers"
+    if middle.value is None:
+        return None, "so many answers were cut that nobody knows the median"
+    if middle.interval is None:
+        return None, "cut answers leave the interval open"
+    if middle.interval.low <= 1 <= middle.interval.high:
+        return None, "the interval includes 1"
+    if forward is None or forward.error_before is None or forward.error_after is None:
+        return None, "it can't be tried forward in time: the earlier half tells no factor"
+    gain = forward.error_before - forward.error_after
+    if gain <= 0:
+        return None, "tried forward in time, it did not help"
+    return middle.value, f"tried forward in time, it lessened the error by {gain:.1f} points"
+
+
+def _reached(goal: Budget, forward: Forward | None) -> tuple[float | None, str]:
+    """Return the factor beyond which few enough answers go, and how it did forward in time."""
+    if goal.factor is None or forward is None or forward.beyond_after is None:
+        return goal.factor, goal.why
+    return (
+        goal.factor,
+        f"{goal.why}; tried forward in time, {forward.beyond_after:.1%} of the answers needed more",
     )
 
 
-def _median_without(ordered: Sequence[float], left_out: float) -> float:
-    """Return the median of sorted values of which one is left out."""
-    middle = (len(ordered) - 2) // 2, (len(ordered) - 1) // 2
-    low, high = (ordered[place + (left_out <= ordered[place])] for place in middle)
-    return (low + high) / 2
+def _forward(answers: Sequence[Answer], wish: Wish) -> Forward | None:
+    """Try the factor of the earlier half of the phases on the later; `None` if that half tells none."""
+    earlier, later = halves(answers)
+    factor = _fitted(earlier, wish.goal)
+    clean = [answer for answer in later if answer.clean]
+    if factor is None or not clean:
+        return None
+    return Forward(
+        factor=factor,
+        fitted=len({answer.phase for answer in earlier}),
+        tried=len({answer.phase for answer in later}),
+        error_before=mean(_errors(clean, 1.0)),
+        error_after=mean(_errors(clean, factor)),
+        beyond_before=rate(sum(answer.cut or answer.ratio > 1 for answer in later), len(later)),
+        beyond_after=rate(sum(answer.cut or answer.ratio > factor for answer in later), len(later)),
+    )
+
+
+def _fitted(answers: Sequence[Answer], goal: float | None) -> float | None:
+    """Return the factor for a purpose, of these answers alone."""
+    if goal is None:
+        return Curve(answer.need for answer in telling(answers)).median()
+    needs = [answer.need for answer in answers]
+    return conformal(weighted(needs), len({need.phase for need in needs}), goal)
+
+
+def _error_left_out(clean: Sequence[Answer], told: Sequence[Needed]) -> float | None:
+    """Return mean SMAPE of the clean answers, each with the factor of the other phases."""
+    errors: list[float] = []
+    for part in _folds(told):
+        factor = Curve(need for need in told if need.phase not in part).median()
+        if factor is None:
+            return None
+        errors += _errors([answer for answer in clean if answer.phase in part], factor)
+    return mean(errors)
+
+
+def _folds(told: Sequence[Needed]) -> Iterator[set[int]]:
+    """Yield the phases that are left out in turn: one by one, or many phases in parts."""
+    phases = list(dict.fromkeys(need.phase for need in told))
+    number = min(len(phases), MAX_FOLDS, max(2, MAX_REPLAYED // len(told)))
+    return (set(phases[start::number]) for start in range(number))

@@ -2,10 +2,11 @@
 
 A provider may cap what an answer can have, and a model may go on in a loop until it is stopped. Such an
 answer doesn't say what work needs: a budget that held it would be waste. It shows where a phase was tried
-again with a larger ceiling and was cut there as well, though it got at least as many tokens as any whole
-answer of its stratum. Without this last, long work would be taken for a loop: of answers that only need
-much, one in three that were cut is cut again at 1.25 times the ceiling, and a budget without them would be
-too low. Where a whole answer of the phase needed more than a ceiling, the cut at it was a matter of budget.
+again with a larger ceiling and was cut there as well, or no later than before, though it got at least as
+many tokens as any whole answer of its stratum. Without this last, long work would be taken for a loop: of
+answers that only need much, one in three that were cut is cut again at 1.25 times the ceiling, and a
+budget without them would be too low. Where a whole answer of the phase needed more than a ceiling, the cut
+at it was a matter of budget.
 """
 
 from __future__ import annotations
@@ -28,20 +29,26 @@ CEILING_TOLD = """COALESCE(actual_max_tokens,
             AND said.phase_id = token_estimation_v2_events.phase_id
             AND said.timestamp <= token_estimation_v2_events.timestamp
     ) END,
-    NULLIF(selected_budget, 0), 0)"""
-"""The ceiling that an answer had; of a cut one whose own line is lacking, the one that an escalation set."""
+    CASE WHEN 20 * actual_output_tokens >= 19 * selected_budget THEN selected_budget END, 0)"""
+"""The ceiling that an answer surely had, 0 if none is told: its own, of a cut one the one that an escalation
+set, or the selected budget where it was filled."""
+
+FILLED = 0.95
+"""The share of a ceiling that an answer has if it filled it: counts of tokens differ a little."""
 
 _LONGEST = """
 SELECT {key} MAX(actual_output_tokens) FROM token_estimation_v2_events
 WHERE truncated = 0 AND actual_is_total = 0 GROUP BY {by}
 """
+_CUT_AGAIN = """
+SELECT run_id, phase_id FROM token_estimation_v2_events WHERE truncated = 1
+GROUP BY run_id, phase_id HAVING COUNT(*) > 1
+"""
 _TRIES = f"""
 SELECT {{key}} {PHASE}, {CEILING_TOLD}, actual_output_tokens, truncated, {{selected}}
 FROM token_estimation_v2_events
-WHERE phase_id <> '{UNKNOWN}' AND actual_is_total = 0 AND truncated IS NOT NULL AND (run_id, phase_id) IN (
-    SELECT run_id, phase_id FROM token_estimation_v2_events WHERE truncated = 1
-    GROUP BY run_id, phase_id HAVING COUNT(*) > 1
-)
+WHERE phase_id <> '{UNKNOWN}' AND actual_is_total = 0 AND truncated IS NOT NULL
+    AND (run_id, phase_id) IN ({_CUT_AGAIN})
 ORDER BY timestamp, event_id
 """
 
@@ -84,15 +91,24 @@ def _filled_again(tries: list[Try], longest: int) -> set[int]:
     for number, one in enumerate(tries):
         if one.cut and one.ceiling:
             later = range(number + 1, len(tries))
-            larger = next((place for place in later if tries[place].ceiling > one.ceiling), number)
-            if larger != number and tries[larger].cut and tries[larger].actual >= longest:
+            larger = next((place for place in later if tries[place].ceiling > one.ceiling), None)
+            if larger is not None and _is_no_better(one, tries[larger], longest):
                 found |= {number, larger}
     needed = max((one.actual for one in tries if not one.cut), default=0)
     return {number for number in found if tries[number].ceiling >= needed}
 
 
+def _is_no_better(one: Try, larger: Try, longest: int) -> bool:
+    """Whether a larger ceiling was filled as well, or gave no more, though whole answers need no more."""
+    filled = larger.actual >= FILLED * larger.ceiling
+    capped = FILLED * larger.actual <= one.actual
+    return larger.cut and (filled or capped) and larger.actual >= longest
+
+
 def read_futile(db: Database, selection: Selection, strata: Strata) -> Futile:
     """Count the selected answers that more budget would not have helped; all tries of a phase are seen."""
+    if db.conn.execute(_CUT_AGAIN).fetchone() is None:
+        return Futile(0, 0)
     key, width = strata.columns(selection), len(strata.dimensions)
     numbers = ", ".join(str(number) for number in range(1, width + 1)) or "NULL"
     rows = db.conn.execute(_LONGEST.format(key=key, by=numbers))

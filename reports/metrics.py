@@ -10,9 +10,6 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-Z_95 = 1.959963984540054
-"""The 97.5% quantile of the normal distribution: a two-sided interval of 95%."""
-
 
 def mean(values: Sequence[float]) -> float | None:
     """Return the arithmetic mean."""
@@ -71,37 +68,6 @@ class Interval:
 
     low: float
     high: float
-
-
-def wilson(count: int, total: int) -> Interval | None:
-    """Return the 95% interval of a share by Wilson's score, which also holds for few or no cases."""
-    if not total:
-        return None
-    share, square = count / total, Z_95**2
-    middle = share + square / (2 * total)
-    half = Z_95 * math.sqrt(share * (1 - share) / total + square / (4 * total**2))
-    scale = 1 + square / total
-    low = 0.0 if count == 0 else max(0.0, (middle - half) / scale)
-    high = 1.0 if count == total else min(1.0, (middle + half) / scale)
-    return Interval(low, high)
-
-
-@dataclass(frozen=True, slots=True)
-class Share:
-    """How many of `total` events, with the 95% interval by Wilson; rates are 0..1, `None` of no events."""
-
-    count: int
-    total: int
-
-    @property
-    def rate(self) -> float | None:
-        """The share, 0..1."""
-        return rate(self.count, self.total)
-
-    @property
-    def interval(self) -> Interval | None:
-        """The 95% interval of the share."""
-        return wilson(self.count, self.total)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,7 @@ phase the log doesn't tell is a unit of its own.
 
 from __future__ import annotations
 
-import random
-from collections.abc import Iterator, Sequence
-from math import fsum
+from collections.abc import Sequence
 
 PHASE = "run_id, phase_id"
 """The columns that tell an event's phase, in the order in which `Phases.number` takes them."""
@@ -19,9 +17,6 @@ UNKNOWN = "unknown"
 
 SEED = 20260114
 """Of all that is drawn: the same rows give the same numbers, every time."""
-
-MAX_BLOCKS = 500
-"""More phases than that are dealt into as many blocks first, which bounds the work, not the interval."""
 
 
 class Phases:
@@ -47,21 +42,3 @@ def by_phase(values: Sequence[float], phases: Sequence[int]) -> list[list[float]
     for value, phase in zip(values, phases, strict=True):
         found.setdefault(phase, []).append(value)
     return list(found.values())
-
-
-def resampled_means(units: Sequence[Sequence[float]], resamples: int) -> Iterator[float]:
-    """Yield the mean of all values of as many units, drawn with replacement, once for each resample."""
-    chance = random.Random(SEED)  # noqa: S311 - statistics, not secrets
-    blocks = _blocks([(fsum(unit), len(unit)) for unit in units], chance)
-    for _ in range(resamples):
-        drawn = chance.choices(blocks, k=len(blocks))
-        yield fsum(total for total, _ in drawn) / sum(size for _, size in drawn)
-
-
-def _blocks(units: list[tuple[float, int]], chance: random.Random) -> list[tuple[float, int]]:
-    """Deal units, each as its sum and its size, into blocks; few of them stay as they are."""
-    if len(units) <= MAX_BLOCKS:
-        return units
-    chance.shuffle(units)
-    dealt = (units[start::MAX_BLOCKS] for start in range(MAX_BLOCKS))
-    return [(fsum(total for total, _ in block), sum(size for _, size in block)) for block in dealt]

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from reports.metrics import rate
+from reports.terminal import counted
 from reports.validation import MIN_STABLE_N, Validation
 
 MIN_SAMPLES = 30
-"""Events below which nothing is said of the estimator: the usual least of a sample."""
+"""Phases below which nothing is said of the estimator: the usual least of a sample."""
 
 MIN_REAL_SHARE = 0.5
 """Most of the events must have real deliverable paths; else the estimates were of something made up."""
@@ -22,15 +24,16 @@ VALIDATED = "validated on real data"
 
 @dataclass(frozen=True, slots=True)
 class Readiness:
-    """The status line and what it rests on.
+    """The status line and what it rests on: `samples` events of `phases`, which are what is counted.
 
-    `real_share` is the share of samples with real deliverable paths, 0..1; a stratum is covered if it
-    has at least `MIN_STABLE_N` samples.
+    `real_share` is the share of events with real deliverable paths, 0..1; a stratum is covered if it
+    has at least `MIN_STABLE_N` phases.
     """
 
     status: str
     reason: str
     samples: int
+    phases: int
     real_share: float | None
     strata_seen: int
     strata_covered: int
@@ -38,21 +41,21 @@ class Readiness:
 
 def readiness(validation: Validation) -> Readiness:
     """Judge how much the events of a validation can carry; not whether the gates are passed."""
-    samples, real = validation.overall.n, validation.overall.with_deliverables
-    strata = len(validation.strata)
-    covered = sum(stratum.n >= MIN_STABLE_N for stratum in validation.strata)
-    enough_real = (real.rate or 0) >= MIN_REAL_SHARE
+    overall = validation.overall
+    real, strata = rate(overall.with_deliverables, overall.n), len(validation.strata)
+    covered = sum(stratum.phases >= MIN_STABLE_N for stratum in validation.strata)
+    enough_real = (real or 0) >= MIN_REAL_SHARE
     enough_covered = covered >= MIN_COVERED_SHARE * strata
-    if samples < MIN_SAMPLES:
+    if overall.phases < MIN_SAMPLES:
         status = NOT_ENOUGH
     else:
         status = VALIDATED if enough_real and enough_covered else INCOMPLETE
     reason = (
-        f"{samples:,} of at least {MIN_SAMPLES} samples; {_percent(real.rate)} with real deliverable paths "
+        f"{overall.phases:,} of at least {MIN_SAMPLES} samples; {_percent(real)} with real deliverable paths "
         f"(at least {_percent(MIN_REAL_SHARE)}); {covered} of {strata} strata with {MIN_STABLE_N} samples or "
-        "more (at least half)"
+        f"more (at least half); a sample is a phase, whose tries are alike: {counted(overall.n, 'event')}"
     )
-    return Readiness(status, reason, samples, real.rate, strata, covered)
+    return Readiness(status, reason, overall.n, overall.phases, real, strata, covered)
 
 
 def _percent(share: float | None) -> str:

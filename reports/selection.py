@@ -55,9 +55,10 @@ _ASCII_LOWER = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
 class Selection:
     """The filters of a report; an empty tuple or `None` lets everything through.
 
-    `since` and `until` are aware; an event is in if since <= its time < until. Without
-    `with_totals`, events whose actual is a total of input and output are left out. `min_actual` is
-    in tokens.
+    `since` and `until` are aware; an event is in if since <= its time < until. `success_only` leaves
+    out whole answers that were not parsed; truncated ones, which never are, stay as the risk that they
+    are, unless `rows_only`, where no risk is computed of the events. Without `with_totals`, events whose
+    actual is a total of input and output are left out. `min_actual` is in tokens.
     """
 
     runs: tuple[str, ...] = ()
@@ -71,6 +72,7 @@ class Selection:
     min_actual: int = MIN_ACTUAL
     normalize_categories: bool = False
     with_totals: bool = False
+    rows_only: bool = False
 
     @property
     def category(self) -> str:
@@ -86,7 +88,8 @@ class Selection:
         ]
         parts += ["timestamp >= :since"] if self.since else []
         parts += ["timestamp < :until"] if self.until else []
-        parts += ["success = 1"] if self.success_only else []
+        if self.success_only:
+            parts.append("success = 1" if self.rows_only else "(success = 1 OR truncated = 1)")
         return " AND ".join(parts) or "1"
 
     def where(self) -> str:

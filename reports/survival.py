@@ -1,132 +1,122 @@
-"""Budgets from answers of which some were cut: the Kaplan-Meier estimate of actual / predicted.
+"""The median of actual / predicted where some answers were cut: Kaplan and Meier's, by phase.
 
-A truncated answer needed more than its ceiling, nobody knows how much more. Leaving it out, or taking
-its ceiling for what it needed, would make every budget look safer than it is.
+A cut answer needed more than its bound, nobody knows how much more. Taking the bound for what it needed
+would pull the median down; Kaplan and Meier share its weight out among those that needed more. Each
+answer weighs 1 / (answers of its phase): the median is that of an answer of a phase yet to come.
 
-Source: Kaplan and Meier, Nonparametric estimation from incomplete observations, 1958, as
-`scipy.stats.ecdf` of `CensoredData` computes it. Sureness is exact by the binomial distribution where so
-few answers were cut that they may all count as beyond, and else from the log-log interval.
+Sources: Kaplan and Meier, Nonparametric estimation from incomplete observations, 1958; for how sure it
+is, the influence of each phase on the estimate (Reid, Influence functions for censored data, 1981).
 """
 
 from __future__ import annotations
 
 import math
-import warnings
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import NamedTuple
 
-from reports.extras import imported
-from reports.metrics import median
+from reports.metrics import Interval
+from reports.sureness import ENOUGH_PHASES, effective_number, median_shares
 
-SURENESS = 0.95
-"""How sure the safe factor is, one-sided."""
+_ROUNDING = 1e-9
+"""Sums of weights agree to it."""
+
+
+class Needed(NamedTuple):
+    """What an answer needed, as actual / predicted; of a cut one, at least that.
+
+    `ceiling` is what it was given, as a multiple of the prediction; infinite where that isn't known.
+    """
+
+    ratio: float
+    cut: bool
+    phase: int
+    ceiling: float = math.inf
 
 
 @dataclass(frozen=True, slots=True)
-class BudgetFactor:
-    """The budget, as a multiple of the prediction, that keeps truncation under `max_truncation` (0..1).
+class Median:
+    """The median and its 95% interval; `None` where cut answers leave it open, or of too few phases."""
 
-    Over `n` answers, `censored` of them truncated. `factor` is the estimate, `safe_factor` is enough
-    with a sureness of 95%; each is `None` where the data can't tell, for the reason in `why`;
-    `samples_needed` is how many more it would take at least. `largest` is the largest multiple that a
-    whole answer needed.
-    """
-
-    max_truncation: float
-    n: int
-    censored: int
-    factor: float | None
-    safe_factor: float | None
-    largest: float | None
-    samples_needed: int | None
-    why: str
+    value: float | None
+    interval: Interval | None
 
 
-def samples_for_estimate(max_truncation: float) -> int:
-    """Return how many answers it takes before one of them stands for so small a share."""
-    return math.ceil(round(1 / max_truncation, 9))
+class Curve:
+    """The shares of answers that needed at most so much: it rises at the whole ones."""
 
+    def __init__(self, answers: Iterable[Needed]) -> None:
+        self.answers = sorted(answers)  # of equal ones the cut come last: they needed more
+        self.sizes = Counter(answer.phase for answer in self.answers)
 
-def samples_for_sureness(max_truncation: float) -> int:
-    """Return how many answers it takes, none beyond it, to be 95% sure of so small a share."""
-    return math.ceil(math.log(1 - SURENESS) / math.log(1 - max_truncation))
+    def steps(self) -> Iterator[tuple[float, float]]:
+        """Yield each ratio of a whole answer, and the share that needed at most that."""
+        at_risk, beyond = float(len(self.sizes)), 1.0
+        for ratio, cut, phase, _ in self.answers:
+            weight = 1 / self.sizes[phase]
+            if not cut:
+                beyond *= 1 - weight / at_risk
+                yield ratio, 1 - beyond
+            at_risk -= weight
 
+    def median(self) -> float | None:
+        """Return the median: the middle, or midway where just half of them lie on either side."""
+        steps = ((ratio, share) for ratio, share in self.steps() if share >= 0.5 - _ROUNDING)
+        low = next(steps, None)
+        high = low if low and low[1] >= 0.5 + _ROUNDING else next(steps, None)
+        return None if low is None or high is None else (low[0] + high[0]) / 2
 
-def budget_factor(whole: Sequence[float], censored: Sequence[float], max_truncation: float) -> BudgetFactor:
-    """Estimate the quantile 1 - `max_truncation` of actual / predicted.
+    def median_interval(self) -> Interval | None:
+        """Return the interval of the median; cut answers count on both sides where phases are few."""
+        middle = self._reached(0.5 - _ROUNDING)
+        if middle is None:
+            return None
+        few = len(self.sizes) < ENOUGH_PHASES
+        shares = median_shares(len(self.sizes) if few else self._effective_number(middle))
+        if shares is None:
+            return None
+        lower, upper = _ends(self) if few and self.has_cut else (self, self)
+        low, high = lower._reached(shares.low + _ROUNDING), upper._reached(shares.high - _ROUNDING)
+        return None if low is None or high is None else Interval(low, high)
 
-    `whole` are the ratios of whole answers, `censored` the bounds that truncated ones went beyond.
+    @property
+    def has_cut(self) -> bool:
+        """Whether any answer was cut."""
+        return any(answer.cut for answer in self.answers)
 
-    Raises:
-        MissingExtra: scipy is not installed.
-    """
-    n, needed = len(whole) + len(censored), samples_for_estimate(max_truncation)
-    largest = max(whole, default=None)
-    factor = safe = None
-    short = max(0, needed - n)
-    why = f"it takes {needed:,} answers before one stands for {max_truncation * 100:g}% of them"
-    if not short:
-        factor, safe = _quantiles(whole, censored, max_truncation)
-        short, why = _explained(factor, safe, censored, n, max_truncation)
-    return BudgetFactor(max_truncation, n, len(censored), factor, safe, largest, short or None, why)
+    def _reached(self, share: float) -> float | None:
+        """Return the first ratio that at least so large a share needed at most."""
+        return next((ratio for ratio, reached in self.steps() if reached >= share), None)
 
-
-def _explained(
-    factor: float | None, safe: float | None, censored: Sequence[float], n: int, max_truncation: float
-) -> tuple[int, str]:
-    """Return how many more samples it takes, and what the data can and can't tell."""
-    needed, sure = samples_for_estimate(max_truncation), samples_for_sureness(max_truncation)
-    if factor is None:
-        highest = median(censored) or 0.0
-        return needed, (
-            "the largest answers were cut: it takes whole ones with higher ceilings than those of the "
-            f"truncated (median {highest:.2f} x predicted)"
+    def _effective_number(self, ratio: float) -> float:
+        """Return of how many answers, all apart, the share up to a ratio would vary as much."""
+        influence: defaultdict[int, float] = defaultdict(float)
+        at_risk, hazard, beyond = float(len(self.sizes)), 0.0, 1.0
+        for answer in self.answers:
+            weight = 1 / self.sizes[answer.phase]
+            ends = answer.ratio <= ratio and not answer.cut
+            if ends:
+                hazard += weight / at_risk**2
+                beyond *= 1 - weight / at_risk
+            influence[answer.phase] += weight * ((1 / at_risk if ends else 0) - hazard)
+            at_risk -= weight
+        variance = sum(one * one for one in influence.values()) * beyond**2
+        phases = len(self.sizes)
+        return effective_number(
+            1 - beyond, variance, phases, 1 if self.has_cut else phases, len(self.answers)
         )
-    if safe is not None:
-        return 0, "95% sure with the safe budget"
-    if n < sure:
-        return sure - n, f"an estimate: to be 95% sure it takes {sure:,} answers"
-    return needed, "an estimate: answers that were cut leave it unsure; it takes whole ones"
 
 
-def _quantiles(
-    whole: Sequence[float], censored: Sequence[float], max_truncation: float
-) -> tuple[float | None, float | None]:
-    """Return where the share of answers beyond falls to the limit: estimated, and surely."""
-    if not whole:
-        return None, None
-    stats = imported("scipy.stats", "stats")
-    survival = stats.ecdf(stats.CensoredData(uncensored=list(whole), right=list(censored))).sf
-    factor = _first_below(survival.quantiles, survival.probabilities, max_truncation)
-    safe = _surely_enough(stats, whole, len(censored), max_truncation)
-    if safe is None and censored:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", RuntimeWarning)  # the interval is undefined where none is left
-            beyond = survival.confidence_interval(2 * SURENESS - 1, method="log-log").high.probabilities
-        safe = _first_below(survival.quantiles, beyond, max_truncation)
-    return factor, safe
+def median_needed(answers: Iterable[Needed]) -> Median:
+    """Return the median of what answers needed, and how sure it is."""
+    curve = Curve(answers)
+    value = curve.median()
+    return Median(value, None if value is None else curve.median_interval())
 
 
-def _surely_enough(stats: Any, whole: Sequence[float], censored: int, max_truncation: float) -> float | None:
-    """Return a ratio that is enough even if every truncated answer goes beyond it (Clopper and Pearson).
-
-    So few answers lie beyond it that, were the share of those as large as the limit, it would happen
-    in less than 5% of all samples. Exact, and without any assumption on why answers were cut.
-    """
-    n, doubt = len(whole) + censored, 1 - SURENESS
-    allowed = int(stats.binom.ppf(doubt, n, max_truncation))
-    if stats.binom.cdf(allowed, n, max_truncation) > doubt:
-        allowed -= 1
-    beyond = allowed - censored
-    if beyond < 0 or not whole:
-        return None
-    return sorted(whole)[max(0, len(whole) - 1 - beyond)]
-
-
-def _first_below(ratios: Sequence[float], shares: Sequence[float], limit: float) -> float | None:
-    """Return the first ratio beyond which the share is at most the limit; NaN is no share."""
-    for ratio, share in zip(ratios, shares, strict=True):
-        if share <= limit + 1e-12:
-            return float(ratio)
-    return None
+def _ends(curve: Curve) -> tuple[Curve, Curve]:
+    """Return the curve if cut answers needed just their bound, and if they needed no end."""
+    least = Curve(answer._replace(cut=False) for answer in curve.answers)
+    most = Curve(answer._replace(ratio=math.inf) if answer.cut else answer for answer in curve.answers)
+    return least, most

@@ -2,20 +2,24 @@
 
 Risk (tier 1) is over every selected event; cost (tier 2) over the clean ones, whose answer was parsed
 and is whole. A truncated answer's actual is a lower bound: it counts as risk, not as cost, and the
-error is given over all events and over the clean ones, each with its n.
+error is given over all events and over the clean ones, each with its n. How sure a share is depends on
+how many phases there are, whose answers are alike.
 """
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import compress
 
 from sqlite_utils import Database
 
-from reports.metrics import Moments, Share, Spread, median, moments, rate, spread, united_moments
+from reports.metrics import Moments, Spread, median, moments, rate, spread, united_moments
 from reports.selection import Population, Selection, population
 from reports.strata import Key, Strata
+from reports.sureness import Share, share_by_phase
 from reports.tokens import Kinds, read_tokens
 from reports.worth import Worth, errors_of, together
 
@@ -29,11 +33,12 @@ WASTE_GATE = 3.0
 """The 90th percentile of predicted / actual must stay below it."""
 
 MIN_STABLE_N = 5
-"""Events below which a stratum's numbers are an anecdote."""
+"""Phases below which a stratum's numbers are an anecdote."""
 
 MAX_STABLE_VARIATION = 0.5
 """Coefficient of variation of actual / predicted above which one factor can't describe a stratum."""
 
+_COUNTED = ("all", "under", "truncated")
 _LISTS = ("smapes", "clean_smapes", "wastes", "ceiling_wastes")
 
 
@@ -68,27 +73,30 @@ class Clean:
 
 @dataclass(frozen=True, slots=True)
 class Stratum:
-    """One line of the report; everything but `clean` is over all its `n` events.
+    """One line of the report; everything but `clean` is over all its `n` events, of `phases`.
 
     `parsed` is the builder's success, which says only that the answer could be read;
-    of `with_deliverables` all real paths are known. SMAPE is over those with neither estimate nor actual 0.
+    of `with_deliverables` events all real paths are known. SMAPE is over those with neither estimate
+    nor actual 0.
     """
 
     key: Key
     n: int
+    phases: int
     mean_predicted: float | None
     mean_actual: float | None
     underestimated: Share
     truncated: Share
-    parsed: Share
-    with_deliverables: Share
+    parsed: int
+    with_deliverables: int
     smape: Spread
     clean: Clean
 
     @property
     def unstable(self) -> list[str]:
         """Why the stratum's numbers are not to be leaned on; empty if they may be."""
-        reasons = [f"n < {MIN_STABLE_N}"] if self.n < MIN_STABLE_N else []
+        few = "n" if self.n < MIN_STABLE_N else "phases"
+        reasons = [f"{few} < {MIN_STABLE_N}"] if self.phases < MIN_STABLE_N else []
         if (self.clean.ratio_variation or 0) > MAX_STABLE_VARIATION:
             reasons.append(f"variation > {MAX_STABLE_VARIATION}")
         return reasons
@@ -150,11 +158,13 @@ class _Numbers:
     """What is collected of a stratum: counts, sums of tokens, sorted lists of numbers, and their moments.
 
     `ratios` (actual / predicted) are the inverses of `wastes`, of which only the moments are kept.
+    `phases` are the numbers of the phases of the events that were counted under a name.
     """
 
     counts: Counter[str] = field(default_factory=Counter)
     lists: dict[str, list[float]] = field(default_factory=lambda: {name: [] for name in _LISTS})
     moments: dict[str, Moments] = field(default_factory=dict)
+    phases: dict[str, array[int]] = field(default_factory=lambda: {name: array("q") for name in _COUNTED})
 
     def spread(self, name: str) -> Spread:
         """Describe the numbers of a list."""
@@ -172,13 +182,13 @@ def _measure(kinds: Kinds, under_multiplier: float) -> _Numbers:
         n, predicted, actual = len(tokens), sum(tokens.predicted), sum(tokens.actual)
         pairs = list(tokens.pairs())
         numbers.counts.update(n=n, predicted=predicted, actual=actual)
-        numbers.counts["under"] += sum(
-            [a > p * under_multiplier for p, a in zip(tokens.predicted, tokens.actual, strict=True)]
-        )
-        numbers.counts["truncated"] += n if kind.truncated else 0
+        under = [a > p * under_multiplier for p, a in zip(tokens.predicted, tokens.actual, strict=True)]
+        numbers.phases["all"].extend(tokens.phase)
+        numbers.phases["under"].extend(compress(tokens.phase, under))
+        numbers.phases["truncated"].extend(tokens.phase if kind.truncated else ())
         numbers.counts["parsed"] += n if kind.parsed else 0
         numbers.counts["real"] += n if kind.real else 0
-        smapes = [200 * abs(p - a) / (p + a) for p, a in pairs]
+        smapes = sorted([200 * abs(p - a) / (p + a) for p, a in pairs])  # sorted once for both lists
         numbers.lists["smapes"] += smapes
         if kind.clean:
             numbers.counts.update(clean=n, clean_predicted=predicted, clean_actual=actual)
@@ -199,6 +209,8 @@ def _united(strata: Sequence[_Numbers]) -> _Numbers:
         whole.counts.update(one.counts)
         for name, values in one.lists.items():
             whole.lists[name] += values
+        for name, phases in one.phases.items():
+            whole.phases[name].extend(phases)
     for name in (*_LISTS, "ratios"):
         whole.moments[name] = united_moments([one.moments[name] for one in strata])
     return whole
@@ -208,15 +220,17 @@ def _stratum(key: Key, numbers: _Numbers) -> Stratum:
     counts = numbers.counts
     n, clean = counts["n"], counts["clean"]
     waste, ratios = numbers.spread("wastes"), numbers.moments["ratios"]
+    sizes = Counter(numbers.phases["all"])
     return Stratum(
         key=key,
         n=n,
+        phases=len(sizes),
         mean_predicted=rate(counts["predicted"], n),
         mean_actual=rate(counts["actual"], n),
-        underestimated=Share(counts["under"], n),
-        truncated=Share(counts["truncated"], n),
-        parsed=Share(counts["parsed"], n),
-        with_deliverables=Share(counts["real"], n),
+        underestimated=share_by_phase(Counter(numbers.phases["under"]), sizes),
+        truncated=share_by_phase(Counter(numbers.phases["truncated"]), sizes),
+        parsed=counts["parsed"],
+        with_deliverables=counts["real"],
         smape=numbers.spread("smapes"),
         clean=Clean(
             n=clean,

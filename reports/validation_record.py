@@ -8,8 +8,9 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from reports.metrics import Share, Spread
+from reports.metrics import Spread
 from reports.readiness import readiness
+from reports.sureness import Share
 from reports.validation import Clean, Stratum, Validation
 
 Record = dict[str, Any]
@@ -47,14 +48,15 @@ def stratum_record(one: Stratum) -> Record:
     """
     return {
         "n": one.n,
+        "phases": one.phases,
         "mean_predicted": one.mean_predicted,
         "mean_actual": one.mean_actual,
         **_spread("smape", one.smape),
         **_costs(one.clean),
         **_share("underestimated", one.underestimated),
         **_share("truncated", one.truncated),
-        "parsed": one.parsed.count,
-        "with_deliverables": one.with_deliverables.count,
+        "parsed": one.parsed,
+        "with_deliverables": one.with_deliverables,
         "unstable": bool(one.unstable),
         "unstable_because": one.unstable,
         "clean": _clean(one.clean),

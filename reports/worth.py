@@ -20,8 +20,8 @@ from reports.selection import Selection
 from reports.strata import Strata
 from reports.tokens import Kinds, Tokens, tokens_by_stratum
 
-MAX_ANSWERS = 100_000
-"""Answers of a stratum that are enough; of more, those of every so many-th phase."""
+MAX_ANSWERS = 5_000
+"""Answers of a stratum that are enough, to within a point; of more, those of every so many-th phase."""
 
 MAX_TRIES = 60
 """Tries of one phase that are held against one another; of more, so many from first to last."""

@@ -70,6 +70,7 @@ SELECTIONS = st.builds(
     min_actual=st.sampled_from((0, 0, 0, 50, 50, 51, 10**18)),
     normalize_categories=st.booleans(),
     with_totals=st.booleans(),
+    rows_only=st.booleans(),
 )
 
 
@@ -95,8 +96,13 @@ def passes(row: Row, selection: Selection) -> bool:
         all(not allowed or value in allowed for allowed, value in named)
         and (selection.since is None or moment >= selection.since)
         and (selection.until is None or moment < selection.until)
-        and (not selection.success_only or row["success"] == 1)
+        and (not selection.success_only or row["success"] == 1 or _stays(row, selection))
     )
+
+
+def _stays(row: Row, selection: Selection) -> bool:
+    """Whether an answer that was not parsed stays as the risk that it is."""
+    return bool(row["truncated"]) and not selection.rows_only
 
 
 def is_selected(row: Row, selection: Selection) -> bool:

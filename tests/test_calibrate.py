@@ -6,14 +6,15 @@ import math
 import os
 import random
 import statistics
-from collections.abc import Iterator, Sequence
-from fractions import Fraction
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from sqlite_utils import Database
 
@@ -21,10 +22,11 @@ from conftest import ROOT, Tokentail
 from event_rows import HOSTILE, Row, event_row, holding, stored, strict
 from ingest.cli.calibrate import calibrate_command
 from ingest.storing.database import open_for_writing
-from reports.calibration import Calibrated, calibrate
+from reports.calibration import BUDGET, GATE, Calibrated, Wish, calibrate
+from reports.costs import Prices
 from reports.selection import Selection
 from reports.strata import Strata
-from reports.survival import budget_factor, samples_for_estimate, samples_for_sureness
+from reports.survival import Needed, median_needed
 
 
 @pytest.fixture(scope="module")
@@ -34,179 +36,20 @@ def empty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
         yield db
 
 
+_NUMBERS = count()
+
+
+def moment(number: int) -> str:
+    """Return a time, one minute after the one before, as the database writes it."""
+    at = datetime(2026, 1, 1) + timedelta(minutes=number)  # noqa: DTZ001 - naive UTC
+    return at.isoformat(sep=" ", timespec="microseconds")
+
+
 def ratio_row(ratio: float, **columns: object) -> Row:
-    """Return an event that needed so many times what was predicted."""
-    return event_row(
-        predicted_output_tokens=1000, actual_output_tokens=max(1, round(1000 * ratio)), **columns
-    )
-
-
-# Survival
-
-
-def kaplan_meier(
-    whole: Sequence[float], censored: Sequence[float]
-) -> Iterator[tuple[float, Fraction, Fraction | None]]:
-    """Yield each ratio, the share beyond it, and Greenwood's sum; exact, in a few lines."""
-    beyond, greenwood = Fraction(1), Fraction(0)
-    for ratio in sorted(set(whole)):
-        at_risk = sum(one >= ratio for one in (*whole, *censored))
-        ended = whole.count(ratio)
-        beyond *= 1 - Fraction(ended, at_risk)
-        greenwood += Fraction(ended, at_risk * (at_risk - ended)) if at_risk > ended else 0
-        yield ratio, beyond, greenwood if beyond else None
-
-
-def upper_end(share: Fraction, greenwood: Fraction | None) -> float | None:
-    """Return the upper end of the log-log interval, 95% one-sided; none where nothing is left beyond."""
-    if greenwood is None:
-        return None
-    width = statistics.NormalDist().inv_cdf(0.95) * math.sqrt(greenwood) / abs(math.log(share))
-    return float(share) ** math.exp(-width)
-
-
-def surely_enough(whole: Sequence[float], censored: int, limit: Fraction) -> float | None:
-    """Return the ratio with so few beyond, the cut ones among them, that 5% of samples have as few."""
-    n, chance, few = len(whole) + censored, Fraction(0), -1
-    for count in range(n + 1):
-        chance += math.comb(n, count) * limit**count * (1 - limit) ** (n - count)
-        if chance > Fraction(1, 20):
-            break
-        few = count
-    allowed = few - censored
-    if allowed < 0:
-        return None
-    return next((one for one in sorted(set(whole)) if sum(other > one for other in whole) <= allowed), None)
-
-
-RATIOS = st.lists(st.sampled_from((0.1, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 8.0, 1e9)), max_size=40)
-LIMITS = st.sampled_from((Fraction(1, 2), Fraction(2, 5), Fraction(1, 5), Fraction(1, 10), Fraction(1, 20)))
-
-
-@settings(max_examples=200)
-@given(RATIOS, RATIOS, LIMITS)
-def test_budget_is_where_kaplan_and_meier_fall_to_the_limit(
-    whole: list[float], censored: list[float], limit: Fraction
-) -> None:
-    """The budget and the safe one agree with a few exact lines of our own, ties and cut answers and all."""
-    found = budget_factor(whole, censored, float(limit))
-    steps = list(kaplan_meier(whole, censored))
-    enough = len(whole) + len(censored) >= 1 / limit
-    factor = next((ratio for ratio, share, _ in steps if share <= limit), None)
-    ends = [(ratio, upper_end(share, greenwood)) for ratio, share, greenwood in steps]
-    safe = surely_enough(whole, len(censored), limit)
-    if safe is None and censored:
-        safe = next((ratio for ratio, end in ends if end is not None and end <= float(limit) + 1e-9), None)
-    assert (found.factor, found.safe_factor) == ((factor, safe) if enough else (None, None))
-    assert (found.n, found.censored) == (len(whole) + len(censored), len(censored))
-    assert found.largest == max(whole, default=None)
-    assert found.why
-
-
-@settings(max_examples=200)
-@given(RATIOS, RATIOS, LIMITS)
-def test_budgets_are_ordered_and_what_is_lacking_is_told(
-    whole: list[float], censored: list[float], limit: Fraction
-) -> None:
-    """The safe one >= the budget, both are whole answers; what is missing says how many more it takes."""
-    found = budget_factor(whole, censored, float(limit))
-    assert found.factor is None or found.factor in whole
-    if found.safe_factor is not None:
-        assert found.factor is not None
-        assert found.factor <= found.safe_factor
-        assert found.samples_needed is None
-        assert "95% sure" in found.why
-    else:
-        assert found.samples_needed is not None
-        assert found.samples_needed > 0
-        assert "takes" in found.why
-
-
-@settings(max_examples=150)
-@given(st.lists(st.floats(0.01, 100), min_size=20, max_size=40), st.data())
-def test_a_higher_ceiling_never_lowers_the_budget(whole: list[float], data: st.DataObject) -> None:
-    """Cut answers push the budget up, never down; left out, they would make it look safer than it is."""
-    censored = data.draw(st.lists(st.floats(0.01, 100), max_size=10))
-    without, found = budget_factor(whole, [], 0.05), budget_factor(whole, censored, 0.05)
-    assert without.factor is not None
-    assert found.factor is None or found.factor >= without.factor
-
-
-@pytest.mark.parametrize(
-    ("limit", "estimate", "sureness"),
-    [
-        (0.02, 50, 149),
-        (0.01, 100, 299),
-        (0.05, 20, 59),
-        (0.5, 2, 5),
-        (0.03, 34, 99),
-        (0.0001, 10_000, 29_956),
-    ],
-)
-def test_samples_that_it_takes(limit: float, estimate: int, sureness: int) -> None:
-    """One of 1 / limit answers stands for the limit; so many without one beyond leave 5% of doubt."""
-    assert (samples_for_estimate(limit), samples_for_sureness(limit)) == (estimate, sureness)
-    assert (1 - limit) ** sureness <= 0.05 < (1 - limit) ** (sureness - 1)
-
-
-@pytest.mark.parametrize(
-    ("whole", "censored", "factor", "safe", "needed", "said"),
-    [
-        (0, 0, False, False, 50, "it takes 50 answers before one stands for 2% of them"),
-        (49, 0, False, False, 1, "it takes 50 answers before one stands for 2% of them"),
-        (50, 0, True, False, 99, "an estimate: to be 95% sure it takes 149 answers"),
-        (0, 60, False, False, 50, "the largest answers were cut: it takes whole ones with higher ceilings"),
-        (60, 60, False, False, 50, "(median 9.00 x predicted)"),
-        (400, 0, True, True, None, "95% sure with the safe budget"),
-    ],
-)
-def test_where_the_data_cannot_tell_it_says_what_it_takes(
-    whole: int, censored: int, factor: bool, safe: bool, needed: int | None, said: str
-) -> None:
-    """Too few answers, all cut, the largest cut: no number, but how many more, and of which kind."""
-    found = budget_factor([1 + number / 1000 for number in range(whole)], [9.0] * censored, 0.02)
-    assert (found.factor is not None, found.safe_factor is not None) == (factor, safe)
-    assert found.samples_needed == needed
-    assert said in found.why
-
-
-MU, SIGMA = 0.1, 0.6
-TRUE = math.exp(MU + SIGMA * statistics.NormalDist().inv_cdf(0.98))
-
-
-def simulated(seed: int, count: int) -> tuple[list[float], list[float]]:
-    """Return lognormal ratios, cut at ceilings that are drawn apart from them: whole ones, and bounds."""
-    chance = random.Random(seed)
-    whole, censored = [], []
-    for _ in range(count):
-        needed = chance.lognormvariate(MU, SIGMA)
-        ceiling = chance.lognormvariate(math.log(TRUE * 1.2), 0.7)
-        (whole if needed <= ceiling else censored).append(min(needed, ceiling))
-    return whole, censored
-
-
-def test_budget_finds_the_truth_behind_the_ceilings() -> None:
-    """In 60 simulations the true quantile is near the budget, and below the safe one in almost all.
-
-    Without the cut answers, about 6% of them, the budget would be too low every time, and by far.
-    """
-    found, safe, naive = [], 0, []
-    for seed in range(60):
-        whole, censored = simulated(seed, 1500)
-        budget, left_out = budget_factor(whole, censored, 0.02), budget_factor(whole, [], 0.02)
-        assert budget.factor is not None
-        assert budget.safe_factor is not None
-        assert left_out.factor is not None
-        assert left_out.factor < budget.factor
-        found.append(budget.factor / TRUE)
-        naive.append(left_out.factor / TRUE)
-        safe += budget.safe_factor >= TRUE
-    assert statistics.fmean(found) == pytest.approx(1, abs=0.03)
-    assert min(found) > 0.85
-    assert max(found) < 1.2
-    assert safe >= 54
-    assert statistics.fmean(naive) < 0.9
-    assert sum(one < 1 for one in naive) == 60
+    """Return an event that needed so many times what was predicted, of a phase of its own."""
+    number = next(_NUMBERS)
+    told = {"phase_id": f"phase-{number}", "timestamp": moment(number), **columns}
+    return event_row(predicted_output_tokens=1000, actual_output_tokens=max(1, round(1000 * ratio)), **told)
 
 
 # Factors, against plain Python
@@ -218,13 +61,14 @@ OUTCOMES = st.sampled_from(
 ONE_CASE = st.tuples(
     st.sampled_from((100, 200, 300, 1000, 0)),
     st.sampled_from((60, 100, 150, 200, 300, 999, 0)),
-    st.sampled_from((0, 100, 400)),
+    st.sampled_from((None, 100, 400)),
     OUTCOMES,
+    st.integers(0, 15),
 )
 CASES = st.sampled_from((0, 10, 10, 10)).flatmap(
     lambda least: st.lists(ONE_CASE, min_size=least, max_size=24)
 )
-Case = tuple[int, int, int, tuple[int | None, int | None]]
+Case = tuple[int, int, int | None, tuple[int | None, int | None], int]
 
 
 def smape(predicted: float, actual: float) -> float:
@@ -232,89 +76,138 @@ def smape(predicted: float, actual: float) -> float:
     return 200 * abs(predicted - actual) / (predicted + actual)
 
 
-@settings(max_examples=40)
-@given(CASES, st.integers(2, 6))
+@settings(max_examples=60)
+@given(CASES, st.integers(2, 7))
 def test_factor_and_errors_are_what_plain_python_computes(
-    empty: Database, cases: list[Case], min_samples: int
+    empty: Database, cases: list[Case], min_phases: int
 ) -> None:
-    """Median ratios, cut answers at their lower bound, and each error with the factor of all the others."""
+    """By phase: medians, errors with the factor of the other phases, and the trial forward in time."""
     events = [
         event_row(
             predicted_output_tokens=predicted,
             actual_output_tokens=actual,
-            selected_budget=ceiling,
+            actual_max_tokens=ceiling,
             success=outcome[0],
             truncated=outcome[1],
+            phase_id=f"phase-{phase}",
+            timestamp=moment(number),
         )
-        for predicted, actual, ceiling, outcome in cases
+        for number, (predicted, actual, ceiling, outcome, phase) in enumerate(cases)
     ]
     with holding(empty, events):
-        overall, (*strata,) = calibrate(empty, Selection(min_actual=0), Strata(), min_samples)
-    assert [one.key for one in strata] == ([("docs", "low")] if cases else [])
-    for one in (overall, *strata):
-        check(one, [case for case in cases if case[0] and case[1]], min_samples)
+        found = calibrate(empty, Selection(min_actual=0), Strata(), Wish(min_phases, all_time=True))
+    assume(not found.futile.answers)  # they are left out: tests/test_futile.py
+    told = [case for case in cases if case[0] and case[1] and case[3][1] is not None]
+    assert [one.key for one in found.strata] == ([("docs", "low")] if told else [])
+    for one in (found.overall, *found.strata):
+        check(one, told, min_phases)
 
 
-def check(found: Calibrated, cases: list[Case], min_samples: int) -> None:
+def needed(case: Case) -> Needed:
+    """Return what an answer needed; a cut one at least its final ceiling, else its actual."""
+    predicted, actual, ceiling, (_, truncated), phase = case
+    return Needed((max(actual, ceiling or 0) if truncated else actual) / predicted, bool(truncated), phase)
+
+
+def factor_of(cases: list[Case]) -> float | None:
+    """Return the median of clean and cut answers, which tests/test_survival.py holds against exact sums."""
+    return median_needed(needed(case) for case in cases if case[3] == (1, 0) or case[3][1]).value
+
+
+def error_of(cases: list[Case], factor: float = 1) -> float:
+    """Return mean SMAPE of the clean answers with a factor."""
+    return statistics.fmean(smape(case[0] * factor, case[1]) for case in cases if case[3] == (1, 0))
+
+
+def check(found: Calibrated, cases: list[Case], min_phases: int) -> None:
     """Hold a stratum against a slow and plain computation."""
-    clean = [(p, a) for p, a, _, outcome in cases if outcome == (1, 0)]
-    bounds = [max(a, ceiling) / p for p, a, ceiling, (_, truncated) in cases if truncated == 1]
-    known = [a / p for p, a in clean] + bounds
-    assert (found.n, found.truncated) == (len(clean), len(bounds))
-    assert found.factor == (statistics.median(known) if known else None)
-    assert found.factor_is_lower_bound == any(bound <= (found.factor or 0) for bound in bounds)
-    assert found.mean_actual == (statistics.fmean(a for _, a in clean) if clean else None)
-    assert found.ratio_median == (statistics.median(a / p for p, a in clean) if clean else None)
-    assert found.budget.n == sum(outcome[1] is not None for *_, outcome in cases)
-    assert found.budget.censored == len(bounds)
-    if len(clean) < min_samples:
+    clean = [case for case in cases if case[3] == (1, 0)]
+    factor, told = factor_of(cases), [case for case in cases if case[3] == (1, 0) or case[3][1]]
+    assert (found.n, found.truncated) == (len(clean), sum(case[3][1] == 1 for case in cases))
+    assert found.phases == len({case[4] for case in told})
+    assert found.factor == (None if factor is None else pytest.approx(factor))
+    assert found.mean_actual == (statistics.fmean(case[1] for case in clean) if clean else None)
+    assert found.ratio_median == (statistics.median(case[1] / case[0] for case in clean) if clean else None)
+    assert (found.budget.n, found.budget.phases) == (len(cases), len({case[4] for case in cases}))
+    phases = len({case[4] for case in clean})
+    if phases < min_phases:
         assert (found.error_before, found.error_after, found.factor_interval) == (None, None, None)
-        assert found.why == f"{len(clean)} of {min_samples} clean samples"
-    else:
-        without = [known[:place] + known[place + 1 :] for place in range(len(clean))]
-        after = [smape(p * statistics.median(rest), a) for (p, a), rest in zip(clean, without, strict=True)]
-        assert found.error_before == pytest.approx(statistics.fmean(smape(p, a) for p, a in clean))
-        assert found.error_after == pytest.approx(statistics.fmean(after))
-        assert found.factor_interval is not None
-        assert found.factor is not None
-        assert min(known) <= found.factor_interval.low <= found.factor <= found.factor_interval.high
-    if found.proposed_factor is None:
-        assert "would have lessened" not in found.why
-    else:
-        assert found.proposed_factor == found.factor
-        assert found.error_before is not None
-        assert found.error_after is not None
-        assert found.error_after < found.error_before
-        assert found.factor_interval is not None
-        assert not found.factor_interval.low <= 1 <= found.factor_interval.high
+        assert (found.forward, found.proposed_factor) == (None, None)
+        assert found.why == f"{phases} of {min_phases} phases with clean answers"
+        return
+    assert found.error_before == pytest.approx(error_of(cases))
+    check_left_out(found, cases)
+    check_forward(found, cases)
 
 
-def one_stratum(db: Database, events: list[Row]) -> Calibrated:
+def check_left_out(found: Calibrated, cases: list[Case]) -> None:
+    """Predict the clean answers of each phase with the factor of all others."""
+    errors: list[float] = []
+    for phase in {case[4] for case in cases if case[3] == (1, 0)}:
+        factor = factor_of([case for case in cases if case[4] != phase])
+        if factor is None:
+            return
+        errors += [
+            smape(case[0] * factor, case[1]) for case in cases if case[4] == phase and case[3] == (1, 0)
+        ]
+    if found.error_after is not None:
+        assert found.error_after == pytest.approx(statistics.fmean(errors))
+
+
+def check_forward(found: Calibrated, cases: list[Case]) -> None:
+    """Fit on the phases that began in the earlier half, try on the others, propose only what helped."""
+    phases = list(dict.fromkeys(case[4] for case in cases))
+    early = phases[: len(phases) // 2]
+    factor, later = factor_of([c for c in cases if c[4] in early]), [c for c in cases if c[4] not in early]
+    if factor is None or not any(case[3] == (1, 0) for case in later):
+        assert (found.forward, found.proposed_factor) == (None, None)
+        return
+    assert found.forward is not None
+    assert (found.forward.fitted, found.forward.tried) == (len(early), len(phases) - len(early))
+    before, after = error_of(later), error_of(later, factor)
+    assert (found.forward.error_before, found.forward.error_after) == (
+        pytest.approx(before),
+        pytest.approx(after),
+    )
+    beyond = [case[3][1] == 1 or case[1] > case[0] * factor * (1 + 1e-12) for case in later]
+    assert found.forward.beyond_after == pytest.approx(statistics.fmean(beyond))
+    interval = found.factor_interval
+    proposed = interval is not None and not interval.low <= 1 <= interval.high and after < before - 1e-9
+    assert found.proposed_factor == (found.factor if proposed else None)
+    assert ("it lessened the error by" in found.why) == proposed
+
+
+def one_stratum(db: Database, events: list[Row], wish: Wish | None = None) -> Calibrated:
     """Return the calibration of events that are all in one stratum."""
     with holding(db, events):
-        overall, (one,) = calibrate(db, Selection(), Strata())
-    assert overall.factor == one.factor
-    assert overall.proposed_factor == one.proposed_factor
+        found = calibrate(db, Selection(), Strata(), wish)
+    (one,) = found.strata
+    assert found.overall.factor == one.factor
+    assert found.overall.proposed_factor == one.proposed_factor
     return one
 
 
 def test_a_factor_that_is_certain_is_proposed(empty: Database) -> None:
-    """If everything needs about twice what was predicted, the factor is about 2, with its gain."""
+    """If everything needs about twice what was predicted, the factor is about 2, with its gain forward."""
     chance = random.Random(1)
     found = one_stratum(empty, [ratio_row(chance.uniform(1.8, 2.2)) for _ in range(40)])
     assert found.proposed_factor == pytest.approx(2, abs=0.1)
     assert found.factor_interval is not None
     assert 1.8 < found.factor_interval.low <= 2 <= found.factor_interval.high < 2.2
-    assert found.error_before is not None
-    assert found.error_after is not None
-    gain = found.error_before - found.error_after
-    assert found.why == f"it would have lessened the error by {gain:.1f} points"
+    assert found.forward is not None
+    assert found.forward.error_before is not None
+    assert found.forward.error_after is not None
+    gain = found.forward.error_before - found.forward.error_after
+    assert found.why == f"tried forward in time, it lessened the error by {gain:.1f} points"
 
 
-def test_four_samples_are_not_enough_and_five_are(empty: Database) -> None:
-    """Below five clean events nothing is proposed, however clear it looks."""
-    assert one_stratum(empty, [ratio_row(2) for _ in range(4)]).why == "4 of 5 clean samples"
-    assert one_stratum(empty, [ratio_row(2) for _ in range(5)]).proposed_factor == 2
+def test_five_phases_are_not_enough_and_six_are(empty: Database) -> None:
+    """Below six phases no interval is sure to 95%, and nothing is proposed, however many tries they had."""
+    five = [ratio_row(2 + number / 10) for number in range(5)]
+    more = [ratio_row(2, phase_id=row["phase_id"]) for row in five for _ in range(9)]
+    assert one_stratum(empty, [*five, *more]).why == "5 of 6 phases with clean answers"
+    assert one_stratum(empty, [*five, ratio_row(2)]).proposed_factor == pytest.approx(2.15)
+    assert one_stratum(empty, five, Wish(min_phases=2)).why == "cut answers leave the interval open"
 
 
 def test_a_factor_of_noise_is_not_proposed(empty: Database) -> None:
@@ -324,33 +217,190 @@ def test_a_factor_of_noise_is_not_proposed(empty: Database) -> None:
     assert (found.proposed_factor, found.why) == (None, "the interval includes 1")
 
 
-def test_a_factor_that_would_not_have_helped_is_not_proposed(empty: Database) -> None:
-    """Cut answers move the median far above what clean events needed: those would be predicted worse."""
-    events = [ratio_row(1.0) for _ in range(6)]
-    events += [ratio_row(5, truncated=1, success=0, selected_budget=5000) for _ in range(60)]
+def test_tries_of_a_phase_are_not_taken_for_evidence(empty: Database) -> None:
+    """Eight phases of ten tries each, alike: what eight answers can't tell, eighty of them can't."""
+    chance, events = random.Random(5), []
+    for ratio in (0.4, 0.6, 0.7, 1.3, 0.8, 1.5, 0.5, 0.9):
+        first = ratio_row(ratio)
+        events += [
+            first,
+            *(ratio_row(ratio * chance.uniform(0.98, 1.02), phase_id=first["phase_id"]) for _ in range(9)),
+        ]
     found = one_stratum(empty, events)
-    assert found.factor == 5
-    assert found.factor_is_lower_bound
-    assert (found.proposed_factor, found.why) == (None, "it would not have helped")
+    assert (found.n, found.phases) == (80, 8)
+    assert (found.proposed_factor, found.why) == (None, "the interval includes 1")
 
 
-def test_cut_answers_needed_at_least_their_ceiling(empty: Database) -> None:
-    """A truncated answer counts with its ceiling, the final one before the selected budget, or its actual."""
+def test_where_most_answers_are_cut_no_factor_is_proposed(empty: Database) -> None:
+    """Nobody knows the median: neither the bounds nor the few whole answers stand for it."""
+    events = [ratio_row(1.0) for _ in range(9)]
+    events += [ratio_row(5, truncated=1, success=0, actual_max_tokens=5000) for _ in range(60)]
+    found = one_stratum(empty, events, Wish(all_time=True))
+    assert (found.factor, found.factor_interval, found.proposed_factor) == (None, None, None)
+    assert found.why == "so many answers were cut that nobody knows the median"
+
+
+def test_cut_answers_do_not_pull_the_factor_down(empty: Database) -> None:
+    """A third cut low: their bounds would make the median 0.75, where it is about 1."""
+    chance, events = random.Random(7), []
+    for _ in range(300):
+        needs, ceiling = chance.lognormvariate(0, 0.5), chance.lognormvariate(0.25, 0.5)
+        cut = {"truncated": int(needs > ceiling), "success": int(needs <= ceiling)}
+        events.append(ratio_row(min(needs, ceiling), actual_max_tokens=round(1000 * ceiling), **cut))
+    found = one_stratum(empty, events)
+    assert 70 < found.truncated < 140
+    assert found.factor == pytest.approx(1, abs=0.1)
+    assert found.proposed_factor is None
+
+
+def test_cut_answers_needed_their_final_ceiling_or_what_they_got(empty: Database) -> None:
+    """Where a line tells the final ceiling it is that; a selected budget is not what cut an answer."""
     events = [
-        ratio_row(1, truncated=1, selected_budget=4000, actual_max_tokens=8000),
-        ratio_row(1, truncated=1, selected_budget=4000),
-        ratio_row(6, truncated=1, selected_budget=4000),
-        ratio_row(7, truncated=1, selected_budget=0),
+        *(ratio_row(1) for _ in range(3)),
+        ratio_row(2, truncated=1, selected_budget=16_000, actual_max_tokens=8000),
+        ratio_row(3, truncated=1, selected_budget=16_000),
+        ratio_row(5),
+        ratio_row(9),
+        ratio_row(10),
     ]
-    found = one_stratum(empty, events)
-    assert (found.factor, found.factor_is_lower_bound, found.n, found.truncated) == (6.5, True, 0, 4)
+    with holding(empty, events):
+        found = calibrate(empty, Selection(), Strata()).overall
+    # cut at 8 and at 3: those three at 1 are 3/8; past 3, of three at risk of 5/8 of four, 5 takes it to half
+    assert found.factor == pytest.approx(5)
+    assert (found.n, found.truncated) == (6, 2)
 
 
 def test_answers_that_were_not_parsed_count_for_budgets_only(empty: Database) -> None:
     """They say nothing of what a good answer needs, but a budget must hold them as well."""
     events = [ratio_row(1) for _ in range(45)] + [ratio_row(9, success=0) for _ in range(55)]
-    found = one_stratum(empty, events)
+    found = one_stratum(empty, events, Wish(all_time=True))
     assert (found.n, found.factor, found.budget.n, found.budget.factor) == (45, 1, 100, 9)
+
+
+def test_only_successes_leave_cut_answers_in(empty: Database) -> None:
+    """A cut answer is never parsed: without it the budget would be too low, and nothing would say so."""
+    events = [ratio_row(1 + number / 100) for number in range(60)]
+    events += [ratio_row(3, success=0), *(ratio_row(4, success=0, truncated=1) for _ in range(3))]
+    with holding(empty, events):
+        found = calibrate(empty, Selection(success_only=True), Strata(), Wish(all_time=True)).overall
+    assert (found.n, found.truncated, found.budget.n) == (60, 3, 63)
+    assert found.budget.factor is None
+
+
+# Changes, purposes, costs
+
+
+def test_only_what_came_since_a_change_is_used(empty: Database) -> None:
+    """Eight times too low until one day, then too high: the factor is that of the days since."""
+    chance = random.Random(8)
+    events = [ratio_row(8.7 * chance.lognormvariate(0, 0.4)) for _ in range(30)]
+    events += [ratio_row(0.4 * chance.lognormvariate(0, 0.2)) for _ in range(12)]
+    with holding(empty, events):
+        since, ever = (calibrate(empty, Selection(), Strata(), Wish(all_time=one)) for one in (False, True))
+    assert [(change.at, change.phases_after) for change in since.changes] == [(events[30]["timestamp"], 12)]
+    assert (since.overall.since, since.overall.n, since.overall.phases) == (events[30]["timestamp"], 12, 12)
+    assert since.overall.proposed_factor == pytest.approx(0.4, rel=0.15)
+    assert since.strata[0].since == events[30]["timestamp"]
+    assert (ever.overall.since, ever.overall.n, ever.changes) == (None, 42, since.changes)
+
+
+def test_a_change_of_one_stratum_leaves_the_others_as_they_are(empty: Database) -> None:
+    """Its own answers are those since; the whole has these, and all of the others."""
+    chance, events = random.Random(9), []
+    for number in range(150):
+        changed = number >= 90
+        for name in ("docs", "tests", "code"):
+            level = 3.0 if changed and name == "docs" else 1.0
+            events.append(ratio_row(level * chance.lognormvariate(0, 0.6), category=name))
+    with holding(empty, events):
+        found = calibrate(empty, Selection(), Strata(("category",)))
+    by_name = {one.key[0]: one for one in found.strata}
+    assert by_name["docs"].since is not None
+    assert abs(by_name["docs"].n - 60) <= 6
+    assert (by_name["tests"].since, by_name["tests"].n, by_name["code"].n) == (None, 150, 150)
+    assert (found.overall.since, found.overall.n) == (None, by_name["docs"].n + 300)
+
+
+def test_a_factor_for_the_gate_passes_it(empty: Database) -> None:
+    """Multiplied by it, at most 5% of the answers at hand are underestimated, where half were."""
+    chance = random.Random(10)
+    ratios = [chance.lognormvariate(0, 0.5) for _ in range(100)]
+    found = one_stratum(empty, [ratio_row(ratio) for ratio in ratios], Wish(purpose=GATE))
+    assert found.proposed_factor == found.gate.factor == pytest.approx(sorted(ratios)[95], abs=0.001)
+    assert found.forward is not None
+    assert found.forward.beyond_before == pytest.approx(0.5, abs=0.2)
+    assert found.forward.beyond_after == pytest.approx(0.05, abs=0.07)
+    assert "of the answers needed more" in found.why
+
+
+def test_a_factor_for_the_budget_is_the_budget(empty: Database) -> None:
+    """The prediction is then itself a budget that truncates so few."""
+    events = [ratio_row(1 + number / 100) for number in range(60)]
+    found = one_stratum(empty, events, Wish(purpose=BUDGET, all_time=True))
+    assert found.proposed_factor == found.budget.factor == 1.59
+
+
+def test_small_strata_get_a_pooled_budget_of_the_same_sureness(empty: Database) -> None:
+    """Ten strata of eight phases: none has enough of its own, each gets one, and both are told."""
+    chance, events = random.Random(11), []
+    for stratum in range(10):
+        level = chance.lognormvariate(0, 0.8)
+        events += [
+            ratio_row(level * chance.lognormvariate(0, 0.3), category=f"work-{stratum}") for _ in range(8)
+        ]
+    random.Random(12).shuffle(events)
+    with holding(empty, events):
+        found = calibrate(empty, Selection(), Strata(("category",)), Wish(all_time=True))
+    for one in found.strata:
+        assert (one.budget.own_factor, one.budget.advised, one.budget.phases_needed) == (None, "pooled", 41)
+        assert one.budget.factor == one.budget.pooled_factor is not None
+        assert one.budget.why.startswith("pooled with the other strata")
+    assert found.overall.budget.advised == "own"
+    assert found.overall.budget.factor is not None
+    cheaper = [one.budget.factor < found.overall.budget.factor for one in found.strata if one.budget.factor]
+    assert sum(cheaper) >= 7
+
+
+def test_costs_choose_the_quantile_with_the_least_cost(empty: Database) -> None:
+    """A token lacking costs nine times one left over: one in ten may be cut; costs are counted by hand."""
+    ratios = [0.5 + number / 100 for number in range(199)]
+    events = [ratio_row(ratio, actual_max_tokens=4000) for ratio in ratios]
+    prices = Prices(of_truncation=9, of_waste=1)
+    found = one_stratum(empty, events, Wish(prices=prices, all_time=True))
+    assert found.budget.max_truncation == pytest.approx(0.1)
+    factor = found.budget.factor
+    assert factor == pytest.approx(sorted(ratios)[179])
+
+    def cost(multiple: float) -> float:
+        return sum(
+            9 * max(0, 1000 * ratio - 1000 * multiple) + max(0, 1000 * multiple - 1000 * ratio)
+            for ratio in ratios
+        )
+
+    assert found.costs is not None
+    assert found.costs.cost_after == pytest.approx(cost(factor) * 1000 / 199)
+    assert found.costs.cost_before == pytest.approx(cost(4.0) * 1000 / 199)
+    assert found.costs.truncated_before == 0
+    assert found.costs.truncated_after == pytest.approx(19 * 1000 / 199)
+    assert cost(factor) <= 1.001 * min(cost(multiple) for multiple in ratios)
+    assert not found.costs.at_least
+
+
+def test_what_cut_answers_lacked_is_taken_from_whole_ones_beyond(empty: Database) -> None:
+    """Cut at 2: it lacked what those at 3 and 5 needed more, half each; beyond all, who knows."""
+    whole = [ratio_row(ratio, actual_max_tokens=8000) for ratio in (1, 1, 1, 3, 5)]
+    cut = ratio_row(2, truncated=1, success=0, actual_max_tokens=2000)
+    wish = Wish(max_truncation=0.5, prices=Prices(1, 1), all_time=True)
+    found = one_stratum(empty, [*whole, cut], wish).costs
+    assert found is not None
+    spare = 3 * 7000 + 5000 + 3000
+    assert (found.n, found.spare_before) == (6, pytest.approx(spare * 1000 / 6))
+    assert found.short_before == pytest.approx((1000 + 3000) / 2 * 1000 / 6)
+    assert (found.truncated_before, found.at_least) == (pytest.approx(1000 / 6), False)
+    beyond = ratio_row(7, truncated=1, success=0, actual_max_tokens=7000)
+    least = one_stratum(empty, [*whole, cut, beyond], wish).costs
+    assert least is not None
+    assert least.at_least
 
 
 # The command
@@ -385,8 +435,8 @@ def test_calibration_of_known_data_finds_the_truth(called: Tokentail, tmp_path: 
     shown = called("calibrate", "--max-truncation", "10").stdout
     assert "Factors: multiply the predictions by" in shown
     assert "Budgets that truncate at most 10%, as multiples of the prediction" in shown
-    assert shown.count("it would have lessened the error by") >= 2
-    assert shown.count("95% sure with the safe budget") == 3
+    assert shown.count("tried forward in time, it lessened the error by") >= 2
+    assert shown.count("its own 400 phases are enough for 10%") == 2
 
 
 def run(database: Path, *arguments: str) -> tuple[str, dict[str, Any]]:
@@ -457,7 +507,67 @@ def test_strata_are_by_any_dimensions_and_unite_to_the_whole(tmp_path: Path, by:
     assert all(list(one)[: len(dimensions)] == dimensions for one in found["strata"])
     assert sum(one["n"] for one in found["strata"]) == found["overall"]["n"] == 16
     assert found["overall"]["factor"] == pytest.approx(statistics.median((500, 502, 505, 540)) / 1000)
-    assert shown.splitlines()[4].split()[: len(dimensions)] == dimensions
+    (header,) = [line for line in shown.splitlines() if "95% interval" in line]
+    assert header.split()[: len(dimensions)] == dimensions
+
+
+def test_a_sentence_at_the_top_says_what_to_change(tmp_path: Path) -> None:
+    """For each stratum with something to change, what, and on how many answers and phases."""
+    chance = random.Random(20)
+    rows = [ratio_row(0.4 * chance.lognormvariate(0, 0.2)) for _ in range(60)]
+    rows += [ratio_row(0.4, phase_id=rows[0]["phase_id"]), ratio_row(1, category="tests")]
+    shown, found = run(stored(tmp_path / "t.db", rows))
+    one = found["strata"][0]
+    low, high = one["factor_low"], one["factor_high"]
+    assert one["advice"] == (
+        f"docs/low: multiply by {one['factor']:.2f} (95%: {low:.2f} to {high:.2f}), budget "
+        f"{one['budget']['factor']:.2f} x what is predicted now, for 2% truncated; 61 answers of 60 phases"
+    )
+    assert shown.splitlines()[2] == one["advice"]
+    assert found["strata"][1]["advice"].startswith(
+        "tests/low: leave the predictions as they are (1 of 6 phases with clean answers), "
+    )
+
+
+def test_a_change_is_said_at_the_top_with_what_is_done_about_it(tmp_path: Path) -> None:
+    """When, from what to what, and that what came before is not used, or is."""
+    chance = random.Random(21)
+    rows = [ratio_row(8.7 * chance.lognormvariate(0, 0.3)) for _ in range(20)]
+    rows += [ratio_row(0.4 * chance.lognormvariate(0, 0.3)) for _ in range(10)]
+    database, day = stored(tmp_path / "t.db", rows), rows[20]["timestamp"]
+    shown, found = run(database)
+    (change,) = found["changes"]
+    assert (change["stratum"], change["of"], change["at"]) == (None, "estimates", day)
+    assert (change["phases_before"], change["phases_after"]) == (20, 10)
+    ratios = [row["actual_output_tokens"] / 1000 for row in rows]
+    assert change["before"] == pytest.approx(statistics.median(ratios[:20]))
+    assert change["after"] == pytest.approx(statistics.median(ratios[20:]))
+    told = f"{change['before']:.2f} to {change['after']:.2f} (median of 20 and 10 phases) at {day[:16]} UTC"
+    assert f"Over all strata, actual / predicted went from {told}: what came before is not used" in shown
+    assert f"10 answers of 10 phases since {day[:10]}" in found["overall"]["advice"]
+    shown, found = run(database, "--all-time")
+    assert "used all the same (--all-time)" in shown
+    assert (found["overall"]["n"], found["overall"]["since"], found["all_time"]) == (30, None, True)
+
+
+def test_purposes_and_costs_are_in_the_json(tmp_path: Path) -> None:
+    """What was asked for, and numbers for it; costs name the share that may be truncated themselves."""
+    chance = random.Random(22)
+    rows = [ratio_row(chance.lognormvariate(0, 0.4), actual_max_tokens=50_000) for _ in range(120)]
+    database = stored(tmp_path / "t.db", rows)
+    _, gate = run(database, "--for", "gate")
+    assert (gate["for"], gate["overall"]["proposed_factor"]) == ("gate", gate["overall"]["gate"]["factor"])
+    assert "so that at most 5% are underestimated" in gate["overall"]["advice"]
+    _, whole = run(database, "--for", "budget")
+    assert whole["overall"]["proposed_factor"] == whole["overall"]["budget"]["factor"]
+    assert "so that the prediction is a budget" in whole["overall"]["advice"]
+    shown, priced = run(database, "--cost-of-truncation", "19")
+    assert (priced["cost_of_truncation"], priced["cost_of_waste"]) == (19, 1)
+    assert priced["max_truncation"] == pytest.approx(0.05)
+    assert priced["overall"]["budget"]["factor"] == gate["overall"]["gate"]["factor"]
+    assert priced["overall"]["costs"]["cost_after"] < priced["overall"]["costs"]["cost_before"]
+    assert "Tokens per 1,000 calls" in shown
+    assert "Tokens per 1,000 calls" not in run(database)[0]
 
 
 def test_nothing_to_calibrate_is_said(called: Tokentail, tmp_path: Path) -> None:
@@ -467,7 +577,7 @@ def test_nothing_to_calibrate_is_said(called: Tokentail, tmp_path: Path) -> None
     shown, found = run(tmp_path / "telemetry.db")
     assert "There is nothing to calibrate: no event is left." in shown
     assert (found["strata"], found["overall"]["n"], found["overall"]["factor"]) == ([], 0, None)
-    assert found["overall"]["budget"]["samples_needed"] == 50
+    assert found["overall"]["budget"]["phases_needed"] == 49
 
 
 @pytest.mark.parametrize(
@@ -479,7 +589,11 @@ def test_nothing_to_calibrate_is_said(called: Tokentail, tmp_path: Path) -> None
             ["--max-truncation", "0"],
             ["--max-truncation", "51"],
         ),
-        *(["--max-truncation", "nan"], ["--by", "run"], ["--apply"]),
+        *(["--max-truncation", "nan"], ["--by", "run"], ["--apply"], ["--for", "all"]),
+        *(
+            ["--cost-of-truncation", "0"],
+            ["--cost-of-waste", "nan"],
+        ),
     ],
     ids=" ".join,
 )
@@ -489,17 +603,21 @@ def test_nonsense_is_wrong_use(arguments: list[str]) -> None:
     assert (done.exit_code, done.stdout) == (2, "")
 
 
-@pytest.mark.parametrize("missing", ["scipy", "numpy"])
-def test_without_the_extra_it_is_named(tokentail: Tokentail, tmp_path: Path, missing: str) -> None:
-    """Exit 1, nothing on standard output, and one line that says what to install."""
-    stub = tmp_path / "stub" / missing
-    stub.mkdir(parents=True)
-    (stub / "__init__.py").write_text('raise ImportError("not here")\n')
-    stored(tmp_path / "telemetry.db", [event_row() for _ in range(60)])
-    told = {"PYTHONPATH": os.pathsep.join((str(tmp_path / "stub"), str(ROOT)))}
-    done = tokentail("calibrate", "--json", **told)
-    assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.startswith("tokentail: this needs scipy, which is not installed (not here)")
-    assert 'install the extra "stats": pip install "tokentail[stats]"' in done.stderr
-    assert len(done.stderr.splitlines()) == 1
-    assert tokentail("coverage", **told).returncode == 0
+def test_costs_and_a_share_together_can_not_be_meant(called: Tokentail, tmp_path: Path) -> None:
+    """Costs say how many may be truncated: the same asked for twice is wrong use."""
+    stored(tmp_path / "telemetry.db", [event_row()])
+    done = called("calibrate", "--cost-of-waste", 2, "--max-truncation", 3)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "leave out --max-truncation" in done.stderr
+
+
+def test_it_needs_neither_scipy_nor_numpy(tokentail: Tokentail, tmp_path: Path) -> None:
+    """The same numbers with these libraries and without."""
+    for missing in ("scipy", "numpy"):
+        (tmp_path / "stub" / missing).mkdir(parents=True)
+        (tmp_path / "stub" / missing / "__init__.py").write_text('raise ImportError("not here")\n')
+    stored(tmp_path / "telemetry.db", [ratio_row(1 + number / 60) for number in range(60)])
+    without = {"PYTHONPATH": os.pathsep.join((str(tmp_path / "stub"), str(ROOT)))}
+    done = tokentail("calibrate", "--json", **without)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == tokentail("calibrate", "--json").stdout

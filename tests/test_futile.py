@@ -30,6 +30,8 @@ CASES: dict[str, tuple[Sequence[tuple[int, int, bool]], set[int]]] = {
     "both-needed-more-after-all": ([(4000, 4000, True), (8000, 8000, True), (9000, 8500, False)], set()),
     "looped-and-then-did-not": ([(4000, 4000, True), (8000, 8000, True), (9000, 900, False)], {0, 1}),
     "cap-below-the-ceiling": ([(4000, 4000, True), (8000, 4096, True)], {0, 1}),
+    "capped-twice-below-the-ceiling": ([(5000, 4096, True), (6000, 4096, True)], {0, 1}),
+    "neither-filled-nor-capped": ([(4000, 4000, True), (8000, 6000, True)], set()),
     "no-longer-than-whole-ones": ([(1000, 1000, True), (2000, 2000, True)], set()),
     "as-long-as-whole-ones": ([(1000, 1000, True), (3000, 3000, True)], {0, 1}),
     "ceiling-not-known": ([(0, 4000, True), (8000, 8000, True)], set()),
@@ -114,6 +116,32 @@ def test_report_says_whom_more_budget_won_t_help(tmp_path: Path, called: Tokenta
     loop = json.loads(called("report", "--phase", "loop", "--json").stdout)["futile"]
     assert loop == {"answers": 2, "phases": 1}
     assert "won't help" not in called("report", "--category", "tests").stdout
+
+
+def test_calibrate_leaves_them_out_and_says_so(tmp_path: Path, called: Tokentail) -> None:
+    """The budget is that of the others: with three loops among 63 phases there would be none."""
+    whole = [
+        event_row(phase_id=f"p{number}", actual_output_tokens=1000 + number, predicted_output_tokens=1000)
+        for number in range(60)
+    ]
+    loops = [
+        cut(f"loop-{number}", ceiling, ceiling // 1000, predicted_output_tokens=1000)
+        for number in range(3)
+        for ceiling in (4000, 8000)
+    ]
+    stored(tmp_path / "telemetry.db", [*whole, *loops])
+    found = json.loads(called("calibrate", "--json").stdout)
+    assert found["futile"] == {"answers": 6, "phases": 3}
+    assert found["overall"]["budget"]["factor"] == 1.059
+    assert found["overall"]["truncated"] == found["overall"]["budget"]["censored"] == 0
+    shown = called("calibrate").stdout
+    assert "More budget won't help 6 cut answers of 3 phases" in shown
+    assert ": left out of all numbers here" in shown
+    once = [row for row in loops if row["actual_max_tokens"] == 4000]
+    stored(tmp_path / "once.db", [*whole, *once])
+    found = json.loads(called("calibrate", "--db", "once.db", "--json").stdout)
+    assert (found["futile"]["answers"], found["overall"]["budget"]["factor"]) == (0, None)
+    assert "won't help" not in called("calibrate", "--db", "once.db").stdout
 
 
 def test_ceiling_of_a_retry_is_what_its_escalation_said(tmp_path: Path, called: Tokentail) -> None:

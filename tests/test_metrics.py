@@ -8,96 +8,24 @@ import statistics
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import binomtest
 
-from reports.bootstrap import median_interval
 from reports.metrics import (
-    Z_95,
-    Share,
     mean,
     median,
     moments,
     p90,
     percentile,
-    rate,
     smape,
     spread,
     united_moments,
     waste_ratio,
-    wilson,
 )
 
 NUMBERS = st.floats(-1e9, 1e9, allow_nan=False)
 LISTS = st.lists(NUMBERS, min_size=1, max_size=60)
 TOKENS = st.one_of(st.integers(1, 20_000), st.integers(1, 10**18 - 1))
-
-# Shares
-
-
-@pytest.mark.parametrize(
-    ("count", "total", "low", "high"),
-    [(81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0.0, 0.1611), (1, 29, 0.0061, 0.1718)],
-    ids=["81-263", "15-148", "0-20", "1-29"],
-)
-def test_wilson_has_the_published_values(count: int, total: int, low: float, high: float) -> None:
-    """Newcombe, Two-sided confidence intervals for the single proportion, 1998, table I, method 3."""
-    found = wilson(count, total)
-    assert found is not None
-    assert (round(found.low, 4), round(found.high, 4)) == (low, high)
-
-
-@given(st.integers(1, 5000).flatmap(lambda total: st.tuples(st.integers(0, total), st.just(total))))
-def test_wilson_agrees_with_scipy(case: tuple[int, int]) -> None:
-    """The interval is the one that scipy computes by the same name, within rounding."""
-    count, total = case
-    found, known = wilson(count, total), binomtest(count, total).proportion_ci(method="wilson")
-    assert found is not None
-    assert found.low == pytest.approx(known.low, abs=1e-9)
-    assert found.high == pytest.approx(known.high, abs=1e-9)
-
-
-@given(st.integers(1, 10**12).flatmap(lambda total: st.tuples(st.integers(0, total), st.just(total))))
-def test_wilson_holds_its_share_and_stays_within_0_and_1(case: tuple[int, int]) -> None:
-    """0 <= low <= share <= high <= 1, the ends exact at no and at every case, and never no width."""
-    count, total = case
-    found = wilson(count, total)
-    assert found is not None
-    assert 0 <= found.low <= count / total + 1e-12
-    assert count / total - 1e-12 <= found.high <= 1
-    assert found.low < found.high
-    assert (found.low == 0.0) == (count == 0) or found.low < 1e-17
-    assert count < total or found.high == 1.0
-
-
-@given(st.integers(1, 400).flatmap(lambda total: st.tuples(st.integers(0, total), st.just(total))))
-def test_wilson_is_symmetric_and_narrows_with_more_of_the_same(case: tuple[int, int]) -> None:
-    """The interval of the others is its mirror image, and ten times the cases tell more."""
-    count, total = case
-    found, other, more = wilson(count, total), wilson(total - count, total), wilson(10 * count, 10 * total)
-    assert found is not None
-    assert other is not None
-    assert more is not None
-    assert (found.low, found.high) == (pytest.approx(1 - other.high), pytest.approx(1 - other.low))
-    assert more.high - more.low < found.high - found.low
-
-
-def test_wilson_ends_are_where_the_score_test_turns() -> None:
-    """At each end the share differs from the end by 1.96 of the end's own standard errors."""
-    for count, total in ((3, 17), (40, 50), (499, 1000)):
-        found = wilson(count, total)
-        assert found is not None
-        for end in (found.low, found.high):
-            score = (count / total - end) / math.sqrt(end * (1 - end) / total)
-            assert abs(score) == pytest.approx(Z_95)
-
-
-def test_share_of_nothing_has_no_rate_and_no_interval() -> None:
-    """Of no events nothing is said: not 0%, and no interval from 0 to 1."""
-    assert (Share(0, 0).rate, Share(0, 0).interval, wilson(0, 0), rate(0, 0)) == (None, None, None, None)
-    assert Share(1, 4).rate == 0.25
-
 
 # Middle and spread
 
@@ -243,26 +171,3 @@ def test_ninetieth_percentile_of_ten_is_between_the_largest_two() -> None:
     """From ten values on it is that of the quantiles: one in ten lies beyond."""
     assert p90([float(number) for number in range(1, 11)]) == pytest.approx(9.9)
     assert p90([float(number) for number in range(1, 10)]) == 9
-
-
-# How sure a median is
-
-
-@settings(max_examples=12)
-@given(st.lists(st.floats(0.01, 100), min_size=2, max_size=20))
-def test_median_interval_is_the_same_every_time_and_within_the_values(values: list[float]) -> None:
-    """The interval of a median is reproducible and has plain floats from among the values' range."""
-    found = median_interval(values)
-    assert found == median_interval(values)
-    assert (type(found.low), type(found.high)) == (float, float)
-    assert min(values) <= found.low <= found.high <= max(values)
-
-
-def test_median_interval_shrinks_and_agrees_with_order_statistics() -> None:
-    """For 1,000 values its ends are near the 470th and 531st in order: those of the sign test."""
-    chance = random.Random(8)
-    values = sorted(chance.lognormvariate(0, 1) for _ in range(1000))
-    found, few = median_interval(values), median_interval(values[::50])
-    assert values[459] <= found.low <= values[479]
-    assert values[520] <= found.high <= values[540]
-    assert few.high - few.low > found.high - found.low

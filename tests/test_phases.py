@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import random
-import statistics
 from pathlib import Path
-
-import pytest
 
 from event_rows import event_row, stored
 from ingest.storing.database import open_for_reading
-from reports.phases import MAX_BLOCKS, Phases, by_phase, resampled_means
+from reports.phases import Phases, by_phase
 from reports.selection import Selection
 from reports.strata import Strata
 from reports.tokens import tokens_by_stratum
@@ -56,16 +52,6 @@ def test_phases_keep_their_numbers_in_all_strata_and_kinds(tmp_path: Path) -> No
     }
 
 
-@pytest.mark.parametrize("number", [40, MAX_BLOCKS + 100])
-def test_resampled_means_spread_as_phases_do_not_as_answers(number: int) -> None:
-    """Three answers alike say no more than one: drawn by phase, the mean varies as that of the phases."""
-    chance = random.Random(3)
-    values = [chance.gauss(0, 1) for _ in range(number)]
-    units = by_phase(
-        [value for value in values for _ in range(3)], [n for n in range(number) for _ in range(3)]
-    )
-    assert units == [[value] * 3 for value in values]
-    means = list(resampled_means(units, 1500))
-    assert means == list(resampled_means(units, 1500))
-    assert statistics.fmean(means) == pytest.approx(statistics.fmean(values), abs=0.02)
-    assert statistics.stdev(means) == pytest.approx(statistics.pstdev(values) / number**0.5, rel=0.06)
+def test_values_are_put_together_by_phase() -> None:
+    """In the order in which the phases come, whatever stands between their events."""
+    assert by_phase([1, 2, 3, 4], [7, 3, 7, 9]) == [[1, 3], [2], [4]]

@@ -12,6 +12,7 @@ import pytest
 
 from conftest import Tokentail
 from event_lines import anchor_message, event_message, fallback_message, logged
+from event_rows import event_row, stored
 from reports.terminal import bytes_text, counted, printable, table
 
 
@@ -48,6 +49,7 @@ def test_strata_are_computed_over_every_event_but_totals_and_short_answers(
         "category": "docs",
         "complexity": "low",
         "n": 3,
+        "phases": 3,
         "mean_predicted": 200,
         "mean_actual": 200,
         "smape_n": 3,
@@ -67,8 +69,8 @@ def test_strata_are_computed_over_every_event_but_totals_and_short_answers(
         "ceiling_waste_median": (8192 / 300 + 8192 / 100) / 2,
         "underestimated": 1,
         "underestimated_rate": 1 / 3,
-        "underestimated_low": 0.06149194472039625,
-        "underestimated_high": 0.7923403991979523,
+        "underestimated_low": 1 - 0.975 ** (1 / 3),
+        "underestimated_high": 0.9057007,
         "truncated": 1,
         "parsed": 3,
         "with_deliverables": 0,
@@ -154,6 +156,72 @@ def test_status_says_how_much_the_events_can_carry(
     shown = called("report").stdout.splitlines()
     assert shown[1] == f"Status: {status}"
     assert shown[2].startswith(f"  {events} of at least 30 samples; 0% with real deliverable paths")
+
+
+def test_tries_of_a_phase_are_one_sample(called: Tokentail, tmp_path: Path) -> None:
+    """Ten tries of each of three phases: both numbers are shown, and the intervals are those of three."""
+    rows = [
+        event_row(phase_id=f"phase-{number}", actual_output_tokens=3000 if number == 1 else 500, truncated=0)
+        for number in range(3)
+        for _ in range(10)
+    ]
+    stored(tmp_path / "telemetry.db", rows)
+    found = json.loads(called("report", "--json").stdout)
+    (one,) = found["strata"]
+    assert (one["n"], one["phases"], found["samples"], found["phases"]) == (30, 3, 30, 3)
+    assert (found["status"], one["unstable_because"]) == (
+        "not enough data",
+        ["phases < 5", "variation > 0.5"],
+    )
+    assert one["underestimated_low"] == pytest.approx(1 - 0.975 ** (1 / 3))
+    shown = called("report").stdout
+    assert "Risk, over all 30 events of 3 phases" in shown
+    assert "3 of at least 30 samples" in shown
+
+
+def test_success_only_leaves_truncated_answers_in_and_says_so(called: Tokentail, tmp_path: Path) -> None:
+    """They never parse: without them the truncation gate would be passed with none of 57."""
+    rows = [event_row(phase_id=f"phase-{number}") for number in range(57)]
+    rows += [event_row(phase_id=f"cut-{number}", success=0, truncated=1) for number in range(3)]
+    rows.append(event_row(phase_id="not-parsed", success=0))
+    stored(tmp_path / "telemetry.db", rows)
+    found = json.loads(called("report", "--json", "--success-only").stdout)
+    assert (found["overall"]["n"], found["overall"]["truncated"], found["overall"]["clean"]["n"]) == (
+        60,
+        3,
+        57,
+    )
+    gates = {gate["name"]: gate["passed"] for gate in found["gates"]}
+    assert gates["truncation rate"] is False
+    assert (
+        "Truncated answers stay, though none of them was parsed" in called("report", "--success-only").stdout
+    )
+    exported = called("export", "--success-only").stdout
+    assert len(exported.splitlines()) == 57
+    covered = json.loads(called("coverage", "--json", "--success-only").stdout)
+    assert covered["have"] == 57
+
+
+def test_a_change_of_the_estimates_is_said(called: Tokentail, tmp_path: Path) -> None:
+    """When, and from what to what; without one nothing is said."""
+    rows = [
+        event_row(
+            phase_id=f"phase-{number}",
+            timestamp=f"2026-01-{1 + number // 20:02} 09:{number % 20:02}:00.000000",
+            actual_output_tokens=(4000 if number < 40 else 700) + 13 * (number * 7 % 11),
+        )
+        for number in range(60)
+    ]
+    stored(tmp_path / "telemetry.db", rows)
+    (change,) = json.loads(called("report", "--json").stdout)["changes"]
+    assert (change["at"], change["phases_before"], change["phases_after"]) == (rows[40]["timestamp"], 40, 20)
+    before, after = (
+        statistics.median(row["actual_output_tokens"] / 1000 for row in part)
+        for part in (rows[:40], rows[40:])
+    )
+    said = f"went from {before:.2f} to {after:.2f} (median of 40 and 20 phases) at 2026-01-03 09:00 UTC"
+    assert f"Over all strata, actual / predicted {said}" in called("report").stdout
+    assert json.loads(called("report", "--json", "--until", "2026-01-02").stdout)["changes"] == []
 
 
 def test_status_is_validated_with_enough_samples_of_real_deliverables(

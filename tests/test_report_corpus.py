@@ -105,7 +105,7 @@ def test_calibration_equals_an_independent_calculation(called: Tokentail, events
     for event in events:
         if event["success"] == 1 and event["truncated"] == 0:
             strata[event["category"], event["complexity"]].append(event)
-    calibration = json.loads(called("calibrate", "--json").stdout)
+    calibration = json.loads(called("calibrate", "--json", "--all-time").stdout)
     for found in calibration["strata"]:
         clean = strata[found["category"], found["complexity"]]
         assert found["n"] == len(clean)

@@ -26,11 +26,12 @@ def test_last_event_of_a_log_is_its_own(called: Tokentail, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(("count", "unstable"), [(4, True), (5, False)])
-def test_five_events_are_enough_to_be_leaned_on(
+def test_five_phases_are_enough_to_be_leaned_on(
     called: Tokentail, tmp_path: Path, count: int, unstable: bool
 ) -> None:
-    """A stratum of fewer says so."""
-    stored(tmp_path / "telemetry.db", (event_row() for _ in range(count)))
+    """A stratum of fewer says so, however many tries they had."""
+    tries = [event_row(phase_id=f"phase-{number}") for number in range(count) for _ in range(3)]
+    stored(tmp_path / "telemetry.db", tries)
     report = json.loads(called("report", "--json").stdout)
     assert [stratum["unstable"] for stratum in report["strata"]] == [unstable]
 

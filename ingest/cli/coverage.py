@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from itertools import groupby
 
 import click
@@ -92,6 +92,7 @@ def coverage_command(
     Exit codes: 0 done, 1 less is covered than --fail-under asks, or there is no such database, 2 wrong use.
     """  # noqa: D301 - Click's mark must be the character itself
     database = options.chosen_database(db)
+    selection = replace(selection, rows_only=True)
     with open_for_reading(database) as opened:
         found = coverage(opened, selection, Strata(buckets=buckets), target, total)
     if as_json:

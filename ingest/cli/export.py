@@ -80,7 +80,7 @@ def export_command(
     """  # noqa: D301 - Click's mark must be the character itself
     _check(full, form, output, period)
     database = options.chosen_database(db)
-    selection = replace(selection, with_totals=True)
+    selection = replace(selection, with_totals=True, rows_only=True)
     if period is not None and output is not None:
         return _write_folder(database, Partitions(period, selection, full), output)
     with open_for_reading(database) as opened:

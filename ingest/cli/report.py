@@ -8,14 +8,25 @@ import click
 
 from ingest.cli import options
 from ingest.cli.output import complain, say, say_json, say_lines
-from ingest.cli.selecting import buckets_option, by_option, filter_options, nothing_left, population_line
+from ingest.cli.selecting import (
+    buckets_option,
+    by_option,
+    filter_options,
+    nothing_left,
+    population_line,
+    say_cut_stay,
+)
 from ingest.storing.database import open_for_reading
+from reports.advice import change_record, change_sentence
+from reports.answers import read_changes
+from reports.changes import Change
 from reports.futile import Futile, futile_line, read_futile
-from reports.metrics import Share, Spread
+from reports.metrics import Spread
 from reports.readiness import readiness
 from reports.selection import Selection
 from reports.strata import Bucket, Strata
-from reports.terminal import label, number, percent, table
+from reports.sureness import Share
+from reports.terminal import counted, label, number, percent, printable, table
 from reports.validation import (
     MAX_STABLE_VARIATION,
     MIN_STABLE_N,
@@ -59,9 +70,10 @@ def report_command(
     of tokens), and how far tries of one phase differ anyway.
 
     Risk, over every event whose actual is an output: the share underestimated (gate: 5%) and the
-    share truncated (gate: 2%), each with its 95% interval. Cost, over clean events (parsed, not
+    share truncated (gate: 2%), each with its 95% interval by phase. Cost, over clean events (parsed, not
     truncated): predicted / actual (gate: P90 < 3) and ceiling / actual. Error: SMAPE, which is
-    200 |p-a| / (p+a) in percent, 0 to 200. A truncated answer's actual is a lower bound.
+    200 |p-a| / (p+a) in percent, 0 to 200. A truncated answer's actual is a lower bound. Where the
+    estimates changed, it is said when, and from what to what.
 
     \b
     Examples:
@@ -74,12 +86,14 @@ def report_command(
     with open_for_reading(database) as opened:
         strata = Strata(dimensions, buckets)
         validation = validate(opened, selection, strata, under_multiplier)
+        changes = read_changes(opened, selection, strata, validation.overall.n)
         unhelped = read_futile(opened, selection, strata)
     if as_json:
-        asked = {"database": str(database), "filters": selection.record()}
-        say_json(asked | validation_record(validation) | {"futile": asdict(unhelped)})
+        told = {"database": str(database), "filters": selection.record(), **validation_record(validation)}
+        changed = [change_record(change, dimensions) for change in changes]
+        say_json(told | {"changes": changed, "futile": asdict(unhelped)})
     else:
-        _show(str(database), validation, unhelped)
+        _show(str(database), validation, selection, changes, unhelped)
     missed = [gate.name for gate in validation.gates if not gate.passed]
     if fail_on_gate and missed:
         complain(f"not passed: {', '.join(missed)}")
@@ -87,17 +101,22 @@ def report_command(
     return 0
 
 
-def _show(database: str, found: Validation, unhelped: Futile) -> None:
+def _show(
+    database: str, found: Validation, selection: Selection, changes: list[Change], unhelped: Futile
+) -> None:
     judged = readiness(found)
     if found.overall.n:
         say(worth_line(found.worth))
     say(f"Status: {judged.status}")
     say(f"  {judged.reason}")
     say(population_line(found.population, database))
+    say_cut_stay(selection)
     overall = found.overall
     if not overall.n:
         say(nothing_left(found.population, "report"))
         return
+    if changes:
+        say_lines(["", *(printable(change_sentence(change)) for change in changes)])
     more = [futile_line(unhelped)] if unhelped.answers else []
     say_lines(["", *_risk(found), *more, "", *_cost(found), "", *_error(overall), "", *_ends(found), ""])
     say_lines(_strata(found))
@@ -110,7 +129,8 @@ def _risk(found: Validation) -> list[str]:
     rows = [_risk_line(name, found.overall.underestimated, under)]
     rows.append(_risk_line("truncated", found.overall.truncated, truncated))
     header = ("", "events", "rate", "95% interval", "gate", "verdict")
-    return [f"Risk, over all {found.overall.n:,} events", *table(header, rows, last_text_columns=1)]
+    title = f"Risk, over all {counted(found.overall.n, 'event')} of {counted(found.overall.phases, 'phase')}"
+    return [title, *table(header, rows, last_text_columns=1)]
 
 
 def _risk_line(name: str, share: Share, gate: Gate) -> tuple[str, ...]:
@@ -168,10 +188,10 @@ def _error(overall: Stratum) -> list[str]:
 
 
 def _ends(found: Validation) -> list[str]:
-    parsed = found.overall.parsed
+    overall = found.overall
     phases = ", ".join(f"{outcome or 'not told'} {count:,}" for outcome, count in found.outcomes)
     return [
-        f"Builder success (the answer was parsed): {parsed.count:,} of {parsed.total:,}",
+        f"Builder success (the answer was parsed): {overall.parsed:,} of {overall.n:,}",
         *table((f"Phase outcome (what became of the work): {phases}",), [])[:1],
     ]
 
@@ -179,14 +199,14 @@ def _ends(found: Validation) -> list[str]:
 def _strata(found: Validation) -> list[str]:
     header = (
         *found.strata_by.dimensions,
-        *("n", "clean", "underest.", "trunc.", "SMAPE mean", "median", "sd"),
+        *("n", "phases", "clean", "underest.", "trunc.", "SMAPE mean", "median", "sd"),
         *("waste median", "P90", "predicted", "actual", ""),
     )
     lines = table(header, [_line(one) for one in found.strata], len(found.strata_by.dimensions))
     lines.append("n, underest., trunc., SMAPE and mean tokens are over all events; waste over the clean ones")
     if any(one.unstable for one in found.strata):
         lines.append(
-            f"~ unstable: n < {MIN_STABLE_N}, or actual / predicted varies by more than "
+            f"~ unstable: fewer than {MIN_STABLE_N} phases, or actual / predicted varies by more than "
             f"{MAX_STABLE_VARIATION:g} of its mean"
         )
     return lines
@@ -196,6 +216,7 @@ def _line(one: Stratum) -> tuple[str, ...]:
     return (
         *map(label, one.key),
         f"{one.n:,}",
+        f"{one.phases:,}",
         f"{one.clean.n:,}",
         _share(one.underestimated),
         _share(one.truncated),

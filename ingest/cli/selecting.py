@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import click
 
 from ingest.cli.moments import FORMS, parse_since, parse_until
+from ingest.cli.output import say
 from reports.selection import MIN_ACTUAL, Population, Selection
 from reports.strata import DEFAULT_BUCKETS, DIMENSIONS, Bucket, Strata, parse_buckets
 from reports.terminal import counted
@@ -72,7 +73,8 @@ def _filters(min_actual: int) -> list[Callable[[Any], Any]]:
         click.option(
             "--success-only/--all",
             default=False,
-            help="Only events whose answer was parsed, or all (the default).",
+            help="Only events whose answer was parsed, or all (the default). Truncated ones, which "
+            "never are, stay in what is said of risk and budgets.",
         ),
         click.option(
             "--min-actual",
@@ -150,6 +152,12 @@ def nothing_left(found: Population, what: str) -> str:
     if found.events and found.left_out_filtered == found.events:
         return f"There is nothing to {what}: no event passes the filters."
     return f"There is nothing to {what}: no event is left. `tokentail status` shows what was read."
+
+
+def say_cut_stay(selection: Selection) -> None:
+    """Say what `--success-only` does not leave out."""
+    if selection.success_only:
+        say("Truncated answers stay, though none of them was parsed: they are the risk.")
 
 
 def population_line(found: Population, database: str) -> str:

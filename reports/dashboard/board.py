@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from sqlite_utils import Database
 
+from reports.advice import change_sentence
+from reports.answers import read_changes
+from reports.changes import Change
 from reports.dashboard.choices import MAX_CHOICES, Choices, Names, choices, chosen_reports, report_record
 from reports.dashboard.coverage_cells import Cell, bucket_names, coverage_cells
 from reports.dashboard.points import Points, packed, points
@@ -33,7 +36,7 @@ NOTHING = {
 
 @dataclass(frozen=True, slots=True)
 class Board:
-    """What is shown: points, cells, the report over all, and a report for every choice."""
+    """What is shown: points, cells, the report over all, one for every choice, and what changed."""
 
     population: Population
     report: Record
@@ -42,6 +45,7 @@ class Board:
     buckets: list[str]
     choices: Choices
     chosen: list[tuple[Names, Record]]
+    changes: list[Change] = field(default_factory=list)
 
     @property
     def strata_count(self) -> int:
@@ -56,8 +60,8 @@ class Board:
         return [one["stratum"] for one in strata if one["stratum"] in kept]
 
     def notes(self) -> list[str]:
-        """Say what the page leaves out, if anything."""
-        said = []
+        """Say what changed meanwhile, and what the page leaves out, if anything."""
+        said = [f"{change_sentence(change)}." for change in self.changes]
         if self.points.step > 1:
             said.append(
                 f"The charts draw a sample: {len(self.points.rows):,} of {self.points.events:,} events "
@@ -114,6 +118,7 @@ def read_board(db: Database, selection: Selection, strata: Strata, *, with_choic
             buckets=bucket_names(strata),
             choices=found,
             chosen=list(chosen_reports(db, selection, strata, found)),
+            changes=read_changes(db, selection, strata, whole.overall.n),
         )
     for one in [board.report, *(record for _, record in board.chosen)]:
         for stratum in one["strata"]:

@@ -1,0 +1,98 @@
+"""What was found, as tables: for a terminal, and between the marks of a document."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from claims.promises import PROMISES, RARELY
+from claims.trials import Found
+from claims.world import World
+from reports.terminal import table
+
+BEGIN, END = "<!-- claims: begin -->", "<!-- claims: end -->"
+
+Rows = list[list[str]]
+
+
+def world_text(world: World) -> str:
+    """Describe a world in a few words."""
+    parts = [f"{world.phases} phases", f"{world.cut:.0%} cut"]
+    parts += [f"{world.tries} tries"] * (world.tries > 1) + ["skewed"] * world.skewed
+    parts += [f"{world.strata} strata"] * (world.strata > 1) + ["one after the other"] * (not world.mixed)
+    return ", ".join(parts)
+
+
+def promises_rows(found: Sequence[Found]) -> tuple[Rows, bool]:
+    """Return a row for each promise, with the worst that was found, and whether all were kept."""
+    rows, kept = [["claim", "promised", "worst of all worlds", "in", ""]], True
+    for promise in PROMISES:
+        worst = promise.worst(found)
+        if worst is None:
+            rows.append([promise.name, "", "not measured", "", ""])
+            continue
+        value, where = worst
+        sign = "at least" if promise.least else "at most"
+        fine = promise.is_kept(value)
+        kept = kept and fine
+        shown = [f"{sign} {promise.shown.format(promise.wanted)}", promise.shown.format(value)]
+        rows.append([promise.name, *shown, world_text(where.world), "kept" if fine else "NOT KEPT"])
+    return rows, kept
+
+
+def worlds_rows(found: Sequence[Found]) -> Rows:
+    """Return a row for each number of phases, share of cuts and target: the range over their worlds."""
+    header = ["phases", "cut", "target", "budget shown", "it truncates", "factor shown", "interval holds"]
+    rows = [[*header, "proposed", "change seen"]]
+    groups: dict[tuple[int, float, float], list[Found]] = {}
+    for one in found:
+        if one.world.changes_at is None:
+            groups.setdefault((one.world.phases, one.world.cut, one.wish.limit), []).append(one)
+    for (phases, cut, limit), group in sorted(groups.items()):
+        often = [one for one in group if one.shown("budget") >= RARELY]
+        single = [one for one in group if one.world.strata == 1]
+        rows.append(
+            [
+                *(f"{phases}", f"{cut:.0%}", f"{limit:.0%}"),
+                _range([one.shown("budget") for one in group], 0),
+                _range([one.mean("budget") for one in often], 1),
+                _range([one.shown("factor") for one in single], 0),
+                _range([one.mean("factor covered") for one in single], 1),
+                _range([one.mean("proposed") for one in single], 1),
+                _range([one.mean("change") for one in group], 1),
+            ]
+        )
+    return rows
+
+
+def _range(values: Sequence[float | None], digits: int) -> str:
+    told = [value for value in values if value is not None]
+    if not told:
+        return "-"
+    low, high = f"{min(told):.{digits}%}", f"{max(told):.{digits}%}"
+    return low if low == high else f"{low} to {high}"
+
+
+def plain(rows: Rows) -> str:
+    """Lay a table out for a terminal."""
+    return "\n".join(table(rows[0], rows[1:], len(rows[0])))
+
+
+def write(document: Path, found: Sequence[Found], repeats: int) -> None:
+    """Put the tables between the marks of a document.
+
+    Raises:
+        ValueError: the document has no marks.
+    """
+    before, begin, rest = document.read_text(encoding="utf-8").partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise ValueError(f"{document} has no {BEGIN} and {END}")
+    said = f"{len(found)} worlds, {repeats:,} samples of each, 1,000 new answers held against each sample."
+    parts = [said, _markdown(promises_rows(found)[0]), _markdown(worlds_rows(found))]
+    document.write_text(f"{before}{BEGIN}\n\n" + "\n\n".join(parts) + f"\n\n{END}{after}", encoding="utf-8")
+
+
+def _markdown(rows: Rows) -> str:
+    lines = [rows[0], ["---"] * len(rows[0]), *rows[1:]]
+    return "\n".join(f"| {' | '.join(row)} |" for row in lines)

@@ -1,0 +1,74 @@
+"""What the numbers come to, in one sentence each: what changed, and what to change."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from reports.calibration import BUDGET, CENTER, GATE, Calibrated
+from reports.changes import MIX, Change
+from reports.strata import Key
+from reports.terminal import counted, label
+from reports.validation import UNDERESTIMATION_GATE
+
+_DAY = len("2026-01-14")
+_MINUTE = len("2026-01-14 09:30")
+
+
+def stratum_text(key: Key) -> str:
+    """Return a stratum's name as people write it: `docs/low`."""
+    return "/".join(map(label, key)) or "all"
+
+
+def change_sentence(change: Change) -> str:
+    """Say since when, from what to what, and on how many phases that rests."""
+    where = "Over all strata" if change.key is None else stratum_text(change.key)
+    numbers = (
+        f"from {change.before:.2f} to {change.after:.2f} "
+        f"(median of {change.phases_before:,} and {counted(change.phases_after, 'phase')})"
+    )
+    if change.of == MIX:
+        return (
+            f"Another mix of strata since {change.at[:_MINUTE]} UTC: actual / predicted over all went "
+            f"{numbers}; within strata no change is seen"
+        )
+    return f"{where}, actual / predicted went {numbers} at {change.at[:_MINUTE]} UTC"
+
+
+def change_record(change: Change, dimensions: Sequence[str]) -> dict[str, Any]:
+    """Return a change as a program reads it; `stratum` is `None` where it is over all of them."""
+    record = asdict(change)
+    key = record.pop("key")
+    return {"stratum": None if key is None else dict(zip(dimensions, key, strict=True)), **record}
+
+
+def advice(one: Calibrated, purpose: str, name: str) -> str:
+    """Say in one sentence what to change in a stratum, and on what that rests."""
+    rests = f"{counted(one.n + one.truncated, 'answer')} of {counted(one.phases, 'phase')}"
+    since = f" since {one.since[:_DAY]}" if one.since else ""
+    return f"{name}: {_factor(one, purpose)}, {_budget(one)}; {rests}{since}"
+
+
+def worth_saying(one: Calibrated) -> bool:
+    """Whether there is anything to change: a factor is proposed, or a budget is known."""
+    return one.proposed_factor is not None or one.budget.factor is not None
+
+
+def _factor(one: Calibrated, purpose: str) -> str:
+    if one.proposed_factor is None:
+        return f"leave the predictions as they are ({one.why})"
+    said = f"multiply by {one.proposed_factor:.2f}"
+    if purpose == CENTER and one.factor_interval:
+        return f"{said} (95%: {one.factor_interval.low:.2f} to {one.factor_interval.high:.2f})"
+    if purpose == GATE:
+        return f"{said}, so that at most {UNDERESTIMATION_GATE:.0%} are underestimated"
+    assert purpose == BUDGET  # noqa: S101 - a factor that centres has an interval
+    return f"{said}, so that the prediction is a budget"
+
+
+def _budget(one: Calibrated) -> str:
+    limit = f"{one.budget.max_truncation * 100:.3g}%"
+    if one.budget.factor is None:
+        return f"no budget for {limit} yet ({one.budget.why})"
+    return f"budget {one.budget.factor:.2f} x what is predicted now, for {limit} truncated"

@@ -1,0 +1,286 @@
+"""Changes: whether, when, and from what to what the estimates became other than they were.
+
+A test on the medians of phases in the order of time. It looks at the ranks of ratios divided by their
+stratum's median, and expects of each stratum what is usual in it, so that another mix of strata is no
+change of the estimates. The largest difference over all moments is judged as the largest, and it is
+corrected for looking at several: the whole, each stratum, and the mix.
+
+Sources: Hodges and Lehmann, Rank methods for combination of independent experiments, 1962; Miller and
+Siegmund, Maximally selected chi-square statistics, 1982; Holm, A simple sequentially rejective multiple
+test procedure, 1979; Vostrikova, Detecting disorder in multidimensional random processes, 1981.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from bisect import bisect_left, bisect_right
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import NamedTuple
+
+from reports.metrics import median
+from reports.strata import Key
+
+WHOLE_DOUBT = 0.03
+STRATA_DOUBT = 0.01
+MIX_DOUBT = 0.01
+"""How likely a change is seen without one, at most: in the whole, in any of the strata, in their mix.
+
+Where there is only one stratum, only the whole is looked at, and has all of it."""
+
+MIN_SEGMENT = 5
+"""Phases on either side of a change, at least."""
+
+MIN_CHANGE = 1.1
+"""A smaller one, as a multiple of what was usual, is nothing to act on, however sure it is."""
+
+UNLIKE = 2.5
+"""How many deviations one stratum differs from the others for a change to be its own."""
+
+MAX_UNITS = 20_000
+"""Phases that are looked at, at most: of more, every k-th."""
+
+ESTIMATES, MIX = "estimates", "mix"
+"""What changed: actual / predicted within strata, or only how often each stratum occurs."""
+
+
+class Unit(NamedTuple):
+    """A phase within a stratum: when it began (as the database writes times), its median ratio."""
+
+    at: str
+    key: Key
+    ratio: float
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """From `at` on, the median of actual / predicted is `after` instead of `before`.
+
+    `key` is the stratum, `None` where it is over all of them; `of` says what changed. `p_value` is how
+    likely so large a difference is anywhere without a change, corrected for looking at several.
+    """
+
+    key: Key | None
+    of: str
+    at: str
+    before: float
+    after: float
+    phases_before: int
+    phases_after: int
+    p_value: float
+
+
+def find_changes(units: Sequence[Unit]) -> list[Change]:
+    """Return the changes, oldest first."""
+    ordered = sorted(units, key=lambda unit: unit.at)[:: max(1, -(-len(units) // MAX_UNITS))]
+    found: list[Change] = []
+    single = len({unit.key for unit in ordered}) == 1
+    doubt = WHOLE_DOUBT + (STRATA_DOUBT + MIX_DOUBT if single else 0)
+    for segment in _segments(ordered, None, doubt, found):
+        changed = _strata_changes(segment, found)
+        if not changed and len({unit.key for unit in segment}) > 1:
+            _mix_change(segment, found)
+    return sorted(found, key=lambda change: (change.at, change.key is not None))
+
+
+def last_changes(changes: Sequence[Change], keys: Sequence[Key]) -> dict[Key, str]:
+    """Return since when each stratum's estimates are as they are, for those that ever changed."""
+    since: dict[Key, str] = {}
+    for change in changes:
+        if change.of == ESTIMATES:
+            since |= {key: max(change.at, since.get(key, "")) for key in keys if change.key in (None, key)}
+    return since
+
+
+def _segments(
+    units: Sequence[Unit], key: Key | None, doubt: float, found: list[Change], looks: int = 1
+) -> Iterator[Sequence[Unit]]:
+    """Yield the stretches between changes, in order; the changes are added to those found."""
+    place, p_value = largest_difference([(unit.key, unit.ratio) for unit in units], _starts(units))
+    if place is None or p_value * looks > doubt or not _matters(units, place) or _is_of_one(units, place):
+        yield units
+        return
+    found.append(_change(units, place, key, ESTIMATES, min(1.0, p_value * looks)))
+    yield from _segments(units[:place], key, doubt, found, looks)
+    yield from _segments(units[place:], key, doubt, found, looks)
+
+
+def _strata_changes(units: Sequence[Unit], found: list[Change]) -> bool:
+    """Look at each stratum by itself, corrected for their number (Holm); return whether any changed."""
+    by_key: defaultdict[Key, list[Unit]] = defaultdict(list)
+    for unit in units:
+        by_key[unit.key].append(unit)
+    if len(by_key) == 1:
+        return False
+    tried = [
+        (largest_difference([((), unit.ratio) for unit in own], _starts(own))[1], key)
+        for key, own in by_key.items()
+    ]
+    known = len(found)
+    looks = len(tried)
+    for p_value, key in sorted(tried, key=lambda one: one[0]):
+        if p_value * looks > STRATA_DOUBT:
+            break
+        list(_segments(by_key[key], key, STRATA_DOUBT, found, looks))
+        looks -= 1
+    return len(found) > known
+
+
+def _mix_change(units: Sequence[Unit], found: list[Change]) -> None:
+    """See whether ratios changed where those within strata didn't."""
+    place, p_value = largest_difference([((), unit.ratio) for unit in units], _starts(units))
+    if (
+        place is not None
+        and p_value <= MIX_DOUBT
+        and _matters([unit._replace(key=()) for unit in units], place)
+    ):
+        found.append(_change(units, place, None, MIX, p_value))
+
+
+def _matters(units: Sequence[Unit], place: int) -> bool:
+    """Whether what is usual changed by so much, each ratio taken as a multiple of its stratum's median."""
+    relative = _relative([(unit.key, unit.ratio) for unit in units])
+    before, after = statistics.median(relative[:place]), statistics.median(relative[place:])
+    return max(before, after) >= MIN_CHANGE * min(before, after)
+
+
+def _is_of_one(units: Sequence[Unit], place: int) -> bool:
+    """Whether it is one stratum that changed: the others, as a whole, differ from it beyond chance.
+
+    What each stratum's scores add up to before the place is compared per unit of its variance.
+    """
+    series = [(unit.key, unit.ratio) for unit in units]
+    scores = _scores(series)
+    parts = _differences(series, scores, place)
+    if len(parts) < 2:
+        return False
+    largest = max(parts, key=lambda key: parts[key][0] ** 2 / parts[key][1])
+    sum_of_one, variance_of_one = parts.pop(largest)
+    sum_of_others, variance = (math.fsum(part[which] for part in parts.values()) for which in (0, 1))
+    gap = sum_of_one / variance_of_one - sum_of_others / variance
+    return abs(gap) / math.sqrt(1 / variance_of_one + 1 / variance) > UNLIKE
+
+
+def _differences(
+    series: Sequence[tuple[Key, float]], scores: Sequence[float], place: int
+) -> dict[Key, tuple[float, float]]:
+    """Return the sum of each stratum's scores before a place, and its variance by chance, if it has any."""
+    by_key: defaultdict[Key, list[tuple[bool, float]]] = defaultdict(list)
+    for number, ((key, _), score) in enumerate(zip(series, scores, strict=True)):
+        by_key[key].append((number < place, score))
+    found = {}
+    for key, own in by_key.items():
+        before, n = [score for is_before, score in own if is_before], len(own)
+        squares = math.fsum(score * score for _, score in own)
+        variance = squares * len(before) * (n - len(before)) / n / (n - 1) if n > 1 else 0.0
+        if variance > 1e-9:
+            found[key] = math.fsum(before), variance
+    return found
+
+
+def _relative(series: Sequence[tuple[Key, float]]) -> list[float]:
+    """Return each value as a multiple of its stratum's median."""
+    by_key: defaultdict[Key, list[float]] = defaultdict(list)
+    for key, value in series:
+        by_key[key].append(value)
+    usual = {key: statistics.median(values) for key, values in by_key.items()}
+    return [value / usual[key] for key, value in series]
+
+
+def _starts(units: Sequence[Unit]) -> list[bool]:
+    """Say before which units a stretch may begin: not between those of one moment."""
+    return [False, *(before.at < after.at for before, after in pairwise(units))]
+
+
+def _change(units: Sequence[Unit], place: int, key: Key | None, of: str, p_value: float) -> Change:
+    before, after = (median([unit.ratio for unit in part]) for part in (units[:place], units[place:]))
+    return Change(key, of, units[place].at, before or 0.0, after or 0.0, place, len(units) - place, p_value)
+
+
+def largest_difference(
+    series: Sequence[tuple[Key, float]], starts: Sequence[bool]
+) -> tuple[int | None, float]:
+    """Return where values before and after differ most, and how likely that is without a change.
+
+    Values are compared within their stratum only; `starts` says where the second part may begin.
+    """
+    scores = _scores(series)
+    squares: defaultdict[Key, float] = defaultdict(float)
+    sizes = Counter(key for key, _ in series)
+    for (key, _), score in zip(series, scores, strict=True):
+        squares[key] += score * score
+    scan = _Scan(sizes, squares)
+    best, largest, steps = None, 0.0, []
+    for place, ((key, _), score) in enumerate(zip(series, scores, strict=True)):
+        inside = MIN_SEGMENT <= place <= len(series) - MIN_SEGMENT and scan.pairs >= MIN_SEGMENT / 2
+        if inside and starts[place] and scan.difference >= largest - 1e-9:
+            best, largest = place, scan.difference  # of equal ones the last: nothing older is then taken in
+        unlike = scan.step(key, score)
+        if inside:
+            steps.append(unlike)
+    return best, _chance_of(largest, steps)
+
+
+class _Scan:
+    """The sum of scores before a place that moves on, its variance by chance, and what it rests on."""
+
+    def __init__(self, sizes: Mapping[Key, int], squares: Mapping[Key, float]) -> None:
+        self.sizes, self.squares = sizes, squares
+        self.left: Counter[Key] = Counter()
+        self.sum = self.variance = self.pairs = 0.0
+
+    @property
+    def difference(self) -> float:
+        """How many deviations the sum is away from what chance would make it."""
+        return abs(self.sum) / math.sqrt(self.variance) if self.variance > 1e-9 else 0.0
+
+    def step(self, key: Key, score: float) -> float:
+        """Take in one more value; return 1 - the correlation of the sums before and after it."""
+        size, left = self.sizes[key], self.left[key]
+        unit = self.squares[key] / (size - 1) / size if size > 1 else 0.0
+        right, before = size - left, self.variance
+        together = before - unit * left  # left * right becomes left * (right - 1)
+        self.variance += unit * ((left + 1) * (right - 1) - left * right)
+        self.pairs += ((left + 1) * (right - 1) - left * right) / size
+        self.left[key] += 1
+        self.sum += score
+        product = before * self.variance
+        return 1 - together / math.sqrt(product) if product > 1e-18 else 1.0
+
+
+def _scores(series: Sequence[tuple[Key, float]]) -> list[float]:
+    """Return the rank of each value, divided by its stratum's median, less the mean rank of its stratum.
+
+    Ranks are shares, 0..1; equal values have the same.
+    """
+    ranks = _ranks(_relative(series))
+    sums: defaultdict[Key, float] = defaultdict(float)
+    for (key, _), rank in zip(series, ranks, strict=True):
+        sums[key] += rank
+    sizes = Counter(key for key, _ in series)
+    return [rank - sums[key] / sizes[key] for (key, _), rank in zip(series, ranks, strict=True)]
+
+
+def _ranks(values: Sequence[float]) -> list[float]:
+    """Return the rank of each value as a share of their number; equal ones share theirs."""
+    ordered = sorted(values)
+    return [
+        (bisect_left(ordered, value) + bisect_right(ordered, value)) / 2 / len(values) for value in values
+    ]
+
+
+def _chance_of(largest: float, unlike: Sequence[float]) -> float:
+    """Return how likely the largest of such differences is so large by chance.
+
+    Each step adds as much as the sums before and after it are unlike: for one stratum, that is Miller
+    and Siegmund's formula.
+    """
+    if largest <= 1:
+        return 1.0
+    density = math.exp(-largest * largest / 2) / math.sqrt(2 * math.pi)
+    alone = math.erfc(largest / math.sqrt(2))
+    added = sum(min(alone, density * (largest - 1 / largest) * 2 * one) for one in unlike)
+    return min(1.0, 4 * density / largest + added)

@@ -1,0 +1,122 @@
+"""How sure shares and medians are, where answers of one phase are alike.
+
+One way for both. A share of answers is as sure as that of so many answers that had nothing to do with
+each other: their *effective number*, which lies between the number of phases and that of answers, and
+is found from how much phases differ. The interval is then the exact one of the binomial distribution.
+The interval of a median is where the share of answers below may be one half.
+
+Sources: Clopper and Pearson, The use of confidence or fiducial limits, 1934; Kish, Survey Sampling,
+1965; Korn and Graubard, Confidence intervals for proportions with small expected number of positive
+counts, 1998; Woodruff, Confidence intervals for medians and other position measures, 1952.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from reports.metrics import Interval, rate
+
+DOUBT = 0.025
+"""What an interval of 95% leaves out on either side."""
+
+ENOUGH_PHASES = 30
+"""Fewer of them don't tell how alike the answers of one are, which then count as if they were equal."""
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """How many of `total` answers, as sure as a share of `effective` answers that are all apart."""
+
+    count: int
+    total: int
+    effective: float
+
+    @property
+    def rate(self) -> float | None:
+        """The share, 0..1; `None` of no answers."""
+        return rate(self.count, self.total)
+
+    @property
+    def interval(self) -> Interval | None:
+        """The 95% interval of the share."""
+        return exact_interval((self.rate or 0) * self.effective, self.effective)
+
+
+def share_by_phase(hits: Mapping[int, int], sizes: Mapping[int, int]) -> Share:
+    """Return the share of answers that were hit; both mappings are counts by phase."""
+    count, total = sum(hits.values()), sum(sizes.values())
+    if not total:
+        return Share(0, 0, 0)
+    share, squares = count / total, sum(size * size for size in sizes.values())
+    crossed = sum(hit * (hit - 2 * share * sizes[phase]) for phase, hit in hits.items())
+    variance = (crossed + share * share * squares) / total**2
+    return Share(count, total, effective_number(share, variance, len(sizes), total * total / squares, total))
+
+
+def effective_number(share: float, variance: float, phases: int, least: float, most: float) -> float:
+    """Return of how many answers, all apart, a share would vary as this one does over the phases.
+
+    `variance` is that over phases drawn anew; it is believed where there are enough of them.
+    """
+    if phases < ENOUGH_PHASES or variance <= 0:
+        return least
+    return min(most, max(least, share * (1 - share) / variance * (phases - 1) / phases))
+
+
+def exact_interval(count: float, total: float) -> Interval | None:
+    """Return the 95% interval of a share by the binomial distribution, which need not be whole numbers."""
+    if not total:
+        return None
+    low = 0.0 if count <= 0 else _root(lambda share: beta(share, count, total - count + 1) - DOUBT)
+    high = 1.0 if count >= total else _root(lambda share: beta(share, count + 1, total - count) - 1 + DOUBT)
+    return Interval(low, high)
+
+
+def median_shares(total: float) -> Interval | None:
+    """Return between which shares of the answers the median lies with 95%: `None` of too few."""
+    if total < 1 or beta(0.5, total, 1) > DOUBT:
+        return None
+    rank = total * _root(
+        lambda part: beta(0.5, total - part * total + 1, part * total) - DOUBT, 1 / total, 0.5
+    )
+    return Interval((rank - 1) / total, 1 - (rank - 1) / total)
+
+
+def binomial_below(count: int, total: int, share: float) -> float:
+    """Return how likely at most `count` of `total` are, each with the chance `share`."""
+    return 1.0 if count >= total else 1 - beta(share, count + 1, total - count)
+
+
+def _root(rising: Callable[[float], float], low: float = 0.0, high: float = 1.0) -> float:
+    """Return where a function that rises from below 0 to above it is 0."""
+    while True:
+        middle = (low + high) / 2
+        if not low < middle < high:
+            return middle
+        low, high = (low, middle) if rising(middle) > 0 else (middle, high)
+
+
+def beta(share: float, a: float, b: float) -> float:
+    """Return the regularized incomplete beta function, by its continued fraction (Lentz)."""
+    if not 0 < share < 1:
+        return float(share >= 1)
+    if share > (a + 1) / (a + b + 2):
+        return 1 - beta(1 - share, b, a)
+    logarithm = math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b)
+    front = math.exp(logarithm + a * math.log(share) + b * math.log1p(-share)) / a
+    above, below = 1.0, 1 / ((1 - (a + b) * share / (a + 1)) or 1e-300)
+    fraction = below
+    for step in range(1, 100_000):
+        even = a + 2 * step
+        for part in (
+            step * (b - step) * share / ((even - 1) * even),
+            -(a + step) * (a + b + step) * share / (even * (even + 1)),
+        ):
+            below = 1 / ((1 + part * below) or 1e-300)
+            above = (1 + part / above) or 1e-300
+            fraction *= above * below
+        if abs(above * below - 1) < 1e-13:
+            break
+    return front * fraction

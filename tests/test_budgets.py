@@ -1,0 +1,207 @@
+"""Budgets: against exact sums, by their examples, and as often exceeded as is said."""
+
+from __future__ import annotations
+
+import math
+import random
+import statistics
+from collections import Counter
+from collections.abc import Sequence
+from fractions import Fraction
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from reports.budgets import OWN, POOLED, budget, expected_cut
+from reports.shrinkage import pooled_factors
+from reports.survival import Needed
+
+RATIOS = st.sampled_from((0.1, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 8.0, 1e9))
+CUT = st.sampled_from((False, False, False, False, False, True))
+ANSWERS = st.lists(st.builds(Needed, RATIOS, CUT, st.integers(0, 60), st.just(math.inf)), max_size=70)
+LIMITS = st.sampled_from((Fraction(1, 2), Fraction(2, 5), Fraction(1, 5), Fraction(1, 10), Fraction(1, 20)))
+
+
+def exact_budget(answers: Sequence[Needed], limit: Fraction) -> float | None:
+    """Return the split-conformal budget by phase in exact fractions, in the plainest way there is."""
+    sizes = Counter(answer.phase for answer in answers)
+    for ratio in sorted({answer.ratio for answer in answers if not answer.cut}):
+        weights = [Fraction(1, sizes[one.phase]) for one in answers if not one.cut and one.ratio <= ratio]
+        if sum(weights, Fraction(0)) >= (1 - limit) * (len(sizes) + 1):
+            return ratio
+    return None
+
+
+def exact_safe(answers: Sequence[Needed], limit: Fraction) -> float | None:
+    """Return the least ratio with so few phases beyond that 5% of samples have as few; exact."""
+    phases = {answer.phase for answer in answers}
+    for ratio in sorted({answer.ratio for answer in answers if not answer.cut}):
+        n, beyond = len(phases), len({one.phase for one in answers if one.cut or one.ratio > ratio})
+        chances = (math.comb(n, k) * limit**k * (1 - limit) ** (n - k) for k in range(beyond + 1))
+        if sum(chances, Fraction(0)) <= Fraction(1, 20):
+            return ratio
+    return None
+
+
+@settings(max_examples=100)
+@given(ANSWERS, LIMITS)
+def test_budgets_are_what_exact_sums_give(answers: list[Needed], limit: Fraction) -> None:
+    """Both budgets agree with a few exact lines of our own, ties, tries and cut answers and all."""
+    found = budget(answers, float(limit))
+    assert (found.own_factor, found.safe_factor) == (exact_budget(answers, limit), exact_safe(answers, limit))
+    assert found.factor == found.own_factor
+    assert (found.n, found.censored) == (len(answers), sum(one.cut for one in answers))
+    assert found.phases == len({one.phase for one in answers})
+    assert found.largest == max((one.ratio for one in answers if not one.cut), default=None)
+
+
+@settings(max_examples=100)
+@given(ANSWERS, LIMITS)
+def test_what_is_lacking_is_enough_when_it_is_there(answers: list[Needed], limit: Fraction) -> None:
+    """With so many more phases at the same share of cuts there is a budget, with one less there is none."""
+    found = budget(answers, float(limit))
+    sizes = Counter(answer.phase for answer in answers)
+    cut = sum((Fraction(1, sizes[one.phase]) for one in answers if one.cut), Fraction(0))
+    share = cut / len(sizes) if sizes else Fraction(0)
+    if found.own_factor is not None:
+        assert found.phases_needed == 0
+    elif found.phases_needed is None:
+        assert share >= limit
+        assert "higher" in found.why
+    else:
+        enough, less = (len(sizes) + found.phases_needed - one for one in (0, 1))
+        assert enough * (1 - share) >= (1 - limit) * (enough + 1)
+        assert less * (1 - share) < (1 - limit) * (less + 1)
+        assert f"takes {found.phases_needed:,} more phases" in found.why
+
+
+def single(ratios: Sequence[float]) -> list[Needed]:
+    """Return whole answers, each of a phase of its own."""
+    return [Needed(ratio, False, number) for number, ratio in enumerate(ratios)]
+
+
+@pytest.mark.parametrize(
+    ("n", "limit", "place"),
+    [(50, 0.02, 50), (49, 0.02, 49), (100, 0.02, 99), (99, 0.01, 99), (199, 0.02, 196)],
+)
+def test_of_single_answers_it_is_an_order_statistic(n: int, limit: float, place: int) -> None:
+    """The ceil((n + 1)(1 - q))-th smallest: of fifty answers for 2% the largest, not the one before."""
+    ratios = [1 + number / 100 for number in range(n)]
+    assert budget(single(ratios), limit).factor == ratios[place - 1]
+
+
+@pytest.mark.parametrize(("whole", "cut", "needed"), [(48, 0, 1), (0, 0, 49), (60, 1, 211), (99, 1, None)])
+def test_phases_that_it_takes(whole: int, cut: int, needed: int | None) -> None:
+    """49 phases of which none was cut are the least for 2%; with cuts it takes more, or none would do."""
+    answers = single([1.0] * whole) + [Needed(9, True, 1000 + number) for number in range(cut)]
+    found = budget(answers, 0.02)
+    if needed is None:
+        assert (found.factor, found.phases_needed) == (1.0, 0)
+    else:
+        assert (found.factor, found.phases_needed) == (None, needed)
+    assert (
+        budget([*single([1.0] * 90), *([Needed(9, True, n) for n in range(900, 910)])], 0.02).phases_needed
+        is None
+    )
+
+
+def test_tries_weigh_as_one_phase() -> None:
+    """Ten tries of one phase that needed much count as one phase in sixty, and move no 5% budget."""
+    answers = single([1.0] * 60)
+    assert budget([*answers, *(Needed(9.0, False, 60) for _ in range(10))], 0.05).factor == 1.0
+    assert budget([*answers, *(Needed(9.0, False, 60 + number) for number in range(10))], 0.05).factor == 9.0
+
+
+def test_new_answers_go_beyond_it_as_often_as_is_said() -> None:
+    """On average over samples at most 2% and at least 2% - 1 / (n + 1), also of tries that are alike."""
+    for phases, tries in ((60, 1), (100, 1), (100, 3)):
+        beyond = []
+        for seed in range(200):
+            chance, answers = random.Random(seed), []
+            for phase in range(phases):
+                common = chance.gauss(0, 0.8)
+                answers += [
+                    Needed(math.exp(common + chance.gauss(0, 0.6)), False, phase) for _ in range(tries)
+                ]
+            factor = budget(answers, 0.02).factor
+            assert factor is not None
+            beyond.append(1 - statistics.NormalDist().cdf(math.log(factor)))
+        assert 0.02 - 1 / (phases + 1) - 0.003 <= statistics.fmean(beyond) <= 0.023, (phases, tries)
+
+
+def test_a_budget_had_by_luck_is_not_shown() -> None:
+    """None of a hundred was cut, though the ceilings, as they are, would cut 5% of such answers."""
+    chance = random.Random(4)
+    ratios = [math.exp(chance.uniform(-1.7, 1.6)) for _ in range(100)]
+    low = [Needed(ratio, False, number, math.exp(1.65)) for number, ratio in enumerate(ratios)]
+    high = [one._replace(ceiling=math.exp(4)) for one in low]
+    assert expected_cut(low) > 0.02 > expected_cut(high)
+    assert (budget(low, 0.02).factor, budget(low, 0.02).safe_factor) == (None, None)
+    assert "ceilings cut more than 2%" in budget(low, 0.02).why
+    assert budget(high, 0.02).factor == budget(single(ratios), 0.02).factor is not None
+
+
+# Small strata
+
+
+def strata(seed: int, sizes: Sequence[int], apart: float = 0.8) -> tuple[dict, dict]:  # type: ignore[type-arg]
+    """Return answers by stratum, and where each stratum lies."""
+    chance, found, levels, phase = random.Random(seed), {}, {}, 0
+    for number, size in enumerate(sizes):
+        levels[number,] = chance.gauss(0, apart)
+        found[number,] = [
+            Needed(math.exp(levels[number,] + chance.gauss(0, 0.5)), False, phase + place)
+            for place in range(size)
+        ]
+        phase += size
+    return found, levels
+
+
+def test_pooled_budgets_truncate_as_little_and_are_much_smaller() -> None:
+    """Thirteen strata of ten phases: each gets a budget, together they hold, and save a quarter or more."""
+    beyond, saved, normal = [], [], statistics.NormalDist()
+    for seed in range(100):
+        found, levels = strata(seed, [10] * 13)
+        factors = pooled_factors(found, 0.02)
+        whole = budget([one for own in found.values() for one in own], 0.02).factor
+        assert whole is not None
+        assert factors.keys() == found.keys()
+        beyond += [1 - normal.cdf((math.log(factors[key]) - levels[key]) / 0.5) for key in found]
+        saved += [math.log(factor / whole) for factor in factors.values()]
+    assert 0.02 - 1 / 131 - 0.003 <= statistics.fmean(beyond) <= 0.023
+    assert statistics.fmean(saved) < math.log(0.75)
+
+
+def test_strata_that_are_alike_get_nearly_the_same_budget() -> None:
+    """Where there is nothing between strata, all are taken as one."""
+    found, _ = strata(3, [8] * 8, apart=0)
+    factors = pooled_factors(found, 0.05)
+    assert max(factors.values()) < 1.35 * min(factors.values())
+
+
+def test_few_of_its_own_draw_a_stratum_to_the_whole_many_don_t() -> None:
+    """Two phases far away move a stratum's budget less than forty do."""
+    found, _ = strata(5, [40] * 6, apart=0.3)
+    few, many = found | {(9,): single([9.0, 9.5])}, found | {(9,): single([9.0, 9.5] * 20)}
+    few[9,] = [one._replace(phase=9000 + one.phase) for one in few[9,]]
+    many[9,] = [one._replace(phase=9000 + one.phase) for one in many[9,]]
+    assert pooled_factors(few, 0.05)[9,] < pooled_factors(many, 0.05)[9,]
+
+
+def test_of_one_stratum_or_too_few_phases_nothing_is_pooled() -> None:
+    """There is nothing to pool, or not enough of it."""
+    found, _ = strata(1, [60])
+    assert pooled_factors(found, 0.02) == {}
+    assert pooled_factors(strata(1, [5] * 9)[0], 0.02) == {}
+    assert pooled_factors({}, 0.02) == pooled_factors({("a",): [], ("b",): single([1.0])}, 0.02) == {}
+    assert pooled_factors({("a",): single([1.0] * 30), ("b",): single([1.0] * 30)}, 0.02) == {}
+
+
+def test_which_one_is_advised_and_why() -> None:
+    """Its own where there is one, else the pooled one; both are shown."""
+    own, pooled = budget(single([1.0] * 60), 0.02, 0.7), budget(single([1.0] * 6), 0.02, 0.7)
+    assert (own.factor, own.advised, own.own_factor, own.pooled_factor) == (1.0, OWN, 1.0, 0.7)
+    assert (pooled.factor, pooled.advised, pooled.own_factor) == (0.7, POOLED, None)
+    assert own.why == "its own 60 phases are enough for 2%"
+    assert pooled.why == "pooled with the other strata; for one of its own it takes 43 more phases"
