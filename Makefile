@@ -55,11 +55,6 @@ EVERY ?= 1
 kill: $(VENV)/.installed-dev
 	$(BIN)/python -m faults.kill --number $(N) --every $(EVERY) $(if $(SEED),--seed $(SEED))
 
-# Whether what the reports claim is so, in worlds with a known truth. The tables go into the document.
-REPEATS ?= 1000
-claims: $(VENV)/.installed-dev
-	$(BIN)/python -m claims.verdicts --repeats $(REPEATS) --write docs/reports.md
-
 model: $(VENV)/.installed-dev
 	$(BIN)/python -m faults.model --number $(N) $(if $(SEED),--seed $(SEED))
 
@@ -77,6 +72,7 @@ REPEATS ?= 1000
 JOBS ?= 2
 claims: $(VENV)/.installed-dev
 	$(BIN)/python -m claims --repeats $(REPEATS) --jobs $(JOBS) $(if $(SEED),--seed $(SEED)) --write docs/reports.md
+	$(BIN)/python -m claims.verdicts --repeats $(REPEATS) --jobs $(JOBS) $(if $(SEED),--seed $(SEED)) --write docs/reports.md
 
 # A fleet of executors writes and rotates for SECONDS while `follow` reads, is killed and started again.
 fleet: $(VENV)/.installed-dev

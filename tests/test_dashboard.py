@@ -519,7 +519,9 @@ def test_changes_are_marked_over_time(board: Any) -> None:
     """A change is a line at its moment with both numbers; without one nothing is said of it."""
     found = board(SMALL)
     assert "where the estimates changed" not in svg(found, "time").decode()
-    changed = replace(found, changes=[Change(None, ESTIMATES, "2026-01-14 09:00:01.000000", 0.5, 2.25, 9, 9, 0.001)])
+    changed = replace(
+        found, changes=[Change(None, ESTIMATES, "2026-01-14 09:00:01.000000", 0.5, 2.25, 9, 9, 0.001)]
+    )
     drawn = svg(changed, "time").decode()
     assert "0.50 → 2.25" in drawn
     assert "where the estimates changed" in drawn
