@@ -22,9 +22,9 @@ from functools import cache
 from typing import Literal, NamedTuple
 
 from parsers import event
-from parsers.escapes import places_in, shown, without_escapes
+from parsers.escapes import ESCAPE, places_in, shown, without_escapes
 from parsers.family import Family
-from parsers.prefix import INNER, JSON, OUTER, POWERSHELL, Prefixed, split_found, split_prefix
+from parsers.prefix import INNER, POWERSHELL, Prefixed, is_around, split_found, split_prefix
 from parsers.records import EstimationEvent, Malformed, Noted, Record, Stamp
 from parsers.registry import FAMILIES
 from parsers.template import Template, template_of
@@ -41,16 +41,16 @@ def _opening() -> Match:
 
 
 _LISTED = "|".join(family.opening for family in FAMILIES if not family.markers)
-_MAY_BE_LISTED = re.compile(
-    rf"(?:{POWERSHELL})?+(?:(?:{INNER})?+(?:{_LISTED})|(?P<container>{OUTER}|{JSON}))".encode("latin-1")
-)
+_MAY_BE_LISTED = re.compile(rf"(?:{POWERSHELL})?+(?:{INNER})?+(?:{_LISTED})".encode())
 
 
 def may_be_listed(line: bytes) -> bool:
     """Whether a line, if it stands directly below a list, may go on with it: it is indented, at least."""
-    line = shown(without_escapes(line))
-    found = _MAY_BE_LISTED.match(line)
-    return found is not None and (found["container"] is None or b"   " in line or b'"  ' in line)
+    if b"\r" in line or ESCAPE in line:
+        line = shown(without_escapes(line))
+    if _MAY_BE_LISTED.match(line):
+        return True
+    return (b"   " in line or b'"  ' in line) and not line.startswith(b"[2") and is_around(line)
 
 
 MARKER = event.MARKER.encode()
