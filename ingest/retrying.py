@@ -31,8 +31,9 @@ from ingest.storing.known_sources import KnownSources
 from ingest.storing.lock import ingest_lock
 from ingest.storing.sources import IMPORTED, Source
 from ingest.storing.store import Store
-from parsers.line import parse_line
+from parsers.line import ParsedLine, parse_line
 from parsers.records import EstimationEvent
+from parsers.template import TemplateMistake, template
 
 _REJECTS = """
 SELECT byte_offset, line_number, line FROM rejected_lines WHERE source_id = ? ORDER BY byte_offset
@@ -117,7 +118,8 @@ class _Retry:
         try:
             zone = zone_recorded(source.timezone)
             container_logs = recall(self.sources.resume(source)[0])[0].container_logs
-        except (NotTheSame, UsageMistake):
+            own = None if source.prefix is None else template(source.prefix)
+        except (NotTheSame, UsageMistake, TemplateMistake):
             return _Understood([], needs_log=True)
         sightings: list[Sighting] = []
         needs_log = False
@@ -125,7 +127,8 @@ class _Retry:
             if len(line) >= MAX_REJECT_TEXT or _REPLACED_BYTE.search(line):
                 needs_log = True
                 continue
-            seen = _seen(line, zone, container_logs, is_cut=offset >= source.offset)
+            parsed = parse_line(line.encode("utf-8", "surrogatepass"), container_logs, own)
+            seen = _seen(parsed, zone, is_cut=offset >= source.offset)
             if seen is not None:
                 sightings.append(Sighting(offset, number, seen))
         return _Understood(sightings, needs_log)
@@ -137,7 +140,7 @@ class _Retry:
                 if not is_still(log, source, self.sources):
                     continue
                 finished = recall(self.sources.resume(source)[0])[0].provisional is not None
-                options = ScanOptions(source.timezone, finished)
+                options = ScanOptions(source.timezone, finished, prefix=source.prefix)
                 stored = self._store.reread(scan(log, None, options), log, source)
             except (LogUnreadable, LogUnfinished, NotTheSame):
                 continue
@@ -154,9 +157,8 @@ class _Retry:
         return [log for log in places if os.path.isfile(log.path)]
 
 
-def _seen(line: str, zone: Zone, container_logs: bool, is_cut: bool) -> Seen | None:
-    """Read a stored line; `None` where it still is no event."""
-    parsed = parse_line(line.encode("utf-8", "surrogatepass"), container_logs)
+def _seen(parsed: ParsedLine | None, zone: Zone, is_cut: bool) -> Seen | None:
+    """Return what a stored line says; `None` where it still is no event."""
     if parsed is None or parsed.stamp is None or not isinstance(parsed.record, EstimationEvent):
         return None
     moment = zone.to_utc(parsed.stamp.moment)

@@ -27,7 +27,8 @@ class IngestOptions:
     whatever was read of it before. `jobs` processes read large logs; the workers of the Dask
     cluster at `scheduler` read new ones. `report` is called with the bytes
     read so far of those there are (compressed files count as they are on disk). `folders`, the nearest
-    first, may name another zone for the logs below them, and a label.
+    first, may name another zone for the logs below them, and a label. `prefix` is the template of what stands
+    before the lines of sources that are new.
     """
 
     command: str
@@ -42,6 +43,7 @@ class IngestOptions:
     scheduler: str | None = None
     report: Callable[[int, int], None] | None = None
     folders: tuple[Folder, ...] = ()
+    prefix: str | None = None
 
     def zone_of(self, stored_path: str) -> str:
         """Return the name of the zone in which a log is read that is new."""

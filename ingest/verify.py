@@ -93,7 +93,8 @@ def _check_log(db: Database, sources: KnownSources, log: LogFile, result: Verifi
         return
     checker = Comparison(db, log, found.source_id, result)
     end = _end_of(found, recall(sources.resume(found)[0])[0].provisional)
-    for batch in scan(log, None, ScanOptions(found.timezone, finished=True, plain=True, end_offset=end)):
+    options = ScanOptions(found.timezone, finished=True, plain=True, end_offset=end, prefix=found.prefix)
+    for batch in scan(log, None, options):
         checker.compare(batch)
         if batch.problem is not None:
             result.problems.append(batch.problem)

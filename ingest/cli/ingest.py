@@ -14,9 +14,11 @@ import click
 from ingest.cli import options
 from ingest.cli.metrics import Metrics, metrics_option
 from ingest.cli.output import complain, remark, say, say_json, say_unclaimed
+from ingest.errors import UsageMistake
 from ingest.pipeline import ingest
 from ingest.reading.zone import machine_zone, zone_named
 from ingest.summary import IngestOptions, Summary
+from parsers.template import TemplateMistake, template
 from reports.terminal import bytes_text, counted
 
 tz_option = click.option(
@@ -25,6 +27,13 @@ tz_option = click.option(
     help="The time zone that the executor ran in, e.g. Australia/Sydney: logs give local times without an "
     "offset. Default: this machine's. A log keeps the zone it was first read with; backfill --full changes "
     "it.",
+)
+prefix_option = click.option(
+    "--prefix",
+    metavar="TEMPLATE",
+    help="What stands before the lines of your logs, if that is none of the known prefixes: a template of "
+    "named parts, such as '{time} {word} | '. Parts: {time}, {word}, {number}, {level}, {text}. A log keeps "
+    "the one that it was first read with; backfill --full changes it.",
 )
 reject_option = click.option(
     "--fail-on-reject", is_flag=True, help="Exit with 1 if a marker line could not become an event."
@@ -67,6 +76,7 @@ def ingest_options(command: Callable[..., int]) -> Callable[..., int]:
         options.wait_option,
         metrics_option,
         options.glob_option,
+        prefix_option,
         tz_option,
         jobs_option,
         adopt_option,
@@ -90,6 +100,7 @@ class Chosen:
     as_json: bool
     jobs: int | None
     metrics: str | None
+    prefix: str | None = None
     adopt: bool = False
     full: bool = False
     scheduler: str | None = None
@@ -171,7 +182,7 @@ def ingest_options_of(
     """Return what is asked of an ingest.
 
     Raises:
-        UsageMistake: the time zone is not known.
+        UsageMistake: the time zone is not known, or the prefix is no template.
     """
     return IngestOptions(
         command=command,
@@ -186,7 +197,20 @@ def ingest_options_of(
         scheduler=chosen.scheduler,
         report=report,
         folders=options.chosen_folders(),
+        prefix=chosen.prefix and prefix_named(chosen.prefix),
     )
+
+
+def prefix_named(text: str) -> str:
+    """Return the template of a prefix, tried on a sample.
+
+    Raises:
+        UsageMistake: it is none.
+    """
+    try:
+        return template(text).text
+    except TemplateMistake as error:
+        raise UsageMistake(f"--prefix: {error}") from error
 
 
 def adopt_first(chosen: Chosen, database: str) -> None:

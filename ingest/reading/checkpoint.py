@@ -88,7 +88,8 @@ class Checkpoint:
     """Where to go on in a source.
 
     `tail` is the hash of the bytes before the offset, `None` where they were out of reach.
-    `remembered` is JSON text: what it holds is copied by writing and reading it, never shared.
+    `remembered` is JSON text: what it holds is copied by writing and reading it, never shared. `prefix` is
+    the template of one's own that the source is read with.
     """
 
     fingerprint: Fingerprint
@@ -97,3 +98,4 @@ class Checkpoint:
     encoding: str
     zone: str
     remembered: str
+    prefix: str | None = None

@@ -36,6 +36,7 @@ from parsers.line import (
 )
 from parsers.prefix import time_in
 from parsers.records import Escalation, EstimationEvent, ListedPath, ListRest, Malformed, Noted
+from parsers.template import Template
 
 MAX_REJECT_TEXT = 4_000
 """Characters of a rejected line that are kept; the file and the offset tell where the rest is."""
@@ -47,8 +48,9 @@ class Gathering:
     `remarks` are sentences' ends, worth saying once.
     """
 
-    def __init__(self, remembered: Remembered, zone: Zone) -> None:
-        """Go on from what a checkpoint remembers."""
+    def __init__(self, remembered: Remembered, zone: Zone, template: Template | None = None) -> None:
+        """Go on from what a checkpoint remembers; `template` is that of a prefix of one's own."""
+        self._template = template
         self._remembered = remembered
         self._zone = zone
         self._linker = Linker(remembered.linker, lambda prefix: zone.to_utc(time_in(prefix)).timestamp())
@@ -180,7 +182,7 @@ class Gathering:
         """Whether a line is an item of a list, or a torn one; anything else ends it."""
         if not may_be_listed(data):
             return False
-        first = parts_of(data, self._remembered.container_logs, is_listing=True)[0]
+        first = parts_of(data, self._remembered.container_logs, self._template, is_listing=True)[0]
         if first.parsed is not None:
             return isinstance(first.parsed.record, ListedPath | ListRest)
         return first.is_cut
@@ -190,7 +192,7 @@ class Gathering:
         begins_as_own = data.startswith(b"[") and data[1:2].isdigit()
         if remembered.container_logs and not begins_as_own and shows_both_prefixes(data):
             remembered.container_logs = False
-        return parts_of(data, remembered.container_logs, is_listing=is_listing, is_cut=line.is_torn)
+        return parts_of(data, remembered.container_logs, self._template, is_listing, line.is_torn)
 
     def _take_part(self, line: Line, part: Part, is_listing: bool) -> None:
         here = line if part.start == 0 else line._replace(offset=line.offset_at(part.start))

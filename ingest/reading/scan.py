@@ -30,6 +30,7 @@ from ingest.reading.wrap import Joiner
 from ingest.reading.zone import zone_recorded
 from parsers.line import occurrences_in, parts_of
 from parsers.records import EstimationEvent, Malformed
+from parsers.template import Template, TemplateMistake, template
 
 MAX_BATCH_RECORDS = 8_000
 """Rows of one transaction: few enough for memory, many enough that commits cost nothing."""
@@ -40,7 +41,7 @@ MAX_BATCH_BYTES = 64 << 20
 
 @dataclass(frozen=True, slots=True)
 class ScanOptions:
-    """How to scan: the zone of a source read for the first time, and whether the log is finished.
+    """How to scan: the zone and the prefix of a source read for the first time; whether the log is finished.
 
     `plain` reads line by line and parses every one, instead of by chunks with a cheap test first;
     `verify` does, and reads no further than `end_offset`, as may others.
@@ -51,6 +52,7 @@ class ScanOptions:
     finished: bool = False
     plain: bool = False
     end_offset: int | None = None
+    prefix: str | None = None
     known: dict[str, Sifter] = field(default_factory=dict)
 
 
@@ -85,12 +87,14 @@ class _Scan:
         self._options = options
         self._sifter = _sifter_for(log, checkpoint.zone if checkpoint else options.zone, options.known)
         self._zone = self._sifter.zone
+        self._prefix = checkpoint.prefix if checkpoint else options.prefix
+        self._template = _template_of(log, self._prefix)
         self._remembered = opened.remembered
         self._remembered.position.offset = opened.offset
         self._was_provisional = self._remembered.provisional is not None
         self._taken_back_from = opened.offset if self._was_provisional else None
         self._remembered.provisional = None
-        self._gathering = Gathering(self._remembered, self._zone)
+        self._gathering = Gathering(self._remembered, self._zone, self._template)
         self._feed = Feed(log, opened, self._remembered.position, options.plain, options.end_offset)
         position, plain = self._remembered.position, opened.log.is_plain
         recounts = plain and (position.counted_offset is not None or not opened.log.remote)
@@ -173,7 +177,7 @@ class _Scan:
         """
         if not self._open_log.is_plain:
             return True
-        parts = parts_of(line.data, self._remembered.container_logs)
+        parts = parts_of(line.data, self._remembered.container_logs, self._template)
         marker = any(
             part.parsed and isinstance(part.parsed.record, EstimationEvent | Malformed) for part in parts
         )
@@ -217,6 +221,7 @@ class _Scan:
             encoding=self._opened.encoding.name,
             zone=self._zone.name,
             remembered=as_text(remembered),
+            prefix=self._prefix,
         )
 
     def _batch(
@@ -246,6 +251,21 @@ class _Scan:
         self._pieces.remarks.clear()
         self._batch_start, self._fed_upto = self._position.offset, self._feed.end_offset
         return batch
+
+
+def _template_of(log: LogFile, prefix: str | None) -> Template | None:
+    """Return the template that a source is read with.
+
+    Raises:
+        LogUnreadable: what is recorded of it is none.
+    """
+    try:
+        return None if prefix is None else template(prefix)
+    except TemplateMistake as error:
+        raise LogUnreadable(
+            f"{log.shown}: the prefix that it is read with, {prefix!r}, is none: `tokentail backfill --full "
+            "--prefix TEMPLATE` on it sets another"
+        ) from error
 
 
 def _sifter_for(log: LogFile, zone: str, known: dict[str, Sifter]) -> Sifter:
