@@ -62,10 +62,20 @@ class IngestOptions:
 
 
 @dataclass(slots=True)
+class Told:
+    """What one log told in a run: how many sightings and rejects, and how many lines have which new keys."""
+
+    sightings: int = 0
+    rejects: int = 0
+    new_keys: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
 class Summary:
     """What one ingest did. An event that it stored and then completed is new, not updated.
 
-    `notices` are what there is to say of files. `pruned` lines are older than what is kept.
+    `notices` are what there is to say of files, `told` what each of them told. `pruned` lines are
+    older than what is kept.
     """
 
     database: str
@@ -86,6 +96,7 @@ class Summary:
     legacy_lines: int = 0
     calls_without_telemetry: int = 0
     notices: list[Notice] = field(default_factory=list)
+    told: dict[str, Told] = field(default_factory=dict)
 
     @property
     def problems(self) -> list[str]:
@@ -107,7 +118,8 @@ class Summary:
 
     def values(self) -> dict[str, Any]:
         """Return all of it by name, as JSON has it: notices as texts, by their levels."""
-        counts = {item.name: getattr(self, item.name) for item in fields(self) if item.name != "notices"}
+        kept = ("notices", "told")
+        counts = {item.name: getattr(self, item.name) for item in fields(self) if item.name not in kept}
         return {**counts, "problems": self.problems, "warnings": self.warnings, "notes": self.notes}
 
     def recorded(self) -> dict[str, int]:
@@ -143,6 +155,7 @@ class Summary:
         self.unread_lines += unread
         if unread > 0 and batch.unread is not None:
             self._say_unread(log.shown, counters.unread_lines or 0, batch.unread)
+        self._tell_of(batch, before, log.shown)
         for remark in batch.remarks:
             self.notice("note", "changed-encoding", log.shown, remark)
         if batch.problem is not None:
@@ -159,11 +172,34 @@ class Summary:
             self.notice("warning", "rewritten", log.shown, text)
 
     def _say_unread(self, path: str, count: int, unread: Unread) -> None:
-        """Say of a log, once, that lines of it with the marker are not understood."""
+        """Say of a log that lines of it with the marker are not understood."""
         from ingest.reading.unread import unread_text  # noqa: PLC0415 - most logs have none
 
-        notice = Notice("warning", "unread", path, unread_text(path, count, unread))
-        self.notices = [*(one for one in self.notices if one.key != notice.key), notice]
+        self._say_anew("warning", "unread", path, unread_text(path, count, unread))
+
+    def _tell_of(self, batch: Batch, before: Counters, path: str) -> None:
+        """Say of a log that its events have new keys, and that all that is new in it are rejects."""
+        counters = batch.counters
+        if counters.marker_lines == before.marker_lines:
+            return
+        told = self.told.setdefault(path, Told())
+        told.sightings += counters.sightings - before.sightings
+        told.rejects += counters.rejects - before.rejects
+        for key, count in batch.new_keys.items():
+            told.new_keys[key] = told.new_keys.get(key, 0) + count
+        if told.new_keys:
+            from ingest.reading.unread import keys_text  # noqa: PLC0415 - most logs have none
+
+            self._say_anew("note", "new-keys", path, keys_text(path, told.new_keys))
+        lines = "the only new marker line" if told.rejects == 1 else f"all {told.rejects:,} new marker lines"
+        rejected = f"{path}: {lines} became no event: `tokentail rejects` says why"
+        self._say_anew("warning", "only-rejects", path, None if told.sightings else rejected)
+
+    def _say_anew(self, level: Level, code: str, path: str, text: str | None) -> None:
+        """Say something of a log once, whatever was said of it before; nothing, where there is no text."""
+        self.notices = [one for one in self.notices if one.key != (code, path)]
+        if text is not None:
+            self.notice(level, code, path, text)
 
 
 _RECORDED = (

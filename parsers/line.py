@@ -66,11 +66,13 @@ class ParsedLine:
     """What a line says, and when it was logged (`None` where the line has no usable time).
 
     `alone` is what `grep` found and put its own prefix before: the lines around it are not its surroundings.
+    `new_keys` are those of an event line that we don't know.
     """
 
     stamp: Stamp | None
     record: Record
     alone: bool = False
+    new_keys: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,7 +287,10 @@ def _read(prefixed: Prefixed, is_cut: bool) -> ParsedLine | None:
         record = _as_far_as_cut(family, message, record)
     if isinstance(record, EstimationEvent) and prefixed.stamp is None:
         record = Malformed("no timestamp")
-    return None if record is None else ParsedLine(prefixed.stamp, record, prefixed.alone)
+    if record is None:
+        return None
+    keys = event.new_keys(message) if isinstance(record, EstimationEvent) else ()
+    return ParsedLine(prefixed.stamp, record, prefixed.alone, keys)
 
 
 def _as_far_as_cut(family: Family, message: str, record: Record | None) -> Record | None:

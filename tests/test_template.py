@@ -66,12 +66,9 @@ def test_template_that_can_not_be_one_is_a_mistake(text: str, mistake: str) -> N
 
 
 @pytest.mark.parametrize(
-    "text",
-    ["{text}: {text}: {text}| ", "{word}-{word}-{word} ", "{time} {time} {time} ", "{number}.{number}! "],
+    "text", ["{text}: {text}: {text}| ", "{word}-{word}-{word} ", "{time} {time} ", "{number}.{number}! "]
 )
-@pytest.mark.parametrize(
-    "line", ["a: " * 200_000, "a-" * 200_000, "1." * 200_000, "2025-12-29 19:40:02 " * 30_000]
-)
+@pytest.mark.parametrize("piece", ["a: ", "a-", "1.", "2025-12-29 19:40:02 "])
 def test_no_template_takes_more_than_linear_time(text: str, piece: str) -> None:
     """Parts are runs up to what follows, and are never tried twice."""
     started = time.perf_counter()

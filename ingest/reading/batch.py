@@ -73,7 +73,8 @@ class Batch:
     this batch reads again. `counters` are the source's, all told. `unread_bytes` are left for the
     next run; `problem` says why, where that is not only a line that is not finished. `remarks` are
     worth knowing once. `unread` tells of lines that were not understood. `occurrences` of
-    the event's marker were counted by a plain search, where lines were read plainly.
+    the event's marker were counted by a plain search, where lines were read plainly. `new_keys` are
+    those of event lines that we don't know, with how many lines of the stretch have each.
     """
 
     rows: Rows
@@ -89,3 +90,4 @@ class Batch:
     remarks: tuple[str, ...] = ()
     unread: Unread | None = None
     occurrences: int = 0
+    new_keys: dict[str, int] = field(default_factory=dict)

@@ -68,7 +68,8 @@ class Remembered:
     same banner and the same tail, but not the same event at the same time in the same place.
     `container_logs` until a line shows the executor's own prefix inside a container's. `foreign` once
     a line was in another encoding than its file, and that was said. `pieces` tells of those of a container's
-    lines. `unread` once a line with the event's marker was not understood.
+    lines. `unread` once a line with the event's marker was not understood. `new_keys` of event lines, with
+    how many lines have each.
     """
 
     position: Position = field(default_factory=Position)
@@ -81,6 +82,7 @@ class Remembered:
     foreign: bool = False
     pieces: PieceState = field(default_factory=PieceState)
     unread: Unread | None = None
+    new_keys: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ from ingest.reading.sifting import Sifted, SiftedEvent
 from ingest.reading.unread import Unread
 from ingest.reading.wide import WideBlock
 from ingest.reading.zone import Zone
+from parsers.event import MAX_NEW_KEYS
 from parsers.line import (
     MARKER,
     ParsedLine,
@@ -59,6 +60,7 @@ class Gathering:
         self._marker_at: int | None = None  # where the newest begins in the block that is taken
         self._marker: tuple[int, bytes] | None = None  # the newest that stays as it is, not hashed yet
         self.remarks: list[str] = []
+        self.new_keys: dict[str, int] = {}  # since they were handed over last
 
     def __len__(self) -> int:
         """Count the rows gathered since they were handed over last."""
@@ -244,11 +246,19 @@ class Gathering:
         if not parsed.alone:
             context = self._linker.event(record, line.offset, line.ordinal, logged)
             self._collect_amendments()
+        self._count_keys(parsed.new_keys)
         seen = Seen(record, *logged, context, is_cut=is_cut)
         if context.phase is not None:
             self._by_offset[line.offset] = len(self._rows.sightings)
         self._rows.sightings.append(Sighting(line.offset, line.number, seen))
         self._counters.sightings += 1
+
+    def _count_keys(self, keys: tuple[str, ...]) -> None:
+        """Count event lines by the keys in them that we don't know; the first ones are told apart."""
+        for counts in (self.new_keys, self._remembered.new_keys):
+            for key in keys:
+                if key in counts or len(counts) < MAX_NEW_KEYS:
+                    counts[key] = counts.get(key, 0) + 1
 
     def _mark(self, line: Line) -> None:
         """Count a marker line, and remember the newest that stays as it is."""

@@ -245,9 +245,11 @@ class _Scan:
             remarks=remarks,
             unread=copy.deepcopy(self._remembered.unread),
             occurrences=self._occurrences,
+            new_keys=self._gathering.new_keys,
         )
         self._taken_back_from, self._occurrences = None, 0
         self._gathering.remarks.clear()
+        self._gathering.new_keys = {}
         self._pieces.remarks.clear()
         self._batch_start, self._fed_upto = self._position.offset, self._feed.end_offset
         return batch
