@@ -82,6 +82,7 @@ class Part:
     `start` is where it begins in the line, `text` what of it is there, both as logged. `parsed` is `None`
     where it says nothing. `is_cut` where another line begins in the middle of it. `occurrences` of the
     event's marker stand in it; `standing` is where the first does, if it is neither an event nor a reject.
+    `may_start_run` where a run may have started in it, of which nothing more is known.
     """
 
     start: int
@@ -90,6 +91,7 @@ class Part:
     is_cut: bool = False
     occurrences: int = 0
     standing: Standing | None = None
+    may_start_run: bool = False
 
     @property
     def quoted(self) -> int:
@@ -219,14 +221,18 @@ class _Reader:
         start, text, prefixed, is_cut, is_quoted, occurrences = piece
         if is_quoted:
             return Part(start, text, None, is_cut, occurrences, "quotation")
-        parsed = _read(self._trusted(prefixed), is_cut)
+        trusted = self._trusted(prefixed)
+        parsed = _read(trusted, is_cut)
+        part = Part(start, text, parsed, is_cut, occurrences)
+        if parsed is None and _may_start_run(trusted):
+            part = replace(part, may_start_run=True)
         if not occurrences or (parsed is not None and _counts(parsed.record)):
-            return Part(start, text, parsed, is_cut, occurrences)
+            return part
         standing = _standing(prefixed, text)
         if standing == "reject":
             rejected = ParsedLine(prefixed.stamp, Malformed("behind other text"), prefixed.alone)
-            return Part(start, text, rejected, is_cut, occurrences)
-        return Part(start, text, parsed, is_cut, occurrences, standing)
+            return replace(part, parsed=rejected)
+        return replace(part, standing=standing)
 
     def _trusted(self, prefixed: Prefixed) -> Prefixed:
         """Return what was printed, in a log whose lines have both prefixes, without that of the container."""
@@ -303,6 +309,26 @@ def _as_far_as_cut(family: Family, message: str, record: Record | None) -> Recor
     if isinstance(record, EstimationEvent) or record == family.read(message + "0"):
         return record
     return None
+
+
+_STARTS_RUN = re.compile(
+    rb"Initialized autonomous executor for run: |\[LOCK\] Acquired executor lock for run_id="
+)
+
+
+def _may_start_run(prefixed: Prefixed) -> bool:
+    """Whether a line that says nothing may be torn, and hide that a run started.
+
+    What starts one stands directly behind one of the executor's own prefixes, and that is not quoted.
+    """
+    message = prefixed.message
+    for found in _STARTS_RUN.finditer(message) if prefixed.found else ():
+        own = own_prefix_before(message, found.start())
+        if found.start() == 0 or (own is not None and not is_quoted(message, own)):
+            return True
+        if is_quoted(message, found.start() if own is None else own):
+            return False
+    return False
 
 
 def _standing(prefixed: Prefixed, text: bytes) -> Literal["reject", "quotation", "unread"]:

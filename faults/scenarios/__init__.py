@@ -9,6 +9,7 @@ from faults.scenarios import (
     databases,
     files,
     following,
+    lines,
     processes,
     remaining,
     repeated,
@@ -30,6 +31,7 @@ _ALL: tuple[Scenario, ...] = (
     *repeated.SCENARIOS,
     *remaining.SCENARIOS,
     *following.SCENARIOS,
+    *lines.SCENARIOS,
     *versions.SCENARIOS,
 )
 

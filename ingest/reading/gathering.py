@@ -203,6 +203,8 @@ class Gathering:
             self._take_parsed(line, here, part)
         elif is_listing and part.start == 0 and part.is_cut:  # the path is not believed, but one was there
             self._take_other(ParsedLine(None, ListRest(1)), line.ordinal)
+        if part.may_start_run:
+            self._linker.doubt_run()
         if part.standing == "unread":
             self._pass_over(here)
         self._counters.count_unclaimed(part.quoted, int(part.standing == "unread"))
