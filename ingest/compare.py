@@ -17,7 +17,7 @@ from ingest.linking.context import NOTHING_TOLD, Context, merged
 from ingest.linking.state import Amendment
 from ingest.reading.batch import Batch, Reject, Sighting
 from ingest.reading.checkpoint import COUNTED, Counters
-from ingest.reading.unread import Unread, unread_text
+from ingest.reading.unread import Unread, keys_text, unread_text
 from ingest.storing.horizon import horizon_of, sighting_time
 from ingest.storing.rows import (
     PAYLOAD_COLUMNS,
@@ -94,12 +94,15 @@ class Comparison:
         self._unread: Unread | None = None
         self._by_older_rules = by_older_rules
         self._lacking_paths: set[int] = set()
+        self._new_keys: dict[str, int] = {}
 
     def compare(self, batch: Batch) -> None:
         """Compare the next stretch of the log."""
         self._result.marker_lines += len(batch.rows.sightings) + len(batch.rows.rejects)
         self._occurrences += batch.occurrences
         self._counters, self._unread = batch.counters, batch.unread
+        for key, count in batch.new_keys.items():
+            self._new_keys[key] = self._new_keys.get(key, 0) + count
         for sighting in batch.rows.sightings:
             self._compare_event(sighting)
         for reject in batch.rows.rejects:
@@ -132,6 +135,8 @@ class Comparison:
         result.write_failures += counted.write_failures
         result.quoted_lines += counted.quoted_lines or 0
         result.unread_lines += unread
+        if self._new_keys:
+            result.notes.append(keys_text(name, self._new_keys))
         if unread and self._unread is not None:
             result.notes.append(unread_text(name, unread, self._unread))
         if stored.quoted_lines is None or stored.unread_lines is None:

@@ -354,7 +354,8 @@ class _Run:
 
             zone = self._recognition.zone_of(reading)
             self._under_way[number] = (reading, state)
-            self._pool.submit(Task(number, log, state, zone, self._options.finished))
+            prefix = self._recognition.prefix_of(reading)
+            self._pool.submit(Task(number, log, state, zone, self._options.finished, prefix))
             return
         for batch in reading.batches or self._recognition.scanned(reading):
             self._add(reading, batch)

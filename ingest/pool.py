@@ -62,6 +62,7 @@ class Task:
     file: FileState
     zone: str
     finished: bool
+    prefix: str | None = None
     checkpoint: Checkpoint | None = None
     most_rows: int | None = None
     version: str = field(default_factory=program_version)
@@ -116,7 +117,8 @@ def read_log(task: Task) -> Iterator[bytes]:
     rows = 0
     try:
         _compare(task, task.log.state())
-        for batch in scan(task.log, task.checkpoint, ScanOptions(task.zone, task.finished, known=known)):
+        options = ScanOptions(task.zone, task.finished, known=known, prefix=task.prefix)
+        for batch in scan(task.log, task.checkpoint, options):
             assert batch.file is not None  # noqa: S101 - for the type checker: it is no stream
             _compare(task, batch.file)
             file = replace(batch.file, device=task.file.device, inode=task.file.inode)

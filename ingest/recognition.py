@@ -74,7 +74,9 @@ class Recognition:
         self._options = options
         self._zones = zones
         self._flush = flush
-        self._scan_options = ScanOptions(options.zone.name, options.finished, watcher=options.watcher)
+        self._scan_options = ScanOptions(
+            options.zone.name, options.finished, watcher=options.watcher, prefix=options.prefix
+        )
         self._rivals = Rivals((), self.sources)
         self._renamed: set[LogFile] = set()
         self._rewritten: list[tuple[LogFile, Source, str]] = []
@@ -190,14 +192,19 @@ class Recognition:
         """Return the zone that a new source is read in."""
         return reading.zone or self._options.zone_of(reading.log.stored_path)
 
+    def prefix_of(self, reading: Reading) -> str | None:
+        """Return the template that a new source is read with: the one that was kept, if none is named."""
+        return self._options.prefix or (reading.reread[0].prefix if reading.reread else None)
+
     def scanned(self, reading: Reading) -> Iterator[Batch]:
         """Read a log from its start, or behind what a worker read of it, in this process.
 
         Where another log is now in its place, the last batch says so, as that of a scan does.
         """
-        options, zone, last = self._scan_options, self.zone_of(reading), reading.last
-        if zone != options.zone:
-            options = replace(options, zone=zone)
+        options, last = self._scan_options, reading.last
+        zone, prefix = self.zone_of(reading), self.prefix_of(reading)
+        if (zone, prefix) != (options.zone, options.prefix):
+            options = replace(options, zone=zone, prefix=prefix)
         try:
             yield from scan(reading.log, last.checkpoint if last else None, options)
         except NotTheSame:

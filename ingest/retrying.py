@@ -33,8 +33,9 @@ from ingest.storing.ingest_runs import ingest_lock
 from ingest.storing.known_sources import KnownSources
 from ingest.storing.sources import IMPORTED, Source
 from ingest.storing.store import Store
-from parsers.line import parse_line
+from parsers.line import ParsedLine, parse_line
 from parsers.records import EstimationEvent
+from parsers.template import TemplateMistake, template
 
 _REJECTS = """
 SELECT byte_offset, line_number, line FROM rejected_lines WHERE source_id = ? ORDER BY byte_offset
@@ -119,7 +120,8 @@ class _Retry:
         try:
             zone = zone_recorded(source.timezone)
             container_logs = recall(self.sources.resume(source)[0])[0].container_logs
-        except (NotTheSame, UsageMistake):
+            own = None if source.prefix is None else template(source.prefix)
+        except (NotTheSame, UsageMistake, TemplateMistake):
             return _Understood([], needs_log=True)
         sightings: list[Sighting] = []
         needs_log = False
@@ -127,7 +129,8 @@ class _Retry:
             if len(line) >= MAX_REJECT_TEXT or _REPLACED_BYTE.search(line):
                 needs_log = True
                 continue
-            seen = _seen(line, zone, container_logs, is_cut=offset >= source.offset)
+            parsed = parse_line(line.encode("utf-8", "surrogatepass"), container_logs, own)
+            seen = _seen(line, parsed, zone, is_cut=offset >= source.offset)
             if seen is not None:
                 sightings.append(Sighting(offset, number, seen))
         return _Understood(sightings, needs_log)
@@ -139,7 +142,7 @@ class _Retry:
                 if not is_still(log, source, self.sources):
                     continue
                 finished = recall(self.sources.resume(source)[0])[0].provisional is not None
-                options = ScanOptions(source.timezone, finished)
+                options = ScanOptions(source.timezone, finished, prefix=source.prefix)
                 stored = self._store.reread(scan(log, None, options), log, source)
             except (LogUnreadable, LogUnfinished, NotTheSame):
                 continue
@@ -156,10 +159,9 @@ class _Retry:
         return [log for log in places if os.path.isfile(log.path)]
 
 
-def _seen(line: str, zone: Zone, container_logs: bool, is_cut: bool) -> Seen | None:
-    """Read a stored line; `None` where it still is no event."""
+def _seen(line: str, parsed: ParsedLine | None, zone: Zone, is_cut: bool) -> Seen | None:
+    """Return what a stored line says; `None` where it still is no event."""
     data = line.encode("utf-8", "surrogatepass")
-    parsed = parse_line(data, container_logs)
     if parsed is None or parsed.stamp is None or not isinstance(parsed.record, EstimationEvent):
         return None
     moment = moment_of_line(zone, data, parsed.stamp)

@@ -88,7 +88,8 @@ CREATE TABLE log_sources (
     label TEXT,                             -- what tokentail.toml calls the logs of its folder; NULL: nothing
     host TEXT,                              -- machine that it was read on, in a database that was merged; NULL: here
     quoted_lines INTEGER,                   -- of the marker's occurrences, those quoted in other text; NULL: not counted
-    unread_lines INTEGER                    -- lines with the marker that are not understood; NULL: not counted
+    unread_lines INTEGER,                   -- lines with the marker that are not understood; NULL: not counted
+    prefix TEXT                             -- the template of a prefix of one's own that it is read with; NULL: none
 );
 
 -- At most one row, from `tokentail prune`: events from before it are not kept, however often they are read.

@@ -28,8 +28,9 @@ class IngestOptions:
     whatever was read of it before. `jobs` processes read large logs; the workers of the Dask
     cluster at `scheduler` read new ones. `report` is called with the bytes
     read so far of those there are (compressed files count as they are on disk). `folders`, the nearest
-    first, may name another zone for the logs below them, and a label. A `watcher` sees each line that is read
-    here, which takes several times as long.
+    first, may name another zone for the logs below them, and a label. `prefix` is the template of what stands
+    before the lines of sources that are new. A `watcher` sees each line that is read here, which takes
+    several times as long.
     """
 
     command: str
@@ -45,6 +46,7 @@ class IngestOptions:
     report: Callable[[int, int], None] | None = None
     folders: tuple[Folder, ...] = ()
     watcher: Watcher | None = None
+    prefix: str | None = None
 
     def zone_of(self, stored_path: str) -> str:
         """Return the name of the zone in which a log is read that is new."""
@@ -63,12 +65,21 @@ class IngestOptions:
 
 
 @dataclass(slots=True)
+class Told:
+    """What one log told in a run: how many sightings and rejects, and how many lines have which new keys."""
+
+    sightings: int = 0
+    rejects: int = 0
+    new_keys: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
 class Summary:
     """What one ingest did. An event that it stored and then completed is new, not updated.
 
     `timezone` is the zone, or all of them, in which times were read; where none was, that of new logs.
-    `notices` are what there is to say of files; an ingest before has told those of the keys `told_before`.
-    `pruned` lines are older than what is kept.
+    `notices` are what there is to say of files, `told` what each of them told; an ingest before has told
+    those of the keys `told_before`. `pruned` lines are older than what is kept.
     """
 
     database: str
@@ -91,6 +102,7 @@ class Summary:
     notices: list[Notice] = field(default_factory=list)
     zones: list[str] = field(default_factory=list)
     told_before: frozenset[tuple[str, str | None]] = frozenset()
+    told: dict[str, Told] = field(default_factory=dict)
 
     @property
     def problems(self) -> list[str]:
@@ -163,6 +175,7 @@ class Summary:
         self.unread_lines += unread
         if unread > 0 and batch.unread is not None:
             self._say_unread(log.shown, counters.unread_lines or 0, batch.unread)
+        self._tell_of(batch, before, log.shown)
         for remark in batch.remarks:
             self.notice("note", "changed-encoding", log.shown, remark)
         for warning in batch.warnings:
@@ -181,14 +194,37 @@ class Summary:
             self.notice("warning", "rewritten", log.shown, text)
 
     def _say_unread(self, path: str, count: int, unread: Unread) -> None:
-        """Say of a log, once, that lines of it with the marker are not understood."""
+        """Say of a log that lines of it with the marker are not understood."""
         from ingest.reading.unread import unread_text  # noqa: PLC0415 - most logs have none
 
-        notice = Notice("warning", "unread", path, unread_text(path, count, unread))
-        self.notices = [*(one for one in self.notices if one.key != notice.key), notice]
+        self._say_anew("warning", "unread", path, unread_text(path, count, unread))
+
+    def _tell_of(self, batch: Batch, before: Counters, path: str) -> None:
+        """Say of a log that its events have new keys, and that all that is new in it are rejects."""
+        counters = batch.counters
+        if counters.marker_lines == before.marker_lines:
+            return
+        told = self.told.setdefault(path, Told())
+        told.sightings += counters.sightings - before.sightings
+        told.rejects += counters.rejects - before.rejects
+        for key, count in batch.new_keys.items():
+            told.new_keys[key] = told.new_keys.get(key, 0) + count
+        if told.new_keys:
+            from ingest.reading.unread import keys_text  # noqa: PLC0415 - most logs have none
+
+            self._say_anew("note", "new-keys", path, keys_text(path, told.new_keys))
+        lines = "the only new marker line" if told.rejects == 1 else f"all {told.rejects:,} new marker lines"
+        rejected = f"{path}: {lines} became no event: `tokentail rejects` says why"
+        self._say_anew("warning", "only-rejects", path, None if told.sightings else rejected)
+
+    def _say_anew(self, level: Level, code: str, path: str, text: str | None) -> None:
+        """Say something of a log once, whatever was said of it before; nothing, where there is no text."""
+        self.notices = [one for one in self.notices if one.key != (code, path)]
+        if text is not None:
+            self.notice(level, code, path, text)
 
 
-_NO_COUNTS = ("notices", "told_before", "zones")
+_NO_COUNTS = ("notices", "told", "told_before", "zones")
 _RECORDED = (
     "files",
     "files_read",

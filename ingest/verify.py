@@ -137,7 +137,12 @@ def _check_log(
     checker = Comparison(db, log, found.source_id, result, by_older_rules=remembered.rules < RULES)
     end = _end_of(found, remembered.provisional)
     plainly = ScanOptions(
-        found.timezone, finished=True, plain=True, end_offset=end, batch_bytes=PROGRESS_BYTES
+        found.timezone,
+        finished=True,
+        plain=True,
+        end_offset=end,
+        batch_bytes=PROGRESS_BYTES,
+        prefix=found.prefix,
     )
     for batch in scan(log, None, plainly):
         reading.say(batch)

@@ -45,13 +45,28 @@ _FALLBACK = (
 )
 
 
-def _cut_at_keys(text: str, keys: tuple[str, ...]) -> dict[str, str] | Malformed:
-    """Cut `key=value key=value ...` into its values, for exactly these keys in this order."""
-    values: dict[str, str] = {}
-    if not text.startswith(keys[0] + "="):
+_NEW_KEY = re.compile(r" ([A-Za-z_][A-Za-z0-9_.-]{0,59})=")
+MAX_NEW_KEYS = 20
+"""How many keys that we don't know a line may have; one with more is something else."""
+
+
+class _Values(dict[str, str]):
+    """The values of the known keys, and the names of keys that we don't know."""
+
+    new_keys: tuple[str, ...] = ()
+
+
+def _cut_at_keys(text: str, keys: tuple[str, ...]) -> _Values | Malformed:
+    """Cut `key=value key=value ...` into its values, for these keys in this order; others may be there."""
+    values = _Values()
+    start = _start_of(text, keys[0])
+    if start < 0:
         cut_short = (keys[0] + "=").startswith(text)
         return Malformed("cut off" if cut_short else "unknown shape")
-    start = len(keys[0]) + 1
+    new: list[str] = _NEW_KEY.findall(f" {text[:start]}")
+    if not set(keys).isdisjoint(new):
+        return Malformed("unknown shape")
+    start += len(keys[0]) + 1
     for key, following in pairwise(keys):
         end = text.find(f" {following}=", start)
         if end < 0:
@@ -60,7 +75,23 @@ def _cut_at_keys(text: str, keys: tuple[str, ...]) -> dict[str, str] | Malformed
         values[key] = text[start:end]
         start = end + len(following) + 2
     values[keys[-1]] = text[start:]
+    for key, value in values.items():
+        if "=" in value and (parts := _NEW_KEY.split(value))[1:]:
+            values[key], new = parts[0], new + parts[1::2]
+    if len(new) > MAX_NEW_KEYS:
+        return Malformed(f"unknown shape: {len(new)} keys that are not known")
+    if twice := next((key for number, key in enumerate(new) if key in keys or key in new[:number]), None):
+        return Malformed(f"unknown shape: {twice} comes twice")
+    values.new_keys = tuple(new)
     return values
+
+
+def _start_of(text: str, key: str) -> int:
+    """Return where the first key stands: at the beginning, or behind others."""
+    if text.startswith(f"{key}="):
+        return 0
+    place = text.find(f" {key}=")
+    return place + 1 if place >= 0 and _NEW_KEY.match(f" {text}") else -1
 
 
 def _text(value: str) -> str | None:
@@ -87,7 +118,7 @@ def _read_values(values: dict[str, str], is_total: bool) -> EstimationEvent | Ma
         if values.get(key, "None") not in _TRUTH:
             return Malformed(f"unknown shape: {key} is neither True, False nor None")
     for key in ("category", "complexity", "stop_reason", "model"):
-        if "=" in values.get(key, ""):  # a key that we don't know, or one that came twice
+        if "=" in values.get(key, ""):  # part of the value, or of something that is no key
             return Malformed(f"unknown shape: {key} holds another key")
     if not values["model"]:
         return Malformed("cut off")
@@ -171,13 +202,24 @@ def _read_ending(text: str) -> tuple[Any, ...] | None:
 
 def read(message: str) -> EstimationEvent | Malformed | Noted:
     """Read a message that opens with the marker; never `None`: what is no event is malformed."""
-    rest = message[len(MARKER) :]
-    if rest.startswith(_WRITE_FAILURE):
+    if message.startswith(_WRITE_FAILURE, len(MARKER)):
         return Noted("write_failure")
-    text = rest.strip()
-    fallback = " actual_total=" in text.partition(" selected_budget=")[0]
-    values = _cut_at_keys(text, _FALLBACK if fallback else _FULL)
-    return values if isinstance(values, Malformed) else _read_values(values, fallback)
+    values, is_total = _values_of(message)
+    return values if isinstance(values, Malformed) else _read_values(values, is_total)
+
+
+def new_keys(message: str) -> tuple[str, ...]:
+    """Return the keys of an event's message that we don't know: a newer executor's."""
+    if message.count("=") <= len(_FALLBACK):
+        return ()
+    values, _ = _values_of(message)
+    return () if isinstance(values, Malformed) else values.new_keys
+
+
+def _values_of(message: str) -> tuple[_Values | Malformed, bool]:
+    text = message[len(MARKER) :].strip()
+    is_total = " actual_total=" in text.partition(" selected_budget=")[0]
+    return _cut_at_keys(text, _FALLBACK if is_total else _FULL), is_total
 
 
 FAMILY = Family(

@@ -22,9 +22,9 @@ from functools import cache
 from typing import Literal, NamedTuple
 
 from parsers import event
-from parsers.escapes import places_in, shown, without_escapes
+from parsers.escapes import ESCAPE, places_in, shown, without_escapes
 from parsers.family import Family
-from parsers.prefix import INNER, JSON, OUTER, POWERSHELL, Prefixed, split_found, split_prefix
+from parsers.prefix import INNER, POWERSHELL, Prefixed, is_around, split_found, split_prefix
 from parsers.records import EstimationEvent, Malformed, Noted, Record, Stamp
 from parsers.registry import FAMILIES
 from parsers.template import Template, template_of
@@ -41,16 +41,16 @@ def _opening() -> Match:
 
 
 _LISTED = "|".join(family.opening for family in FAMILIES if not family.markers)
-_MAY_BE_LISTED = re.compile(
-    rf"(?:{POWERSHELL})?+(?:(?:{INNER})?+(?:{_LISTED})|(?P<container>{OUTER}|{JSON}))".encode("latin-1")
-)
+_MAY_BE_LISTED = re.compile(rf"(?:{POWERSHELL})?+(?:{INNER})?+(?:{_LISTED})".encode())
 
 
 def may_be_listed(line: bytes) -> bool:
     """Whether a line, if it stands directly below a list, may go on with it: it is indented, at least."""
-    line = shown(without_escapes(line))
-    found = _MAY_BE_LISTED.match(line)
-    return found is not None and (found["container"] is None or b"   " in line or b'"  ' in line)
+    if b"\r" in line or ESCAPE in line:
+        line = shown(without_escapes(line))
+    if _MAY_BE_LISTED.match(line):
+        return True
+    return (b"   " in line or b'"  ' in line) and not line.startswith(b"[2") and is_around(line)
 
 
 MARKER = event.MARKER.encode()
@@ -66,11 +66,13 @@ class ParsedLine:
     """What a line says, and when it was logged (`None` where the line has no usable time).
 
     `alone` is what `grep` found and put its own prefix before: the lines around it are not its surroundings.
+    `new_keys` are those of an event line that we don't know.
     """
 
     stamp: Stamp | None
     record: Record
     alone: bool = False
+    new_keys: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,7 @@ class Part:
     `start` is where it begins in the line, `text` what of it is there, both as logged. `parsed` is `None`
     where it says nothing. `is_cut` where another line begins in the middle of it. `occurrences` of the
     event's marker stand in it; `standing` is where the first does, if it is neither an event nor a reject.
+    `may_start_run` where a run may have started in it, of which nothing more is known.
     """
 
     start: int
@@ -88,6 +91,7 @@ class Part:
     is_cut: bool = False
     occurrences: int = 0
     standing: Standing | None = None
+    may_start_run: bool = False
 
     @property
     def quoted(self) -> int:
@@ -217,14 +221,18 @@ class _Reader:
         start, text, prefixed, is_cut, is_quoted, occurrences = piece
         if is_quoted:
             return Part(start, text, None, is_cut, occurrences, "quotation")
-        parsed = _read(self._trusted(prefixed), is_cut)
+        trusted = self._trusted(prefixed)
+        parsed = _read(trusted, is_cut)
+        part = Part(start, text, parsed, is_cut, occurrences)
+        if parsed is None and _may_start_run(trusted):
+            part = replace(part, may_start_run=True)
         if not occurrences or (parsed is not None and _counts(parsed.record)):
-            return Part(start, text, parsed, is_cut, occurrences)
+            return part
         standing = _standing(prefixed, text)
         if standing == "reject":
             rejected = ParsedLine(prefixed.stamp, Malformed("behind other text"), prefixed.alone)
-            return Part(start, text, rejected, is_cut, occurrences)
-        return Part(start, text, parsed, is_cut, occurrences, standing)
+            return replace(part, parsed=rejected)
+        return replace(part, standing=standing)
 
     def _trusted(self, prefixed: Prefixed) -> Prefixed:
         """Return what was printed, in a log whose lines have both prefixes, without that of the container."""
@@ -285,7 +293,10 @@ def _read(prefixed: Prefixed, is_cut: bool) -> ParsedLine | None:
         record = _as_far_as_cut(family, message, record)
     if isinstance(record, EstimationEvent) and prefixed.stamp is None:
         record = Malformed("no timestamp")
-    return None if record is None else ParsedLine(prefixed.stamp, record, prefixed.alone)
+    if record is None:
+        return None
+    keys = event.new_keys(message) if isinstance(record, EstimationEvent) else ()
+    return ParsedLine(prefixed.stamp, record, prefixed.alone, keys)
 
 
 def _as_far_as_cut(family: Family, message: str, record: Record | None) -> Record | None:
@@ -298,6 +309,26 @@ def _as_far_as_cut(family: Family, message: str, record: Record | None) -> Recor
     if isinstance(record, EstimationEvent) or record == family.read(message + "0"):
         return record
     return None
+
+
+_STARTS_RUN = re.compile(
+    rb"Initialized autonomous executor for run: |\[LOCK\] Acquired executor lock for run_id="
+)
+
+
+def _may_start_run(prefixed: Prefixed) -> bool:
+    """Whether a line that says nothing may be torn, and hide that a run started.
+
+    What starts one stands directly behind one of the executor's own prefixes, and that is not quoted.
+    """
+    message = prefixed.message
+    for found in _STARTS_RUN.finditer(message) if prefixed.found else ():
+        own = own_prefix_before(message, found.start())
+        if found.start() == 0 or (own is not None and not is_quoted(message, own)):
+            return True
+        if is_quoted(message, found.start() if own is None else own):
+            return False
+    return False
 
 
 def _standing(prefixed: Prefixed, text: bytes) -> Literal["reject", "quotation", "unread"]:

@@ -18,14 +18,10 @@ from typing import Any, NamedTuple
 from parsers.prefix import INNER
 
 _CRI = re.compile(
-    rb"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:?\d\d) (stdout|stderr) )([FP])((?::\S*)? )"
+    rb"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:?\d\d) (stdout|stderr) )([FP])( )"
 )
 _DOCKER = re.compile(rb"\{\s*\"log\"\s*:")
-_CONTAINER = re.compile(_CRI.pattern + rb"|" + _DOCKER.pattern)
 _OWN = re.compile(INNER.encode())
-_SMALL_BYTES = 8 * 1024
-_SAMPLES = 16
-"""How many lines of a large block are looked at to see whether a container wrote it."""
 
 
 class Piece(NamedTuple):
@@ -44,6 +40,11 @@ class Piece(NamedTuple):
         """Whether a line of the executor's begins here."""
         text = self.text if isinstance(self.text, bytes) else self.text[:200].encode("utf-8", "replace")
         return _OWN.match(text) is not None
+
+
+def is_containers(data: bytes, start: int) -> bool:
+    """Whether a container's line begins at an index of a block."""
+    return _CRI.match(data, start) is not None or _DOCKER.match(data, start) is not None
 
 
 def piece_of(line: bytes) -> Piece | None:
@@ -95,56 +96,3 @@ def _starts(start: int, sizes: Iterator[int]) -> Iterator[int]:
     for size in sizes:
         yield start
         start += size
-
-
-def ends_in_newlines(data: bytes) -> bool:
-    """Whether any line of a block of Docker's ends in a newline."""
-    return b'\\n"' in data
-
-
-def pieces_in(data: bytes) -> tuple[list[int], bool]:
-    """Return where the lines of a block begin that are no line's last piece, and whether it is Docker's.
-
-    Of a large block some lines are looked at first: most logs were not written by a container.
-    """
-    forms = _forms(data)
-    starts = set()
-    if not forms:
-        return [], False
-    if b"2" in forms:
-        starts |= set(_cri_pieces(data))
-    if b"{" in forms:
-        starts |= set(_docker_pieces(data))
-    return sorted(starts), b"{" in forms
-
-
-def _forms(data: bytes) -> set[bytes]:
-    """Return how containers' lines begin, of those that are looked at."""
-    if len(data) <= _SMALL_BYTES:
-        places = [0, *(found.end() for found in re.finditer(rb"\n", data))]
-    else:
-        places = [data.rfind(b"\n", 0, place) + 1 for place in range(0, len(data), len(data) // _SAMPLES)]
-    firsts = ((data[place : place + 1], place) for place in places)
-    return {first for first, place in firsts if first in (b"2", b"{") and _CONTAINER.match(data, place)}
-
-
-def _cri_pieces(data: bytes) -> Iterator[int]:
-    at = data.find(b" P")
-    while at >= 0:
-        if data.endswith((b"stdout", b"stderr"), 0, at):
-            start = data.rfind(b"\n", 0, at) + 1
-            found = _CRI.match(data, start)
-            if found is not None and found.start(3) == at + 1:
-                yield start
-        at = data.find(b" P", at + 2)
-
-
-def _docker_pieces(data: bytes) -> Iterator[int]:
-    if data.count(b'\\n"') >= data.count(b"\n"):
-        return
-    start = 0
-    while start < len(data):
-        end = data.find(b"\n", start) + 1 or len(data)
-        if data.startswith(b"{", start) and data.find(b'\\n"', start, end) < 0 and _DOCKER.match(data, start):
-            yield start
-        start = end

@@ -23,11 +23,13 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import cache
 from typing import NamedTuple
 
-from parsers.escapes import shown, without_escapes
+from parsers.escapes import ESCAPE, shown, without_escapes
 from parsers.records import Stamp
 
 _DATE_TIME = r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?"
@@ -47,7 +49,7 @@ class Around(NamedTuple):
 
 
 AROUND = (
-    Around("CRI", rf"{_ISO} (?:stdout|stderr) [FP](?::\S*)? ", "2025-12-29T08:40:02.123456789Z stderr F "),
+    Around("CRI", rf"{_ISO} (?:stdout|stderr) [FP] ", "2025-12-29T08:40:02.123456789Z stderr F "),
     Around("journalctl -o short-iso", rf"{_ISO}{_UNIT}", "2025-12-29T19:40:02+1100 host unit[77]: "),
     Around(
         "docker logs -t, kubectl logs --timestamps, an archive of CI",
@@ -138,7 +140,6 @@ _GREP = re.compile(
 r"""What `grep -n` and `grep -H` put before a line: its file, its number, or both."""
 
 _INNER = re.compile(INNER.encode())
-_OUTER = re.compile(OUTER.encode("latin-1"))
 _TIME = re.compile(f"{_DATE_TIME}{_OFFSET}?".encode())
 _LOGGED = re.compile(_DATE_TIME, re.ASCII)
 _OWN_TIME = re.compile(_TIME_THERE_IS)
@@ -151,6 +152,12 @@ _TOLD_TIME = re.compile(
 _STARTS_LINE = re.compile(rf"(?:{POWERSHELL})?(?:{INNER}|{SURE}|{JSON})".encode())
 _PROGRAM = re.compile(rb"(?:[A-Za-z]:\\[^:\n]{1,255}|[^\s:\[{\"'`|]{1,255}) : ")
 """What was called, as PowerShell names it before the first line of a capture; a path may hold spaces."""
+
+
+@cache
+def _outer() -> Callable[..., re.Match[bytes] | None]:
+    """Match what others put around a line; most logs need it never, and compiling it takes a while."""
+    return re.compile(OUTER.encode("latin-1")).match
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,13 +189,23 @@ def unwrapped(line: bytes, container_logs: bool) -> tuple[bytes, bool] | None:
     Returns:
         The line, with a newline, and whether its prefix is the executor's; `None` if it is another line.
     """
-    outer = _split_around(line)
-    if outer is None:
+    if line.startswith(b"{"):
+        told = _told_in_object(line)
+        message = told[0] if told is not None else None
+    else:
+        found = _outer()(line)
+        message = line[found.end() :] if found is not None else None
+    if message is None:
         return None
-    if _INNER.match(outer.message):
-        return outer.message + b"\n", True
-    if container_logs and outer.stamp is not None and _OWN_TIME.fullmatch(outer.stamp.text):
-        return b"[%b] INFO: %b\n" % (outer.stamp.text.encode(), outer.message), False
+    if _INNER.match(message):
+        return message + b"\n", True
+    around = _split_around(line)
+    if around is None:
+        return None
+    if _INNER.match(around.message):
+        return around.message + b"\n", True
+    if container_logs and around.stamp is not None and _OWN_TIME.fullmatch(around.stamp.text):
+        return b"[%b] INFO: %b\n" % (around.stamp.text.encode(), around.message), False
     return None
 
 
@@ -200,7 +217,7 @@ def own_line_at(text: bytes, index: int) -> tuple[int, int | None]:
     """
     begin = index - 1 if index and text.startswith(b"[", index - 1) else index
     own = _INNER.match(text, begin)
-    if own is None and (outer := _OUTER.match(text, index)) is not None:
+    if own is None and (outer := _outer()(text, index)) is not None:
         begin, own = index, _INNER.match(text, outer.end())
     return begin, None if own is None else own.end()
 
@@ -210,6 +227,11 @@ def time_in(prefix: str) -> datetime:
     found = _LOGGED.search(prefix)
     assert found is not None  # noqa: S101 - for the type checker
     return datetime.fromisoformat(found[0].replace(",", "."))
+
+
+def is_around(line: bytes) -> bool:
+    """Whether a line begins as one that others put something around."""
+    return line.startswith(b"{") or _outer()(line) is not None
 
 
 def starts_with_prefix(line: bytes) -> bool:
@@ -253,16 +275,27 @@ def _without_program(line: bytes) -> bytes:
 
 def _split_around(line: bytes) -> Prefixed | None:
     """Cut off what others put around a line, one prefix behind another, up to the executor's own."""
-    split = None
-    for _ in range(_MAX_AROUND):
-        message = line if split is None else split.message
-        if split is not None and _INNER.match(message):
-            break
-        further = _split_json(message) if message.startswith(b"{") else _split_outer(message)
+    split = _split_one(line)
+    if split is None:
+        return None
+    split = split if _INNER.match(split.message) else _split_further(split)
+    return replace(split, message=shown(split.message)) if b"\r" in split.message else split
+
+
+def _split_one(line: bytes) -> Prefixed | None:
+    return _split_json(line) if line.startswith(b"{") else _split_outer(line)
+
+
+def _split_further(split: Prefixed) -> Prefixed:
+    """Cut off the prefixes that stand behind a first one; the last time that is told counts."""
+    for _ in range(_MAX_AROUND - 1):
+        further = _split_one(split.message)
         if further is None:
             break
-        split = further if further.stamp or split is None else replace(further, stamp=split.stamp)
-    return None if split is None else replace(split, message=shown(split.message))
+        split = further if further.stamp else replace(further, stamp=split.stamp)
+        if _INNER.match(split.message):
+            break
+    return split
 
 
 def times_of(line: bytes) -> tuple[Stamp, Stamp] | None:
@@ -284,7 +317,7 @@ def _split_inner(line: bytes) -> Prefixed | None:
 
 
 def _split_outer(line: bytes) -> Prefixed | None:
-    found = _OUTER.match(line)
+    found = _outer()(line)
     if found is None:
         return None
     return Prefixed(_time_around(found[0]), line[found.end() :], outer=True)
@@ -292,7 +325,7 @@ def _split_outer(line: bytes) -> Prefixed | None:
 
 def _time_around(prefix: bytes) -> Stamp | None:
     """Return the time that a prefix tells, if it tells it whole."""
-    iso = _ISO_TIME.search(prefix)
+    iso = _ISO_TIME.match(prefix) or _ISO_TIME.search(prefix)
     if iso is not None:
         return _stamp(iso[0].decode())
     told = _TOLD_TIME.match(prefix)
@@ -329,6 +362,12 @@ _MESSAGES = (("log", "time"), ("message", "timestamp"), ("MESSAGE", "__REALTIME_
 
 
 def _split_json(line: bytes) -> Prefixed | None:
+    told = _told_in_object(line)
+    return None if told is None else Prefixed(_json_stamp(told[1]), told[0], outer=True)
+
+
+def _told_in_object(line: bytes) -> tuple[bytes, object] | None:
+    """Return the message of a JSON object, and its time; `None` where there is none."""
     try:
         entry = json.loads(line.decode("utf-8", "replace"))
     except (ValueError, RecursionError):
@@ -336,11 +375,11 @@ def _split_json(line: bytes) -> Prefixed | None:
     if not isinstance(entry, dict):
         return None
     for key, time_key in _MESSAGES:
-        text = _text_of(entry.get(key))
-        if text is not None:
-            time = entry.get(time_key)
+        if key in entry and (text := _text_of(entry[key])) is not None:
             message = text.partition(b"\n")[0]
-            return Prefixed(_json_stamp(time), shown(without_escapes(message)), outer=True)
+            if ESCAPE in message or b"\r" in message:
+                message = shown(without_escapes(message))
+            return message, entry.get(time_key)
     return None
 
 
@@ -356,7 +395,7 @@ def _text_of(value: object) -> bytes | None:
 def _json_stamp(time: object) -> Stamp | None:
     if not isinstance(time, str):
         return None
-    if time.isdecimal() and time.isascii() and len(time) == 16:  # microseconds, as the journal counts them
+    if len(time) == 16 and time.isdecimal() and time.isascii():  # microseconds, as the journal counts them
         return _from_seconds(time, int(time) / 1e6)
     return _stamp(time)
 

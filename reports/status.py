@@ -23,6 +23,8 @@ SELECT source.source_id, source.path, source.real_path, source.state, source.byt
     source.skipped_events, source.long_lines, source.calls_without_telemetry, source.quoted_lines,
     source.unread_lines,
     CASE WHEN json_valid(source.remembered) THEN json_extract(source.remembered, '$.unread') END AS unread,
+    CASE WHEN json_valid(source.remembered) THEN json_extract(source.remembered, '$.new_keys') END
+        AS new_keys,
     source.last_seen,
     source.device, source.inode,
     (
@@ -56,14 +58,21 @@ SELECT ingest_run_id, command, started_at, finished_at, exit_code, files, files_
 FROM ingest_runs ORDER BY ingest_run_id DESC LIMIT :limit
 """
 _SUCCESS = """
-SELECT command, finished_at FROM ingest_runs
+WITH
+told AS (SELECT MAX(ingest_run_id) AS last_id FROM ingest_runs WHERE marker_lines > rejects),
+refused AS (
+    SELECT MIN(ingest_run_id) AS first_id FROM ingest_runs, told
+    WHERE marker_lines > 0 AND marker_lines <= rejects AND ingest_run_id > COALESCE(told.last_id, 0)
+)
+SELECT command, finished_at FROM ingest_runs, refused
 WHERE finished_at IS NOT NULL AND CASE command
     WHEN 'follow' THEN exit_code IS NULL OR (exit_code IN (0, 130) AND problems = 0)
     ELSE exit_code = 0
-END
+END AND (refused.first_id IS NULL OR ingest_run_id < refused.first_id)
 ORDER BY finished_at DESC LIMIT 1
 """
-"""A follow that has no exit code yet, or was killed, tells when it was last well."""
+"""A follow that has no exit code yet, or was killed, tells when it was last well. Once all that an ingest
+finds are rejects, none goes well until one finds an event again: it is events that count."""
 
 _HINTS = ("device", "inode")
 _COUNTED = (
@@ -113,7 +122,7 @@ def sources_now(db: Database) -> list[Row]:
 def _with_unread(source: Row) -> Row:
     """Return a source with what is remembered of its unread lines: where the first is, and their shapes."""
     text = source["unread"] if source["unread_lines"] else None
-    return source | {"unread": text and json.loads(text)}
+    return source | {"unread": text and json.loads(text), "new_keys": json.loads(source["new_keys"] or "{}")}
 
 
 def sums_of(sources: list[Row]) -> Row:

@@ -24,10 +24,10 @@ from ingest.files.logfile import LogFile
 from ingest.pipeline import ingest
 from ingest.reading import scan
 from ingest.reading.lines import MAX_LINE_BYTES
+from ingest.reading.pieces import pieces_in
 from ingest.reading.zone import zone_named
 from ingest.summary import IngestOptions, Summary
 from ingest.verify import verify
-from parsers.piece import pieces_in
 
 TIME = "2025-12-29T08:40:02.123456789Z"
 EVENT = logged(event_message())

@@ -12,6 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from event_lines import PLAIN_EVENT, PREFIX_FORMS, docker, event_message, json_line, logged
+from ingest.files.logfile import LogFile
+from ingest.reading import scan
 from ingest.reading.sifting import Sifter
 from ingest.reading.zone import zone_named
 from parsers.escapes import places_in, shown, without_escapes
@@ -307,3 +309,27 @@ def test_hostile_lines_take_little_time(line):
     started = time.perf_counter()
     parts_of(line.encode())
     assert time.perf_counter() - started < 2.5
+
+
+@pytest.mark.parametrize(
+    ("line", "run"),
+    [
+        (logged(f"[HTTP] respon{START}"), None),
+        (logged("Initialized autonomous executor for run: ru") + logged("x"), None),
+        (logged(f"[HTTP] respon{logged('[LOCK] Acquired executor lock for run_id=run-B (PID=1)')}"), None),
+        (logged(f"the log ends with '{START}'"), "run-A"),
+        (logged(f"the log ends with \\n{START}"), "run-A"),
+        (logged("it logs Initialized autonomous executor for run: run-B"), "run-A"),
+        (f"> {START}", "run-A"),
+        (logged("x"), "run-A"),
+    ],
+)
+@pytest.mark.parametrize("plain", [False, True], ids=["blocks", "lines"])
+def test_events_behind_a_start_that_may_be_torn_have_no_run(tmp_path, line, run, plain):
+    """A start behind other text starts nothing, but what follows may be its; a mention changes nothing."""
+    log = LogFile(str(tmp_path / "run.log"))
+    first = logged("Initialized autonomous executor for run: run-A")
+    (tmp_path / "run.log").write_text("".join(f"{one}\n" for one in (first, LINE, line, LINE, "end")))
+    (batch,) = scan.scan(log, None, scan.ScanOptions("UTC", plain=plain))
+    runs = [one.seen.context.run and one.seen.context.run.name for one in batch.rows.sightings]
+    assert runs == ["run-A", run]

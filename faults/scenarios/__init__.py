@@ -9,6 +9,7 @@ from faults.scenarios import (
     databases,
     files,
     following,
+    lines,
     linked,
     piped,
     processes,
@@ -34,6 +35,7 @@ _ALL: tuple[Scenario, ...] = (
     *following.SCENARIOS,
     *linked.SCENARIOS,
     *piped.SCENARIOS,
+    *lines.SCENARIOS,
     *versions.SCENARIOS,
 )
 

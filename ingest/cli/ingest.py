@@ -13,9 +13,11 @@ from ingest.cli import options
 from ingest.cli.metrics import Metrics, metrics_option
 from ingest.cli.output import complain, remark, say, say_json, say_unclaimed
 from ingest.cli.progress import shown_progress
+from ingest.errors import UsageMistake
 from ingest.pipeline import ingest
 from ingest.reading.zone import machine_zone, zone_named
 from ingest.summary import IngestOptions, Summary
+from parsers.template import TemplateMistake, template
 from reports.terminal import bytes_text, counted
 
 tz_option = click.option(
@@ -23,6 +25,12 @@ tz_option = click.option(
     metavar="ZONE",
     help="The executor's time zone, e.g. Australia/Sydney. Default: this machine's. A log keeps the zone "
     "that it was first read with.",
+)
+prefix_option = click.option(
+    "--prefix",
+    metavar="TEMPLATE",
+    help="What stands before the lines of your logs, if that is no known prefix: a template such as "
+    "'{time} {word} | ', of {time}, {word}, {number}, {level}, {text}. A log keeps it, like its zone.",
 )
 reject_option = click.option("--fail-on-reject", is_flag=True, help="Exit with 1 if there was a reject.")
 
@@ -66,6 +74,7 @@ def ingest_options(command: Callable[..., int]) -> Callable[..., int]:
         options.wait_option,
         metrics_option,
         options.glob_option,
+        prefix_option,
         tz_option,
         jobs_option,
         adopt_option,
@@ -89,6 +98,7 @@ class Chosen:
     as_json: bool
     jobs: int | None
     metrics: str | None
+    prefix: str | None = None
     adopt: bool = False
     full: bool = False
     scheduler: str | None = None
@@ -162,7 +172,7 @@ def ingest_options_of(
     """Return what is asked of an ingest.
 
     Raises:
-        UsageMistake: the time zone is not known.
+        UsageMistake: the time zone is not known, or the prefix is no template.
     """
     return IngestOptions(
         command=command,
@@ -177,7 +187,20 @@ def ingest_options_of(
         scheduler=chosen.scheduler,
         report=report,
         folders=options.chosen_folders(),
+        prefix=chosen.prefix and prefix_named(chosen.prefix),
     )
+
+
+def prefix_named(text: str) -> str:
+    """Return the template of a prefix, tried on a sample.
+
+    Raises:
+        UsageMistake: it is none.
+    """
+    try:
+        return template(text).text
+    except TemplateMistake as error:
+        raise UsageMistake(f"--prefix: {error}") from error
 
 
 def adopt_first(chosen: Chosen, database: str) -> None:

@@ -25,6 +25,7 @@ _PARAMETERS = {
     "logs": "paths",
     "globs": "globs",
     "zone": "tz",
+    "prefix": "prefix",
     "jobs": "jobs",
     "wait": "wait_seconds",
     "metrics": "metrics",

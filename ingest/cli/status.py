@@ -13,7 +13,7 @@ from ingest.cli import EXIT_TROUBLE, options
 from ingest.cli.metrics import Metrics, metrics_option
 from ingest.cli.moments import parse_span, span_text
 from ingest.cli.output import complain, remark, say, say_json, say_lines, say_unclaimed
-from ingest.reading.unread import Unread, unread_text
+from ingest.reading.unread import Unread, keys_text, unread_text
 from ingest.storing.database import open_for_reading
 from reports.status import Status, moment_of, status
 from reports.terminal import bytes_text, counted, table
@@ -38,7 +38,8 @@ def _span(_: click.Context, __: click.Parameter, text: str | None) -> timedelta 
     "--max-age",
     metavar="SPAN",
     callback=_span,
-    help="Exit with 1 if no ingest went well for longer: 90s, 15m, 1h, 2d. A follow says every 15 seconds "
+    help="Exit with 1 if no ingest went well for longer: 90s, 15m, 1h, 2d. Where all that ingests find are "
+    "rejects, none of them went well. A follow says every 15 seconds "
     "that it is well, so beside one less than a minute makes no sense.",
 )
 @metrics_option
@@ -115,6 +116,8 @@ def _show(database: str, found: Status, shows_all: bool) -> None:
     for source in found.sources:
         if source["unread"]:
             say(unread_text(_place(source), source["unread_lines"], Unread(**source["unread"])))
+        if source["new_keys"]:
+            say(keys_text(_place(source), source["new_keys"]))
     if found.sources:
         _show_sources(found.sources, shows_all)
     if found.problems:

@@ -237,6 +237,11 @@ class Linker:
         if when is not None and self._is_one_run:
             self._heard = when
 
+    def doubt_run(self) -> None:
+        """Take a torn line in which a run may have started."""
+        self.state.runs.doubt()
+        self._look_who_writes()
+
     def _look_who_writes(self) -> None:
         """See whether all lines are of one run; what was said before a call may be another run's, if not."""
         runs_are_one = not self.state.runs.crowded

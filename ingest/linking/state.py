@@ -91,6 +91,10 @@ class LiveRuns:
         if not self.live and self.drained is None:
             self.anonymous = True
 
+    def doubt(self) -> None:
+        """Take note that a run may have started whose name nobody knows."""
+        self.anonymous = True
+
     def end(self, run: str | None) -> None:
         """Take the end of a process; a nameless one is attributed once all must have ended."""
         if run is not None:

@@ -74,6 +74,7 @@ class Batch:
     next run; `problem` says why, where that is not only a line that is not finished. `remarks` are
     worth knowing once, `warnings` need a look. `unread` tells of lines that were not understood.
     `occurrences` of the event's marker were counted by a plain search, where lines were read plainly.
+    `new_keys` are those of event lines that we don't know, with how many lines of the stretch have each.
     `disk_offset` is how far the file was read, in bytes as they are on disk.
     """
 
@@ -92,3 +93,4 @@ class Batch:
     occurrences: int = 0
     warnings: tuple[str, ...] = ()
     disk_offset: int = 0
+    new_keys: dict[str, int] = field(default_factory=dict)

@@ -112,9 +112,9 @@ class Remembered:
     `container_logs` until a line shows the executor's own prefix inside a container's. `foreign` once
     a line was in another encoding than its file, and that was said. `piped` is all that came through a
     pipe: another pipe that begins so goes on with the source. `pieces` tells of those of a container's
-    lines. `unread` once a line with the event's marker was not understood. `doubted` once a difference of
-    clocks that the zone doesn't explain was said. `rules` are those by which the source's first line was
-    read; 0 are those of versions that stored none.
+    lines. `unread` once a line with the event's marker was not understood. `new_keys` of event lines, with
+    how many lines have each. `doubted` once a difference of clocks that the zone doesn't explain was said.
+    `rules` are those by which the source's first line was read; 0 are those of versions that stored none.
     """
 
     position: Position = field(default_factory=Position)
@@ -130,6 +130,7 @@ class Remembered:
     unread: Unread | None = None
     doubted: bool = False
     rules: int = 0
+    new_keys: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +140,8 @@ class Checkpoint:
     `tail` is the hash of the bytes before the offset, `None` where they were out of reach: a file that
     was truncated and has grown past the old offset, or begins with the same banner, is known by it to be
     another one, and is read from its start.
-    `remembered` is JSON text: what it holds is copied by writing and reading it, never shared.
+    `remembered` is JSON text: what it holds is copied by writing and reading it, never shared. `prefix` is
+    the template of one's own that the source is read with.
     """
 
     fingerprint: Fingerprint
@@ -148,6 +150,7 @@ class Checkpoint:
     encoding: str
     zone: str
     remembered: str
+    prefix: str | None = None
 
 
 # As text, and back

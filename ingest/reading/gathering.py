@@ -25,6 +25,7 @@ from ingest.reading.sifting import Sifted, SiftedEvent
 from ingest.reading.unread import Unread
 from ingest.reading.wide import WideBlock
 from ingest.reading.zone import Zone
+from parsers.event import MAX_NEW_KEYS
 from parsers.line import (
     MARKER,
     ParsedLine,
@@ -38,6 +39,7 @@ from parsers.line import (
 )
 from parsers.prefix import time_in
 from parsers.records import Escalation, EstimationEvent, ListedPath, ListRest, Malformed, Noted
+from parsers.template import Template
 
 MAX_REJECT_TEXT = 4_000
 """Characters of a rejected line that are kept; the file and the offset tell where the rest is."""
@@ -65,8 +67,15 @@ class Gathering:
     `remarks` and `warnings` are sentences' ends, worth saying once.
     """
 
-    def __init__(self, remembered: Remembered, zone: Zone, watcher: Watcher | None = None) -> None:
-        """Go on from what a checkpoint remembers."""
+    def __init__(
+        self,
+        remembered: Remembered,
+        zone: Zone,
+        template: Template | None = None,
+        watcher: Watcher | None = None,
+    ) -> None:
+        """Go on from what a checkpoint remembers; `template` is that of a prefix of one's own."""
+        self._template = template
         self._remembered = remembered
         self._zone = zone
         self._watcher = watcher
@@ -77,6 +86,7 @@ class Gathering:
         self._marker: tuple[int, bytes] | None = None  # the newest that stays as it is, not hashed yet
         self.remarks: list[str] = []
         self.warnings: list[str] = []
+        self.new_keys: dict[str, int] = {}  # since they were handed over last
 
     def __len__(self) -> int:
         """Count the rows gathered since they were handed over last."""
@@ -204,7 +214,7 @@ class Gathering:
         """Whether a line is an item of a list, or a torn one; anything else ends it."""
         if not may_be_listed(data):
             return False
-        first = parts_of(data, self._remembered.container_logs, is_listing=True)[0]
+        first = parts_of(data, self._remembered.container_logs, self._template, is_listing=True)[0]
         if first.parsed is not None:
             return isinstance(first.parsed.record, ListedPath | ListRest)
         return first.is_cut
@@ -214,7 +224,7 @@ class Gathering:
         begins_as_own = data.startswith(b"[") and data[1:2].isdigit()
         if remembered.container_logs and not begins_as_own and shows_both_prefixes(data):
             remembered.container_logs = False
-        return parts_of(data, remembered.container_logs, is_listing=is_listing, is_cut=line.is_torn)
+        return parts_of(data, remembered.container_logs, self._template, is_listing, line.is_torn)
 
     def _take_part(self, line: Line, part: Part, is_listing: bool) -> None:
         here = line if part.start == 0 else line._replace(offset=line.offset_at(part.start))
@@ -223,6 +233,8 @@ class Gathering:
             self._take_parsed(line, here, part)
         elif is_listing and part.start == 0 and part.is_cut:  # the path is not believed, but one was there
             self._take_other(ParsedLine(None, ListRest(1)), line.ordinal)
+        if part.may_start_run:
+            self._linker.doubt_run()
         if part.standing == "unread":
             self._pass_over(here)
         self._counters.count_unclaimed(part.quoted, int(part.standing == "unread"))
@@ -269,6 +281,7 @@ class Gathering:
         if self._watcher is not None:
             self._watcher.sighted(line.offset, context)
         self._collect_amendments()
+        self._count_keys(parsed.new_keys)
         seen = Seen(record, *logged, context, is_cut=is_cut)
         if context.phase is not None:
             self._by_offset[line.offset] = len(self._rows.sightings)
@@ -283,6 +296,13 @@ class Gathering:
         if doubt is not None:
             self._remembered.doubted = True
             self.warnings.append(doubt)
+
+    def _count_keys(self, keys: tuple[str, ...]) -> None:
+        """Count event lines by the keys in them that we don't know; the first ones are told apart."""
+        for counts in (self.new_keys, self._remembered.new_keys):
+            for key in keys:
+                if key in counts or len(counts) < MAX_NEW_KEYS:
+                    counts[key] = counts.get(key, 0) + 1
 
     def _mark(self, line: Line) -> None:
         """Count a marker line, and remember the newest that stays as it is."""

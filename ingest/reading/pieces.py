@@ -8,14 +8,25 @@ does before a line without its newline: the next run reads it again.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+
+from ahocorasick_rs import BytesAhoCorasick
 
 from ingest.reading.blocks import Block, Numbering
 from ingest.reading.lines import MAX_LINE_BYTES, SAMPLE_BYTES, Line, Position
 from ingest.reading.wide import WideBlock
 from parsers.line import MARKER, occurrences_in
-from parsers.piece import Piece, ends_in_newlines, joined, piece_of, pieces_in
+from parsers.piece import Piece, is_containers, joined, piece_of
+
+_PIECES = BytesAhoCorasick((b"stdout P ", b"stderr P "))
+_SMALL_BYTES = 8 * 1024
+_SAMPLES = 16
+"""How many lines of a large block are looked at to see whether a container wrote it."""
+
+_SLICE_BYTES = 16 * 1024
+"""Of a block of Docker's so much is looked at more closely where a line in it is a piece."""
 
 _REST = "\u2026".encode()
 """What stands for the beginning of a line that was cut."""
@@ -242,3 +253,58 @@ class Pieces:
             data, _ = joined(line.data, [_REST if piece.is_cri else _REST.decode(), piece.text])
             place = ((0, line.offset),)
             yield line._replace(data=data, size_bytes=len(data), raw=line.data[:SAMPLE_BYTES], joints=place)
+
+
+def ends_in_newlines(data: bytes) -> bool:
+    """Whether any line of a block of Docker's ends in a newline."""
+    return b'\\n"' in data
+
+
+def pieces_in(data: bytes) -> tuple[list[int], bool]:
+    """Return where the lines of a block begin that are no line's last piece, and whether it is Docker's.
+
+    Of a large block some lines are looked at first: most logs were not written by a container.
+    """
+    forms = _forms(data)
+    starts = set()
+    if not forms:
+        return [], False
+    if b"2" in forms:
+        starts |= set(_cri_pieces(data))
+    if b"{" in forms:
+        starts |= set(_docker_pieces(data))
+    return sorted(starts), b"{" in forms
+
+
+def _forms(data: bytes) -> set[bytes]:
+    """Return how containers' lines begin, of those that are looked at."""
+    if len(data) <= _SMALL_BYTES:
+        places = [0, *(found.end() for found in re.finditer(rb"\n", data))]
+    else:
+        places = [data.rfind(b"\n", 0, place) + 1 for place in range(0, len(data), len(data) // _SAMPLES)]
+    firsts = ((data[place : place + 1], place) for place in places)
+    return {first for first, place in firsts if first in (b"2", b"{") and is_containers(data, place)}
+
+
+def _cri_pieces(data: bytes) -> Iterator[int]:
+    for _, at, _ in _PIECES.find_matches_as_indexes(data):
+        start = data.rfind(b"\n", 0, at) + 1
+        if b" " not in data[start : at - 1] and is_containers(data, start):
+            yield start
+
+
+def _docker_pieces(data: bytes) -> Iterator[int]:
+    start = 0
+    while start < len(data):
+        end = data.find(b"\n", min(start + _SLICE_BYTES, len(data) - 1)) + 1 or len(data)
+        if data.count(b'\\n",', start, end) < data.count(b"\n", start, end):
+            yield from _docker_pieces_of(data[start:end], start)
+        start = end
+
+
+def _docker_pieces_of(data: bytes, start: int) -> Iterator[int]:
+    """Look at each line of a slice that begins at an index."""
+    for line in data.split(b"\n")[:-1]:
+        if b'\\n"' not in line and line.startswith(b"{") and is_containers(line, 0):
+            yield start
+        start += len(line) + 1

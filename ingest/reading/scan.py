@@ -28,6 +28,7 @@ from ingest.reading.wrap import Joiner
 from ingest.reading.zone import zone_recorded
 from parsers.line import occurrences_in, parts_of
 from parsers.records import EstimationEvent, Malformed
+from parsers.template import Template, TemplateMistake, template
 
 MAX_BATCH_RECORDS = 8_000
 """Rows of one transaction: few enough for memory, many enough that commits cost nothing."""
@@ -42,7 +43,7 @@ WAIT_SECONDS = 1.0
 
 @dataclass(frozen=True, slots=True)
 class ScanOptions:
-    """How to scan: the zone of a source read for the first time, and whether the log is finished.
+    """How to scan: the zone and the prefix of a source read for the first time; whether the log is finished.
 
     `plain` reads line by line and parses every one, instead of by chunks with a cheap test first;
     `verify` does, and reads no further than `end_offset`, as may others.
@@ -57,6 +58,7 @@ class ScanOptions:
     end_offset: int | None = None
     watcher: Watcher | None = None
     batch_bytes: int = MAX_BATCH_BYTES
+    prefix: str | None = None
     known: dict[str, Sifter] = field(default_factory=dict)
 
 
@@ -91,6 +93,8 @@ class _Scan:
         self._options = options
         self._sifter = _sifter_for(log, checkpoint.zone if checkpoint else options.zone, options.known)
         self._zone = self._sifter.zone
+        self._prefix = checkpoint.prefix if checkpoint else options.prefix
+        self._template = _template_of(log, self._prefix)
         self._remembered = opened.remembered
         self._remembered.position.offset = opened.offset
         self._was_provisional = self._remembered.provisional is not None
@@ -98,7 +102,7 @@ class _Scan:
         self._remembered.provisional = None
         if options.watcher is not None:
             options.watcher.begin(log)
-        self._gathering = Gathering(self._remembered, self._zone, options.watcher)
+        self._gathering = Gathering(self._remembered, self._zone, self._template, options.watcher)
         self._feed = Feed(log, opened, self._remembered.position, options.plain, options.end_offset)
         position, plain = self._remembered.position, opened.log.is_plain
         recounts = plain and (position.counted_offset is not None or not opened.log.remote)
@@ -181,7 +185,7 @@ class _Scan:
         """
         if not self._open_log.is_plain:
             return True
-        parts = parts_of(line.data, self._remembered.container_logs)
+        parts = parts_of(line.data, self._remembered.container_logs, self._template)
         marker = any(
             part.parsed and isinstance(part.parsed.record, EstimationEvent | Malformed) for part in parts
         )
@@ -227,6 +231,7 @@ class _Scan:
             encoding=self._opened.encoding.name,
             zone=self._zone.name,
             remembered=as_text(remembered),
+            prefix=self._prefix,
         )
 
     def _batch(
@@ -252,13 +257,30 @@ class _Scan:
             occurrences=self._occurrences,
             warnings=tuple(f"{self._log.shown}: {warning}" for warning in self._gathering.warnings),
             disk_offset=self._open_log.disk_offset,
+            new_keys=self._gathering.new_keys,
         )
         self._taken_back_from, self._occurrences = None, 0
         self._gathering.remarks.clear()
+        self._gathering.new_keys = {}
         self._pieces.remarks.clear()
         self._gathering.warnings.clear()
         self._batch_start, self._fed_upto = self._position.offset, self._feed.end_offset
         return batch
+
+
+def _template_of(log: LogFile, prefix: str | None) -> Template | None:
+    """Return the template that a source is read with.
+
+    Raises:
+        LogUnreadable: what is recorded of it is none.
+    """
+    try:
+        return None if prefix is None else template(prefix)
+    except TemplateMistake as error:
+        raise LogUnreadable(
+            f"{log.shown}: the prefix that it is read with, {prefix!r}, is none: `tokentail backfill --full "
+            "--prefix TEMPLATE` on it sets another"
+        ) from error
 
 
 def _sifter_for(log: LogFile, zone: str, known: dict[str, Sifter]) -> Sifter:

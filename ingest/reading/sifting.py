@@ -174,7 +174,11 @@ def _found(data: bytes, container_logs: bool) -> tuple[list[tuple[int, int, int]
         start = rfind(b"\n", done, at) + 1 or done
         done = end = find(b"\n", at) + 1
         line = data[start:done]
-        if data[start] != _BRACKET and (inner := unwrapped(line[:-1].rstrip(b"\r"), container_logs)):
+        if (
+            data[start] != _BRACKET
+            and line[10:11] != b" "
+            and (inner := unwrapped(line[:-1].rstrip(b"\r"), container_logs))
+        ):
             line = inner[0] if seen_both or not inner[1] else line
             if inner[1]:
                 seen_both, container_logs = True, False

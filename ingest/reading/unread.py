@@ -1,4 +1,4 @@
-"""Lines with the event's marker that aren't understood: what is remembered and said of them."""
+"""Lines with the event's marker that aren't understood, or not wholly: what is said of them."""
 
 from __future__ import annotations
 
@@ -25,6 +25,12 @@ class Unread:
         """Count a line's shape, if it has one that can be told."""
         if shape is not None and (shape in self.shapes or len(self.shapes) < MAX_SHAPES):
             self.shapes[shape] = self.shapes.get(shape, 0) + 1
+
+
+def keys_text(path: str, counts: dict[str, int]) -> str:
+    """Say which keys of event lines are new, and how many lines have each."""
+    told = ", ".join(f"{key} ({count:,})" for key, count in sorted(counts.items()))
+    return f"{path}: event lines have keys that this version doesn't know, and doesn't store: {told}"
 
 
 def unread_text(path: str, count: int, unread: Unread) -> str:

@@ -229,6 +229,7 @@ class KnownSources:
             encoding=source.encoding,
             zone=source.timezone,
             remembered=remembered,
+            prefix=source.prefix,
         )
         return checkpoint, Counters(*counts)
 

@@ -121,9 +121,12 @@ WHERE state <> 'imported' AND json_valid(remembered) AND json_type(remembered, '
 
 
 def m006_unclaimed(db: Database) -> None:
-    """Count the marker's other occurrences: quotations, and lines that are not understood."""
+    """Count the marker's other occurrences, and keep the prefix of one's own that a source is read with."""
     add_columns(
-        db.conn, ("log_sources", "quoted_lines", "INTEGER"), ("log_sources", "unread_lines", "INTEGER")
+        db.conn,
+        ("log_sources", "quoted_lines", "INTEGER"),
+        ("log_sources", "unread_lines", "INTEGER"),
+        ("log_sources", "prefix", "TEXT"),
     )
     db.conn.execute(_NO_COUNTERS)
     db.conn.execute(_NOT_COUNTED)

@@ -60,6 +60,7 @@ def _values(batch: Batch, log: LogFile) -> Row:
         "remembered": checkpoint.remembered,
         "real_path": log.real_path,
         "ending": file.ending if file else None,
+        "prefix": checkpoint.prefix,
     }
 
 

@@ -11,7 +11,7 @@ from ingest.storing.rows import Row
 
 SELECT_ONE = """
 SELECT source_id, path, fingerprint, fingerprint_bytes, tail_fingerprint, device, inode, modified_ns,
-    size_bytes, ending, byte_offset, unread_bytes, encoding, compression, timezone, state, real_path
+    size_bytes, ending, byte_offset, unread_bytes, encoding, compression, timezone, state, real_path, prefix
 FROM log_sources WHERE source_id = ?
 """
 REPLACED = "replaced"
@@ -37,6 +37,7 @@ class Source:
     timezone: str
     state: str
     real_path: str | None
+    prefix: str | None
 
     def is_unchanged(self, file: FileState, finished: bool) -> bool:
         """Whether a file, by its `stat` alone, holds nothing that was not read."""
@@ -71,13 +72,14 @@ def source_of(batch: Batch, row: Row, source_id: int) -> Source:
         timezone=checkpoint.zone,
         state=batch.state,
         real_path=row["real_path"],
+        prefix=checkpoint.prefix,
     )
 
 
 def source_of_row(row: tuple[object, ...]) -> Source:
     """Return a source as `SELECT_ONE` reads it."""
     (source_id, path, fingerprint, size, tail, device, inode, modified, disk, ending, *rest) = row
-    offset, unread, encoding, compression, zone, state, real_path = rest
+    offset, unread, encoding, compression, zone, state, real_path, prefix = rest
     file = None
     if isinstance(device, int) and isinstance(inode, int):
         file = FileState(
@@ -96,6 +98,7 @@ def source_of_row(row: tuple[object, ...]) -> Source:
         timezone=str(zone),
         state=str(state),
         real_path=None if real_path is None else str(real_path),
+        prefix=None if prefix is None else str(prefix),
     )
 
 

@@ -123,7 +123,7 @@ class UnitedSources:
             return bool(ours["state"] == theirs["state"] and exact)
         if ours["path"] == "-" and ours["first_seen"] != theirs["first_seen"]:  # each pipe is one of its own
             return False
-        if ours["encoding"] != theirs["encoding"]:
+        if any(ours[name] != theirs[name] for name in ("encoding", "prefix")):
             return False
         if not is_same_zone(ours["timezone"], theirs["timezone"]):
             return False
