@@ -169,6 +169,23 @@ def test_what_is_explained_is_what_an_ingest_stores(called: Tokentail, log: Path
     }
 
 
+def test_a_list_of_paths_is_told_by_its_head(called: Tokentail, tmp_path: Path) -> None:
+    """A list of required deliverables ends at the line below it; what is named is the line that begins it."""
+    head = [
+        RUN,
+        "[BUILD-041] Next phase: p1",
+        ANCHOR,
+        event_message(),
+        "[p1] Builder succeeded (6213 tokens)",
+    ]
+    log = write_log(tmp_path / "run.log", *head, "[p1] ❌ DELIVERABLES VALIDATION FAILED")
+    with log.open("a", encoding="utf-8") as more:
+        more.write(f"📋 REQUIRED DELIVERABLES:\n  ✓ src/a.py\n{PREFIX}something else\n")
+    (line,) = explained(called, f"{log}:4")
+    facts = {fact["what"]: (fact["value"], fact["source"], fact["line"]) for fact in line["facts"]}  # type: ignore[attr-defined]
+    assert facts["deliverables"] == (["src/a.py"], "required", 7)
+
+
 def test_a_context_line_names_the_events_it_tells_of(called: Tokentail, log: Path) -> None:
     """Of the budget line and of a line behind the event it is said of which event they tell what."""
     budget, applied = explained(called, f"{log}:4", f"{log}:7")

@@ -109,9 +109,11 @@ def test_what_is_long_is_cut_to_the_screen(called: Tokentail, tmp_path: Path) ->
     folder = tmp_path / ("deep-" * 20) / ("folder-" * 20)
     folder.mkdir(parents=True)
     log = folder / f"{'run-' * 30}.log"
-    log.write_text(logged(event_message(category="c" * 150)) + "\n", encoding="utf-8")
+    named = {"category": "many words " * 80, "actual_output": 90_000}
+    messages = [event_message(predicted_output=900 + n, **named) for n in range(9)]
+    log.write_text("".join(logged(one) + "\n" for one in messages), encoding="utf-8")
     called("ingest", log)
-    screen(called)
+    assert "many words" in screen(called)
     assert max(map(len, called(COLUMNS="60").stdout.splitlines())) <= 60
 
 

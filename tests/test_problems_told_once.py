@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import json
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -133,6 +135,21 @@ def test_a_rotated_log_that_was_read_is_no_warning(called: Tokentail, tmp_path: 
     log.rename(tmp_path / "run.log.1")
     log.write_text("", encoding="utf-8")
     assert rotated(called)[0] == ""
+
+
+def test_a_file_with_the_number_of_one_that_is_gone_is_no_rotation(called: Tokentail, tmp_path: Path) -> None:
+    """Where another log has a deleted one's number now, it is not taken for that one's rotation."""
+    for name in ("run.log", "run-2.log"):
+        (tmp_path / name).write_text(logged(event_message()) + "\n", encoding="utf-8")
+        called("ingest", tmp_path / name)
+    (tmp_path / "run.log").unlink()
+    with (tmp_path / "run-2.log").open("a", encoding="utf-8") as grown:
+        grown.write("more\n")
+    with closing(sqlite3.connect(tmp_path / "telemetry.db")) as connection, connection:
+        number = (tmp_path / "run-2.log").stat().st_ino
+        connection.execute("UPDATE log_sources SET inode = ?", [number])
+    sources = json.loads(called("status", "--json").stdout)["sources"]
+    assert sorted(one["on_disk"] for one in sources) == ["gone", "grown"]
 
 
 def test_a_quiet_status_warns_when_an_ingest_has_passed_it_by(called: Tokentail, tmp_path: Path) -> None:
