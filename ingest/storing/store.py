@@ -22,7 +22,6 @@ from ingest.reading.batch import Batch, Reject, Rows, Sighting
 from ingest.reading.checkpoint import Counters
 from ingest.storing.database import immediate
 from ingest.storing.executors_rows import match_batch, release
-from ingest.storing.false_values import take_back_false_values
 from ingest.storing.horizon import (
     NOTHING_PRUNED,
     forget_provisional,
@@ -35,8 +34,7 @@ from ingest.storing.rows import INSERT_ESCALATION, REJECT, escalation_values
 from ingest.storing.settled import has_own_rows
 from ingest.storing.settling import Settling, tell
 from ingest.storing.sightings import Sightings, group_seen
-from ingest.storing.source_rows import keep_state, mark_replaced, shift_rejects, write_source
-from ingest.storing.sources import Source
+from ingest.storing.sources import Source, keep_state, mark_replaced, shift_rejects, write_source
 from ingest.storing.staging import Insert, Span, nothing
 
 if TYPE_CHECKING:
@@ -172,6 +170,8 @@ class Store:
 
     def take_back_false_values(self, sources: Iterable[Source]) -> None:
         """Say that what an earlier version read wrongly is not known of sources that are read anew."""
+        from ingest.storing.false_values import take_back_false_values  # noqa: PLC0415 - seldom needed
+
         with self.transaction():
             for source in sources:
                 take_back_false_values(self._conn, source.source_id)
