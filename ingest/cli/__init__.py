@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ingest.cli.output import complain, page_width, with_example_first, with_quiet, with_wide
+from ingest.cli.every_command import completed
+from ingest.cli.output import complain, page_width
 from ingest.errors import DatabaseBusy, TokentailError, UsageMistake
 from ingest.storing.library import import_library
 from ingest.version import program_version
@@ -98,7 +99,7 @@ class LazyGroup(click.Group):
         command = getattr(importlib.import_module(COMMANDS[cmd_name][0]), f"{cmd_name}_command")
         if not isinstance(command, click.Command):
             return None
-        return with_example_first(with_quiet(with_wide(command) if cmd_name in _WITH_TABLES else command))
+        return completed(command, has_tables=cmd_name in _WITH_TABLES)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
