@@ -18,14 +18,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ingest.cli.output import (
-    complain,
-    page_width,
-    show_escapes,
-    with_example_first,
-    with_quiet,
-    with_wide,
-)
+from ingest.cli.every_command import completed
+from ingest.cli.output import complain, page_width, show_escapes
 from ingest.errors import DatabaseBusy, OutputLost, TokentailError, UsageMistake
 from ingest.storing.library import import_library
 from ingest.version import program_version
@@ -107,7 +101,7 @@ class LazyGroup(click.Group):
         command = getattr(importlib.import_module(COMMANDS[cmd_name][0]), f"{cmd_name}_command")
         if not isinstance(command, click.Command):
             return None
-        return with_example_first(with_quiet(with_wide(command) if cmd_name in _WITH_TABLES else command))
+        return completed(command, has_tables=cmd_name in _WITH_TABLES)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

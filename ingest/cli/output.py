@@ -6,18 +6,16 @@ Whatever encoding the streams have, what it can't say is shown as an escape; JSO
 from __future__ import annotations
 
 import os
-import re
 import sys
 from collections.abc import Iterable
 from contextlib import suppress
-from inspect import cleandoc
 from io import TextIOWrapper
 from typing import Any
 
 import click
 
 from ingest.errors import OutputLost
-from reports.terminal import counted, fit_to, printable, wrapped
+from reports.terminal import counted, printable, wrapped
 
 
 def show_escapes() -> None:
@@ -27,31 +25,7 @@ def show_escapes() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
-_HEADING = re.compile(r"^\x08\nExamples?:\n")
 _QUIET = "tokentail.quiet"
-
-
-def with_quiet(command: click.Command) -> click.Command:
-    """Give a command, and those below it, `--quiet`, where it has none of its own: it prints only trouble."""
-    if not any(parameter.name == "quiet" for parameter in command.params):
-        place = next(
-            (at for at, one in enumerate(command.params) if one.name == "as_json"), len(command.params)
-        )
-        command.params.insert(place, click.Option(["--quiet", "-q"], **_QUIET_OPTION))
-    for below in command.commands.values() if isinstance(command, click.Group) else ():
-        with_quiet(below)
-    return command
-
-
-def with_example_first(command: click.Command) -> click.Command:
-    """Let the help of a command, and of those below it, go on with its examples after its first sentence."""
-    paragraphs = cleandoc(command.help or "").split("\n\n")
-    examples = [_HEADING.sub("\b\n", one) for one in paragraphs if one.startswith("\b")]
-    others = [one for one in paragraphs if not one.startswith("\b")]
-    command.help = "\n\n".join([*others[:1], *examples, *others[1:]])
-    for below in command.commands.values() if isinstance(command, click.Group) else ():
-        with_example_first(below)
-    return command
 
 
 def page_width() -> int | None:
@@ -64,36 +38,9 @@ def page_width() -> int | None:
     return None
 
 
-def with_wide(command: click.Command) -> click.Command:
-    """Give a command that shows tables `--wide`: they may be wider than the page."""
-    if not any(parameter.name == "wide" for parameter in command.params):
-        command.params.append(click.Option(["--wide"], **_WIDE_OPTION))
-    return command
-
-
-def _be_wide(_: click.Context, __: click.Parameter, is_wide: bool) -> None:
-    if is_wide:
-        fit_to(None)
-
-
-_WIDE_OPTION: dict[str, Any] = {
-    "is_flag": True,
-    "expose_value": False,
-    "callback": _be_wide,
-    "help": "All columns, however wide the terminal is.",
-}
-
-
-def _be_quiet(context: click.Context, _: click.Parameter, is_quiet: bool) -> None:
-    context.meta[_QUIET] = is_quiet or context.meta.get(_QUIET, False)
-
-
-_QUIET_OPTION: dict[str, Any] = {
-    "is_flag": True,
-    "expose_value": False,
-    "callback": _be_quiet,
-    "help": "Print only trouble.",
-}
+def be_quiet(context: click.Context) -> None:
+    """Print nothing but trouble in a command from now on."""
+    context.meta[_QUIET] = True
 
 
 def _is_quiet() -> bool:
