@@ -107,11 +107,10 @@ def errors_of(kinds: Kinds) -> Errors:
 
 
 def worth_line(found: Worth) -> str:
-    """Say it in one line."""
+    """Say in one line what there is to say; nothing where there is no constant."""
     if found.logged is None or found.constant is None:
-        said = "SMAPE against a constant is not known: no stratum has clean answers of two phases"
-    else:
-        said = f"SMAPE {found.logged:.0f} against {found.constant:.0f} for a constant"
+        return ""
+    said = f"SMAPE {found.logged:.0f} against {found.constant:.0f} for a constant"
     if found.floor is None:
         return (
             f"{said}; how far answers to equal work differ anyway is not known: no phase has two clean ones"

@@ -117,18 +117,17 @@ def test_report_and_calibrate_say_it_first(tmp_path: Path, called: Tokentail) ->
 
 
 def test_what_there_is_not_is_said(tmp_path: Path, called: Tokentail) -> None:
-    """Without another phase there is no constant, without tries no floor; of no events nothing is said."""
+    """Without tries there is no floor; without another phase no constant, and no line."""
     assert worth_line(Worth(3, 101.4, 45.0, 0, 0, None)) == (
         "SMAPE 101 against 45 for a constant; how far answers to equal work differ anyway is not known: "
         "no phase has two clean ones"
     )
-    assert worth_line(Worth(0, None, None, 4, 1, 22.4)) == (
-        "SMAPE against a constant is not known: no stratum has clean answers of two phases; answers to equal "
-        "work differ by 22 anyway"
-    )
-    stored(tmp_path / "telemetry.db", [])
-    assert "SMAPE against" not in called("report").stdout + called("calibrate").stdout
-    assert json.loads(called("report", "--json").stdout)["worth"]["n"] == 0
+    assert worth_line(Worth(0, None, None, 4, 1, 22.4)) == ""
+    stored(tmp_path / "telemetry.db", [event_row(), event_row()])
+    assert called("report").stdout.startswith("Status: ")
+    assert called("calibrate").stdout.startswith("2 events of 2 ")
+    found = json.loads(called("report", "--json").stdout)["worth"]
+    assert (found["n"], found["constant"], found["floor_n"], found["floor"]) == (0, None, 2, 0)
 
 
 def test_of_very_many_answers_some_phases_are_enough(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -139,8 +139,8 @@ def calibrate_command(
         told = {"database": str(database), "filters": selection.record(), "population": asdict(found)}
         say_json(told | _asked(wish) | {"worth": asdict(worth)} | _found(calibration, dimensions, purpose))
         return 0
-    if found.selected:
-        say(worth_line(worth))
+    if line := worth_line(worth):
+        say(line)
     say_population(found, str(database))
     say_cut_stay(selection)
     if not found.selected:

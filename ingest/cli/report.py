@@ -161,8 +161,8 @@ def _show(
     database: str, found: Validation, selection: Selection, changes: list[Change], unhelped: Futile
 ) -> None:
     judged = readiness(found)
-    if found.overall.n:
-        say(worth_line(found.worth))
+    if line := worth_line(found.worth):
+        say(line)
     say(f"Status: {judged.status}")
     say(f"  {judged.reason}")
     say_population(found.population, database)
