@@ -37,7 +37,7 @@ PURPOSES = (CENTER, GATE, BUDGET)
 """What predictions are for: to be in the middle, to pass the report's gate, or to be the budget itself."""
 
 MAX_FOLDS = 50
-MAX_REPLAYED = 2_000_000
+MAX_REPLAYED = 250_000
 """How many parts of the phases are left out in turn, and answers gone through for it, at most."""
 
 
@@ -144,14 +144,15 @@ def calibrated(by_stratum: ByStratum, everything: Key, wish: Wish) -> Calibratio
     kept, left_out = _without_futile(used)
     whole = sorted((answer for own in kept.values() for answer in own), key=lambda answer: answer.at)
     needs = {key: [answer.need for answer in own] for key, own in kept.items()}
-    pooled, pooled_gate = pooled_factors(needs, wish.limit), pooled_factors(needs, UNDERESTIMATION_GATE)
+    pooled, pooled_gate = pooled_factors(needs, (wish.limit, UNDERESTIMATION_GATE))
     common = [change.at for change in changes if change.of == ESTIMATES and change.key is None]
     start = None if wish.all_time else max(common, default=None)
     groups = [
-        _Group(key, own, starts.get(key), pooled.get(key), pooled_gate.get(key)) for key, own in kept.items()
+        _Group(key, own, needs[key], starts.get(key), pooled.get(key), pooled_gate.get(key))
+        for key, own in kept.items()
     ]
     return Calibration(
-        _calibrated(_Group(everything, whole, start), wish),
+        _calibrated(_Group(everything, whole, [answer.need for answer in whole], start), wish),
         [_calibrated(group, wish) for group in groups],
         changes,
         left_out,
@@ -171,21 +172,21 @@ def _without_futile(by_stratum: ByStratum) -> tuple[ByStratum, Futile]:
 
 
 class _Group(NamedTuple):
-    """The answers of a stratum that count, since when, and the budgets pooled over all strata."""
+    """The answers of a stratum that count, what they needed, since when, and the pooled budgets."""
 
     key: Key
     answers: Sequence[Answer]
+    needs: Sequence[Needed]
     since: str | None
     pooled: float | None = None
     pooled_gate: float | None = None
 
 
 def _calibrated(group: _Group, wish: Wish) -> Calibrated:
-    answers = group.answers
-    needs = [answer.need for answer in answers]
+    answers, needs = group.answers, group.needs
     clean = [answer for answer in answers if answer.clean]
     ratios = sorted(answer.ratio for answer in clean)
-    told = sorted(answer.need for answer in telling(answers))
+    told = sorted(need for answer, need in zip(answers, needs, strict=True) if answer.clean or answer.cut)
     middle = median_needed(told)
     phases = len({answer.phase for answer in clean})
     enough = phases >= wish.min_phases
@@ -290,7 +291,7 @@ def _error_left_out(clean: Sequence[Answer], told: Sequence[Needed]) -> float | 
     """Return mean SMAPE of the clean answers, each with the factor of the other phases."""
     errors: list[float] = []
     for part in _folds(told):
-        factor = Curve(need for need in told if need.phase not in part).median()
+        factor = Curve([need for need in told if need.phase not in part]).median()
         if factor is None:
             return None
         errors += _errors([answer for answer in clean if answer.phase in part], factor)

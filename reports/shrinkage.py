@@ -54,14 +54,12 @@ class Locations:
         return self.center + kept * (total / n - self.center), math.sqrt(self.within + unsure)
 
 
-def pooled_factors(strata: Mapping[Key, Sequence[Needed]], limit: float) -> dict[Key, float]:
-    """Return the budget of each stratum from all of them; none where even all can't tell."""
+def pooled_factors(strata: Mapping[Key, Sequence[Needed]], limits: Sequence[float]) -> list[dict[Key, float]]:
+    """Return the budget of each stratum from all of them, for each limit; none where even all can't tell."""
     told = {key: answers for key, answers in strata.items() if answers}
-    if len(told) < MIN_STRATA:
-        return {}
-    locations = _locations(told)
-    if not locations.within:
-        return {}
+    locations = _locations(told) if len(told) >= MIN_STRATA else None
+    if locations is None or not locations.within:
+        return [{} for _ in limits]
     left_over: list[tuple[float, float]] = []
     cut: list[float] = []
     for key, answers in told.items():
@@ -75,14 +73,21 @@ def pooled_factors(strata: Mapping[Key, Sequence[Needed]], limit: float) -> dict
             if math.isfinite(answer.ceiling):
                 cut.append(1 - _NORMAL.cdf((math.log(answer.ceiling) - middle) / deviation))
     phases = sum(len(means) for means in locations.phases.values())
-    reach = conformal(left_over, phases, limit)
-    if reach is None or (cut and fmean(cut) > limit):
-        return {}
-    return {
-        key: math.exp(middle + reach * deviation)
-        for key in told
-        for middle, deviation in [locations.expected(key)]
-    }
+    left_over.sort()
+    found: list[dict[Key, float]] = []
+    for limit in limits:
+        reach = conformal(left_over, phases, limit)
+        if reach is None or (cut and fmean(cut) > limit):
+            found.append({})
+        else:
+            found.append({key: _at(locations, key, reach) for key in told})
+    return found
+
+
+def _at(locations: Locations, key: Key, reach: float) -> float:
+    """Return the ratio that lies so many deviations beyond where a stratum's next phase does."""
+    middle, deviation = locations.expected(key)
+    return math.exp(middle + reach * deviation)
 
 
 def _sizes(answers: Sequence[Needed]) -> defaultdict[int, int]:

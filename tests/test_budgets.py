@@ -163,7 +163,7 @@ def test_pooled_budgets_truncate_as_little_and_are_much_smaller() -> None:
     beyond, saved, normal = [], [], statistics.NormalDist()
     for seed in range(100):
         found, levels = strata(seed, [10] * 13)
-        factors = pooled_factors(found, 0.02)
+        factors = pooled_factors(found, [0.02])[0]
         whole = budget([one for own in found.values() for one in own], 0.02).factor
         assert whole is not None
         assert factors.keys() == found.keys()
@@ -176,7 +176,7 @@ def test_pooled_budgets_truncate_as_little_and_are_much_smaller() -> None:
 def test_strata_that_are_alike_get_nearly_the_same_budget() -> None:
     """Where there is nothing between strata, all are taken as one."""
     found, _ = strata(3, [8] * 8, apart=0)
-    factors = pooled_factors(found, 0.05)
+    factors = pooled_factors(found, [0.05])[0]
     assert max(factors.values()) < 1.35 * min(factors.values())
 
 
@@ -186,16 +186,18 @@ def test_few_of_its_own_draw_a_stratum_to_the_whole_many_don_t() -> None:
     few, many = found | {(9,): single([9.0, 9.5])}, found | {(9,): single([9.0, 9.5] * 20)}
     few[9,] = [one._replace(phase=9000 + one.phase) for one in few[9,]]
     many[9,] = [one._replace(phase=9000 + one.phase) for one in many[9,]]
-    assert pooled_factors(few, 0.05)[9,] < pooled_factors(many, 0.05)[9,]
+    assert pooled_factors(few, [0.05])[0][9,] < pooled_factors(many, [0.05])[0][9,]
 
 
 def test_of_one_stratum_or_too_few_phases_nothing_is_pooled() -> None:
     """There is nothing to pool, or not enough of it."""
     found, _ = strata(1, [60])
-    assert pooled_factors(found, 0.02) == {}
-    assert pooled_factors(strata(1, [5] * 9)[0], 0.02) == {}
-    assert pooled_factors({}, 0.02) == pooled_factors({("a",): [], ("b",): single([1.0])}, 0.02) == {}
-    assert pooled_factors({("a",): single([1.0] * 30), ("b",): single([1.0] * 30)}, 0.02) == {}
+    assert pooled_factors(found, [0.02])[0] == {}
+    assert pooled_factors(strata(1, [5] * 9)[0], [0.02])[0] == {}
+    assert (
+        pooled_factors({}, [0.02])[0] == pooled_factors({("a",): [], ("b",): single([1.0])}, [0.02])[0] == {}
+    )
+    assert pooled_factors({("a",): single([1.0] * 30), ("b",): single([1.0] * 30)}, [0.02])[0] == {}
 
 
 def test_which_one_is_advised_and_why() -> None:
