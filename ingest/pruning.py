@@ -15,6 +15,7 @@ from ingest.storing.database import (
     open_for_reading,
     open_for_writing,
     require_database,
+    unsaid,
 )
 from ingest.storing.horizon import count_old, horizon_of, moved_horizon, prune_stored, set_horizon
 from ingest.storing.lock import ingest_lock
@@ -60,7 +61,7 @@ def prune(
         return _vacuumed(db, database, done)
 
 
-def preview(database: StrPath, moment: datetime, remark: Remark) -> Pruned:
+def preview(database: StrPath, moment: datetime, remark: Remark = unsaid) -> Pruned:
     """Return what `prune` would take away; nothing is locked or changed.
 
     Raises:

@@ -20,6 +20,7 @@ from ingest.reading.checkpoint import Provisional
 from ingest.reading.resume import head_of, recall
 from ingest.reading.scan import ScanOptions, scan
 from ingest.recognition import is_still, standing
+from ingest.storing.bookkeeping import bookkeeping_trouble
 from ingest.storing.database import StrPath, files_of, open_for_reading
 from ingest.storing.known_sources import KnownSources
 from ingest.storing.sources import Source
@@ -35,6 +36,11 @@ SELECT event_id FROM token_estimation_v2_events AS event
 WHERE NOT EXISTS (SELECT 1 FROM event_sightings AS sighting WHERE sighting.event_id = event.event_id)
     AND event_key IS NOT NULL AND json_extract(context_parts, '$.adopted') IS NULL
 """
+_OF_NO_EVENT = (
+    "SELECT COUNT(*) FROM event_sightings WHERE event_id NOT IN "
+    "(SELECT event_id FROM token_estimation_v2_events)"
+)
+_MENDS = "`tokentail backfill --full LOGS` mends it"
 _OWN = "SELECT COUNT(*) FROM token_estimation_v2_events WHERE event_key IS NULL"
 
 
@@ -71,6 +77,11 @@ def _check_balance(db: Database, result: Verification) -> None:
                 f"{path}: {markers} marker lines were read, but the database holds {sightings} sightings "
                 f"and {rejects} rejects of it" + (f", and {pruned} were pruned" if pruned else "")
             )
+    if (trouble := bookkeeping_trouble(db.conn)) is not None:
+        result.differences.append(f"{trouble}: {_MENDS}")
+    (lost,) = db.conn.execute(_OF_NO_EVENT).fetchone()
+    if lost:
+        result.differences.append(f"{lost} sightings are of events that have no row: {_MENDS}")
     for (event_id,) in db.conn.execute(_UNSEEN):
         result.differences.append(f"event {event_id}: in the database, but seen in no log")
     (own,) = db.conn.execute(_OWN).fetchone()
