@@ -105,7 +105,9 @@ def test_reader_who_may_not_read_is_told_whose_it_is(called: Tokentail, shared: 
 @pytest.fixture
 def mounted_read_only(shared: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return a database on a disk of which the operating system says that it is mounted read-only."""
-    monkeypatch.setattr("os.statvfs", lambda _: SimpleNamespace(f_flag=os.ST_RDONLY))
+    monkeypatch.setattr(
+        "os.statvfs", lambda _: SimpleNamespace(f_flag=os.ST_RDONLY, f_bavail=1 << 20, f_frsize=4096)
+    )
     shared.parent.chmod(0o755)
     return shared
 
