@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from sqlite_utils import Database
 
 from ingest.compare import Comparison, Verification
-from ingest.errors import LogUnreadable, NotALog
+from ingest.errors import LogUnfinished, LogUnreadable, NotALog
 from ingest.files.discover import discover
 from ingest.files.logfile import FileState, LogFile
 from ingest.memory import little_tidying
@@ -64,6 +64,8 @@ def verify(paths: Sequence[str], database: StrPath, globs: Sequence[str] = ()) -
                 _check_log(db, sources, log, result)
             except NotALog as error:
                 (result.problems if log.named else result.notes).append(str(error))
+            except LogUnfinished as error:
+                result.notes.append(str(error))
             except LogUnreadable as error:
                 result.problems.append(str(error))
         result.sources_without_log = sources.left()
@@ -106,8 +108,8 @@ def _check_log(db: Database, sources: KnownSources, log: LogFile, result: Verifi
     end = _end_of(found, recall(sources.resume(found)[0])[0].provisional)
     for batch in scan(log, None, ScanOptions(found.timezone, finished=True, plain=True, end_offset=end)):
         checker.compare(batch)
-        if batch.problem is not None:
-            result.problems.append(batch.problem)
+        if batch.problem is not None:  # one that is still being written, or was cut, is read up to there
+            (result.notes if batch.state == "unfinished" else result.problems).append(batch.problem)
     checker.finish()
     if found.file is not None and state.size_bytes > found.file.size_bytes:
         grown = state.size_bytes - found.file.size_bytes

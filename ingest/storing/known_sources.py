@@ -14,7 +14,7 @@ from ingest.files.logfile import FileState, LogFile
 from ingest.files.raw import is_there
 from ingest.files.sample import digest
 from ingest.reading.checkpoint import COUNTED, Checkpoint, Counters
-from ingest.reading.resume import NotTheSame
+from ingest.reading.resume import DamagedCheckpoint
 from ingest.storing.sources import REPLACED, SELECT_ONE, Source, integer, source_of_row
 
 _INDEX = """
@@ -188,12 +188,12 @@ class KnownSources:
         """Load what must be known to go on in a source, and what was counted in it.
 
         Raises:
-            NotTheSame: the counts are no numbers, so that nothing of it can be believed.
+            DamagedCheckpoint: the counts are no numbers, so that nothing of it can be believed.
         """
         query = f"SELECT remembered, {', '.join(COUNTED)} FROM log_sources WHERE source_id = ?"
         remembered, *counts = self._connection.execute(query, [source.source_id]).fetchone()
         if not all(isinstance(count, int) for count in counts):
-            raise NotTheSame
+            raise DamagedCheckpoint
         checkpoint = Checkpoint(
             fingerprint=source.fingerprint,
             tail=source.tail,
