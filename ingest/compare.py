@@ -157,7 +157,12 @@ class Comparison:
     def _balance_pruned(self) -> None:
         """Hold what the log has and the database hasn't against how much of it was pruned."""
         self._result.pruned += self._old_events + self._pruned_rejects
-        if self._old_events != self._pruned_events:
+        if self._horizon is None and self._pruned_events:
+            self._result.differences.append(
+                f"{self._log.shown}: {self._pruned_events} events were pruned, and those of any time are "
+                "kept again since: `tokentail backfill --full` brings them back"
+            )
+        elif self._old_events != self._pruned_events:
             self._result.differences.append(
                 f"{self._log.shown}: {self._old_events} events from before {self._horizon} UTC are not in "
                 f"the database, but {self._pruned_events} were pruned"

@@ -98,8 +98,12 @@ def read_deliverables(file: Path) -> Declared:
         with file.open("rb") as opened:
             is_database = opened.read(len(SQLITE_MAGIC)) == SQLITE_MAGIC
         entries = list(_from_database(file) if is_database else _from_json(file))
-    except (OSError, UnicodeDecodeError) as error:
-        raise UnusableImport(f"{file}: {error}") from error
+    except OSError as error:
+        raise UnusableImport(f"{file}: can't be read ({error.strerror}); nothing was imported") from error
+    except UnicodeDecodeError as error:
+        raise UnusableImport(
+            f"{file}: not UTF-8; nothing was imported: write it as UTF-8, not with PowerShell's >"
+        ) from error
     declared = Declared({}, [])
     for where, entry in entries:
         try:

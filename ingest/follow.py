@@ -22,6 +22,7 @@ from ingest.memory import little_tidying
 from ingest.notices import Notice, Standing, notice_of
 from ingest.pipeline import (
     changed_files,
+    check_bookkeeping,
     held_for_ingest,
     match_own_rows,
     read_changed,
@@ -159,7 +160,8 @@ class _Following:
 
     def run(self, connection: sqlite3.Connection, notices: list[Notice]) -> Summary:
         """Follow with an open database until nothing is new for long enough."""
-        self._connection, self._notices = connection, notices
+        self._connection = connection
+        self._notices = [*notices, *check_bookkeeping(connection, self._database, full=False)]
         self._store: Store | None = None
         self._watch = Watch()
         self._opened = self._identity()

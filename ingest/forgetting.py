@@ -19,6 +19,7 @@ from ingest.storing.database import (
     open_for_reading,
     open_for_writing,
     require_database,
+    unsaid,
 )
 from ingest.storing.ingest_runs import ingest_lock
 from ingest.storing.store import forget_source
@@ -67,7 +68,7 @@ class Forgotten:
     events_kept: int
 
 
-def listed_sources(database: StrPath, remark: Remark) -> list[Row]:
+def listed_sources(database: StrPath, remark: Remark = unsaid) -> list[Row]:
     """Return all sources of a database; `events_alone` are those that no other source saw.
 
     Raises:
@@ -92,7 +93,7 @@ def forget(names: Sequence[str], database: StrPath, wait_seconds: float = 0.0) -
     return found
 
 
-def preview(names: Sequence[str], database: StrPath, remark: Remark) -> Forgotten:
+def preview(names: Sequence[str], database: StrPath, remark: Remark = unsaid) -> Forgotten:
     """Return what `forget` would forget; nothing is locked or changed.
 
     Raises:

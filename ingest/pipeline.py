@@ -17,12 +17,20 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from ingest.errors import ClusterUnusable, LogUnfinished, LogUnreadable, LogVanished, NotALog
+from ingest.errors import (
+    ClusterUnusable,
+    DatabaseUnusable,
+    LogUnfinished,
+    LogUnreadable,
+    LogVanished,
+    NotALog,
+)
 from ingest.files.listing import Listed, Listing
 from ingest.files.paths import STANDARD_INPUT, is_url, shown, stored_path
 from ingest.memory import little_tidying
 from ingest.notices import Level, Notice, notice_of
 from ingest.reading.zone import is_same_zone, names_of
+from ingest.storing.bookkeeping import bookkeeping_trouble, mend_bookkeeping
 from ingest.storing.database import StrPath, connected_for_writing, files_of, immediate, network_kind
 from ingest.storing.ingest_runs import begin_run, end_run, ingest_lock, keep_problems
 from ingest.storing.settled import Settled, has_own_rows, settled_sources
@@ -61,9 +69,10 @@ def ingest(paths: Sequence[str], database: StrPath, options: IngestOptions) -> S
     if is_new and paths and not any(map(_may_be_there, paths)):
         return _nothing_there(paths, database, options)
     with held_for_ingest(database, options.wait_seconds) as (connection, notices):
+        mended = check_bookkeeping(connection, database, options.full)
         changed = changed_files(connection, options, Listing(paths, options.globs, files_of(database)))
         summary = Summary(str(database), options.zone.name, is_new, files=changed.listing.files)
-        summary.notices += [*changed.listing.notices, *notices]
+        summary.notices += [*changed.listing.notices, *notices, *mended]
         match_own_rows(connection)
         with _recorded(connection, options, summary), little_tidying():
             read_changed(connection, options, changed, summary)
@@ -102,6 +111,27 @@ def held_for_ingest(
         connected_for_writing(database, network) as connection,
     ):
         yield connection, [Notice("note", "network", None, text)] if network else []
+
+
+def check_bookkeeping(connection: sqlite3.Connection, database: StrPath, full: bool) -> list[Notice]:
+    """Look whether somebody edited what we keep of logs; a run that reads all of them mends it, and says so.
+
+    Raises:
+        DatabaseUnusable: it can't be gone on with.
+    """
+    trouble = bookkeeping_trouble(connection)
+    if trouble is None:
+        return []
+    if not full:
+        raise DatabaseUnusable(
+            f"{database}: {trouble}: changed by hand, or restored in part, so nothing was read: `tokentail "
+            f"backfill --full LOGS --db {database}` mends it, or restore a copy"
+        )
+    with immediate(connection):
+        mend_bookkeeping(connection)
+    return [
+        Notice("warning", "bookkeeping", None, f"{database}: {trouble}: mended, by reading all logs again")
+    ]
 
 
 def match_own_rows(connection: sqlite3.Connection) -> None:

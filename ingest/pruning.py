@@ -20,6 +20,7 @@ from ingest.storing.database import (
     open_for_writing,
     opened_as_it_is,
     require_database,
+    unsaid,
 )
 from ingest.storing.horizon import count_old, horizon_of, moved_horizon, prune_stored, set_horizon
 from ingest.storing.ingest_runs import ingest_lock
@@ -73,7 +74,7 @@ def prune(
         return _vacuumed(db, database, done)
 
 
-def preview(database: StrPath, moment: datetime, remark: Remark) -> Pruned:
+def preview(database: StrPath, moment: datetime, remark: Remark = unsaid) -> Pruned:
     """Return what `prune` would take away; nothing is locked or changed.
 
     Raises:

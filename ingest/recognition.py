@@ -20,6 +20,7 @@ from ingest.notices import Notice
 from ingest.reading.batch import Batch, Rows
 from ingest.reading.checkpoint import Counters
 from ingest.reading.resume import (
+    DamagedCheckpoint,
     NotTheSame,
     evidence_of,
     head_of,
@@ -81,6 +82,7 @@ class Recognition:
         self._renamed: set[LogFile] = set()
         self._rewritten: list[tuple[LogFile, Source, str]] = []
         self._gone: list[Notice] = []
+        self._damaged: dict[LogFile, Notice] = {}
 
     def seems_new(self, log: LogFile, state: FileState) -> bool:
         """Whether a log seems to be read from its start, as far as that is known without opening it."""
@@ -118,8 +120,13 @@ class Recognition:
         for source in candidates:
             if not source.has_grown_into(state) and self._rivals.others_hold(source, log):
                 continue
-            with suppress(NotTheSame):
+            try:
                 reading = self._rest_of(source, log)
+            except DamagedCheckpoint:
+                self._damaged[log] = _damaged(log, source)
+            except NotTheSame:
+                continue
+            else:
                 self._note_renamed(log, source)
                 return reading
         return Reading(log, zone=self._zone_of_original(log, head))
@@ -157,7 +164,7 @@ class Recognition:
         checkpoint, counters = self.sources.resume(source)
         remembered = recall(checkpoint)[0]
         if remembered.provisional is None and remembered.counters != counters:
-            raise NotTheSame
+            raise DamagedCheckpoint
         batches = scan(log, checkpoint, self._scan_options)
         first = next(batches, None)  # opens it: whether it is the source shows before anything is read
         if first is None:
@@ -254,11 +261,21 @@ class Recognition:
             self.sources.release(before)
             if before.state != REPLACED:
                 self._store.mark_replaced(before)
+                if self._is_damaged(before):  # so whether it is still there can't be told
+                    self._damaged[log] = _damaged(log, before)
+                    return
                 text = (
                     f"{log.shown}: truncated or rewritten since it was read up to offset {before.offset} "
                     f"(it has {state.size_bytes} bytes now): read from its start"
                 )
                 self._rewritten.append((log, before, text))
+
+    def _is_damaged(self, source: Source) -> bool:
+        try:
+            recall(self.sources.resume(source)[0])
+        except DamagedCheckpoint:
+            return True
+        return False
 
     def _may_be(self, log: LogFile, state: FileState, source: Source) -> bool:
         """Whether a log may still be what was read of it: if it can't be opened, that is said later."""
@@ -300,6 +317,7 @@ class Recognition:
         That is no reason to worry where a copy or a rotation shows that nothing is missing.
         """
         yield from self._gone
+        yield from self._damaged.values()
         for log, before, text in self._rewritten:
             is_found = self.sources.is_taken(before) or log in self._renamed or self._has_copy(before)
             yield Notice("note" if is_found else "warning", "replaced", log.shown, text)
@@ -312,6 +330,14 @@ class Recognition:
                     if is_still(LogFile(copy.real_path or copy.path, named=False), source, self.sources):
                         return True
         return False
+
+
+def _damaged(log: LogFile, source: Source) -> Notice:
+    text = (
+        f"{log.shown}: what the database keeps of source {source.source_id}, to go on in it, is damaged: the "
+        "log was read again from its start, and no event is doubled"
+    )
+    return Notice("warning", "damaged-checkpoint", log.shown, text)
 
 
 def places_of(sources: Sequence[Source], log: LogFile, rotations: Rotations) -> list[LogFile]:
@@ -345,9 +371,11 @@ def standing(log: LogFile, state: FileState, head: bytes, sources: KnownSources)
         return candidates
     evidence: dict[int, list[Sample]] = {}
     for source in candidates:
-        with suppress(NotTheSame):
+        try:
             checkpoint = sources.resume(source)[0]
             evidence[source.source_id] = evidence_of(checkpoint, recall(checkpoint)[0])
+        except DamagedCheckpoint:  # by its first bytes alone: who goes on with it says so
+            evidence[source.source_id] = []
     there = standing_in(log, {sample for samples in evidence.values() for sample in samples})
     return [
         source

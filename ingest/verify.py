@@ -13,7 +13,7 @@ from contextlib import suppress
 from sqlite_utils import Database
 
 from ingest.compare import Comparison, Verification
-from ingest.errors import LogUnreadable, NotALog
+from ingest.errors import LogUnfinished, LogUnreadable, NotALog
 from ingest.files.discover import discover
 from ingest.files.logfile import FileState, LogFile
 from ingest.memory import little_tidying
@@ -22,6 +22,7 @@ from ingest.reading.checkpoint import RULES, Provisional
 from ingest.reading.resume import head_of, recall
 from ingest.reading.scan import ScanOptions, scan
 from ingest.recognition import is_still, standing
+from ingest.storing.bookkeeping import bookkeeping_trouble
 from ingest.storing.database import StrPath, files_of, open_for_reading
 from ingest.storing.false_values import said_of_false_values
 from ingest.storing.known_sources import KnownSources
@@ -43,6 +44,11 @@ SELECT event_id FROM token_estimation_v2_events AS event
 WHERE NOT EXISTS (SELECT 1 FROM event_sightings AS sighting WHERE sighting.event_id = event.event_id)
     AND event_key IS NOT NULL AND json_extract(context_parts, '$.adopted') IS NULL
 """
+_OF_NO_EVENT = (
+    "SELECT COUNT(*) FROM event_sightings WHERE event_id NOT IN "
+    "(SELECT event_id FROM token_estimation_v2_events)"
+)
+_MENDS = "`tokentail backfill --full LOGS` mends it"
 _OWN = "SELECT COUNT(*) FROM token_estimation_v2_events WHERE event_key IS NULL"
 
 
@@ -72,6 +78,8 @@ def verify(
                 _check_log(db, sources, log, result, reading)
             except NotALog as error:
                 (result.problems if log.named else result.notes).append(str(error))
+            except LogUnfinished as error:
+                result.notes.append(str(error))
             except LogUnreadable as error:
                 result.problems.append(str(error))
             reading.end(log)
@@ -111,6 +119,11 @@ def _check_balance(db: Database, result: Verification) -> None:
                 f"{path}: {markers} marker lines were read, but the database holds {sightings} sightings "
                 f"and {rejects} rejects of it" + (f", and {pruned} were pruned" if pruned else "")
             )
+    if (trouble := bookkeeping_trouble(db.conn)) is not None:
+        result.differences.append(f"{trouble}: {_MENDS}")
+    (lost,) = db.conn.execute(_OF_NO_EVENT).fetchone()
+    if lost:
+        result.differences.append(f"{lost} sightings are of events that have no row: {_MENDS}")
     for (event_id,) in db.conn.execute(_UNSEEN):
         result.differences.append(f"event {event_id}: in the database, but seen in no log")
     (own,) = db.conn.execute(_OWN).fetchone()
@@ -147,8 +160,8 @@ def _check_log(
     for batch in scan(log, None, plainly):
         reading.say(batch)
         checker.compare(batch)
-        if batch.problem is not None:
-            result.problems.append(batch.problem)
+        if batch.problem is not None:  # one that is still being written, or was cut, is read up to there
+            (result.notes if batch.state == "unfinished" else result.problems).append(batch.problem)
     checker.finish()
     if found.file is not None and state.size_bytes > found.file.size_bytes:
         grown = state.size_bytes - found.file.size_bytes

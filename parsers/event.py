@@ -101,19 +101,32 @@ def _text(value: str) -> str | None:
 _TRUTH = {"True": True, "False": False, "None": None}
 
 
+_IN_FORM = {"smape": re.compile(r"-?[0-9]+(?:\.[0-9]+)?%", re.ASCII)}
+_WHOLE = re.compile(r"-?[0-9]+", re.ASCII)
+
+
+def _no_number(key: str, value: str) -> Malformed:
+    """Say why a value is no number that is kept: not there, too large or too small, or not understood."""
+    if value in ("", "None", "%", "None%"):
+        return Malformed(f"number missing: {key}")
+    if _IN_FORM.get(key, _WHOLE).fullmatch(value):
+        return Malformed(f"number out of range: {key}")
+    return Malformed(f"number not understood: {key}")
+
+
 def _read_values(values: dict[str, str], is_total: bool) -> EstimationEvent | Malformed:
     numbers: dict[str, int] = {}
     for key in ("predicted_output", "actual_total" if is_total else "actual_output", "deliverables"):
         number = whole(values[key])
         if number is None:
-            return Malformed(f"number missing: {key}")
+            return _no_number(key, values[key])
         numbers[key] = number
     budget = _text(values["selected_budget"])
     if budget is not None and whole(budget) is None:
-        return Malformed("number missing: selected_budget")
+        return _no_number("selected_budget", budget)
     smape = values.get("smape", "nan%")
     if not smape.endswith("%") or (decimal(smape[:-1]) is None and smape != "nan%"):
-        return Malformed("number missing: smape")
+        return _no_number("smape", smape)
     for key in ("success", "truncated"):
         if values.get(key, "None") not in _TRUTH:
             return Malformed(f"unknown shape: {key} is neither True, False nor None")

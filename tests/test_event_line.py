@@ -80,26 +80,28 @@ def test_values_are_those_of_python(fields, expected):
     [
         ({"predicted_output": None}, "number missing: predicted_output"),
         ({"predicted_output": ""}, "number missing: predicted_output"),
-        ({"predicted_output": "1" * 1000}, "number missing: predicted_output"),
-        ({"predicted_output": "1" * 19}, "number missing: predicted_output"),
-        ({"predicted_output": "-5"}, "number missing: predicted_output"),
-        ({"predicted_output": "+5"}, "number missing: predicted_output"),
-        ({"predicted_output": "1_000"}, "number missing: predicted_output"),
-        ({"predicted_output": "5.0"}, "number missing: predicted_output"),
-        ({"predicted_output": "1e3"}, "number missing: predicted_output"),
-        ({"predicted_output": "٣٤"}, "number missing: predicted_output"),
-        ({"predicted_output": "５"}, "number missing: predicted_output"),
-        ({"predicted_output": "²"}, "number missing: predicted_output"),
+        ({"predicted_output": "1" * 1000}, "number out of range: predicted_output"),
+        ({"predicted_output": "1" * 19}, "number out of range: predicted_output"),
+        ({"predicted_output": "-5"}, "number out of range: predicted_output"),
+        ({"predicted_output": "+5"}, "number not understood: predicted_output"),
+        ({"predicted_output": "1_000"}, "number not understood: predicted_output"),
+        ({"predicted_output": "5.0"}, "number not understood: predicted_output"),
+        ({"predicted_output": "1,000"}, "number not understood: predicted_output"),
+        ({"predicted_output": "99999999999999999999"}, "number out of range: predicted_output"),
+        ({"predicted_output": "1e3"}, "number not understood: predicted_output"),
+        ({"predicted_output": "٣٤"}, "number not understood: predicted_output"),
+        ({"predicted_output": "５"}, "number not understood: predicted_output"),
+        ({"predicted_output": "²"}, "number not understood: predicted_output"),
         ({"actual_output": None}, "number missing: actual_output"),
-        ({"actual_output": "many"}, "number missing: actual_output"),
+        ({"actual_output": "many"}, "number not understood: actual_output"),
         ({"deliverables": None}, "number missing: deliverables"),
-        ({"deliverables": "-1"}, "number missing: deliverables"),
+        ({"deliverables": "-1"}, "number out of range: deliverables"),
         ({"selected_budget": ""}, "number missing: selected_budget"),
-        ({"selected_budget": "-8192"}, "number missing: selected_budget"),
-        ({"smape": "127.2"}, "number missing: smape"),
-        ({"smape": "-1.0%"}, "number missing: smape"),
-        ({"smape": "inf%"}, "number missing: smape"),
-        ({"smape": "1" * 1000 + "%"}, "number missing: smape"),
+        ({"selected_budget": "-8192"}, "number out of range: selected_budget"),
+        ({"smape": "127.2"}, "number not understood: smape"),
+        ({"smape": "-1.0%"}, "number out of range: smape"),
+        ({"smape": "inf%"}, "number not understood: smape"),
+        ({"smape": "1" * 1000 + "%"}, "number out of range: smape"),
         ({"smape": "None%"}, "number missing: smape"),
         ({"success": "true"}, "unknown shape: success is neither True, False nor None"),
         ({"success": ""}, "unknown shape: success is neither True, False nor None"),
@@ -154,7 +156,7 @@ def test_duplicate_key_is_a_reject(key):
     message = event_message().replace(f" {key}={FULL[key]}", f" {key}={FULL[key]} {key}={FULL[key]}")
     record = read(message)
     assert isinstance(record, Malformed)
-    assert record.reason.startswith(("number missing", "unknown shape"))
+    assert record.reason.startswith(("number not understood", "unknown shape"))
 
 
 @pytest.mark.parametrize("key", [*FULL, None])

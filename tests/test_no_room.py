@@ -37,7 +37,7 @@ if sys.argv[2] != "-":
     database.SORTED_BYTES = int(sys.argv[2])
 database.temporary_room = lambda: 0
 try:
-    with database.open_for_reading(sys.argv[1], str) as db:
+    with database.open_for_reading(sys.argv[1]) as db:
         print(sum(1 for _ in db.conn.execute("SELECT one FROM large ORDER BY two")))
 except TokentailError as error:
     print(error)

@@ -105,14 +105,16 @@ def test_reader_who_may_not_read_is_told_whose_it_is(called: Tokentail, shared: 
 @pytest.fixture
 def mounted_read_only(shared: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return a database on a disk of which the operating system says that it is mounted read-only."""
-    monkeypatch.setattr("os.statvfs", lambda _: SimpleNamespace(f_flag=os.ST_RDONLY))
+    monkeypatch.setattr(
+        "os.statvfs", lambda _: SimpleNamespace(f_flag=os.ST_RDONLY, f_bavail=1 << 20, f_frsize=4096)
+    )
     shared.parent.chmod(0o755)
     return shared
 
 
 def test_read_only_disk_is_read_without_help_files(mounted_read_only: Path) -> None:
     """On a disk that is mounted read-only no file can be made, and none is needed."""
-    with open_for_reading(mounted_read_only, str) as db:
+    with open_for_reading(mounted_read_only) as db:
         assert db.execute(COUNT).fetchone()[0] > 0
         assert [path.name for path in mounted_read_only.parent.glob("*-*")] == []
 
@@ -121,7 +123,7 @@ def test_change_from_elsewhere_is_no_answer(mounted_read_only: Path) -> None:
     """What is read-only here may be written elsewhere: then what was read meanwhile is said to be nothing."""
     with (
         pytest.raises(DatabaseUnusable, match="written from elsewhere"),
-        open_for_reading(mounted_read_only, str) as db,
+        open_for_reading(mounted_read_only) as db,
     ):
         db.execute(COUNT).fetchone()
         with closing(sqlite3.connect(mounted_read_only)) as writer:
@@ -134,7 +136,7 @@ def test_change_that_still_stands_in_a_wal_is_no_answer(mounted_read_only: Path)
     with (
         closing(sqlite3.connect(mounted_read_only)) as writer,
         pytest.raises(DatabaseUnusable, match="written from elsewhere"),
-        open_for_reading(mounted_read_only, str) as db,
+        open_for_reading(mounted_read_only) as db,
     ):
         db.execute(COUNT).fetchone()
         writer.execute("DELETE FROM event_sightings")

@@ -12,7 +12,8 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from io import UnsupportedOperation
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -238,9 +239,9 @@ def _flush() -> None:
 
 def _discard_output() -> None:
     """Keep Python from trying again, and complaining, when it ends."""
-    if sys.stdout is None:
-        return
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if sys.stdout is not None:
+        with suppress(UnsupportedOperation):  # it is no file
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def exit_code_of(error: BaseException) -> int:

@@ -92,7 +92,7 @@ class Metrics:
         database = self._database()
         found: list[Metric] | None = None
         if database is not None:
-            with suppress(TokentailError), open_for_reading(database, str) as opened:
+            with suppress(TokentailError), open_for_reading(database) as opened:
                 found = database_metrics(opened)
         known = command_metrics(
             self._command, program_version(), exit_code, time.time(), readable=found is not None

@@ -59,11 +59,12 @@ def _show(database: str, result: Verification, quiet: bool) -> None:
     if quiet:
         return
     count = len(result.differences)
+    none = "no difference in what could be read" if result.problems else "no difference"
     pruned = f"{result.pruned:,} of them pruned, " if result.pruned else ""
     say(
         f"{counted(result.files, 'file')} read again: {counted(result.marker_lines, 'marker line')} = "
         f"{counted(result.sightings, 'sighting')} + {counted(result.rejects, 'reject')}, {pruned}"
-        f"{counted(count, 'difference') if count else 'no difference'}"
+        f"{counted(count, 'difference') if count else none}"
     )
     if result.occurrences > result.marker_lines:
         say(

@@ -46,6 +46,10 @@ class NotTheSame(Exception):
     """The bytes before the checkpoint are others: this file is not the source it seemed to be."""
 
 
+class DamagedCheckpoint(NotTheSame):
+    """What is kept of a source can't be, whatever its file holds: it can't be gone on with."""
+
+
 @dataclass(slots=True)
 class Opened:
     """An open log that stands at the checkpoint, the bytes read past it on the way, what is remembered.
@@ -214,18 +218,18 @@ def recall(checkpoint: Checkpoint) -> tuple[Remembered, Encoding]:
     """Read back what a checkpoint remembers, and the encoding that it names.
 
     Raises:
-        NotTheSame: a part of it can't be, so nothing is known of the source; it is read from its start.
+        DamagedCheckpoint: a part of it can't be, so nothing is known of the source: its log is read anew.
     """
     try:
         remembered = from_text(Remembered, checkpoint.remembered)
         encoding = encoding_named(checkpoint.encoding)
     except (ValueError, TypeError, KeyError, RecursionError) as error:
-        raise NotTheSame from error
+        raise DamagedCheckpoint from error
     if remembered.position.offset != checkpoint.offset:
-        raise NotTheSame
+        raise DamagedCheckpoint
     for sample in evidence_of(checkpoint, remembered):
         if not 0 <= sample.offset < MAX_OFFSET or not 0 <= sample.size_bytes <= HEAD_BYTES:
-            raise NotTheSame
+            raise DamagedCheckpoint
     return remembered, encoding
 
 

@@ -131,8 +131,12 @@ Remark = Callable[[str], object]
 """Takes a sentence that is worth knowing, for whoever asked."""
 
 
+def unsaid(text: str) -> None:
+    """Take a sentence that nobody asked for."""
+
+
 @contextmanager
-def open_for_reading(path: StrPath, remark: Remark) -> Iterator[Database]:
+def open_for_reading(path: StrPath, remark: Remark = unsaid) -> Iterator[Database]:
     """Open a database that exists, for queries only; one of an older version in an upgraded copy, and say so.
 
     Raises:

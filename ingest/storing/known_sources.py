@@ -15,7 +15,7 @@ from ingest.files.listing import Files
 from ingest.files.logfile import FileState, LogFile, digest
 from ingest.files.paths import is_there
 from ingest.reading.checkpoint import COUNTED, UNCLAIMED, Checkpoint, Counters
-from ingest.reading.resume import NotTheSame
+from ingest.reading.resume import DamagedCheckpoint
 from ingest.storing.sources import REPLACED, SELECT_ONE, Source, integer, source_of_row
 
 _INDEX = """
@@ -215,13 +215,13 @@ class KnownSources:
         """Load what must be known to go on in a source, and what was counted in it.
 
         Raises:
-            NotTheSame: the counts are no numbers, so that nothing of it can be believed.
+            DamagedCheckpoint: the counts are no numbers, so that nothing of it can be believed.
         """
         query = f"SELECT remembered, {', '.join(COUNTED)} FROM log_sources WHERE source_id = ?"
         remembered, *counts = self._connection.execute(query, [source.source_id]).fetchone()
         for name, count in zip(COUNTED, counts, strict=True):
             if not isinstance(count, int) and not (count is None and name in UNCLAIMED):
-                raise NotTheSame
+                raise DamagedCheckpoint
         checkpoint = Checkpoint(
             fingerprint=source.fingerprint,
             tail=source.tail,

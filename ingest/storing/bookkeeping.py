@@ -1,0 +1,66 @@
+"""Bookkeeping that somebody edited by hand: states that no run of ours leaves, and what mends them.
+
+Each run looks for what can be seen without reading all rows. A run that reads every log from its start first
+takes away what belongs to nothing, so that what it reads then stands as after a first reading. Events stay,
+even those that no place tells any more: their log may be gone.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+
+_ORPHANS = """
+WITH RECURSIVE known (source_id) AS (
+    SELECT MIN(source_id) FROM {table}
+    UNION ALL SELECT (SELECT MIN(source_id) FROM {table} WHERE source_id > known.source_id)
+    FROM known WHERE known.source_id IS NOT NULL
+)
+SELECT COUNT(*) FROM known
+WHERE source_id IS NOT NULL AND source_id NOT IN (SELECT source_id FROM log_sources)
+"""
+"""Sources by the index alone, one seek for each."""
+
+_COUNTED = """
+SELECT COALESCE(SUM({name} - pruned_{name}), 0) - (SELECT COUNT(*) FROM {table}) FROM log_sources
+"""
+_BEYOND = """
+SELECT (SELECT MAX(event_id) FROM event_sightings) > COALESCE(
+    (SELECT MAX(event_id) FROM token_estimation_v2_events), 0
+)
+"""
+_PLACES = {"sightings": "event_sightings", "rejects": "rejected_lines"}
+_MENDING = (
+    """
+    DELETE FROM event_sightings WHERE source_id NOT IN (SELECT source_id FROM log_sources)
+        OR event_id NOT IN (SELECT event_id FROM token_estimation_v2_events)
+    """,
+    "DELETE FROM rejected_lines WHERE source_id NOT IN (SELECT source_id FROM log_sources)",
+    """
+    UPDATE log_sources SET
+        sightings = pruned_sightings
+            + (SELECT COUNT(*) FROM event_sightings AS one WHERE one.source_id = log_sources.source_id),
+        rejects = pruned_rejects
+            + (SELECT COUNT(*) FROM rejected_lines AS one WHERE one.source_id = log_sources.source_id)
+    """,
+    "UPDATE log_sources SET marker_lines = sightings + rejects",
+)
+
+
+def bookkeeping_trouble(connection: sqlite3.Connection) -> str | None:
+    """Return what is in a database and can't be: a quick look, at the start of a run."""
+    for name, table in _PLACES.items():
+        (orphans,) = connection.execute(_ORPHANS.format(table=table)).fetchone()
+        if orphans:
+            return f"{table} names {orphans} sources that log_sources does not have"
+        (surplus,) = connection.execute(_COUNTED.format(name=name, table=table)).fetchone()
+        if surplus:
+            more = "more" if surplus > 0 else "fewer"
+            return f"log_sources counts {abs(surplus)} {name} {more} than there are rows in {table}"
+    (beyond,) = connection.execute(_BEYOND).fetchone()
+    return "event_sightings names events that token_estimation_v2_events does not have" if beyond else None
+
+
+def mend_bookkeeping(connection: sqlite3.Connection) -> None:
+    """Take away what belongs to nothing, and count the rest anew, inside the caller's transaction."""
+    for statement in _MENDING:
+        connection.execute(statement)
