@@ -44,8 +44,11 @@ _LISTED = "|".join(family.opening for family in FAMILIES if not family.markers)
 _MAY_BE_LISTED = re.compile(rf"(?:{POWERSHELL})?+(?:{INNER})?+(?:{_LISTED})".encode())
 
 
-def may_be_listed(line: bytes) -> bool:
+def may_be_listed(line: bytes, template: Template | None = None) -> bool:
     """Whether a line, if it stands directly below a list, may go on with it: it is indented, at least."""
+    own = template.split(without_escapes(line)) if template is not None else None
+    if own is not None and _MAY_BE_LISTED.match(own.message):
+        return True
     if b"\r" in line or ESCAPE in line:
         line = shown(without_escapes(line))
     if _MAY_BE_LISTED.match(line):
@@ -82,7 +85,7 @@ class Part:
     `start` is where it begins in the line, `text` what of it is there, both as logged. `parsed` is `None`
     where it says nothing. `is_cut` where another line begins in the middle of it. `occurrences` of the
     event's marker stand in it; `standing` is where the first does, if it is neither an event nor a reject.
-    `may_start_run` where a run may have started in it, of which nothing more is known.
+    `may_start_run` where a run may have started in it: how its name begins, as far as that is told.
     """
 
     start: int
@@ -91,7 +94,7 @@ class Part:
     is_cut: bool = False
     occurrences: int = 0
     standing: Standing | None = None
-    may_start_run: bool = False
+    may_start_run: str | None = None
 
     @property
     def quoted(self) -> int:
@@ -224,8 +227,8 @@ class _Reader:
         trusted = self._trusted(prefixed)
         parsed = _read(trusted, is_cut)
         part = Part(start, text, parsed, is_cut, occurrences)
-        if parsed is None and _may_start_run(trusted):
-            part = replace(part, may_start_run=True)
+        if parsed is None:
+            part = replace(part, may_start_run=_may_start_run(trusted))
         if not occurrences or (parsed is not None and _counts(parsed.record)):
             return part
         standing = _standing(prefixed, text)
@@ -316,19 +319,21 @@ _STARTS_RUN = re.compile(
 )
 
 
-def _may_start_run(prefixed: Prefixed) -> bool:
-    """Whether a line that says nothing may be torn, and hide that a run started.
+def _may_start_run(prefixed: Prefixed) -> str | None:
+    """Return how the name begins of a run that may have started in a line which says nothing; it may be torn.
 
     What starts one stands directly behind one of the executor's own prefixes, and that is not quoted.
     """
     message = prefixed.message
     for found in _STARTS_RUN.finditer(message) if prefixed.found else ():
         own = own_prefix_before(message, found.start())
-        if found.start() == 0 or (own is not None and not is_quoted(message, own)):
-            return True
+        if found.start() == 0:
+            return message[found.end() :].decode("utf-8", "replace").rstrip()
         if is_quoted(message, found.start() if own is None else own):
-            return False
-    return False
+            return None
+        if own is not None:
+            return ""
+    return None
 
 
 def _standing(prefixed: Prefixed, text: bytes) -> Literal["reject", "quotation", "unread"]:

@@ -79,12 +79,14 @@ def _pattern(text: str) -> str:
         if not literal and not is_last:
             raise TemplateMistake(f"nothing stands between {{{name}}} and the part behind it")
         first_time = name == "time" and "(?P<time>" not in pattern
-        pattern += _part(name, literal[:1] or "[", first_time) + _literal(literal)
+        pattern += _part(name, literal[:1] or "[", first_time) + _literal(literal, is_last)
     return pattern
 
 
-def _literal(text: str) -> str:
-    return re.sub(r"(?:\\ )+", " ++", re.escape(text))
+def _literal(text: str, is_last: bool = False) -> str:
+    """Return what a text between parts matches: of a space one or more, but at the end of all."""
+    kept = len(text.rstrip(" ")) if is_last else len(text)
+    return re.sub(r"(?:\\ )+", " ++", re.escape(text[:kept])) + " " * (len(text) - kept)
 
 
 def _part(name: str, following: str, first_time: bool) -> str:

@@ -38,6 +38,7 @@ from faults.tables import check_invariants, escalations, events, rows_as_stored,
 from ingest.pipeline import ingest
 from ingest.reading.zone import zone_named
 from ingest.summary import IngestOptions, Summary
+from ingest.verify import verify
 
 _FACTOR = float(os.environ.get("TOKENTAIL_EXAMPLES_FACTOR", "1"))
 """How many times the usual number of examples; for a long search by hand."""
@@ -85,9 +86,9 @@ def folder() -> Iterator[Path]:
         yield Path(name)
 
 
-def read(database: Path, *paths: Path, finished: bool = False) -> Summary:
+def read(database: Path, *paths: Path, finished: bool = False, prefix: str | None = None) -> Summary:
     """Ingest some logs, whose times are the executor's."""
-    options = IngestOptions(command="ingest", zone=zone_named(ZONE), finished=finished)
+    options = IngestOptions(command="ingest", zone=zone_named(ZONE), finished=finished, prefix=prefix)
     summary = ingest([str(path) for path in paths], database, options)
     assert summary.problems == []
     return summary
@@ -402,11 +403,12 @@ def expected_by_identity(log: Log) -> dict[tuple[object, ...], list[Event]]:
     return expected
 
 
-def rows_of(data: bytes, finished: bool = True) -> list[dict[str, Any]]:
-    """Ingest one file and return its events."""
+def rows_of(data: bytes, finished: bool = True, prefix: str | None = None) -> list[dict[str, Any]]:
+    """Ingest one file and return its events; `verify` finds no difference."""
     with folder() as here:
         (here / "executor.log").write_bytes(data)
-        read(here / "t.db", here / "executor.log", finished=finished)
+        read(here / "t.db", here / "executor.log", finished=finished, prefix=prefix)
+        assert verify([], here / "t.db").differences == []
         check_invariants(here / "t.db")
         return events(here / "t.db")
 
@@ -561,6 +563,111 @@ def test_wrapped_capture_gives_every_event_with_all_that_is_true_of_it(
     """A wrapped capture tells as much as the log would have told."""
     log = played(seed, replace(shape, dumps=False), runs)
     check_alone(log, rows_of(capture(log, width, words, opening=opening)))
+
+
+# Lines that are not what they seem
+
+
+def coloured(rng: Random, log: Log) -> str:
+    """Put escapes anywhere into lines, and progress before them."""
+    lines = []
+    for line in log.text().splitlines():
+        places = [0, *sorted(rng.randrange(len(line) + 1) for _ in range(rng.randrange(3))), len(line)]
+        texts = [line[start:end] + rng.choice(_ESCAPES) for start, end in pairwise(places)]
+        lines.append("10%\r" * (rng.random() < 0.1) + "".join(texts))
+    return "".join(f"{line}\n" for line in lines)
+
+
+_ESCAPES = ("", "\x1b[0m", "\x1b[1;3m", "\x1b[K", "\x1b]8;;u\x07")
+
+
+def in_pieces(rng: Random, log: Log, style: str, noise: float = 0.2) -> str:
+    """Cut the lines of a container into pieces, with those of another stream between them."""
+    lines = []
+    for line in log.text().splitlines():
+        places = sorted({0, len(line), *(rng.randrange(len(line) + 1) for _ in range(rng.randrange(3)))})
+        for start, end in pairwise(places if line else (0, 0)):
+            is_last = end == len(line)
+            lines.append(piece(style, "stderr", line[start:end], is_last))
+            if rng.random() < noise:
+                lines.append(piece(style, "stdout", "noise", rng.random() < 0.7))
+    lines.append(piece(style, "stdout", "end", True))
+    return "".join(f"{line}\n" for line in lines)
+
+
+def piece(style: str, stream: str, text: str, is_last: bool) -> str:
+    """Write one piece of a line as CRI's runtimes or Docker do."""
+    time = "2026-01-05T08:40:02.123456789Z"
+    if style == "cri":
+        return f"{time} {stream} {'F' if is_last else 'P'} {text}"
+    return json.dumps({"log": text + "\n" * is_last, "stream": stream, "time": time}, ensure_ascii=False)
+
+
+def torn(rng: Random, log: Log) -> str:
+    """Leave out newlines, and the ends of lines that are no events: the next writer appended."""
+    text = ""
+    for line in log.lines:
+        rendered, is_glued = line.rendered(), rng.random() < 0.1
+        if is_glued and line.event is None:
+            rendered = rendered[: rng.randrange(len(rendered) + 1)]
+        text += rendered if is_glued else f"{rendered}\n"
+    return f"{text}\n"
+
+
+def without_newlines(log: Log) -> Log:
+    """Leave out printed lines, which could be the end of any."""
+    return Log([line for line in log.lines if line.level is not None], log.events)
+
+
+@given(SEEDS, SHAPES, st.integers(1, 2), st.sampled_from(("colours", "cri", "docker", "own")))
+@examples(40)
+def test_disguised_log_gives_every_event_with_all_that_is_true_of_it(
+    seed: int, shape: Shape, runs: int, disguise: str
+) -> None:
+    """Colours, pieces and a prefix of one's own that is named take nothing away, and add nothing."""
+    log, rng = played(seed, replace(shape, dumps=False), runs), Random(seed)
+    if disguise == "own":
+        text = "".join(f"w{number % 7} says> {line}\n" for number, line in enumerate(log.text().splitlines()))
+        check_alone(log, rows_of(text.encode(), prefix="{word} says> "))
+        return
+    text = coloured(rng, log) if disguise == "colours" else in_pieces(rng, log, disguise, noise=0)
+    check_alone(log, rows_of(text.encode()))
+
+
+@given(SEEDS, MIXED_SHAPES, st.integers(1, 3), st.booleans())
+@examples(40)
+def test_torn_log_gives_no_event_what_is_another_ones(
+    seed: int, shape: Shape, runs: int, finished: bool
+) -> None:
+    """A line that was cut tells what it told wholly, or nothing; the line behind it is a line of its own."""
+    log = without_newlines(played(seed, replace(shape, dumps=False, noise=False), runs, "alone"))
+    rows = rows_of(torn(Random(seed), log).encode(), finished)
+    expected = {event.identity[:-1] for event in log.seen()}
+    assert {identity(row)[:-1] for row in rows} <= expected
+    for row in rows:
+        candidates = [event for event in log.seen() if event.identity[:-1] == identity(row)[:-1]]
+        assert any(agrees(row, event) for event in candidates), row
+
+
+@given(
+    SEEDS,
+    ANY_SHAPES,
+    st.sampled_from(("colours", "cri", "docker", "torn", "own")),
+    st.lists(st.integers(0, 1 << 20), max_size=4),
+    st.booleans(),
+)
+@examples(40)
+def test_disguised_log_that_grows_gives_what_it_gives_in_one_pass(
+    seed: int, shape: Shape, disguise: str, cuts: list[int], finished: bool
+) -> None:
+    """Cut anywhere, within a piece, an escape or a torn line; every occurrence of the marker is counted."""
+    log, rng = played(seed, shape, 2, "by time"), Random(seed)
+    text = {
+        "colours": lambda: coloured(rng, log),
+        "torn": lambda: torn(rng, log),
+        "own": lambda: "".join(f"w says> {line}\n" for line in log.text().splitlines()),
+    }.get(disguise, lambda: in_pieces(rng, log, disguise))()
+    check_cuts(text.encode(), cuts, finished)
 
 
 # Rotations

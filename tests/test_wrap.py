@@ -10,6 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from event_lines import event_message, fallback_message, logged
+from ingest.files.logfile import LogFile
+from ingest.reading import scan
 from ingest.reading.encoding import encoding_named
 from ingest.reading.lines import Line, Position, split_lines
 from ingest.reading.wrap import Joiner, WrapWidth
@@ -17,8 +19,8 @@ from parsers.line import parse_line
 from parsers.records import EstimationEvent
 
 LOGICAL = [
-    "python : " + logged("Initialized autonomous executor for run: collection-v4"),
-    logged("x" * 300),
+    "python : " + logged("x" * 300),
+    logged("Initialized autonomous executor for run: collection-v4"),
     logged(event_message()),
     logged("short"),
     "",
@@ -177,3 +179,48 @@ def test_any_cuts_between_runs_give_what_one_run_gives(logical, width, cuts):
         found += [line for line in lines if line.terminated]
         position, known = joiner.position, joiner.width
     assert found == [line for line in whole if line.terminated]
+
+
+EVENT = event_message()
+INITIALIZED = logged("Initialized autonomous executor for run: telemetry-collection-v5")
+VERIFIED = logged("\u2705 Run 'telemetry-collection-v5' verified in API database")
+FORMER = logged("Initialized autonomous executor for run: other")
+LONG = hard_wrapped(logged("y" * 400), 80)
+AT = ["At line:1 char:1", "+ python run.py 2>&1 | tee out.txt", "+ ~~~~~~", "    + CategoryInfo : x", " "]
+
+
+@pytest.mark.parametrize(
+    ("physical", "run"),
+    [
+        ([INITIALIZED, "Workspace: .", logged(EVENT)], None),
+        ([INITIALIZED, logged("noise"), "Workspace: .", logged(EVENT)], "telemetry-collection-v5"),
+        ([f"python.exe : {INITIALIZED}", *AT, logged(EVENT)], "telemetry-collection-v5"),
+        ([f"uv : {INITIALIZED}", *AT, logged(EVENT)], "telemetry-collection-v5"),
+        ([logged("x" * 200), INITIALIZED, "Workspace: .", logged(EVENT)], "telemetry-collection-v5"),
+        ([INITIALIZED[:80], INITIALIZED[80:], logged(EVENT)], None),
+        ([*LONG, *hard_wrapped(INITIALIZED, 80), logged(EVENT)], "telemetry-collection-v5"),
+        (
+            [INITIALIZED, "Workspace: .", VERIFIED, logged(EVENT)],
+            "telemetry-collection-v5",
+        ),
+        (
+            [FORMER, logged("z"), INITIALIZED, "Workspace: .", logged(EVENT)],
+            None,
+        ),
+    ],
+    ids=["printed", "logged", "block", "uv", "shorter", "cut", "wrapped", "verified", "former"],
+)
+@pytest.mark.parametrize("plain", [False, True], ids=["blocks", "lines"])
+@pytest.mark.parametrize("chunk", [None, 8], ids=["whole", "pieces"])
+def test_whole_context_line_is_not_joined_with_what_was_printed(
+    tmp_path, monkeypatch, physical, run, plain, chunk
+):
+    """A run is never glued to the next line, nor half a name; in doubt it is unknown, not the former one."""
+    if chunk is not None:
+        monkeypatch.setattr("ingest.files.logfile.CHUNK_BYTES", chunk)
+    log = LogFile(str(tmp_path / "run.txt"))
+    text = "".join(f"{line}\r\n" for line in [*physical, logged("end")])
+    (tmp_path / "run.txt").write_bytes(b"\xff\xfe" + text.encode("utf-16-le"))
+    batches = scan.scan(log, None, scan.ScanOptions("UTC", plain=plain))
+    sightings = [one for batch in batches for one in batch.rows.sightings]
+    assert [one.seen.context.run and one.seen.context.run.name for one in sightings] == [run]

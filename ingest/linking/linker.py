@@ -237,9 +237,9 @@ class Linker:
         if when is not None and self._is_one_run:
             self._heard = when
 
-    def doubt_run(self) -> None:
-        """Take a torn line in which a run may have started."""
-        self.state.runs.doubt()
+    def doubt_run(self, beginning: str) -> None:
+        """Take a torn line in which a run may have started whose name begins so, as far as that is known."""
+        self.state.runs.doubt(beginning)
         self._look_who_writes()
 
     def _look_who_writes(self) -> None:

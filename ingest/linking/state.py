@@ -54,6 +54,7 @@ class LiveRuns:
     anonymous: bool = False
     nameless_ends: int = 0
     drained: str | None = None
+    beginning: str | None = None  # of the anonymous one's name, where a line that told it was cut
     heard: float | None = None  # seconds since the epoch, of the newest line while one run wrote
 
     @property
@@ -71,8 +72,9 @@ class LiveRuns:
 
     def name(self, run: str, source: str, starts: bool) -> None:
         """Take a line that names a run; unless it `starts` one, it may name the anonymous one."""
-        if self.anonymous and (run == self.drained or (not starts and not self.live)):
-            self.anonymous = False
+        began = self.beginning is not None and run.startswith(self.beginning)
+        if self.anonymous and (began or run == self.drained or (not starts and not self.live)):
+            self.anonymous, self.beginning = False, None
         told = Told(run, source)
         if run in self.live:
             self.live[run] = better_told(self.live[run], told, RUN_SOURCES) or told
@@ -91,9 +93,11 @@ class LiveRuns:
         if not self.live and self.drained is None:
             self.anonymous = True
 
-    def doubt(self) -> None:
-        """Take note that a run may have started whose name nobody knows."""
-        self.anonymous = True
+    def doubt(self, beginning: str) -> None:
+        """Take note that a run may have started of whose name the beginning is known, or nothing."""
+        if beginning and any(run.startswith(beginning) for run in self.live):
+            return
+        self.anonymous, self.beginning = True, beginning or None
 
     def end(self, run: str | None) -> None:
         """Take the end of a process; a nameless one is attributed once all must have ended."""
@@ -108,7 +112,7 @@ class LiveRuns:
     def clear(self) -> None:
         """Forget all runs: each of them is over."""
         self.live.clear()
-        self.anonymous = False
+        self.anonymous, self.beginning = False, None
         self.nameless_ends = 0
         self.drained = None
 

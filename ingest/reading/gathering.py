@@ -212,7 +212,7 @@ class Gathering:
 
     def _goes_on_with_list(self, data: bytes) -> bool:
         """Whether a line is an item of a list, or a torn one; anything else ends it."""
-        if not may_be_listed(data):
+        if not may_be_listed(data, self._template):
             return False
         first = parts_of(data, self._remembered.container_logs, self._template, is_listing=True)[0]
         if first.parsed is not None:
@@ -233,8 +233,8 @@ class Gathering:
             self._take_parsed(line, here, part)
         elif is_listing and part.start == 0 and part.is_cut:  # the path is not believed, but one was there
             self._take_other(ParsedLine(None, ListRest(1)), line.ordinal)
-        if part.may_start_run:
-            self._linker.doubt_run()
+        if part.may_start_run is not None:
+            self._linker.doubt_run(part.may_start_run)
         if part.standing == "unread":
             self._pass_over(here)
         self._counters.count_unclaimed(part.quoted, int(part.standing == "unread"))

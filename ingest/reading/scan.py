@@ -140,7 +140,7 @@ class _Scan:
             for line in self._lines():
                 if isinstance(line, Block | WideBlock):
                     self._gathering.take_block(
-                        line, self._sifter.sift(line.data, self._remembered.container_logs)
+                        line, self._sifter.sift(line.data, self._remembered.container_logs, self._template)
                     )
                 elif isinstance(line, Line):
                     if self._pieces.has_ended or not line.terminated:

@@ -26,6 +26,7 @@ from parsers.line import may_be_listed
 from parsers.prefix import OWN, OWN_WITH_TIME, unwrapped
 from parsers.records import Record
 from parsers.registry import EVENT_MARKER, FAMILIES
+from parsers.template import Template
 
 
 class SiftedEvent(NamedTuple):
@@ -105,13 +106,15 @@ class Sifter:
         self.zone = zone
         self._endings = Endings()
 
-    def sift(self, data: bytes, container_logs: bool = True) -> Iterator[Sifted]:
+    def sift(
+        self, data: bytes, container_logs: bool = True, template: Template | None = None
+    ) -> Iterator[Sifted]:
         """Yield the lines of a block that may say something; it holds whole lines of plain text.
 
-        `container_logs` as for `parse_line`.
+        `container_logs` and `template` as for `parse_line`.
         """
         plain = without_escapes(data) if ESCAPE in data else data
-        places, lines = _found(plain, container_logs)
+        places, lines = _found(plain, container_logs, template)
         if plain is not data:
             places = _as_logged(places, plain, data)
         rows = [iter(_rows(number, some)) for number, some in enumerate(lines)]
@@ -150,7 +153,9 @@ _BUILDERS = [family.read.build if isinstance(family.read, Shape) else _nothing f
 _HEAD = [family.name for family in FAMILIES].index("required_list")
 
 
-def _found(data: bytes, container_logs: bool) -> tuple[list[tuple[int, int, int]], list[list[bytes]]]:
+def _found(
+    data: bytes, container_logs: bool, template: Template | None = None
+) -> tuple[list[tuple[int, int, int]], list[list[bytes]]]:
     """Find the lines that may say something; of those in a container's, take what stands in them.
 
     The first of a block that has both prefixes is left to be read by itself, which remembers that.
@@ -164,7 +169,7 @@ def _found(data: bytes, container_logs: bool) -> tuple[list[tuple[int, int, int]
     rfind, find = data.rfind, data.find
     seen_both = False
     start = end = 0  # of the newest line that holds a marker
-    done = _add_listed(data, 0, places, lines[_LISTED])
+    done = _add_listed(data, 0, places, lines[_LISTED], template)
     for marker, at, _ in find_markers(data):
         if at < done:
             if marker == EVENT_MARKER and at < end:  # it is counted, whatever the line says
@@ -185,7 +190,7 @@ def _found(data: bytes, container_logs: bool) -> tuple[list[tuple[int, int, int]
         lines[number].append(line)
         places.append((number, start, done))
         if number == _HEAD or data[start] == _BRACE:  # in an object it may hold another marker before its own
-            done = _add_listed(data, done, places, lines[_LISTED])
+            done = _add_listed(data, done, places, lines[_LISTED], template)
     return places, lines
 
 
@@ -211,11 +216,17 @@ def _as_logged(places: list[tuple[int, int, int]], plain: bytes, data: bytes) ->
     return logged
 
 
-def _add_listed(data: bytes, start: int, places: list[tuple[int, int, int]], lines: list[bytes]) -> int:
+def _add_listed(
+    data: bytes,
+    start: int,
+    places: list[tuple[int, int, int]],
+    lines: list[bytes],
+    template: Template | None,
+) -> int:
     """Add the lines from an index on that may go on with a list; return where they end."""
     while start < len(data):
         end = data.find(b"\n", start) + 1
-        if not may_be_listed(data[start : end - 1].rstrip(b"\r")):
+        if not may_be_listed(data[start : end - 1].rstrip(b"\r"), template):
             break
         lines.append(data[start:end])
         places.append((_LISTED, start, end))

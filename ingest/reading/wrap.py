@@ -2,22 +2,28 @@
 
 A physical line without a prefix continues the one before it if that one reached the console's
 width or ends in a space; joining is plain concatenation. The width is told nowhere: it is the
-length of the longest line so far, since nothing can be longer. As long as only whole events have that
-length it may be no width at all, and they are not joined with what follows. Only UTF-16 captures are
-treated so; in ordinary logs unprefixed dumps follow event lines.
+length of the longest line so far, since nothing can be longer. As long as only lines that are whole by their
+own pattern have that length it may be no width at all, and they are not joined with what follows. Of such a
+context line the last value is not believed then: it may be cut, or what follows was printed. Only UTF-16
+captures are treated so; in ordinary logs unprefixed dumps follow event lines.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from ingest.reading.lines import MAX_LINE_BYTES, Line, Position
-from parsers.line import is_whole_event
+from parsers.line import is_whole_event, parse_line
 from parsers.prefix import starts_with_prefix
+from parsers.records import Malformed
 
 MIN_WIDTH = 40
 """Columns; no console is narrower, and shorter lines say nothing of the width."""
+
+_ERROR_BLOCK = re.compile(rb"At (?:line:\d+|[A-Za-z]:\\[^:\n]*:\d+) char:\d+|\+ |    \+ ")
+"""What PowerShell puts below the first line that a program wrote to standard error."""
 
 MAX_EVENT_BYTES = 16 * 1024
 """How long a line may be to be looked at for an event that is whole: longer ones are none, and looking at
@@ -30,21 +36,21 @@ class WrapWidth:
 
     It is measured twice, in characters and in UTF-16 units, since a capture may have been cut by
     either and an emoji has one of the former and two of the latter. `reached` is 1 once a line of that
-    length was no whole event (it counted them once): it was cut there, while events may be of any length.
+    length was not whole by its own pattern: it was cut there, while whole lines may be of any length.
     """
 
     characters: int = MIN_WIDTH
     units: int = MIN_WIDTH
     reached: int = 0
 
-    def seen(self, length: int, units: int, is_event: bool = False) -> WrapWidth:
+    def seen(self, length: int, units: int, is_whole: bool = False) -> WrapWidth:
         """Return what is known after one more line, of so many characters and UTF-16 units."""
         if length < self.characters and units <= self.units:
             return self
         units = max(self.units, units)
         if length < self.characters:
             return WrapWidth(self.characters, units, self.reached)
-        reached = not is_event or (length == self.characters and self.reached > 0)
+        reached = not is_whole or (length == self.characters and self.reached > 0)
         return WrapWidth(length, units, int(reached))
 
     def may_go_on(self, lines: list[str]) -> list[int] | None:
@@ -91,6 +97,7 @@ class Joiner:
         self._pieces: list[Line] = []
         self._size = 0
         self._seen = width  # with the pieces
+        self._is_doubtful = False  # whether the only piece may be a whole line, or cut
 
     @property
     def is_waiting(self) -> bool:
@@ -109,29 +116,33 @@ class Joiner:
     def take(self, line: Line) -> Iterator[Line]:
         """Take the next physical line, and yield the logical ones that are whole now."""
         data, pieces = line.data, self._pieces
-        if pieces and (self._size > MAX_LINE_BYTES or is_new(data)):
-            yield self._whole()
+        is_told = self._is_doubtful and line.terminated
+        if pieces and (is_told or self._size > MAX_LINE_BYTES or is_new(data)):
+            yield self._whole(is_torn=is_told and not is_new(data))
         pieces.append(line)
         self._size += line.size_bytes
         length, units = _measured(data)
         longest = length >= self._seen.characters
-        is_event = longest and self._size <= MAX_EVENT_BYTES and is_whole_event(_data(pieces))
-        self._seen = width = self._seen.seen(length, units, is_event)
+        is_short = longest and self._size <= MAX_EVENT_BYTES
+        is_event = is_short and is_whole_event(_data(pieces))
+        is_context = is_short and not is_event and len(pieces) == 1 and _is_whole_context(data)
+        self._seen = width = self._seen.seen(length, units, is_event or is_context)
         reached = longest or units >= width.units or data.endswith(b" ")
+        self._is_doubtful = line.terminated and is_context and not width.reached
         if line.terminated and not (reached and (width.reached > 0 or not is_event)):
             yield self._whole()
 
     def forget(self) -> None:
         """Leave what waits: it is read again, from the position on."""
         self._pieces.clear()
-        self._size, self._seen = 0, self.width
+        self._size, self._seen, self._is_doubtful = 0, self.width, False
 
     def rest(self) -> Iterator[Line]:
         """Yield the line that may go on, if there is one; nothing follows."""
         if self._pieces:
             yield _concatenated(self._pieces)._replace(ordinal=self.position.ordinal + 1, terminated=False)
 
-    def _whole(self) -> Line:
+    def _whole(self, is_torn: bool = False) -> Line:
         pieces, position = self._pieces, self.position
         line, number, ordinal = pieces[0], pieces[-1].number, position.ordinal + 1
         if len(pieces) > 1:
@@ -139,14 +150,20 @@ class Joiner:
         elif line.ordinal != ordinal:  # most lines, once any was joined
             line = tuple.__new__(Line, (*line[:3], ordinal, *line[4:]))
         position.offset, position.number, position.ordinal = line.end_offset, number, ordinal
-        self.width, self._size = self._seen, 0
+        self.width, self._size, self._is_doubtful = self._seen, 0, False
         pieces.clear()
-        return line
+        return line._replace(is_torn=True) if is_torn else line
 
 
 def is_new(data: bytes) -> bool:
     """Whether a line can't go on with the one above."""
-    return not data or starts_with_prefix(data)
+    return not data or starts_with_prefix(data) or _ERROR_BLOCK.match(data) is not None
+
+
+def _is_whole_context(data: bytes) -> bool:
+    """Whether a line tells something of events around it, as it stands."""
+    parsed = parse_line(data)
+    return parsed is not None and not isinstance(parsed.record, Malformed)
 
 
 def _concatenated(pieces: list[Line]) -> Line:
