@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from reports.readiness import NOT_ENOUGH, readiness
-from reports.terminal import label, percent
-from reports.validation import MIN_STABLE_N, Gate, Stratum, Validation
+from reports.terminal import label
+from reports.validation import MIN_STABLE_N, Stratum, Validation
+from reports.validation_record import validation_record
+from reports.wording import share, tail_text
 
 FAR_OFF = 1.25
 """By how much answers must differ from their estimates, at the median, to be named."""
@@ -25,33 +28,40 @@ class Verdict:
 
 def verdict(found: Validation) -> Verdict:
     """Say what a validation comes to. A gate with nothing to measure is no pass."""
-    judged = readiness(found)
     if not found.overall.n:
-        return Verdict("nothing to judge: no event is left", "not at all", "nothing")
-    begin = f"{_held(found.gates)}: {', '.join(map(_measured, found.gates))}"
-    prefix = "too few events to judge; so far " if judged.status == NOT_ENOUGH else ""
-    return Verdict(prefix + begin, f"{judged.status}: {judged.reason}", _to_set(found))
+        return Verdict("Nothing to judge: no event is left", "not at all", "nothing")
+    judged = readiness(found)
+    sentence = verdict_sentence(validation_record(found))
+    return Verdict(sentence, f"{judged.status}: {judged.reason}", _to_set(found))
 
 
-def _held(gates: list[Gate]) -> str:
-    failed = [gate for gate in gates if gate.passed is False]
+def verdict_sentence(report: dict[str, Any]) -> str:
+    """Say what a report of at least one event comes to; it is a record, as `--json` has it."""
+    gates = report["gates"]
+    failed = [gate for gate in gates if gate["passed"] is False]
     if failed:
-        sure = any(gate.certain is not False for gate in failed)
-        return "the estimates miss their limits" if sure else "the estimates may miss their limits"
-    if any(gate.passed is None for gate in gates):
-        return "the estimates can't be judged in full"
-    sure = all(gate.certain is not False for gate in gates)
-    return "the estimates keep their limits" if sure else "the estimates may keep their limits"
+        sure = any(gate["certain"] is not False for gate in failed)
+        begin = "The estimates miss their limits" if sure else "The estimates may miss their limits"
+    elif any(gate["passed"] is None for gate in gates):
+        begin = "The estimates can't be judged in full"
+    else:
+        sure = all(gate["certain"] is not False for gate in gates)
+        begin = "The estimates keep their limits" if sure else "The estimates may keep their limits"
+    if report["status"] == NOT_ENOUGH:
+        begin = f"Too few events to judge; so far {begin[0].lower()}{begin[1:]}"
+    return f"{begin}: {_measured(report)}"
 
 
-def _measured(gate: Gate) -> str:
-    is_share = gate.limit < 1
-    if gate.value is None:
-        return f"{gate.name} not measured"
-    value, limit = (
-        (percent(gate.value), percent(gate.limit)) if is_share else (f"{gate.value:.2f}", f"{gate.limit:g}")
-    )
-    return f"{gate.name} {value} (limit {limit})"
+def _measured(report: dict[str, Any]) -> str:
+    """Say the three numbers that are held against limits."""
+    overall, (under, truncated, cost) = report["overall"], report["gates"]
+    parts = [
+        f"{share(overall['underestimated_rate'])} underestimated (limit {share(under['limit'], 0)})",
+        f"{share(overall['truncated_rate'])} truncated (limit {share(truncated['limit'], 0)})",
+    ]
+    if overall["waste_p90"] is not None:
+        parts.append(f"{tail_text(overall['waste_p90'])} (limit {cost['limit']:g} ×)")
+    return ", ".join(parts)
 
 
 def _to_set(found: Validation) -> str:

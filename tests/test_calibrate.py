@@ -523,7 +523,7 @@ def test_a_sentence_at_the_top_says_what_to_change(tmp_path: Path) -> None:
         f"docs/low: multiply by {one['factor']:.2f} (95%: {low:.2f} to {high:.2f}), budget "
         f"{one['budget']['factor']:.2f} x what is predicted now, for 2% truncated; 61 answers of 60 phases"
     )
-    assert shown.splitlines()[3] == one["advice"]
+    assert shown.splitlines()[4] == one["advice"]
     assert found["strata"][1]["advice"].startswith(
         "tests/low: leave the predictions as they are (1 of 6 phases with clean answers), "
     )

@@ -38,8 +38,8 @@ def test_the_screen_tells_how_things_stand(called: Tokentail) -> None:
     called("ingest", EXAMPLES / "logs", "--tz", "UTC")
     told = said(screen(called))
     assert list(told) == NAMES
-    assert "miss their limits: underestimation rate 48% (limit 5%), truncation rate 4%" in told["Verdict"]
-    assert told["Verdict"].startswith("too few events to judge")
+    assert "miss their limits: 48.0% underestimated (limit 5%), 4.0% truncated" in told["Verdict"]
+    assert told["Verdict"].startswith("Too few events to judge")
     assert "25 of at least 30 samples" in told["How sure"]
     assert "tokentail calibrate" in told["To set"]
     assert told["Not read"] == "1 reject (cut off 1); 1 builder call without telemetry"
@@ -85,7 +85,7 @@ def test_nothing_understood_is_no_pass(called: Tokentail, tmp_path: Path) -> Non
     (tmp_path / "run.log").write_text("nothing of ours\n", encoding="utf-8")
     called("ingest", "run.log")
     told = said(screen(called))
-    assert told["Verdict"] == "nothing to judge: no event is left"
+    assert told["Verdict"] == "Nothing to judge: no event is left"
     assert "--dry-run" in told["Next"]
 
 

@@ -158,8 +158,9 @@ def test_status_says_how_much_the_events_can_carry(
     written(tmp_path, *(docs_event(100 + number, 100) for number in range(events)))
     called("ingest", "run.log")
     shown = called("report").stdout.splitlines()
-    assert shown[1] == f"Status: {status}"
-    assert shown[2].startswith(f"  {events} of at least 30 samples; 0% with real deliverable paths")
+    assert shown[1].startswith(
+        f"How sure: {status}: {events} of at least 30 samples; 0% with real deliverable paths"
+    )
 
 
 def test_tries_of_a_phase_are_one_sample(called: Tokentail, tmp_path: Path) -> None:

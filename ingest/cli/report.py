@@ -26,7 +26,6 @@ from reports.answers import read_changes
 from reports.changes import Change
 from reports.futile import Futile, futile_line, read_futile
 from reports.metrics import Spread
-from reports.readiness import readiness
 from reports.selection import Selection
 from reports.strata import Bucket, Strata
 from reports.sureness import Share
@@ -40,6 +39,7 @@ from reports.validation import (
     validate,
 )
 from reports.validation_record import validation_record
+from reports.verdict import verdict
 from reports.worth import worth_line
 
 
@@ -160,11 +160,12 @@ def _against(before: Validation, after: Validation) -> list[str]:
 def _show(
     database: str, found: Validation, selection: Selection, changes: list[Change], unhelped: Futile
 ) -> None:
-    judged = readiness(found)
+    judged = verdict(found)
+    say(f"{judged.sentence}.")
+    say(f"How sure: {judged.sureness}.")
+    say(f"What to set: {judged.to_set}.")
     if line := worth_line(found.worth):
         say(line)
-    say(f"Status: {judged.status}")
-    say(f"  {judged.reason}")
     say_population(found.population, database)
     say_cut_stay(selection)
     overall = found.overall

@@ -102,6 +102,7 @@ def _held_against(max_age: timedelta | None, database: str, success: dict[str, A
 
 def _show(database: str, found: Status, shows_all: bool) -> None:
     totals = found.totals
+    say(f"{_verdict(found)}.")
     say(f"database {database}")
     say(
         f"{counted(totals['events'], 'event')}: {totals['with_phase']:,} with their phase, "
@@ -136,6 +137,25 @@ def _show(database: str, found: Status, shows_all: bool) -> None:
         say(f"last ingests (UTC), {well}:")
     for run in found.ingest_runs:
         say(f"  {_run(run)}")
+
+
+def _verdict(found: Status) -> str:
+    """Say in a sentence whether all is stored that the logs hold, and if not, what to do."""
+    totals = found.totals
+    if not found.sources:
+        return "Nothing was read yet: `tokentail ingest LOGS` does"
+    wrong = [f"{counted(len(found.problems), 'log')} can't be read"] if found.problems else []
+    if totals["unread_lines"]:
+        wrong.append(f"{counted(totals['unread_lines'], 'line')} with the marker not read, as said below")
+    if totals["rejects"]:
+        wrong.append(f"{counted(totals['rejects'], 'reject')} (`tokentail rejects` says why)")
+    if totals["behind_bytes"]:
+        wrong.append(f"{bytes_text(totals['behind_bytes'])} of logs not read yet (`tokentail ingest`)")
+    if found.last_success is None:
+        wrong.append("no ingest went well yet")
+    if wrong:
+        return f"Not all is stored: {'; '.join(wrong)}"
+    return "All that the logs held when they were read is stored (`tokentail verify` proves it)"
 
 
 def _lost(totals: dict[str, Any]) -> dict[str, int]:

@@ -17,11 +17,11 @@ from typing import Any
 
 from sqlite_utils import Database
 
-from reports.dashboard.wording import stratum_name
 from reports.selection import MODEL, Selection
 from reports.strata import Strata
 from reports.validation import Validation, validate
 from reports.validation_record import validation_record
+from reports.wording import stratum_name
 
 NAMED = ("category", "complexity", "model", "run")
 FILTERS = (*NAMED, "since", "until")

@@ -7,9 +7,9 @@ from typing import Any
 
 from sqlite_utils import Database
 
-from reports.dashboard.wording import stratum_name
 from reports.selection import Selection
 from reports.strata import Strata
+from reports.wording import stratum_name
 
 UNTOLD_BUCKET = "?"
 """The column of events that tell no number of deliverables, or one that no bucket holds."""

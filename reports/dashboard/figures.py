@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from reports.dashboard.verdict import verdict
-from reports.dashboard.wording import off, off_text, plain, share, tail
+from reports.wording import off, off_text, plain, share, tail
 
 Record = dict[str, Any]
 

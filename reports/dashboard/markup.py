@@ -12,8 +12,8 @@ from datetime import UTC, datetime
 
 from reports.dashboard.figures import COLUMNS, Card, Cell, Track
 from reports.dashboard.points import TRUNCATED, UNTOLD, Point
-from reports.dashboard.wording import plain
 from reports.terminal import label, printable
+from reports.wording import plain
 
 EVENT_COLUMNS = (
     *("phase and run", "estimate", "predicted", "actual"),

@@ -15,10 +15,10 @@ from typing import Any
 from sqlite_utils import Database
 
 from reports.dashboard.coverage_cells import UNTOLD_BUCKET
-from reports.dashboard.wording import off_text, said_text, stratum_name
 from reports.metrics import smape, waste_ratio
 from reports.selection import CEILING, MODEL, Selection
 from reports.strata import Strata
+from reports.wording import off_text, said_text, stratum_name
 
 MAX_DRAWN = 20_000
 """Events that a browser still draws, and a person still looks at, with ease."""
