@@ -460,7 +460,7 @@ def test_numbers_stand_in_the_html(browser: Browser, opened: Any, guarded: str, 
         opened(None, script=False)
     text = browser.value("document.body.innerText")
     for sentence in (
-        "Too few events to judge: 50.0% underestimated (limit 5%)",
+        "Too few events to judge; so far the estimates miss their limits: 50.0% underestimated (limit 5%)",
         "done by the script in this page, which has not run",
         "2 of 4",
         "run.log:5",
@@ -578,7 +578,10 @@ def test_the_90th_percentile_is_said_from_its_side(p90: float, words: str) -> No
     ("messages", "begin"),
     [
         ([], "Nothing to report"),
-        ([event_message()], "Too few events to judge: 0.0% underestimated"),
+        (
+            [event_message()],
+            "Too few events to judge; so far the estimates miss their limits: 0.0% underestimated",
+        ),
         (
             [event_message(actual_output=8000 + at) for at in range(40)],
             "The estimates miss their limits: 100.0%",

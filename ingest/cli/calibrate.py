@@ -59,8 +59,8 @@ _price = click.FloatRange(min=0, max=1e9, min_open=True)
     type=click.Choice(PURPOSES),
     default=CENTER,
     show_default=True,
-    help="What predictions are to be multiplied for: to be in the middle, to pass report's gate (at most 5% "
-    "underestimated), or to be the budget themselves.",
+    metavar="PURPOSE",
+    help="What predictions are for: center, gate or budget.",
 )
 @click.option(
     "--min-samples",
@@ -68,7 +68,7 @@ _price = click.FloatRange(min=0, max=1e9, min_open=True)
     default=MIN_PHASES,
     show_default=True,
     metavar="N",
-    help="Propose nothing for strata of fewer phases with clean events.",
+    help="Propose nothing for strata of fewer phases.",
 )
 @click.option(
     "--max-truncation",
@@ -77,24 +77,23 @@ _price = click.FloatRange(min=0, max=1e9, min_open=True)
     default=MAX_TRUNCATION * 100,
     show_default=True,
     metavar="PERCENT",
-    help="The share of new answers that a budget may truncate.",
+    help="What a budget may truncate.",
 )
 @click.option(
     "--cost-of-truncation",
     type=_price,
     callback=options.finite,
     metavar="COST",
-    help="What a token costs that an answer lacks. Instead of --max-truncation: the budget is then the one "
-    "with the least expected cost.",
+    help="Cost of a token that is lacking: the cheapest budget is shown.",
 )
 @click.option(
     "--cost-of-waste",
     type=_price,
     callback=options.finite,
     metavar="COST",
-    help="What a token of the budget costs that is left over. Of the two costs, one that is not named is 1.",
+    help="Cost of a token that is left over.",
 )
-@click.option("--all-time", is_flag=True, help="Use all events, also those before the estimates changed.")
+@click.option("--all-time", is_flag=True, help="Use events from before a change, too.")
 @options.json_option
 @click.pass_context
 def calibrate_command(
@@ -113,12 +112,10 @@ def calibrate_command(
 ) -> int:
     """Propose by which factor estimates should change, and which budgets would hold.
 
-    What is counted are phases: the tries of one are alike. Where the estimates changed, only what came
-    since is used. The factor is the median of actual / predicted with its 95% interval. It is proposed
-    only if the interval excludes 1 and if the factor of the earlier half of the phases lessened the
-    error of the later half. The budget is the multiple of the prediction beyond which at most PERCENT
-    of new answers go, on average; truncated answers count as what they are: more than their ceiling,
-    nobody knows how much. Where the data can't tell, that is said. A proposal only: nothing is applied.
+    Phases are counted, since the tries of one are alike; where the estimates changed, what came since.
+    The factor is the median of actual / predicted: proposed where its 95% interval excludes 1, and where
+    it would have helped in later phases. The budget is the multiple of the prediction beyond which at
+    most PERCENT of new answers go. Where the data can't tell, that is said. Nothing is applied.
 
     \b
     Examples:

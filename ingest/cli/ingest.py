@@ -23,14 +23,13 @@ from reports.terminal import bytes_text, counted
 tz_option = click.option(
     "--tz",
     metavar="ZONE",
-    help="The executor's time zone, e.g. Australia/Sydney. Default: this machine's. A log keeps the zone "
-    "that it was first read with.",
+    help="The executor's zone, e.g. Australia/Sydney; else this machine's. A log keeps its own.",
 )
 prefix_option = click.option(
     "--prefix",
     metavar="TEMPLATE",
-    help="What stands before the lines of your logs, if that is no known prefix: a template such as "
-    "'{time} {word} | ', of {time}, {word}, {number}, {level}, {text}. A log keeps it, like its zone.",
+    help="What stands before the lines, if that is no known prefix: a template such as '{time} {word} | ', "
+    "of {time}, {word}, {number}, {level}, {text}.",
 )
 reject_option = click.option("--fail-on-reject", is_flag=True, help="Exit with 1 if there was a reject.")
 

@@ -61,8 +61,7 @@ from reports.worth import worth_line
     "--against",
     metavar="SPAN",
     callback=span,
-    help="The last SPAN (7d, 12h, 2w) beside the one before, and how much of the change another mix of "
-    "strata explains.",
+    help="The last SPAN (7d, 12h) beside the one before, and why it differs.",
 )
 @click.option("--fail-on-gate", is_flag=True, help="Exit with 1 if a gate is not passed.")
 @options.json_option
@@ -77,9 +76,6 @@ def report_command(
     as_json: bool,
 ) -> int:
     """Show how far the estimates are off: risk, cost and error, overall and by stratum.
-
-    The first line says what they are worth: their error, that of a constant (the stratum's own median
-    of tokens), and how far tries of one phase differ anyway.
 
     Risk, over every event whose actual is an output: the share underestimated (gate: 5%) and the
     share truncated (gate: 2%), each with its 95% interval by phase. Cost, over clean events (parsed, not

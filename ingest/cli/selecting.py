@@ -89,13 +89,13 @@ def _filters(min_actual: int, with_all: bool) -> list[Callable[[Any], Any]]:
             metavar="ZONE",
             is_eager=True,  # before the times that are of it
             callback=_zone,
-            help="The zone in which days are meant and shown. Default: that of the settings, else UTC.",
+            help="Zone of days; else the settings', else UTC.",
         ),
         click.option(
             "--since",
             metavar="TIME",
             callback=moment(parse_since),
-            help="From then on, in the zone of --tz: 2026-01-14T09:30, today, 7d.",
+            help="From then on: 2026-01-14T09:30, today, 7d.",
         ),
         click.option(
             "--until",
@@ -107,9 +107,7 @@ def _filters(min_actual: int, with_all: bool) -> list[Callable[[Any], Any]]:
             "--success-only/--all" if with_all else "--success-only",
             is_flag=True,
             default=False,
-            help="Only answers that were parsed"
-            + (", or all (the default)." if with_all else ".")
-            + " Truncated ones, which never are, stay in what is said of risk and budgets.",
+            help="Parsed answers; truncated ones stay as risk.",
         ),
         click.option(
             "--min-actual",
@@ -121,7 +119,7 @@ def _filters(min_actual: int, with_all: bool) -> list[Callable[[Any], Any]]:
         click.option(
             "--normalize-categories",
             is_flag=True,
-            help="Take names of one category as one: doc_write, Documentation as docs.",
+            help="Take names of one category as one.",
         ),
     ]
 
@@ -159,7 +157,7 @@ buckets_option = click.option(
     "--buckets",
     callback=_buckets,
     metavar="RANGES",
-    help="Numbers of deliverables. Default: 1-3,4-7,8-15,16+.",
+    help="Of deliverables. Default: 1-3,4-7,8-15,16+.",
 )
 
 
@@ -177,7 +175,7 @@ by_option = click.option(
     multiple=True,
     callback=_dimensions,
     metavar="NAMES",
-    help=f"Strata by any of {', '.join(DIMENSIONS)}, joined by commas. Default: category,complexity.",
+    help=f"Any of {', '.join(DIMENSIONS)}.",
 )
 
 

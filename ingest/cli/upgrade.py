@@ -23,7 +23,7 @@ def upgrade_command(database: str | None, db: str | None, wait_seconds: float, a
 
     \b
     With a copy before:
-      tokentail backup --db telemetry.db before.db && tokentail upgrade telemetry.db
+      tokentail backup before.db && tokentail upgrade
 
     Exit codes: 0 done, or it was of this version already; 1 it can't be used, or holds nothing of
     tokentail; 2 wrong use; 75 another ingest holds it.
