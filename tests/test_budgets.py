@@ -173,6 +173,19 @@ def test_pooled_budgets_truncate_as_little_and_are_much_smaller() -> None:
     assert statistics.fmean(saved) < math.log(0.75)
 
 
+def test_the_smallest_strata_are_truncated_as_little_as_the_others() -> None:
+    """One phase leaves more doubt of where a stratum lies than a hundred do: its budget has room for it."""
+    normal = statistics.NormalDist()
+    for sizes, small in (([100, *[1] * 10], slice(1, 11)), ([2] * 30, slice(0, 30))):
+        beyond = []
+        for seed in range(120):
+            found, levels = strata(seed, sizes)
+            factors = pooled_factors(found, [0.02])[0]
+            keys = list(found)[small]
+            beyond += [1 - normal.cdf((math.log(factors[key]) - levels[key]) / 0.5) for key in keys]
+        assert statistics.fmean(beyond) <= 0.025, sizes
+
+
 def test_strata_that_are_alike_get_nearly_the_same_budget() -> None:
     """Where there is nothing between strata, all are taken as one."""
     found, _ = strata(3, [8] * 8, apart=0)
