@@ -142,6 +142,14 @@ def test_a_budget_had_by_luck_is_not_shown() -> None:
     assert budget(high, 0.02).factor == budget(single(ratios), 0.02).factor is not None
 
 
+def test_ceilings_that_whole_answers_went_beyond_are_none() -> None:
+    """Where a whole answer is longer than what it is said to have been given, that is not what cuts."""
+    low = [Needed(1 + number / 100, False, number, 1.6) for number in range(60)]
+    beyond = [*low, Needed(1.7, False, 60, 1.6)]
+    assert (budget(low, 0.02).factor, expected_cut(beyond)) == (None, 0)
+    assert budget(beyond, 0.02).factor == 1.7
+
+
 # Small strata
 
 
