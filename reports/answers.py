@@ -66,8 +66,8 @@ class Answer(NamedTuple):
     @property
     def need(self) -> Needed:
         """What it needed, for medians and budgets."""
-        known = self.final >= self.needed  # else something else was the ceiling
-        return Needed(self.ratio, self.cut, self.phase, self.final / self.predicted if known else math.inf)
+        ceiling = self.final / self.predicted if self.final else math.inf
+        return Needed(self.ratio, self.cut, self.phase, ceiling)
 
 
 ByStratum = dict[Key, list[Answer]]

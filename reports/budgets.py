@@ -77,9 +77,15 @@ def conformal(answers: Iterable[tuple[float, float]], phases: int, limit: float)
     return None
 
 
+def under_ceilings(answers: Sequence[Needed]) -> list[Needed]:
+    """Return the answers whose ceiling is known; none if a whole one went beyond: then they cut nothing."""
+    told = [answer for answer in answers if math.isfinite(answer.ceiling)]
+    return [] if any(answer.ratio > answer.ceiling and not answer.cut for answer in told) else told
+
+
 def expected_cut(answers: Sequence[Needed]) -> float:
     """Return which share of such answers their ceilings cut, if logarithms are spread normally."""
-    ceilings = [math.log(answer.ceiling) for answer in answers if math.isfinite(answer.ceiling)]
+    ceilings = [math.log(answer.ceiling) for answer in under_ceilings(answers)]
     if len(ceilings) < 2:
         return 0.0
     logarithms = [math.log(answer.ratio) for answer in answers]

@@ -34,7 +34,7 @@ class Cell:
 
     `need` is how many more the target asks for, `clean` how many of `have` are parsed and whole.
     `weight` is how often such work may be expected, 0..1: the share of the category and complexity
-    times the share of the bucket.
+    times the share of the bucket, each with one added to its count.
     """
 
     category: str | None

@@ -19,7 +19,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist, fmean
 
-from reports.budgets import conformal
+from reports.budgets import conformal, under_ceilings
 from reports.strata import Key
 from reports.survival import Needed
 
@@ -70,8 +70,9 @@ def pooled_factors(strata: Mapping[Key, Sequence[Needed]], limits: Sequence[floa
             middle, deviation = expected[answer.phase]
             value = math.inf if answer.cut else (math.log(answer.ratio) - middle) / deviation
             left_over.append((value, 1 / sizes[answer.phase]))
-            if math.isfinite(answer.ceiling):
-                cut.append(1 - _NORMAL.cdf((math.log(answer.ceiling) - middle) / deviation))
+        for answer in under_ceilings(answers):
+            middle, deviation = expected[answer.phase]
+            cut.append(1 - _NORMAL.cdf((math.log(answer.ceiling) - middle) / deviation))
     phases = sum(len(means) for means in locations.phases.values())
     left_over.sort()
     found: list[dict[Key, float]] = []

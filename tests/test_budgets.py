@@ -142,6 +142,14 @@ def test_a_budget_had_by_luck_is_not_shown() -> None:
     assert budget(high, 0.02).factor == budget(single(ratios), 0.02).factor is not None
 
 
+def test_ceilings_that_whole_answers_went_beyond_are_none() -> None:
+    """Where a whole answer is longer than what it is said to have been given, that is not what cuts."""
+    low = [Needed(1 + number / 100, False, number, 1.6) for number in range(60)]
+    beyond = [*low, Needed(1.7, False, 60, 1.6)]
+    assert (budget(low, 0.02).factor, expected_cut(beyond)) == (None, 0)
+    assert budget(beyond, 0.02).factor == 1.7
+
+
 # Small strata
 
 
@@ -171,6 +179,19 @@ def test_pooled_budgets_truncate_as_little_and_are_much_smaller() -> None:
         saved += [math.log(factor / whole) for factor in factors.values()]
     assert 0.02 - 1 / 131 - 0.003 <= statistics.fmean(beyond) <= 0.023
     assert statistics.fmean(saved) < math.log(0.75)
+
+
+def test_the_smallest_strata_are_truncated_as_little_as_the_others() -> None:
+    """One phase leaves more doubt of where a stratum lies than a hundred do: its budget has room for it."""
+    normal = statistics.NormalDist()
+    for sizes, small in (([100, *[1] * 10], slice(1, 11)), ([2] * 30, slice(0, 30))):
+        beyond = []
+        for seed in range(120):
+            found, levels = strata(seed, sizes)
+            factors = pooled_factors(found, [0.02])[0]
+            keys = list(found)[small]
+            beyond += [1 - normal.cdf((math.log(factors[key]) - levels[key]) / 0.5) for key in keys]
+        assert statistics.fmean(beyond) <= 0.025, sizes
 
 
 def test_strata_that_are_alike_get_nearly_the_same_budget() -> None:

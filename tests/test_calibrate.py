@@ -217,6 +217,18 @@ def test_a_factor_of_noise_is_not_proposed(empty: Database) -> None:
     assert (found.proposed_factor, found.why) == (None, "the interval includes 1")
 
 
+def test_a_factor_that_did_not_help_forward_in_time_is_not_proposed(empty: Database) -> None:
+    """All needed more than predicted, the earlier half thrice as much: it misleads for the later."""
+    events = [ratio_row(3 + number / 100) for number in range(12)]
+    events += [ratio_row(1.1 + number / 100) for number in range(12)]
+    found = one_stratum(empty, events, Wish(all_time=True))
+    assert found.factor_interval is not None
+    assert found.factor_interval.low > 1
+    assert found.forward is not None
+    assert found.forward.factor == pytest.approx(3.055)
+    assert (found.proposed_factor, found.why) == (None, "tried forward in time, it did not help")
+
+
 def test_tries_of_a_phase_are_not_taken_for_evidence(empty: Database) -> None:
     """Eight phases of ten tries each, alike: what eight answers can't tell, eighty of them can't."""
     chance, events = random.Random(5), []
@@ -396,6 +408,9 @@ def test_what_cut_answers_lacked_is_taken_from_whole_ones_beyond(empty: Database
     spare = 3 * 7000 + 5000 + 3000
     assert (found.n, found.spare_before) == (6, pytest.approx(spare * 1000 / 6))
     assert found.short_before == pytest.approx((1000 + 3000) / 2 * 1000 / 6)
+    assert found.spare_after == pytest.approx(3 * 2000 * 1000 / 6)
+    assert found.short_after == pytest.approx((2000 + (0 + 2000) / 2) * 1000 / 6)
+    assert found.truncated_after == pytest.approx((1 + 1 / 2) * 1000 / 6)
     assert (found.truncated_before, found.at_least) == (pytest.approx(1000 / 6), False)
     beyond = ratio_row(7, truncated=1, success=0, actual_max_tokens=7000)
     least = one_stratum(empty, [*whole, cut, beyond], wish).costs

@@ -23,6 +23,7 @@ import pytest
 from browser import Browser, browser_path
 from conftest import ROOT, Tokentail
 from event_lines import event_message, logged
+from event_rows import event_row, stored
 from ingest.storing.database import open_for_reading
 from reports.changes import ESTIMATES, Change
 from reports.dashboard.board import Board, read_board
@@ -251,6 +252,29 @@ def test_many_events_are_drawn_as_every_kth(ingested: Any) -> None:
     assert len(texts) == len(set(texts))
     said = Board(found.population, found.report, sample, [], [], found.choices, [], []).notes()
     assert "9 of 25 events (one in 3)" in said[0]
+
+
+def test_a_change_of_the_estimates_is_on_the_page(tmp_path: Path) -> None:
+    """When, and from what to what, beside what the page leaves out; names in it are no markup."""
+    rows = [
+        event_row(
+            phase_id=f"phase-{number}",
+            category=category,
+            timestamp=f"2026-01-14 {number // 60:02}:{number % 60:02}:00.000000",
+            actual_output_tokens=(5000 if number < 60 and category == EVIL else 800) + 7 * (number * 7 % 11),
+        )
+        for number in range(90)
+        for category in (EVIL, "docs", "tests")
+    ]
+    with open_for_reading(stored(tmp_path / "telemetry.db", rows)) as db:
+        found = read_board(db, Selection(), Strata())
+    assert [(change.key, change.at) for change in found.changes] == [((EVIL, "low"), rows[180]["timestamp"])]
+    (said,) = found.notes()
+    assert said.startswith(f"{EVIL}/low, actual / predicted went from 5.0")
+    assert said.endswith("(median of 60 and 30 phases) at 2026-01-14 01:00 UTC.")
+    text = page(found, "telemetry.db", "all")
+    assert EVIL not in text
+    assert "actual / predicted went from 5.0" in text
 
 
 def test_choices_are_bounded(ingested: Any) -> None:
