@@ -26,7 +26,7 @@ from ingest.errors import (
     NotALog,
 )
 from ingest.files.listing import Listed, Listing
-from ingest.files.paths import shown
+from ingest.files.paths import STANDARD_INPUT, shown
 from ingest.memory import little_tidying
 from ingest.notices import Level, Notice, notice_of
 from ingest.reading.zone import is_same_zone, names_of
@@ -69,7 +69,8 @@ def ingest(paths: Sequence[str], database: StrPath, options: IngestOptions) -> S
         DatabaseUnusable: the database cannot be used as it is.
     """
     is_new = not os.path.exists(database)
-    with held_for_ingest(database, options.wait_seconds) as (connection, notices):
+    reads_pipe = STANDARD_INPUT in paths
+    with held_for_ingest(database, options.wait_seconds, reads_pipe) as (connection, notices):
         mended = check_bookkeeping(connection, database, options.full)
         changed = changed_files(connection, options, Listing(paths, options.globs, files_of(database)))
         summary = Summary(str(database), options.zone.name, is_new, files=changed.listing.files)
@@ -82,7 +83,7 @@ def ingest(paths: Sequence[str], database: StrPath, options: IngestOptions) -> S
 
 @contextmanager
 def held_for_ingest(
-    database: StrPath, wait_seconds: float
+    database: StrPath, wait_seconds: float, reads_pipe: bool = False
 ) -> Iterator[tuple[sqlite3.Connection, list[Notice]]]:
     """Open the database for this ingest alone; beside it, what is worth knowing of where it is.
 
@@ -95,7 +96,7 @@ def held_for_ingest(
         "readers and the ingest wait for each other; a local disk is better"
     )
     with (
-        ingest_lock(database, wait_seconds),
+        ingest_lock(database, wait_seconds, reads_pipe),
         connected_for_writing(database, network) as connection,
     ):
         yield connection, [Notice("note", "network", None, text)] if network else []
