@@ -68,7 +68,8 @@ def ingest(paths: Sequence[str], database: StrPath, options: IngestOptions) -> S
     is_new = not os.path.exists(database)
     if is_new and paths and not any(map(_may_be_there, paths)):
         return _nothing_there(paths, database, options)
-    with held_for_ingest(database, options.wait_seconds) as (connection, notices):
+    reads_pipe = STANDARD_INPUT in paths
+    with held_for_ingest(database, options.wait_seconds, reads_pipe) as (connection, notices):
         mended = check_bookkeeping(connection, database, options.full)
         changed = changed_files(connection, options, Listing(paths, options.globs, files_of(database)))
         summary = Summary(str(database), options.zone.name, is_new, files=changed.listing.files)
@@ -94,7 +95,7 @@ def _nothing_there(paths: Sequence[str], database: StrPath, options: IngestOptio
 
 @contextmanager
 def held_for_ingest(
-    database: StrPath, wait_seconds: float
+    database: StrPath, wait_seconds: float, reads_pipe: bool = False
 ) -> Iterator[tuple[sqlite3.Connection, list[Notice]]]:
     """Open the database for this ingest alone; beside it, what is worth knowing of where it is.
 
@@ -107,7 +108,7 @@ def held_for_ingest(
         "readers and the ingest wait for each other; a local disk is better"
     )
     with (
-        ingest_lock(database, wait_seconds),
+        ingest_lock(database, wait_seconds, reads_pipe),
         connected_for_writing(database, network) as connection,
     ):
         yield connection, [Notice("note", "network", None, text)] if network else []

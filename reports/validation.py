@@ -178,11 +178,12 @@ def stratum_of(key: Key, kinds: Kinds, under_multiplier: float = 1.0) -> Stratum
 
 def _measure(kinds: Kinds, under_multiplier: float) -> _Numbers:
     numbers = _Numbers()
+    factor = int(under_multiplier) if under_multiplier.is_integer() else under_multiplier  # whole: exact
     for kind, tokens in kinds.items():
         n, predicted, actual = len(tokens), sum(tokens.predicted), sum(tokens.actual)
         pairs = list(tokens.pairs())
         numbers.counts.update(n=n, predicted=predicted, actual=actual)
-        under = [a > p * under_multiplier for p, a in zip(tokens.predicted, tokens.actual, strict=True)]
+        under = [a > p * factor for p, a in zip(tokens.predicted, tokens.actual, strict=True)]
         numbers.phases["all"].extend(tokens.phase)
         numbers.phases["under"].extend(compress(tokens.phase, under))
         numbers.phases["truncated"].extend(tokens.phase if kind.truncated else ())

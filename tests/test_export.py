@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import json
@@ -220,6 +221,49 @@ def test_full_csv_has_all_columns_as_safe_cells(called: Tokentail, tmp_path: Pat
     found = dict(zip(header, row, strict=True))
     assert (found["event_id"], found["model"], found["truncated"], found["success"]) == ("1", "'@x", "0", "")
     assert found["timestamp"] == "2025-12-29 19:40:02.000000"
+
+
+def test_csv_has_one_form_of_time(called: Tokentail, tmp_path: Path) -> None:
+    """One event with milliseconds beside others without makes no other column: pandas reads times."""
+    later = logged(event_message(predicted_output=7), at="2025-12-29 19:40:03")
+    with_ms = event_message(predicted_output=8)
+    script = f"2025-12-29 19:40:04,427 - autopack.x - INFO - {with_ms}"
+    made(tmp_path, [logged(event_message()), later, script])
+    written = called("export", "--format", "csv").stdout
+    times = [row["timestamp"] for row in csv.DictReader(io.StringIO(written, newline=""))]
+    assert times == [
+        "2025-12-29T19:40:04.427000",
+        "2025-12-29T19:40:03.000000",
+        "2025-12-29T19:40:02.000000",
+    ]
+    pandas = pytest.importorskip("pandas")
+    column = pandas.read_csv(io.StringIO(written), parse_dates=["timestamp"])["timestamp"]
+    assert pandas.api.types.is_datetime64_any_dtype(column)
+
+
+def test_raw_csv_joins_with_what_was_logged(called: Tokentail, tmp_path: Path) -> None:
+    """For a program a name is what it is; for a spreadsheet it is a text, unless that is asked for."""
+    database = made(tmp_path, [logged(event_message(model="@cf/meta/llama"))])
+    changed(database, "UPDATE token_estimation_v2_events SET category = 'a;=b'")
+    for asked, model, category in (
+        (("--raw-csv",), "@cf/meta/llama", "a;=b"),
+        ((), "'@cf/meta/llama", "a;'=b"),
+    ):
+        done = called("export", "--format", "csv", *asked)
+        (row,) = csv.DictReader(io.StringIO(done.stdout, newline=""))
+        assert (row["model"], row["category"]) == (model, category)
+
+
+@pytest.mark.parametrize("asked", [("--excel",), ("--excel", "--raw-csv")], ids=" ".join)
+def test_csv_for_excel_begins_with_its_mark(
+    called: Tokentail, tmp_path: Path, asked: tuple[str, ...]
+) -> None:
+    """Excel knows UTF-8 by it; without the option no program meets it."""
+    made(tmp_path)
+    for options, mark in ((asked, codecs.BOM_UTF8), ((), b"")):
+        assert called("export", "--format", "csv", "-o", "e.csv", *options).returncode == 0
+        assert (tmp_path / "e.csv").read_bytes().startswith(mark + b"run_id,")
+    assert called("export", *asked).returncode == 2
 
 
 # Parquet

@@ -123,6 +123,14 @@ def test_failure_is_one_of_room_only_where_there_is_none(
     assert isinstance(explanation(database, error_of("SQLITE_IOERR_WRITE")), NoRoom)
 
 
+def test_failure_to_read_is_none_of_temporary_files(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where there is no folder for them either, a disk that can't be read is told as that."""
+    monkeypatch.setattr("ingest.storing.explaining.temporary_folder", lambda: None)
+    assert "the disk failed" in str(explanation(database, error_of("SQLITE_IOERR_READ"), reading=True))
+    told = str(explanation(database, error_of("SQLITE_IOERR_GETTEMPPATH"), reading=True))
+    assert "no folder for them may be written" in told
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
 @pytest.mark.parametrize(
     "command", [("report",), ("report", "--json"), ("export",), ("sources",)], ids=" ".join

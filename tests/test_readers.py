@@ -141,3 +141,18 @@ def test_change_that_still_stands_in_a_wal_is_no_answer(mounted_read_only: Path)
         db.execute(COUNT).fetchone()
         writer.execute("DELETE FROM event_sightings")
         writer.commit()
+
+
+def test_database_that_somebody_else_made_is_told_with_its_owner(called: Tokentail, shared: Path) -> None:
+    """What root made first, a user may not write: the way out is its owner, not another place."""
+    if os.geteuid() != 0:
+        pytest.skip("this user owns the database")
+    called("ingest", EXAMPLES / "logs", "--db", shared)
+    shared.parent.chmod(0o777)
+    with somebody_else():
+        done = called("prune", "--older-than", "2026-01-13", "--db", shared)
+    assert done.returncode == 1
+    assert (
+        f"{shared}: nobody may not write {shared}, which belongs to root: `chown nobody {shared}*`"
+        in done.stderr
+    )

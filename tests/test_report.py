@@ -346,3 +346,18 @@ def test_filters_that_nothing_passes_say_so(called: Tokentail, tmp_path: Path) -
     called("ingest", "run.log")
     shown = called("report", "--category", "dosc").stdout
     assert "There is nothing to report: no event passes the filters." in shown
+
+
+@pytest.mark.parametrize(("actual", "count"), [(9007199254740993, 0), (9007199254740994, 1)])
+def test_counts_beyond_the_precision_of_floats_are_compared_exactly(
+    called: Tokentail, tmp_path: Path, actual: int, count: int
+) -> None:
+    """Equal is not underestimated, one more is, whatever a float can tell apart; a whole factor is exact."""
+    predicted = 9007199254740993
+    line = event_message(predicted_output=predicted, actual_output=actual)
+    (tmp_path / "run.log").write_text(logged(line) + "\n")
+    called("ingest", "run.log", "--tz", "UTC")
+    found = json.loads(called("report", "--json").stdout)
+    assert found["overall"]["underestimated"] == count
+    doubled = json.loads(called("report", "--json", "--under-multiplier", "2").stdout)
+    assert doubled["overall"]["underestimated"] == 0

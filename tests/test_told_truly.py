@@ -14,6 +14,7 @@ import pytest
 from conftest import EXAMPLES, Tokentail
 from event_lines import anchor_message, event_message, logged
 from faults.tables import events
+from ingest.storing.ingest_runs import ingest_lock
 
 LOGS = EXAMPLES / "logs"
 CALLS = "".join(
@@ -71,6 +72,34 @@ def test_import_of_another_encoding_says_which_is_wanted(called: Tokentail, comm
     assert done.returncode == 1
     assert "not UTF-8; nothing was imported" in done.stderr
     assert "codec" not in done.stderr
+
+
+def test_wait_is_not_advised_for_a_pipe_that_may_never_end(called: Tokentail, tmp_path: Path) -> None:
+    """Whoever meets an ingest of standard input is told what it is; another ingest may be waited for."""
+    database = tmp_path / "t.db"
+    with ingest_lock(database, 0, reads_pipe=True):
+        done = called("ingest", LOGS, "--db", database)
+    assert done.returncode == 75
+    assert (
+        f"an ingest of standard input (pid {os.getpid()}) holds the database until its pipe ends"
+        in done.stderr
+    )
+    assert "--wait" not in done.stderr
+    with ingest_lock(database, 0):
+        assert "--wait SECONDS waits for it" in called("ingest", LOGS, "--db", database).stderr
+
+
+def test_lock_of_a_reader_is_told_without_a_time_that_was_not_waited(called: Tokentail) -> None:
+    """A report that another program keeps out says that, and not how long a writer would wait."""
+    called("ingest", LOGS, "--tz", "UTC", "--db", "t.db")
+    with closing(sqlite3.connect("t.db", isolation_level=None)) as other:
+        other.execute("PRAGMA journal_mode = DELETE")
+        other.execute("BEGIN EXCLUSIVE")
+        done = called("report", "--db", "t.db")
+    assert done.returncode == 75
+    assert done.stderr == (
+        "tokentail: t.db: database is locked by another program: try again when that is done\n"
+    )
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows keeps a folder that somebody is in")

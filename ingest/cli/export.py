@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from codecs import BOM_UTF8
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import IO
@@ -53,6 +54,13 @@ _ENDINGS = {".csv": "csv", ".parquet": "parquet", ".pq": "parquet"}
     help="Where to write. Default: standard output.",
 )
 @click.option(
+    "--raw-csv",
+    is_flag=True,
+    help="CSV for programs: text as it was logged, without the apostrophe that keeps a spreadsheet from "
+    "taking it for a formula.",
+)
+@click.option("--excel", is_flag=True, help="CSV for Excel: begins with the mark by which it knows UTF-8.")
+@click.option(
     "--partition-by",
     "period",
     type=click.Choice(list(PERIODS)),
@@ -65,6 +73,8 @@ def export_command(
     full: bool,
     form: str | None,
     output: str | None,
+    raw_csv: bool,
+    excel: bool,
     period: str | None,
 ) -> int:
     """Write the events as NDJSON, CSV, Parquet or OpenTelemetry attributes, newest first.
@@ -87,6 +97,8 @@ def export_command(
     """  # noqa: D301 - Click's mark must be the character itself
     form = form or _form_of(output, period)
     _check(full, form, output, period)
+    if (raw_csv or excel) and form != "csv":
+        raise UsageMistake("--raw-csv and --excel are for --format csv")
     database = options.chosen_database(db)
     selection = replace(selection, with_totals=True, rows_only=True)
     if period is not None and output is not None:
@@ -97,7 +109,14 @@ def export_command(
             if form == "parquet":
                 write_parquet(opened, selection, full, sink)
             else:
-                _write_lines(_lines(opened, selection, full, form), sink, goes_to_terminal(output))
+                if excel:
+                    sink.write(BOM_UTF8)
+                lines = (
+                    csv_lines(opened, selection, full, guarded=not raw_csv)
+                    if form == "csv"
+                    else _json_lines(opened, selection, full, form)
+                )
+                _write_lines(lines, sink, goes_to_terminal(output))
         found, totals = population(opened, selection), count_totals(opened, selection)
     remark(f"wrote {population_line(found, str(database))}")
     _remark_totals(totals, form)
@@ -147,10 +166,8 @@ def _check(full: bool, form: str, output: str | None, period: str | None) -> Non
         raise UsageMistake("Parquet is not for a terminal: name a file with --output, or use a pipe")
 
 
-def _lines(opened: Database, selection: Selection, full: bool, form: str) -> Iterator[str]:
-    if form == "otel":
-        return otel_lines(opened, selection)
-    return (csv_lines if form == "csv" else ndjson_lines)(opened, selection, full)
+def _json_lines(opened: Database, selection: Selection, full: bool, form: str) -> Iterator[str]:
+    return otel_lines(opened, selection) if form == "otel" else ndjson_lines(opened, selection, full)
 
 
 def _write_lines(lines: Iterator[str], sink: IO[bytes], shown: bool) -> None:

@@ -16,6 +16,11 @@ _LITTLE_BYTES = 64 << 10
 """With less room than this, a failure to write is one of room: a file of shared memory takes half of it."""
 
 _TEMPORARY_FOLDERS = ("/var/tmp", "/usr/tmp", "/tmp", os.curdir)  # noqa: S108 - where SQLite looks
+_OF_A_FILE_THAT_GROWS = frozenset(
+    {"SQLITE_FULL", "SQLITE_IOERR", "SQLITE_IOERR_WRITE", "SQLITE_IOERR_GETTEMPPATH"}
+)
+"""What SQLite says where a file can't be made or made longer; a failure to read is none of room."""
+
 _WAL_VERSION = b"\x02\x02"
 """Bytes 18 and 19 of a database in WAL mode."""
 
@@ -92,6 +97,8 @@ def no_room(folder: str) -> str:
 def _no_room_for_temporary_files(folder: str, code: str, reading: bool) -> str | None:
     """Say so, if that is what failed: who reads a database writes nothing else."""
     place = temporary_folder()
+    if code not in _OF_A_FILE_THAT_GROWS:
+        return None
     if place is None:
         where = "no folder for them may be written"
     elif _free_bytes(place) < _LITTLE_BYTES <= _free_bytes(folder):
@@ -155,10 +162,13 @@ def unwritable(path: StrPath, error: OSError | None = None) -> str:
         )
     for place in (name, f"{name}-wal", f"{name}-shm", f"{name}.lock", folder):
         if os.path.exists(place) and not _may(place, os.W_OK):
+            what = folder if place == folder else f"{name}*"
+            way = (
+                "let it be yours" if sys.platform == "win32" else f"`chown {_user()} {what}` gives it to you"
+            )
             return (
-                f"{_user()} may not write {place}, which belongs to {_owner(place)}: `chown {_user()} "
-                f"{folder if place == folder else name + '*'}` gives it to you, or choose another place with "
-                "--db"
+                f"{_user()} may not write {place}, which belongs to {_owner(place)}: {way}, or choose "
+                "another place with --db"
             )
     if error is None:
         return f"can't be opened, and why is not known: is {folder} a disk that SQLite can use?"

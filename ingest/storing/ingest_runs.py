@@ -36,6 +36,9 @@ STANDING_CODES = frozenset({"unreadable", "damaged", "unfinished", "not-a-log", 
 
 
 _CAREFULLY = sum(getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_NOCTTY"))
+_PIPE = "1\n"
+"""On the second line: the holder reads standard input, whose end nobody knows."""
+
 _OURS = re.compile(r"[0-9\s\0]{0,20}")
 """All that we ever write; NULs stand in a file whose text was lost with the power."""
 
@@ -68,8 +71,8 @@ else:
 
 
 @contextmanager
-def ingest_lock(database: StrPath, wait_seconds: float) -> Iterator[None]:
-    """Hold the database's ingest lock.
+def ingest_lock(database: StrPath, wait_seconds: float, reads_pipe: bool = False) -> Iterator[None]:
+    """Hold the database's ingest lock; who `reads_pipe` may do so for ever, and others are told that.
 
     Raises:
         DatabaseHeld: another process still holds it after `wait_seconds`.
@@ -84,7 +87,7 @@ def ingest_lock(database: StrPath, wait_seconds: float) -> Iterator[None]:
         with suppress(OSError):  # on a full disk nobody is told who holds it, and that is all
             os.lseek(file.fileno(), 0, os.SEEK_SET)
             os.ftruncate(file.fileno(), 0)
-            os.write(file.fileno(), f"{os.getpid()}\n".encode())
+            os.write(file.fileno(), f"{os.getpid()}\n{_PIPE * reads_pipe}".encode())
         yield
 
 
@@ -147,6 +150,11 @@ def _busy(database: StrPath, file: IO[str]) -> str:
     who = f" (pid {pid})" if pid.isdigit() else ""
     if _is_follow(database, os.fstat(file.fileno()).st_mtime):
         return f"{database}: a follow{who} holds the database: stop it for that, and start it again"
+    if file.readline(20) == _PIPE:
+        return (
+            f"{database}: an ingest of standard input{who} holds the database until its pipe ends: stop what "
+            "writes into that, or it, for this"
+        )
     return f"{database}: another ingest{who} holds the database; --wait SECONDS waits for it"
 
 

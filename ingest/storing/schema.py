@@ -52,8 +52,8 @@ def schema_trouble(path: str, failure: sqlite3.DatabaseError) -> str | None:
         if applied_migrations(connection) != KNOWN_MIGRATIONS:
             return None
         theirs = _tables(connection)
-        if isinstance(failure, sqlite3.IntegrityError):
-            return next(_strangers_in_the_way(connection, theirs, str(failure)), None)
+    if isinstance(failure, sqlite3.IntegrityError):
+        return next(_strangers_in_the_way(theirs, str(failure)), None)
     return next(_missing(path, theirs), None)
 
 
@@ -108,9 +108,7 @@ def _way_back(path: str, name: str, column: str, ours: Table, found: Table) -> s
     return ""
 
 
-def _strangers_in_the_way(
-    connection: sqlite3.Connection, theirs: dict[str, Table], failure: str
-) -> Iterator[str]:
+def _strangers_in_the_way(theirs: dict[str, Table], failure: str) -> Iterator[str]:
     """Say what that is not ours keeps a row of ours out."""
     for name, ours in own_tables().items():
         found = theirs.get(name, ours)
@@ -126,9 +124,3 @@ def _strangers_in_the_way(
                     f"its table {name} has a unique index on {', '.join(columns)} that is not tokentail's, "
                     f"and that takes no row of ours ({failure}): drop it"
                 )
-    query = "SELECT name, tbl_name FROM sqlite_master WHERE type = 'trigger' AND INSTR(sql, ?)"
-    for trigger, table in connection.execute(query, [failure]):
-        yield (
-            f"a trigger that is not tokentail's, {trigger} of the table {table}, takes no row of ours "
-            f"({failure}): change or drop it"
-        )

@@ -1,7 +1,8 @@
 """CSV that a spreadsheet only shows: text that it would take for a formula begins with an apostrophe.
 
-The texts come from a log that quotes models: `=HYPERLINK(...)` as a category must stay a text.
-Numbers are written by us alone and stay numbers.
+The texts come from a log that quotes models: `=HYPERLINK(...)` as a category must stay a text. For a
+program, which takes nothing for a formula and joins by names, they are as they are. Numbers are written by us
+alone and stay numbers; a time always has its fraction, so that a column of them has one form.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Any
 
 from sqlite_utils import Database
 
-from reports.exporting.columns import Converters, full_columns, iso_text, plain_columns, rows
+from reports.exporting.columns import Converters, full_columns, plain_columns, rows
 from reports.exporting.ndjson import encode
 from reports.selection import Selection
 from reports.values import paths, truth
@@ -28,24 +29,35 @@ def _paths_text(text: str) -> str:
     return encode(paths(text))
 
 
-_AS_CELLS: Converters = {"time": iso_text, "truth": truth, "paths": _paths_text}
+def _time_text(timestamp: str) -> str:
+    return timestamp.replace(" ", "T", 1)
 
 
-def csv_lines(db: Database, selection: Selection, full: bool) -> Iterator[str]:
-    """Yield the header and the events; a cell may hold newlines, as CSV has them, in quotes."""
+_AS_CELLS: Converters = {"time": _time_text, "truth": truth, "paths": _paths_text}
+
+
+def csv_lines(db: Database, selection: Selection, full: bool, guarded: bool = True) -> Iterator[str]:
+    """Yield the header and the events; a cell may hold newlines, as CSV has them, in quotes.
+
+    Where they are not `guarded`, texts are as they are, also those that a spreadsheet would obey.
+    """
     columns = full_columns(db) if full else plain_columns(selection)
     yield ",".join(column.name for column in columns)
     for row in rows(db, columns, selection, _AS_CELLS):
-        yield ",".join([_cell(value) for value in row])
+        yield ",".join([_cell(value, guarded) for value in row])
 
 
-def _cell(value: Any) -> str:
+def _cell(value: Any, guarded: bool = True) -> str:
     if value is None:
         return ""
     if not isinstance(value, str):
         return repr(value).lower()  # true and false as JSON has them; an exponent is e in both cases
-    text = f"'{value}" if value.startswith(_FORMULA) else value
-    text = _FORMULA_WITHIN.sub(r"\1'", text)
+    text = _guarded(value) if guarded else value
     if _TO_BE_QUOTED.search(text):
         return '"' + text.replace('"', '""') + '"'
     return text
+
+
+def _guarded(text: str) -> str:
+    first = f"'{text}" if text.startswith(_FORMULA) else text
+    return _FORMULA_WITHIN.sub(r"\1'", first)
