@@ -58,7 +58,7 @@ AROUND = (
     ),
     Around(
         "gh run view --log",
-        rf"[^\t\n]{{1,200}}\t[^\t\n]{{1,200}}\t{_MARK}{_ISO} ",
+        rf"[^\t\n]{{1,200}}+\t[^\t\n]{{1,200}}+\t{_MARK}{_ISO} ",
         "build (3.11)\tRun it\t2025-12-29T08:40:02.1234567Z ",
     ),
     Around("syslog, journalctl", rf"{_MONTH_DAY}(?:\.\d{{1,9}})?{_UNIT}", "Dec 29 19:40:02 host unit[77]: "),
@@ -83,7 +83,7 @@ AROUND = (
     Around(
         "kubectl logs --prefix", r"\[[a-z]{1,20}/[^\]\s]{1,300}\] ", "[pod/executor-5d9c7b4f8-x7k2p/app] "
     ),
-    Around("docker compose logs", r"[\w.@-]{1,200} *\| ", "executor-1  | "),
+    Around("docker compose logs", r"[\w.@-]{1,200}+ *+\| ", "executor-1  | "),
     Around(
         "stern",
         r"(?:[a-z0-9-]{1,63} )?[a-z0-9][a-z0-9.-]{0,250}-(?:[a-z0-9]{5}|\d{1,4}) [a-z0-9][a-z0-9-]{0,62} ",
@@ -189,23 +189,24 @@ def unwrapped(line: bytes, container_logs: bool) -> tuple[bytes, bool] | None:
     Returns:
         The line, with a newline, and whether its prefix is the executor's; `None` if it is another line.
     """
+    time: object = None
     if line.startswith(b"{"):
         told = _told_in_object(line)
-        message = told[0] if told is not None else None
+        if told is None:
+            return None
+        message, time = told
     else:
         found = _outer()(line)
-        message = line[found.end() :] if found is not None else None
-    if message is None:
-        return None
+        if found is None:
+            return None
+        message = line[found.end() :]
     if _INNER.match(message):
         return message + b"\n", True
-    around = _split_around(line)
-    if around is None:
-        return None
-    if _INNER.match(around.message):
-        return around.message + b"\n", True
-    if container_logs and around.stamp is not None and _OWN_TIME.fullmatch(around.stamp.text):
-        return b"[%b] INFO: %b\n" % (around.stamp.text.encode(), around.message), False
+    if message.startswith(b"{") or _outer()(message):
+        around = _split_around(line)
+        return (around.message + b"\n", True) if around and _INNER.match(around.message) else None
+    if container_logs and isinstance(time, str) and _OWN_TIME.fullmatch(time):
+        return b"[%b] INFO: %b\n" % (time.encode(), message), False
     return None
 
 
