@@ -347,7 +347,8 @@ def stamp_of(text: str) -> Stamp | None:
     """Read the time of a prefix of one's own; `None` where it doesn't tell the day."""
     if re.fullmatch(r"[0-9]{9,11}\.[0-9]+", text):
         return _from_seconds(text, float(text))
-    stamp = _stamp(text[:19].replace("_", " ") + text[19:].replace(" ", ""))
+    day, clock = re.sub("[/.]", "-", text[:10]), text[10:19].replace("_", " ")
+    stamp = _stamp(day + clock + text[19:].replace(" ", ""))
     return stamp and Stamp(text, stamp.moment)
 
 

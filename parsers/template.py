@@ -16,7 +16,7 @@ MAX_LENGTH = 200
 """Characters of a template; a prefix that is longer is no prefix."""
 
 _TIME = (
-    r"\d{4}-\d\d-\d\d[ T_]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?: ?(?:Z|[+-]\d\d:?\d\d))?"
+    r"\d{4}[-/.]\d\d[-/.]\d\d[ T_]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?: ?(?:Z|[+-]\d\d:?\d\d))?"
     r"|(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) [ \d]\d \d\d:\d\d:\d\d(?:\.\d{1,9})?"
     r"|\d\d:\d\d:\d\d(?:[.,]\d{1,9})?|\d{9,11}\.\d{1,9}"
 )

@@ -15,7 +15,7 @@ from parsers.registry import MARKERS
 Found = tuple[int, int, int]
 """Which marker was found, and the indexes where it begins and ends."""
 
-_BYTES_OF_TEXT = (b'"MESSAGE":[', b'"MESSAGE" : [')
+_BYTES_OF_TEXT = (b'"MESSAGE":[', b'"MESSAGE": [', b'"MESSAGE" : [', b'"MESSAGE" :[')
 """How the journal writes a message that is no plain text: its bytes, as numbers. No marker is seen in it."""
 
 _AUTOMATON = BytesAhoCorasick((*MARKERS, *_BYTES_OF_TEXT), matchkind=MatchKind.LeftmostFirst)
