@@ -15,7 +15,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from event_lines import event_message, logged
+from event_lines import event_message
 from event_rows import refusing
 from ingest.files.logfile import LogFile
 from ingest.linking.identity import event_key, group_key
@@ -271,7 +271,7 @@ def test_batch_that_failed_takes_nothing_from_the_next(tmp_path: Path) -> None:
 @pytest.mark.parametrize("between", [":", ": ", " : ", " :"])
 def test_journals_message_of_bytes_is_found_however_it_is_spaced(tmp_path: Path, between: str) -> None:
     """No marker stands in such a line; it is looked at for its key."""
-    message = list(logged(event_message()).encode())
+    message = list(f"[2025-12-29 19:40:02] INFO: {event_message()}".encode())
     (tmp_path / "journal.log").write_text(f'{{"MESSAGE"{between}{message}, "_PID"{between}"7"}}\n')
     summary = ingest([str(tmp_path)], tmp_path / "t.db", IngestOptions("ingest", zone_named("UTC")))
     assert (summary.marker_lines, summary.events_new) == (1, 1)
