@@ -95,8 +95,6 @@ class LiveRuns:
 
     def doubt(self, beginning: str) -> None:
         """Take note that a run may have started of whose name the beginning is known, or nothing."""
-        if beginning and any(run.startswith(beginning) for run in self.live):
-            return
         self.anonymous, self.beginning = True, beginning or None
 
     def end(self, run: str | None) -> None:
