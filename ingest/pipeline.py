@@ -67,6 +67,7 @@ def ingest(paths: Sequence[str], database: StrPath, options: IngestOptions) -> S
     """
     is_new = not os.path.exists(database)
     if is_new and paths and not any(map(_may_be_there, paths)):
+        os.getcwd()  # fails where this folder is gone, which is what is to be said then
         return _nothing_there(paths, database, options)
     reads_pipe = STANDARD_INPUT in paths
     with held_for_ingest(database, options.wait_seconds, reads_pipe) as (connection, notices):

@@ -186,8 +186,8 @@ def population(db: Database, selection: Selection) -> Population:
     query = f"""
         SELECT COUNT(*), TOTAL({selection.filters()}), TOTAL({selection.filters()} AND NOT ({kept})),
             TOTAL({selection.filters()} AND {kept} AND actual_output_tokens < :min_actual),
-            MIN(timestamp) FILTER (WHERE {selection.where()}),
-            MAX(timestamp) FILTER (WHERE {selection.where()})
+            MIN(CASE WHEN {selection.where()} THEN timestamp END),
+            MAX(CASE WHEN {selection.where()} THEN timestamp END)
         FROM token_estimation_v2_events
     """
     *counts, first, last = db.conn.execute(query, selection.values()).fetchone()

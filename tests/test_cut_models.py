@@ -11,9 +11,9 @@ import pytest
 from conftest import Tokentail
 from event_lines import event_message, logged
 from ingest.storing.database import open_for_reading
-from reports.dashboard.choices import choices, chosen_reports
+from reports.dashboard.choices import FILTERS, choices, chosen_reports
 from reports.dashboard.coverage_cells import coverage_cells
-from reports.dashboard.points import points
+from reports.dashboard.points import EventReader, points
 from reports.replaying.events import replay_events
 from reports.selection import Selection
 from reports.strata import Strata
@@ -73,11 +73,15 @@ def test_every_report_that_knows_models_lists_cut_ones(called: Tokentail, tmp_pa
     models, everything = ["claude-sonnet-4", "claude-sonnet-4-5", "cut"], Selection()
     with open_for_reading(tmp_path / "telemetry.db") as db:
         found = choices(db, everything)
-        assert found.models == models
-        reports = dict(chosen_reports(db, everything, Strata(), found))
-        assert [reports[None, model]["overall"]["n"] for model in models] == [1, 2, 1]
-        places = {stratum["stratum"]: number for number, stratum in enumerate(reports[None, "cut"]["strata"])}
-        drawn = points(db, everything, 5, dict.fromkeys(places, 0))
+        assert found.offered["model"] == models
+        reports = {
+            choice[FILTERS.index("model")]: report
+            for choice, report in chosen_reports(db, everything, Strata(), found)
+            if sum(part is not None for part in choice) == 1
+        }
+        assert [reports[model]["overall"]["n"] for model in models] == [1, 2, 1]
+        places = {stratum["stratum"]: number for number, stratum in enumerate(reports["cut"]["strata"])}
+        drawn = points(EventReader(db, everything, Strata(), dict.fromkeys(places, 0)), 5)
         assert sorted(row["model"] or "" for row in drawn.rows) == sorted(["", *models, "claude-sonnet-4-5"])
         cells = coverage_cells(db, everything, Strata(), dict.fromkeys(places, 0))
         assert {cell["model"]: cell["n"] for cell in cells} == {

@@ -223,7 +223,6 @@ def test_page_has_no_element_of_the_logs(called: Tokentail, database: Path, tmp_
         pages.append(parser.found)
         own = re.sub(r"<script>.*?</script>", "", text, flags=re.DOTALL)  # the library's own characters
         assert {one for one in own if _is_harmful(one)} == set()
-        assert "alert(1)" not in own.replace("alert(1)\\u003c/script", "").replace(
-            "onerror=alert(1)\\u003e", ""
-        )
+        assert "<script>alert" not in own
+        assert "<img" not in own
     assert pages[0] == pages[1]

@@ -233,7 +233,7 @@ def log(tmp_path: Path) -> Path:
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let waiting be short."""
-    monkeypatch.setattr("ingest.storing.transactions.BUSY_SECONDS", 0.05)
+    monkeypatch.setattr("ingest.storing.database.BUSY_SECONDS", 0.05)
     monkeypatch.setattr("ingest.storing.database.POLL_SECONDS", 0.02)
     monkeypatch.setattr("ingest.follow.RETRY_SECONDS", 0.05)
 

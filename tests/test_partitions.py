@@ -111,6 +111,6 @@ def test_files_of_others_are_not_replaced(called: Tokentail, database: Path, tmp
     assert f"{NAMES[2]}/part-0.parquet" in done.stderr.replace("\\", "/")
     assert list(contents(tmp_path / "events")) == [f"{NAMES[2]}/part-0.parquet"]
     assert called(*command, "telemetry.db").returncode == 2
-    assert called("export", "--partition-by", "date", "-o", "x").returncode == 2
+    assert called("export", "--format", "csv", "--partition-by", "date", "-o", "x").returncode == 2
     assert called("export", "--format", "parquet", "--partition-by", "date").returncode == 2
     assert database.exists()

@@ -64,7 +64,7 @@ def test_wide_shows_all_columns(called: Tokentail) -> None:
     narrow = called("report", COLUMNS="80").stdout
     wide = called("report", "--wide", COLUMNS="80").stdout
     assert wide == called("report").stdout
-    assert "not shown here: clean, median, sd, P90, predicted, actual (--wide)" in narrow
+    assert "not shown here: clean, median, sd, waste median, P90, predicted, actual (--wide)" in narrow
     assert "not shown here" not in wide
 
 

@@ -184,11 +184,12 @@ def read_in_two_zones(connection: sqlite3.Connection, brought: Collection[int]) 
     zones = {row["timezone"] for source_id, row in rows.items() if source_id not in brought}
     doubted = [one for one in brought if any(_may_differ(rows[one]["timezone"], zone) for zone in zones)]
     told: set[int] = set()
-    for row in source_rows(connection, _TWO_TIMES, {"there": json.dumps(doubted)}) if doubted else ():
-        theirs, ours = rows[row["source_id"]], rows[row["our_id"]]
-        if theirs["source_id"] not in told and _may_differ(theirs["timezone"], ours["timezone"]):
-            told.add(theirs["source_id"])
-            yield TwoTimes(theirs, ours, row["events"], row["least_seconds"], row["most_seconds"])
+    query = (_TWO_TIMES, {"there": json.dumps(doubted)})
+    for their_id, our_id, events, least, most in connection.execute(*query) if doubted else ():
+        theirs, ours = rows[their_id], rows[our_id]
+        if their_id not in told and _may_differ(theirs["timezone"], ours["timezone"]):
+            told.add(their_id)
+            yield TwoTimes(theirs, ours, events, least, most)
 
 
 def _may_differ(zone: str, other: str) -> bool:
