@@ -96,7 +96,7 @@ class Summary:
     legacy_lines: int = 0
     calls_without_telemetry: int = 0
     notices: list[Notice] = field(default_factory=list)
-    told: dict[str, Told] = field(default_factory=dict)
+    told: dict[str, Told] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def problems(self) -> list[str]:
