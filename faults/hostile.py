@@ -44,7 +44,7 @@ class Draws:
 
 TEXTS = (
     *("docs", "x" * 300, " ", "None", "True", "unknown", "\t", "'", '"', "\\", "--", "%s %n", "{0}", "$(id)"),
-    *("'; DROP TABLE token_estimation_v2_events; --", "\x00", "a\x00b", "\r", "\x0b\x0c\x1c\x85\u2028"),
+    *("'; DROP TABLE token_estimation_v2_events; --", "\x00", "a\x00b", "\x0b\x0c\x1c\x85\u2028"),
     *("<script>alert(1)</script>", "</style><!--", "\x1b[2J\x1b]52;c;eHg\x07", "\x9b31m", "\u202e\u2066"),
     *(
         "@SUM(A1)",
@@ -64,7 +64,7 @@ TEXTS = (
     ),
     *("\ufeff", "\ufffd", "\ufffe", "\u0a0a\u0d0a", "../../etc/passwd", "C:\\x\\y", "[TokenEstimationV2]"),
 )
-"""Values that a valid event may have: no newline and no `=`, after which a line would be another."""
+"""Values that a valid event may have: no newline, and no `=`, after which a line would be another."""
 
 NUMBERS = (
     *("-1", "+1", "0", "007", "1.5", "1e5", "0x10", "1_000", "", " ", "nan", "inf", "-inf", "None", "True"),

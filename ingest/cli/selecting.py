@@ -22,17 +22,23 @@ _Moment = Callable[[str, datetime, Zone | None], datetime]
 
 
 def moment(parse: _Moment) -> Callable[..., datetime | None]:
-    """Return the callback of an option that is a time, as `parse` reads it in the zone of `--tz`."""
+    """Return the callback of an option that is a time, as `parse` reads it in UTC."""
 
-    def callback(ctx: click.Context, _: click.Parameter, text: str | None) -> datetime | None:
-        if text is None:
-            return None
-        try:
-            return parse(text, datetime.now(UTC), ctx.params.get("tz"))
-        except ValueError as error:
-            raise click.BadParameter(str(error)) from error
+    def callback(_: click.Context, parameter: click.Parameter, text: str | None) -> datetime | None:
+        return _moment_in(None, parse, parameter, text)
 
     return callback
+
+
+def _moment_in(
+    zone: Zone | None, parse: _Moment, parameter: click.Parameter, text: str | None
+) -> datetime | None:
+    if text is None:
+        return None
+    try:
+        return parse(text, datetime.now(UTC), zone)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param=parameter) from error
 
 
 def span(_: click.Context, __: click.Parameter, text: str | None) -> timedelta | None:
@@ -41,10 +47,6 @@ def span(_: click.Context, __: click.Parameter, text: str | None) -> timedelta |
         return None if text is None else parse_span(text)
     except ValueError as error:
         raise click.BadParameter(str(error)) from error
-
-
-def _zone(_: click.Context, __: click.Parameter, name: str | None) -> Zone | None:
-    return None if name is None else zone_named(name)
 
 
 def _named(name: str, what: str) -> Callable[[Command], Command]:
@@ -87,20 +89,16 @@ def _filters(min_actual: int, with_all: bool) -> list[Callable[[Any], Any]]:
         click.option(
             "--tz",
             metavar="ZONE",
-            is_eager=True,  # before the times that are of it
-            callback=_zone,
             help="Zone of days; else the settings', else UTC.",
         ),
         click.option(
             "--since",
             metavar="TIME",
-            callback=moment(parse_since),
             help="From then on: 2026-01-14T09:30, today, 7d.",
         ),
         click.option(
             "--until",
             metavar="TIME",
-            callback=moment(parse_until),
             help="Up to then; a day stands for the whole day.",
         ),
         click.option(
@@ -127,7 +125,8 @@ def _filters(min_actual: int, with_all: bool) -> list[Callable[[Any], Any]]:
 def _with_selection(command: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(command)
     def call(**values: Any) -> Any:
-        zone = values.pop("tz") or zone_named("UTC")
+        zone = zone_named(values.pop("tz") or "UTC")
+        times = {one.name: one for one in click.get_current_context().command.params}
         selection = Selection(
             zone=zone.name,
             runs=values.pop("run"),
@@ -135,8 +134,8 @@ def _with_selection(command: Callable[..., Any]) -> Callable[..., Any]:
             categories=values.pop("category"),
             complexities=values.pop("complexity"),
             models=values.pop("model"),
-            since=values.pop("since"),
-            until=values.pop("until"),
+            since=_moment_in(zone, parse_since, times["since"], values.pop("since")),
+            until=_moment_in(zone, parse_until, times["until"], values.pop("until")),
             success_only=values.pop("success_only"),
             min_actual=values.pop("min_actual"),
             normalize_categories=values.pop("normalize_categories"),
