@@ -100,13 +100,9 @@ class Summary:
     legacy_lines: int = 0
     calls_without_telemetry: int = 0
     notices: list[Notice] = field(default_factory=list)
-<<<<<<< HEAD
     zones: list[str] = field(default_factory=list)
     told_before: frozenset[tuple[str, str | None]] = frozenset()
-    told: dict[str, Told] = field(default_factory=dict)
-=======
     told: dict[str, Told] = field(default_factory=dict, compare=False, repr=False)
->>>>>>> h-lines
 
     @property
     def problems(self) -> list[str]:
