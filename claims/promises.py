@@ -77,7 +77,7 @@ def _few(found: Found) -> bool:
 
 
 def _usually(found: Found) -> bool:
-    return _nothing_changes(found) and found.shown("budget") >= USUALLY
+    return _nothing_changes(found) and not found.world.cut and found.shown("budget") >= USUALLY
 
 
 def _above(found: Found) -> float | None:
@@ -116,7 +116,13 @@ PROMISES = (
         0.3,
         shown="{:+.2f}",
     ),
-    Promise("points below target - 100 / (phases + 1), on average", _usually, _below, 0.3, shown="{:+.2f}"),
+    Promise(
+        "points below target - 100 / (phases + 1), on average, none cut",
+        _usually,
+        _below,
+        0.3,
+        shown="{:+.2f}",
+    ),
     Promise("samples with a safe budget that isn't", _nothing_changes, _unsafe, 0.06),
     Promise(
         "95% intervals of the factor that hold the truth, from 30 phases on",

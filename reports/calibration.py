@@ -36,6 +36,9 @@ CENTER, GATE, BUDGET = "center", "gate", "budget"
 PURPOSES = (CENTER, GATE, BUDGET)
 """What predictions are for: to be in the middle, to pass the report's gate, or to be the budget itself."""
 
+MIN_GAIN = 1.0
+"""Points of SMAPE: what a factor gains forward in time must be more, or it is nothing to act on."""
+
 MAX_FOLDS = 50
 MAX_REPLAYED = 250_000
 """How many parts of the phases are left out in turn, and answers gone through for it, at most."""
@@ -246,8 +249,8 @@ def _centered(
     if forward is None or forward.error_before is None or forward.error_after is None:
         return None, "it can't be tried forward in time: the earlier half tells no factor"
     gain = forward.error_before - forward.error_after
-    if gain <= 0:
-        return None, "tried forward in time, it did not help"
+    if gain < MIN_GAIN:
+        return None, f"tried forward in time, it did not help by {MIN_GAIN:g} point"
     return middle.value, f"tried forward in time, it lessened the error by {gain:.1f} points"
 
 

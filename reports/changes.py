@@ -27,9 +27,7 @@ from reports.strata import Key
 WHOLE_DOUBT = 0.03
 STRATA_DOUBT = 0.01
 MIX_DOUBT = 0.01
-"""How likely a change is seen without one, at most: in the whole, in any of the strata, in their mix.
-
-Where there is only one stratum, only the whole is looked at, and has all of it."""
+"""How likely a change is seen without one, at most: in the whole, in any of the strata, in their mix."""
 
 MIN_SEGMENT = 5
 """Phases on either side of a change, at least."""
@@ -77,9 +75,7 @@ def find_changes(units: Sequence[Unit]) -> list[Change]:
     """Return the changes, oldest first."""
     ordered = sorted(units, key=lambda unit: unit.at)[:: max(1, -(-len(units) // MAX_UNITS))]
     found: list[Change] = []
-    single = len({unit.key for unit in ordered}) == 1
-    doubt = WHOLE_DOUBT + (STRATA_DOUBT + MIX_DOUBT if single else 0)
-    for segment in _segments(ordered, None, doubt, found):
+    for segment in _segments(ordered, None, WHOLE_DOUBT, found):
         changed = _strata_changes(segment, found)
         if not changed and len({unit.key for unit in segment}) > 1:
             _mix_change(segment, found)

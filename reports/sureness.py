@@ -21,6 +21,9 @@ from reports.metrics import Interval, rate
 DOUBT = 0.025
 """What an interval of 95% leaves out on either side."""
 
+Z_95 = 1.959963984540054
+"""The 97.5% quantile of the normal distribution."""
+
 ENOUGH_PHASES = 30
 """Fewer of them don't tell how alike the answers of one are, which then count as if they were equal."""
 
@@ -58,11 +61,20 @@ def share_by_phase(hits: Mapping[int, int], sizes: Mapping[int, int]) -> Share:
 def effective_number(share: float, variance: float, phases: int, least: float, most: float) -> float:
     """Return of how many answers, all apart, a share would vary as this one does over the phases.
 
-    `variance` is that over phases drawn anew; it is believed where there are enough of them.
+    `variance` is that over phases drawn anew; it is believed where there are enough of them, and as
+    far as Student's t has it.
     """
     if phases < ENOUGH_PHASES or variance <= 0:
         return least
-    return min(most, max(least, share * (1 - share) / variance * (phases - 1) / phases))
+    counted = share * (1 - share) / variance * (phases - 1) / phases
+    return min(most, max(least, counted * (Z_95 / _student(phases - 1)) ** 2))
+
+
+def _student(freedom: int) -> float:
+    """Return the 97.5% quantile of Student's t, to the third digit from 29 degrees of freedom on."""
+    return (
+        Z_95 + (Z_95**3 + Z_95) / (4 * freedom) + (5 * Z_95**5 + 16 * Z_95**3 + 3 * Z_95) / (96 * freedom**2)
+    )
 
 
 def exact_interval(count: float, total: float) -> Interval | None:

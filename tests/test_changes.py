@@ -109,7 +109,7 @@ def test_many_strata_do_not_make_more_false_alarms() -> None:
 def test_a_change_by_half_is_usually_seen() -> None:
     """By 1.5 with a spread of 0.4, sixty phases before and thirty after: in more than 80 of 100."""
     seen = [find_changes(units((60, DOCS, 1), (30, DOCS, 1.5), seed=seed)) for seed in range(100)]
-    assert sum(bool(one) for one in seen) >= 90
+    assert sum(bool(one) for one in seen) >= 84
     assert statistics.median(int(one[-1].at) for one in seen if one) == pytest.approx(60, abs=2)
 
 
