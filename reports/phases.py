@@ -20,19 +20,19 @@ SEED = 20260114
 
 
 class Phases:
-    """Gives each phase of each run a number, in the order in which they come."""
+    """Gives each phase of each run a number, in the order in which they come; `known` are those given."""
 
     def __init__(self) -> None:
         self.count = 0
-        self._numbers: dict[tuple[str, str], int] = {}
+        self.known: dict[tuple[str, str], int] = {}
 
     def number(self, run_id: str, phase_id: str) -> int:
         """Return the phase's number; each event of an unknown phase gets a new one."""
-        found = None if phase_id == UNKNOWN else self._numbers.get((run_id, phase_id))
+        found = None if phase_id == UNKNOWN else self.known.get((run_id, phase_id))
         if found is None:
             found, self.count = self.count, self.count + 1
             if phase_id != UNKNOWN:
-                self._numbers[run_id, phase_id] = found
+                self.known[run_id, phase_id] = found
         return found
 
 

@@ -52,6 +52,8 @@ def share_by_phase(hits: Mapping[int, int], sizes: Mapping[int, int]) -> Share:
     count, total = sum(hits.values()), sum(sizes.values())
     if not total:
         return Share(0, 0, 0)
+    if total == len(sizes):  # one answer a phase: all are apart
+        return Share(count, total, total)
     share, squares = count / total, sum(size * size for size in sizes.values())
     crossed = sum(hit * (hit - 2 * share * sizes[phase]) for phase, hit in hits.items())
     variance = (crossed + share * share * squares) / total**2

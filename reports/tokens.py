@@ -110,12 +110,14 @@ def _scanned(
         key=strata.columns(selection), phase=PHASE, ceiling=CEILING, where=selection.where()
     )
     phases = Phases()
+    known = phases.known
     found: dict[tuple[str | int | None, ...], Tokens] = {}
     for row in db.conn.execute(query, selection.values()):
         tokens = found.get(row[:-5])
         if tokens is None:
             tokens = found[row[:-5]] = Tokens()
-        tokens.phase.append(phases.number(row[-5], row[-4]))
+        number = known.get(row[-5:-3])  # a call for each of a million events would be felt
+        tokens.phase.append(phases.number(*row[-5:-3]) if number is None else number)
         tokens.predicted.append(row[-3])
         tokens.actual.append(row[-2])
         tokens.ceiling.append(row[-1])
