@@ -72,7 +72,7 @@ class LiveRuns:
 
     def doubt(self, beginning: str) -> None:
         """Take note that a run may have started of whose name the beginning is known, or nothing."""
-        if beginning and any(run.startswith(beginning) for run in self.live):
+        if beginning in self.live:
             return
         self.anonymous, self.beginning = True, beginning or None
 
