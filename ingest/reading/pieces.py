@@ -25,6 +25,9 @@ _SMALL_BYTES = 8 * 1024
 _SAMPLES = 16
 """How many lines of a large block are looked at to see whether a container wrote it."""
 
+_ENDED = b'\\n","stream":"std'
+"""What each line of Docker's own holds that is no piece; of another program's, each is looked at."""
+
 _SLICE_BYTES = 16 * 1024
 """Of a block of Docker's so much is looked at more closely where a line in it is a piece."""
 
@@ -297,7 +300,7 @@ def _docker_pieces(data: bytes) -> Iterator[int]:
     start = 0
     while start < len(data):
         end = data.find(b"\n", min(start + _SLICE_BYTES, len(data) - 1)) + 1 or len(data)
-        if data.count(b'\\n",', start, end) < data.count(b"\n", start, end):
+        if data.count(_ENDED, start, end) < data.count(b"\n", start, end):
             yield from _docker_pieces_of(data[start:end], start)
         start = end
 
