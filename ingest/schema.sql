@@ -181,7 +181,8 @@ SELECT *
 FROM token_estimation_v2_events
 WHERE success = 1 AND truncated = 0 AND actual_is_total = 0 AND actual_output_tokens >= 50;
 
--- The executor's validation view: one row for each stratum. A column called median is a median.
+-- The executor's validation view: one row for each stratum. A column called median is a median. Its waste is
+-- that of all events that can be measured; "waste" in `tokentail report` is that of the clean ones alone.
 CREATE VIEW v_token_estimation_validation AS
 WITH measured AS (
     SELECT *,
@@ -215,3 +216,43 @@ SELECT event_id, timestamp, run_id, phase_id, category, complexity, deliverable_
 FROM token_estimation_v2_events
 ORDER BY timestamp DESC, event_id DESC
 LIMIT 100;
+
+-- What became of each run. Tokens are those of answers whose actual is no total of input and output.
+CREATE VIEW v_token_estimation_runs AS
+SELECT run_id,
+    COUNT(*) AS events,
+    COUNT(DISTINCT phase_id) AS phases,
+    MIN(timestamp) AS first_event,
+    MAX(timestamp) AS last_event,
+    COALESCE(SUM(CASE WHEN actual_is_total = 0 THEN predicted_output_tokens END), 0) AS predicted_output_tokens,
+    COALESCE(SUM(CASE WHEN actual_is_total = 0 THEN actual_output_tokens END), 0) AS actual_output_tokens,
+    COUNT(CASE WHEN success = 1 THEN 1 END) AS parsed,
+    COUNT(CASE WHEN truncated = 1 THEN 1 END) AS truncated
+FROM token_estimation_v2_events
+GROUP BY run_id;
+
+-- What became of each phase of a run: how often it was tried, and the outcome that its last try was told.
+CREATE VIEW v_token_estimation_phases AS
+SELECT run_id, phase_id,
+    COUNT(*) AS tries,
+    MIN(timestamp) AS first_event,
+    MAX(timestamp) AS last_event,
+    COALESCE(SUM(CASE WHEN actual_is_total = 0 THEN predicted_output_tokens END), 0) AS predicted_output_tokens,
+    COALESCE(SUM(CASE WHEN actual_is_total = 0 THEN actual_output_tokens END), 0) AS actual_output_tokens,
+    COUNT(CASE WHEN success = 1 THEN 1 END) AS parsed,
+    COUNT(CASE WHEN truncated = 1 THEN 1 END) AS truncated,
+    NULLIF(SUBSTR(MAX(timestamp || COALESCE(phase_outcome, '')), 27), '') AS phase_outcome
+FROM token_estimation_v2_events
+GROUP BY run_id, phase_id;
+
+-- Each day, in UTC; `tokentail report --by day` has those of another zone.
+CREATE VIEW v_token_estimation_days AS
+SELECT DATE(timestamp) AS day,
+    COUNT(*) AS events,
+    COUNT(DISTINCT run_id) AS runs,
+    COALESCE(SUM(CASE WHEN actual_is_total = 0 THEN predicted_output_tokens END), 0) AS predicted_output_tokens,
+    COALESCE(SUM(CASE WHEN actual_is_total = 0 THEN actual_output_tokens END), 0) AS actual_output_tokens,
+    COUNT(CASE WHEN success = 1 THEN 1 END) AS parsed,
+    COUNT(CASE WHEN truncated = 1 THEN 1 END) AS truncated
+FROM token_estimation_v2_events
+GROUP BY DATE(timestamp);

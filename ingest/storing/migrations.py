@@ -141,6 +141,18 @@ def m007_problems(db: Database) -> None:
     )
 
 
+_NEW_VIEWS = ("v_token_estimation_runs", "v_token_estimation_phases", "v_token_estimation_days")
+
+
+def m008_views(db: Database) -> None:
+    """Make the views per run, per phase and per day."""
+    for statement in schema_statements():
+        for name in _NEW_VIEWS:
+            if f"CREATE VIEW {name} AS" in statement:
+                db.conn.execute(f"DROP VIEW IF EXISTS {name}")
+                db.conn.execute(statement)
+
+
 MIGRATION_SET = "tokentail"
 """The name under which sqlite-utils records our migrations."""
 
@@ -152,6 +164,7 @@ MIGRATIONS = (
     m005_labels,
     m006_unclaimed,
     m007_problems,
+    m008_views,
 )
 """Every migration, in its order. What they are called is recorded, and must never change."""
 
