@@ -74,6 +74,15 @@ def test_range_is_said_in_the_zone_of_who_asks(called: Tokentail, tmp_path: Path
     assert "logged from 2026-01-14 20:00 to 2026-01-21 10:59, Australia/Sydney" in shown
 
 
+def test_events_of_the_future_are_said(called: Tokentail, tmp_path: Path) -> None:
+    """They pass --since, and are a sign of a wrong zone or clock."""
+    tomorrow = datetime.now(UTC) + timedelta(days=1)
+    stored(tmp_path / "telemetry.db", [event_row(timestamp=f"{tomorrow:%Y-%m-%d %H:%M:%S}.000000")])
+    assert "is in the future" in called("report", "--since", "7d").stdout
+    stored(tmp_path / "past.db", [event_row()])
+    assert "is in the future" not in called("report", "--db", "past.db").stdout
+
+
 @pytest.mark.parametrize(
     ("text", "since", "until"),
     [

@@ -228,6 +228,8 @@ def say_population(found: Population, database: str) -> None:
     if found.first is not None and found.last is not None:
         first, last = (_shown(moment, zone_named(found.zone)) for moment in (found.first, found.last))
         say(f"logged from {first} to {last}, {found.zone}")
+        if found.last > datetime.now(UTC).replace(tzinfo=None).isoformat(" "):
+            say("the newest of them is in the future: a zone was wrong, or a clock (`tokentail sources`)")
 
 
 def _shown(moment: str, zone: Zone) -> str:
