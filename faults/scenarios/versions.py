@@ -131,7 +131,7 @@ def _killed_in_migrations(world: World, versions: Iterable[int], every: int) -> 
 
 
 def _until_new(world: World, older: Path, newer: Path, every: int) -> Iterator[str]:
-    """Kill at one statement after the other, until none is left or one comes after the migration; yield where.
+    """Kill at one statement after the other, until none is left or one is after the migration; yield where.
 
     What is killed is the command that migrates and changes nothing else.
     """
