@@ -15,7 +15,7 @@ from bench.children.bare import EVENTS, SIGHTINGS
 from bench.competitor import DATABASE, Competitor, child, fixed
 from bench.inputs import Input
 from bench.measure import Failed
-from bench.program import ROOT, THIS, Program, script
+from bench.program import COMMAND, ROOT, THIS, Program, script
 from bench.tally import Tally, of_table
 
 TOKENTAIL = "tokentail"
@@ -30,7 +30,7 @@ def _backfill(log: Path, database: Path, jobs: int) -> list[str]:
 
 
 def _tokentail(*arguments: str) -> list[str]:
-    return [script(TOKENTAIL), *arguments]
+    return [*COMMAND, *arguments]
 
 
 def _done(program: Program, *arguments: str) -> None:

@@ -1,6 +1,6 @@
 """The program that is timed: this checkout's, or another one's, by the same Python and the same libraries.
 
-Both are started by the same script; `PYTHONPATH` alone says whose modules it imports. So a pair differs
+Both are started by the same command; `PYTHONPATH` alone says whose modules it imports. So a pair differs
 by the code, and by nothing else.
 """
 
@@ -21,6 +21,9 @@ ENVIRONMENT = {"PYTHONPATH": str(ROOT), "LC_ALL": "C.UTF-8", "PYTHONDONTWRITEBYT
 
 Compiled modules are kept, as they are where a program is installed, whatever this shell says of it.
 """
+
+COMMAND = (sys.executable, "-P", "-c", "from ingest.cli import main; main()")
+"""`tokentail` without its console script, which starts no modules but those it was installed with."""
 
 LAST_VERSION = ", last version"
 """Behind the name of what the last version does, beside the same by this one."""
@@ -45,7 +48,7 @@ class Program:
     def call(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run it to its end, untimed."""
         return subprocess.run(
-            [script("tokentail"), *arguments],
+            [*COMMAND, *arguments],
             env={**os.environ, **self.environment},
             capture_output=True,
             text=True,

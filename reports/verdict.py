@@ -60,14 +60,15 @@ def _measured(report: dict[str, Any]) -> str:
         f"{share(overall['truncated_rate'])} truncated (limit {share(truncated['limit'], 0)})",
     ]
     if overall["waste_p90"] is not None:
-        parts.append(f"{tail_text(overall['waste_p90'])} (limit {cost['limit']:g} ×)")
+        limit = f" (limit {cost['limit']:g} ×)" if overall["waste_p90"] > 1 else ""
+        parts.append(f"{tail_text(overall['waste_p90'])}{limit}")
     return ", ".join(parts)
 
 
 def _to_set(found: Validation) -> str:
     far = [one for one in found.strata if one.n >= MIN_STABLE_N and _off(one) >= FAR_OFF]
     named = "; ".join(map(_named, sorted(far, key=_off, reverse=True)[:MOST_STRATA]))
-    more = "`tokentail calibrate` says which factors and budgets would hold"
+    more = "`tokentail calibrate` says whether a factor or a budget would hold"
     return f"{named}. {more}" if named else more
 
 

@@ -29,13 +29,21 @@ def wrapped(line: str, width: int, words: bool) -> list[str]:
 
 
 def capture(
-    log: Log, width: int, words: bool = True, big_endian: bool = False, opening: bool = True
+    log: Log,
+    width: int,
+    words: bool = True,
+    big_endian: bool = False,
+    opening: bool = True,
+    shows_width: bool = False,
 ) -> bytes:
     """Return a log as Windows PowerShell 5.1 writes it: UTF-16 with a mark, CRLF, wrapped.
 
-    `opening` puts the lines above it that PowerShell makes of the first line on standard error.
+    `opening` puts the lines above it that PowerShell makes of the first line on standard error. With
+    `shows_width` a line that can only be wrapped comes first: before one did, values may be in doubt.
     """
     lines = [line.rendered() for line in log.lines]
+    if shows_width:
+        lines.insert(0, f"[2025-12-29 19:40:01] DEBUG: {'w' * width}")
     lines = [
         piece for line in [*(_OPENING if opening else ()), *lines] for piece in wrapped(line, width, words)
     ]

@@ -371,7 +371,7 @@ def _ingest_from_a_pipe(folder: Path) -> subprocess.Popen[bytes]:
     )
     lock = folder / "telemetry.db.lock"
     deadline = time.monotonic() + 20
-    while not (lock.exists() and lock.read_text(encoding="ascii").strip() == str(process.pid)):
+    while not (lock.exists() and lock.read_text(encoding="ascii").split()[:1] == [str(process.pid)]):
         assert time.monotonic() < deadline
         time.sleep(0.02)
     return process

@@ -209,5 +209,5 @@ def test_a_missing_extra_is_named_with_the_command_for_this_installation(
 
 def test_every_extra_of_a_command_has_its_packages() -> None:
     """What the README lists as extras is known with its packages."""
-    for extra in ("charts", "stats", "parquet", "fast", "distributed", "remote"):
+    for extra in ("charts", "parquet", "fast", "distributed", "remote"):
         assert f"tokentail[{extra}]" not in extras.extra_command(extra)

@@ -608,7 +608,8 @@ def test_the_90th_percentile_is_said_from_its_side(p90: float, words: str) -> No
         ),
         (
             [event_message(actual_output=8000 + at) for at in range(40)],
-            "The estimates miss their limits: 100.0%",
+            "The estimates miss their limits: 100.0% underestimated (limit 5%), 0.0% truncated (limit 2%), "
+            "nine in ten at least 1.5 × underestimated",
         ),
         (
             [event_message(actual_output=910 + at, predicted_output=2000) for at in range(200)],
@@ -641,6 +642,7 @@ def test_the_heading_is_the_verdict(board: Any, messages: list[str], begin: str)
     report = board(messages, Selection(min_actual=0)).report
     heading, reason = verdict(report)
     assert heading.startswith(begin)
+    assert ("(limit 3 ×)" in heading) == ("overestimated" in heading)
     assert ("tokentail calibrate" in reason) == any(gate["passed"] is False for gate in report["gates"])
 
 
@@ -715,8 +717,8 @@ def test_missing_extra_is_named(ingested: Any, tokentail: Tokentail, tmp_path: P
 
 def test_a_name_that_no_picture_can_hold_is_drawn_as_its_escape(called: Tokentail, tmp_path: Path) -> None:
     """A control character in a category is no character of XML; the picture is drawn all the same."""
-    (tmp_path / "run.log").write_text(logged(event_message(category="a\x1b[31mb")) + "\n", encoding="utf-8")
+    (tmp_path / "run.log").write_text(logged(event_message(category="a\x07b")) + "\n", encoding="utf-8")
     called("ingest", "run.log")
     done = called("dashboard", "--svg", "smape.svg", "--chart", "smape")
     assert (done.returncode, done.stderr) == (0, "")
-    assert "a\\x1b[31mb" in (tmp_path / "smape.svg").read_text(encoding="utf-8")
+    assert "a\\x07b" in (tmp_path / "smape.svg").read_text(encoding="utf-8")

@@ -255,7 +255,7 @@ def test_explaining_makes_no_database_and_changes_none(called: Tokentail, log: P
         ("run.log", 2, "write FILE:LINE"),
         ("run.log:0", 2, "write FILE:LINE"),
         ("run.log:11", 1, "there is no such line"),
-        ("gone.log:1", 1, "gone.log"),
+        ("gone.log:1", 1, "gone.log: no such file: give the path of a log"),
     ],
 )
 def test_a_place_that_is_none_is_named(

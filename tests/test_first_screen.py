@@ -59,6 +59,22 @@ def test_a_new_folder_is_told_how_to_begin(called: Tokentail, tmp_path: Path) ->
     assert list(tmp_path.iterdir()) == []
 
 
+def test_with_settings_only_what_is_left_to_do_is_shown(called: Tokentail, tmp_path: Path) -> None:
+    """Who has called `init` isn't told to do so again: it would refuse."""
+    (tmp_path / "tokentail.toml").write_text('database = "x.db"\n', encoding="utf-8")
+    text = screen(called)
+    assert "x.db is not there" in text
+    assert "tokentail ingest\n" in text
+    assert "init" not in text
+
+
+def test_a_database_in_memory_is_wrong_use(called: Tokentail, tmp_path: Path) -> None:
+    """No file of that name is made."""
+    done = called("report", "--db", ":memory:")
+    assert (done.returncode, "name a file" in done.stderr) == (2, True)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_database_at_the_systems_place_is_found_again(
     called: Tokentail, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -6,6 +6,7 @@ import json
 import statistics
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -123,7 +124,7 @@ def test_change_is_the_sum_of_mix_and_within(
     then: list[tuple[str, int, int]], now: list[tuple[str, int, int]]
 ) -> None:
     """The two parts add up to the change; with equal shares none of it is mix."""
-    with open_for_writing(":memory:") as db:
+    with TemporaryDirectory() as folder, open_for_writing(f"{folder}/t.db") as db:
         found = []
         for period in (then, now):
             with holding(db, [_row(*one) for one in period]):

@@ -560,9 +560,9 @@ def test_wrapped_capture_of_25_events_gives_all_of_them(width: int, words: bool,
 def test_wrapped_capture_gives_every_event_with_all_that_is_true_of_it(
     seed: int, shape: Shape, runs: int, width: int, words: bool, opening: bool
 ) -> None:
-    """A wrapped capture tells as much as the log would have told."""
+    """A wrapped capture that shows the console's width tells as much as the log would have told."""
     log = played(seed, replace(shape, dumps=False), runs)
-    check_alone(log, rows_of(capture(log, width, words, opening=opening)))
+    check_alone(log, rows_of(capture(log, width, words, opening=opening, shows_width=True)))
 
 
 # Lines that are not what they seem

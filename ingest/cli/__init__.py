@@ -158,10 +158,10 @@ def cli(context: click.Context) -> int:
 
     \b
     How it is:    tokentail
-    Start with:   tokentail ingest LOGS
-    or for good:  tokentail init LOGS
+    Start with:   tokentail ingest LOGS --tz ZONE
+    or for good:  tokentail init LOGS --tz ZONE
     then look:    tokentail report
-    and query:    sqlite-utils rows telemetry.db token_estimation_v2_events
+    and query:    sqlite-utils rows DB token_estimation_v2_events
     """  # noqa: D301 - Click's mark must be the character itself
     fit_to(page_width())
     if context.invoked_subcommand is not None:

@@ -12,7 +12,7 @@ import click
 from ingest.cli import options
 from ingest.cli.ingest import tz_option
 from ingest.cli.output import complain, remark, say, say_json
-from ingest.errors import DatabaseUnusable, TokentailError, UsageMistake
+from ingest.errors import DatabaseUnusable, LogVanished, TokentailError, UsageMistake
 from ingest.files.logfile import LogFile
 from ingest.files.paths import STANDARD_INPUT
 from ingest.reading.lines import Line
@@ -60,6 +60,10 @@ def explain_command(places: tuple[str, ...], tz: str | None, db: str | None, as_
         try:
             zone = _zone(path, tz, db)
             lines = list(_lines(path, number, zone))
+        except LogVanished:
+            complain(f"{path}: no such file: give the path of a log, as FILE:LINE")
+            code = 1
+            continue
         except TokentailError as error:
             if isinstance(error, UsageMistake):
                 raise

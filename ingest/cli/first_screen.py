@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from textwrap import wrap
-from typing import Any
 
 from sqlite_utils import Database
 
@@ -57,10 +56,10 @@ def show_first_screen() -> int:
         database = options.chosen_database(settings.defaults.get("db") if settings else None)
     except UsageMistake as error:
         complain(str(error))
-        _begin("")
+        _begin("", settings is not None)
         return 0
     if not os.path.exists(database):
-        _begin(database)
+        _begin(database, settings is not None)
         return 0
     with open_for_reading(database, remark) as opened:
         seen = _look(opened, database)
@@ -167,24 +166,31 @@ def _next(seen: _Seen) -> Iterator[str]:
     yield "`tokentail report` has the numbers, `tokentail --help` the commands"
 
 
-def _begin(database: str) -> None:
-    """Say how to begin in a new folder."""
+def _begin(database: str, has_settings: bool) -> None:
+    """Say how to begin in a new folder, or with settings that nothing was read by yet."""
     say(f"tokentail {program_version()}: token-estimation telemetry from an executor's logs")
     say("")
     if database:
         say(f"No database yet: {database} is not there.")
     if (elsewhere := data_database()) != database and os.path.exists(elsewhere):
         say(f"There is one at {elsewhere}: name it with --db, or go where its tokentail.toml is.")
-    lines: dict[str, Any] = {
-        "See what is understood": "tokentail ingest --dry-run LOGS",
-        "Begin": "tokentail init LOGS --tz ZONE",
-        "": "tokentail ingest",
+    begin = {"Begin": "tokentail ingest"}
+    if not has_settings:
+        begin = {
+            "See what is understood": "tokentail ingest --dry-run LOGS",
+            "Begin": "tokentail init LOGS --tz ZONE",
+            "": "tokentail ingest",
+        }
+    lines = {
+        **begin,
         "Look": "tokentail report",
         "One line of a log": "tokentail explain FILE:LINE",
         "All commands": "tokentail --help",
     }
     say("")
     say_lines(f"  {name:<24}{command}" for name, command in lines.items())
+    if has_settings:
+        return
     say("")
     say("LOGS are files or folders. ZONE is the time zone that the executor ran in, as")
     say("Australia/Sydney, since logs give local times. No log is ever written to.")

@@ -45,7 +45,7 @@ def unread_text(path: str, count: int, unread: Unread) -> str:
         quoted = "'" + shape.replace("'", "'\\''") + "'"
         return (
             f"{first} {unread.line_number:,}; most begin as --prefix {quoted} would read them: "
-            f"`tokentail backfill --full --prefix {quoted} LOG`"
+            f"`tokentail backfill --full --prefix {quoted} {path}`"
         )
     return (
         f"{first} {unread.line_number:,}, at offset {unread.offset}: look at it, and name a prefix of your "

@@ -54,6 +54,8 @@ def database_path(option: str | None, environment: Mapping[str, str], otherwise:
     Raises:
         UsageMistake: `DATABASE_URL` is not a SQLite file's.
     """
+    if option == ":memory:":
+        raise UsageMistake("--db :memory: would be gone at the end of the command: name a file")
     if option and not option.startswith("sqlite:"):
         return option
     url = option or environment.get("DATABASE_URL", "")
