@@ -167,7 +167,7 @@ class Summary:
         self.files_read += batch.state != "reading"
         self.bytes_read += batch.bytes_read
         self.marker_lines += counters.marker_lines - before.marker_lines
-        self.rejects += counters.rejects - before.rejects
+        self.rejects += max(0, counters.rejects - before.rejects)  # what was cut may have become whole
         self.legacy_lines += counters.legacy_lines - before.legacy_lines
         self.calls_without_telemetry += counters.calls_without_telemetry - before.calls_without_telemetry
         self.quoted_lines += (counters.quoted_lines or 0) - (before.quoted_lines or 0)
@@ -206,7 +206,7 @@ class Summary:
             return
         told = self.told.setdefault(path, Told())
         told.sightings += counters.sightings - before.sightings
-        told.rejects += counters.rejects - before.rejects
+        told.rejects += max(0, counters.rejects - before.rejects)
         for key, count in batch.new_keys.items():
             told.new_keys[key] = told.new_keys.get(key, 0) + count
         if told.new_keys:

@@ -290,9 +290,11 @@ def _read(prefixed: Prefixed, is_cut: bool) -> ParsedLine | None:
     family = _family(prefixed)
     if family is None:
         return None
-    message = prefixed.message.decode("utf-8", "replace")
+    message = prefixed.message.rstrip(b"\0").decode("utf-8", "replace")
     record = family.read(message)
-    if is_cut:
+    if "\0" in message:  # a part of the file that was never written, or was taken away
+        record = Malformed("holds NUL") if isinstance(record, EstimationEvent | Malformed) else None
+    elif is_cut:
         record = _as_far_as_cut(family, message, record)
     if isinstance(record, EstimationEvent) and prefixed.stamp is None:
         record = Malformed("no timestamp")
@@ -325,9 +327,9 @@ def _may_start_run(prefixed: Prefixed) -> str | None:
     What starts one stands directly behind one of the executor's own prefixes, and that is not quoted.
     """
     message = prefixed.message
-    for found in _STARTS_RUN.finditer(message) if prefixed.found else ():
+    for found in _STARTS_RUN.finditer(message):
         own = own_prefix_before(message, found.start())
-        if found.start() == 0:
+        if found.start() == 0 and prefixed.found:
             return message[found.end() :].decode("utf-8", "replace").rstrip()
         if is_quoted(message, found.start() if own is None else own):
             return None

@@ -245,15 +245,23 @@ def log_in_pieces(rng: Random, form: Any) -> tuple[str, str]:
 
 
 @settings(deadline=None, max_examples=15, phases=[Phase.explicit, Phase.generate])
-@given(st.integers(0, 1 << 32), st.sampled_from([cri, docker]), st.lists(st.integers(0, 1 << 20), max_size=4))
+@given(
+    st.integers(0, 1 << 32),
+    st.sampled_from([cri, docker]),
+    st.lists(st.integers(0, 1 << 20), max_size=4),
+    st.sampled_from(["", "\0", "\0" * 64, "\ufeff"]),
+)
 def test_log_in_pieces_gives_what_it_gives_whole_wherever_it_is_cut(
-    tmp_path_factory: pytest.TempPathFactory, seed: int, form: Any, cuts: list[int]
+    tmp_path_factory: pytest.TempPathFactory, seed: int, form: Any, cuts: list[int], head: str
 ) -> None:
-    """The payloads are those of the whole log; grown, or read line by line, it gives the same tables."""
+    """The payloads are those of the whole log; grown, or read line by line, it gives the same tables.
+
+    So it does behind what a truncation under a writer, or a program that writes marks, leaves before it.
+    """
     folder = tmp_path_factory.mktemp("pieces")
     whole, text = log_in_pieces(Random(seed), form)
     (folder / "whole.log").write_text(whole)
-    log, data = folder / "run.log", text.encode()
+    log, data = folder / "run.log", f"noise\n{head}{text}".encode()
     places = sorted({0, len(data), *(cut % len(data) for cut in cuts)})
     for start, end in pairwise(places):
         with log.open("ab") as file:

@@ -43,3 +43,16 @@ def test_file_beside_the_zones_is_no_zone(called: Tokentail, tmp_path: Path, nam
     done = called("ingest", "run.log", "--tz", name)
     assert done.returncode == 2
     assert "unknown time zone" in done.stderr
+
+
+def test_a_reject_that_became_an_event_is_no_negative_number(called: Tokentail, tmp_path: Path) -> None:
+    """A backfill takes a line that was cut as a reject; once it is whole it is an event, and none is new."""
+    line = logged(event_message()) + "\n"
+    log = tmp_path / "run.log"
+    log.write_text(line[: line.index("complexity=")], encoding="utf-8")
+    first = json.loads(called("backfill", "--json", "run.log", "--tz", "UTC").stdout)
+    log.write_text(line, encoding="utf-8")
+    second = json.loads(called("backfill", "--json", "run.log", "--tz", "UTC").stdout)
+    assert (first["rejects"], first["events_new"]) == (1, 0)
+    assert (second["rejects"], second["events_new"]) == (0, 1)
+    assert called("verify").returncode == 0

@@ -43,6 +43,23 @@ def test_line_ends_where_another_begins_and_that_has_its_own_place():
     assert (second.start, second.text, second.is_cut) == (len(LINE) - 6, START.encode(), False)
 
 
+@pytest.mark.parametrize("before", ["def f(): ret", " ", "\t", "> ", "10% ", logged("DEBUG: respon")])
+def test_run_that_may_start_behind_what_a_dead_writer_left_is_told(before):
+    """With a prefix or without. It starts nothing, but the run before it may have ended."""
+    (part,) = parts_of(f"{before}{START}".encode())
+    assert (part.parsed, part.may_start_run) == (None, "")
+    (quoted,) = parts_of(f"{before}'{START}'".encode())
+    assert (quoted.parsed, quoted.may_start_run) == (None, None)
+
+
+@pytest.mark.parametrize("nuls", ["\0", "\0" * 4])
+def test_no_value_holds_what_a_file_lost(nuls):
+    """NULs within a line are no part of a value, since nobody knows what else is missing there."""
+    at = LINE.index("category=") + len("category=") + 2
+    assert records(LINE[:at] + nuls + LINE[at:]) == [Malformed("holds NUL")]
+    assert records(START[:-2] + nuls + START[-2:]) == [None]
+
+
 @pytest.mark.parametrize("cut", range(len(logged("[TokenEstimationV2]")), len(LINE)))
 def test_event_that_was_cut_before_its_last_field_is_a_reject(cut):
     """Within its model it is an event; before that it is torn; the line behind it is read all the same."""
@@ -320,7 +337,8 @@ def test_hostile_lines_take_little_time(line):
         (logged(f"the log ends with '{START}'"), "run-A"),
         (logged(f"the log ends with \\n{START}"), "run-A"),
         (logged("it logs Initialized autonomous executor for run: run-B"), "run-A"),
-        (f"> {START}", "run-A"),
+        (f"> {START}", None),
+        (f"def f(): ret{START}", None),
         (logged("x"), "run-A"),
     ],
 )

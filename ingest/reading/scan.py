@@ -27,6 +27,7 @@ from ingest.reading.wide import WideBlock, split_wide
 from ingest.reading.wrap import Joiner
 from ingest.reading.zone import zone_recorded
 from parsers.line import occurrences_in, parts_of
+from parsers.piece import is_containers
 from parsers.records import EstimationEvent, Malformed
 from parsers.template import Template, TemplateMistake, template
 
@@ -206,8 +207,12 @@ class _Scan:
         if one_by_one:
             lines = split_lines(chunks, self._remembered.position, encoding, every_line)
             return self._pieces.through(lines, self._numbering)
-        blocks = split_blocks(chunks, self._numbering, encoding, self._gathering.wants)
+        blocks = split_blocks(chunks, self._numbering, encoding, self._wants)
         return self._pieces.through(blocks, self._numbering)
+
+    def _wants(self, line: bytes) -> bool:
+        """Whether a line may matter by itself, or may be a piece of one that does."""
+        return self._gathering.wants(line) or is_containers(line, 0)
 
     def _is_full(self) -> bool:
         if self._log.is_stream and len(self._gathering) and time.monotonic() >= self._stream_due:
