@@ -18,7 +18,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from typing import Literal, NamedTuple
 
 from parsers import event
@@ -195,7 +195,7 @@ class _Reader:
 
     def parts(self, prefixed: Prefixed, plain: bytes, is_cut: bool = False) -> list[Part]:
         """Cut a line where others begin in it, and read each; `is_cut` where its own end is missing."""
-        cuts = list(self._cuts(prefixed))
+        cuts = list(self._cuts(prefixed, plain))
         if not cuts:
             occurrences = max(plain.count(MARKER), prefixed.message.count(MARKER))
             return [self._part(_Piece(0, self._line, prefixed, is_cut, False, occurrences))]
@@ -247,10 +247,10 @@ class _Reader:
         family = _family(self._trusted(prefixed))
         return family is not None and (self._is_listing or bool(family.markers))
 
-    def _cuts(self, prefixed: Prefixed) -> Iterator[Tear]:
+    def _cuts(self, prefixed: Prefixed, plain: bytes) -> Iterator[Tear]:
         """Yield where lines end, as long as each is a family's own; the first quotation is the last."""
         before, message, one = 0, prefixed.message, prefixed
-        for tear in tears(message) if self._may_be_torn(prefixed) else ():
+        for tear in tears(message, partial(_around, plain, message)) if self._may_be_torn(prefixed) else ():
             one = one if before == 0 else split_prefix(message[before : tear.start])
             if not self._may_be_torn(replace(one, message=message[: tear.start]) if before == 0 else one):
                 return
@@ -279,6 +279,13 @@ class _Reader:
         for cut in cuts:  # within a JSON object, where a prefix stands as it is
             last = max(last + 1, self._line.find(message[cut.start : cut.start + 25], last + 1))
             yield last
+
+
+def _around(plain: bytes, message: bytes) -> bytes:
+    """Return what stands in a line before the executor's own prefix, which stands before its message."""
+    text = plain.rstrip(b"\r")
+    begin = own_prefix_before(text, len(text) - len(message)) if text.endswith(message) else None
+    return text[:begin] if begin else b""
 
 
 def _counts(record: Record) -> bool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from parsers.prefix import INNER, SURE, own_line_at
@@ -18,6 +18,7 @@ from parsers.prefix import INNER, SURE, own_line_at
 _TIME = re.compile(rb"-\d\d-\d\d[ T]\d\d:\d\d:\d\d")
 """What every such prefix holds; it begins with a literal, which is looked for quickly."""
 
+_DIGIT = re.compile(rb"\d")
 _AROUND_AT_END = re.compile(rf"(?:{SURE})\Z".encode())
 _OWN_AT_END = re.compile(rf"(?:{INNER})\Z".encode())
 _QUOTED_AT_END = re.compile("(?:[\"'`\u2018-\u201f\u00ab\u00bb]|\\\\[nrt])\\Z")
@@ -51,8 +52,13 @@ def own_prefix_before(text: bytes, index: int) -> int | None:
     return None if found is None else first + found.start()
 
 
-def tears(message: bytes) -> Iterator[Tear]:
-    """Yield where lines of the executor's own begin within a message; behind a quoted one all is quoted."""
+def tears(message: bytes, before: Callable[[], bytes]) -> Iterator[Tear]:
+    """Yield where lines of the executor's own begin within a message; behind a quoted one all is quoted.
+
+    `before` tells what stands before the line's own prefix: the like of it, but for digits, begins another
+    line too.
+    """
+    like: bytes | None = None
     done = 0
     for time in _TIME.finditer(message):
         start = time.start() - 4
@@ -64,6 +70,9 @@ def tears(message: bytes) -> Iterator[Tear]:
         first = max(done, begin - _MAX_PREFIX)
         around = _AROUND_AT_END.search(message[first:begin])
         begin = begin if around is None else first + around.start()
+        like = _DIGIT.sub(b"0", before()) if like is None else like
+        if like and _DIGIT.sub(b"0", message[max(first, begin - len(like)) : begin]) == like:
+            begin -= len(like)
         yield Tear(begin, is_quoted(message, begin))
         done = end
 

@@ -116,6 +116,29 @@ def test_tear_is_found_behind_every_prefix_and_before_a_containers(put, other):
     assert second.parsed.record == RUN_B
 
 
+@pytest.mark.parametrize(
+    "around",
+    [
+        ("python : ", "python : "),
+        ("executor-1  | ", "executor-1  | "),
+        ("[pod/executor-7/main] ", "[pod/executor-7/main] "),
+        ("<134>", "<131>"),
+        ("Dec 29 19:40:02 ", "Dec 29 19:45:00 "),
+        ("Dec 29 19:40:02 box executor[77]: ", "Dec 29 19:45:00 box executor[78]: "),
+        ("[ 1234.567890] box executor[77]: ", "[ 1434.000000] box executor[78]: "),
+    ],
+    ids=lambda around: around[0],
+)
+def test_tear_is_found_before_a_prefix_like_the_lines_own(around):
+    """What stands before both lines is the second one's, however little of a prefix it is by itself."""
+    first, second = parts_of(f"{around[0]}{LINE[:-6]}{around[1]}{START}".encode())
+    assert first.parsed is not None
+    assert first.parsed.record == PLAIN_EVENT._replace(model="some-m")
+    assert second.parsed is not None
+    assert second.parsed.record == RUN_B
+    assert second.text == f"{around[1]}{START}".encode()
+
+
 @pytest.mark.parametrize("form", [json_line, docker], ids=["executor", "docker"])
 @pytest.mark.parametrize("cut", [20, 100, 200, 240, -1, 1_000])
 def test_glued_objects_are_two_lines(form, cut):
