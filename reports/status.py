@@ -64,7 +64,7 @@ refused AS (
     SELECT MIN(ingest_run_id) AS first_id FROM ingest_runs, told
     WHERE marker_lines > 0 AND marker_lines <= rejects AND ingest_run_id > COALESCE(told.last_id, 0)
 )
-SELECT command, finished_at FROM ingest_runs, refused
+SELECT command, started_at, finished_at FROM ingest_runs, refused
 WHERE finished_at IS NOT NULL AND CASE command
     WHEN 'follow' THEN exit_code IS NULL OR (exit_code IN (0, 130) AND problems = 0)
     ELSE exit_code = 0

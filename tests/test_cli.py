@@ -359,6 +359,30 @@ def test_signals_end_it_cleanly(called: Tokentail, log: Path, tmp_path: Path, nu
     assert "1 event new" in called("ingest", log).stdout
 
 
+@pytest.mark.parametrize(("asked", "code"), [("KeyboardInterrupt", 130), ("cli.Terminated", 143)])
+def test_signal_while_a_class_is_made_ends_it_cleanly_too(asked: str, code: int) -> None:
+    """Python 3.11 wraps what is raised then, as in the import of a library, in another exception."""
+    program = f"""
+from ingest import cli
+
+class Field:
+    def __set_name__(self, owner, name):
+        raise {asked}
+
+def making(**_):
+    class Made:
+        end = Field()
+
+cli.cli.main = making
+cli.main()
+"""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, "Traceback" in done.stderr) == (code, False)
+
+
 def _ingest_from_a_pipe(folder: Path) -> subprocess.Popen[bytes]:
     """Start an ingest of a pipe that nobody writes to, and wait until it holds the database."""
     process = subprocess.Popen(

@@ -202,11 +202,12 @@ def _run() -> int:
             _discard_output()
         complain(str(error))
         return exit_code_of(error)
-    except (KeyboardInterrupt, click.Abort):
-        click.echo("tokentail: interrupted; nothing is lost, the next run goes on from here", err=True)
-        return EXIT_INTERRUPTED
-    except Terminated:
-        return EXIT_TERMINATED
+    except (KeyboardInterrupt, click.Abort, Terminated) as error:
+        return _ended(error)
+    except RuntimeError as error:  # Python 3.11 makes one of what a signal raises while a class is made
+        if not isinstance(error.__cause__, KeyboardInterrupt | Terminated):
+            raise
+        return _ended(error.__cause__)
     except BrokenPipeError:  # `| head` has seen enough
         _discard_output()
         return EXIT_TROUBLE
@@ -215,6 +216,14 @@ def _run() -> int:
         complain(_trouble(error))
         return EXIT_TROUBLE
     return result if isinstance(result, int) else 0
+
+
+def _ended(asked: BaseException) -> int:
+    """Return the code for an end that a signal asked for; a person is told."""
+    if isinstance(asked, Terminated):
+        return EXIT_TERMINATED
+    click.echo("tokentail: interrupted; nothing is lost, the next run goes on from here", err=True)
+    return EXIT_INTERRUPTED
 
 
 def _trouble(error: OSError) -> str:

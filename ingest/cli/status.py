@@ -173,12 +173,18 @@ def rotated_unread(sources: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _was_passed_by(source: dict[str, Any], success: dict[str, Any] | None) -> bool:
-    """Whether an ingest went well since a log was written to last, and didn't read where that is now."""
+    """Whether an ingest began since a log was written to, went well, and didn't read where that is now.
+
+    A follow began long ago: when it was last well counts.
+    """
     try:
         changed = os.path.getmtime(source["rotated_to"])
     except OSError:
         return False
-    return success is not None and moment_of(success["finished_at"]).timestamp() > changed
+    if success is None:
+        return False
+    told = success["finished_at" if success["command"] == "follow" else "started_at"]
+    return moment_of(told).timestamp() > changed
 
 
 def _rotated(source: dict[str, Any]) -> str:
