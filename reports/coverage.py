@@ -23,6 +23,7 @@ TOTAL_TARGET = (30, 50)
 """Samples that all cells together need at least, and had better have."""
 
 _DIMENSIONS = ("category", "complexity", "bucket")
+_NO_EVENTS = "SELECT (SELECT COUNT(*) FROM rejected_lines), TOTAL(unread_lines) FROM log_sources"
 _CELLS = """
 SELECT {key} COUNT(*), TOTAL({clean}) FROM token_estimation_v2_events WHERE {where} GROUP BY 1, 2, 3
 """
@@ -48,7 +49,10 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """All cells, in order; `without_bucket` events tell no number of deliverables and are in no cell."""
+    """All cells, in order; `without_bucket` events tell no number of deliverables and are in no cell.
+
+    `rejects` and `unread_lines` are lines of all logs with the marker that are no events, and in no cell.
+    """
 
     population: Population
     strata_by: Strata
@@ -56,6 +60,8 @@ class Coverage:
     total_target: tuple[int, int]
     cells: list[Cell]
     without_bucket: int
+    rejects: int
+    unread_lines: int
 
     @property
     def have(self) -> int:
@@ -104,6 +110,7 @@ def coverage(
         # One more of each keeps work that was not met so far from counting for nothing.
         weight = (pairs[key[:2]] + 1) * (buckets[key[2]] + 1) / (total + 1) ** 2
         cells.append(Cell(key[0], key[1], str(key[2]), count, clean, max(0, target - count), weight))
+    rejects, unread = db.conn.execute(_NO_EVENTS).fetchone()
     return Coverage(
         population=population(db, selection),
         strata_by=cells_by,
@@ -111,6 +118,8 @@ def coverage(
         total_target=total_target,
         cells=cells,
         without_bucket=sum(count for key, (count, _) in have.items() if key[2] is None),
+        rejects=rejects,
+        unread_lines=int(unread),
     )
 
 

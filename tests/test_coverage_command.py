@@ -83,6 +83,8 @@ def test_cells_have_and_need_what_a_count_by_hand_gives(called: Tokentail, datab
         "cells_total": 16,
         "covered_rate": 1 / 16,
         "without_bucket": 1,
+        "rejects": 0,
+        "unread_lines": 0,
         "cells": [],
         "next": [],
     }
@@ -118,6 +120,18 @@ def test_heat_map_shows_each_cell_and_says_what_is_wanted(called: Tokentail, dat
         "  5. 4 x docs, low, 8-15 deliverables (have 1)",
     ]
     assert database.is_file()
+
+
+def test_what_became_no_event_is_said_too(called: Tokentail, tmp_path: Path) -> None:
+    """Whoever counts the samples sees that lines of the logs are missing among them."""
+    lines = [logged(event_message()), logged("[TokenEstimationV2] predicted"), f"%% {event_message()}"]
+    (tmp_path / "run.log").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    called("ingest", "run.log", "--tz", "UTC")
+    assert (
+        "in no cell: 1 reject (`tokentail rejects`), 1 line with the marker not read (`tokentail status`)"
+    ) in called("coverage").stdout
+    found = strict(called("coverage", "--json").stdout)
+    assert (found["have"], found["rejects"], found["unread_lines"]) == (1, 1, 1)
 
 
 def test_targets_buckets_and_the_number_of_proposals_are_the_callers(database: Path) -> None:

@@ -118,6 +118,8 @@ def _record(found: Coverage, next_count: int) -> dict[str, object]:
         "cells_total": len(found.cells),
         "covered_rate": found.covered_rate,
         "without_bucket": found.without_bucket,
+        "rejects": found.rejects,
+        "unread_lines": found.unread_lines,
         "cells": [asdict(cell) for cell in found.cells],
         "next": [asdict(cell) for cell in found.most_useful(next_count)],
     }
@@ -148,6 +150,11 @@ def _show(database: str, found: Coverage, next_count: int) -> None:
     say_lines(_heat_map(found))
     if found.without_bucket:
         say(f"{counted(found.without_bucket, 'event')} without a number of deliverables, or in no bucket")
+    if found.rejects or found.unread_lines:
+        say(
+            f"in no cell: {counted(found.rejects, 'reject')} (`tokentail rejects`), "
+            f"{counted(found.unread_lines, 'line')} with the marker not read (`tokentail status`)"
+        )
     if useful := found.most_useful(next_count):
         say("")
         say("Most useful to collect next (much needed, and often met):")

@@ -18,7 +18,11 @@ MAX_NAMED = 10
 
 @click.group("deliverables")
 def deliverables_command() -> None:
-    """Complete events with deliverable paths known elsewhere."""
+    """Complete events with deliverable paths known elsewhere.
+
+    \b
+      tokentail deliverables import phases.ndjson
+    """  # noqa: D301 - Click's mark must be the character itself
 
 
 @deliverables_command.command("import")
