@@ -187,15 +187,16 @@ def test_way_of_the_readme_leads_to_a_dashboard(bare: Machine) -> None:
         silent = bare.run(command)
         assert (silent.returncode, silent.stdout, silent.stderr) == (0, "", "")
     assert (bare.root / "tokentail/dashboard.html").stat().st_size > 10_000
+    # What is in the environment goes with it, and that is nothing but the program.
+    assert (bare.root / ".local/share/tokentail/telemetry.db").exists()
+    assert [path.name for path in (bare.root / "tokentail-env").iterdir()] == ["bin"]
+    needs("find")
     nightly = cron_lines("\n".join(path_block("nightly", "docs/ingest.md")))
     assert nightly[0] == cron_lines("\n".join(path_block("cron")))[0]
     for command in nightly:
         silent = bare.run(command)
         assert (silent.returncode, silent.stdout, silent.stderr) == (0, "", "")
     assert len(list((bare.root / "tokentail").glob("backup-*-*-*.db"))) == 1
-    # What is in the environment goes with it, and that is nothing but the program.
-    assert (bare.root / ".local/share/tokentail/telemetry.db").exists()
-    assert [path.name for path in (bare.root / "tokentail-env").iterdir()] == ["bin"]
 
 
 # cron
@@ -226,6 +227,7 @@ def test_other_lines_for_cron_are_silent_too(machine: Machine) -> None:
     needs_command("backup")
     needs_command("prune")
     needs_command("follow")  # `status --max-age` came with it
+    needs("find")
     machine.log_now(2)
     for command in cron_lines((FILES / "crontab").read_text()):
         done = machine.run(command)
@@ -331,6 +333,7 @@ def test_recipe_nightly(machine: Machine) -> None:
     """The copy has the event that is then too old to be kept."""
     needs_command("backup")
     needs_command("prune")
+    needs("find")
     machine.log_now(2)
     machine.run(block("cron").split("  ")[1])
     for line in block("nightly").splitlines():
