@@ -30,9 +30,6 @@ WIDTH = 80
 LINES = 24
 
 _NAME = 10
-_UNREAD = ("unread_lines", "quoted_lines")
-"""Counts of marker lines that are no events, where the database keeps them."""
-
 _REASONS = (
     "SELECT reason, COUNT(*) FROM rejected_lines GROUP BY reason ORDER BY COUNT(*) DESC, reason LIMIT 3"
 )
@@ -46,7 +43,6 @@ class _Seen:
     validation: Validation
     status: Status
     reasons: dict[str, int]
-    unread: dict[str, int]
 
 
 def show_first_screen() -> int:
@@ -68,14 +64,8 @@ def show_first_screen() -> int:
 
 
 def _look(opened: Database, database: str) -> _Seen:
-    columns = {row[1] for row in opened.conn.execute("PRAGMA table_info(log_sources)")}
-    unread = {
-        name: int(opened.conn.execute(f"SELECT TOTAL({name}) FROM log_sources").fetchone()[0])
-        for name in _UNREAD
-        if name in columns
-    }
     reasons = dict(opened.conn.execute(_REASONS).fetchall())
-    return _Seen(database, validate(opened, Selection(), Strata()), status(opened), reasons, unread)
+    return _Seen(database, validate(opened, Selection(), Strata()), status(opened), reasons)
 
 
 def _screen(seen: _Seen) -> list[str]:
@@ -106,7 +96,7 @@ def _not_read(seen: _Seen) -> str:
     if rejects := seen.status.totals["rejects"]:
         reasons = ", ".join(f"{reason} {count:,}" for reason, count in seen.reasons.items())
         parts.append(f"{counted(rejects, 'reject')} ({reasons})")
-    if unread := seen.unread.get("unread_lines", 0):
+    if unread := seen.status.totals["unread_lines"]:
         parts.append(f"{counted(unread, 'marker line')} behind a prefix that isn't known")
     if lost := seen.status.totals["calls_without_telemetry"]:
         parts.append(f"{counted(lost, 'builder call')} without telemetry")
@@ -157,7 +147,7 @@ def _next(seen: _Seen) -> Iterator[str]:
         yield "`tokentail ingest --dry-run LOGS` says which lines are understood"
     if seen.status.totals["rejects"]:
         yield "`tokentail rejects` shows the rejects"
-    if seen.unread.get("unread_lines"):
+    if seen.status.totals["unread_lines"]:
         yield "`tokentail explain FILE:LINE` says what a line is taken for"
     if readiness(seen.validation).status == NOT_ENOUGH:
         yield "`tokentail coverage` says which samples to collect"
