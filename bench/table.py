@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from bench.documents import put
 from bench.results import Result
 from bench.runner import Case
 from bench.targets import Verdict
@@ -89,7 +90,4 @@ def leading(conditions: str, verdicts: Sequence[Verdict]) -> str:
 
 def write(document: Path, text: str, marks: tuple[str, str] = (BEGIN, END)) -> None:
     """Put a report between the marks of a document."""
-    begin, end = marks
-    before, _, rest = document.read_text(encoding="utf-8").partition(begin)
-    after = rest.partition(end)[2]
-    document.write_text(f"{before}{begin}\n{text}\n{end}{after}", encoding="utf-8")
+    put(document, marks, text)

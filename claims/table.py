@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from bench.documents import put
 from claims.promises import PROMISES, RARELY
 from claims.trials import Found
 from claims.world import World
@@ -84,13 +85,9 @@ def write(document: Path, found: Sequence[Found], repeats: int) -> None:
     Raises:
         ValueError: the document has no marks.
     """
-    before, begin, rest = document.read_text(encoding="utf-8").partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise ValueError(f"{document} has no {BEGIN} and {END}")
     said = f"{len(found)} worlds, {repeats:,} samples of each, 1,000 new answers held against each sample."
     parts = [said, _markdown(promises_rows(found)[0]), _markdown(worlds_rows(found))]
-    document.write_text(f"{before}{BEGIN}\n\n" + "\n\n".join(parts) + f"\n\n{END}{after}", encoding="utf-8")
+    put(document, (BEGIN, END), "\n" + "\n\n".join(parts) + "\n")
 
 
 def _markdown(rows: Rows) -> str:

@@ -18,6 +18,7 @@ from statistics import NormalDist, fmean
 import click
 import numpy as np
 
+from bench.documents import put
 from reports.replaying.comparison import Replay, replay
 from reports.replaying.events import REAL, ReplayEvent
 from reports.strata import Strata
@@ -208,14 +209,10 @@ def write(document: Path, rows: Sequence[Row], repeats: int) -> None:
     Raises:
         ValueError: the document has no marks.
     """
-    before, begin, rest = document.read_text(encoding="utf-8").partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise ValueError(f"{document} has no {BEGIN} and {END}")
     lines = [f"| {' | '.join(line)} |" for line in (HEADER, ("---:",) * len(HEADER), *rows)]
     said = f"{repeats:,} samples of each world."
     table = "\n".join(lines)
-    document.write_text(f"{before}{BEGIN}\n{said}\n\n{table}\n{END}{after}", encoding="utf-8")
+    put(document, (BEGIN, END), f"{said}\n\n{table}")
 
 
 @click.command()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from bench.documents import put
 from faults.tailers import OTHERS, Tokentail
 from faults.verdict import Verdict
 
@@ -90,6 +91,4 @@ def write(document: Path, verdicts: Sequence[Verdict]) -> None:
     header, *body = rows(verdicts)
     lines = [header, ["---"] * len(header), *body]
     text = "\n".join(f"| {' | '.join(row)} |" for row in lines)
-    before, _, rest = document.read_text(encoding="utf-8").partition(BEGIN)
-    after = rest.partition(END)[2]
-    document.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}", encoding="utf-8")
+    put(document, (BEGIN, END), text)
