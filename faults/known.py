@@ -12,9 +12,6 @@ from faults.tables import opened
 UNKNOWN: tuple[Any, ...] = (None, "unknown", "[]")
 """What stands where no line told a value: it may be told later."""
 
-NOT_KNOWN = ("context_parts",)
-"""Columns that hold how values came about, not values of the event."""
-
 IDS = ("event_id", "created_at", "source_id")
 """Columns in which two databases of the same logs differ."""
 
@@ -41,7 +38,7 @@ def known(database: Path) -> Known:
             f"{kind} {row[key]}": {
                 name: row[name]
                 for name in row.keys()  # noqa: SIM118 - a row is not a mapping
-                if row[name] not in UNKNOWN and name not in NOT_KNOWN
+                if row[name] not in UNKNOWN
             }
             for kind, table, key in _KINDS
             for row in connection.execute(f"SELECT * FROM {table}")

@@ -12,44 +12,35 @@ from typing import Any
 
 from sqlite_utils import Database
 
+from ingest.events import Fact
 from ingest.files.logfile import LogFile
-from ingest.linking.context import NOTHING_TOLD, Context, merged
+from ingest.linking.context import NOTHING_TOLD, Context, better_deliverables, merged
 from ingest.linking.state import Amendment
 from ingest.reading.batch import Batch, Reject, Sighting
 from ingest.reading.checkpoint import COUNTED, Counters
 from ingest.reading.unread import Unread, keys_text, unread_text
 from ingest.storing.horizon import horizon_of, sighting_time
-from ingest.storing.rows import (
-    PAYLOAD_COLUMNS,
-    READ_COLUMNS,
-    Row,
-    context_of,
-    is_adopted,
-    payload_row,
-    stored_event,
-)
+from ingest.storing.rows import READ_COLUMNS, Row, context_of, fact_of, fact_of_row, payload_row
 
-_COLUMNS = (*READ_COLUMNS, *PAYLOAD_COLUMNS)
 _SIGHTED = f"""
 SELECT sighting.byte_offset, sighting.line_number,
     NOT EXISTS (
         SELECT 1 FROM event_sightings AS other WHERE other.event_id = sighting.event_id
             AND (other.source_id <> sighting.source_id OR other.byte_offset <> sighting.byte_offset)
     ),
-    {", ".join(f"event.{name}" for name in _COLUMNS)}
+    sighting.own_values, {", ".join(f"event.{name}" for name in READ_COLUMNS)}
 FROM event_sightings AS sighting LEFT JOIN token_estimation_v2_events AS event USING (event_id)
 WHERE sighting.source_id = ?
 ORDER BY sighting.byte_offset
 """
 _EVENT_AT = f"""
-SELECT sighting.line_number, {", ".join(f"event.{name}" for name in READ_COLUMNS)}
+SELECT sighting.line_number, sighting.own_values, {", ".join(f"event.{name}" for name in READ_COLUMNS)}
 FROM event_sightings AS sighting JOIN token_estimation_v2_events AS event USING (event_id)
 WHERE sighting.source_id = ? AND sighting.byte_offset = ?
 """
 _REJECTED = (
     "SELECT byte_offset, line_number, reason FROM rejected_lines WHERE source_id = ? ORDER BY byte_offset"
 )
-_IDENTIFYING = ("predicted_output_tokens", "actual_output_tokens")
 _PRUNED = "SELECT pruned_sightings, pruned_rejects FROM log_sources WHERE source_id = ?"
 _COUNTS = f"SELECT {', '.join(COUNTED)} FROM log_sources WHERE source_id = ?"
 
@@ -173,9 +164,11 @@ class Comparison:
                 self._differ(reject.line_number, what)
 
     def _compare_amendment(self, amendment: Amendment) -> None:
-        for line_number, *values in self._db.conn.execute(_EVENT_AT, [self._source_id, amendment.offset]):
+        for line_number, own, *values in self._db.conn.execute(
+            _EVENT_AT, [self._source_id, amendment.offset]
+        ):
             row = dict(zip(READ_COLUMNS, values, strict=True))
-            self._compare_context(line_number, amendment.context, row, alone=False)
+            self._compare_context(line_number, amendment.context, row, own, alone=False)
 
     def _differ(self, line_number: int, what: str) -> None:
         self._result.differences.append(f"{self._log.shown}:{line_number}: {what}")
@@ -191,42 +184,44 @@ class Comparison:
         if stored is None:
             self._differ(sighting.line_number, "an event that the database does not have")
             return
-        _, line_number, alone, *values = stored
-        row = dict(zip(_COLUMNS, values, strict=True))
+        _, line_number, alone, own, *values = stored
+        row = dict(zip(READ_COLUMNS, values, strict=True))
         if row["event_id"] is None:
             self._differ(sighting.line_number, "the database has the sighting of this event, but not its row")
             return
         if line_number != sighting.line_number:
             self._differ(sighting.line_number, f"the database has it at line {line_number}")
-        self._compare_payload(sighting, row)
-        self._compare_context(sighting.line_number, sighting.seen.context, row, bool(alone))
+        self._compare_line(sighting, fact_of(fact_of_row(row), own))
+        self._compare_context(sighting.line_number, sighting.fact.context, row, own, bool(alone))
 
-    def _compare_payload(self, sighting: Sighting, row: Row) -> None:
-        for name, value in payload_row(sighting.seen.payload).items():
-            if is_adopted(row) and name not in _IDENTIFYING:  # the executor's own word stands
-                continue
-            cut = name == "model" and sighting.seen.is_cut and _begins(row[name], value)
-            if row[name] != value and not cut:
+    def _compare_line(self, sighting: Sighting, stored: Fact) -> None:
+        """Hold the line itself against what the place says, as it is stored."""
+        known = payload_row(stored.payload)
+        for name, value in payload_row(sighting.fact.payload).items():
+            cut = name == "model" and sighting.fact.is_cut and _begins(known[name], value)
+            if known[name] != value and not cut:
                 self._differ(
-                    sighting.line_number, f"{name} is {value!r} in the log, {row[name]!r} in the database"
+                    sighting.line_number, f"{name} is {value!r} in the log, {known[name]!r} in the database"
                 )
-        second = sighting.seen.timestamp[:19]
-        if row["timestamp"][:19] != second:
+        second = sighting.fact.timestamp[:19]
+        if stored.timestamp[:19] != second:
             self._differ(
-                sighting.line_number, f"logged at {second} UTC, {row['timestamp']!r} in the database"
+                sighting.line_number, f"logged at {second} UTC, {stored.timestamp!r} in the database"
             )
 
-    def _compare_context(self, line_number: int, told: Context, row: Row, alone: bool) -> None:
-        """Hold what this place tells against the row; another place may have told better, if there is one."""
-        known = context_of(row)
-        if is_adopted(row):
-            known, alone = stored_event(row).known, False
-        stray = (
-            told.phase is None and known.phase is not None
-        )  # believed only while nothing speaks against it
+    def _compare_context(
+        self, line_number: int, told: Context, row: Row, own: str | None, alone: bool
+    ) -> None:
+        """Hold what the lines around it tell against what the place says, as it is stored.
+
+        Earlier versions kept no word of a place without a phase.
+        """
+        known, of_event = fact_of(fact_of_row(row), own).context, context_of(row)
+        known = known._replace(deliverables=better_deliverables(known.deliverables, of_event.deliverables))
+        stray = told.phase is None and of_event.phase is not None
         if told == NOTHING_TOLD or stray:
             return
-        absorbed = merged(known, told)  # a row holds the best of all that was told of its event
+        absorbed = merged(known, told)  # lines that are read later may tell better
         for name in Context._fields:
             here, there = getattr(told, name), getattr(known, name)
             lost = getattr(absorbed, name) != there

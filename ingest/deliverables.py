@@ -1,8 +1,8 @@
 """Import of deliverable paths that people or the executor's own database know.
 
 An import is read whole before anything is written: a broken file changes nothing. An odd phase among
-others is named, and the others count. What a phase declared fills events that know less; it is matched on
-run and phase, so import again after an ingest that brought new events.
+others is named, and the others count. What a file declares of a phase is kept, in a source of that file, and
+fills events of that run and phase that know less, whenever they are ingested.
 """
 
 from __future__ import annotations
@@ -12,21 +12,19 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from ingest.errors import UnusableImport
 from ingest.files.logfile import SQLITE_MAGIC
-from ingest.linking.context import Context, deliverables
-from ingest.linking.timestamps import time_text
+from ingest.linking.context import deliverables
 from ingest.storing.database import StrPath, immediate, open_for_writing, require_database
+from ingest.storing.imports import declare
 from ingest.storing.ingest_runs import ingest_lock
-from ingest.storing.settling import Settling, amend
 
 _EVENTS = """
-SELECT event_id, run_id, phase_id, deliverable_count FROM token_estimation_v2_events
+SELECT run_id, phase_id, deliverable_count FROM token_estimation_v2_events
 WHERE run_source IS NOT NULL AND phase_source IS NOT NULL
 """
 _NEEDED = "needs deliverables as a list of paths, or of objects with a path, or as an object of such lists"
@@ -72,20 +70,18 @@ def import_deliverables(file: Path, database: StrPath, wait_seconds: float = 0.0
     """
     paths, odd = read_deliverables(file)
     require_database(database)
-    with ingest_lock(database, wait_seconds), open_for_writing(database) as db:
+    declared = {phase: deliverables("imported", found, complete=True) for phase, found in paths.items()}
+    with ingest_lock(database, wait_seconds), open_for_writing(database) as db, immediate(db.conn):
+        updated = declare(db.conn, file, declared)
         matched: set[tuple[str, str]] = set()
-        amendments: list[tuple[int, Context]] = []
-        differing = 0
-        for event_id, run, phase, count in db.conn.execute(_EVENTS):
+        events = differing = 0
+        for run, phase, count in db.conn.execute(_EVENTS):
             found = paths.get((run, phase))
             if found is not None:
                 matched.add((run, phase))
+                events += 1
                 differing += count != len(found)
-                told = deliverables("imported", found, complete=True)
-                amendments.append((event_id, Context(deliverables=told)))
-        with immediate(db.conn):
-            updated = amend(Settling(db.conn), amendments, time_text(datetime.now(UTC)))
-    return Imported(len(paths), len(paths.keys() - matched), len(amendments), updated, differing, odd)
+    return Imported(len(paths), len(paths.keys() - matched), events, updated, differing, odd)
 
 
 def read_deliverables(file: Path) -> Declared:

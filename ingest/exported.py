@@ -8,17 +8,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import astuple, is_dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from ingest.errors import UnusableImport
-from ingest.linking.context import DELIVERABLES_SOURCES, PHASE_SOURCES, RUN_SOURCES, Context
-from ingest.linking.identity import Event, event_key, group_key
+from ingest.events import Event, Fact, with_stem
+from ingest.linking.context import DELIVERABLES_SOURCES, PHASE_SOURCES, RUN_SOURCES
 from ingest.linking.timestamps import time_text
-from ingest.storing.rows import EVENT_COLUMNS, Row, context_row, payload_of, payload_row, stored_event
-from ingest.storing.settling import NewEvent
-from parsers.records import EstimationEvent
+from ingest.storing.facts_migration import key_of_0_1_0
+from ingest.storing.groups import Place, Placed
+from ingest.storing.rows import EVENT_COLUMNS, EXECUTORS_COLUMNS, Row, event_row, fact_of_row
 
 LARGEST = 10**18
 """No number of an event is as large: the parsers read 18 digits at most."""
@@ -77,7 +76,7 @@ _WHOLE_OR_NULL = (
     *("actual_max_tokens", "input_tokens", "total_tokens", "attempt_index", "estimated_deliverable_count"),
 )
 _TEXT = ("run_id", "phase_id", "event_key", "timestamp_text")
-_TEXT_OR_NULL = ("category", "complexity", "stop_reason", "model", "phase_outcome", "context_parts")
+_TEXT_OR_NULL = ("category", "complexity", "stop_reason", "model", "phase_outcome")
 _REAL_OR_NULL = ("smape_percent", "waste_ratio", "logged_smape_percent", "confidence")
 _TRUTH_OR_NULL = ("success", "truncated", "underestimated", "is_truncated_output")
 
@@ -98,7 +97,7 @@ CHECKS: Mapping[str, _Check] = {
 """What each column that we write must hold."""
 
 
-def exported_event(text: str, columns: frozenset[str], place: tuple[int, int], where: str) -> NewEvent:
+def exported_fact(text: str, columns: frozenset[str], place: Place, where: str) -> Placed:
     """Read a line of a full export; `columns` are all that the table has.
 
     Raises:
@@ -110,58 +109,44 @@ def exported_event(text: str, columns: frozenset[str], place: tuple[int, int], w
         raise UnusableImport(f"{where}: not JSON ({error}); nothing was imported") from error
     if not isinstance(row, dict):
         raise UnusableImport(f"{where}: not an event of an export; nothing was imported")
+    row.pop("context_parts", None)  # of an earlier version: what it says of its context stands in the row
     _check_columns(row, columns, where)
     for name, check in CHECKS.items():
         if not check(row[name]):
             raise UnusableImport(f"{where}: {name} can't be {row[name]!r:.80}; nothing was imported")
-    try:
-        event = stored_event(row)
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise UnusableImport(f"{where}: its context can't be read ({error}); nothing was imported") from error
-    payload = payload_of(row)
-    event.payload, event.stored_ids = payload, []
-    group = _group(row, event, payload, where)
-    _check_agreement(row, event, payload_row(payload), group, where)
-    return NewEvent(event, group, row["event_id"], row["created_at"], place)
+    fact = with_stem(_with_budget_as_logged(fact_of_row(row), row["event_key"]))
+    if "executor" in (row["run_source"], row["phase_source"]):
+        fact = fact._replace(own=tuple(row[name] for name in EXECUTORS_COLUMNS))
+    _check_agreement(row, fact, where)
+    return Placed(place, fact, (row["event_id"], row["created_at"]))
 
 
-def _check_agreement(row: Row, event: Event, of_payload: Row, group: str, where: str) -> None:
-    """Refuse a row that says anything but what its own line and context make of it.
+def _with_budget_as_logged(fact: Fact, key: str) -> Fact:
+    """Return a fact whose budget is `None` where a key of an earlier version says that it was."""
+    unbudgeted = fact._replace(payload=fact.payload._replace(selected_budget=None))
+    is_old = not fact.payload.selected_budget and key == _key_of_0_1_0(unbudgeted)
+    return unbudgeted if is_old else fact
 
-    An event that shares its group with another shows only what sightings with its phase told.
-    """
-    if not (_is_sound(event.context) and _is_sound(event.strays)):
-        raise UnusableImport(f"{where}: its context_parts are none of ours; nothing was imported")
+
+def _key_of_0_1_0(fact: Fact) -> str:
+    return key_of_0_1_0(fact.payload, fact.timestamp, fact.phase)
+
+
+def _check_agreement(row: Row, fact: Fact, where: str) -> None:
+    """Refuse a row that says anything but what its own line and context make of it."""
+    made = event_row(Event(fact.stem, *fact[:4], fact.own, []))
+    if row["event_key"] not in (made["event_key"], _key_of_0_1_0(fact)):
+        raise UnusableImport(
+            f"{where}: the event's key is not that of its content: it was changed since it was exported; "
+            "nothing was imported"
+        )
     untold = dict.fromkeys(row.keys() - EVENT_COLUMNS)  # columns that no log tells
-    wrong: list[str] = []
-    for alone in (True, False):
-        made = untold | of_payload | context_row(group, replace(event, alone=alone))
-        wrong = sorted(name for name, value in made.items() if row[name] != value)
-        if not wrong:
-            return
-    raise UnusableImport(
-        f"{where}: {wrong[0]} can't be {row[wrong[0]]!r:.80} by the rest of its event: it was changed since "
-        "it was exported; nothing was imported"
-    )
-
-
-def _is_sound(context: Context) -> bool:
-    """Whether a context holds nothing that a log could not have told, or SQLite can't keep."""
-    run, phase, found = context.run, context.phase, context.deliverables
-    known = (
-        (run is None or run.source in RUN_SOURCES)
-        and (phase is None or phase.source in PHASE_SOURCES)
-        and (found is None or found.source in DELIVERABLES_SOURCES)
-    )
-    return known and all(map(_storable, context))
-
-
-def _storable(value: Any) -> bool:
-    if is_dataclass(value) and not isinstance(value, type):
-        value = astuple(value)
-    if isinstance(value, tuple):
-        return all(map(_storable, value))
-    return value is None or isinstance(value, bool) or _text(value) or _real(value)
+    made = untold | made | {"event_key": row["event_key"]}
+    if wrong := sorted(name for name, value in made.items() if row[name] != value):
+        raise UnusableImport(
+            f"{where}: {wrong[0]} can't be {row[wrong[0]]!r:.80} by the rest of its event: it was changed "
+            "since it was exported; nothing was imported"
+        )
 
 
 def _check_columns(row: Row, columns: frozenset[str], where: str) -> None:
@@ -174,16 +159,3 @@ def _check_columns(row: Row, columns: frozenset[str], where: str) -> None:
             f"{where}: {unknown[0]!r:.80} is no column of ours: take it out of the file, if somebody added "
             "it to the database; if a newer version exported it, upgrade tokentail; nothing was imported"
         )
-
-
-def _group(row: Row, event: Event, payload: EstimationEvent, where: str) -> str:
-    """Return the event's group, which its content must have; a budget of 0 may have been `None`."""
-    unbudgeted = payload._replace(selected_budget=payload.selected_budget or None)
-    for one in (payload, unbudgeted):
-        group = group_key(one, event.moment)
-        if event_key(group, event.phase, event.moment) == row["event_key"]:
-            return group
-    raise UnusableImport(
-        f"{where}: the event's key is not that of its content: it was changed since it was exported; "
-        "nothing was imported"
-    )

@@ -45,7 +45,7 @@ seen AS (
     SELECT DISTINCT event_id FROM event_sightings WHERE source_id IN (SELECT source_id FROM chosen)
 )
 SELECT COUNT(*), COALESCE(SUM(
-    json_extract(context_parts, '$.adopted') IS NULL AND NOT EXISTS (
+    NOT EXISTS (
         SELECT 1 FROM event_sightings AS other
         WHERE other.event_id = seen.event_id AND other.source_id NOT IN (SELECT source_id FROM chosen)
     )

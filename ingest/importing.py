@@ -1,37 +1,39 @@
-"""Import of events that another database exported: whole or not at all, twice as once.
+"""Import of what other databases hold: events of a full export, or the rows that an executor wrote itself.
 
-The export becomes a source of its own, with a sighting of each of its events, so that every event
-was seen somewhere and the balance of sources holds. Identity is by content, as everywhere: an event
-that is known already only gains what it lacks.
+An import is whole or not at all, twice as once. It becomes a source of its own, with a sighting of each of
+its events, so that every event was seen somewhere and the balance of sources holds. Identity is by content,
+as everywhere: an event that is known already only gains what it lacks.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
+import sqlite3
 import tempfile
-from collections.abc import Iterator
-from contextlib import ExitStack
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
 
 from sqlite_utils import Database
 
 from ingest.errors import LogUnfinished, LogUnreadable, LogVanished, UnusableImport
-from ingest.exported import exported_event
-from ingest.files.logfile import LogFile, chunks
-from ingest.files.paths import STANDARD_INPUT, shown
-from ingest.linking.timestamps import time_text
+from ingest.exported import exported_fact
+from ingest.files.logfile import SQLITE_MAGIC, LogFile, chunks
+from ingest.files.paths import STANDARD_INPUT
 from ingest.storing.database import EVENTS_TABLE, StrPath, immediate, open_for_writing
+from ingest.storing.escalations import Said
+from ingest.storing.executors_rows import executors_facts, own_escalations
+from ingest.storing.groups import Place, Placed
 from ingest.storing.horizon import horizon_of
+from ingest.storing.imports import as_batches, count_places, source_at, source_of_content
 from ingest.storing.ingest_runs import ingest_lock
-from ingest.storing.settling import NewEvent, Settling, add_events
-from ingest.storing.sources import IMPORTED
+from ingest.storing.store import Writing
 
 BATCH = 1000
-"""Events that are settled at once: enough for speed, few enough for memory."""
+"""Events that are computed at once: enough for speed, few enough for memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,18 +50,82 @@ class ImportedEvents:
 
 
 def import_events(file: str, database: StrPath, wait_seconds: float = 0.0) -> ImportedEvents:
-    """Take the events of a full export (NDJSON; `-` is standard input) into a database.
+    """Take events into a database: of a full export (NDJSON; `-` is standard input), or an executor's own.
 
     Raises:
         UnusableImport: the file can't be read, or a line is no event of an export; nothing was changed.
         DatabaseBusy, DatabaseUnusable: see `ingest.storing.database`.
     """
     with ExitStack() as stack:
+        if _is_database(file):
+            theirs = stack.enter_context(closing(_opened_database(file, database)))
+            stack.enter_context(ingest_lock(database, wait_seconds))
+            db = stack.enter_context(open_for_writing(database))
+            with immediate(db.conn):
+                return _import_rows(db.conn, theirs, file)
         lines = stack.enter_context(_opened(file))
         stack.enter_context(ingest_lock(database, wait_seconds))
         db = stack.enter_context(open_for_writing(database))
         with immediate(db.conn):
             return _import(db, lines, file)
+
+
+def _is_database(file: str) -> bool:
+    if file == STANDARD_INPUT or not os.path.isfile(file):
+        return False
+    try:
+        with Path(file).open("rb") as opened:
+            return opened.read(len(SQLITE_MAGIC)) == SQLITE_MAGIC
+    except OSError:
+        return False
+
+
+def _opened_database(file: str, database: StrPath) -> sqlite3.Connection:
+    """Open an executor's database to be read, and only that.
+
+    Raises:
+        UnusableImport: it is the database that would be written to.
+    """
+    if os.path.exists(database) and os.path.samefile(file, database):
+        raise UnusableImport(f"{file}: the database itself, which --db names: import into another one")
+    return sqlite3.connect(f"{Path(file).absolute().as_uri()}?mode=ro", uri=True)
+
+
+def _import_rows(connection: sqlite3.Connection, theirs: sqlite3.Connection, file: str) -> ImportedEvents:
+    """Take in all that an executor has written by now, in place of what it had when it was imported last."""
+    digest = hashlib.blake2b(os.path.abspath(file).encode(), digest_size=16).hexdigest()
+    source_id = source_at(connection, file, digest, 0)
+    try:
+        theirs.execute("BEGIN")  # one moment of it, whatever the executor writes meanwhile
+        found = executors_facts(theirs, file)
+        rows = (Placed(Place(source_id, event_id, 0), fact) for event_id, fact in found)
+        return _replace(connection, source_id, rows, own_escalations(theirs, source_id))
+    except sqlite3.Error as error:
+        raise UnusableImport(f"{file}: can't be read: {error}; nothing was imported") from error
+
+
+def _replace(
+    connection: sqlite3.Connection,
+    source_id: int,
+    facts: Iterable[Placed],
+    escalations: Iterable[Said] = (),
+) -> ImportedEvents:
+    """Let a source hold these facts and escalations, and nothing else."""
+    writing, horizon = Writing(connection), horizon_of(connection)
+    writing.begin()
+    writing.take_away(source_id)
+    count = new = updated = pruned = 0
+    for batch in as_batches(facts, BATCH):
+        kept = [one for one in batch if horizon is None or one.fact.timestamp >= horizon]
+        count += len(batch)
+        pruned += len(batch) - len(kept)
+        stored = writing.put(kept)
+        new += stored.events_new
+        updated += stored.events_updated
+    writing.add_escalations(escalations)
+    updated += writing.finish().events_updated
+    count_places(connection, source_id, pruned)
+    return ImportedEvents(count, new, updated, pruned)
 
 
 def _opened(file: str) -> IO[bytes]:
@@ -83,30 +149,13 @@ def _opened(file: str) -> IO[bytes]:
 
 def _import(db: Database, lines: IO[bytes], file: str) -> ImportedEvents:
     digest, size_bytes = _content(lines, file)
-    source_id = _source(db, file, digest, size_bytes)
+    source_id = source_of_content(db.conn, file, digest, size_bytes)
     columns = frozenset(column.name for column in db.table(EVENTS_TABLE).columns)
-    horizon = horizon_of(db.conn)
-    settling = Settling(db.conn)
-    count = new = updated = pruned = 0
-    for found in _batches(lines, columns, file):
-        events = [one for one in found if horizon is None or time_text(one.event.moment) >= horizon]
-        count += len(found)
-        pruned += len(found) - len(events)
-        added = add_events(db.conn, settling, events, source_id)
-        new += added.events_new
-        updated += added.events_updated
-    db.conn.execute(
-        "UPDATE log_sources SET (marker_lines, sightings, pruned_sightings) = "
-        "(SELECT COUNT(*) + ?2, COUNT(*) + ?2, ?2 FROM event_sightings WHERE source_id = ?1) "
-        "WHERE source_id = ?1",
-        [source_id, pruned],
-    )
-    return ImportedEvents(count, new, updated, pruned)
+    return _replace(db.conn, source_id, _facts(lines, columns, source_id, file))
 
 
-def _batches(lines: IO[bytes], columns: frozenset[str], file: str) -> Iterator[list[NewEvent]]:
-    """Yield the events of the file in batches; each knows the offset and the number of its line."""
-    batch: list[NewEvent] = []
+def _facts(lines: IO[bytes], columns: frozenset[str], source_id: int, file: str) -> Iterator[Placed]:
+    """Yield the events of an export; each knows the offset and the number of its line."""
     offset = 0
     for number, line in enumerate(lines, start=1):
         where = f"{file}:{number}"
@@ -118,12 +167,8 @@ def _batches(lines: IO[bytes], columns: frozenset[str], file: str) -> Iterator[l
                 "not with PowerShell's >"
             ) from error
         if text.strip():
-            batch.append(exported_event(text, columns, (offset, number), where))
+            yield exported_fact(text, columns, Place(source_id, offset, number), where)
         offset += len(line)
-        if len(batch) >= BATCH:
-            yield batch
-            batch = []
-    yield batch
 
 
 def _content(lines: IO[bytes], file: str) -> tuple[str, int]:
@@ -138,37 +183,3 @@ def _content(lines: IO[bytes], file: str) -> tuple[str, int]:
         raise UnusableImport(f"{file}: {error.strerror or error}") from error
     lines.seek(0)
     return found.hexdigest(), size_bytes
-
-
-def _source(db: Database, file: str, digest: str, size_bytes: int) -> int:
-    """Return the source that an export is: the same content is the same source, whatever its name."""
-    known = db.conn.execute(
-        "SELECT source_id FROM log_sources WHERE state = ? AND fingerprint = ? AND fingerprint_bytes = ?",
-        [IMPORTED, digest, size_bytes],
-    ).fetchone()
-    if known:
-        return int(known[0])
-    now = time_text(datetime.now(UTC))
-    counts = dict.fromkeys(
-        (
-            *("unread_bytes", "marker_lines", "sightings", "rejects", "legacy_lines", "write_failures"),
-            *("skipped_events", "long_lines", "calls_without_telemetry", "quoted_lines", "unread_lines"),
-        ),
-        0,
-    )
-    row = {
-        "path": file if file == STANDARD_INPUT else shown(os.path.abspath(file)),
-        "fingerprint": digest,
-        "fingerprint_bytes": size_bytes,
-        "size_bytes": size_bytes,
-        "byte_offset": size_bytes,
-        "encoding": "utf-8",
-        "timezone": "UTC",
-        "state": IMPORTED,
-        "remembered": "{}",
-        "first_seen": now,
-        "last_seen": now,
-    }
-    source_id = db.table("log_sources").insert(row | counts, pk="source_id").last_rowid
-    assert source_id is not None  # noqa: S101 - for the type checker: an insert has one
-    return source_id

@@ -19,9 +19,9 @@ from ingest.linking.timestamps import moment_of
 from ingest.storing.database import StrPath, immediate, is_current, open_for_writing, opened_as_it_is
 from ingest.storing.horizon import horizon_of, prune_stored, set_horizon
 from ingest.storing.ingest_runs import ingest_lock
-from ingest.storing.store import Store, drop_unseen, take_back
+from ingest.storing.store import Store
+from ingest.storing.taking_in import take_in
 from ingest.storing.united_sources import UnitedSources, host_of, read_in_two_zones, source_rows
-from ingest.storing.uniting import Uniting
 from ingest.storing.upgrading import upgraded_copy
 
 _UNTOLD = "SELECT COUNT(*) FROM token_estimation_v2_events WHERE event_key IS NULL"
@@ -106,21 +106,18 @@ def _unite(store: Store, theirs: sqlite3.Connection, other: str, here: str, note
         matches = {row["source_id"]: sources.match(row) for row in source_rows(theirs, "ORDER BY source_id")}
         taken = {theirs_id: match.source_id for theirs_id, match in matches.items() if match.taken}
         further = known.intersection(taken.values())
-        unsure = [one for source_id in further for one in take_back(ours, source_id)]
-        uniting = Uniting(ours, theirs, taken)
-        uniting.unite()
-        unseen = drop_unseen(ours, [(event_id,) for event_id in uniting.made])
-        dropped = drop_unseen(ours, unsure)
+        stored = take_in(ours, theirs, taken)
+        (events,) = theirs.execute("SELECT COUNT(*) FROM token_estimation_v2_events").fetchone()
     _remark(ours, theirs, other, {match.source_id for match in matches.values()}, notes)
     return United(
         database=other,
         sources=len(matches),
         sources_new=len({match.source_id for match in matches.values()} - known),
         sources_further=len(further),
-        events=uniting.events,
-        events_new=len(uniting.made) - unseen,
-        events_updated=len(uniting.completed - uniting.made),
-        events_dropped=dropped,
+        events=events,
+        events_new=stored.events_new,
+        events_updated=stored.events_updated,
+        events_dropped=stored.events_deleted,
     )
 
 

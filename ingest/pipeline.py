@@ -139,10 +139,10 @@ def check_bookkeeping(connection: sqlite3.Connection, database: StrPath, full: b
 def match_own_rows(connection: sqlite3.Connection) -> None:
     """Match what the executor itself has written since, where the database is its own and was adopted."""
     if has_own_rows(connection):
-        from ingest.storing.executors_rows import match_all  # noqa: PLC0415 - of an adopted database only
+        from ingest.storing.executors_rows import take_own_rows  # noqa: PLC0415 - of an adopted database only
 
         with immediate(connection):
-            match_all(connection)
+            take_own_rows(connection)
 
 
 @contextmanager

@@ -22,9 +22,9 @@ from types import TracebackType
 from typing import IO, Any, NamedTuple, Protocol, Self
 
 from ingest.errors import LogUnfinished, LogUnreadable
+from ingest.events import Fact
 from ingest.files.logfile import FileState, LogFile
 from ingest.linking.context import Context, Deliverables, Told
-from ingest.linking.identity import Seen
 from ingest.memory import little_tidying
 from ingest.notices import Notice
 from ingest.reading.batch import Batch, Rows, Sighting
@@ -170,13 +170,13 @@ def _plain(sightings: list[Sighting]) -> list[tuple[object, ...]]:
     """Return sightings as plain tuples; a context that several share stays shared."""
     rows: list[tuple[object, ...]] = []
     last, plain = None, None
-    for offset, line_number, (payload, timestamp, timestamp_text, context, is_cut, group) in sightings:
+    for offset, line_number, (payload, timestamp, timestamp_text, context, is_cut, stem, _) in sightings:
         if context is not last:
             last, plain = (
                 context,
                 tuple(tuple(value) if isinstance(value, tuple) else value for value in context),
             )
-        rows.append((offset, line_number, tuple(payload), timestamp, timestamp_text, plain, is_cut, group))
+        rows.append((offset, line_number, tuple(payload), timestamp, timestamp_text, plain, is_cut, stem))
     return rows
 
 
@@ -185,14 +185,14 @@ def _sightings(rows: list[Any]) -> list[Sighting]:
     make = tuple.__new__
     sightings: list[Sighting] = []
     last, context = None, None
-    for offset, line_number, payload, timestamp, timestamp_text, plain, is_cut, group in rows:
+    for offset, line_number, payload, timestamp, timestamp_text, plain, is_cut, stem in rows:
         if plain is not last:
             run, phase, *values, deliverables = last = plain
             known = (run and make(Told, run), phase and make(Told, phase), *values)
             context = make(Context, (*known, deliverables and make(Deliverables, deliverables)))
         event = make(EstimationEvent, payload)
-        seen = make(Seen, (event, timestamp, timestamp_text, context, is_cut, group))
-        sightings.append(make(Sighting, (offset, line_number, seen)))
+        fact = make(Fact, (event, timestamp, timestamp_text, context, is_cut, stem, None))
+        sightings.append(make(Sighting, (offset, line_number, fact)))
     return sightings
 
 

@@ -146,7 +146,6 @@ class Recognition:
         again = piped_again(log.pipe.kept_chunks(log.shown), before)
         same = [source for source in pipes if source.source_id in again]
         if same and self._options.full:
-            self._store.take_back_false_values(same)
             return Reading(
                 log, zone=self._options.zone_asked_of(log.stored_path) or same[0].timezone, reread=same
             )
@@ -179,7 +178,6 @@ class Recognition:
             self.sources.take(source)
         if not before:
             return Reading(log, zone=self._zone_of_original(log, head))
-        self._store.take_back_false_values(before)
         asked = self._options.zone_asked_of(log.stored_path)
         return Reading(log, zone=asked or before[0].timezone, reread=before)
 

@@ -15,11 +15,11 @@ from dataclasses import dataclass, field
 from sqlite_utils import Database
 
 from ingest.errors import LogUnfinished, LogUnreadable, UsageMistake
+from ingest.events import Fact
 from ingest.files.discover import Rotations
 from ingest.files.logfile import LogFile
 from ingest.files.paths import STANDARD_INPUT
 from ingest.linking.context import NOTHING_TOLD
-from ingest.linking.identity import Seen
 from ingest.linking.timestamps import time_text
 from ingest.reading.batch import Sighting
 from ingest.reading.clock import moment_of_line
@@ -159,10 +159,10 @@ class _Retry:
         return [log for log in places if os.path.isfile(log.path)]
 
 
-def _seen(line: str, parsed: ParsedLine | None, zone: Zone, is_cut: bool) -> Seen | None:
+def _seen(line: str, parsed: ParsedLine | None, zone: Zone, is_cut: bool) -> Fact | None:
     """Return what a stored line says; `None` where it still is no event."""
     data = line.encode("utf-8", "surrogatepass")
     if parsed is None or parsed.stamp is None or not isinstance(parsed.record, EstimationEvent):
         return None
     moment = moment_of_line(zone, data, parsed.stamp)
-    return Seen(parsed.record, time_text(moment), parsed.stamp.text, NOTHING_TOLD, is_cut)
+    return Fact(parsed.record, time_text(moment), parsed.stamp.text, NOTHING_TOLD, is_cut)

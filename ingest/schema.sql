@@ -34,7 +34,7 @@ CREATE TABLE token_estimation_v2_events (
     sot_file_name TEXT,
     sot_entry_count_hint INTEGER,
     created_at TEXT NOT NULL,               -- when this row was made, UTC
-    event_key TEXT NOT NULL UNIQUE,         -- identity: digits of its second, hash of that and its payload, ':', its phase or microseconds
+    event_key TEXT NOT NULL UNIQUE,         -- identity: second, predicted, actual, hash of the rest, phase (or @ and microseconds)
     timestamp_text TEXT NOT NULL,           -- the time exactly as logged
     actual_is_total INTEGER NOT NULL,       -- 1 for the fallback line: left out of every metric of ours
     logged_smape_percent REAL,              -- event line, as the executor rounded it; NULL in the fallback
@@ -47,8 +47,7 @@ CREATE TABLE token_estimation_v2_events (
     deliverables_source TEXT,               -- see docs/linking.md; NULL if none
     deliverables_complete INTEGER NOT NULL, -- 1 if deliverables_json holds them all
     run_source TEXT,                        -- kind of line that told the run; executor: its own row; NULL if none
-    phase_source TEXT,                      -- kind of line that told the phase; executor: its own row; NULL if none
-    context_parts TEXT                      -- JSON, rarely: which of the above sightings without a phase told
+    phase_source TEXT                       -- kind of line that told the phase; executor: its own row; NULL if none
 );
 
 CREATE INDEX token_estimation_v2_events_timestamp ON token_estimation_v2_events (timestamp);
@@ -106,10 +105,22 @@ CREATE TABLE event_sightings (
     line_number INTEGER NOT NULL,           -- physical, from 1
     phase_known INTEGER NOT NULL,           -- 1 if the lines around it told the phase
     line_cut INTEGER NOT NULL DEFAULT 0,    -- 1 if no newline ended it: the end of its model may be missing
+    own_values TEXT,                        -- JSON: what this place says itself; NULL: just what its event's row says
     PRIMARY KEY (source_id, byte_offset)
 ) WITHOUT ROWID;
 CREATE INDEX event_sightings_cut ON event_sightings (event_id) WHERE line_cut = 1;
+CREATE INDEX event_sightings_own ON event_sightings (event_id) WHERE own_values IS NOT NULL;
 CREATE INDEX event_sightings_event ON event_sightings (event_id);
+
+-- What files declare to be the deliverables of phases: see `tokentail deliverables import`.
+CREATE TABLE phase_deliverables (
+    source_id INTEGER NOT NULL REFERENCES log_sources(source_id),
+    run_id TEXT NOT NULL,
+    phase_id TEXT NOT NULL,
+    deliverables_json TEXT NOT NULL,        -- JSON array of paths, at most 20, each at most 200 characters
+    deliverables_complete INTEGER NOT NULL, -- 1 if deliverables_json holds them all
+    PRIMARY KEY (source_id, run_id, phase_id)
+) WITHOUT ROWID;
 
 -- One row for each marker line that could not become an event. Nothing is dropped in silence.
 CREATE TABLE rejected_lines (
@@ -174,6 +185,17 @@ CREATE TABLE token_budget_escalation_events (
     escalation_key TEXT NOT NULL UNIQUE,    -- identity by content
     timestamp_text TEXT NOT NULL
 );
+
+-- One row for each place where an escalation was seen.
+CREATE TABLE escalation_sightings (
+    event_id INTEGER NOT NULL REFERENCES token_budget_escalation_events(event_id),
+    source_id INTEGER NOT NULL REFERENCES log_sources(source_id),
+    byte_offset INTEGER NOT NULL,           -- start of the line, in the decompressed file
+    line_number INTEGER NOT NULL,           -- physical, from 1
+    own_values TEXT,                        -- as of event_sightings
+    PRIMARY KEY (source_id, byte_offset)
+) WITHOUT ROWID;
+CREATE INDEX escalation_sightings_event ON escalation_sightings (event_id);
 
 -- Events that metrics may be computed over: parsed, whole, not a total, not too short to mean anything.
 CREATE VIEW v_token_estimation_clean AS

@@ -25,6 +25,7 @@ from ingest.recognition import is_still, standing
 from ingest.storing.bookkeeping import bookkeeping_trouble
 from ingest.storing.database import StrPath, files_of, open_for_reading
 from ingest.storing.false_values import said_of_false_values
+from ingest.storing.groups import rows_that_differ
 from ingest.storing.known_sources import KnownSources
 from ingest.storing.sources import Source
 
@@ -42,7 +43,7 @@ FROM log_sources AS source
 _UNSEEN = """
 SELECT event_id FROM token_estimation_v2_events AS event
 WHERE NOT EXISTS (SELECT 1 FROM event_sightings AS sighting WHERE sighting.event_id = event.event_id)
-    AND event_key IS NOT NULL AND json_extract(context_parts, '$.adopted') IS NULL
+    AND event_key IS NOT NULL
 """
 _OF_NO_EVENT = (
     "SELECT COUNT(*) FROM event_sightings WHERE event_id NOT IN "
@@ -67,6 +68,7 @@ def verify(
         db.conn.execute("BEGIN")  # one moment of the database, whatever is ingested meanwhile
         _check_balance(db, result)
         result.differences += said_of_false_values(db.conn)
+        result.differences += rows_that_differ(db.conn)
         sources = KnownSources(db.conn)
         asked = list(paths) or sources.paths_there()
         found = discover(asked, globs, files_of(database))

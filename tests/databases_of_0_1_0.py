@@ -187,7 +187,7 @@ def places(database: Path, standing: bool = False) -> dict[str, list[tuple[Any, 
 
     Of `standing` logs alone: those of this machine that are still what was read.
     """
-    which = " WHERE state <> 'replaced' AND host IS NULL" if standing else ""
+    which = " WHERE state <> 'imported'" + (" AND state <> 'replaced' AND host IS NULL" if standing else "")
     queries = {
         "sightings": "SELECT path, s.byte_offset, line_number, line_cut, " + _IDENTITY + " FROM log_sources "
         "JOIN event_sightings AS s USING (source_id) JOIN token_estimation_v2_events USING (event_id)",
@@ -224,9 +224,12 @@ def content(database: Path, names: set[str]) -> dict[str, list[Any]]:
 
 
 def source_rows(database: Path) -> list[tuple[Any, ...]]:
-    """Return what stays of a source, whatever is read of it: its zone, its label, the machine of another."""
+    """Return what stays of a source, whatever is read of it: its zone, its label, the machine of another.
+
+    What came from elsewhere than a log is a source of its own since.
+    """
     with closing(sqlite3.connect(database)) as connection:
-        query = "SELECT timezone, label, host, first_seen FROM log_sources"
+        query = "SELECT timezone, label, host, first_seen FROM log_sources WHERE state <> 'imported'"
         return sorted(connection.execute(query), key=repr)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import re
 import shutil
 import sqlite3
@@ -134,12 +135,12 @@ def test_dropped_table_and_dropped_index_are_named(called: Tokentail, database: 
     database.write_bytes(whole)
     change(
         database,
-        "CREATE TABLE bare AS SELECT * FROM token_budget_escalation_events; "
-        "DROP TABLE token_budget_escalation_events; "
-        "ALTER TABLE bare RENAME TO token_budget_escalation_events",
+        "CREATE TABLE bare AS SELECT * FROM log_problems; DROP TABLE log_problems; "
+        "ALTER TABLE bare RENAME TO log_problems",
     )
-    said = called("backfill", "--full", EXAMPLES / "logs", "--db", "t.db").stderr
-    assert "no unique index on escalation_key" in said
+    database.with_name("bad.log.gz").write_bytes(gzip.compress(b"a log")[:10] + b"damaged" * 9)
+    said = called("backfill", "--full", EXAMPLES / "logs", "bad.log.gz", "--db", "t.db").stderr
+    assert "no unique index on path, code" in said
     (statement,) = re.findall(r"`(CREATE UNIQUE INDEX [^`]+)`", said)
     change(database, statement)
     assert called("backfill", "--full", EXAMPLES / "logs", "--db", "t.db").returncode == 0

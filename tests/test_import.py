@@ -136,13 +136,6 @@ def changed(line: str, **values: Any) -> str:
     return json.dumps(json.loads(line) | values)
 
 
-def parts(line: str, more: dict[str, Any]) -> str:
-    """Give an event a context in parts that still has its own phase, and so its key."""
-    row = json.loads(line)
-    own = {"phase": {"name": row["phase_id"], "source": row["phase_source"]}}
-    return changed(line, context_parts=json.dumps({"context": own, **more}))
-
-
 SPOILT = {
     "cut": (lambda line: line[:-10], "not JSON"),
     "not an object": (lambda line: f"[{line}]", "not an event"),
@@ -160,23 +153,11 @@ SPOILT = {
     "not a number": (lambda line: changed(line, confidence=float("nan")), "confidence"),
     "an unknown source": (lambda line: changed(line, run_source="guessed"), "run_source"),
     "paths that are none": (lambda line: changed(line, deliverables_json="{}"), "deliverables_json"),
-    "a broken context": (lambda line: changed(line, context_parts='{"x": 1}'), "context"),
-    "a context from nowhere": (
-        lambda line: parts(line, {"strays": {"run": {"name": "x", "source": "guessed"}}}),
-        "context_parts",
-    ),
-    "a number that no column holds": (
-        lambda line: parts(line, {"strays": {"input_tokens": 10**30}}),
-        "context_parts",
-    ),
-    "a context without an end": (
-        lambda line: changed(line, context_parts="[" * 100_000),
-        "its context can't be read",
-    ),
+    "a number that no column holds": (lambda line: changed(line, input_tokens=10**30), "input_tokens"),
     "half a character": (lambda line: changed(line, run_id="\ud800"), "run_id"),
     "half a character in a path": (
         lambda line: changed(line, deliverables_json='["\\ud800"]', deliverables_source="applied"),
-        "context_parts",
+        "deliverables_json",
     ),
     "a metric that is none": (lambda line: changed(line, smape_percent=1.5), "smape_percent"),
     "another verdict": (lambda line: changed(line, is_truncated_output=1), "is_truncated_output"),

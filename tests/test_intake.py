@@ -196,7 +196,10 @@ TOGETHER = {
 def test_logs_that_have_to_do_with_each_other_are_stored_as_one_by_one(
     runs: list[dict[str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In one transaction, but one after another: rows and counts are the same."""
+    """In one transaction, or one after another: the rows are the same, and so is what is said of them.
+
+    An event that two logs complete is counted once in one transaction; ids may be others.
+    """
     found = []
     for most in (50, 1):
         monkeypatch.setattr(pipeline, "GROUP_LOGS", most)
@@ -206,7 +209,7 @@ def test_logs_that_have_to_do_with_each_other_are_stored_as_one_by_one(
             for name, text in files.items():
                 (folder / f"{name}.log").write_text(text)
             summary = read(folder, f"{most}.db", finished=True)
-        summary.database = ""
+        summary.database, summary.events_updated, summary.further_sightings = "", 0, 0
         found.append((summary, told(tmp_path / f"{most}.db")))
     assert found[0] == found[1]
 

@@ -119,28 +119,6 @@ def test_preview_of_forgetting_counts_each_event_once(called: Tokentail, both: t
         assert f"would be forgotten: {before - after} event" in preview.stdout
 
 
-def test_preview_of_adopting_touches_nothing(called: Tokentail, tmp_path: Path) -> None:
-    """Beside an executor that writes, nothing is locked, and no file is left beside its database."""
-    database = tmp_path / "own" / "autopack.db"
-    database.parent.mkdir()
-    with closing(sqlite3.connect(database)) as connection:
-        connection.execute(
-            "CREATE TABLE token_estimation_v2_events (event_id INTEGER PRIMARY KEY, run_id TEXT NOT NULL, "
-            "phase_id TEXT NOT NULL, timestamp TEXT NOT NULL, predicted_output_tokens INTEGER NOT NULL, "
-            "actual_output_tokens INTEGER NOT NULL)"
-        )
-        connection.commit()
-    with closing(sqlite3.connect(database, isolation_level=None)) as executor:
-        executor.execute("BEGIN IMMEDIATE")
-        before = database.read_bytes()
-        preview = called("adopt", "--dry-run", "--db", database)
-        executor.execute("ROLLBACK")
-    assert preview.returncode in {0, 1}
-    assert "locked" not in preview.stderr
-    assert database.read_bytes() == before
-    assert [path.name for path in database.parent.iterdir()] == ["autopack.db"]
-
-
 def test_upgrade_needs_no_logs_and_lasts(called: Tokentail, both: tuple[Path, Path]) -> None:
     """It names what was made, the second time nothing; and then the tables are those of this version."""
     new, old = both

@@ -281,7 +281,7 @@ def test_log_in_pieces_gives_what_it_gives_whole_wherever_it_is_cut(
         found = [one for batch in batches for one in batch.rows.sightings]
         rows.append(
             (
-                [(one.offset, one.line_number, one.seen._replace(group="")) for one in found],
+                [(one.offset, one.line_number, one.fact._replace(stem="")) for one in found],
                 batches[-1].counters,
             )
         )

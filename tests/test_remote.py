@@ -163,7 +163,7 @@ def test_object_that_changes_while_it_is_read_gives_no_wrong_rows(bucket: Any, t
     bucket.put_object(Key="run.log", Body=version(200_000))
     *_, last = batches
     assert (first.state, last.state) == ("reading", "replaced")
-    assert not any(one.seen.payload.predicted_output_tokens >= 200_000 for one in last.rows.sightings)
+    assert not any(one.fact.payload.predicted_output_tokens >= 200_000 for one in last.rows.sightings)
     database = tmp_path / "t.db"
     assert read("s3://logs/run.log", database).events_new == 20_000
     bucket.put_object(Key="run.log", Body=version(300_000)[:9_999])

@@ -6,6 +6,7 @@ import datetime as dt
 import re
 import shutil
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 from conftest import ROOT
 from event_lines import anchor_message, event_message, fallback_message, logged
+from faults.scenarios.versions import make_older
 from ingest.pipeline import ingest
 from ingest.reading.zone import zone_named
 from ingest.storing import migrations
@@ -31,7 +33,7 @@ sot_entry_count_hint created_at
 OUR_COLUMNS = """
 event_key timestamp_text actual_is_total logged_smape_percent input_tokens total_tokens confidence
 attempt_index estimated_deliverable_count phase_outcome deliverables_source deliverables_complete
-run_source phase_source context_parts
+run_source phase_source
 """.split()
 
 
@@ -200,7 +202,7 @@ def test_schema_is_made_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.
         assert db.table("token_estimation_v2_events").count == 0
 
 
-def test_keys_of_an_older_database_get_their_time(tmp_path: Path) -> None:
+def test_keys_of_an_older_database_can_be_read(tmp_path: Path) -> None:
     """Its events are then the events that they are: reading the logs again adds none."""
     log, database = tmp_path / "run.log", tmp_path / "telemetry.db"
     lines = [f"[2025-12-29 19:40:0{n}] INFO: {event_message(predicted_output=n)}\n" for n in range(1, 5)]
@@ -208,15 +210,13 @@ def test_keys_of_an_older_database_get_their_time(tmp_path: Path) -> None:
     options = IngestOptions("ingest", zone=zone_named("UTC"))
     ingest([str(log)], database, options)
     keys = "SELECT event_key FROM token_estimation_v2_events ORDER BY event_id"
-    with sqlite3.connect(database) as connection:
+    with closing(sqlite3.connect(database)) as connection:
         new = connection.execute(keys).fetchall()
-        connection.execute("UPDATE token_estimation_v2_events SET event_key = SUBSTR(event_key, 15)")
-        connection.execute("DELETE FROM _sqlite_migrations WHERE name = 'm003_keys_in_time'")
+    make_older(database)
+    with closing(sqlite3.connect(database)) as connection:
         assert [len(key.partition(":")[0]) for (key,) in connection.execute(keys)] == [24] * 4
-    connection.close()
     shutil.copy(log, tmp_path / "copy.log")
     summary = ingest([str(log), str(tmp_path / "copy.log")], database, options)
     assert (summary.events_new, summary.further_sightings) == (0, 4)
-    with sqlite3.connect(database) as connection:
+    with closing(sqlite3.connect(database)) as connection:
         assert connection.execute(keys).fetchall() == new
-    connection.close()

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 
 from event_lines import event_message
 from event_rows import refusing
+from ingest.events import stem_of
 from ingest.files.logfile import LogFile
-from ingest.linking.identity import event_key, group_key
 from ingest.linking.timestamps import time_text
 from ingest.pipeline import ingest
 from ingest.reading import scan
@@ -93,7 +93,7 @@ def test_event_line_read_at_once_is_the_event_that_it_is_line_by_line(text: str,
         assert payload == parsed.record
         assert list(map(type, payload)) == list(map(type, parsed.record))
         assert (one.timestamp, one.timestamp_text) == (time_text(moment), parsed.stamp.text)
-        assert one.key == event_key(group_key(parsed.record, moment), None, moment)
+        assert one.stem == stem_of(parsed.record, one.timestamp)
     if parsed is not None and has_marker(data[:-1]):
         assert sifted
 
@@ -205,7 +205,7 @@ def test_what_is_known_of_events_is_the_same_line_by_line(
     for plain in (True, False):
         batches = list(scan.scan(log, None, scan.ScanOptions("Australia/Sydney", plain=plain)))
         rows = [
-            (one.offset, one.line_number, one.seen._replace(group="")) for one in batches[0].rows.sightings
+            (one.offset, one.line_number, one.fact._replace(stem="")) for one in batches[0].rows.sightings
         ]
         linker = recall(batches[-1].checkpoint)[0].linker
         seen.append((len(batches), rows, batches[0].rows.amendments, linker, batches[-1].counters))
@@ -231,7 +231,7 @@ def test_places_of_lines_are_the_same_line_by_line(
     seen = []
     for plain in (True, False):
         (batch,) = scan.scan(log, None, scan.ScanOptions("Australia/Sydney", plain=plain))
-        sightings = [(one.offset, one.line_number, one.seen.payload) for one in batch.rows.sightings]
+        sightings = [(one.offset, one.line_number, one.fact.payload) for one in batch.rows.sightings]
         seen.append((sightings, batch.rows.rejects, batch.counters))
     assert seen[0] == seen[1]
 

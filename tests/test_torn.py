@@ -372,5 +372,5 @@ def test_events_behind_a_start_that_may_be_torn_have_no_run(tmp_path, line, run,
     first = logged("Initialized autonomous executor for run: run-A")
     (tmp_path / "run.log").write_text("".join(f"{one}\n" for one in (first, LINE, line, LINE, "end")))
     (batch,) = scan.scan(log, None, scan.ScanOptions("UTC", plain=plain))
-    runs = [one.seen.context.run and one.seen.context.run.name for one in batch.rows.sightings]
+    runs = [one.fact.context.run and one.fact.context.run.name for one in batch.rows.sightings]
     assert runs == ["run-A", run]

@@ -85,7 +85,7 @@ ALTERED = {
     ),
     "a reject": ("DELETE FROM rejected_lines", ":7: a marker line (cut off)"),
     "a forged sighting": (
-        "INSERT INTO event_sightings VALUES (1, 1, 5, 1, 1, 0)",
+        "INSERT INTO event_sightings VALUES (1, 1, 5, 1, 1, 0, NULL)",
         ":1: the database has an event here",
     ),
     "a forged reject": (

@@ -223,4 +223,4 @@ def test_whole_context_line_is_not_joined_with_what_was_printed(
     (tmp_path / "run.txt").write_bytes(b"\xff\xfe" + text.encode("utf-16-le"))
     batches = scan.scan(log, None, scan.ScanOptions("UTC", plain=plain))
     sightings = [one for batch in batches for one in batch.rows.sightings]
-    assert [one.seen.context.run and one.seen.context.run.name for one in sightings] == [run]
+    assert [one.fact.context.run and one.fact.context.run.name for one in sightings] == [run]

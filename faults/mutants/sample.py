@@ -14,7 +14,7 @@ from faults.mutants.operators import Site, sites_of
 
 AREAS = {
     "identity": (
-        "ingest/linking/identity.py",
+        "ingest/events.py",
         "ingest/linking/context.py",
         "ingest/recognition.py",
         "ingest/reading/resume.py",

@@ -21,7 +21,9 @@ from faults.scenarios.scenario import FOLDER, Scenario
 from faults.tables import check_invariants, tables
 from faults.tailers import call, program, run_process, verify_command
 from faults.world import World
+from ingest.storing.facts_migration import key_of_0_1_0
 from ingest.storing.migrations import MIGRATION_SET, MIGRATIONS
+from ingest.storing.rows import READ_COLUMNS, fact_of_row
 
 
 def altered(world: World, statement: str, *values: object) -> None:
@@ -198,8 +200,29 @@ LATER = (
     "quoted_lines INTEGER",
     "unread_lines INTEGER",
     "prefix TEXT",
+    "own_values TEXT",
+    "CREATE INDEX event_sightings_own",
 )
 """How the lines of the schema begin, or what they hold, that the first version did not have."""
+
+
+EARLIER = (
+    "DROP TABLE phase_deliverables",
+    "DROP TABLE escalation_sightings",
+    "ALTER TABLE token_estimation_v2_events ADD COLUMN context_parts TEXT",
+)
+"""What makes the rest of the schema the first version's."""
+
+
+def _older_keys(connection: sqlite3.Connection) -> Iterator[tuple[str, list[object]]]:
+    """Yield what gives each event the key that the first version gave it, without its time."""
+    columns = ", ".join(f"event.{name}" for name in READ_COLUMNS)
+    for values in connection.execute(f"SELECT {columns} FROM newer.token_estimation_v2_events AS event"):
+        row = dict(zip(READ_COLUMNS, values, strict=True))
+        fact = fact_of_row(row)
+        key = key_of_0_1_0(fact.payload, fact.timestamp, fact.phase)[14:]
+        query = "UPDATE main.token_estimation_v2_events SET event_key = ? WHERE event_id = ?"
+        yield query, [key, row["event_id"]]
 
 
 def make_older(database: Path) -> None:
@@ -209,16 +232,22 @@ def make_older(database: Path) -> None:
     older = database.with_name(f"{database.name}.older")
     with contextlib.closing(sqlite3.connect(older)) as connection:
         connection.executescript(re.sub(r",(\s*--[^\n]*)?\n\);", r"\1\n);", schema))
+        for statement in EARLIER:
+            connection.execute(statement)
         connection.execute("ATTACH ? AS newer", [str(database)])
         made = "SELECT sql FROM newer.sqlite_master WHERE name = '_sqlite_migrations'"
         connection.execute(connection.execute(made).fetchone()[0])
         tables = "SELECT name FROM main.sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite%'"
         for (table,) in connection.execute(tables).fetchall():
-            names = [row[1] for row in connection.execute(f"PRAGMA main.table_info({table})")]
+            newer = {row[1] for row in connection.execute(f"PRAGMA newer.table_info({table})")}
+            names = [
+                row[1] for row in connection.execute(f"PRAGMA main.table_info({table})") if row[1] in newer
+            ]
             columns = ", ".join(names)
             connection.execute(f"INSERT INTO main.{table} ({columns}) SELECT {columns} FROM newer.{table}")
         connection.execute("DELETE FROM main._sqlite_migrations WHERE name <> 'm001_initial'")
-        connection.execute("UPDATE main.token_estimation_v2_events SET event_key = SUBSTR(event_key, 15)")
+        for query, values in _older_keys(connection):
+            connection.execute(query, values)
         connection.commit()
     for ending in ("", "-wal", "-shm"):
         database.with_name(database.name + ending).unlink(missing_ok=True)

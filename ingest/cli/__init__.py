@@ -62,7 +62,10 @@ COMMANDS = {
         "ingest.cli.export",
         "Write the events as NDJSON, CSV, Parquet or OpenTelemetry attributes, newest first.",
     ),
-    "import": ("ingest.cli.imports", "Take the events of a full export back."),
+    "import": (
+        "ingest.cli.imports",
+        "Take in the events of a full export, or of an executor's own database.",
+    ),
     "dashboard": (
         "ingest.cli.dashboard",
         "Draw the report as one page that works offline, or a chart as a picture.",
@@ -72,7 +75,6 @@ COMMANDS = {
     "upgrade": ("ingest.cli.upgrade", "Make a database of an older version one of this version."),
     "prune": ("ingest.cli.prune", "Take old events out for good."),
     "sources": ("ingest.cli.sources", "List the logs that were read, or forget some."),
-    "adopt": ("ingest.cli.adopt", "Make the executor's own database one that logs can be read into."),
     "deliverables": ("ingest.cli.deliverables", "Complete events with deliverable paths known elsewhere."),
 }
 """Every command: its module, which is imported when it is used, and its line in the help."""

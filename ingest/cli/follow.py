@@ -11,10 +11,10 @@ import click
 from ingest.cli import Terminated, options
 from ingest.cli.ingest import (
     Chosen,
-    adopt_first,
     found_text,
     ingest_options,
     ingest_options_of,
+    refuse_adoption,
     show,
     switched_off,
 )
@@ -81,7 +81,7 @@ def _follow(paths: tuple[str, ...], given: Chosen, idle_seconds: float | None, m
             "URLs can't be followed, only files: run `tokentail ingest` again and again, as cron does"
         )
     database = options.chosen_database(given.db)
-    adopt_first(given, database)
+    refuse_adoption(given, database)
     asked = ingest_options_of("follow", given)
     with Stopping(GRACE_SECONDS) as stopping:
         voice = _Voice(given, metrics, stopping)

@@ -1,4 +1,4 @@
-"""`tokentail import`: the events of a full export, taken back."""
+"""`tokentail import`: the events of a full export, or those that an executor stored itself."""
 
 from __future__ import annotations
 
@@ -18,17 +18,19 @@ from reports.terminal import counted
 @options.wait_option
 @options.json_option
 def import_command(file: str, db: str | None, wait_seconds: float, as_json: bool) -> int:
-    """Take the events of a full export (`tokentail export --full`) into the database.
+    """Take in the events of a full export (`tokentail export --full`), or of an executor's own database.
 
-    FILE is NDJSON; `-` is standard input. An event that the database has already, from a log or from
-    another import, only gains what it lacks: importing twice is importing once, and the order of
-    imports and ingests doesn't matter. If a line is broken, or its numbers, time or phase were changed,
-    nothing is imported.
+    FILE is NDJSON (`-` is standard input), or the database that the executor writes, which is only read.
+    What its rows say of run and phase ranks first; import it again whenever it has grown. An event that
+    the database has already, from a log or from another import, only gains what it lacks: importing twice
+    is importing once, and the order of imports and ingests doesn't matter. If a line is broken, or its
+    numbers, time or phase were changed, nothing is imported.
 
     \b
     Examples:
       tokentail import full.ndjson --db other.db
       zcat full.ndjson.gz | tokentail import -
+      tokentail import autopack.db
 
     Exit codes: 0 done, 1 the file or the database can't be used, 2 wrong use, 75 an ingest holds the
     database.

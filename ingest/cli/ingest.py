@@ -43,7 +43,8 @@ jobs_option = click.option(
 adopt_option = click.option(
     "--adopt",
     is_flag=True,
-    help="Adopt the executor's own database first.",
+    hidden=True,
+    help="Of version 0.1.0: `tokentail import` reads the executor's own database now.",
 )
 dry_run_option = click.option(
     "--dry-run",
@@ -202,13 +203,17 @@ def prefix_named(text: str) -> str:
         raise UsageMistake(f"--prefix: {error}") from error
 
 
-def adopt_first(chosen: Chosen, database: str) -> None:
-    """Adopt the executor's own database, if that is asked for and it is one."""
-    if chosen.adopt and os.path.isfile(database):
-        from ingest.adopting import adopt  # noqa: PLC0415 - once in a database's life
+def refuse_adoption(chosen: Chosen, database: str) -> None:
+    """Say what takes the place of an option of version 0.1.0.
 
-        for step in adopt(database, chosen.wait_seconds).steps:
-            remark(f"adopted: {step}")
+    Raises:
+        UsageMistake: it was given.
+    """
+    if chosen.adopt:
+        raise UsageMistake(
+            "--adopt is no more: an executor's own database is read, and never written to: "
+            f"`tokentail import {database} --db OTHER.db` takes its rows in, again whenever it is run"
+        )
 
 
 def _ingest(command: str, paths: tuple[str, ...], chosen: Chosen) -> int:
@@ -223,7 +228,7 @@ def _ingest(command: str, paths: tuple[str, ...], chosen: Chosen) -> int:
 
 def _read(command: str, paths: tuple[str, ...], chosen: Chosen) -> int:
     database = options.chosen_database(chosen.db)
-    adopt_first(chosen, database)
+    refuse_adoption(chosen, database)
     with shown_progress("read", chosen.quiet) as report:
         found = options.required_paths(paths)
         summary = ingest(found, database, ingest_options_of(command, chosen, report))

@@ -105,7 +105,7 @@ def merged(one: Context, other: Context) -> Context:
             better_told(one.run, other.run, RUN_SOURCES),
             better_told(one.phase, other.phase, PHASE_SOURCES),
             *map(_smaller, one[2:-1], other[2:-1]),
-            _better_deliverables(one.deliverables, other.deliverables),
+            better_deliverables(one.deliverables, other.deliverables),
         ]
     )
 
@@ -124,7 +124,8 @@ def better_told(one: Told | None, other: Told | None, sources: tuple[str, ...]) 
     return min(one, other, key=lambda told: (sources.index(told.source), told.name))
 
 
-def _better_deliverables(one: Deliverables | None, other: Deliverables | None) -> Deliverables | None:
+def better_deliverables(one: Deliverables | None, other: Deliverables | None) -> Deliverables | None:
+    """Return the paths that are to be trusted more, whichever come first."""
     if one is None or other is None:
         return one or other
     return min(one, other, key=Deliverables.rank)

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal, NamedTuple
 
+from ingest.events import Fact
 from ingest.files.logfile import FileState
-from ingest.linking.identity import Seen
 from ingest.linking.state import Amendment, EscalationContext
 from ingest.reading.checkpoint import Checkpoint, Counters
 from ingest.reading.unread import Unread
@@ -23,7 +23,7 @@ class Sighting(NamedTuple):
 
     offset: int
     line_number: int
-    seen: Seen
+    fact: Fact
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +38,10 @@ class Reject:
 
 @dataclass(frozen=True, slots=True)
 class SeenEscalation:
-    """An escalation, with its time (aware UTC and as logged) and what is known around it."""
+    """One place where an escalation was seen: its time (aware UTC and as logged), what is known around it."""
 
+    offset: int
+    line_number: int
     record: Escalation
     moment: datetime
     timestamp_text: str

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Protocol
 
+from ingest.events import Fact
 from ingest.files.logfile import LogFile, sample_of
 from ingest.linking.context import NOTHING_TOLD, Context, merged
-from ingest.linking.identity import GROUP_LENGTH, Seen
 from ingest.linking.linker import MAX_ID_LENGTH, PLACED, Linker
 from ingest.linking.state import Amendment, Logged
 from ingest.linking.timestamps import time_text
@@ -144,15 +144,15 @@ class Gathering:
         block.pass_by()
 
     def _take_event(self, event: SiftedEvent, block: Block | WideBlock, start: int) -> None:
-        key, timestamp, text, predicted, actual, smape, ending = event
+        stem, timestamp, text, predicted, actual, smape, ending = event
         offset, number, ordinal = block.place(start)
         payload = tuple.__new__(EstimationEvent, (predicted, actual, False, smape, *ending.values))
         context = self._linker.event(payload, offset, ordinal, tuple.__new__(Logged, (timestamp, text)))
-        seen = tuple.__new__(Seen, (payload, timestamp, text, context, False, key[:GROUP_LENGTH]))
+        fact = tuple.__new__(Fact, (payload, timestamp, text, context, False, stem, None))
         rows = self._rows.sightings
         if context.phase is not None:
             self._by_offset[offset] = len(rows)
-        rows.append(tuple.__new__(Sighting, (offset, number, seen)))
+        rows.append(tuple.__new__(Sighting, (offset, number, fact)))
         self._marker_at = start
 
     def _take_line(self, data: bytes, block: Block | WideBlock, start: int, end: int) -> None:
@@ -261,7 +261,7 @@ class Gathering:
             case _ if parsed.alone:  # the lines around it in the log are not those around it here
                 return
             case Escalation():
-                self._escalate(line, parsed, record)
+                self._escalate(here, parsed, record)
             case _:
                 self._take_other(parsed, line.ordinal)
 
@@ -282,10 +282,10 @@ class Gathering:
             self._watcher.sighted(line.offset, context)
         self._collect_amendments()
         self._count_keys(parsed.new_keys)
-        seen = Seen(record, *logged, context, is_cut=is_cut)
+        fact = Fact(record, *logged, context, is_cut=is_cut)
         if context.phase is not None:
             self._by_offset[line.offset] = len(self._rows.sightings)
-        self._rows.sightings.append(Sighting(line.offset, line.number, seen))
+        self._rows.sightings.append(Sighting(line.offset, line.number, fact))
         self._counters.sightings += 1
 
     def _compare_clocks(self, line: bytes) -> None:
@@ -329,7 +329,8 @@ class Gathering:
             return
         moment = moment_of_line(self._zone, line.data, parsed.stamp)
         around = self._linker.escalation(record)
-        self._rows.escalations.append(SeenEscalation(record, moment, parsed.stamp.text, around))
+        seen = SeenEscalation(line.offset, line.number, record, moment, parsed.stamp.text, around)
+        self._rows.escalations.append(seen)
 
     def _collect_amendments(self) -> None:
         rows = self._rows
@@ -341,7 +342,6 @@ class Gathering:
                 rows.amendments.append(amendment)
             else:
                 sighting = rows.sightings[index]
-                payload, moment, text, context, is_cut, group = sighting.seen
-                seen = Seen(payload, moment, text, merged(context, amendment.context), is_cut, group)
-                rows.sightings[index] = Sighting(sighting.offset, sighting.line_number, seen)
+                fact = sighting.fact._replace(context=merged(sighting.fact.context, amendment.context))
+                rows.sightings[index] = Sighting(sighting.offset, sighting.line_number, fact)
         self._linker.amendments.clear()

@@ -12,10 +12,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from functools import cache
-from hashlib import blake2b
 from itertools import accumulate
 from typing import Any, NamedTuple
 
+from ingest.events import digest_of
 from ingest.reading.markers import find_markers
 from ingest.reading.zone import Zone
 from parsers import event
@@ -32,10 +32,10 @@ from parsers.template import Template
 class SiftedEvent(NamedTuple):
     """An event line in its usual form.
 
-    `key` is its key while its phase is unknown, `timestamp` its time as the database writes it.
+    `stem` is what its key begins with, `timestamp` its time as the database writes it.
     """
 
-    key: str
+    stem: str
     timestamp: str
     timestamp_text: str
     predicted: int
@@ -136,12 +136,10 @@ class Sifter:
         if ending is None or moment is None:
             return None
         fraction = (text[20:] + "000000")[:6] if len(text) > 19 else "000000"
-        content = "\x1f".join((moment, predicted, actual, "False", smape, ending.identity))
-        digest = blake2b(content.encode(), digest_size=12).hexdigest()
-        digits = moment.replace("-", "").replace(":", "").replace(" ", "")
-        key = f"{digits}{digest}:@{fraction}"
+        digest = digest_of(f"False\x1f{smape}\x1f{ending.identity}")
+        stem = f"{moment} {predicted} {actual} {digest}"
         numbers = (int(predicted), int(actual), float(smape))
-        values = (key, f"{moment}.{fraction}", text, *numbers, ending)
+        values = (stem, f"{moment}.{fraction}", text, *numbers, ending)
         return tuple.__new__(SiftedEvent, values)
 
 

@@ -105,6 +105,7 @@ def connected_for_writing(path: StrPath, network: str | None) -> Iterator[sqlite
         ready = is_current(connection, path)
         connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")  # of a new database
         connection.execute(f"PRAGMA cache_size = -{CACHE_BYTES // 1024}")
+        connection.execute("PRAGMA temp_store = MEMORY")
         mode = journal_mode(network)
         connection.execute(f"PRAGMA journal_mode = {mode}")
         # A power cut may take the last commits in a WAL with it, rows and checkpoint alike: nothing doubles.
@@ -244,13 +245,13 @@ def is_current(connection: sqlite3.Connection, path: StrPath, not_ours: bool = F
         )
     if not applied and not_ours:
         raise DatabaseUnusable(
-            f"{path}: no database of tokentail; an executor's own is one after `tokentail adopt`"
+            f"{path}: no database of tokentail; an executor's own is read by `tokentail import {path}`"
         )
     if not applied and has_table(connection, EVENTS_TABLE):
         raise DatabaseUnusable(
             f"{path}: has a table {EVENTS_TABLE} that tokentail did not make (the executor's own "
-            "database?), so nothing was changed: choose another file with --db, or see what "
-            f"`tokentail adopt --dry-run --db {path}` would do"
+            "database?), so nothing was changed: choose another file with --db; "
+            f"`tokentail import {path} --db OTHER.db` takes its rows in"
         )
     return applied == KNOWN_MIGRATIONS
 

@@ -1,156 +1,204 @@
-"""Rows that the executor itself wrote into an adopted database, and the events that logs tell: made one.
+"""Rows that an executor wrote itself, as facts: of its own database, which is only read, or of one adopted.
 
-The executor goes on writing such rows. They have no key until an event of a log is found that has the
-same second, numbers and phase; from then on the row is that event's, and only gains what it lacks.
-Everything here happens inside a transaction of the store's.
+What such a row says of run and phase ranks first. `ingest.events` finds the event that it is of.
+Everything here happens inside a transaction of the caller's.
 """
 
 from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Iterator
 
-from ingest.linking.context import NOTHING_TOLD, Context, Told
-from ingest.linking.identity import Adopted, Event, content_key, group_of
-from ingest.linking.timestamps import moment_of
-from ingest.reading.batch import Sighting
-from ingest.storing.horizon import sighting_time
-from ingest.storing.rows import Row
-from ingest.storing.settled import has_own_rows
-from ingest.storing.settling import Settling
+from ingest.errors import UnusableImport
+from ingest.events import Fact, group_of, with_stem
+from ingest.linking.context import Context, Told, deliverables
+from ingest.linking.timestamps import moment_of, time_text
+from ingest.storing.escalations import COLUMNS as ESCALATION_COLUMNS
+from ingest.storing.escalations import Said, escalation_key
+from ingest.storing.facts_migration import EXECUTORS_ROWS, source_for
+from ingest.storing.rows import EXECUTORS_COLUMNS, Row, own_values
+from ingest.storing.store import Writing
+from parsers.records import EstimationEvent
 from parsers.run import UNKNOWN
 
-FILLED = (
-    *("category", "complexity", "success", "truncated", "stop_reason", "model", "smape_percent"),
-    *("waste_ratio", "underestimated", "is_truncated_output", "logged_smape_percent"),
+EVENTS_TABLE = "token_estimation_v2_events"
+ESCALATIONS_TABLE = "token_budget_escalation_events"
+
+_NEEDED = (
+    *("event_id", "run_id", "phase_id", "timestamp", "predicted_output_tokens", "actual_output_tokens"),
+    *("deliverable_count", "deliverables_json"),
 )
-"""Columns of the event line that the executor may have left NULL."""
-
-_SECOND = "STRFTIME('%Y%m%d%H%M%S', own.timestamp)"
-_AGREED = " + ".join(
-    f"(own.{name} IS event.{name})"
-    for name in ("category", "complexity", "deliverable_count", "selected_budget", "success", "model")
+_TAKEN = (
+    *_NEEDED,
+    *("category", "complexity", "selected_budget", "actual_max_tokens", "success", "truncated"),
+    *("stop_reason", "model"),
+    *EXECUTORS_COLUMNS,
 )
-_PAIRS = f"""
-SELECT own.event_id AS own_id, own.run_id, own.phase_id, own.timestamp AS own_timestamp,
-    own.deliverables_json, own.deliverable_count, own.actual_max_tokens,
-    event.event_id, event.event_key, event.timestamp, event.timestamp_text
-FROM token_estimation_v2_events AS own JOIN token_estimation_v2_events AS event
-    ON event.event_key >= {_SECOND} AND event.event_key < {_SECOND} || 'g'
-    AND event.predicted_output_tokens = own.predicted_output_tokens
-    AND event.actual_output_tokens = own.actual_output_tokens
-    AND (event.phase_id = own.phase_id OR '{UNKNOWN}' IN (event.phase_id, own.phase_id))
-    AND json_extract(event.context_parts, '$.adopted') IS NULL
-WHERE own.event_key IS NULL AND own.timestamp >= ? AND own.timestamp < ?
-ORDER BY event.phase_id <> own.phase_id, {_AGREED} DESC, own.phase_id, own.event_id, event.event_key
-"""
-_FILL = f"""
-UPDATE token_estimation_v2_events SET (actual_is_total, {", ".join(FILLED)}) = (
-    SELECT event.actual_is_total,
-        {", ".join(f"COALESCE(token_estimation_v2_events.{name}, event.{name})" for name in FILLED)}
-    FROM token_estimation_v2_events AS event WHERE event.event_id = ?2
-) WHERE event_id = ?1
-"""
-_RELEASE = f"""
-UPDATE token_estimation_v2_events SET event_key = NULL,
-    run_id = COALESCE(json_extract(context_parts, '$.adopted.run'), '{UNKNOWN}'),
-    phase_id = COALESCE(json_extract(context_parts, '$.adopted.phase'), '{UNKNOWN}'),
-    deliverables_json = COALESCE(json_extract(context_parts, '$.adopted.deliverables'), '[]'),
-    actual_max_tokens = json_extract(context_parts, '$.adopted.actual_max_tokens'),
-    context_parts = NULL
-WHERE event_id = ?1 AND json_extract(context_parts, '$.adopted') IS NOT NULL
-    AND NOT EXISTS (SELECT 1 FROM event_sightings WHERE event_id = ?1)
-"""
-_UNKEYED_ESCALATIONS = """
-SELECT event_id, STRFTIME('%Y-%m-%d %H:%M:%S', timestamp), phase_id, attempt_index, base_value,
-    retry_max_tokens
-FROM token_budget_escalation_events WHERE escalation_key IS NULL ORDER BY event_id
-"""
-_EARLIEST, _LATEST = "", "\uffff"
-
-
-def match_rows(
-    connection: sqlite3.Connection, settling: Settling, since: str = _EARLIEST, until: str = _LATEST
-) -> set[int]:
-    """Make the executor's rows of a time one with the events that they are of; return those events' ids."""
-    cursor = connection.execute(_PAIRS, [since, until])
-    names = [column[0] for column in cursor.description]
-    done: set[int] = set()
-    for row in (dict(zip(names, values, strict=True)) for values in cursor.fetchall()):
-        if done.isdisjoint((row["own_id"], row["event_id"])):
-            connection.execute(_FILL, [row["own_id"], row["event_id"]])
-            settling.settle({group_of(row["event_key"]): [_adopted_event(row)]}, now="")
-            done |= {row["own_id"], row["event_id"]}
-    return done
-
-
-def _adopted_event(row: Row) -> Event:
-    phase = _told(row["phase_id"], UNKNOWN)
-    adopted = Adopted(
-        event_id=row["own_id"],
-        timestamp=row["own_timestamp"],
-        run=_told(row["run_id"], UNKNOWN),
-        phase=phase,
-        deliverables=_told(row["deliverables_json"], "[]", ""),
-        complete=_length(row["deliverables_json"]) == row["deliverable_count"],
-        actual_max_tokens=row["actual_max_tokens"],
+_ESCALATION_NEEDED = ("event_id", "phase_id", "timestamp", "attempt_index", "base_value", "retry_max_tokens")
+_TAKE = "UPDATE token_estimation_v2_events SET event_key = ? WHERE event_id = ?"
+_PLACE = (
+    "INSERT INTO event_sightings "
+    "(event_id, source_id, byte_offset, line_number, phase_known, line_cut, own_values) "
+    "VALUES (?, ?, ?, 0, ?, 0, ?)"
+)
+_GIVE_WAY = (
+    """
+    UPDATE escalation_sightings SET event_id = :event_id, own_values = NULL WHERE event_id IN (
+        SELECT event_id FROM token_budget_escalation_events
+        WHERE escalation_key = :key AND timestamp_text IS NOT NULL
     )
-    context = NOTHING_TOLD if phase is None else Context(phase=Told(phase, "executor"))
-    moment = moment_of(row["timestamp"])
-    return Event(None, moment, row["timestamp_text"], context, stored_ids=[row["own_id"]], adopted=adopted)
+    """,
+    "DELETE FROM token_budget_escalation_events WHERE escalation_key = :key AND timestamp_text IS NOT NULL",
+    "UPDATE OR IGNORE token_budget_escalation_events SET escalation_key = :key WHERE event_id = :event_id",
+)
+_COUNT = """
+UPDATE log_sources SET (marker_lines, sightings) = (
+    SELECT COUNT(*) + pruned_sightings, COUNT(*) + pruned_sightings FROM event_sightings
+    WHERE event_sightings.source_id = log_sources.source_id
+) WHERE source_id = ?
+"""
 
 
-def _told(value: Any, *nothing: str) -> str | None:
-    return None if value is None or value in nothing else str(value)
+def executors_facts(connection: sqlite3.Connection, name: str, which: str = "") -> Iterator[tuple[int, Fact]]:
+    """Yield the rows of an executor's table of events as facts, by their ids.
+
+    Raises:
+        UnusableImport: it has no such table, or one that lacks what is needed.
+        sqlite3.Error: it can't be read.
+    """
+    columns = _columns(connection, EVENTS_TABLE)
+    if missing := [column for column in _NEEDED if column not in columns]:
+        what = f"no table {EVENTS_TABLE}" if not columns else f"no column {missing[0]} in {EVENTS_TABLE}"
+        raise UnusableImport(
+            f"{name}: neither an export nor an executor's database: it has {what}; nothing was imported"
+        )
+    if "event_key" in columns and not which:
+        raise UnusableImport(
+            f"{name}: a database of tokentail's: `tokentail merge {name}` takes it in; nothing was imported"
+        )
+    taken = [column for column in _TAKEN if column in columns]
+    for values in connection.execute(
+        f"SELECT {', '.join(taken)} FROM {EVENTS_TABLE} {which} ORDER BY event_id"
+    ):
+        row: Row = dict.fromkeys(_TAKEN) | dict(zip(taken, values, strict=True))
+        try:
+            yield int(row["event_id"]), _fact(row)
+        except (TypeError, ValueError) as error:
+            raise UnusableImport(
+                f"{name}: event_id {row['event_id']} can't be read ({error}); nothing was imported"
+            ) from error
 
 
-def _length(paths: Any) -> int:
+def _columns(connection: sqlite3.Connection, table: str) -> set[str]:
+    return {row[1] for row in connection.execute(f"PRAGMA table_info({table})")}
+
+
+def _fact(row: Row) -> Fact:
+    """Return what a row of the executor's says.
+
+    Raises:
+        TypeError, ValueError: a number is none, or the time is no time.
+    """
+    count = int(row["deliverable_count"] or 0)
+    paths = _paths(row["deliverables_json"])
+    payload = EstimationEvent(
+        int(row["predicted_output_tokens"]),
+        int(row["actual_output_tokens"]),
+        False,
+        None,
+        row["selected_budget"],
+        row["category"],
+        row["complexity"],
+        count,
+        None if row["success"] is None else bool(row["success"]),
+        row["stop_reason"],
+        None if row["truncated"] is None else bool(row["truncated"]),
+        row["model"],
+    )
+    context = Context(
+        _told(row["run_id"]),
+        _told(row["phase_id"]),
+        actual_max_tokens=row["actual_max_tokens"],
+        deliverables=deliverables("imported", paths, len(paths) == count) if paths else None,
+    )
+    timestamp = time_text(moment_of(row["timestamp"]))
+    own = tuple(row[name] for name in EXECUTORS_COLUMNS)
+    return with_stem(Fact(payload, timestamp, row["timestamp"], context, own=own))
+
+
+def _told(name: str | None) -> Told | None:
+    return None if name in (None, "", UNKNOWN) else Told(str(name), "executor")
+
+
+def _paths(text: str | None) -> tuple[str, ...]:
     try:
-        return len(json.loads(paths))
-    except (TypeError, ValueError):
-        return -1
+        found = json.loads(text or "[]")
+    except ValueError:
+        return ()
+    return tuple(map(str, found)) if isinstance(found, list) else ()
 
 
-def release(connection: sqlite3.Connection, event_ids: Iterable[tuple[int]]) -> None:
-    """Let rows of the executor's that no log tells any more be as it wrote them: they are never deleted."""
-    connection.executemany(_RELEASE, event_ids)
+def own_escalations(connection: sqlite3.Connection, source_id: int) -> list[Said]:
+    """Return the escalations that an executor wrote, each at the place of its row in a source."""
+    columns = _columns(connection, ESCALATIONS_TABLE)
+    if not columns.issuperset(_ESCALATION_NEEDED):
+        return []
+    taken = [name for name in ESCALATION_COLUMNS if name in columns]
+    found: list[Said] = []
+    query = f"SELECT event_id, {', '.join(taken)} FROM {ESCALATIONS_TABLE} ORDER BY event_id"
+    for event_id, *values in connection.execute(query):
+        row: Row = dict.fromkeys(ESCALATION_COLUMNS) | dict(zip(taken, values, strict=True))
+        row |= {
+            "run_id": row["run_id"] or UNKNOWN,
+            "timestamp_text": row["timestamp"],
+            "timestamp": time_text(moment_of(row["timestamp"])),
+            "reason": row["reason"] or "",
+            "was_truncated": bool(row["was_truncated"]),
+        }
+        found.append((source_id, event_id, 0, row))
+    return found
 
 
-def key_escalations(connection: sqlite3.Connection) -> None:
-    """Name the executor's own escalations by their content; one that a log told before gives way to it."""
-    for event_id, second, phase, *told in connection.execute(_UNKEYED_ESCALATIONS).fetchall():
-        key = content_key(second, phase, *told)
-        connection.execute(
-            "DELETE FROM token_budget_escalation_events "
-            "WHERE escalation_key = ? AND timestamp_text IS NOT NULL",
-            [key],
-        )
-        connection.execute(
-            "UPDATE OR IGNORE token_budget_escalation_events SET escalation_key = ? WHERE event_id = ?",
-            [key, event_id],
-        )
+# An executor's own database that version 0.1.0 adopted: it goes on writing rows there
 
 
-def match_batch(
-    connection: sqlite3.Connection, settling: Settling, sightings: Sequence[Sighting]
-) -> set[int]:
-    """Make events of a batch one with the executor's own rows of them, in an adopted database."""
-    if not sightings or not has_own_rows(connection):
-        return set()
-    return match_rows(connection, settling, *_days_of(map(sighting_time, sightings)))
+def take_own_rows(connection: sqlite3.Connection) -> None:
+    """Make facts of the rows that an executor wrote into our tables since: its rows have no key."""
+    writing = Writing(connection)
+    writing.begin()
+    source_id = source_for(connection, EXECUTORS_ROWS)
+    for event_id, fact in list(executors_facts(connection, "the database", "WHERE event_key IS NULL")):
+        if _has_twin(connection, source_id, fact):
+            continue
+        connection.execute(_TAKE, [f"{group_of(fact.stem)} ~{event_id}", event_id])
+        said = own_values(fact, None)
+        connection.execute(_PLACE, [event_id, source_id, event_id, fact.phase is not None, said])
+        writing.touch(group_of(fact.stem))
+    writing.finish()
+    connection.execute(_COUNT, [source_id])
+    _key_escalations(connection)
 
 
-def match_all(connection: sqlite3.Connection) -> None:
-    """Match every row that the executor wrote since, before anything is read."""
-    settling = Settling(connection)
-    settling.begin()
-    match_rows(connection, settling)
-    key_escalations(connection)
+def _key_escalations(connection: sqlite3.Connection) -> None:
+    """Name the executor's own escalations by what they say; one that a log told before gives way."""
+    columns = ", ".join(ESCALATION_COLUMNS)
+    query = (
+        f"SELECT event_id, {columns} FROM {ESCALATIONS_TABLE} WHERE escalation_key IS NULL ORDER BY event_id"
+    )
+    for event_id, *values in connection.execute(query).fetchall():
+        row: Row = dict(zip(ESCALATION_COLUMNS, values, strict=True))
+        key = escalation_key(row | {"timestamp": time_text(moment_of(row["timestamp"]))})
+        for statement in _GIVE_WAY:
+            connection.execute(statement, {"key": key, "event_id": event_id})
 
 
-def _days_of(moments: Iterable[str]) -> tuple[str, str]:
-    """Return two texts between which all of the days of some times are, in whatever form they are written."""
-    days = {moment[:10] for moment in moments}
-    return min(days), max(days) + "~"
+def _has_twin(connection: sqlite3.Connection, source_id: int, fact: Fact) -> bool:
+    """Whether the executor wrote of the same call before: its rows are never made one."""
+    group = group_of(fact.stem)
+    query = """
+    SELECT 1 FROM event_sightings JOIN token_estimation_v2_events USING (event_id)
+    WHERE source_id = ? AND event_key >= ? AND event_key < ? AND phase_id = ? LIMIT 1
+    """
+    values = [source_id, f"{group} ", f"{group}!", fact.phase or UNKNOWN]
+    return connection.execute(query, values).fetchone() is not None

@@ -37,19 +37,6 @@ WHERE {_SUSPECT.format(text=f"({_TOGETHER})")} ORDER BY source_id, event_id
 _CHECKPOINTS = f"SELECT source_id, remembered FROM log_sources WHERE {_SUSPECT.format(text='remembered')}"
 _SOURCE = "SELECT path, real_path, host FROM log_sources WHERE source_id = ?"
 
-_OF_SOURCE = f"""
-SELECT DISTINCT event_id, run_id, phase_outcome, deliverables_json
-FROM token_estimation_v2_events JOIN event_sightings USING (event_id)
-WHERE source_id = ? AND ({_SUSPECT.format(text=f"({_TOGETHER})")})
-"""
-_TAKE_BACK = (
-    "UPDATE token_estimation_v2_events SET run_id = 'unknown', run_source = NULL WHERE event_id = ?",
-    "UPDATE token_estimation_v2_events SET phase_outcome = NULL WHERE event_id = ?",
-    "UPDATE token_estimation_v2_events SET deliverables_json = '[]', deliverables_source = NULL, "
-    "deliverables_complete = 0 WHERE event_id = ?",
-)
-"""What becomes of each of these columns that holds one; in others it goes with its event."""
-
 _FALSE = re.compile(rf"[\x1b\r]|\\u001b|{INNER}")
 _MOST_SHOWN = 60
 """Characters of a value that are shown."""
@@ -79,14 +66,6 @@ def said_of_false_values(connection: sqlite3.Connection) -> Iterator[str]:
             found.setdefault(source_id, _Found())
     for source_id, one in found.items():
         yield _sentence(connection, source_id, one)
-
-
-def take_back_false_values(connection: sqlite3.Connection, source_id: int) -> None:
-    """Say that what false values tell is not known of the events of a source, which is read anew."""
-    for event_id, *values in connection.execute(_OF_SOURCE, [source_id]).fetchall():
-        for value, statement in zip(values, _TAKE_BACK, strict=True):
-            if value and _FALSE.search(value):
-                connection.execute(statement, [event_id])
 
 
 def _sentence(connection: sqlite3.Connection, source_id: int, found: _Found) -> str:

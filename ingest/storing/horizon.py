@@ -46,7 +46,7 @@ def kept_escalations(seen: list[SeenEscalation], horizon: str | None) -> list[Se
 
 def sighting_time(one: Sighting) -> str:
     """Return when an event was logged, as the database writes times."""
-    return one.seen.timestamp
+    return one.fact.timestamp
 
 
 _WITHOUT_PROVISIONAL = """
@@ -118,6 +118,8 @@ SELECT COUNT(*), 0, source_id FROM token_estimation_v2_events JOIN event_sightin
 WHERE timestamp < ? GROUP BY source_id
 """
 _OLD_ROWS = {
+    "escalation_places": "escalation_sightings WHERE event_id IN "
+    "(SELECT event_id FROM token_budget_escalation_events WHERE timestamp < ?)",
     "sightings": "event_sightings WHERE event_id IN "
     "(SELECT event_id FROM token_estimation_v2_events WHERE timestamp < ?)",
     "events": "token_estimation_v2_events WHERE timestamp < ?",

@@ -153,6 +153,13 @@ def m008_views(db: Database) -> None:
                 db.conn.execute(statement)
 
 
+def m009_facts(db: Database) -> None:
+    """Keep what each place says itself, and name events by what can be read."""
+    from ingest.storing.facts_migration import give_places_their_word  # noqa: PLC0415 - done once
+
+    give_places_their_word(db.conn)
+
+
 MIGRATION_SET = "tokentail"
 """The name under which sqlite-utils records our migrations."""
 
@@ -165,6 +172,7 @@ MIGRATIONS = (
     m006_unclaimed,
     m007_problems,
     m008_views,
+    m009_facts,
 )
 """Every migration, in its order. What they are called is recorded, and must never change."""
 

@@ -1,4 +1,4 @@
-"""Events and escalations as rows: the columns that the store writes, and how a row is read back.
+"""Events and facts as rows: the columns that the store writes, and how a place's own word is read back.
 
 The one place that knows both an event's fields and the columns of `token_estimation_v2_events`. SQL is
 composed of column names of ours only; values are always bound.
@@ -7,15 +7,10 @@ composed of column names of ours only; values are always bound.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
 from typing import Any
 
+from ingest.events import Event, Fact, stem_of
 from ingest.linking.context import NOTHING_TOLD, Context, Deliverables, Told
-from ingest.linking.identity import Adopted, Event, content_key, event_key
-from ingest.linking.state import Logged
-from ingest.linking.timestamps import moment_of, time_text
-from ingest.reading.batch import SeenEscalation
-from ingest.reading.checkpoint import as_text, from_text
 from parsers.records import EstimationEvent
 from parsers.run import UNKNOWN
 
@@ -39,27 +34,43 @@ TOLD_COLUMNS = (
 )
 """What a context tells."""
 
-CONTEXT_COLUMNS = ("timestamp", "timestamp_text", "event_key", "context_parts", *TOLD_COLUMNS)
-"""What may still be learned of an event; the rest of its row is its own line's and never changes."""
+CONTEXT_COLUMNS = ("timestamp", "timestamp_text", "event_key", *TOLD_COLUMNS)
+"""What may still be learned of an event; the rest of its row is its own line's."""
+
+_LOGGED_COLUMNS = {
+    "predicted_output_tokens": "predicted_output_tokens",
+    "actual_output_tokens": "actual_output_tokens",
+    "actual_is_total": "actual_is_total",
+    "smape_percent": "logged_smape_percent",
+    "selected_budget": "selected_budget",
+    "category": "category",
+    "complexity": "complexity",
+    "deliverable_count": "deliverable_count",
+    "success": "success",
+    "stop_reason": "stop_reason",
+    "truncated": "truncated",
+    "model": "model",
+}
+"""The column that each field of a payload is in."""
 
 PAYLOAD_COLUMNS = (
-    "category",
-    "complexity",
-    "deliverable_count",
-    "predicted_output_tokens",
-    "actual_output_tokens",
-    "selected_budget",
-    "success",
-    "truncated",
-    "stop_reason",
-    "model",
+    *_LOGGED_COLUMNS.values(),
     "smape_percent",
     "waste_ratio",
     "underestimated",
     "is_truncated_output",
-    "actual_is_total",
-    "logged_smape_percent",
 )
+"""What the event line tells, and what is computed from that alone."""
+
+EXECUTORS_COLUMNS = (
+    *("api_reference_required", "examples_required", "research_required", "usage_guide_required"),
+    *("context_quality", "is_sot_file", "sot_file_name", "sot_entry_count_hint"),
+)
+"""What no log tells: only rows that the executor wrote itself."""
+
+READ_COLUMNS = ("event_id", *CONTEXT_COLUMNS, *PAYLOAD_COLUMNS, *EXECUTORS_COLUMNS)
+
+EVENT_COLUMNS = (*READ_COLUMNS, "created_at")
 
 _UNTOLD = {
     "run_id": UNKNOWN,
@@ -69,40 +80,18 @@ _UNTOLD = {
 }
 """What stands in columns that are never NULL where nothing was told."""
 
-READ_COLUMNS = ("event_id", *CONTEXT_COLUMNS)
-
-EVENT_COLUMNS = ("event_id", *CONTEXT_COLUMNS, *PAYLOAD_COLUMNS, "created_at")
-
-_SIGHTING = (
-    "INTO event_sightings (event_id, source_id, byte_offset, line_number, phase_known, line_cut) "
-    "VALUES (?, ?, ?, ?, ?, ?)"
-)
-INSERT_SIGHTING = f"INSERT {_SIGHTING}"
-INSERT_NEW_SIGHTING = f"INSERT OR IGNORE {_SIGHTING}"
-REJECT = "INTO rejected_lines (source_id, byte_offset, line_number, reason, line) VALUES (?, ?, ?, ?, ?)"
-
 
 def payload_row(payload: EstimationEvent) -> Row:
     """Return the columns that the event line tells, and those computed from them alone."""
     predicted, actual = payload.predicted_output_tokens, payload.actual_output_tokens
     measurable = predicted > 0 and actual > 0
     return {
-        "category": payload.category,
-        "complexity": payload.complexity,
-        "deliverable_count": payload.deliverable_count,
-        "predicted_output_tokens": predicted,
-        "actual_output_tokens": actual,
+        **dict(zip(_LOGGED_COLUMNS.values(), payload, strict=True)),
         "selected_budget": payload.selected_budget or 0,
-        "success": payload.success,
-        "truncated": payload.truncated,
-        "stop_reason": payload.stop_reason,
-        "model": payload.model,
         "smape_percent": 200 * abs(predicted - actual) / (predicted + actual) if measurable else None,
         "waste_ratio": predicted / actual if measurable else None,
         "underestimated": actual > predicted if measurable else None,
         "is_truncated_output": payload.truncated,
-        "actual_is_total": payload.actual_is_total,
-        "logged_smape_percent": payload.smape_percent,
     }
 
 
@@ -117,77 +106,31 @@ def told_values(context: Context) -> tuple[Any, ...]:
     return (*(run or _NO_NAME), *(phase or _NO_NAME), *between, *paths)
 
 
-def context_row(group: str, event: Event) -> Row:
-    """Return the columns that the lines around an event tell."""
-    told = dict(zip(TOLD_COLUMNS, told_values(event.known), strict=True))
-    untold = {name: value for name, value in _UNTOLD.items() if told[name] is None}
-    row = {
-        **told,
-        **untold,
-        "timestamp": time_text(event.moment),
-        "event_key": event_key(group, event.phase, event.moment),
+def event_row(event: Event) -> Row:
+    """Return the row of an event, but for its id and when it was made."""
+    told = dict(zip(TOLD_COLUMNS, told_values(event.context), strict=True))
+    told |= {name: value for name, value in _UNTOLD.items() if told[name] is None}
+    return {
+        "timestamp": event.timestamp,
         "timestamp_text": event.timestamp_text,
-        "context_parts": None if event.strays == NOTHING_TOLD else as_text(_parts(event)),
+        "event_key": event.key,
+        **told,
+        **payload_row(event.payload),
+        **dict.fromkeys(EXECUTORS_COLUMNS),
+        **dict(zip(EXECUTORS_COLUMNS, event.own or (), strict=False)),
     }
-    return row if event.adopted is None else row | _adopted_row(event, event.adopted)
-
-
-def _adopted_row(event: Event, adopted: Adopted) -> Row:
-    """Return the columns in which the executor's own row stands above what logs tell."""
-    kept = replace(adopted, logged=time_text(event.moment))
-    row: Row = {
-        "timestamp": adopted.timestamp,
-        "context_parts": as_text(replace(_parts(event), adopted=kept)),
-    }
-    if adopted.run is not None:
-        row |= {"run_id": adopted.run, "run_source": "executor"}
-    if adopted.phase is not None:
-        row |= {"phase_id": adopted.phase, "phase_source": "executor"}
-    if adopted.actual_max_tokens is not None:
-        row["actual_max_tokens"] = adopted.actual_max_tokens
-    if adopted.deliverables is not None:
-        row |= {"deliverables_json": adopted.deliverables, "deliverables_complete": adopted.complete}
-        row["deliverables_source"] = "imported"
-    return row
-
-
-def is_adopted(row: Row) -> bool:
-    """Whether a row is the executor's own, with values that no log told."""
-    return row["context_parts"] is not None and '"adopted":' in row["context_parts"]
 
 
 def context_of(row: Row) -> Context:
-    """Read an event's context back from its row."""
+    """Read an event's context back from its row, or a place's from what it says itself."""
     found = None
     if row["deliverables_source"] is not None:
         found = Deliverables(
             row["deliverables_source"], _paths(row["deliverables_json"]), bool(row["deliverables_complete"])
         )
-    return Context(
-        run=Told(row["run_id"], row["run_source"]) if row["run_source"] else None,
-        phase=Told(row["phase_id"], row["phase_source"]) if row["phase_source"] else None,
-        actual_max_tokens=row["actual_max_tokens"],
-        input_tokens=row["input_tokens"],
-        total_tokens=row["total_tokens"],
-        confidence=row["confidence"],
-        attempt_index=row["attempt_index"],
-        estimated_deliverable_count=row["estimated_deliverable_count"],
-        phase_outcome=row["phase_outcome"],
-        deliverables=found,
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class _Parts:
-    """An event's context in parts: what sightings with its phase told, those without one, the executor."""
-
-    context: Context = NOTHING_TOLD
-    strays: Context = NOTHING_TOLD
-    adopted: Adopted | None = None
-
-
-def _parts(event: Event) -> _Parts:
-    return _Parts(event.context, event.strays)
+    run = Told(row["run_id"], row["run_source"]) if row["run_source"] else None
+    phase = Told(row["phase_id"], row["phase_source"]) if row["phase_source"] else None
+    return Context._make((run, phase, *(row[name] for name in TOLD_COLUMNS[4:11]), found))
 
 
 def _paths(text: str) -> tuple[str, ...]:
@@ -198,124 +141,77 @@ def _paths(text: str) -> tuple[str, ...]:
         return ()
 
 
-def stored_event(row: Row) -> Event:
-    """Read an event back from its row, as far as it can still change."""
-    parts = from_text(_Parts, row["context_parts"]) if row["context_parts"] else _Parts(context_of(row))
-    adopted = parts.adopted
-    return Event(
-        payload=None,
-        moment=moment_of(row["timestamp"] if adopted is None else adopted.logged),
-        timestamp_text=row["timestamp_text"],
-        context=parts.context,
-        strays=parts.strays,
-        stored_ids=[row["event_id"]],
-        adopted=adopted,
-    )
-
-
-def amended(row: Row, context: Context, sighting: int, logged: Logged | None = None) -> Event:
-    """Return what an amendment tells of the event of a sighting; united with its row, it completes it.
-
-    With a phase it tells which event of its group the sighting saw, and that may be another row than
-    the one that it was put to.
-    """
-    event = stored_event(row)
-    if context.phase is not None and logged is not None:
-        moment = moment_of(logged.moment)
-        return Event(payload_of(row), moment, logged.text, context, sightings=[sighting])
-    told = context._replace(phase=event.context.phase)
-    return Event(None, event.moment, event.timestamp_text, told, stored_ids=event.stored_ids)
-
-
 def payload_of(row: Row) -> EstimationEvent:
     """Read an event's payload back from its row, with truths and reals as the parsers have them.
 
-    A budget of 0 may have been logged as `None`: only the event's key can tell.
+    A budget of 0 may have been logged as `None`: only the event's key tells.
     """
-    smape = row["logged_smape_percent"]  # other programs write 80.0 as 80
-    return EstimationEvent(
-        predicted_output_tokens=row["predicted_output_tokens"],
-        actual_output_tokens=row["actual_output_tokens"],
-        actual_is_total=bool(row["actual_is_total"]),
+    payload = EstimationEvent(*(row[name] for name in _LOGGED_COLUMNS.values()))
+    smape = payload.smape_percent  # other programs write 80.0 as 80
+    payload = payload._replace(
+        actual_is_total=bool(payload.actual_is_total),
         smape_percent=None if smape is None else float(smape),
-        selected_budget=row["selected_budget"],
-        category=row["category"],
-        complexity=row["complexity"],
-        deliverable_count=row["deliverable_count"],
-        success=_truth(row["success"]),
-        stop_reason=row["stop_reason"],
-        truncated=_truth(row["truncated"]),
-        model=row["model"],
+        success=_truth(payload.success),
+        truncated=_truth(payload.truncated),
     )
+    if not payload.selected_budget:
+        unbudgeted = payload._replace(selected_budget=None)
+        key = row.get("event_key") or ""
+        if key.startswith(stem_of(unbudgeted, row["timestamp"]) + " "):
+            return unbudgeted
+    return payload
 
 
 def _truth(value: Any) -> bool | None:
     return None if value is None else bool(value)
 
 
-# Escalations: what an executor said when it repeated a call with more room
+# What a place says itself
 
-INSERT_ESCALATION = """
-INSERT INTO token_budget_escalation_events (
-    run_id, phase_id, timestamp, attempt_index, reason, was_truncated, output_utilization,
-    escalation_factor, base_value, base_source, retry_max_tokens, selected_budget,
-    actual_max_tokens, tokens_used, timestamp_text, escalation_key, created_at
-) VALUES (
-    :run_id, :phase_id, :timestamp, :attempt_index, :reason, :was_truncated, :output_utilization,
-    :escalation_factor, :base_value, :base_source, :retry_max_tokens, :selected_budget,
-    :actual_max_tokens, :tokens_used, :timestamp_text, :escalation_key, :created_at
-)
-ON CONFLICT (escalation_key) DO UPDATE SET
-    run_id = CASE 'unknown'
-        WHEN run_id THEN excluded.run_id WHEN excluded.run_id THEN run_id
-        ELSE MIN(run_id, excluded.run_id) END,
-    timestamp = CASE
-        WHEN timestamp LIKE '%.000000' THEN excluded.timestamp
-        WHEN excluded.timestamp LIKE '%.000000' THEN timestamp
-        ELSE MIN(timestamp, excluded.timestamp) END,
-    timestamp_text = CASE
-        WHEN timestamp LIKE '%.000000' THEN excluded.timestamp_text
-        WHEN excluded.timestamp LIKE '%.000000' OR timestamp < excluded.timestamp THEN timestamp_text
-        WHEN timestamp > excluded.timestamp THEN excluded.timestamp_text
-        ELSE MIN(timestamp_text, excluded.timestamp_text) END,
-    selected_budget = COALESCE(
-        MIN(selected_budget, excluded.selected_budget), selected_budget, excluded.selected_budget
-    ),
-    actual_max_tokens = COALESCE(
-        MIN(actual_max_tokens, excluded.actual_max_tokens), actual_max_tokens, excluded.actual_max_tokens
-    ),
-    tokens_used = COALESCE(
-        MIN(tokens_used, excluded.tokens_used), tokens_used, excluded.tokens_used
+
+def fact_of_row(row: Row) -> Fact:
+    """Return the fact of a place that says just what its event's row does: nearly every one."""
+    return Fact(payload_of(row), row["timestamp"], row["timestamp_text"], context_of(row))
+
+
+def fact_of(of_row: Fact, own_values: str | None) -> Fact:
+    """Return the fact of a place by its event's row and its own values."""
+    if own_values is None:
+        return of_row
+    own: Row = json.loads(own_values)
+    told = dict.fromkeys(TOLD_COLUMNS) | {name: own[name] for name in TOLD_COLUMNS if name in own}
+    payload = of_row.payload
+    if "model" in own:
+        payload = EstimationEvent(*(own[name] for name in _LOGGED_COLUMNS.values()))
+    return Fact(
+        payload,
+        own.get("timestamp", of_row.timestamp),
+        own.get("timestamp_text", of_row.timestamp_text),
+        context_of(told),
+        is_cut=own.get("line_cut", False),
+        own=tuple(own.get(name) for name in EXECUTORS_COLUMNS) if own.get("executor") else None,
     )
-WHERE timestamp_text IS NOT NULL
-"""
 
 
-def escalation_values(seen: SeenEscalation, now: str) -> Row:
-    """Return an escalation as its row; its key is what it says."""
-    row = _escalation_row(seen)
-    second = row["timestamp"].partition(".")[0]
-    told = (second, row["phase_id"], row["attempt_index"], row["base_value"], row["retry_max_tokens"])
-    return {**row, "escalation_key": content_key(*told), "created_at": now}
+def own_values(fact: Fact, event: Event | None) -> str | None:
+    """Return what a place says itself, as JSON; `None` where that is just what its event's row says.
 
-
-def _escalation_row(seen: SeenEscalation) -> Row:
-    """Return an escalation as its row, without the key and the time of storing."""
-    record, around = seen.record, seen.around
-    return {
-        "run_id": around.run.name if around.run else UNKNOWN,
-        "phase_id": record.phase,
-        "timestamp": time_text(seen.moment),
-        "attempt_index": record.attempt_index,
-        "reason": record.reason,
-        "was_truncated": record.reason == "truncation",
-        "output_utilization": record.utilization_percent,
-        "escalation_factor": record.factor,
-        "base_value": record.base_tokens,
-        "base_source": record.base_source,
-        "retry_max_tokens": record.retry_max_tokens,
-        "selected_budget": around.selected_budget,
-        "actual_max_tokens": around.actual_max_tokens,
-        "tokens_used": around.tokens_used,
-        "timestamp_text": seen.timestamp_text,
-    }
+    Its payload and its time are left out where they are the row's, and what it doesn't tell. Without an
+    event there is no row to compare with.
+    """
+    own: Row = {}
+    if fact.is_cut:
+        own["line_cut"] = True
+    if fact.own is not None:
+        said = zip(EXECUTORS_COLUMNS, fact.own, strict=True)
+        own |= {"executor": True} | {name: value for name, value in said if value is not None}
+    if event is None or fact.payload != event.payload:
+        own |= zip(_LOGGED_COLUMNS.values(), fact.payload, strict=True)
+    if event is None or fact[1:3] != (event.timestamp, event.timestamp_text):
+        own |= {"timestamp": fact.timestamp, "timestamp_text": fact.timestamp_text}
+    if not own and event is not None and fact.context == event.context:
+        return None
+    if fact.context != NOTHING_TOLD:
+        told = zip(TOLD_COLUMNS, told_values(fact.context), strict=True)
+        own |= {name: value for name, value in told if value is not None}
+    return json.dumps(own, ensure_ascii=False, separators=(",", ":"))

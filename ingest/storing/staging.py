@@ -2,7 +2,7 @@
 
 A batch is staged in memory as few small values a row: what events share (all they say but three numbers)
 is staged once. Then a handful of statements tell which events are new, which are known just so, and
-which need `ingest.storing.settling`. Two more insert the rows of the former two: all of that is SQLite's, so
+which need `ingest.storing.groups`. Two more insert the rows of the former two: all of that is SQLite's, so
 it can go on while Python reads the next batch.
 """
 
@@ -13,10 +13,10 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import NamedTuple
 
+from ingest.events import DIGEST_LENGTH, SECOND_LENGTH, stem_of
 from ingest.linking.context import NOTHING_TOLD
-from ingest.linking.identity import GROUP_LENGTH, SECOND_LENGTH, group_key, phase_member
 from ingest.reading.batch import Sighting
-from ingest.storing.rows import EVENT_COLUMNS, TOLD_COLUMNS, told_values
+from ingest.storing.rows import EVENT_COLUMNS, EXECUTORS_COLUMNS, TOLD_COLUMNS, told_values
 from parsers.records import EstimationEvent
 from parsers.run import UNKNOWN
 
@@ -26,17 +26,17 @@ MAX_EXACT = 10**12
 _MAX_ENDINGS = 50_000
 """How many different ends of event lines are kept from one batch to the next."""
 
-_BEHIND_DIGITS = "g"
-"""Sorts behind every hexadecimal digit."""
-
-_GROUP = f"SUBSTR(one.event_key, 1, {GROUP_LENGTH})"
+_GROUP = f"SUBSTR(one.stem, 1, LENGTH(one.stem) - {DIGEST_LENGTH + 1})"
+_KEY = "one.stem || ' ' || COALESCE(one.phase_id, '@' || SUBSTR(one.timestamp, 21))"
 _ENDING_COLUMNS = EstimationEvent._fields[4:]
 _TABLES = (
-    "CREATE TEMP TABLE staged (number INTEGER PRIMARY KEY, event_id INTEGER, byte_offset INTEGER, "
-    "line_number INTEGER, event_key TEXT, timestamp TEXT, timestamp_text TEXT, predicted INTEGER, "
+    "CREATE TEMP TABLE IF NOT EXISTS staged (number INTEGER PRIMARY KEY, event_id INTEGER, "
+    "byte_offset INTEGER, line_number INTEGER, stem TEXT, timestamp TEXT, timestamp_text TEXT, "
+    "predicted INTEGER, "
     "actual INTEGER, is_total INTEGER DEFAULT 0, smape REAL, ending INTEGER, "
-    f"phase_known INTEGER DEFAULT 0, {', '.join(TOLD_COLUMNS)})",
-    f"CREATE TEMP TABLE staged_endings (ending INTEGER PRIMARY KEY, {', '.join(_ENDING_COLUMNS)})",
+    f"says_more INTEGER DEFAULT 0, own_values TEXT, {', '.join(TOLD_COLUMNS)})",
+    "CREATE TEMP TABLE IF NOT EXISTS staged_endings "
+    f"(ending INTEGER PRIMARY KEY, {', '.join(_ENDING_COLUMNS)})",
 )
 
 
@@ -48,7 +48,7 @@ _OF_LINE = (
     "number",
     "byte_offset",
     "line_number",
-    "event_key",
+    "stem",
     "timestamp",
     "timestamp_text",
     "predicted",
@@ -58,43 +58,56 @@ _OF_LINE = (
     "is_total",
 )
 _STAGE_BARE = _insert(*_OF_LINE)
-_STAGE_OF_RUN = _insert(*_OF_LINE, "run_id", "run_source")
-_STAGE = _insert(*_OF_LINE, "phase_known", *TOLD_COLUMNS)
+_STAGE_OF_RUN = _insert(*_OF_LINE, "says_more", "run_id", "run_source")
+_STAGE = _insert(*_OF_LINE, "says_more", *TOLD_COLUMNS)
 """Of most events in a dense log only the line and the run are known; what isn't bound costs nothing."""
 _NO_MORE = NOTHING_TOLD[1:]
 _STAGE_ENDING = f"INSERT INTO staged_endings VALUES ({', '.join('?' * (1 + len(_ENDING_COLUMNS)))})"
-_SAME_TOLD = " AND ".join(f"(one.{name} IS NULL OR one.{name} IS event.{name})" for name in TOLD_COLUMNS)
-_IN_GROUP = f"event_key >= {_GROUP} || ':' AND event_key < {_GROUP} || ';'"
+_UNTOLD = {
+    "run_id": f"'{UNKNOWN}'",
+    "phase_id": f"'{UNKNOWN}'",
+    "deliverables_json": "'[]'",
+    "deliverables_complete": "0",
+}
+_TOLD = {
+    name: f"COALESCE(one.{name}, {_UNTOLD[name]})" if name in _UNTOLD else f"one.{name}"
+    for name in TOLD_COLUMNS
+}
+_SAME_TOLD = " AND ".join(f"{value} IS event.{name}" for name, value in _TOLD.items())
+_IN_GROUP = f"event_key >= {_GROUP} || ' ' AND event_key < {_GROUP} || '!'"
+_SAME_LINE = f"""
+event.event_key >= one.stem || ' ' AND event.event_key < one.stem || '!'
+AND event.timestamp = one.timestamp AND event.timestamp_text = one.timestamp_text
+AND (SELECT COUNT(*) FROM token_estimation_v2_events WHERE {_IN_GROUP}) = 1
+"""
 _MARK_KNOWN = f"""
 UPDATE staged AS one SET event_id = COALESCE(
     (
-        SELECT event.event_id
-        FROM token_estimation_v2_events AS event
-        WHERE event.event_key = one.event_key AND event.timestamp = one.timestamp
-            AND event.timestamp_text = one.timestamp_text AND event.context_parts IS NULL
-            AND {_SAME_TOLD}
-            AND (SELECT COUNT(*) FROM token_estimation_v2_events WHERE {_IN_GROUP}) = 1
+        SELECT event.event_id FROM token_estimation_v2_events AS event
+        WHERE {_SAME_LINE} AND event.event_key = {_KEY} AND {_SAME_TOLD}
     ),
     (SELECT -1 FROM token_estimation_v2_events WHERE {_IN_GROUP} LIMIT 1)
 )
-WHERE one.event_key < ?
+WHERE one.stem < ?
 """
 """An event that is known just so gets its id, one that is known otherwise -1, a new one none.
 
-Those from a key on that is later than all that are stored are new.
+Those from a second on that is later than all that are stored are new.
 """
+_MARK_BARE = f"""
+UPDATE staged AS one SET own_values = '{{}}', event_id = COALESCE(
+    (SELECT event.event_id FROM token_estimation_v2_events AS event WHERE {_SAME_LINE}), -1
+)
+WHERE one.event_id = -1 AND one.says_more = 0
+"""
+"""A line of which nothing more is known, as in an excerpt, is of the one event that its group has."""
 
 _EXPRESSIONS = {
-    **{name: f"one.{name}" for name in TOLD_COLUMNS},
+    **_TOLD,
     "event_id": ":first_id + one.number",
-    "run_id": f"COALESCE(one.run_id, '{UNKNOWN}')",
-    "phase_id": f"COALESCE(one.phase_id, '{UNKNOWN}')",
     "timestamp": "one.timestamp",
-    "event_key": "one.event_key",
+    "event_key": _KEY,
     "timestamp_text": "one.timestamp_text",
-    "context_parts": "NULL",
-    "deliverables_json": "COALESCE(one.deliverables_json, '[]')",
-    "deliverables_complete": "COALESCE(one.deliverables_complete, 0)",
     "predicted_output_tokens": "predicted",
     "actual_output_tokens": "actual",
     "selected_budget": "COALESCE(ending.selected_budget, 0)",
@@ -107,16 +120,19 @@ _EXPRESSIONS = {
     "logged_smape_percent": "smape",
     "created_at": ":now",
 }
+_COLUMNS = [name for name in EVENT_COLUMNS if name not in EXECUTORS_COLUMNS]
 _INSERT_NEW = f"""
-INSERT INTO token_estimation_v2_events ({", ".join(EVENT_COLUMNS)})
-SELECT {", ".join(_EXPRESSIONS.get(name, f"ending.{name}") for name in EVENT_COLUMNS)}
+INSERT INTO token_estimation_v2_events ({", ".join(_COLUMNS)})
+SELECT {", ".join(_EXPRESSIONS.get(name, f"ending.{name}") for name in _COLUMNS)}
 FROM staged AS one JOIN staged_endings AS ending USING (ending)
 WHERE one.event_id IS NULL
 ORDER BY one.number
 """
 _INSERT_SIGHTINGS = """
-INSERT INTO event_sightings (event_id, source_id, byte_offset, line_number, phase_known, line_cut)
-SELECT COALESCE(event_id, :first_id + number), :source_id, byte_offset, line_number, phase_known, 0
+INSERT INTO event_sightings
+    (event_id, source_id, byte_offset, line_number, phase_known, line_cut, own_values)
+SELECT COALESCE(event_id, :first_id + number), :source_id, byte_offset, line_number,
+    phase_source IS NOT NULL, 0, own_values
 FROM staged WHERE number >= :first AND number < :end ORDER BY number
 """
 
@@ -165,10 +181,9 @@ class Staging:
     """The staging tables of one connection."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
-        """Make the tables, in memory."""
+        """Make the tables, where they are not there yet."""
         self._conn = connection
         self._endings = EndingNumbers()
-        connection.execute("PRAGMA temp_store = MEMORY")
         for statement in _TABLES:
             connection.execute(statement)
 
@@ -206,13 +221,13 @@ class Staging:
         of_runs: list[tuple[object, ...]] = []
         rest: list[tuple[object, ...]] = []
         for number, one in sightings:
-            values, context = self._of_line(number, one), one.seen.context
+            values, context = self._of_line(number, one), one.fact.context
             if context is NOTHING_TOLD:
                 bare.append(values)
             elif context[1:] == _NO_MORE:
-                of_runs.append((*values, *(context.run or (None, None))))
+                of_runs.append((*values, 1, *(context.run or (None, None))))
             else:
-                rest.append((*values, int(context.phase is not None), *told_values(context)))
+                rest.append((*values, 1, *told_values(context)))
         conn.executemany(_STAGE_ENDING, self._endings.new)
         self._endings.new.clear()
         for statement, rows in ((_STAGE_BARE, bare), (_STAGE_OF_RUN, of_runs), (_STAGE, rest)):
@@ -223,16 +238,16 @@ class Staging:
         ((latest,),) = self._conn.execute("SELECT MAX(event_key) FROM token_estimation_v2_events")
         if latest is None:
             return False
-        end = latest[:SECOND_LENGTH] + _BEHIND_DIGITS
-        return self._conn.execute(_MARK_KNOWN, [end]).rowcount > 0
+        known = self._conn.execute(_MARK_KNOWN, [latest[:SECOND_LENGTH] + "~"]).rowcount > 0
+        if known:
+            self._conn.execute(_MARK_BARE)
+        return known
 
     def _of_line(self, number: int, one: Sighting) -> tuple[object, ...]:
         """Return what a row has of its line; truth as a number, which binds ten times as fast."""
-        offset, line_number, seen = one
-        payload, timestamp, timestamp_text, context, _, group = seen
+        offset, line_number, fact = one
+        payload, timestamp, timestamp_text = fact[:3]
         predicted, actual, is_total, smape = payload[:4]
-        group = group or group_key(payload, seen.moment)
-        phase, ending = context.phase, self._endings[payload[4:]]
-        key = f"{group}:@{timestamp[20:]}" if phase is None else f"{group}:{phase_member(phase.name)}"
-        line = (number, offset, line_number, key, timestamp, timestamp_text)
-        return (*line, predicted, actual, smape, ending, int(is_total))
+        stem = fact.stem or stem_of(payload, timestamp)
+        line = (number, offset, line_number, stem, timestamp, timestamp_text)
+        return (*line, predicted, actual, smape, self._endings[payload[4:]], int(is_total))

@@ -9,19 +9,31 @@ What was stored is taken away again at the end of this module, inside a transact
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from ingest.errors import LogUnreadable
+from ingest.events import Fact, group_of, stem_of
 from ingest.files.logfile import LogFile
+from ingest.linking.context import NOTHING_TOLD, Context, merged
+from ingest.linking.state import Amendment
 from ingest.linking.timestamps import time_text
-from ingest.reading.batch import Batch, Reject, Rows, Sighting
+from ingest.reading.batch import Batch, Reject, Sighting
 from ingest.reading.checkpoint import Counters
 from ingest.storing.database import immediate
-from ingest.storing.executors_rows import match_batch, release
+from ingest.storing.escalations import (
+    Said,
+    add_escalations,
+    finish_escalations,
+    row_of,
+    take_escalations_away,
+)
+from ingest.storing.groups import Groups, Place, Placed, Written
 from ingest.storing.horizon import (
     NOTHING_PRUNED,
     forget_provisional,
@@ -30,18 +42,19 @@ from ingest.storing.horizon import (
     kept_escalations,
     prune_batch,
 )
-from ingest.storing.rows import INSERT_ESCALATION, REJECT, escalation_values
-from ingest.storing.settled import has_own_rows
-from ingest.storing.settling import Settling, tell
-from ingest.storing.sightings import Sightings, group_seen
 from ingest.storing.sources import Source, keep_state, mark_replaced, shift_rejects, write_source
-from ingest.storing.staging import Insert, Span, nothing
+from ingest.storing.staging import MAX_EXACT, Insert, Span, Staging, nothing
 
 if TYPE_CHECKING:
     from concurrent.futures import Future, ThreadPoolExecutor
 
 LARGE_ROWS = 2_000
 """Rows of a transaction whose end is worth a thread."""
+
+
+_DECLARED_BY = "SELECT run_id, phase_id FROM phase_deliverables WHERE source_id = ?"
+_DELETE_REJECTS = "DELETE FROM rejected_lines WHERE source_id = ? AND byte_offset >= ?"
+REJECT = "INTO rejected_lines (source_id, byte_offset, line_number, reason, line) VALUES (?, ?, ?, ?, ?)"
 
 
 @dataclass(slots=True)
@@ -54,6 +67,7 @@ class Stored:
     sources: list[Source] = field(default_factory=list)
     events_new: int = 0
     events_updated: int = 0
+    events_deleted: int = 0
     further_sightings: int = 0
     pruned: int = 0
 
@@ -77,7 +91,7 @@ class Store:
     def __init__(self, connection: sqlite3.Connection) -> None:
         """Use a connection that `ingest.storing.database` opened for writing."""
         self._conn = connection
-        self._writing = _Writing(connection)
+        self._writing = Writing(connection)
         self._thread: ThreadPoolExecutor | None = None
         self._unfinished: Future[None] | None = None
 
@@ -113,9 +127,7 @@ class Store:
         stored, insert = Stored(), nothing
         with ExitStack() as transaction:
             transaction.enter_context(self.transaction())
-            for some in self._writing.apart(pieces):
-                insert()
-                insert = self._writing.write(some, stored)
+            insert = self._writing.write(pieces, stored)
             if insert is not nothing and sum(len(piece.batch.rows) for piece in pieces) >= LARGE_ROWS:
                 self._finish_behind(insert, transaction.pop_all())
             else:
@@ -143,14 +155,15 @@ class Store:
         """
         stored, now = Stored(), source
         with self.transaction():
-            taken = take_back(self._conn, source.source_id, 0)
+            self._writing.begin()
+            self._writing.take_away(source.source_id)
             self._conn.execute(NOTHING_PRUNED, [source.source_id])
             for batch in batches:
-                self._writing.write([Piece(batch, log, now)], stored)()
+                self._writing.add([Piece(batch, log, now)], stored)()
                 now = stored.sources[-1]
             if not stored.sources or now.offset < source.offset:
                 raise LogUnreadable(f"{log.shown}: shorter than it was")
-            drop_unseen(self._conn, taken)
+            self._writing.finish(stored)
         return stored
 
     def take_rejects(self, source_id: int, sightings: list[Sighting]) -> int:
@@ -168,14 +181,6 @@ class Store:
         with self.transaction():
             mark_replaced(self._conn, source)
 
-    def take_back_false_values(self, sources: Iterable[Source]) -> None:
-        """Say that what an earlier version read wrongly is not known of sources that are read anew."""
-        from ingest.storing.false_values import take_back_false_values  # noqa: PLC0415 - seldom needed
-
-        with self.transaction():
-            for source in sources:
-                take_back_false_values(self._conn, source.source_id)
-
     def remove(self, source: Source) -> int:
         """Take a source away, since another reading of the same bytes stands for it.
 
@@ -183,201 +188,243 @@ class Store:
             How many events went with it: those that no other place has.
         """
         with self.transaction():
-            return forget_source(self._conn, source.source_id)
+            return self._writing.forget(source.source_id)
 
 
-@dataclass(slots=True)
-class _Begun:
-    """Pieces of which the sources are written: what they saw, of which source each, what was taken back.
+class Writing:
+    """Write to one database: each source holds from an offset on what is put there, and nothing else.
 
-    Events from `first_id` on are new to the transaction. What is counted goes into `stored`.
+    Whatever changes events does it so: what a source says from an offset on is taken away, what it says now
+    is added, and the groups of both are computed.
     """
-
-    pieces: Sequence[Piece]
-    stored: Stored
-    now: str
-    horizon: str | None
-    first_id: int
-    sightings: list[Sighting] = field(default_factory=list)
-    spans: list[Span] = field(default_factory=list)
-    taken: list[tuple[int]] = field(default_factory=list)
-
-
-@dataclass(slots=True)
-class _Told:
-    """What lines behind their events changed: `moved` sightings are of events that were made so."""
-
-    inserted: int = 0
-    moved: int = 0
-    updated: set[int] = field(default_factory=set)
-
-
-class _Writing:
-    """Write the batches of one store, one after another or several at once."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         """Use a connection that is open for writing."""
         self._conn = connection
-        self._settling = Settling(connection)
-        self._sightings = Sightings(connection, self._settling)
+        self._groups = Groups(connection)
+        self._staging = Staging(connection)
         self._first_id = 0  # of the events that it makes, once it does
-
-    def apart(self, pieces: Sequence[Piece]) -> Iterator[Sequence[Piece]]:
-        """Yield pieces together that can have nothing to do with each other: as if one came after another.
-
-        What two tell is by itself, and quicker so; what changes stored events, too. Where a cut line or an
-        executor's own row may be any event's, each piece is.
-        """
-        if len(pieces) == 1:
-            yield pieces
-            return
-        some: list[Piece] = []
-        told: set[str] = set()
-        own_rows = has_own_rows(self._conn)
-        for piece in pieces:
-            alone = own_rows or self._sightings.has_cut or _reaches_back(piece.batch)
-            groups = {group_seen(one) for one in piece.batch.rows.sightings}
-            if some and (alone or not told.isdisjoint(groups)):
-                yield some
-                some, told = [], set()
-            if alone:
-                yield [piece]
-            else:
-                some.append(piece)
-                told |= groups
-        if some:
-            yield some
+        self._lost_escalations: set[str] = set()
+        self._now = ""
 
     def write(self, pieces: Sequence[Piece], stored: Stored) -> Insert:
-        """Write batches, and count in `stored` what they changed.
+        """Write batches of different sources, and count in `stored` what they changed.
 
         Returns:
             What is to be called before anything else is done with the connection: it inserts the plain
             events, which SQLite does alone.
         """
-        conn = self._conn
-        begun = _Begun(pieces, stored, time_text(datetime.now(UTC)), horizon_of(conn), self._settling.begin())
-        self._first_id = self._first_id or begun.first_id
-        for piece in pieces:
-            self._begin(piece, begun)
-        return self._finish(begun)
+        self.begin()
+        insert = self.add(pieces, stored)
+        if insert is not nothing and self._is_done:
+            return insert
+        insert()
+        self.finish(stored)
+        return nothing
+
+    def begin(self) -> None:
+        """Begin, inside a transaction: look what is free and what is declared."""
+        first = self._groups.begin()
+        self._first_id = self._first_id or first
+        self._lost_escalations = set()
+        self._now = time_text(datetime.now(UTC))
+
+    @property
+    def _is_done(self) -> bool:
+        return not (self._groups.has_lost or self._lost_escalations)
+
+    def take_away(self, source_id: int, offset: int = 0) -> int:
+        """Take away what a source says from an offset on; return how many sightings that was."""
+        self._lost_escalations.update(take_escalations_away(self._conn, source_id, offset))
+        self._conn.execute(_DELETE_REJECTS, [source_id, offset])
+        return self._groups.take_away(source_id, offset)
+
+    def declare_again(self, phases: Iterable[tuple[str, str]]) -> None:
+        """Have the events of phases computed again, of which something else is declared now."""
+        self._groups.touch_phases(phases)
+
+    def touch(self, group: str) -> None:
+        """Have a group computed again."""
+        self._groups.touch(group)
+
+    def put(self, facts: Iterable[Placed]) -> Stored:
+        """Add facts that stand elsewhere than in a log, and compute their groups; count what came of it."""
+        stored = Stored()
+        self._count(self._groups.add(facts, self._now), stored)
+        return stored
+
+    def put_sightings(self, source_id: int, sightings: list[Sighting], stored: Stored) -> None:
+        """Add what stands in a source, whoever read it."""
+        self._place(sightings, [Span(source_id, 0, len(sightings))], (), stored)()
+
+    def add_escalations(self, said: Iterable[Said]) -> None:
+        """Add what places say of escalations."""
+        add_escalations(self._conn, said, self._lost_escalations, self._now)
+
+    def finish(self, stored: Stored | None = None) -> Stored:
+        """Compute what something was taken from, and was not given again; count it."""
+        stored = Stored() if stored is None else stored
+        written = self._groups.finish(self._now)
+        self._count(written, stored)
+        stored.events_deleted += written.deleted
+        finish_escalations(self._conn, self._lost_escalations, self._now)
+        return stored
+
+    def forget(self, source_id: int) -> int:
+        """Take a source away; return how many events went with it."""
+        self.begin()
+        self.take_away(source_id)
+        phases = self._conn.execute(_DECLARED_BY, [source_id]).fetchall()
+        self._conn.execute("DELETE FROM phase_deliverables WHERE source_id = ?", [source_id])
+        self.declare_again(phases)
+        stored = self.finish()
+        self._conn.execute("DELETE FROM log_sources WHERE source_id = ?", [source_id])
+        return stored.events_deleted
 
     def take_rejects(self, source_id: int, sightings: list[Sighting]) -> int:
         """Make sightings of rejects; return how many events they brought."""
-        now = time_text(datetime.now(UTC))
-        self._settling.begin()
-        horizon = horizon_of(self._conn)
+        self.begin()
         places = [(source_id, one.offset) for one in sightings]
         self._conn.executemany("DELETE FROM rejected_lines WHERE source_id = ? AND byte_offset = ?", places)
-        wanted = kept(list(sightings), horizon)
-        placed = self._sightings.place(wanted, [Span(source_id, 0, len(wanted))], now)
-        placed.insert()
+        wanted = kept(list(sightings), horizon_of(self._conn))
+        stored = Stored()
+        self._place(wanted, [Span(source_id, 0, len(wanted))], (), stored)()
         offsets = [one.offset for one in sightings]
         shift_rejects(self._conn, source_id, offsets, len(sightings) - len(wanted))
-        return placed.inserted
+        return stored.events_new
 
-    def _begin(self, piece: Piece, begun: _Begun) -> None:
-        """Write the row of a source, with its checkpoint, and what depends on nothing else."""
-        batch, source = piece.batch, piece.source
-        takes_back = batch.taken_back_from is not None
-        if takes_back and begun.horizon is not None and source is not None:
-            forget_provisional(self._conn, source.source_id)
-        begun.stored.sources.append(write_source(self._conn, batch, piece.log, source))
-        source_id = begun.stored.sources[-1].source_id
-        if batch.taken_back_from is not None:
-            begun.taken += take_back(self._conn, source_id, batch.taken_back_from)
-        self._write_others(batch.rows, source_id, begun.now, begun.horizon)
-        first = len(begun.sightings)
-        begun.sightings += kept(batch.rows.sightings, begun.horizon)
-        begun.spans.append(Span(source_id, first, len(begun.sightings)))
-
-    def _finish(self, begun: _Begun) -> Insert:
-        """Write events, and what lines behind them tell of them; count all that changed."""
-        conn, stored, sightings = self._conn, begun.stored, begun.sightings
-        placed = self._sightings.place(sightings, begun.spans, begun.now)
-        told, own, insert = _Told(), set[int](), placed.insert
-        if self._reads_events(begun):
+    def add(self, pieces: Sequence[Piece], stored: Stored) -> Insert:
+        """Add what batches say; what is to be called then is as for `write`."""
+        horizon = horizon_of(self._conn)
+        sightings: list[Sighting] = []
+        spans: list[Span] = []
+        learned: list[Placed] = []
+        retaken = 0
+        for piece in pieces:
+            source_id, taken = self._begin_source(piece, stored, horizon)
+            retaken += taken
+            first = len(sightings)
+            some = kept(piece.batch.rows.sightings, horizon)
+            sightings += self._with_amendments(some, piece.batch.rows.amendments, source_id, learned)
+            spans.append(Span(source_id, first, len(sightings)))
+        before = stored.events_new
+        insert = self._place(sightings, spans, learned, stored)
+        stored.further_sightings += max(0, len(sightings) - (stored.events_new - before) - retaken)
+        if horizon is not None:
             insert()
             insert = nothing
-            told = self._tell(begun)
-            own = match_batch(conn, self._settling, sightings)
-            drop_unseen(conn, begun.taken)
-        completed = placed.updated | told.updated | own
-        seen_before = len(sightings) - placed.inserted - told.moved - len(begun.taken)
-        stored.events_new += placed.inserted + told.inserted - sum(one >= begun.first_id for one in own)
-        stored.events_updated += sum(event_id < self._first_id for event_id in completed)
-        stored.further_sightings += max(0, seen_before)
-        if begun.horizon is not None:
-            for piece, span in zip(begun.pieces, begun.spans, strict=True):
-                stored.pruned += prune_batch(conn, piece.batch, span.source_id, begun.horizon)
+            for piece, span in zip(pieces, spans, strict=True):
+                stored.pruned += prune_batch(self._conn, piece.batch, span.source_id, horizon)
         return insert
 
-    def _reads_events(self, begun: _Begun) -> bool:
-        """Whether what follows the events of these pieces looks at them, or at others."""
-        changes = begun.taken or begun.horizon is not None or has_own_rows(self._conn)
-        return bool(changes) or any(piece.batch.rows.amendments for piece in begun.pieces)
+    def _begin_source(self, piece: Piece, stored: Stored, horizon: str | None) -> tuple[int, int]:
+        """Write the row of a source, with its checkpoint, and take away what is read again.
 
-    def _tell(self, begun: _Begun) -> _Told:
-        """Write what lines behind their events tell of them."""
-        told = _Told()
-        for piece, span in zip(begun.pieces, begun.spans, strict=True):
-            rows = piece.batch.rows
-            if rows.amendments:
-                written = tell(self._settling, rows, span.source_id, begun.now)
-                made = {offset for offset, event in written.event_ids.items() if event in written.inserted}
-                told.inserted += len(written.inserted)
-                told.moved += sum(one.offset in made for one in rows.sightings)
-                told.updated |= written.updated
-        return told
-
-    def _write_others(self, rows: Rows, source_id: int, now: str, horizon: str | None) -> None:
-        """Write rejects and escalations, which depend on nothing else."""
+        Returns:
+            Its id, and how many sightings were taken away.
+        """
+        batch, source = piece.batch, piece.source
+        takes_back = batch.taken_back_from is not None
+        if takes_back and horizon is not None and source is not None:
+            forget_provisional(self._conn, source.source_id)
+        written = write_source(self._conn, batch, piece.log, source)
+        stored.sources.append(written)
+        source_id, taken = written.source_id, 0
+        if batch.taken_back_from is not None:
+            taken = self.take_away(source_id, batch.taken_back_from)
+        rows = batch.rows
         self._conn.executemany(
-            f"INSERT {REJECT}",
-            [(source_id, *_reject_values(reject)) for reject in rows.rejects],
+            f"INSERT {REJECT}", [(source_id, *_reject_values(one)) for one in rows.rejects]
         )
-        escalations = kept_escalations(rows.escalations, horizon)
-        self._conn.executemany(INSERT_ESCALATION, [escalation_values(seen, now) for seen in escalations])
+        said = [
+            (source_id, one.offset, one.line_number, row_of(one))
+            for one in kept_escalations(rows.escalations, horizon)
+        ]
+        self.add_escalations(said)
+        return source_id, taken
+
+    def _with_amendments(
+        self,
+        sightings: list[Sighting],
+        amendments: Sequence[Amendment],
+        source_id: int,
+        learned: list[Placed],
+    ) -> list[Sighting]:
+        """Return sightings with what lines behind tell of them; what is told of others goes to `learned`."""
+        if not amendments:
+            return sightings
+        told: dict[int, Context] = {}
+        for one in amendments:
+            told[one.offset] = merged(told.get(one.offset, NOTHING_TOLD), one.context)
+        for number, sighting in enumerate(sightings):
+            if sighting.offset in told:
+                known = merged(sighting.fact.context, told.pop(sighting.offset))
+                sightings[number] = sighting._replace(fact=sighting.fact._replace(context=known))
+        for offset, context in told.items():
+            changed = self._groups.take_up(source_id, offset, context)
+            if changed is not None:
+                learned.append(changed)
+        return sightings
+
+    def _place(
+        self, sightings: list[Sighting], spans: list[Span], learned: Sequence[Placed], stored: Stored
+    ) -> Insert:
+        """Add facts: those that are plain by a few statements, the others by computing their groups."""
+        stems = [one.fact.stem or stem_of(one.fact.payload, one.fact.timestamp) for one in sightings]
+        plain, others = self._apart(sightings, stems, {group_of(one.fact.stem) for one in learned})
+        first_id = self._groups.reserve(len(sightings))
+        staged = self._staging.stage(
+            [(number, sightings[number]) for number in plain], spans, first_id, self._now
+        )
+        stored.events_new += staged.new
+        others = sorted([*others, *staged.others])
+        if not (others or learned):
+            return staged.insert
+        staged.insert()
+        firsts = [span.first for span in spans]
+        added = list(learned)
+        for number in others:
+            offset, line_number, fact = sightings[number]
+            source_id = spans[bisect_right(firsts, number) - 1].source_id
+            fact = fact._replace(stem=stems[number])
+            place = Place(source_id, offset, line_number)
+            added.append(Placed(place, fact, origin=(first_id + number, self._now)))
+        self._count(self._groups.add(added, self._now), stored)
+        return nothing
+
+    def _apart(
+        self, sightings: list[Sighting], stems: list[str], learned: set[str]
+    ) -> tuple[list[int], list[int]]:
+        """Return the numbers of what can be written at once, and of what is to be computed with its group."""
+        declared, groups = self._groups.declared, list(map(group_of, stems))
+        several = learned
+        if len(set(groups)) < len(groups):
+            several = learned | {group for group, times in Counter(groups).items() if times > 1}
+        plain: list[int] = []
+        others: list[int] = []
+        for number, (_, _, fact) in enumerate(sightings):
+            is_plain = _is_plain(fact) and groups[number] not in several
+            if is_plain and declared and fact.context.run and fact.context.phase:
+                is_plain = (fact.context.run.name, fact.context.phase.name) not in declared
+            (plain if is_plain else others).append(number)
+        return plain, others
+
+    def _count(self, written: Written, stored: Stored) -> None:
+        stored.events_new += len(written.inserted)
+        stored.events_updated += sum(event_id < self._first_id for event_id in written.updated)
+
+
+def _is_plain(fact: Fact) -> bool:
+    """Whether SQLite can write an event alone: its line is whole, and its metrics come out the same."""
+    payload = fact.payload
+    is_whole_line = not (fact.is_cut or fact.is_executors)
+    return is_whole_line and payload[0] < MAX_EXACT and payload[1] < MAX_EXACT
 
 
 def _reject_values(reject: Reject) -> tuple[int, int, str, str]:
     return (reject.offset, reject.line_number, reject.reason, reject.line)
 
 
-def _reaches_back(batch: Batch) -> bool:
-    """Whether a batch changes what was stored before it, or ends in a line that is cut."""
-    sightings = batch.rows.sightings
-    if batch.taken_back_from is not None or (sightings and sightings[-1].seen.is_cut):
-        return True
-    amended = {amendment.offset for amendment in batch.rows.amendments}
-    return not amended.issubset(one.offset for one in sightings)
-
-
 def forget_source(connection: sqlite3.Connection, source_id: int) -> int:
     """Take a source away inside the caller's transaction; return how many events went with it."""
-    gone = drop_unseen(connection, take_back(connection, source_id))
-    connection.execute("DELETE FROM log_sources WHERE source_id = ?", [source_id])
-    return gone
-
-
-def take_back(connection: sqlite3.Connection, source_id: int, offset: int = 0) -> list[tuple[int]]:
-    """Undo what was stored of a source from an offset on; return the ids of the events seen there."""
-    where = "WHERE source_id = ? AND byte_offset >= ?"
-    events = connection.execute(
-        f"SELECT DISTINCT event_id FROM event_sightings {where}", [source_id, offset]
-    ).fetchall()
-    connection.execute(f"DELETE FROM event_sightings {where}", [source_id, offset])
-    connection.execute(f"DELETE FROM rejected_lines {where}", [source_id, offset])
-    return events
-
-
-def drop_unseen(connection: sqlite3.Connection, events: list[tuple[int]]) -> int:
-    """Delete those of some events that no place has any more; return how many they were."""
-    deleted = connection.executemany(
-        "DELETE FROM token_estimation_v2_events WHERE event_id = ?1 "
-        "AND NOT EXISTS (SELECT 1 FROM event_sightings WHERE event_id = ?1) "
-        "AND json_extract(context_parts, '$.adopted') IS NULL",
-        events,
-    )
-    release(connection, events)
-    return max(0, deleted.rowcount)
+    return Writing(connection).forget(source_id)

@@ -11,14 +11,15 @@ import sqlite3
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
-from ingest.linking.identity import GROUP_LENGTH
+from ingest.events import DIGEST_LENGTH
 from ingest.reading.zone import LOCAL, is_same_zone
 from ingest.storing.rows import Row
 from ingest.storing.schema import own_columns
 from ingest.storing.sources import IMPORTED, REPLACED
 
 _MARKERS = f"""
-SELECT byte_offset, SUBSTR(event_key, 1, {GROUP_LENGTH})
+SELECT byte_offset, SUBSTR(event_key, 1,
+    LENGTH(SUBSTR(timestamp, 1, 19) || predicted_output_tokens || actual_output_tokens) + 3 + {DIGEST_LENGTH})
 FROM event_sightings JOIN token_estimation_v2_events USING (event_id)
 WHERE source_id = :source_id AND byte_offset < :end_offset
 UNION ALL

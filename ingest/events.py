@@ -1,0 +1,280 @@
+"""The events of a group, computed from its facts: the one place that knows when two lines are one event.
+
+A *fact* is all that one place says: the payload of its line, its time, what the lines around it tell. A
+*group* is what could be one event: the same second of UTC, predicted and actual tokens. `events` returns
+the events of a group from its facts, and nothing else decides that: neither their order, nor how often one
+is given, nor how they came in. docs/identity.md has the rules with their reasons.
+
+Pure: no database here, only values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import reduce
+from hashlib import blake2b
+from typing import Any, NamedTuple
+
+from ingest.linking.context import NOTHING_TOLD, Context, Deliverables, better_deliverables, merged
+from parsers.records import EstimationEvent
+
+SECOND_LENGTH = 19
+"""Characters of a time, and of a key, that are its second."""
+
+DIGEST_LENGTH = 16
+"""Hexadecimal digits of what an event line says behind its numbers."""
+
+_SEPARATOR = "\x1f"
+_UNREAD = "\ufffd"
+"""What stands for the bytes of a character that was cut."""
+
+
+class Fact(NamedTuple):
+    """All that one place says of an event.
+
+    `timestamp` is UTC as the database writes it, `timestamp_text` as logged. `is_cut` where no newline ended
+    the line, so that the end of its model may be missing. `stem` is the fact's, where that is known already.
+    `own` is there if the place is a row that the executor wrote: what it says that no log tells.
+    """
+
+    payload: EstimationEvent
+    timestamp: str
+    timestamp_text: str
+    context: Context = NOTHING_TOLD
+    is_cut: bool = False
+    stem: str = ""
+    own: tuple[Any, ...] | None = None
+
+    @property
+    def is_executors(self) -> bool:
+        """Whether the place is a row that the executor wrote."""
+        return self.own is not None
+
+    @property
+    def phase(self) -> str | None:
+        """The phase's id, or `None` where the place doesn't tell it."""
+        return self.context.phase.name if self.context.phase else None
+
+
+class Event(NamedTuple):
+    """One event of a group: what its row says, and which facts are of it, by their numbers."""
+
+    stem: str
+    payload: EstimationEvent
+    timestamp: str
+    timestamp_text: str
+    context: Context
+    own: tuple[Any, ...] | None
+    facts: list[int]
+
+    @property
+    def key(self) -> str:
+        """Its `event_key`: the stem and its phase or, while that is unknown, its microseconds."""
+        phase = self.context.phase
+        return f"{self.stem} {phase.name if phase else '@' + self.timestamp[SECOND_LENGTH + 1 :]}"
+
+
+Declared = Mapping[tuple[str, str], Deliverables]
+"""Deliverables that a file declares for phases, by run and phase."""
+
+NOTHING_DECLARED: Declared = {}
+
+
+def stem_of(payload: EstimationEvent, timestamp: str) -> str:
+    """Name a payload and its second: what an event's key begins with.
+
+    The time comes first, so that what is new goes to one end of the index.
+    """
+    predicted, actual, *rest = payload
+    digest = digest_of(_SEPARATOR.join(map(str, rest)))
+    return f"{timestamp[:SECOND_LENGTH]} {predicted} {actual} {digest}"
+
+
+def digest_of(rest: str) -> str:
+    """Name what an event line says behind its two numbers of tokens."""
+    return blake2b(rest.encode("utf-8", "surrogatepass"), digest_size=DIGEST_LENGTH // 2).hexdigest()
+
+
+def with_stem(fact: Fact) -> Fact:
+    """Return a fact that knows its stem."""
+    return fact if fact.stem else fact._replace(stem=stem_of(fact.payload, fact.timestamp))
+
+
+def group_of(stem: str) -> str:
+    """Return the group of a stem: second, predicted and actual tokens."""
+    return stem[: -DIGEST_LENGTH - 1]
+
+
+def events(facts: Sequence[Fact], declared: Declared = NOTHING_DECLARED) -> list[Event]:
+    """Return the events of one group, each with the numbers of the facts that are of it.
+
+    Facts with one payload are one event where they have one phase, whatever the precision of their times.
+    Where none has a phase, each time is one. See docs/identity.md for facts without a phase beside others.
+    """
+    found: list[Event] = []
+    for payload, numbers in _by_payload(facts).items():
+        stem = stem_of(payload, facts[numbers[0]].timestamp)
+        for believed, members in _members(facts, numbers):
+            said, timed = [facts[one] for one in believed], [facts[one] for one in members]
+            found.append(_event(stem, payload, said, timed, declared)._replace(facts=members))
+    return found
+
+
+def _members(facts: Sequence[Fact], numbers: list[int]) -> Iterable[tuple[list[int], list[int]]]:
+    """Yield for each event of a payload the facts that are believed, and all that are of it."""
+    phases: dict[str, list[int]] = {}
+    strays: list[int] = []
+    for number in numbers:
+        phase = facts[number].phase
+        if phase is None:
+            strays.append(number)
+        else:
+            phases.setdefault(phase, []).append(number)
+    if not phases:
+        for members in _by_time(facts, strays):
+            yield members, members
+        return
+    home = min(phases)
+    for phase, members in phases.items():
+        believed = members + strays if len(phases) == 1 else members
+        yield believed, (members + strays if phase == home else members)
+
+
+def _by_time(facts: Sequence[Fact], numbers: list[int]) -> Iterable[list[int]]:
+    """Return facts without a phase, those of one time together; a row of the executor's is of the first."""
+    times: dict[str, list[int]] = {}
+    for number in numbers:
+        if not facts[number].is_executors:
+            times.setdefault(facts[number].timestamp, []).append(number)
+    own = [number for number in numbers if facts[number].is_executors]
+    if own:
+        first = min(times) if times else min(facts[number].timestamp for number in own)
+        times.setdefault(first, []).extend(own)
+    return times.values()
+
+
+def _event(
+    stem: str,
+    payload: EstimationEvent,
+    believed: list[Fact],
+    members: list[Fact],
+    declared: Declared,
+) -> Event:
+    """Compute an event of the facts that are believed; of its time, those that know its phase say more."""
+    told = reduce(merged, (fact.context for fact in believed if not fact.is_executors), NOTHING_TOLD)
+    own = reduce(merged, (fact.context for fact in believed if fact.is_executors), NOTHING_TOLD)
+    context = _above(own, told)
+    timed = [fact for fact in members if (fact.phase is None) == (context.phase is None)]
+    logged = sorted((fact for fact in timed if not fact.is_executors), key=_precision)
+    written = sorted((fact for fact in timed if fact.is_executors), key=_precision)
+    timestamp = (written or logged)[0].timestamp
+    timestamp_text = (logged or written)[0].timestamp_text
+    if declared and context.run and context.phase:
+        found = declared.get((context.run.name, context.phase.name))
+        context = context._replace(deliverables=better_deliverables(context.deliverables, found))
+    return Event(stem, payload, timestamp, timestamp_text, context, _own(believed), [])
+
+
+def _own(facts: Iterable[Fact]) -> tuple[Any, ...] | None:
+    """Return what the executor's rows say that no log tells: of two values the smaller."""
+    rows = [fact.own for fact in facts if fact.own is not None]
+    if not rows:
+        return None
+    known = ([value for value in column if value is not None] for column in zip(*rows, strict=True))
+    return tuple(min(column, key=repr, default=None) for column in known)
+
+
+def _above(own: Context, told: Context) -> Context:
+    """Return what the executor's own row says, and of the rest what logs tell."""
+    if own == NOTHING_TOLD:
+        return told
+    return Context._make(mine if mine is not None else its for mine, its in zip(own, told, strict=True))
+
+
+def _precision(fact: Fact) -> tuple[bool, str, str]:
+    """Order times of one second: one with a fraction before one without, then the earlier."""
+    return (fact.timestamp.endswith(".000000"), fact.timestamp, fact.timestamp_text)
+
+
+# Which payload a fact is of: its own, but where its line is cut, or where the executor left out some of it
+
+
+def _by_payload(facts: Sequence[Fact]) -> dict[EstimationEvent, list[int]]:
+    """Return the facts of each payload; whole lines first, since the others may be of theirs."""
+    found: dict[EstimationEvent, list[int]] = {}
+    cut: list[int] = []
+    own: list[int] = []
+    for number, fact in enumerate(facts):
+        if fact.is_cut:
+            cut.append(number)
+        elif fact.is_executors:
+            own.append(number)
+        else:
+            found.setdefault(fact.payload, []).append(number)
+    if cut:
+        _add_cut(facts, cut, found)
+    logged = {payload: _phases(facts, numbers) for payload, numbers in found.items()}
+    for number in own:
+        payload = _logged_as(facts[number], logged) or facts[number].payload
+        found.setdefault(payload, []).append(number)
+    return found
+
+
+def _add_cut(facts: Sequence[Fact], cut: list[int], found: dict[EstimationEvent, list[int]]) -> None:
+    """Add the facts of cut lines: the longest first, since a shorter one may be of what it began."""
+    payloads = {payload: _phases(facts, numbers) for payload, numbers in found.items()}
+    longest_first = sorted(
+        {facts[number].payload for number in cut}, key=lambda one: (-len(_model(one)), _model(one))
+    )
+    begun: dict[EstimationEvent, frozenset[str]] = {}
+    for payload in longest_first:
+        left: list[int] = []
+        for number in (one for one in cut if facts[one].payload == payload):
+            whole = _whole_of(facts[number], payloads) or _whole_of(facts[number], begun)
+            if whole is None:
+                left.append(number)
+            found.setdefault(whole or payload, []).append(number)
+        if left:
+            begun[payload] = _phases(facts, left)
+
+
+def _phases(facts: Sequence[Fact], numbers: list[int]) -> frozenset[str]:
+    return frozenset(phase for number in numbers if (phase := facts[number].phase) is not None)
+
+
+def _may_be_of(fact: Fact, phases: frozenset[str]) -> bool:
+    return fact.phase is None or not phases or fact.phase in phases
+
+
+def _model(payload: EstimationEvent) -> str:
+    return str(payload.model)
+
+
+def _whole_of(fact: Fact, payloads: Mapping[EstimationEvent, frozenset[str]]) -> EstimationEvent | None:
+    """Return the payload whose model goes on as a cut line's begins: of several the first by its model."""
+    beginning = _model(fact.payload).rstrip(_UNREAD)
+    return min(
+        (
+            payload
+            for payload, phases in payloads.items()
+            if payload[:-1] == fact.payload[:-1]
+            and _model(payload).startswith(beginning)
+            and _may_be_of(fact, phases)
+        ),
+        key=_model,
+        default=None,
+    )
+
+
+_AGREEING = ("category", "complexity", "deliverable_count", "selected_budget", "success", "model")
+
+
+def _logged_as(fact: Fact, payloads: Mapping[EstimationEvent, frozenset[str]]) -> EstimationEvent | None:
+    """Return the payload of the logged event that a row of the executor's is of: the one that agrees most."""
+
+    def agreement(payload: EstimationEvent) -> tuple[int, str]:
+        agreed = sum(getattr(payload, name) == getattr(fact.payload, name) for name in _AGREEING)
+        return (-agreed, repr(payload))
+
+    may_be = (payload for payload, phases in payloads.items() if _may_be_of(fact, phases))
+    return min(may_be, key=agreement, default=None)

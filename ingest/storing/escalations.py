@@ -1,0 +1,190 @@
+"""Escalations as rows: what an executor said when it repeated a call with more room.
+
+They have places as events do, and are computed from what these say: one that no place tells any more goes.
+Same second, phase, attempt, base and new ceiling is the same escalation.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from hashlib import blake2b
+
+from ingest.linking.timestamps import time_text
+from ingest.reading.batch import SeenEscalation
+from ingest.storing.rows import Row
+from parsers.run import UNKNOWN
+
+COLUMNS = (
+    "run_id",
+    "phase_id",
+    "timestamp",
+    "attempt_index",
+    "reason",
+    "was_truncated",
+    "output_utilization",
+    "escalation_factor",
+    "base_value",
+    "base_source",
+    "retry_max_tokens",
+    "selected_budget",
+    "actual_max_tokens",
+    "tokens_used",
+    "timestamp_text",
+)
+"""What an escalation says; its id, its key and when its row was made come on top."""
+
+_SELECT = f"SELECT event_id, {', '.join(COLUMNS)} FROM token_budget_escalation_events"
+_OWN_VALUES = "SELECT source_id, byte_offset, own_values FROM escalation_sightings WHERE event_id = ?"
+_LOST = """
+SELECT DISTINCT escalation_key FROM escalation_sightings
+JOIN token_budget_escalation_events USING (event_id) WHERE source_id = ? AND byte_offset >= ?
+"""
+_DELETE_PLACES = "DELETE FROM escalation_sightings WHERE source_id = ? AND byte_offset >= ?"
+_INSERT = (
+    f"INSERT INTO token_budget_escalation_events ({', '.join(COLUMNS)}, escalation_key, created_at) "
+    f"VALUES ({', '.join(f':{name}' for name in COLUMNS)}, :escalation_key, :created_at)"
+)
+_UPDATE = (
+    f"UPDATE token_budget_escalation_events SET {', '.join(f'{name} = :{name}' for name in COLUMNS)} "
+    "WHERE event_id = :event_id AND timestamp_text IS NOT NULL"
+)
+"""One that an executor wrote itself, into a database that was adopted, stays as it is."""
+_DELETE = "DELETE FROM token_budget_escalation_events WHERE event_id = ? AND timestamp_text IS NOT NULL"
+_PLACE = """
+INSERT OR REPLACE INTO escalation_sightings (event_id, source_id, byte_offset, line_number, own_values)
+VALUES (?, ?, ?, ?, ?)
+"""
+_KEEP_OWN = "UPDATE escalation_sightings SET own_values = ? WHERE source_id = ? AND byte_offset = ?"
+
+Said = tuple[int, int, int, Row]
+"""What a place says: its source, offset and line number, and the row that it would be by itself."""
+
+
+def escalation_key(row: Row) -> str:
+    """Name an escalation by what it says."""
+    second = row["timestamp"].partition(".")[0]
+    said = (second, row["phase_id"], row["attempt_index"], row["base_value"], row["retry_max_tokens"])
+    return blake2b("\x1f".join(map(str, said)).encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()
+
+
+def row_of(seen: SeenEscalation) -> Row:
+    """Return what a place says of an escalation, as a row."""
+    record, around = seen.record, seen.around
+    return {
+        "run_id": around.run.name if around.run else UNKNOWN,
+        "phase_id": record.phase,
+        "timestamp": time_text(seen.moment),
+        "attempt_index": record.attempt_index,
+        "reason": record.reason,
+        "was_truncated": record.reason == "truncation",
+        "output_utilization": record.utilization_percent,
+        "escalation_factor": record.factor,
+        "base_value": record.base_tokens,
+        "base_source": record.base_source,
+        "retry_max_tokens": record.retry_max_tokens,
+        "selected_budget": around.selected_budget,
+        "actual_max_tokens": around.actual_max_tokens,
+        "tokens_used": around.tokens_used,
+        "timestamp_text": seen.timestamp_text,
+    }
+
+
+def escalation_of(said: Sequence[Row]) -> Row:
+    """Return the row of an escalation, from what its places say: their order changes nothing.
+
+    A known run before `unknown`, a time with a fraction before one without, then the smaller.
+    """
+    first = min(said, key=lambda row: repr(sorted(row.items())))
+    timed = min(said, key=lambda row: _precision(row["timestamp"], row["timestamp_text"]))
+    return {
+        **first,
+        "run_id": min((row["run_id"] for row in said), key=lambda run: (run == UNKNOWN, run)),
+        "timestamp": timed["timestamp"],
+        "timestamp_text": timed["timestamp_text"],
+        **{
+            name: min((row[name] for row in said if row[name] is not None), default=None)
+            for name in ("selected_budget", "actual_max_tokens", "tokens_used")
+        },
+    }
+
+
+def _precision(timestamp: str, text: str | None) -> tuple[bool, str, str]:
+    return (timestamp.endswith(".000000"), timestamp, text or "")
+
+
+def take_escalations_away(connection: sqlite3.Connection, source_id: int, offset: int) -> list[str]:
+    """Take away what a source says of escalations from an offset on; return the keys, to be computed."""
+    keys = [key for (key,) in connection.execute(_LOST, [source_id, offset])]
+    if keys:
+        connection.execute(_DELETE_PLACES, [source_id, offset])
+    return keys
+
+
+def add_escalations(
+    connection: sqlite3.Connection, added: Iterable[Said], lost: Collection[str], now: str
+) -> None:
+    """Add what places say; `lost` are the keys of which others were taken away, in this transaction."""
+    groups: dict[str, list[Said]] = {}
+    for told in added:
+        groups.setdefault(escalation_key(told[3]), []).append(told)
+    for key, new in groups.items():
+        _compute(connection, key, new, key in lost, now)
+
+
+def finish_escalations(connection: sqlite3.Connection, lost: Iterable[str], now: str) -> None:
+    """Compute the escalations of which places were taken away, and perhaps added again."""
+    for key in lost:
+        _compute(connection, key, [], True, now)
+
+
+def _compute(connection: sqlite3.Connection, key: str, new: list[Said], has_lost: bool, now: str) -> None:
+    stored = connection.execute(f"{_SELECT} WHERE escalation_key = ?", [key]).fetchone()
+    event_id, before = (stored[0], dict(zip(COLUMNS, stored[1:], strict=True))) if stored else (None, {})
+    places = list(_stored_places(connection, event_id, before))
+    said = [row for _, _, row in places] + [row for *_, row in new]
+    if before and not places and not has_lost:  # it was stored when places were not kept
+        said.append(before)
+    if not said:
+        connection.execute(_DELETE, [event_id])
+        return
+    row = escalation_of(said)
+    if event_id is None:
+        event_id = connection.execute(_INSERT, row | {"escalation_key": key, "created_at": now}).lastrowid
+    elif before["timestamp_text"] is None:
+        row = before
+    elif row != before:
+        connection.execute(_UPDATE, row | {"event_id": event_id})
+    connection.executemany(
+        _PLACE, [(event_id, source, offset, number, _own(one, row)) for source, offset, number, one in new]
+    )
+    if row != before:
+        connection.executemany(
+            _KEEP_OWN, [(_own(one, row), source, offset) for source, offset, one in places]
+        )
+
+
+def _stored_places(
+    connection: sqlite3.Connection, event_id: int | None, row: Row
+) -> Iterator[tuple[int, int, Row]]:
+    for source_id, offset, own in connection.execute(_OWN_VALUES, [event_id]).fetchall():
+        yield source_id, offset, row if own is None else json.loads(own)
+
+
+def _own(said: Row, row: Row) -> str | None:
+    """Return what a place says itself; `None` where that is just what the row says."""
+    return None if said == row else json.dumps(said, ensure_ascii=False, separators=(",", ":"))
+
+
+_PLACELESS = f"""
+SELECT escalation_key, created_at, {", ".join(COLUMNS)} FROM token_budget_escalation_events
+WHERE event_id NOT IN (SELECT event_id FROM escalation_sightings) AND timestamp_text IS NOT NULL
+"""
+
+
+def keep_placeless(ours: sqlite3.Connection, theirs: sqlite3.Connection) -> None:
+    """Take in the escalations of another database that were stored when places were not kept."""
+    names = ("escalation_key", "created_at", *COLUMNS)
+    rows = (dict(zip(names, values, strict=True)) for values in theirs.execute(_PLACELESS))
+    ours.executemany(_INSERT.replace("INSERT", "INSERT OR IGNORE", 1), rows)

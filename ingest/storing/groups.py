@@ -1,0 +1,444 @@
+"""Groups of events, computed anew: what their places say now, and the difference written as rows.
+
+Whatever brings facts or takes some away names the groups that it touches. Each is computed by
+`ingest.events`, from the facts that are stored and those that are new, and what comes of it is written:
+rows, which places are of which, and what a place says itself where its row says something else. Everything
+here happens inside a transaction of the store's.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import NamedTuple
+
+from ingest.events import (
+    NOTHING_DECLARED,
+    Declared,
+    Event,
+    Fact,
+    events,
+    group_of,
+    with_stem,
+)
+from ingest.linking.context import Context, Deliverables, better_deliverables, merged
+from ingest.storing.rows import (
+    EVENT_COLUMNS,
+    READ_COLUMNS,
+    Row,
+    event_row,
+    fact_of,
+    fact_of_row,
+    own_values,
+)
+
+_READ = ", ".join(f"event.{name}" for name in READ_COLUMNS)
+_READ_GROUP = (
+    f"SELECT {_READ} FROM token_estimation_v2_events AS event WHERE event_key >= ? AND event_key < ?"
+)
+_READ_PLACE = f"""
+SELECT line_number, own_values, {_READ}
+FROM event_sightings JOIN token_estimation_v2_events AS event USING (event_id)
+WHERE source_id = ? AND byte_offset = ?
+"""
+_OWN_VALUES = """
+SELECT DISTINCT own_values FROM event_sightings WHERE event_id = ?1 AND own_values IS NOT NULL
+"""
+_SAYS_THE_ROW = "SELECT 1 FROM event_sightings WHERE event_id = ? AND own_values IS NULL LIMIT 1"
+_DECLARED = "SELECT run_id, phase_id, deliverables_json, deliverables_complete FROM phase_deliverables"
+_GROUP = "SUBSTR(timestamp, 1, 19) || ' ' || predicted_output_tokens || ' ' || actual_output_tokens"
+_OF_PHASE = f"""
+INSERT OR IGNORE INTO lost_places SELECT -1, event_id, -1, {_GROUP} FROM token_estimation_v2_events
+WHERE run_id = ? AND phase_id = ? AND run_source IS NOT NULL AND phase_source IS NOT NULL
+"""
+_LOST = (
+    "CREATE TEMP TABLE IF NOT EXISTS lost_places "
+    "(source_id INTEGER, byte_offset INTEGER, event_id INTEGER, event_group TEXT, "
+    "PRIMARY KEY (source_id, byte_offset)) WITHOUT ROWID",
+    "CREATE INDEX IF NOT EXISTS temp.lost_places_event ON lost_places (event_id)",
+    "DELETE FROM lost_places",
+)
+_LOSE = f"""
+INSERT OR IGNORE INTO lost_places SELECT source_id, byte_offset, event_id, {_GROUP}
+FROM event_sightings JOIN token_estimation_v2_events USING (event_id)
+WHERE source_id = ? AND byte_offset >= ? AND byte_offset <= ?
+"""
+_TOUCH = "INSERT OR IGNORE INTO lost_places SELECT -1, -1 - COUNT(*), -1, ? FROM lost_places"
+_FORMER = "SELECT event_id FROM lost_places WHERE source_id = ? AND byte_offset = ?"
+_HAS_LOST = "SELECT 1 FROM lost_places WHERE event_id = ? AND source_id <> -1 LIMIT 1"
+_IS_ALONE = """
+NOT EXISTS (
+    SELECT 1 FROM token_estimation_v2_events AS other
+    WHERE other.event_key >= event_group || ' ' AND other.event_key < event_group || '!'
+        AND other.event_id <> lost.event_id
+)
+"""
+_LOST_GROUPS = f"""
+SELECT DISTINCT event_group FROM lost_places AS lost
+WHERE source_id = -1 OR NOT (
+    EXISTS (SELECT 1 FROM event_sightings AS s WHERE s.event_id = lost.event_id AND own_values IS NULL)
+    AND {_IS_ALONE}
+)
+"""
+_DELETE_LOST = f"""
+DELETE FROM token_estimation_v2_events WHERE event_id IN (
+    SELECT event_id FROM lost_places AS lost
+    WHERE source_id <> -1 AND {_IS_ALONE}
+        AND NOT EXISTS (SELECT 1 FROM event_sightings AS s WHERE s.event_id = lost.event_id)
+)
+"""
+"""Events that were alone in their group and have no place any more: mostly all of them."""
+_DELETE_FROM_ON = "DELETE FROM event_sightings WHERE source_id = ? AND byte_offset >= ?"
+_DELETE_PLACE = "DELETE FROM event_sightings WHERE source_id = ? AND byte_offset = ?"
+_LAST = (1 << 63) - 1
+_DELETE_EVENT = "DELETE FROM token_estimation_v2_events WHERE event_id = ?"
+_INSERT_EVENT = (
+    f"INSERT INTO token_estimation_v2_events ({', '.join(EVENT_COLUMNS)}) "
+    f"VALUES ({', '.join(f':{name}' for name in EVENT_COLUMNS)})"
+)
+_UPDATE_EVENT = (
+    f"UPDATE token_estimation_v2_events SET {', '.join(f'{name} = :{name}' for name in READ_COLUMNS[1:])} "
+    "WHERE event_id = :event_id"
+)
+INSERT_SIGHTING = (
+    "INSERT INTO event_sightings "
+    "(event_id, source_id, byte_offset, line_number, phase_known, line_cut, own_values) "
+    "VALUES (?, ?, ?, ?, ?, ?, ?)"
+)
+_FREE_KEY = "UPDATE token_estimation_v2_events SET event_key = '~' || event_id WHERE event_id = ?"
+_MOVED = (
+    "CREATE TEMP TABLE IF NOT EXISTS moved_facts (event_id INTEGER, own_values TEXT, new_id INTEGER, "
+    "new_values TEXT)",
+    "CREATE INDEX IF NOT EXISTS temp.moved_facts_event ON moved_facts (event_id)",
+    "DELETE FROM moved_facts",
+)
+_MOVE = """
+UPDATE event_sightings SET (event_id, own_values) = (
+    SELECT new_id, new_values FROM moved_facts AS moved
+    WHERE moved.event_id = event_sightings.event_id AND moved.own_values IS event_sightings.own_values
+)
+WHERE event_id IN (SELECT event_id FROM moved_facts) AND EXISTS (
+    SELECT 1 FROM moved_facts AS moved
+    WHERE moved.event_id = event_sightings.event_id AND moved.own_values IS event_sightings.own_values
+)
+"""
+
+
+class Place(NamedTuple):
+    """Where a fact stands: its source, the offset and the number of its line."""
+
+    source_id: int
+    offset: int
+    line_number: int
+
+
+class Placed(NamedTuple):
+    """A fact and its place; `origin`: the id of its event if that is new and nobody has it, and its age."""
+
+    place: Place
+    fact: Fact
+    origin: tuple[int, str] | None = None
+
+
+@dataclass(slots=True)
+class Written:
+    """The events that were written, by their ids; how many were deleted."""
+
+    inserted: set[int] = field(default_factory=set)
+    updated: set[int] = field(default_factory=set)
+    deleted: int = 0
+
+
+class Groups:
+    """Compute groups of one database, and write what differs."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        """Use a connection that is open for writing."""
+        self._conn = connection
+        self._next_id = 0
+        self._lost = False
+        self.declared: Declared = NOTHING_DECLARED
+
+    def begin(self) -> int:
+        """Look which ids are free, and what is declared, at the begin of a transaction; return the first."""
+        (largest,) = self._conn.execute("SELECT MAX(event_id) FROM token_estimation_v2_events").fetchone()
+        self._next_id = int(largest or 0) + 1
+        self._lost = False
+        self.declared = declared_deliverables(self._conn)
+        return self._next_id
+
+    @property
+    def has_lost(self) -> bool:
+        """Whether facts were taken away, and their groups are not computed yet: see `finish`."""
+        return self._lost
+
+    def reserve(self, count: int) -> int:
+        """Set as many ids aside as are asked for; return the first of them."""
+        first = self._next_id
+        self._next_id += count
+        return first
+
+    def touch_phases(self, phases: Iterable[tuple[str, str]]) -> None:
+        """Have the events of phases (run, phase) computed anew, with what is declared now."""
+        self._begin_losing()
+        self.declared = declared_deliverables(self._conn)
+        self._conn.executemany(_OF_PHASE, phases)
+
+    def touch(self, group: str) -> None:
+        """Have a group computed anew."""
+        self._begin_losing()
+        self._conn.execute(_TOUCH, [group])
+
+    def take_away(self, source_id: int, offset: int) -> int:
+        """Take away the facts of a source from an offset on; return how many they were."""
+        self._lose(source_id, offset, _LAST)
+        return self._conn.execute(_DELETE_FROM_ON, [source_id, offset]).rowcount
+
+    def take_up(self, source_id: int, offset: int, context: Context) -> Placed | None:
+        """Take a fact away, and return it with what was learned of it, to be added again; if it is there."""
+        found = self._conn.execute(_READ_PLACE, [source_id, offset]).fetchone()
+        if found is None:
+            return None
+        line_number, own, *values = found
+        fact = with_stem(fact_of(fact_of_row(dict(zip(READ_COLUMNS, values, strict=True))), own))
+        self._lose(source_id, offset, offset)
+        self._conn.execute(_DELETE_PLACE, [source_id, offset])
+        changed = fact._replace(context=merged(fact.context, context))
+        return Placed(Place(source_id, offset, line_number), changed)
+
+    def _lose(self, source_id: int, first: int, last: int) -> None:
+        self._begin_losing()
+        self._conn.execute(_LOSE, [source_id, first, last])
+
+    def _begin_losing(self) -> None:
+        if not self._lost:
+            self._lost = True
+            for statement in _LOST:
+                self._conn.execute(statement)
+
+    def add(self, added: Iterable[Placed], now: str) -> Written:
+        """Add facts, and compute their groups."""
+        groups: dict[str, list[Placed]] = {}
+        for one in added:
+            groups.setdefault(group_of(one.fact.stem), []).append(one)
+        return self._computed(groups, now)
+
+    def finish(self, now: str) -> Written:
+        """Compute the groups of which facts were taken away: some may have been added again."""
+        if not self._lost:
+            return Written()
+        deleted = self._conn.execute(_DELETE_LOST).rowcount
+        groups = [group for (group,) in self._conn.execute(_LOST_GROUPS)]
+        written = self._computed(dict.fromkeys(groups, ()), now)
+        written.deleted += deleted
+        self._lost = False
+        return written
+
+    def _computed(self, groups: Mapping[str, Sequence[Placed]], now: str) -> Written:
+        changes = _Changes(self._conn, now)
+        for group, placed in groups.items():
+            self._compute(group, placed, changes)
+        return changes.write()
+
+    def _compute(self, group: str, added: Sequence[Placed], changes: _Changes) -> None:
+        rows = {row["event_id"]: row for row in self._rows(group)}
+        known = _Known()
+        for row in rows.values():
+            self._add_stored(row, known)
+        for one in added:
+            known.add(one, self._first(_FORMER, *one.place[:2]) if self._lost else None)
+        taken: set[int] = set()
+        for event in sorted(events(list(known.facts), self.declared), key=known.order):
+            kept = next((event_id for event_id in known.ids_of(event) if event_id not in taken), None)
+            event_id = self._new_id(known.origins_of(event), changes) if kept is None else kept
+            taken.add(event_id)
+            changes.put(event_id, event, rows.get(event_id))
+            changes.place(event_id, event, known)
+        changes.deleted += rows.keys() - taken
+
+    def _first(self, query: str, *values: object) -> int | None:
+        row = self._conn.execute(query, values).fetchone()
+        return None if row is None else int(row[0])
+
+    def _rows(self, group: str) -> Iterator[Row]:
+        for values in self._conn.execute(_READ_GROUP, [f"{group} ", f"{group}!"]).fetchall():
+            yield dict(zip(READ_COLUMNS, values, strict=True))
+
+    def _add_stored(self, row: Row, known: _Known) -> None:
+        """Add what the places of a stored event say, each different word once.
+
+        A row that has no place, and had none before, stays as it is: its log may be gone.
+        """
+        event_id, of_row = row["event_id"], fact_of_row(row)
+        own = [text for (text,) in self._conn.execute(_OWN_VALUES, [event_id])]
+        for text in own:
+            known.add_stored(fact_of(of_row, text), event_id, text)
+        says_the_row = self._first(_SAYS_THE_ROW, event_id) is not None
+        if says_the_row or not (own or (self._lost and self._first(_HAS_LOST, event_id))):
+            known.add_stored(of_row, event_id, None)
+
+    def _new_id(self, origins: Iterable[tuple[int, str]], changes: _Changes) -> int:
+        """Return the id of a new event: the first of those that it may get, if one is free."""
+        taken = "SELECT 1 FROM token_estimation_v2_events WHERE event_id = ?"
+        for event_id, made_at in origins:
+            if event_id not in changes.inserts and self._first(taken, event_id) is None:
+                changes.made_at[event_id] = made_at
+                self._next_id = max(self._next_id, event_id + 1)
+                return event_id
+        return self.reserve(1)
+
+
+class _Known:
+    """The facts of one group, each different one once, and where each of them stands."""
+
+    def __init__(self) -> None:
+        self.facts: dict[Fact, int] = {}
+        self.stored: dict[int, list[tuple[int, str | None]]] = {}
+        self.added: dict[int, list[Placed]] = {}
+        self._ids: dict[int, set[int]] = {}
+        self._executors: set[int] = set()  # rows that the executor wrote
+
+    def _number(self, fact: Fact) -> int:
+        return self.facts.setdefault(fact._replace(stem=""), len(self.facts))
+
+    def add_stored(self, fact: Fact, event_id: int, own: str | None) -> None:
+        """Add what stored places of an event say."""
+        number = self._number(fact)
+        self.stored.setdefault(number, []).append((event_id, own))
+        self._ids.setdefault(number, set()).add(event_id)
+        if fact.is_executors:
+            self._executors.add(event_id)
+
+    def add(self, one: Placed, former_id: int | None) -> None:
+        """Add a new place, and the event that it was of before."""
+        number = self._number(one.fact)
+        self.added.setdefault(number, []).append(one)
+        if former_id is not None:
+            self._ids.setdefault(number, set()).add(former_id)
+
+    def ids_of(self, event: Event) -> list[int]:
+        """Return the ids that the places of an event had: an executor's row first, then the smallest."""
+        found = {event_id for number in event.facts for event_id in self._ids.get(number, ())}
+        return sorted(found, key=lambda event_id: (event_id not in self._executors, event_id))
+
+    def origins_of(self, event: Event) -> Iterator[tuple[int, str]]:
+        """Yield the ids that a new event may get, each with when it was made."""
+        for number in event.facts:
+            yield from (one.origin for one in self.added.get(number, ()) if one.origin is not None)
+
+    def order(self, event: Event) -> tuple[bool, int]:
+        """Order events by the ids that they had, then those that are new as they came."""
+        ids = self.ids_of(event)
+        return (not ids, ids[0] if ids else min(event.facts))
+
+
+class _Changes:
+    """What is to be written of the groups that were computed."""
+
+    def __init__(self, connection: sqlite3.Connection, now: str) -> None:
+        self._conn = connection
+        self._now = now
+        self.made_at: dict[int, str] = {}
+        self.inserts: dict[int, Row] = {}
+        self._updates: list[Row] = []
+        self._freed: list[int] = []
+        self.deleted: list[int] = []
+        self._sightings: list[tuple[object, ...]] = []
+        self._moved: list[tuple[object, ...]] = []
+
+    def put(self, event_id: int, event: Event, stored: Row | None) -> None:
+        """Write the row of an event, if it is new or other than it was."""
+        row = {"event_id": event_id, **event_row(event)}
+        if stored is None:
+            self.inserts[event_id] = row | {"created_at": self.made_at.get(event_id, self._now)}
+        elif row != stored:
+            self._updates.append(row)
+            if row["event_key"] != stored["event_key"]:
+                self._freed.append(event_id)
+
+    def place(self, event_id: int, event: Event, known: _Known) -> None:
+        """Write where an event stands, and what each place says itself."""
+        facts = list(known.facts)
+        for number in event.facts:
+            fact = facts[number]
+            own = own_values(fact, event)
+            for before in known.stored.get(number, ()):
+                if before != (event_id, own):
+                    self._moved.append((*before, event_id, own))
+            of_fact = (fact.phase is not None, fact.is_cut, own)
+            self._sightings += [(event_id, *one.place, *of_fact) for one in known.added.get(number, ())]
+
+    def write(self) -> Written:
+        """Write it all; keys are freed first, since one event may take another's."""
+        conn = self._conn
+        conn.executemany(_FREE_KEY, [(event_id,) for event_id in (*self._freed, *self.deleted)])
+        conn.executemany(_INSERT_EVENT, self.inserts.values())
+        conn.executemany(_UPDATE_EVENT, self._updates)
+        if self._moved:
+            for statement in _MOVED:
+                conn.execute(statement)
+            conn.executemany("INSERT INTO moved_facts VALUES (?, ?, ?, ?)", self._moved)
+            conn.execute(_MOVE)
+        conn.executemany(_DELETE_EVENT, [(event_id,) for event_id in self.deleted])
+        conn.executemany(INSERT_SIGHTING, self._sightings)
+        return Written(set(self.inserts), {row["event_id"] for row in self._updates}, len(self.deleted))
+
+
+def declared_deliverables(connection: sqlite3.Connection) -> Declared:
+    """Return what files declare for phases, by run and phase: of several the best."""
+    found: dict[tuple[str, str], Deliverables] = {}
+    for run, phase, paths, complete in connection.execute(_DECLARED):
+        declared = Deliverables("imported", tuple(json.loads(paths)), bool(complete))
+        best = better_deliverables(found.get((run, phase)), declared)
+        found[run, phase] = best or declared
+    return found
+
+
+# Part of the proof: the rows are what the places say
+
+
+_ALL_IN_ORDER = (
+    f"SELECT {_READ} FROM token_estimation_v2_events AS event WHERE event_key IS NOT NULL ORDER BY event_key"
+)
+
+
+_FIRST_PLACE = """
+SELECT path, line_number FROM event_sightings JOIN log_sources USING (source_id)
+WHERE event_id = ? ORDER BY source_id, event_sightings.byte_offset LIMIT 1
+"""
+
+
+def rows_that_differ(connection: sqlite3.Connection) -> Iterator[str]:
+    """Yield a sentence for each row that says something else than its group's facts make of it."""
+    declared = declared_deliverables(connection)
+    in_order = (dict(zip(READ_COLUMNS, values, strict=True)) for values in connection.execute(_ALL_IN_ORDER))
+    for _, rows in groupby(in_order, key=lambda row: row["event_key"].split(" ", 4)[:4]):
+        yield from _that_differ(connection, list(rows), declared)
+
+
+def _that_differ(connection: sqlite3.Connection, rows: list[Row], declared: Declared) -> Iterator[str]:
+    facts: list[Fact] = []
+    for row in rows:
+        of_row = fact_of_row(row)
+        own = [text for (text,) in connection.execute(_OWN_VALUES, [row["event_id"]])]
+        facts += [fact_of(of_row, text) for text in own]
+        if not own or connection.execute(_SAYS_THE_ROW, [row["event_id"]]).fetchone():
+            facts.append(of_row)
+    computed = {event.key: event_row(event) for event in events(facts, declared)}
+    for row in rows:
+        made = computed.pop(row["event_key"], {"event_key": None})
+        wrong = [name for name, value in made.items() if row[name] != value]
+        where = _where(connection, row["event_id"]) if wrong else ""
+        for name in wrong:
+            yield f"{where}: {name} is {row[name]!r} in the database, but its places say {made[name]!r}"
+    for key in computed:
+        yield f"event {key!r}: its places make it, and it has no row"
+
+
+def _where(connection: sqlite3.Connection, event_id: int) -> str:
+    """Name an event by the first of its places, if it has one."""
+    found = connection.execute(_FIRST_PLACE, [event_id]).fetchone()
+    return f"event {event_id}" if found is None else f"{found[0]}:{found[1]}"

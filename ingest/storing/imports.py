@@ -1,0 +1,113 @@
+"""What comes from elsewhere than a log: files that declare deliverables, exports, an executor's own rows.
+
+Each is a source of its own, in the state `imported`, that holds what it said when it was imported last.
+Everything here happens inside a transaction of the caller's.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime
+
+from ingest.files.paths import STANDARD_INPUT, shown
+from ingest.linking.context import Deliverables
+from ingest.linking.timestamps import time_text
+from ingest.storing.groups import Placed
+from ingest.storing.sources import IMPORTED
+from ingest.storing.store import Writing
+
+_COUNTS = (
+    *("unread_bytes", "marker_lines", "sightings", "rejects", "legacy_lines", "write_failures"),
+    *("skipped_events", "long_lines", "calls_without_telemetry", "quoted_lines", "unread_lines"),
+)
+_BY_CONTENT = (
+    "SELECT source_id FROM log_sources WHERE state = ? AND fingerprint = ? AND fingerprint_bytes = ?"
+)
+_BY_PATH = "SELECT source_id FROM log_sources WHERE state = ? AND path = ? ORDER BY source_id"
+_DECLARED = "SELECT run_id, phase_id FROM phase_deliverables WHERE source_id = ?"
+_DECLARE = "INSERT INTO phase_deliverables VALUES (?, ?, ?, ?, ?)"
+_COUNT = """
+UPDATE log_sources SET (marker_lines, sightings, pruned_sightings) = (
+    SELECT COUNT(*) + :pruned, COUNT(*) + :pruned, :pruned FROM event_sightings
+    WHERE event_sightings.source_id = log_sources.source_id
+) WHERE source_id = :source_id
+"""
+
+
+def declare(
+    connection: sqlite3.Connection,
+    file: str | os.PathLike[str],
+    declared: Mapping[tuple[str, str], Deliverables],
+) -> int:
+    """Keep what a file declares of phases, in place of what it did before; return how many events gain."""
+    path = os.path.abspath(file)
+    content = "\x1f".join(f"{phase} {found}" for phase, found in sorted(declared.items()))
+    digest = hashlib.blake2b(content.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+    source_id = source_at(connection, path, digest, len(content))
+    writing = Writing(connection)
+    writing.begin()
+    before = connection.execute(_DECLARED, [source_id]).fetchall()
+    connection.execute("DELETE FROM phase_deliverables WHERE source_id = ?", [source_id])
+    rows = ((source_id, *phase, found.as_json(), found.complete) for phase, found in declared.items())
+    connection.executemany(_DECLARE, rows)
+    writing.declare_again({*before, *declared})
+    return writing.finish().events_updated
+
+
+def source_at(connection: sqlite3.Connection, path: str, digest: str, size_bytes: int) -> int:
+    """Return the source of what was imported from a path, whatever it held then."""
+    known = connection.execute(_BY_PATH, [IMPORTED, shown(path)]).fetchone()
+    if known is None:
+        return _new_source(connection, path, digest, size_bytes)
+    connection.execute(
+        "UPDATE log_sources SET fingerprint = ?, fingerprint_bytes = ?, last_seen = ? WHERE source_id = ?",
+        [digest, size_bytes, time_text(datetime.now(UTC)), known[0]],
+    )
+    return int(known[0])
+
+
+def source_of_content(connection: sqlite3.Connection, path: str, digest: str, size_bytes: int) -> int:
+    """Return the source that an export is: the same content is the same source, whatever its name."""
+    known = connection.execute(_BY_CONTENT, [IMPORTED, digest, size_bytes]).fetchone()
+    return int(known[0]) if known else _new_source(connection, path, digest, size_bytes)
+
+
+def _new_source(connection: sqlite3.Connection, path: str, digest: str, size_bytes: int) -> int:
+    now = time_text(datetime.now(UTC))
+    row = dict.fromkeys(_COUNTS, 0) | {
+        "path": path if path == STANDARD_INPUT else shown(os.path.abspath(path)),
+        "fingerprint": digest,
+        "fingerprint_bytes": size_bytes,
+        "size_bytes": size_bytes,
+        "byte_offset": size_bytes,
+        "encoding": "utf-8",
+        "timezone": "UTC",
+        "state": IMPORTED,
+        "remembered": "{}",
+        "first_seen": now,
+        "last_seen": now,
+    }
+    made = connection.execute(
+        f"INSERT INTO log_sources ({', '.join(row)}) VALUES ({', '.join(f':{name}' for name in row)})", row
+    )
+    assert made.lastrowid is not None  # noqa: S101 - for the type checker: an insert has one
+    return made.lastrowid
+
+
+def count_places(connection: sqlite3.Connection, source_id: int, pruned: int) -> None:
+    """Count the places of an import; `pruned` more are older than what is kept."""
+    connection.execute(_COUNT, {"source_id": source_id, "pruned": pruned})
+
+
+def as_batches(items: Iterable[Placed], size: int) -> Iterator[list[Placed]]:
+    """Yield facts in lists of at most a size."""
+    batch: list[Placed] = []
+    for item in items:
+        batch.append(item)
+        if len(batch) >= size:
+            yield batch
+            batch = []
+    yield batch
