@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from parsers.family import Family
 from parsers.numbers import decimal, whole
 from parsers.records import EstimationEvent, Malformed, Noted
+from parsers.torn import PRINTED
 
 MARKER = "[TokenEstimationV2]"
 
@@ -157,8 +158,8 @@ _ENDING = re.compile(
 )
 
 
-_TIME_WITHIN = re.compile(r":[0-9][0-9]:[0-9][0-9]")
-"""What the prefix of another line holds, which may have been appended to this one."""
+_ANOTHER_WITHIN = re.compile(rf":[0-9][0-9]:[0-9][0-9]|[0-9]: [A-Za-z]*Warning: |{PRINTED}")
+"""What another line begins with, which may have been appended to this one."""
 
 WHOLE = (
     r"\[TokenEstimationV2\] predicted_output=(0|[1-9][0-9]{0,11}) actual_output=(0|[1-9][0-9]{0,11}) "
@@ -198,7 +199,7 @@ class Endings(dict[str, Ending | None]):
 
 def _read_ending(text: str) -> tuple[Any, ...] | None:
     found = _ENDING.fullmatch(text) if text.isascii() and text.isprintable() else None
-    if found is None or _TIME_WITHIN.search(text):
+    if found is None or _ANOTHER_WITHIN.search(text):
         return None
     budget, category, complexity, deliverables, success, stop_reason, truncated, model = found.groups()
     return (

@@ -24,13 +24,19 @@ TO_END = r"(.*(?u:\S))"
 """The same, whatever it begins with."""
 
 
-_VARIABLE = re.compile(r"\\.|\[\^(?:\\.|[^\]\\])*\]|\[(?:\\.|[^\]\\])*\]|\.")
-"""What of a pattern may stand for any text: a dot, and a class of all characters but some."""
+_VARIABLE = re.compile(r"\\.|\[\^(?:\\.|[^\]\\])*\]|\[(?:\\.|[^\]\\])*\]|\(?\.")
+"""What of a pattern may stand for any text: a dot, a value's first one, a class of all but some."""
+
+_QUICK = {".": r"[^:\n\x80-\U0010ffff]", "(.": r"([^:;=\n\x80-\U0010ffff]"}
+"""What a dot stands for where no other line begins: that has a colon, a ruler or a picture in its head."""
+
+_QUICK_END = ("(?u:\\S)", r"(?u:[^\s:])")
+"""A value's last character, in any line and in such a one."""
 
 
-def _without_colons(found: re.Match[str]) -> str:
+def _as_one_line(found: re.Match[str]) -> str:
     part = found[0]
-    return r"[^:\n]" if part == "." else part.replace("[^", "[^:", 1) if part.startswith("[^") else part
+    return part.replace("[^", "[^:", 1) if part.startswith("[^") else _QUICK.get(part, part)
 
 
 class Shape:
@@ -49,8 +55,8 @@ class Shape:
 
     @property
     def quick_pattern(self) -> str:
-        """The same for lines in which no other begins: no variable part holds a colon, as times do."""
-        return _VARIABLE.sub(_without_colons, self.pattern)
+        """The same for lines in which no other begins; it may leave one of those to `pattern`."""
+        return _VARIABLE.sub(_as_one_line, self.pattern.replace(*_QUICK_END))
 
     @cached_property
     def _match(self) -> Callable[[str], re.Match[str] | None]:

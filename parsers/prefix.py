@@ -124,7 +124,8 @@ Atomic, as a line is cut: what could be a logger's name is never taken for the m
 time as one of two groups; the other is empty.
 """
 OUTER = "|".join(around.pattern for around in AROUND)
-SURE = f"{_ISO} (?:stdout|stderr) [FP] |{_ISO}{_UNIT}|{_MONTH_DAY}{_UNIT}"
+SYSLOG = f"{_MONTH_DAY}{_UNIT}"
+SURE = f"{_ISO} (?:stdout|stderr) [FP] |{_ISO}{_UNIT}|{SYSLOG}"
 """Of those, what a line that was wrapped hardly goes on with."""
 
 POWERSHELL = r"python : "

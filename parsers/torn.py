@@ -2,8 +2,9 @@
 
 A writer that is killed in the middle of a line, and the next one that appends to the same file, leave two
 lines in one. One of the executor's own prefixes (a date, a time and a level), alone or behind a
-container's, is where the second begins; so does a JSON object behind another. Whether the first may be
-believed up to there, and whether the second was only quoted, is said here too; what either says is not.
+container's, is where the second begins; so does what is printed without a prefix, where that is no part of
+any name, and a JSON object behind another. Whether the first may be believed up to there, and whether the
+second was only quoted, is said here too; what either says is not.
 """
 
 from __future__ import annotations
@@ -13,11 +14,31 @@ import re
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from parsers.prefix import INNER, SURE, own_line_at
+from parsers.prefix import INNER, SURE, SYSLOG, own_line_at
 
-_TIME = re.compile(rb"-\d\d-\d\d[ T]\d\d:\d\d:\d\d")
-"""What every such prefix holds; it begins with a literal, which is looked for quickly."""
+PRINTED = (
+    r"\[(?:drain_one_phase|PROBE)\] "
+    r"|Traceback \(most recent call last\):|Fatal Python error: |Exception (?:ignored in: |in thread )"
+    r"|nohup: (?:ignoring|redirecting|appending) |faiss library not installed;|={20}"
+)
+"""How lines begin that are printed without a prefix, as no name of a run, a phase or a model goes on."""
 
+_WARNING = r"\.py:\d{1,6}: [A-Za-z]{0,60}Warning: "
+_PICTURE = (
+    rb"(?<=[^\s\x80-\xff])(?:[\x80-\xff]++ (?:REQUIRED DELIVERABLES:|Run ')"
+    rb"|(?:(?:\xe2[\x98-\x9e][\x80-\xbf]|\xf0\x9f[\x80-\xbf]{2})(?:\xef\xb8\x8f)?)++ (?=[A-Z]))"
+)
+"""A picture that a line is printed behind, no space before it, and what a capture may have made of it."""
+
+_BEGINS = re.compile(
+    rb"(?P<time>-\d\d-\d\d[ T]\d\d:\d\d:\d\d)|(?P<warning>%b)|%b|%b|%b"
+    % (_WARNING.encode(), PRINTED.encode(), _PICTURE, SYSLOG.encode())
+)
+"""Where another line may begin: in its prefix, in a warning behind the path of what warns, or here."""
+
+_PATH_AT_END = re.compile(rb"(?:[A-Za-z]:\\|/)[^:]*\Z")
+_SURE = re.compile(SURE.encode())
+_INNER = re.compile(INNER.encode())
 _DIGIT = re.compile(rb"\d")
 _AROUND_AT_END = re.compile(rf"(?:{SURE})\Z".encode())
 _OWN_AT_END = re.compile(rf"(?:{INNER})\Z".encode())
@@ -53,20 +74,18 @@ def own_prefix_before(text: bytes, index: int) -> int | None:
 
 
 def tears(message: bytes, before: Callable[[], bytes]) -> Iterator[Tear]:
-    """Yield where lines of the executor's own begin within a message; behind a quoted one all is quoted.
+    """Yield where other lines begin within a message; behind a quoted one all is quoted.
 
     `before` tells what stands before the line's own prefix: the like of it, but for digits, begins another
     line too.
     """
     like: bytes | None = None
-    done = 0
-    for time in _TIME.finditer(message):
-        start = time.start() - 4
-        if start < done:
+    done = 1
+    for found in _BEGINS.finditer(message):
+        place = _line_at(message, done, found)
+        if place is None:
             continue
-        begin, end = own_line_at(message, start)
-        if end is None:
-            continue
+        begin, end = place
         first = max(done, begin - _MAX_PREFIX)
         around = _AROUND_AT_END.search(message[first:begin])
         begin = begin if around is None else first + around.start()
@@ -75,6 +94,25 @@ def tears(message: bytes, before: Callable[[], bytes]) -> Iterator[Tear]:
             begin -= len(like)
         yield Tear(begin, is_quoted(message, begin))
         done = end
+
+
+def _line_at(message: bytes, done: int, found: re.Match[bytes]) -> tuple[int, int] | None:
+    """Return where what a line begins with begins and ends, behind an index; `None` if it is no such."""
+    start, end = found.span()
+    if found.lastgroup == "warning":
+        first = max(done, start - _MAX_PREFIX)
+        path = _PATH_AT_END.search(message[first:start])
+        return None if path is None else (first + path.start(), end)
+    if found.lastgroup != "time":
+        return None if start < done or _INNER.match(message, end) else (start, end)
+    start -= len("2025")
+    if start < done:
+        return None
+    begin, own_end = own_line_at(message, start)
+    if own_end is not None:
+        return begin, own_end
+    sure = _SURE.match(message, start)
+    return None if sure is None else sure.span()
 
 
 class Object(NamedTuple):

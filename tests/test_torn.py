@@ -11,14 +11,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from event_lines import PLAIN_EVENT, PREFIX_FORMS, docker, event_message, json_line, logged
+from event_lines import PLAIN_EVENT, PREFIX_FORMS, docker, event_message, fallback_message, json_line, logged
 from ingest.files.logfile import LogFile
 from ingest.reading import scan
 from ingest.reading.sifting import Sifter
 from ingest.reading.zone import zone_named
 from parsers.escapes import places_in, shown, without_escapes
 from parsers.line import parse_line, parts_of
-from parsers.records import EstimationEvent, ListedPath, Malformed, RunNamed
+from parsers.records import Draining, EstimationEvent, ListedPath, Malformed, RunNamed
 from parsers.registry import FAMILIES
 
 EVENT = event_message()
@@ -101,6 +101,90 @@ def test_last_value_of_a_context_line_that_was_cut_is_not_believed(family):
         assert first in (None, family.read(sample))
         if first is not None:
             assert family.read(sample + "0") == first
+
+
+DRAINING = "[drain_one_phase] Draining: run-B / p1"
+VERIFIED = "\u2705 Run 'run-B' verified in API database"
+PRINTED = (
+    DRAINING,
+    VERIFIED,
+    VERIFIED.encode().decode("cp1252", "replace"),
+    "[drain_one_phase] ===== ENVIRONMENT IDENTITY =====",
+    "[PROBE] ========== VERDICT ==========",
+    "Traceback (most recent call last):",
+    "Fatal Python error: Segmentation fault",
+    "Exception in thread Thread-1:",
+    "nohup: ignoring input",
+    "faiss library not installed; using memory",
+    "=" * 80,
+    "\U0001f4cb REQUIRED DELIVERABLES:",
+    "\u2713 Completed - success=False, tokens=0",
+    "/usr/lib/python3/dist-packages/requests/__init__.py:89: RequestsDependencyWarning: urllib3",
+    r"C:\Python\Lib\site-packages\a.py:12: UserWarning: b",
+    "2025-12-29T08:45:00.123456789Z stdout F hello",
+    "Dec 29 19:45:00 box executor[78]: Stopped",
+    f"2025-12-29T08:45:00.123456789Z stdout F {DRAINING}",
+)
+
+
+@pytest.mark.parametrize("printed", PRINTED, ids=lambda text: text[:24])
+@pytest.mark.parametrize("form", [event_message, fallback_message])
+def test_event_ends_where_printed_text_begins_within_its_model(printed, form):
+    """What has no prefix is told by how it begins, as no model goes on: the event is one that was cut."""
+    line = logged(form(model="some mo[de]"))
+    first, second = parts_of(f"{line}{printed}".encode())
+    assert first.parsed is not None
+    assert isinstance(first.parsed.record, EstimationEvent)
+    assert (first.parsed.record.model, first.is_cut) == ("some mo[de]", True)
+    assert (second.start, second.text) == (len(line), printed.encode())
+    for _, _, found, _ in Sifter(zone_named("UTC")).sift(f"{line}{printed}\n".encode()):
+        assert isinstance(found, bytes)
+
+
+@pytest.mark.parametrize("printed", PRINTED, ids=lambda text: text[:24])
+def test_no_name_goes_on_with_printed_text(printed):
+    """A phase, a run, a path that was cut is not believed, read at once or by itself."""
+    for message in ("Next phase: p", "Initialized autonomous executor for run: run-A", "[p1]      - doc"):
+        line = f"{logged(message)}{printed}"
+        first, _ = records(line)
+        assert first is None
+        for _, _, found, _ in Sifter(zone_named("UTC")).sift(line.encode() + b"\n"):
+            assert found == line.encode()
+
+
+@pytest.mark.parametrize("cut", range(len(logged("[TokenEstimationV2]")), LINE.index("model=") + 1, 7))
+def test_printed_start_of_a_run_is_read_behind_what_was_torn(cut):
+    """Before its last field the event is torn; the run that was printed behind it counts."""
+    assert records(f"{LINE[:cut]}{DRAINING}") == [Malformed("torn"), Draining("run-B", "p1")]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(
+            "app/[id].tsx",
+            "model [drain]",
+            "a Traceback",
+            "\u2705 docs",
+            "a \u2705 Docs",
+            "\u00e9\u2713\U0001f600 docs",
+        ),
+        *("x86-64", "a/b.py:12", "v=====", "nohup", "Dec 29 19:45", "2025-12-29T08:45:00Z", "C:/a.py", "^C"),
+    ],
+)
+def test_names_like_printed_text_are_whole(name):
+    """Brackets, pictures, paths and dates are parts of names."""
+    assert len(parts_of(logged(f"Next phase: {name}").encode())) == 1
+    (record,) = records(logged(f"Next phase: {name}"))
+    assert record is not None
+    assert record.phase == name
+
+
+def test_quoted_text_behind_one_of_ours_starts_nothing():
+    """In quotation marks nothing begins."""
+    first, second = parts_of(logged(f"[p1] Builder failed: see '{DRAINING}'").encode())
+    assert first.parsed is not None
+    assert second.parsed is None
 
 
 @pytest.mark.parametrize("put", [put for put, _ in PREFIX_FORMS.values()], ids=PREFIX_FORMS.keys())
@@ -268,6 +352,7 @@ PIECES = st.sampled_from(
             " ",
             "x",
             "[id]",
+            *PRINTED,
             "{",
             "}",
         ),
@@ -311,9 +396,10 @@ def test_block_says_what_its_lines_say_one_by_one_and_every_marker_is_accounted_
         elif isinstance(found, bytes):
             assert found == line.rstrip(b"\r")
         else:
-            (only,) = parts
+            only, *others = parts
             assert only.parsed is not None
-            assert not only.is_cut
+            assert not any(part.parsed or part.occurrences for part in others)
+            assert not (others and isinstance(only.parsed.record, EstimationEvent))
             assert only.quoted == 0
             assert isinstance(found, type(only.parsed.record)) or isinstance(
                 only.parsed.record, EstimationEvent
@@ -341,8 +427,14 @@ def test_block_says_what_its_lines_say_one_by_one_and_every_marker_is_accounted_
         "a-1 " * 200_000,
         "a" * 900_000 + " | x",
         "<1>" * 300_000,
+        logged("Next phase: ") + ".py:1: Warning: " * 60_000,
+        logged("Next phase: ") + "/" * 900_000,
+        logged("Next phase: ") + "\u2705" * 300_000,
+        logged("Next phase: ") + "\u2705 A" * 180_000,
+        logged("Next phase: ") + "Dec 29 19:45:00 b e: " * 45_000,
+        logged("Next phase: ") + "2025-12-29T08:45:00Z stdout F " * 30_000,
     ],
-    ids=range(15),
+    ids=range(21),
 )
 def test_hostile_lines_take_little_time(line):
     """Everything is read in time that grows with the line alone."""

@@ -58,6 +58,27 @@ def torn_in_a_number(world: World) -> None:
     _counted(world, rejects=2, unread_lines=0)
 
 
+def printed_behind_torn(world: World) -> None:
+    """A writer is killed within the model's name, and what is printed next is glued to it."""
+    world.write(5)
+    for printed in (
+        "[drain_one_phase] ===== ENVIRONMENT IDENTITY =====",
+        "Traceback (most recent call last):",
+        "\u2705 Run 'run-a' verified in API database",
+        "/usr/lib/python3/dist-packages/a/b.py:12: DeprecationWarning: old",
+    ):
+        (call,) = world.made(1)
+        _append(world, *call.lines[:2])
+        append(world.log, f"{call.event}{printed}\n".encode())
+        world.write(5)
+        world.read()
+    _counted(world, rejects=0, unread_lines=0)
+    if world.is_tokentail:
+        with opened(world.database) as connection:
+            (cut,) = connection.execute("SELECT COUNT(*) FROM event_sightings WHERE line_cut").fetchone()
+        world.require(cut == 4, f"{cut} events are cut, not 4")
+
+
 def behind_other_text(world: World) -> None:
     """An event line behind a torn line of another kind may be quoted: a reject. In quotation marks it is."""
     event = Call(9_000).event
@@ -166,6 +187,7 @@ SCENARIOS = (
     Scenario("R80", "a writer killed within a line, the next one's lines glued to it", torn, FINISHED, False),
     Scenario("R80b", "the same within a number", torn_in_a_number, FINISHED, False),
     Scenario("R80c", "an event line behind other text, and quoted ones", behind_other_text, FINISHED, False),
+    Scenario("R80d", "printed text glued to a torn line", printed_behind_torn, FINISHED, False),
     Scenario("R81", "CRI's pieces of two streams", _pieces(_cri), CRON, False),
     Scenario("R81b", "Docker's pieces of two streams", _pieces(_docker), CRON, False),
     Scenario("R81c", "a piece that begins with a quoted event line", forged_by_a_piece, FINISHED, False),
