@@ -165,4 +165,6 @@ def _seen(line: str, parsed: ParsedLine | None, zone: Zone, is_cut: bool) -> Fac
     if parsed is None or parsed.stamp is None or not isinstance(parsed.record, EstimationEvent):
         return None
     moment = moment_of_line(zone, data, parsed.stamp)
+    if moment is None:
+        return None
     return Fact(parsed.record, time_text(moment), parsed.stamp.text, NOTHING_TOLD, is_cut)

@@ -168,7 +168,8 @@ class _Tracer:
     def _take(self, line: Line, container_logs: bool) -> None:
         explanation = explain(line.data, container_logs)
         stamp = explanation.stamp
-        moment = None if stamp is None else time_text(self._zone.to_utc(stamp.moment))
+        told = None if stamp is None else self._zone.in_utc(stamp.moment)
+        moment = None if told is None else time_text(told)
         traced = TracedLine(line, explanation, moment, around=list(self._newest))
         self.traced.append(traced)
         self._followed.append(traced)

@@ -168,3 +168,53 @@ def test_clock_without_a_name_shows_times_twice_too(monkeypatch: pytest.MonkeyPa
     finally:
         monkeypatch.undo()
         time.tzset()
+
+
+@pytest.mark.parametrize("command", ["ingest", "backfill"])
+@pytest.mark.parametrize(
+    "put", [logged, lambda text, at: cri(logged(text, at), datetime(2025, 12, 29, tzinfo=UTC))]
+)
+@pytest.mark.parametrize(
+    ("zone", "text"),
+    [
+        ("America/New_York", "9999-12-31 23:59:59"),
+        ("Etc/GMT+1", "9999-12-31 23:00:00"),
+        ("Australia/Sydney", "0001-01-01 00:00:00"),
+        ("Etc/GMT-1", "0001-01-01 00:59:59"),
+    ],
+)
+def test_event_whose_time_utc_has_no_year_for_is_a_reject(
+    called: Tokentail, tmp_path: Path, command: str, put: Callable[[str, str], str], zone: str, text: str
+) -> None:
+    """It would be stored hours off. The last and the first time that can be told are events."""
+    there = "9999-12-31 18:59:59" if text.startswith("9999") and "York" in zone else "2025-12-29 19:40:02"
+    at_last = "0001-01-01 10:05:00" if "Sydney" in zone else there
+    lines = [
+        logged("Initialized autonomous executor for run: run-A", text),
+        logged("[BUILD-129:P10] ESCALATE-ONCE: phase=p attempt=1 tokens=1->2 (1.25x, truncation)", text),
+        put(event_message(), text),
+        put(event_message(predicted_output=1_000), at_last),
+    ]
+    (tmp_path / "run.log").write_text("".join(f"{line}\n" for line in lines))
+    done = called(command, "run.log", "--tz", zone)
+    assert done.returncode == 0
+    with closing(sqlite3.connect(tmp_path / "telemetry.db")) as connection:
+        rejects = connection.execute("SELECT reason, line FROM rejected_lines").fetchall()
+        events = connection.execute(
+            "SELECT run_id, timestamp_text FROM token_estimation_v2_events"
+        ).fetchall()
+        escalations = connection.execute("SELECT COUNT(*) FROM token_budget_escalation_events").fetchone()
+    assert rejects == [("time out of range", lines[2])]
+    assert events == [("run-A", at_last)]
+    assert escalations == (0,)
+    checked = called("verify")
+    assert (checked.returncode, "no difference" in checked.stdout) == (0, True)
+    assert "time out of range" in called("explain", "run.log:3").stdout
+
+
+def test_clock_that_cannot_tell_a_time_gives_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The machine's clock has an end; what it doesn't know is not taken for UTC."""
+    zone = Zone("local")
+    monkeypatch.setattr(Zone, "_offset", lambda *_: (_ for _ in ()).throw(OSError("no such time")))
+    assert zone.in_utc(datetime(1969, 12, 31)) is None  # noqa: DTZ001 - local, as logged
+    assert zone.utc_text("1969-12-31 00:00:00") is None

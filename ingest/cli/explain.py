@@ -15,6 +15,7 @@ from ingest.cli.output import complain, remark, say, say_json
 from ingest.errors import DatabaseUnusable, LogVanished, TokentailError, UsageMistake
 from ingest.files.logfile import LogFile
 from ingest.files.paths import STANDARD_INPUT
+from ingest.reading.clock import NO_SUCH_TIME
 from ingest.reading.lines import Line
 from ingest.reading.zone import machine_zone, zone_named
 from ingest.storing.database import open_for_reading
@@ -217,7 +218,8 @@ def _told(path: str, zone: str, traced: TracedLine) -> Iterator[tuple[str, str]]
 def _time(zone: str, traced: TracedLine) -> str:
     if traced.explanation.stamp is None:
         return "; no time"
-    return f"; {traced.explanation.stamp.text}, read as {zone}: {(traced.timestamp or '')[:19]} UTC"
+    moment = NO_SUCH_TIME if traced.timestamp is None else f"{traced.timestamp[:19]} UTC"
+    return f"; {traced.explanation.stamp.text}, read as {zone}: {moment}"
 
 
 def _stopped(traced: TracedLine) -> str:

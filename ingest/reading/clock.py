@@ -15,13 +15,17 @@ _APART = timedelta(minutes=5)
 """How much later a container may take a line than it was written; zones differ by a quarter of an hour."""
 
 
-def moment_of_line(zone: Zone, line: bytes, stamp: Stamp) -> datetime:
-    """Return the aware UTC time of a line whose time is known as it was logged."""
+NO_SUCH_TIME = "time out of range"
+"""Why an event is a reject whose time UTC has no year for: what is not moved there would be false."""
+
+
+def moment_of_line(zone: Zone, line: bytes, stamp: Stamp) -> datetime | None:
+    """Return the aware UTC time of a line whose time is known as it was logged; `None`: UTC has none."""
     if stamp.moment.tzinfo is None and zone.occurs_twice(stamp.moment):
         times = times_of(line)
         if times is not None:
             return zone.to_utc_near(stamp.moment, times[0].moment)
-    return zone.to_utc(stamp.moment)
+    return zone.in_utc(stamp.moment)
 
 
 def what_the_zone_leaves(zone: Zone, line: bytes) -> str | None:

@@ -18,7 +18,7 @@ from ingest.linking.timestamps import time_text
 from ingest.reading.batch import Reject, Rows, SeenEscalation, Sighting
 from ingest.reading.blocks import Block
 from ingest.reading.checkpoint import Counters, Remembered
-from ingest.reading.clock import moment_of_line, what_the_zone_leaves
+from ingest.reading.clock import NO_SUCH_TIME, moment_of_line, what_the_zone_leaves
 from ingest.reading.lines import MAX_LINE_BYTES, SAMPLE_BYTES, Line
 from ingest.reading.markers import has_marker
 from ingest.reading.sifting import Sifted, SiftedEvent
@@ -273,7 +273,11 @@ class Gathering:
     def _sight(self, line: Line, parsed: ParsedLine, record: EstimationEvent, is_cut: bool) -> None:
         if parsed.stamp is None:  # the parser makes such an event a reject
             return
-        logged = Logged(time_text(moment_of_line(self._zone, line.data, parsed.stamp)), parsed.stamp.text)
+        moment = moment_of_line(self._zone, line.data, parsed.stamp)
+        if moment is None:
+            self._reject(line, NO_SUCH_TIME)
+            return
+        logged = Logged(time_text(moment), parsed.stamp.text)
         self._compare_clocks(line.data)
         context = NOTHING_TOLD
         if not parsed.alone:
@@ -329,6 +333,8 @@ class Gathering:
             return
         moment = moment_of_line(self._zone, line.data, parsed.stamp)
         around = self._linker.escalation(record)
+        if moment is None:
+            return
         seen = SeenEscalation(line.offset, line.number, record, moment, parsed.stamp.text, around)
         self._rows.escalations.append(seen)
 

@@ -75,17 +75,20 @@ class Zone:
         self._twice: dict[tuple[int, int, int, int, int], timedelta | None] = {}
 
     def to_utc(self, moment: datetime) -> datetime:
-        """Return the aware UTC time of a local (naive) one; an aware one keeps its own offset."""
-        if moment.tzinfo is not None:
-            try:
-                return moment.astimezone(UTC)
-            except OverflowError:  # the first and the last day that can be written down
-                return moment.replace(tzinfo=UTC)
-        offset = self._of_quarter(moment)
+        """Return the aware UTC time of a local (naive) one; an aware one keeps its own offset.
+
+        One that UTC has no year for, or that this machine's clock can't tell, stays as it is: see `in_utc`.
+        """
+        return self.in_utc(moment) or moment.replace(tzinfo=UTC)
+
+    def in_utc(self, moment: datetime) -> datetime | None:
+        """Return the same; `None` where it can't be told, as before the year 1 and after 9999."""
         try:
-            return (moment - offset).replace(tzinfo=UTC)
-        except OverflowError:
-            return moment.replace(tzinfo=UTC)
+            if moment.tzinfo is not None:
+                return moment.astimezone(UTC)
+            return (moment - self._of_quarter(moment)).replace(tzinfo=UTC)
+        except (OverflowError, ValueError, OSError):
+            return None
 
     def to_local(self, moment: datetime) -> datetime:
         """Return what clocks of this zone show at an aware moment, naive."""
@@ -123,7 +126,7 @@ class Zone:
         if len(self._shown) >= _MAX_REMEMBERED:
             self._shown.clear()
         shown = _UNEVEN
-        with suppress(ValueError, OverflowError):
+        with suppress(ValueError, OverflowError, OSError):
             start = datetime.fromisoformat(f"{beginning}:00"[:16])
             is_hour = len(beginning) == 13
             offset = self._of_hour(start) if is_hour else self._of_quarter(start)
@@ -177,16 +180,13 @@ class Zone:
         return None
 
     def _offset(self, moment: datetime) -> timedelta:
-        try:
-            if self.name == LOCAL:
-                return moment - datetime.fromtimestamp(moment.timestamp(), UTC).replace(tzinfo=None)
-            local = moment.replace(tzinfo=self._found_rules(), fold=0)
-            if hasattr(self._rules, "key"):  # it is of the standard library
-                return local.utcoffset() or timedelta(0)
-            existing: datetime = _dateutil().resolve_imaginary(local)
-            return (existing.utcoffset() or timedelta(0)) - (existing - local)
-        except (OverflowError, ValueError, OSError):
-            return timedelta(0)
+        if self.name == LOCAL:
+            return moment - datetime.fromtimestamp(moment.timestamp(), UTC).replace(tzinfo=None)
+        local = moment.replace(tzinfo=self._found_rules(), fold=0)
+        if hasattr(self._rules, "key"):  # it is of the standard library
+            return local.utcoffset() or timedelta(0)
+        existing: datetime = _dateutil().resolve_imaginary(local)
+        return (existing.utcoffset() or timedelta(0)) - (existing - local)
 
     def _offset_at(self, utc: datetime) -> timedelta:
         """Return the offset at a time in UTC (naive)."""
