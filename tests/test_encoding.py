@@ -101,3 +101,35 @@ def test_marks_of_files_that_were_put_together_are_no_text(tmp_path: Path, first
     one, two, three = event_lines(3)
     (folder / "run.log").write_bytes(one.encode(first) + (two + three).encode(second))
     assert ingested(folder).events_new == 3
+
+
+@pytest.mark.parametrize("codec", ["utf-32-le", "utf-32-be"])
+@pytest.mark.parametrize("mark", ["\ufeff", ""], ids=["mark", "no mark"])
+@pytest.mark.parametrize("grown", [0, 2, 3, 9], ids=lambda size: f"{size} bytes first")
+def test_utf32_is_trouble_that_says_what_to_do(tmp_path: Path, codec: str, mark: str, grown: int) -> None:
+    """Its mark begins as one of UTF-16; nothing of it would be found, and nothing said."""
+    path = tmp_path / "run.log"
+    data = (mark + logged(event_message()) + "\n").encode(codec)
+    options = IngestOptions("ingest", zone_named("UTC"))
+    if grown:
+        path.write_bytes(data[:grown])
+        ingest([str(path)], tmp_path / "t.db", options)
+    path.write_bytes(data)
+    summary = ingest([str(path)], tmp_path / "t.db", options)
+    (problem,) = summary.problems
+    assert "run.log: UTF-32, which is not read: write it as UTF-8 (`iconv" in problem
+    assert summary.exit_code == 1
+    path.write_text(logged(event_message()) + "\n")
+    assert ingest([str(path)], tmp_path / "t.db", options).events_new == 1
+
+
+@pytest.mark.parametrize("hole", [1, 2, 8, 40])
+@pytest.mark.parametrize("codec", ["utf-8", "utf-16-le", "utf-16-be"])
+def test_hole_at_the_head_is_no_utf32(tmp_path: Path, codec: str, hole: int) -> None:
+    """NULs behind a mark of UTF-16, or before a log, are not the upper half of anything."""
+    mark = "" if codec == "utf-8" else "\ufeff"
+    data = mark.encode(codec) + b"\0" * (2 * hole) + f"{logged(event_message())}\n".encode(codec)
+    (tmp_path / "run.log").write_bytes(data)
+    options = IngestOptions("ingest", zone_named("UTC"))
+    summary = ingest([str(tmp_path / "run.log")], tmp_path / "t.db", options)
+    assert (summary.problems, summary.events_new) == ([], 1)

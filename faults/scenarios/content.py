@@ -69,6 +69,16 @@ def utf16_be(world: World) -> None:
     utf16(world, "utf-16-be", codecs.BOM_UTF16_BE)
 
 
+def utf32(world: World) -> None:
+    """UTF-32 is said to be what it is, and read as soon as it is written as UTF-8."""
+    data = text_of(world.made(20))
+    for codec in ("utf-32-le", "utf-32-be"):
+        world.log.write_bytes(f"\ufeff{data}".encode(codec))
+        world.read(exits=1, says=("UTF-32, which is not read: write it as UTF-8", "run.log"))
+    world.log.write_text(data)
+    world.read()
+
+
 def utf8_mark(world: World) -> None:
     """UTF-8 with a byte order mark: it is no part of the first line."""
     calls = world.made(20)
@@ -208,6 +218,7 @@ SCENARIOS = (
     Scenario("R18a", "UTF-16 LE that grows", utf16_le, FINISHED, False),
     Scenario("R18b", "UTF-16 BE that grows", utf16_be, FINISHED, False),
     Scenario("R18c", "UTF-8 with a byte order mark", utf8_mark, FINISHED, False),
+    Scenario("R18d", "UTF-32, then converted", utf32, FINISHED, False),
     Scenario("R19", "an invalid byte in one event", invalid_byte, FINISHED, False),
     Scenario("R21", "lines of 2 MB and 64 MB", long_lines, FOLDER, False, quick=False),
     Scenario("R22", "malformed events, 10,000 keys, 1,000 digits", malformed, FINISHED, False),

@@ -7,6 +7,7 @@ characters, which are ASCII in every line that matters.
 
 from __future__ import annotations
 
+import re
 from codecs import utf_16_be_decode, utf_16_le_decode
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -57,6 +58,19 @@ ENCODINGS = (
 def encoding_of(head: bytes) -> Encoding:
     """Tell a file's encoding by its byte order mark; a NUL byte alone says nothing."""
     return next((one for one in reversed(ENCODINGS) if head.startswith(one.mark)), UTF_8)
+
+
+_UTF_32 = re.compile(
+    rb"\xff\xfe\0\0(?!\0{4})..[\0-\x10]\0|\0\0\xfe\xff\0[\0-\x10].."
+    rb"|(?:[\t\n\r -~]\0{3}){4}|(?:\0{3}[\t\n\r -~]){4}",
+    re.DOTALL,
+)
+"""How UTF-32 begins, in either order: with a mark, which begins as one of UTF-16, or plain characters."""
+
+
+def is_utf32(head: bytes) -> bool:
+    """Whether a file has four bytes a character, which nothing here reads."""
+    return _UTF_32.match(head) is not None
 
 
 def may_be_half_a_mark(head: bytes) -> bool:

@@ -35,7 +35,7 @@ from ingest.reading.checkpoint import (
     fingerprint_of,
     from_text,
 )
-from ingest.reading.encoding import Encoding, encoding_named, encoding_of, may_be_half_a_mark
+from ingest.reading.encoding import Encoding, encoding_named, encoding_of, is_utf32, may_be_half_a_mark
 from ingest.reading.lines import Position, newlines_in
 
 MAX_OFFSET = 1 << 60
@@ -81,7 +81,7 @@ def stand_at(log: LogFile, opened: OpenLog, checkpoint: Checkpoint | None) -> Op
     Raises:
         NotTheSame: its bytes before the checkpoint are not those of the source.
         NotALog: it is read for the first time, and is something else altogether.
-        LogUnfinished, LogUnreadable: there is not even a first byte.
+        LogUnfinished, LogUnreadable: there is not even a first byte, or it is UTF-32.
     """
     return _begin(log, opened) if checkpoint is None else _go_on(log, opened, checkpoint)
 
@@ -90,6 +90,7 @@ def _begin(log: LogFile, opened: OpenLog) -> Opened | None:
     head = read_head(opened.stream, log)
     if head.trouble is not None and not head.data:
         raise head.trouble
+    _refuse_utf32(log, head.data)
     if may_be_half_a_mark(head.data):  # or nothing at all: what it will be is not told yet
         return None
     not_a_log = what_is_not_a_log(head.data)
@@ -108,6 +109,7 @@ def _go_on(log: LogFile, opened: OpenLog, checkpoint: Checkpoint) -> Opened:
     head = b""
     if checkpoint.fingerprint.size_bytes < HEAD_BYTES:  # the name of a file grows with it
         head = read_head(opened.stream, log).data
+        _refuse_utf32(log, head)
     if opened.is_plain:
         before, ahead = _seek(log, opened, offset, samples), b""
     else:
@@ -117,6 +119,14 @@ def _go_on(log: LogFile, opened: OpenLog, checkpoint: Checkpoint) -> Opened:
             remembered.position = Position(offset, number, number)
     fingerprint = fingerprint_of(head) if head else checkpoint.fingerprint
     return Opened(opened, offset, before, ahead, fingerprint, encoding, remembered)
+
+
+def _refuse_utf32(log: LogFile, head: bytes) -> None:
+    if is_utf32(head):
+        raise LogUnreadable(
+            f"{log.shown}: UTF-32, which is not read: write it as UTF-8 (`iconv -f UTF-32 -t UTF-8`, in "
+            "PowerShell `-Encoding utf8`), and ingest that"
+        )
 
 
 def _seek(log: LogFile, opened: OpenLog, offset: int, samples: list[Sample]) -> bytes:
