@@ -431,8 +431,10 @@ def test_closed_pipe_is_no_traceback(log: Path, tmp_path: Path, called: Tokentai
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no limit on the size of files")
-def test_full_disk_is_said_and_nothing_is_lost_or_doubled(called: Tokentail, tmp_path: Path) -> None:
-    """When the database can't grow the exit is 1, what was committed stays, the next run is exact."""
+def test_limit_on_the_size_of_files_is_said_and_nothing_is_lost_or_doubled(
+    called: Tokentail, tmp_path: Path
+) -> None:
+    """When the database may not grow the exit is 1, what was committed stays, the next run is exact."""
     log = write_log(
         tmp_path / "run.log", *(event_message(predicted_output=number) for number in range(1, 1500))
     )
@@ -451,6 +453,9 @@ def test_full_disk_is_said_and_nothing_is_lost_or_doubled(called: Tokentail, tmp
     )
     assert done.returncode == 1
     assert done.stderr.startswith("tokentail: telemetry.db: ")
+    assert "would be larger than 800,000 bytes" in done.stderr
+    assert "raise that limit (`ulimit -f`)" in done.stderr
+    assert "disk" not in done.stderr
     assert "Traceback" not in done.stderr
     with sqlite3.connect(tmp_path / "telemetry.db") as connection:
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)

@@ -59,13 +59,54 @@ def database(tmp_path: Path) -> Path:
     return made
 
 
-# Temporary files
+# A limit on the size of files
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no limit of a file's size")
-@pytest.mark.parametrize(("bound", "said"), [("-", "60000"), ("100000", "set SQLITE_TMPDIR to a folder")])
+@pytest.mark.parametrize("command", ["dashboard --html page.html", "backup copy.db"])
+def test_limit_on_the_size_of_files_is_told_as_what_it_is(database: Path, command: str) -> None:
+    """Neither the disk nor the place is to blame, whatever is written."""
+    program = (
+        "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (33_000, 1 << 30)); "
+        "from ingest.cli import main; main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, *command.split(), "--db", str(database)],
+        cwd=database.parent,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        check=False,
+        text=True,
+    )
+    assert done.returncode == 1
+    assert "ulimit -f" in done.stderr
+    assert "disk" not in done.stderr
+    assert "another" not in done.stderr
+
+
+@pytest.mark.parametrize("limit", [None, 1 << 40])
+def test_disk_that_failed_is_no_limit(
+    database: Path, monkeypatch: pytest.MonkeyPatch, limit: int | None
+) -> None:
+    """A limit that nothing comes near is not blamed."""
+    monkeypatch.setattr("ingest.storing.explaining.largest_file", lambda: limit)
+    assert "the disk failed" in str(explanation(database, error_of("SQLITE_IOERR_WRITE")))
+
+
+# Temporary files
+
+
+def test_reader_who_finds_no_room_is_told_the_variable(database: Path) -> None:
+    """Who reads a database writes nothing but temporary files."""
+    assert "set SQLITE_TMPDIR to a folder" in str(
+        explanation(database, error_of("SQLITE_FULL"), reading=True)
+    )
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no limit of a file's size")
+@pytest.mark.parametrize(("bound", "said"), [("-", "60000"), ("100000", "raise that limit (`ulimit -f`)")])
 def test_what_is_sorted_needs_no_temporary_file_up_to_a_bound(database: Path, bound: str, said: str) -> None:
-    """Where no file may take a byte, 12 MB are sorted in memory; beyond the bound the variable is named."""
+    """Where no file may take a byte, 12 MB are sorted in memory; beyond the bound the limit is named."""
     with closing(sqlite3.connect(database)) as connection:
         connection.executescript(
             "PRAGMA journal_mode = DELETE; CREATE TABLE large (one, two);"

@@ -126,19 +126,19 @@ def _writing(database: Path, seconds: float) -> Iterator[None]:
 
 
 def disk_full(world: World) -> None:
-    """No more than some kilobytes can be written: exit 1, what is committed stands, then it completes."""
+    """No file may be larger than some kilobytes: that is said, and what is committed stands."""
     world.write(300)
     for size in (40_000, 150_000):
         outcome = _limited(world, size)
         world.outcomes.append(outcome)
-        world.check(outcome, exits=1, says="telemetry.db")
+        world.check(outcome, exits=1, says=("telemetry.db", f"{size:,} bytes", "ulimit -f"))
         with contextlib.suppress(sqlite3.OperationalError):  # not even the schema found room
             check_invariants(world.database)
     world.read()
 
 
 def _limited(world: World, size_bytes: int) -> Outcome:
-    """Run with a limit on the size of files: what a full disk looks like to SQLite."""
+    """Run with a limit on the size of files: to SQLite it looks as if the disk failed."""
 
     def limit() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (size_bytes, size_bytes))

@@ -6,7 +6,6 @@ Commands are thin. What they print is in `ingest.cli.output`, what they ask for 
 
 from __future__ import annotations
 
-import errno
 import importlib
 import os
 import signal
@@ -22,6 +21,7 @@ import click
 from ingest.cli.every_command import completed
 from ingest.cli.output import complain, page_width, show_escapes
 from ingest.errors import DatabaseBusy, OutputLost, TokentailError, UsageMistake
+from ingest.room import what_makes_room
 from ingest.storing.library import import_library
 from ingest.version import program_version
 from reports.terminal import fit_to
@@ -236,8 +236,8 @@ def _trouble(error: OSError) -> str:
         return "the folder in which this was started is gone: change to another one"
     reason = error.strerror or type(error).__name__
     what = f"{os.fsdecode(error.filename)}: {reason}" if error.filename else reason
-    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-        return f"{what}: free some space, and run the command again"
+    if (advice := what_makes_room(error)) is not None:
+        return f"{what}: {advice}, and run the command again"
     if error.filename is None and "temporary" in reason:
         return f"{what}: set TMPDIR to a folder that may be written"
     return f"{what}: mend that, and run the command again"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import filecmp
 import os
 import secrets
@@ -15,6 +14,7 @@ from typing import IO
 
 from ingest.cli.output import lost_output
 from ingest.errors import Unwritable, UsageMistake
+from ingest.room import what_makes_room
 
 STANDARD_OUTPUT = "-"
 
@@ -87,5 +87,5 @@ def _named(output: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        advice = "free some space" if error.errno in {errno.ENOSPC, errno.EDQUOT} else "choose another file"
+        advice = what_makes_room(error) or "choose another file"
         raise Unwritable(f"{output}: can't be written ({error.strerror}): {advice}") from error

@@ -9,6 +9,7 @@ import sys
 from contextlib import suppress
 
 from ingest.errors import DatabaseBusy, DatabaseUnusable, NoRoom, SchemaChanged, TokentailError
+from ingest.room import is_full, largest_file
 
 StrPath = str | os.PathLike[str]
 
@@ -20,6 +21,14 @@ _OF_A_FILE_THAT_GROWS = frozenset(
     {"SQLITE_FULL", "SQLITE_IOERR", "SQLITE_IOERR_WRITE", "SQLITE_IOERR_GETTEMPPATH"}
 )
 """What SQLite says where a file can't be made or made longer; a failure to read is none of room."""
+
+_OF_A_FILE_THAT_MAY_NOT_GROW = frozenset(
+    {"SQLITE_IOERR", "SQLITE_IOERR_WRITE", "SQLITE_IOERR_SHMOPEN", "SQLITE_IOERR_SHMSIZE"}
+)
+"""What it says at a limit on the size of files, as where the disk fails."""
+
+_MUCH_BYTES = 1 << 30
+"""What a write-ahead log or a temporary file may take beyond twice the database, at the most."""
 
 _WAL_VERSION = b"\x02\x02"
 """Bytes 18 and 19 of a database in WAL mode."""
@@ -76,6 +85,8 @@ def _reason(name: str, code: str, reading: bool) -> str | None:
 def _failed_write(name: str, code: str, reading: bool) -> DatabaseUnusable:
     """Say where there is no room, or that the disk failed."""
     folder = os.path.dirname(os.path.abspath(name))
+    if (text := _too_large(name, folder, code)) is not None:
+        return DatabaseUnusable(f"{name}: {text}")
     if (text := _no_room_for_temporary_files(folder, code, reading)) is not None:
         return NoRoom(f"{name}: {text}")
     if code in {"SQLITE_FULL", "SQLITE_IOERR_SHMSIZE"} or _free_bytes(folder) < _LITTLE_BYTES:
@@ -83,6 +94,21 @@ def _failed_write(name: str, code: str, reading: bool) -> DatabaseUnusable:
     return DatabaseUnusable(
         f"{name}: the disk failed to read or write it ({code}): see what the system's log says, and run the "
         "command again when it is mended"
+    )
+
+
+def _too_large(name: str, folder: str, code: str) -> str | None:
+    """Say so, if it must be a limit on the size of files that a write failed at: SQLite doesn't tell."""
+    limit = largest_file()
+    if limit is None or code not in _OF_A_FILE_THAT_MAY_NOT_GROW or _free_bytes(folder) < _LITTLE_BYTES:
+        return None
+    size = os.path.getsize(name) if os.path.exists(name) else 0
+    if limit > 2 * size + _MUCH_BYTES:
+        return None
+    return (
+        f"it, or a file that SQLite keeps beside it, would be larger than {limit:,} bytes, which is all that "
+        "a process may write here into a file: raise that limit (`ulimit -f`), and run the command again; "
+        "nothing is lost or doubled"
     )
 
 
@@ -137,11 +163,6 @@ def _free_bytes(folder: str) -> int:
             found = os.statvfs(folder)
             return found.f_bavail * found.f_frsize
     return 1 << 60
-
-
-def is_full(error: OSError | None) -> bool:
-    """Whether the operating system says that there is no room."""
-    return error is not None and error.errno in {errno.ENOSPC, errno.EDQUOT}
 
 
 def unwritable(path: StrPath, error: OSError | None = None) -> str:

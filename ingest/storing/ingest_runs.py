@@ -25,8 +25,9 @@ from ingest.errors import DatabaseHeld, DatabaseUnusable, NoRoom, TokentailError
 from ingest.files.paths import shown
 from ingest.linking.timestamps import time_text
 from ingest.notices import Notice
+from ingest.room import is_full
 from ingest.storing.database import StrPath, immediate, opened_as_it_is
-from ingest.storing.explaining import is_full, unwritable
+from ingest.storing.explaining import unwritable
 from ingest.version import program_version
 
 POLL_SECONDS = 0.05
