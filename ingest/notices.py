@@ -23,6 +23,7 @@ HAPPENED = frozenset(
         "source-gone",
         "reread",
         "new-zone",
+        "two-zones",
         "moved",
         "elsewhere",
     }

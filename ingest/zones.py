@@ -7,13 +7,54 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
+from contextlib import suppress
+from datetime import datetime, timedelta
+from typing import NamedTuple
 
+from ingest.errors import UsageMistake
 from ingest.files.logfile import LogFile
+from ingest.files.paths import STANDARD_INPUT
+from ingest.linking.timestamps import moment_of, time_text
 from ingest.notices import Notice
-from ingest.reading.zone import LOCAL, is_named, is_same_zone
+from ingest.reading.zone import LOCAL, Zone, is_named, is_same_zone, zone_recorded
 from ingest.summary import IngestOptions
 
 _ZONES = "SELECT timezone, COUNT(*) FROM log_sources WHERE state <> 'imported' GROUP BY timezone"
+
+_MOST_LOGS, _MOST_EVENTS = 20, 4
+"""How many new logs are looked at, and how many events at either end of each, where zones differ."""
+
+_NEWEST_SOURCE = "SELECT MAX(source_id), timezone FROM log_sources WHERE path = ?"
+_EVENTS = """
+SELECT event_id, timestamp FROM token_estimation_v2_events WHERE event_id IN (
+    SELECT * FROM (SELECT event_id FROM event_sightings WHERE source_id = :source_id
+                   ORDER BY byte_offset LIMIT :most)
+    UNION SELECT * FROM (SELECT event_id FROM event_sightings WHERE source_id = :source_id
+                         ORDER BY byte_offset DESC LIMIT :most))
+ORDER BY timestamp
+"""
+_AT_THE_OTHER_TIME = """
+SELECT source.path FROM token_estimation_v2_events AS one
+JOIN token_estimation_v2_events AS other ON other.timestamp = :timestamp
+    AND other.timestamp_text = one.timestamp_text
+    AND other.predicted_output_tokens = one.predicted_output_tokens
+    AND other.actual_output_tokens = one.actual_output_tokens
+    AND (other.category, other.complexity, other.model) IS (one.category, one.complexity, one.model)
+JOIN event_sightings AS seen ON seen.event_id = other.event_id
+JOIN log_sources AS source ON source.source_id = seen.source_id
+WHERE one.event_id = :event_id AND source.timezone = :zone
+"""
+
+
+class _Twice(NamedTuple):
+    """A new log whose events are there already, by another log that was read in another zone."""
+
+    log: LogFile
+    source_id: int
+    zone: str
+    other: str
+    other_zone: str
+    apart: timedelta
 
 
 class Zones:
@@ -23,12 +64,14 @@ class Zones:
         """Begin with no log."""
         self._options = options
         self._new: list[LogFile] = []
+        self._unasked: list[LogFile] = []
         self._kept: dict[tuple[str, str], list[LogFile]] = {}
 
     def add_new(self, log: LogFile) -> None:
         """Add a log that became a source of its own."""
+        self._new.append(log)
         if self._options.zone_asked_of(log.stored_path) is None:
-            self._new.append(log)
+            self._unasked.append(log)
 
     def add_known(self, log: LogFile, zone: str) -> None:
         """Add a log whose source has a zone already."""
@@ -37,7 +80,10 @@ class Zones:
             self._kept.setdefault((zone, asked), []).append(log)
 
     def notices(self, connection: sqlite3.Connection) -> Iterator[Notice]:
-        """Warn of logs that keep another zone than was asked for, and of new ones that got an unusual one."""
+        """Warn of logs that keep another zone than was asked for, and of new ones that got an unusual one.
+
+        Of these, too, that tell the events of another log at another time.
+        """
         for (zone, asked), logs in self._kept.items():
             more = f" and {len(logs) - 1:,} more" if len(logs) > 1 else ""
             text = (
@@ -45,8 +91,20 @@ class Zones:
                 f"not as {asked} (`tokentail backfill --full --tz ZONE` changes it)"
             )
             yield Notice("warning", "kept-zone", logs[0].shown, text)
-        if self._new:
+        twice = list(self._twice(connection)) if self._new else []
+        if twice:
+            yield _at_two_times(twice)
+        elif self._unasked:
             yield from self._unusual(connection)
+
+    def _twice(self, connection: sqlite3.Connection) -> Iterator[_Twice]:
+        """Yield new logs of which some events are there at the time, too, that another zone gives them."""
+        zones = [str(zone) for zone, _ in connection.execute(_ZONES)]
+        for log in self._new[:_MOST_LOGS] if len(zones) > 1 else ():
+            source_id, zone = connection.execute(_NEWEST_SOURCE, [log.stored_path]).fetchone()
+            others = [other for other in zones if source_id is not None and not is_same_zone(other, zone)]
+            found = (_event_of(connection, log, source_id, zone, other) for other in others)
+            yield from list(filter(None, found))[:1]
 
     def _unusual(self, connection: sqlite3.Connection) -> Iterator[Notice]:
         ours, others = 0, {}
@@ -55,17 +113,58 @@ class Zones:
                 ours += count
             else:
                 others[zone] = count
-        if not others or ours > len(self._new):
+        if not others or ours > len(self._unasked):
             return
         usual = max(others, key=lambda zone: (is_named(zone), others[zone]))
         usual = usual if is_named(usual) else "ZONE"
         count = sum(others.values())
-        what = "1 new log" if len(self._new) == 1 else f"{len(self._new):,} new logs"
+        new = self._unasked
+        what = "1 new log" if len(new) == 1 else f"{len(new):,} new logs"
         before = "the only one before was" if count == 1 else f"all {count:,} before were"
         text = (
-            f"{self._new[0].shown}: {what} read as {self._options.zone.name}, this machine's zone, since "
+            f"{new[0].shown}: {what} read as {self._options.zone.name}, this machine's zone, since "
             f"none was named; {before} read as {', '.join(sorted(others))}: name the executor's with --tz "
             f"{usual}, or as `zone` in tokentail.toml; `tokentail backfill --full --tz {usual} LOGS` mends "
             "what was read"
         )
-        yield Notice("warning", "new-zone", self._new[0].shown, text)
+        yield Notice("warning", "new-zone", new[0].shown, text)
+
+
+def _event_of(
+    connection: sqlite3.Connection, log: LogFile, source_id: int, zone: str, other: str
+) -> _Twice | None:
+    """Find an event of a source that one read in another zone tells as well, at the time that this gives."""
+    with suppress(UsageMistake):  # this machine doesn't know every zone
+        here, there = zone_recorded(zone), zone_recorded(other)
+        sample = connection.execute(_EVENTS, {"source_id": source_id, "most": _MOST_EVENTS}).fetchall()
+        for event_id, text in sample:
+            moment = moment_of(text)
+            elsewhere = _elsewhere(moment, here, there)
+            values = {"event_id": event_id, "timestamp": time_text(elsewhere), "zone": other}
+            found = connection.execute(_AT_THE_OTHER_TIME, values).fetchone() if elsewhere != moment else None
+            if found is not None:
+                return _Twice(log, source_id, zone, found[0], other, abs(elsewhere - moment))
+    return None
+
+
+def _elsewhere(moment: datetime, here: Zone, there: Zone) -> datetime:
+    """Return when it was in UTC, had the clock that showed a moment been one of another zone."""
+    return there.to_utc(here.to_local(moment))
+
+
+def _at_two_times(found: list[_Twice]) -> Notice:
+    first, *others = found
+    others = [one for one in others if one.log.stored_path != first.other]  # of a pair one is enough
+    more = f" (and so of {len(others):,} more new logs)" if others else ""
+    zone = first.other_zone if is_named(first.other_zone) else "ZONE"
+    mends = (
+        f"`tokentail sources forget {first.source_id}` takes it out"
+        if first.log.stored_path == STANDARD_INPUT
+        else f"`tokentail backfill --full --tz {zone} {first.log.shown}` reads it as that is"
+    )
+    text = (
+        f"{first.log.shown}: read as {first.zone}, but it tells events of {first.other}, which was read as "
+        f"{first.other_zone}: they are there twice, {first.apart} apart{more}; if it is a part of a copy, "
+        f"{mends}"
+    )
+    return Notice("warning", "two-zones", first.log.shown, text)

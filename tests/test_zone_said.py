@@ -96,3 +96,64 @@ def test_zone_that_has_no_name_is_never_advised(
     done = called("ingest", "b.log")
     assert ("1 new log read as Europe/Berlin" in done.stderr) is warned
     assert f"--tz {zone}" not in done.stderr
+
+
+def _events(folder: Path) -> int:
+    with closing(sqlite3.connect(folder / "telemetry.db")) as connection:
+        (count,) = connection.execute("SELECT COUNT(*) FROM token_estimation_v2_events").fetchone()
+    return int(count)
+
+
+@pytest.mark.parametrize("command", ["ingest", "backfill"])
+@pytest.mark.parametrize("asked", [("--tz", "America/New_York"), ()], ids=["asked", "this machine's"])
+@pytest.mark.parametrize("first", ["run.log", "part.log"])
+def test_part_of_a_log_that_was_read_in_another_zone_is_said_once(
+    called: Tokentail, tmp_path: Path, command: str, asked: tuple[str, ...], first: str
+) -> None:
+    """It doubles its events: both logs are named, how far apart they are, and the command that mends it."""
+    write(tmp_path / "run.log", *range(30))
+    write(tmp_path / "part.log", 100, *range(10, 30))
+    second = "part.log" if first == "run.log" else "run.log"
+    called("ingest", "--tz", "Australia/Sydney", first)
+    done = called(command, *asked, second)
+    (said,) = done.stderr.splitlines()
+    zone, apart = ("America/New_York", "16:00:00") if asked else ("Europe/Berlin", "10:00:00")
+    assert f"{second}: read as {zone}, but it tells events of " in said
+    assert f"{first}, which was read as Australia/Sydney: they are there twice, {apart} apart; " in said
+    mends = f"tokentail backfill --full --tz Australia/Sydney {second}"
+    assert f"`{mends}`" in said
+    assert called(command, *asked, second).stderr == ""
+    assert _events(tmp_path) == 51
+    assert called(*mends.split()[1:]).returncode == 0
+    assert _events(tmp_path) == 31
+
+
+def test_pipe_that_was_read_in_another_zone_is_said(tokentail: Tokentail, tmp_path: Path) -> None:
+    """It can't be read again: it is taken out."""
+    write(tmp_path / "run.log", *range(9))
+    tokentail("ingest", "--tz", "Australia/Sydney", "run.log")
+    done = tokentail("ingest", "--tz", "UTC", "-", stdin=(tmp_path / "run.log").read_bytes())
+    assert (
+        "11:00:00 apart; if it is a part of a copy, `tokentail sources forget 2` takes it out" in done.stderr
+    )
+
+
+def test_both_of_a_pair_that_are_new_are_said_as_one(called: Tokentail, tmp_path: Path) -> None:
+    """Two zones in the settings, and one log in both folders."""
+    for folder, zone in (("one", "Australia/Sydney"), ("two", "UTC")):
+        (tmp_path / folder).mkdir()
+        write(tmp_path / folder / "run.log", *range(9))
+        with (tmp_path / "tokentail.toml").open("a") as settings:
+            settings.write(f'[[folder]]\npath = "{folder}"\nzone = "{zone}"\n')
+    (said,) = called("ingest", "one", "two").stderr.splitlines()
+    assert "which was read as UTC: they are there twice, 11:00:00 apart; " in said
+
+
+def test_logs_of_two_zones_that_share_nothing_are_no_trouble(called: Tokentail, tmp_path: Path) -> None:
+    """Nor is the same call in the same zone, nor another one at the same time on its own clock."""
+    write(tmp_path / "a.log", *range(9))
+    write(tmp_path / "b.log", *range(20, 29))
+    write(tmp_path / "c.log", 20, 21, 40)
+    called("ingest", "--tz", "Australia/Sydney", "a.log")
+    called("ingest", "--tz", "UTC", "b.log")
+    assert called("ingest", "--tz", "UTC", "c.log").stderr == ""
