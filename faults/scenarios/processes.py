@@ -185,6 +185,18 @@ def zone_changed(world: World) -> None:
     world.read()
 
 
+def part_elsewhere(world: World) -> None:
+    """A log without its beginning, and its events alone, double them in another zone: said, then mended."""
+    world.write(40)
+    world.read()
+    lines = world.log.read_bytes().splitlines(keepends=True)
+    events = [line for line in lines if b"[TokenEstimationV2]" in line]
+    for number, part in enumerate((lines[60:], events)):
+        (world.logs / f"part-{number}.log").write_bytes(b"".join(part))
+        world.read("--tz", "Australia/Sydney", says="they are there twice, 11:00:00 apart")
+        world.read("--tz", "UTC", "--full")
+
+
 def from_the_future(world: World) -> None:
     """Times that go back and forth, and lie far ahead: order and identity do not depend on them."""
     calls = world.made(30)
@@ -206,4 +218,5 @@ SCENARIOS = (
     Scenario("R39b", "an hour that occurs twice", hour_that_occurs_twice, FOLDER, False),
     Scenario("R39c", "a clock that jumps", from_the_future, CRON),
     Scenario("R49", "--tz changed between two runs", zone_changed, FOLDER, False),
+    Scenario("R49b", "parts of a log under another --tz", part_elsewhere, ("backfill",), False),
 )
