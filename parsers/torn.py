@@ -17,7 +17,7 @@ from typing import NamedTuple
 from parsers.prefix import INNER, SURE, SYSLOG, own_line_at
 
 PRINTED = (
-    r"\[(?:drain_one_phase|PROBE)\] "
+    r"\[(?:drain_one_phase|PROBE)\] |\[TokenEstimationV2\] (?:predicted_output=|Failed to write )"
     r"|Traceback \(most recent call last\):|Fatal Python error: |Exception (?:ignored in: |in thread )"
     r"|nohup: (?:ignoring|redirecting|appending) |faiss library not installed;|={20}"
 )
@@ -80,7 +80,7 @@ def tears(message: bytes, before: Callable[[], bytes]) -> Iterator[Tear]:
     line too.
     """
     like: bytes | None = None
-    done = 1
+    done = 0
     for found in _BEGINS.finditer(message):
         place = _line_at(message, done, found)
         if place is None:
@@ -97,14 +97,17 @@ def tears(message: bytes, before: Callable[[], bytes]) -> Iterator[Tear]:
 
 
 def _line_at(message: bytes, done: int, found: re.Match[bytes]) -> tuple[int, int] | None:
-    """Return where what a line begins with begins and ends, behind an index; `None` if it is no such."""
+    """Return where what a line begins with begins and ends, behind an index; `None` if it is no such.
+
+    What is printed at that index is the message that begins there.
+    """
     start, end = found.span()
     if found.lastgroup == "warning":
         first = max(done, start - _MAX_PREFIX)
         path = _PATH_AT_END.search(message[first:start])
-        return None if path is None else (first + path.start(), end)
+        return None if path is None or first + path.start() <= done else (first + path.start(), end)
     if found.lastgroup != "time":
-        return None if start < done or _INNER.match(message, end) else (start, end)
+        return None if start <= done or _INNER.match(message, end) else (start, end)
     start -= len("2025")
     if start < done:
         return None

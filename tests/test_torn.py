@@ -124,6 +124,8 @@ PRINTED = (
     "2025-12-29T08:45:00.123456789Z stdout F hello",
     "Dec 29 19:45:00 box executor[78]: Stopped",
     f"2025-12-29T08:45:00.123456789Z stdout F {DRAINING}",
+    "[TokenEstimationV2] Failed to write DB telemetry: no such table",
+    event_message(),
 )
 
 
@@ -178,6 +180,13 @@ def test_names_like_printed_text_are_whole(name):
     (record,) = records(logged(f"Next phase: {name}"))
     assert record is not None
     assert record.phase == name
+
+
+@pytest.mark.parametrize("printed", PRINTED, ids=lambda text: text[:24])
+def test_printed_text_behind_a_prefix_is_its_message(printed):
+    """Logged, not printed: it is no line of its own, at the beginning or behind what was torn."""
+    assert len(parts_of(logged(printed).encode())) == 1
+    assert len(parts_of(f"{LINE}{logged(printed)}".encode())) == 2
 
 
 def test_quoted_text_behind_one_of_ours_starts_nothing():
