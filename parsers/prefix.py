@@ -51,6 +51,12 @@ class Around(NamedTuple):
 AROUND = (
     Around("CRI", rf"{_ISO} (?:stdout|stderr) [FP] ", "2025-12-29T08:40:02.123456789Z stderr F "),
     Around("journalctl -o short-iso", rf"{_ISO}{_UNIT}", "2025-12-29T19:40:02+1100 host unit[77]: "),
+    Around("GitLab CI", rf"{_ISO} [0-9a-f]{{2}}[OE] ", "2025-12-29T08:40:02.123456Z 01O "),
+    Around(
+        "heroku logs",
+        rf"{_ISO} (?:app|heroku)\[[\w.-]{{1,100}}\]: ",
+        "2025-12-29T08:40:02.123456+00:00 app[worker.1]: ",
+    ),
     Around(
         "docker logs -t, kubectl logs --timestamps, an archive of CI",
         rf"{_MARK}{_ISO} ",
