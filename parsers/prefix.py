@@ -134,6 +134,9 @@ SYSLOG = f"{_MONTH_DAY}{_UNIT}"
 SURE = f"{_ISO} (?:stdout|stderr) [FP] |{_ISO}{_UNIT}|{SYSLOG}"
 """Of those, what a line that was wrapped hardly goes on with."""
 
+TOLD = f"{SURE}|{_ISO} "
+"""And of those what no name goes on with: a moment that tells its offset, and then a text."""
+
 POWERSHELL = r"python : "
 JSON = r"\{\s*\""
 _MAX_AROUND = 4

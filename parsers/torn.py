@@ -14,10 +14,11 @@ import re
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from parsers.prefix import INNER, SURE, SYSLOG, own_line_at
+from parsers.prefix import INNER, SURE, SYSLOG, TOLD, own_line_at
 
 PRINTED = (
     r"\[(?:drain_one_phase|PROBE)\] |\[TokenEstimationV2\] (?:predicted_output=|Failed to write )"
+    r"|\{\"(?:log|timestamp)\":"
     r"|Traceback \(most recent call last\):|Fatal Python error: |Exception (?:ignored in: |in thread )"
     r"|nohup: (?:ignoring|redirecting|appending) |faiss library not installed;|={20}"
 )
@@ -37,7 +38,7 @@ _BEGINS = re.compile(
 """Where another line may begin: in its prefix, in a warning behind the path of what warns, or here."""
 
 _PATH_AT_END = re.compile(rb"(?:[A-Za-z]:\\|/)[^:]*\Z")
-_SURE = re.compile(SURE.encode())
+_TOLD = re.compile(TOLD.encode())
 _INNER = re.compile(INNER.encode())
 _DIGIT = re.compile(rb"\d")
 _AROUND_AT_END = re.compile(rf"(?:{SURE})\Z".encode())
@@ -114,8 +115,8 @@ def _line_at(message: bytes, done: int, found: re.Match[bytes]) -> tuple[int, in
     begin, own_end = own_line_at(message, start)
     if own_end is not None:
         return begin, own_end
-    sure = _SURE.match(message, start)
-    return None if sure is None else sure.span()
+    told = _TOLD.match(message, start)
+    return None if told is None else told.span()
 
 
 class Object(NamedTuple):

@@ -126,6 +126,9 @@ PRINTED = (
     f"2025-12-29T08:45:00.123456789Z stdout F {DRAINING}",
     "[TokenEstimationV2] Failed to write DB telemetry: no such table",
     event_message(),
+    "2025-12-29T08:45:00.123456789Z hello",
+    json_line("hello"),
+    docker("hello")[:-20],
 )
 
 
@@ -180,6 +183,12 @@ def test_names_like_printed_text_are_whole(name):
     (record,) = records(logged(f"Next phase: {name}"))
     assert record is not None
     assert record.phase == name
+
+
+@pytest.mark.parametrize("form", [json_line, lambda text: docker(logged(text))], ids=["executor", "docker"])
+def test_object_behind_a_torn_line_is_a_line_of_its_own(form):
+    """A log that changed its form: both events are there, and neither holds a piece of the other."""
+    assert records(LINE[:-6] + form(EVENT)) == [PLAIN_EVENT._replace(model="some-m"), PLAIN_EVENT]
 
 
 @pytest.mark.parametrize("printed", PRINTED, ids=lambda text: text[:24])
