@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator
+from functools import cache
 from typing import NamedTuple
 
 from parsers.prefix import INNER, SURE, SYSLOG, TOLD, own_line_at
@@ -31,14 +32,7 @@ _PICTURE = (
 )
 """A picture that a line is printed behind, no space before it, and what a capture may have made of it."""
 
-_BEGINS = re.compile(
-    rb"(?P<time>-\d\d-\d\d[ T]\d\d:\d\d:\d\d)|(?P<warning>%b)|%b|%b|%b"
-    % (_WARNING.encode(), PRINTED.encode(), _PICTURE, SYSLOG.encode())
-)
-"""Where another line may begin: in its prefix, in a warning behind the path of what warns, or here."""
-
 _PATH_AT_END = re.compile(rb"(?:[A-Za-z]:\\|/)[^:]*\Z")
-_TOLD = re.compile(TOLD.encode())
 _INNER = re.compile(INNER.encode())
 _DIGIT = re.compile(rb"\d")
 _AROUND_AT_END = re.compile(rf"(?:{SURE})\Z".encode())
@@ -53,6 +47,18 @@ _OBJECT = re.compile(
 _MAX_OBJECTS = 64
 _CLOSINGS = ('"}', "}", '":0}', ":0}", "0}", '"":0}')
 """What may be missing at the end of an object that was cut, and makes it whole again."""
+
+
+@cache
+def _begins() -> re.Pattern[bytes]:
+    """Find where another line may begin: in its prefix, in a warning behind its path, or right there."""
+    printed = (_WARNING.encode(), PRINTED.encode(), _PICTURE, SYSLOG.encode())
+    return re.compile(rb"(?P<time>-\d\d-\d\d[ T]\d\d:\d\d:\d\d)|(?P<warning>%b)|%b|%b|%b" % printed)
+
+
+@cache
+def _told() -> re.Pattern[bytes]:
+    return re.compile(TOLD.encode())
 
 
 class Tear(NamedTuple):
@@ -82,7 +88,7 @@ def tears(message: bytes, before: Callable[[], bytes]) -> Iterator[Tear]:
     """
     like: bytes | None = None
     done = 0
-    for found in _BEGINS.finditer(message):
+    for found in _begins().finditer(message):
         place = _line_at(message, done, found)
         if place is None:
             continue
@@ -115,7 +121,7 @@ def _line_at(message: bytes, done: int, found: re.Match[bytes]) -> tuple[int, in
     begin, own_end = own_line_at(message, start)
     if own_end is not None:
         return begin, own_end
-    told = _TOLD.match(message, start)
+    told = _told().match(message, start)
     return None if told is None else told.span()
 
 
