@@ -603,14 +603,24 @@ def piece(style: str, stream: str, text: str, is_last: bool) -> str:
     return json.dumps({"log": text + "\n" * is_last, "stream": stream, "time": time}, ensure_ascii=False)
 
 
+PRINTED = (
+    "Traceback (most recent call last):\n",
+    "[PROBE] ========== VERDICT ==========\n",
+    "=" * 80 + "\n",
+    "\u2713 Completed - success=False, tokens=0\n",
+    "2026-01-05T08:40:02.123456789Z stdout F hello\n",
+)
+
+
 def torn(rng: Random, log: Log) -> str:
-    """Leave out newlines, and the ends of lines that are no events: the next writer appended."""
+    """Leave out newlines, and the ends of lines that are no events: the next writer appended, or printed."""
     text = ""
     for line in log.lines:
         rendered, is_glued = line.rendered(), rng.random() < 0.1
         if is_glued and line.event is None:
             rendered = rendered[: rng.randrange(len(rendered) + 1)]
-        text += rendered if is_glued else f"{rendered}\n"
+        printed = rng.choice(("", *PRINTED)) if is_glued and line.level is not None else ""
+        text += rendered + printed if is_glued else f"{rendered}\n"
     return f"{text}\n"
 
 
