@@ -83,6 +83,25 @@ def test_source_with_a_false_value_is_named_with_the_command(
     assert "\x1b" not in line
 
 
+@pytest.mark.xfail(strict=True, reason="`verify` looks for a prefix or an escape, not yet for printed text")
+@pytest.mark.parametrize(
+    "value",
+    [
+        "claude-sonn[drain_one_phase] Draining: run-B / p1",
+        "claude-Traceback (most recent call last):",
+        "claude-sonnet-4-5\u2705 Run 'run-B' verified in API database",
+        '{"timestamp": "2025-12-29',
+    ],
+)
+def test_source_with_printed_text_in_a_value_is_named(
+    called: Tokentail, tmp_path: Path, database: Path, value: str
+) -> None:
+    """`parsers.torn` says how it begins; an earlier version stored it as a part of a model."""
+    alter(database, "UPDATE token_estimation_v2_events SET model = ? WHERE event_id = 1", value)
+    (line,) = told(called)
+    assert line.endswith(f": `tokentail backfill --full {tmp_path}/a.log` reads it anew")
+
+
 @pytest.mark.parametrize("value", TRUE_VALUES)
 def test_value_that_only_looks_like_one_is_left_alone(called: Tokentail, database: Path, value: str) -> None:
     """Names may hold times, brackets and levels."""
@@ -152,3 +171,19 @@ def test_what_is_advised_leaves_right_values(called: Tokentail, database: Path, 
         query = "SELECT run_id, run_source, phase_outcome, deliverables_json, deliverables_complete FROM {}"
         rows = connection.execute(query.format("token_estimation_v2_events")).fetchall()
     assert rows == [("unknown", None, None, "[]", 0)] * 3
+
+
+@pytest.mark.xfail(strict=True, reason="the part that is read anew joins the false whole, which stays")
+@pytest.mark.parametrize("rest", [NEXT, "[drain_one_phase] Draining: run-B / p1"])
+def test_false_model_is_gone_when_its_log_is_read_anew(
+    called: Tokentail, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rest: str
+) -> None:
+    """The event that an earlier version took for whole is one that was cut."""
+    (tmp_path / "run.log").write_text(logged(event_message(model="some-m")) + rest + "\n", encoding="utf-8")
+    with monkeypatch.context() as patch:
+        patch.setattr("parsers.line.tears", lambda *_: iter(()))  # as before lines were cut
+        called("ingest", "run.log", "--tz", "UTC")
+    called("backfill", "--full", "run.log", "--tz", "UTC")
+    with closing(sqlite3.connect(tmp_path / "telemetry.db")) as connection:
+        models = connection.execute("SELECT model FROM token_estimation_v2_events").fetchall()
+    assert models == [("some-m",)]
