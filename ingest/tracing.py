@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from ingest.files.logfile import LogFile
 from ingest.linking.context import NOTHING_TOLD, Context, merged
 from ingest.linking.state import Amendment
 from ingest.linking.timestamps import time_text
+from ingest.reading.clock import NO_SUCH_TIME
 from ingest.reading.lines import Line
 from ingest.reading.markers import has_marker
 from ingest.reading.scan import ScanOptions, scan
@@ -29,6 +30,7 @@ from parsers.records import (
     Draining,
     Estimate,
     EstimationEvent,
+    Malformed,
     Record,
     RequiredList,
     RunNamed,
@@ -170,6 +172,8 @@ class _Tracer:
         stamp = explanation.stamp
         told = None if stamp is None else self._zone.in_utc(stamp.moment)
         moment = None if told is None else time_text(told)
+        if stamp is not None and told is None and isinstance(explanation.record, EstimationEvent):
+            explanation = replace(explanation, record=Malformed(NO_SUCH_TIME))
         traced = TracedLine(line, explanation, moment, around=list(self._newest))
         self.traced.append(traced)
         self._followed.append(traced)

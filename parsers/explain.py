@@ -1,6 +1,6 @@
 """Why a line is read as it is: its prefix, its family, and the character at which that stops matching.
 
-`parsers.line.parse_line` alone decides what a line says; this explains it to a person, as slowly as it takes.
+`parsers.line` alone decides what a line says; this explains it to a person, as slowly as it takes.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from itertools import pairwise
 
 from parsers import escalation
 from parsers.family import Family, Shape
-from parsers.line import parse_line
+from parsers.line import parts_of
 from parsers.numbers import DECIMAL
 from parsers.prefix import Prefixed, split_prefix
 from parsers.records import Malformed, Record, Stamp
@@ -89,7 +89,8 @@ def explain(line: bytes, container_logs: bool = True) -> Explanation:
     in_json = prefixed.outer and line.startswith(b"{")
     about = (_kind_of(prefixed, in_json), 0 if in_json else before, prefixed.stamp, message)
     family = family_of(prefixed.message)
-    parsed = parse_line(line, container_logs)
+    part = parts_of(line, container_logs)[0]
+    parsed = part.parsed
     if family is None:
         return Explanation(*about, why=_misplaced(message) or "no family of lines opens like this")
     if parsed is not None and not isinstance(parsed.record, Malformed):
@@ -97,7 +98,9 @@ def explain(line: bytes, container_logs: bool = True) -> Explanation:
     if parsed is not None:
         return Explanation(*about, family.name, parsed.record, stop_in(family, message))
     stop = stop_in(family, message)
-    if stop is None and family.needs_prefix:
+    if stop is None and part.is_cut:
+        why = "another line begins within it, so that its last value may be cut"
+    elif stop is None and family.needs_prefix:
         why = "it counts only behind a prefix; what stands bare may be a model's answer"
     else:
         why = "it opens like this family and goes on otherwise"

@@ -209,7 +209,7 @@ def test_event_whose_time_utc_has_no_year_for_is_a_reject(
     assert escalations == (0,)
     checked = called("verify")
     assert (checked.returncode, "no difference" in checked.stdout) == (0, True)
-    assert "time out of range" in called("explain", "run.log:3").stdout
+    assert "a reject: time out of range" in called("explain", "run.log:3").stdout
 
 
 def test_clock_that_cannot_tell_a_time_gives_none(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from conftest import Tokentail
-from event_lines import event_message, fallback_message
+from event_lines import event_message, fallback_message, logged
 from parsers.explain import explain, stop_in
 from parsers.line import parse_line
 from parsers.records import Malformed
@@ -291,3 +291,11 @@ def test_malformed_lines_of_the_real_logs_have_a_place(corpus: Path, called: Tok
                 (told,) = explained(called, f"{log}:{number}")
                 assert told["stored"] == "reject"
                 assert told["stopped_at"]
+
+
+@pytest.mark.parametrize("rest", ["[2025-12-29 19:45:00] INFO: x", "Traceback (most recent call last):"])
+def test_line_in_which_another_begins_is_said_to_be_cut(rest: str) -> None:
+    """Its own prefix is there, and it goes on as its family does."""
+    explained = explain(logged(f"Next phase: p{rest}").encode())
+    assert (explained.family, explained.record) == ("phase_requested", None)
+    assert explained.why == "another line begins within it, so that its last value may be cut"
