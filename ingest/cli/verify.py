@@ -28,7 +28,7 @@ def verify_command(
     Every marker line must be a sighting of an event that says the same, or a reject; the database
     must hold nothing that the logs do not. Differences are named by file and line. Without a PATH,
     those of TOKENTAIL_LOGS or of the settings are checked, or else every log that was ingested and is
-    still there. Sources of which an earlier version stored a prefix or an escape as a part of a value
+    still there. Sources of which an earlier version stored an escape or another line as a part of a value
     are named as well, with the command that reads them anew.
 
     Exit codes: 0 proven, 1 differences or unreadable files.

@@ -1,4 +1,4 @@
-"""What earlier versions stored of lines that they took for others: values that hold a prefix or an escape.
+"""What earlier versions stored of lines that they took for others: values that hold another line's beginning or an escape.
 
 A line that was torn, and went on with the next process's, became the end of a model or a run; colours became
 a part of whatever stood at a line's end. Such lines are read right now, when their logs are read anew.
@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from ingest.files.paths import STANDARD_INPUT, is_url
 from parsers.prefix import INNER
+from parsers.torn import tears
 
 _TEXTS = (
     "run_id",
@@ -25,15 +26,15 @@ _TEXTS = (
     "phase_outcome",
     "deliverables_json",
 )
-_TOGETHER = " || CHAR(31) || ".join(f"COALESCE({name}, '')" for name in _TEXTS)
+_DIFFERENT = "SELECT DISTINCT {name} FROM token_estimation_v2_events WHERE {name} IS NOT NULL"
+_WITH = """
+SELECT source_id, event_id FROM token_estimation_v2_events JOIN event_sightings USING (event_id)
+WHERE {name} = ?
+"""
 _SUSPECT = (
     "INSTR({text}, CHAR(27)) OR INSTR({text}, CHAR(13)) OR INSTR({text}, '\\u001b') "
     "OR {text} GLOB '*[0-9][0-9]:[0-9][0-9]:[0-9][0-9]*'"
 )
-_EVENTS = f"""
-SELECT source_id, {", ".join(_TEXTS)} FROM token_estimation_v2_events JOIN event_sightings USING (event_id)
-WHERE {_SUSPECT.format(text=f"({_TOGETHER})")} ORDER BY source_id, event_id
-"""
 _CHECKPOINTS = f"SELECT source_id, remembered FROM log_sources WHERE {_SUSPECT.format(text='remembered')}"
 _SOURCE = "SELECT path, real_path, host FROM log_sources WHERE source_id = ?"
 
@@ -51,16 +52,14 @@ class _Found:
 
 
 def said_of_false_values(connection: sqlite3.Connection) -> Iterator[str]:
-    """Yield a sentence for each source of which stored values hold a prefix or an escape."""
+    """Yield a sentence for each source of which stored values hold another line's beginning or an escape."""
     found: dict[int, _Found] = {}
-    for source_id, *values in connection.execute(_EVENTS):
-        name, value = next(
-            (pair for pair in zip(_TEXTS, values, strict=True) if pair[1] and _FALSE.search(pair[1])),
-            ("", ""),
-        )
-        if name:
+    events: dict[int, set[int]] = {}
+    for name, value in _false_values(connection):
+        for source_id, event_id in connection.execute(_WITH.format(name=name), [value]):
             one = found.setdefault(source_id, _Found(0, f"{name} {value[:_MOST_SHOWN]!r}"))
-            one.events += 1
+            events.setdefault(source_id, set()).add(event_id)
+            one.events = len(events[source_id])
     for source_id, remembered in connection.execute(_CHECKPOINTS):
         if _FALSE.search(remembered):
             found.setdefault(source_id, _Found())
@@ -68,11 +67,19 @@ def said_of_false_values(connection: sqlite3.Connection) -> Iterator[str]:
         yield _sentence(connection, source_id, one)
 
 
+def _false_values(connection: sqlite3.Connection) -> Iterator[tuple[str, str]]:
+    """Yield each value, with its column, that holds an escape or in which another line begins."""
+    for name in _TEXTS:
+        for (value,) in connection.execute(_DIFFERENT.format(name=name)).fetchall():
+            if _FALSE.search(value) or any(tears(f"={value}".encode("utf-8", "replace"), bytes)):
+                yield name, value
+
+
 def _sentence(connection: sqlite3.Connection, source_id: int, found: _Found) -> str:
     path, real_path, host = connection.execute(_SOURCE, [source_id]).fetchone()
     count = f"in {found.events:,} of its events " if found.events else ""
     text = (
-        f"{path}: an earlier version stored a prefix or an escape {count}as a part of a value "
+        f"{path}: an earlier version stored an escape, or another line's beginning, {count}as a part of a value "
         f"({found.example}): "
     )
     if path == STANDARD_INPUT:
