@@ -191,22 +191,23 @@ class Comparison:
             return
         if line_number != sighting.line_number:
             self._differ(sighting.line_number, f"the database has it at line {line_number}")
-        self._compare_line(sighting, fact_of(fact_of_row(row), own))
+        self._compare_line(sighting, row if own is None else fact_of(fact_of_row(row), own))
         self._compare_context(sighting.line_number, sighting.fact.context, row, own, bool(alone))
 
-    def _compare_line(self, sighting: Sighting, stored: Fact) -> None:
-        """Hold the line itself against what the place says, as it is stored."""
-        known = payload_row(stored.payload)
+    def _compare_line(self, sighting: Sighting, stored: Row | Fact) -> None:
+        """Hold the line itself against what the place says: its event's row, or its own word."""
+        if isinstance(stored, Fact):
+            stored = payload_row(stored.payload) | {"timestamp": stored.timestamp}
         for name, value in payload_row(sighting.fact.payload).items():
-            cut = name == "model" and sighting.fact.is_cut and _begins(known[name], value)
-            if known[name] != value and not cut:
+            cut = name == "model" and sighting.fact.is_cut and _begins(stored[name], value)
+            if stored[name] != value and not cut:
                 self._differ(
-                    sighting.line_number, f"{name} is {value!r} in the log, {known[name]!r} in the database"
+                    sighting.line_number, f"{name} is {value!r} in the log, {stored[name]!r} in the database"
                 )
         second = sighting.fact.timestamp[:19]
-        if stored.timestamp[:19] != second:
+        if stored["timestamp"][:19] != second:
             self._differ(
-                sighting.line_number, f"logged at {second} UTC, {stored.timestamp!r} in the database"
+                sighting.line_number, f"logged at {second} UTC, {stored['timestamp']!r} in the database"
             )
 
     def _compare_context(
@@ -216,11 +217,13 @@ class Comparison:
 
         Earlier versions kept no word of a place without a phase.
         """
-        known, of_event = fact_of(fact_of_row(row), own).context, context_of(row)
-        known = known._replace(deliverables=better_deliverables(known.deliverables, of_event.deliverables))
-        stray = told.phase is None and of_event.phase is not None
-        if told == NOTHING_TOLD or stray:
+        if told == NOTHING_TOLD or (told.phase is None and row["phase_source"] is not None):
             return
+        known = of_event = context_of(row)
+        if own is not None:
+            known = fact_of(fact_of_row(row), own).context
+            best = better_deliverables(known.deliverables, of_event.deliverables)
+            known = known._replace(deliverables=best)
         absorbed = merged(known, told)  # lines that are read later may tell better
         for name in Context._fields:
             here, there = getattr(told, name), getattr(known, name)

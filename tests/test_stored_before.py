@@ -76,7 +76,7 @@ def test_source_with_a_false_value_is_named_with_the_command(
     alter(database, f"UPDATE token_estimation_v2_events SET {column} = ? WHERE event_id = 1", value)
     (line,) = told(called)
     assert line.startswith(
-        f"{tmp_path}/a.log: an earlier version stored an escape, or another line's beginning, in 1 of its events"
+        f"{tmp_path}/a.log: an earlier version stored an escape, or another line, in 1 of its events"
     )
     assert f"({column} '" in line
     assert line.endswith(f": `tokentail backfill --full {tmp_path}/a.log` reads it anew")

@@ -1,4 +1,4 @@
-"""What earlier versions stored of lines that they took for others: values that hold another line's beginning or an escape.
+"""What earlier versions stored of lines that they took for others: values with a line or an escape in them.
 
 A line that was torn, and went on with the next process's, became the end of a model or a run; colours became
 a part of whatever stood at a line's end. Such lines are read right now, when their logs are read anew.
@@ -79,7 +79,7 @@ def _sentence(connection: sqlite3.Connection, source_id: int, found: _Found) -> 
     path, real_path, host = connection.execute(_SOURCE, [source_id]).fetchone()
     count = f"in {found.events:,} of its events " if found.events else ""
     text = (
-        f"{path}: an earlier version stored an escape, or another line's beginning, {count}as a part of a value "
+        f"{path}: an earlier version stored an escape, or another line, {count}as a part of a value "
         f"({found.example}): "
     )
     if path == STANDARD_INPUT:

@@ -22,6 +22,7 @@ from ingest.events import (
     Fact,
     events,
     group_of,
+    stem_of,
     with_stem,
 )
 from ingest.linking.context import Context, Deliverables, better_deliverables, merged
@@ -33,6 +34,7 @@ from ingest.storing.rows import (
     fact_of,
     fact_of_row,
     own_values,
+    payload_row,
 )
 
 _READ = ", ".join(f"event.{name}" for name in READ_COLUMNS)
@@ -400,11 +402,13 @@ def declared_deliverables(connection: sqlite3.Connection) -> Declared:
 # Part of the proof: the rows are what the places say
 
 
-_ALL_IN_ORDER = (
-    f"SELECT {_READ} FROM token_estimation_v2_events AS event WHERE event_key IS NOT NULL ORDER BY event_key"
-)
-
-
+_ALL_IN_ORDER = f"""
+SELECT EXISTS (
+        SELECT 1 FROM event_sightings AS s WHERE s.event_id = event.event_id AND own_values IS NOT NULL
+    ), {_READ}
+FROM token_estimation_v2_events AS event WHERE event_key IS NOT NULL ORDER BY event_key
+"""
+_COMPUTED = ("smape_percent", "waste_ratio", "underestimated", "is_truncated_output")
 _FIRST_PLACE = """
 SELECT path, line_number FROM event_sightings JOIN log_sources USING (source_id)
 WHERE event_id = ? ORDER BY source_id, event_sightings.byte_offset LIMIT 1
@@ -414,12 +418,28 @@ WHERE event_id = ? ORDER BY source_id, event_sightings.byte_offset LIMIT 1
 def rows_that_differ(connection: sqlite3.Connection) -> Iterator[str]:
     """Yield a sentence for each row that says something else than its group's facts make of it."""
     declared = declared_deliverables(connection)
-    in_order = (dict(zip(READ_COLUMNS, values, strict=True)) for values in connection.execute(_ALL_IN_ORDER))
-    for _, rows in groupby(in_order, key=lambda row: row["event_key"].split(" ", 4)[:4]):
-        yield from _that_differ(connection, list(rows), declared)
+    in_order = connection.execute(_ALL_IN_ORDER)
+    for _, group in groupby(in_order, key=lambda values: values[_KEY_AT].split(" ", 4)[:4]):
+        rows = [(has_own, dict(zip(READ_COLUMNS, values, strict=True))) for has_own, *values in group]
+        if len(rows) == 1 and not (rows[0][0] or declared):
+            wrong = _differences(rows[0][1], _by_itself(rows[0][1]))
+        else:
+            wrong = _that_differ(connection, [row for _, row in rows], declared)
+        for event_id, text in wrong:
+            yield f"{_where(connection, event_id)}: {text}"
 
 
-def _that_differ(connection: sqlite3.Connection, rows: list[Row], declared: Declared) -> Iterator[str]:
+def _by_itself(row: Row) -> Row:
+    """Return what must stand in a row whose places all say just what it says."""
+    fact = fact_of_row(row)
+    event = Event(stem_of(fact.payload, fact.timestamp), *fact[:4], fact.own, [])
+    computed = payload_row(fact.payload)
+    return {"event_key": event.key} | {name: computed[name] for name in _COMPUTED}
+
+
+def _that_differ(
+    connection: sqlite3.Connection, rows: list[Row], declared: Declared
+) -> Iterator[tuple[int, str]]:
     facts: list[Fact] = []
     for row in rows:
         of_row = fact_of_row(row)
@@ -429,16 +449,22 @@ def _that_differ(connection: sqlite3.Connection, rows: list[Row], declared: Decl
             facts.append(of_row)
     computed = {event.key: event_row(event) for event in events(facts, declared)}
     for row in rows:
-        made = computed.pop(row["event_key"], {"event_key": None})
-        wrong = [name for name, value in made.items() if row[name] != value]
-        where = _where(connection, row["event_id"]) if wrong else ""
-        for name in wrong:
-            yield f"{where}: {name} is {row[name]!r} in the database, but its places say {made[name]!r}"
+        yield from _differences(row, computed.pop(row["event_key"], {"event_key": None}))
     for key in computed:
-        yield f"event {key!r}: its places make it, and it has no row"
+        yield rows[0]["event_id"], f"its places make an event {key!r} that has no row"
+
+
+def _differences(row: Row, right: Row) -> Iterator[tuple[int, str]]:
+    for name, value in right.items():
+        if row[name] != value:
+            text = f"{name} is {row[name]!r} in the database, but its places say {value!r}"
+            yield row["event_id"], text
 
 
 def _where(connection: sqlite3.Connection, event_id: int) -> str:
     """Name an event by the first of its places, if it has one."""
     found = connection.execute(_FIRST_PLACE, [event_id]).fetchone()
     return f"event {event_id}" if found is None else f"{found[0]}:{found[1]}"
+
+
+_KEY_AT = 1 + READ_COLUMNS.index("event_key")
