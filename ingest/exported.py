@@ -18,6 +18,7 @@ from ingest.linking.timestamps import time_text
 from ingest.storing.facts_migration import key_of_0_1_0
 from ingest.storing.groups import Place, Placed
 from ingest.storing.rows import EVENT_COLUMNS, EXECUTORS_COLUMNS, Row, event_row, fact_of_row
+from parsers.event import FIELDS, NUMBER, NUMBER_OR_NONE, PERCENT, TEXT, TRUTH, Kind
 
 LARGEST = 10**18
 """No number of an event is as large: the parsers read 18 digits at most."""
@@ -65,30 +66,28 @@ def _one_of(names: tuple[str, ...]) -> _Check:
     return lambda value: value is None or value in names
 
 
-_WHOLE = (
-    "event_id",
-    "deliverable_count",
-    "predicted_output_tokens",
-    "actual_output_tokens",
-    "selected_budget",
-)
 _WHOLE_OR_NULL = (
     *("actual_max_tokens", "input_tokens", "total_tokens", "attempt_index", "estimated_deliverable_count"),
 )
 _TEXT = ("run_id", "phase_id", "event_key", "timestamp_text")
-_TEXT_OR_NULL = ("category", "complexity", "stop_reason", "model", "phase_outcome")
-_REAL_OR_NULL = ("smape_percent", "waste_ratio", "logged_smape_percent", "confidence")
-_TRUTH_OR_NULL = ("success", "truncated", "underestimated", "is_truncated_output")
+_OF_KIND: Mapping[Kind, _Check] = {
+    NUMBER: _whole,
+    NUMBER_OR_NONE: _whole,  # 0 where the line says None
+    PERCENT: _or_null(_real),
+    TRUTH: _or_null(_truth),
+    TEXT: _or_null(_text),
+}
 
 CHECKS: Mapping[str, _Check] = {
-    **dict.fromkeys(_WHOLE, _whole),
+    "event_id": _whole,
+    **{field.column: _OF_KIND[field.kind] for field in FIELDS},
     **dict.fromkeys(_WHOLE_OR_NULL, _or_null(_whole)),
     **dict.fromkeys(_TEXT, _text),
-    **dict.fromkeys(_TEXT_OR_NULL, _or_null(_text)),
-    **dict.fromkeys(_REAL_OR_NULL, _or_null(_real)),
-    **dict.fromkeys(_TRUTH_OR_NULL, _or_null(_truth)),
+    **dict.fromkeys(("smape_percent", "waste_ratio", "confidence"), _or_null(_real)),
+    **dict.fromkeys(("underestimated", "is_truncated_output"), _or_null(_truth)),
     **dict.fromkeys(("actual_is_total", "deliverables_complete"), _truth),
     **dict.fromkeys(("timestamp", "created_at"), _time),
+    "phase_outcome": _or_null(_text),
     "deliverables_json": _paths,
     "run_source": _one_of(RUN_SOURCES),
     "phase_source": _one_of(PHASE_SOURCES),

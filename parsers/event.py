@@ -9,6 +9,7 @@ for each key goes forward only, so the time is linear in the length of the line.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -21,30 +22,125 @@ MARKER = "[TokenEstimationV2]"
 
 _WRITE_FAILURE = " Failed to write DB telemetry"
 
-_FULL = (
-    "predicted_output",
-    "actual_output",
-    "smape",
-    "selected_budget",
-    "category",
-    "complexity",
-    "deliverables",
-    "success",
-    "stop_reason",
-    "truncated",
-    "model",
-)
-_FALLBACK = (
-    "predicted_output",
-    "actual_total",
-    "selected_budget",
-    "category",
-    "complexity",
-    "deliverables",
-    "success",
-    "model",
-)
 
+class Kind(NamedTuple):
+    """A kind of value: what it is in an event's usual form, how it is read, and why another is none.
+
+    `read` raises `ValueError` where a text is no such value; `wrong` says why, by the key and the text.
+    """
+
+    quick: str
+    read: Callable[[str], Any]
+    wrong: Callable[[str, str], str]
+
+
+def _number(text: str) -> int:
+    found = whole(text)
+    if found is None:
+        raise ValueError
+    return found
+
+
+def _number_or_none(text: str) -> int | None:
+    return None if text == "None" else _number(text)
+
+
+def _percent(text: str) -> float | None:
+    """Read a percentage; `nan` is not known."""
+    found = decimal(text.removesuffix("%"))
+    if not text.endswith("%") or (found is None and text != "nan%"):
+        raise ValueError
+    return found
+
+
+def _text(text: str) -> str | None:
+    if "=" in text:  # part of the value, or of something that is no key
+        raise ValueError
+    return None if text == "None" else text
+
+
+_TRUTH = {"True": True, "False": False, "None": None}
+
+
+def _truth(text: str) -> bool | None:
+    if text not in _TRUTH:
+        raise ValueError
+    return _TRUTH[text]
+
+
+_WHOLE = re.compile(r"-?[0-9]+", re.ASCII)
+_DECIMAL = re.compile(r"-?[0-9]+(?:\.[0-9]+)?%", re.ASCII)
+
+
+def _no_number(key: str, text: str, form: re.Pattern[str] = _WHOLE) -> str:
+    """Say why a value is no number that is kept: not there, too large or too small, or not understood."""
+    if text in ("", "None", "%", "None%"):
+        return f"number missing: {key}"
+    return f"number {'out of range' if form.fullmatch(text) else 'not understood'}: {key}"
+
+
+def _no_percent(key: str, text: str) -> str:
+    return _no_number(key, text, _DECIMAL)
+
+
+def _no_truth(key: str, _: str) -> str:
+    return f"unknown shape: {key} is neither True, False nor None"
+
+
+def _no_text(key: str, _: str) -> str:
+    return f"unknown shape: {key} holds another key"
+
+
+NUMBER = Kind("([0-9]{1,18})", _number, _no_number)
+NUMBER_OR_NONE = Kind("([0-9]{1,18}|None)", _number_or_none, _no_number)
+PERCENT = Kind(r"((?:0|[1-9][0-9]{0,8})\.[0-9])%", _percent, _no_percent)
+TRUTH = Kind("(True|False|None)", _truth, _no_truth)
+TEXT = Kind("([^=]*)", _text, _no_text)
+
+
+class Field(NamedTuple):
+    """A field of the event line: its key, its column, its kind; whether the shorter form has it too.
+
+    They stand in the order of the line. Each is a part of what an event is: see `ingest.events`.
+    """
+
+    key: str
+    column: str
+    kind: Kind
+    in_fallback: bool = True
+
+
+FIELDS = (
+    Field("predicted_output", "predicted_output_tokens", NUMBER),
+    Field("actual_output", "actual_output_tokens", NUMBER),
+    Field("smape", "logged_smape_percent", PERCENT, in_fallback=False),
+    Field("selected_budget", "selected_budget", NUMBER_OR_NONE),
+    Field("category", "category", TEXT),
+    Field("complexity", "complexity", TEXT),
+    Field("deliverables", "deliverable_count", NUMBER),
+    Field("success", "success", TRUTH),
+    Field("stop_reason", "stop_reason", TEXT, in_fallback=False),
+    Field("truncated", "truncated", TRUTH, in_fallback=False),
+    Field("model", "model", TEXT),
+)
+"""The one place that lists them: keys, patterns, columns and checks follow from it.
+
+`EstimationEvent` has them in this order, with `actual_is_total` behind the second.
+"""
+
+COLUMNS = (
+    *(field.column for field in FIELDS[:2]),
+    "actual_is_total",
+    *(field.column for field in FIELDS[2:]),
+)
+"""The columns of an `EstimationEvent`, in its order."""
+
+_TOTAL = "actual_total"
+"""What the second is called in the shorter form."""
+
+_FULL = tuple(field.key for field in FIELDS)
+_FALLBACK = tuple(field.key for field in FIELDS if field.in_fallback)
+_FALLBACK = (_FALLBACK[0], _TOTAL, *_FALLBACK[2:])
 
 _NEW_KEY = re.compile(r" ([A-Za-z_][A-Za-z0-9_.-]{0,59})=")
 MAX_NEW_KEYS = 20
@@ -95,68 +191,22 @@ def _start_of(text: str, key: str) -> int:
     return place + 1 if place >= 0 and _NEW_KEY.match(f" {text}") else -1
 
 
-def _text(value: str) -> str | None:
-    return None if value == "None" else value
-
-
-_TRUTH = {"True": True, "False": False, "None": None}
-
-
-_IN_FORM = {"smape": re.compile(r"-?[0-9]+(?:\.[0-9]+)?%", re.ASCII)}
-_WHOLE = re.compile(r"-?[0-9]+", re.ASCII)
-
-
-def _no_number(key: str, value: str) -> Malformed:
-    """Say why a value is no number that is kept: not there, too large or too small, or not understood."""
-    if value in ("", "None", "%", "None%"):
-        return Malformed(f"number missing: {key}")
-    if _IN_FORM.get(key, _WHOLE).fullmatch(value):
-        return Malformed(f"number out of range: {key}")
-    return Malformed(f"number not understood: {key}")
-
-
 def _read_values(values: dict[str, str], is_total: bool) -> EstimationEvent | Malformed:
-    numbers: dict[str, int] = {}
-    for key in ("predicted_output", "actual_total" if is_total else "actual_output", "deliverables"):
-        number = whole(values[key])
-        if number is None:
-            return _no_number(key, values[key])
-        numbers[key] = number
-    budget = _text(values["selected_budget"])
-    if budget is not None and whole(budget) is None:
-        return _no_number("selected_budget", budget)
-    smape = values.get("smape", "nan%")
-    if not smape.endswith("%") or (decimal(smape[:-1]) is None and smape != "nan%"):
-        return _no_number("smape", smape)
-    for key in ("success", "truncated"):
-        if values.get(key, "None") not in _TRUTH:
-            return Malformed(f"unknown shape: {key} is neither True, False nor None")
-    for key in ("category", "complexity", "stop_reason", "model"):
-        if "=" in values.get(key, ""):  # part of the value, or of something that is no key
-            return Malformed(f"unknown shape: {key} holds another key")
+    read: list[Any] = []
+    for field in FIELDS:
+        key = _TOTAL if is_total and field is FIELDS[1] else field.key
+        text = values.get(key)
+        try:
+            read.append(None if text is None else field.kind.read(text))
+        except ValueError:
+            return Malformed(field.kind.wrong(key, text or ""))
     if not values["model"]:
         return Malformed("cut off")
-    return EstimationEvent(
-        predicted_output_tokens=numbers["predicted_output"],
-        actual_output_tokens=numbers["actual_total" if is_total else "actual_output"],
-        actual_is_total=is_total,
-        smape_percent=decimal(smape[:-1]),
-        selected_budget=None if budget is None else int(budget),
-        category=_text(values["category"]),
-        complexity=_text(values["complexity"]),
-        deliverable_count=numbers["deliverables"],
-        success=_TRUTH[values["success"]],
-        stop_reason=_text(values.get("stop_reason", "None")),
-        truncated=_TRUTH[values.get("truncated", "None")],
-        model=_text(values["model"]),
-    )
+    return EstimationEvent._make([*read[:2], is_total, *read[2:]])
 
 
-_ENDING = re.compile(
-    r"selected_budget=([0-9]{1,18}|None) category=([^=]*) complexity=([^=]*) deliverables=([0-9]{1,18}) "
-    r"success=(True|False|None) stop_reason=([^=]*) truncated=(True|False|None) model=([^=]+)"
-)
-
+_ENDING_FIELDS = FIELDS[3:]
+_ENDING = re.compile(" ".join(f"{field.key}={field.kind.quick}" for field in _ENDING_FIELDS))
 
 _ANOTHER_WITHIN = re.compile(rf":[0-9][0-9]:[0-9][0-9]|[0-9]: [A-Za-z]*Warning: |{PRINTED}")
 """What another line begins with, which may have been appended to this one."""
@@ -201,17 +251,10 @@ def _read_ending(text: str) -> tuple[Any, ...] | None:
     found = _ENDING.fullmatch(text) if text.isascii() and text.isprintable() else None
     if found is None or _ANOTHER_WITHIN.search(text):
         return None
-    budget, category, complexity, deliverables, success, stop_reason, truncated, model = found.groups()
-    return (
-        None if budget == "None" else int(budget),
-        _text(category),
-        _text(complexity),
-        int(deliverables),
-        _TRUTH[success],
-        _text(stop_reason),
-        _TRUTH[truncated],
-        _text(model),
+    values = tuple(
+        field.kind.read(value) for field, value in zip(_ENDING_FIELDS, found.groups(), strict=True)
     )
+    return values if found.groups()[-1] else None
 
 
 def read(message: str) -> EstimationEvent | Malformed | Noted:

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from event_lines import FULL, PLAIN_EVENT, event_message, fallback_message, logged
-from parsers.event import MARKER, new_keys, read
+from parsers.event import COLUMNS, MARKER, new_keys, read
 from parsers.line import parse_line
 from parsers.records import EstimationEvent, Malformed, Noted
 
@@ -234,3 +234,10 @@ def test_failed_write_of_the_executor_is_noted(rest):
 def test_white_space_at_the_end_is_no_part_of_the_model(ending):
     """What a capture leaves at the end of a line changes no value."""
     assert read(event_message() + ending) == PLAIN_EVENT
+
+
+def test_table_of_fields_is_in_the_order_of_the_record() -> None:
+    """Keys, columns and checks follow from one table; the record's fields have its types by name."""
+    assert len(COLUMNS) == len(EstimationEvent._fields)
+    for name, column in zip(EstimationEvent._fields, COLUMNS, strict=True):
+        assert column == {"smape_percent": "logged_smape_percent"}.get(name, name)

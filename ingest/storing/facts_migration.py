@@ -100,14 +100,8 @@ def give_places_their_word(connection: sqlite3.Connection) -> None:
     """Make a database of version 0.1.0 one in which events are computed from what their places say."""
     for statement in _TABLES:
         connection.execute(statement)
-    columns = {row[1] for row in connection.execute("PRAGMA table_info(event_sightings)")}
-    if "own_values" not in columns:
-        connection.execute("ALTER TABLE event_sightings ADD COLUMN own_values TEXT")
+    connection.execute("ALTER TABLE event_sightings ADD COLUMN own_values TEXT")
     connection.execute(_OWN_INDEX)
-    if "context_parts" not in {
-        row[1] for row in connection.execute("PRAGMA table_info(token_estimation_v2_events)")
-    }:
-        return
     connection.execute(_STRAYS)
     for row in _rows(connection, _ODD):
         _give(connection, row)

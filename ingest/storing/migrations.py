@@ -155,6 +155,9 @@ def m008_views(db: Database) -> None:
 
 def m009_facts(db: Database) -> None:
     """Keep what each place says itself, and name events by what can be read."""
+    columns = {row[1] for row in db.conn.execute("PRAGMA table_info(event_sightings)")}
+    if "own_values" in columns:  # `schema.sql` made it
+        return
     from ingest.storing.facts_migration import give_places_their_word  # noqa: PLC0415 - done once
 
     give_places_their_word(db.conn)

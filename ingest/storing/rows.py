@@ -11,6 +11,7 @@ from typing import Any
 
 from ingest.events import Event, Fact, stem_of
 from ingest.linking.context import NOTHING_TOLD, Context, Deliverables, Told
+from parsers.event import COLUMNS as LOGGED_COLUMNS
 from parsers.records import EstimationEvent
 from parsers.run import UNKNOWN
 
@@ -37,24 +38,8 @@ TOLD_COLUMNS = (
 CONTEXT_COLUMNS = ("timestamp", "timestamp_text", "event_key", *TOLD_COLUMNS)
 """What may still be learned of an event; the rest of its row is its own line's."""
 
-_LOGGED_COLUMNS = {
-    "predicted_output_tokens": "predicted_output_tokens",
-    "actual_output_tokens": "actual_output_tokens",
-    "actual_is_total": "actual_is_total",
-    "smape_percent": "logged_smape_percent",
-    "selected_budget": "selected_budget",
-    "category": "category",
-    "complexity": "complexity",
-    "deliverable_count": "deliverable_count",
-    "success": "success",
-    "stop_reason": "stop_reason",
-    "truncated": "truncated",
-    "model": "model",
-}
-"""The column that each field of a payload is in."""
-
 PAYLOAD_COLUMNS = (
-    *_LOGGED_COLUMNS.values(),
+    *LOGGED_COLUMNS,
     "smape_percent",
     "waste_ratio",
     "underestimated",
@@ -86,7 +71,7 @@ def payload_row(payload: EstimationEvent) -> Row:
     predicted, actual = payload.predicted_output_tokens, payload.actual_output_tokens
     measurable = predicted > 0 and actual > 0
     return {
-        **dict(zip(_LOGGED_COLUMNS.values(), payload, strict=True)),
+        **dict(zip(LOGGED_COLUMNS, payload, strict=True)),
         "selected_budget": payload.selected_budget or 0,
         "smape_percent": 200 * abs(predicted - actual) / (predicted + actual) if measurable else None,
         "waste_ratio": predicted / actual if measurable else None,
@@ -146,7 +131,7 @@ def payload_of(row: Row) -> EstimationEvent:
 
     A budget of 0 may have been logged as `None`: only the event's key tells.
     """
-    payload = EstimationEvent(*(row[name] for name in _LOGGED_COLUMNS.values()))
+    payload = EstimationEvent(*(row[name] for name in LOGGED_COLUMNS))
     smape = payload.smape_percent  # other programs write 80.0 as 80
     payload = payload._replace(
         actual_is_total=bool(payload.actual_is_total),
@@ -182,7 +167,7 @@ def fact_of(of_row: Fact, own_values: str | None) -> Fact:
     told = dict.fromkeys(TOLD_COLUMNS) | {name: own[name] for name in TOLD_COLUMNS if name in own}
     payload = of_row.payload
     if "model" in own:
-        payload = EstimationEvent(*(own[name] for name in _LOGGED_COLUMNS.values()))
+        payload = EstimationEvent(*(own[name] for name in LOGGED_COLUMNS))
     return Fact(
         payload,
         own.get("timestamp", of_row.timestamp),
@@ -206,7 +191,7 @@ def own_values(fact: Fact, event: Event | None) -> str | None:
         said = zip(EXECUTORS_COLUMNS, fact.own, strict=True)
         own |= {"executor": True} | {name: value for name, value in said if value is not None}
     if event is None or fact.payload != event.payload:
-        own |= zip(_LOGGED_COLUMNS.values(), fact.payload, strict=True)
+        own |= zip(LOGGED_COLUMNS, fact.payload, strict=True)
     if event is None or fact[1:3] != (event.timestamp, event.timestamp_text):
         own |= {"timestamp": fact.timestamp, "timestamp_text": fact.timestamp_text}
     if not own and event is not None and fact.context == event.context:

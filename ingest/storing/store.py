@@ -340,7 +340,8 @@ class Writing:
             (source_id, one.offset, one.line_number, row_of(one))
             for one in kept_escalations(rows.escalations, horizon)
         ]
-        self.add_escalations(said)
+        if said:
+            self.add_escalations(said)
         return source_id, taken
 
     def _with_amendments(
