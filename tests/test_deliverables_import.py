@@ -214,3 +214,32 @@ def test_long_lists_and_paths_keep_the_executors_limits(database: Path, tmp_path
     paths = json.loads(text)
     assert (len(paths), source, complete, done.counts_differing) == (20, "imported", 0, 1)
     assert paths[0] == "x" * 197 + "..."
+
+
+def paths(database: Path) -> list[str]:
+    """Return the paths of each event, in the order of their times."""
+    with closing(sqlite3.connect(database)) as connection:
+        query = "SELECT deliverables_json FROM token_estimation_v2_events ORDER BY timestamp"
+        return [text for (text,) in connection.execute(query)]
+
+
+def test_what_a_file_declares_holds_until_it_says_otherwise(
+    database: Path, tmp_path: Path, called: Tokentail
+) -> None:
+    """For events that come later; another word of the file replaces it, and forgetting it takes it back."""
+    file, log = tmp_path / "paths.ndjson", tmp_path / "run.log"
+    for entries, told in (([], ["[]"]), ([ENTRY], ['["src/a.py"]'])):
+        file.write_text("".join(json.dumps(entry) + "\n" for entry in [*entries, ENTRY | {"phase_id": "p2"}]))
+        import_deliverables(file, database)
+        assert paths(database) == told
+    with log.open("a", encoding="utf-8") as opened:
+        for line in (anchor_message("p1"), event_message(predicted_output=7)):
+            opened.write(logged(line, at="2025-12-29 19:44:00") + "\n")
+    ingest([str(log)], database, OPTIONS)
+    assert paths(database) == ['["src/a.py"]'] * 2
+    file.write_text(json.dumps(ENTRY | {"deliverables": ["src/b.py", "src/c.py"]}))
+    assert import_deliverables(file, database).events_updated == 2
+    assert paths(database) == ['["src/b.py", "src/c.py"]'] * 2
+    assert called("verify", "--db", database).returncode == 0
+    assert called("sources", "forget", file, "--db", database).returncode == 0
+    assert paths(database) == ["[]"] * 2

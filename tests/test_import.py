@@ -22,6 +22,8 @@ from ingest.errors import UnusableImport
 from ingest.importing import import_events
 from ingest.pipeline import ingest
 from ingest.reading.zone import zone_named
+from ingest.storing.facts_migration import key_of_0_1_0
+from ingest.storing.rows import fact_of_row
 from ingest.summary import IngestOptions
 from ingest.verify import verify
 from reports.exporting.ndjson import ndjson_lines
@@ -121,6 +123,23 @@ def test_an_imported_event_outlives_an_unterminated_line_taken_back(exported: Pa
     known = {row["event_key"] for row in events(tmp_path / "a.db")}
     assert known <= {row["event_key"] for row in events(tmp_path / "b.db")}
     check_invariants(tmp_path / "b.db")
+
+
+def test_export_of_version_0_1_0_is_imported(exported: Path, tmp_path: Path) -> None:
+    """Its keys were hashes, and a column held parts of the context; the events are the same."""
+    old = tmp_path / "old.ndjson"
+    with old.open("w", encoding="utf-8") as lines:
+        for line in exported.read_text(encoding="utf-8").splitlines():
+            fact = fact_of_row(json.loads(line))
+            key = key_of_0_1_0(fact.payload, fact.timestamp, fact.phase)
+            assert key.count(" ") == 0
+            lines.write(changed(line, event_key=key, context_parts=None) + "\n")
+    assert import_events(str(old), tmp_path / "b.db").events_new == 26
+    assert events(tmp_path / "b.db") == events(tmp_path / "a.db")
+    other = old.read_text(encoding="utf-8").replace(key, key[::-1])
+    old.write_text(other, encoding="utf-8")
+    with pytest.raises(UnusableImport, match="the event's key is not that of its content"):
+        import_events(str(old), tmp_path / "c.db")
 
 
 def test_an_export_is_never_taken_for_a_log(exported: Path, tmp_path: Path) -> None:

@@ -36,7 +36,8 @@ def import_command(file: Path, db: str | None, wait_seconds: float, as_json: boo
     FILE is NDJSON or JSON of {"run_id": ..., "phase_id": ..., "deliverables": [...]}, or an
     executor's SQLite database, whose phases hold them in their scope; deliverables may be a list of
     paths, or of objects with a "path", or an object of such lists. FILE is read whole first: if it is
-    broken, nothing changes. A phase that holds anything else is named, and the others count.
+    broken, nothing changes. A phase that holds anything else is named, and the others count. Events that
+    are ingested later get their paths too; importing FILE again replaces what it declared.
 
     \b
     Examples:
