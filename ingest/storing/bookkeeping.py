@@ -34,7 +34,10 @@ _MENDING = (
     DELETE FROM event_sightings WHERE source_id NOT IN (SELECT source_id FROM log_sources)
         OR event_id NOT IN (SELECT event_id FROM token_estimation_v2_events)
     """,
-    "DELETE FROM rejected_lines WHERE source_id NOT IN (SELECT source_id FROM log_sources)",
+    *(
+        f"DELETE FROM {table} WHERE source_id NOT IN (SELECT source_id FROM log_sources)"
+        for table in ("rejected_lines", "escalation_sightings", "phase_deliverables")
+    ),
     """
     UPDATE log_sources SET
         sightings = pruned_sightings
