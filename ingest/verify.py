@@ -25,8 +25,8 @@ from ingest.recognition import is_still, standing
 from ingest.storing.bookkeeping import bookkeeping_trouble
 from ingest.storing.database import StrPath, files_of, open_for_reading
 from ingest.storing.false_values import said_of_false_values
-from ingest.storing.groups import rows_that_differ
 from ingest.storing.known_sources import KnownSources
+from ingest.storing.proof import rows_that_differ
 from ingest.storing.sources import Source
 
 PROGRESS_BYTES = 4 << 20

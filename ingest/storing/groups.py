@@ -12,7 +12,6 @@ import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import groupby
 from typing import NamedTuple
 
 from ingest.events import (
@@ -22,7 +21,6 @@ from ingest.events import (
     Fact,
     events,
     group_of,
-    stem_of,
     with_stem,
 )
 from ingest.linking.context import Context, Deliverables, better_deliverables, merged
@@ -34,22 +32,19 @@ from ingest.storing.rows import (
     fact_of,
     fact_of_row,
     own_values,
-    payload_row,
 )
 
-_READ = ", ".join(f"event.{name}" for name in READ_COLUMNS)
-_READ_GROUP = (
-    f"SELECT {_READ} FROM token_estimation_v2_events AS event WHERE event_key >= ? AND event_key < ?"
-)
+READ = ", ".join(f"event.{name}" for name in READ_COLUMNS)
+_READ_GROUP = f"SELECT {READ} FROM token_estimation_v2_events AS event WHERE event_key >= ? AND event_key < ?"
 _READ_PLACE = f"""
-SELECT line_number, own_values, {_READ}
+SELECT line_number, own_values, {READ}
 FROM event_sightings JOIN token_estimation_v2_events AS event USING (event_id)
 WHERE source_id = ? AND byte_offset = ?
 """
-_OWN_VALUES = """
+OWN_VALUES = """
 SELECT DISTINCT own_values FROM event_sightings WHERE event_id = ?1 AND own_values IS NOT NULL
 """
-_SAYS_THE_ROW = "SELECT 1 FROM event_sightings WHERE event_id = ? AND own_values IS NULL LIMIT 1"
+SAYS_THE_ROW = "SELECT 1 FROM event_sightings WHERE event_id = ? AND own_values IS NULL LIMIT 1"
 _DECLARED = "SELECT run_id, phase_id, deliverables_json, deliverables_complete FROM phase_deliverables"
 _GROUP = "SUBSTR(timestamp, 1, 19) || ' ' || predicted_output_tokens || ' ' || actual_output_tokens"
 _OF_PHASE = f"""
@@ -275,10 +270,10 @@ class Groups:
         A row that has no place, and had none before, stays as it is: its log may be gone.
         """
         event_id, of_row = row["event_id"], fact_of_row(row)
-        own = [text for (text,) in self._conn.execute(_OWN_VALUES, [event_id])]
+        own = [text for (text,) in self._conn.execute(OWN_VALUES, [event_id])]
         for text in own:
             known.add_stored(fact_of(of_row, text), event_id, text)
-        says_the_row = self._first(_SAYS_THE_ROW, event_id) is not None
+        says_the_row = self._first(SAYS_THE_ROW, event_id) is not None
         if says_the_row or not (own or (self._lost and self._first(_HAS_LOST, event_id))):
             known.add_stored(of_row, event_id, None)
 
@@ -397,74 +392,3 @@ def declared_deliverables(connection: sqlite3.Connection) -> Declared:
         best = better_deliverables(found.get((run, phase)), declared)
         found[run, phase] = best or declared
     return found
-
-
-# Part of the proof: the rows are what the places say
-
-
-_ALL_IN_ORDER = f"""
-SELECT EXISTS (
-        SELECT 1 FROM event_sightings AS s WHERE s.event_id = event.event_id AND own_values IS NOT NULL
-    ), {_READ}
-FROM token_estimation_v2_events AS event WHERE event_key IS NOT NULL ORDER BY event_key
-"""
-_COMPUTED = ("smape_percent", "waste_ratio", "underestimated", "is_truncated_output")
-_FIRST_PLACE = """
-SELECT path, line_number FROM event_sightings JOIN log_sources USING (source_id)
-WHERE event_id = ? ORDER BY source_id, event_sightings.byte_offset LIMIT 1
-"""
-
-
-def rows_that_differ(connection: sqlite3.Connection) -> Iterator[str]:
-    """Yield a sentence for each row that says something else than its group's facts make of it."""
-    declared = declared_deliverables(connection)
-    in_order = connection.execute(_ALL_IN_ORDER)
-    for _, group in groupby(in_order, key=lambda values: values[_KEY_AT].split(" ", 4)[:4]):
-        rows = [(has_own, dict(zip(READ_COLUMNS, values, strict=True))) for has_own, *values in group]
-        if len(rows) == 1 and not (rows[0][0] or declared):
-            wrong = _differences(rows[0][1], _by_itself(rows[0][1]))
-        else:
-            wrong = _that_differ(connection, [row for _, row in rows], declared)
-        for event_id, text in wrong:
-            yield f"{_where(connection, event_id)}: {text}"
-
-
-def _by_itself(row: Row) -> Row:
-    """Return what must stand in a row whose places all say just what it says."""
-    fact = fact_of_row(row)
-    event = Event(stem_of(fact.payload, fact.timestamp), *fact[:4], fact.own, [])
-    computed = payload_row(fact.payload)
-    return {"event_key": event.key} | {name: computed[name] for name in _COMPUTED}
-
-
-def _that_differ(
-    connection: sqlite3.Connection, rows: list[Row], declared: Declared
-) -> Iterator[tuple[int, str]]:
-    facts: list[Fact] = []
-    for row in rows:
-        of_row = fact_of_row(row)
-        own = [text for (text,) in connection.execute(_OWN_VALUES, [row["event_id"]])]
-        facts += [fact_of(of_row, text) for text in own]
-        if not own or connection.execute(_SAYS_THE_ROW, [row["event_id"]]).fetchone():
-            facts.append(of_row)
-    computed = {event.key: event_row(event) for event in events(facts, declared)}
-    for row in rows:
-        yield from _differences(row, computed.pop(row["event_key"], {"event_key": None}))
-    for key in computed:
-        yield rows[0]["event_id"], f"its places make an event {key!r} that has no row"
-
-
-def _differences(row: Row, right: Row) -> Iterator[tuple[int, str]]:
-    for name, value in right.items():
-        if row[name] != value:
-            text = f"{name} is {row[name]!r} in the database, but its places say {value!r}"
-            yield row["event_id"], text
-
-
-def _where(connection: sqlite3.Connection, event_id: int) -> str:
-    """Name an event by the first of its places, if it has one."""
-    found = connection.execute(_FIRST_PLACE, [event_id]).fetchone()
-    return f"event {event_id}" if found is None else f"{found[0]}:{found[1]}"
-
-
-_KEY_AT = 1 + READ_COLUMNS.index("event_key")

@@ -1,0 +1,76 @@
+"""A part of the proof: each row is what the places of its group say, computed anew. It needs no log."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from itertools import groupby
+
+from ingest.events import Declared, Event, Fact, events, stem_of
+from ingest.storing.groups import OWN_VALUES, READ, SAYS_THE_ROW, declared_deliverables
+from ingest.storing.rows import READ_COLUMNS, Row, event_row, fact_of, fact_of_row, payload_row
+
+_ALL_IN_ORDER = f"""
+SELECT EXISTS (
+        SELECT 1 FROM event_sightings AS s WHERE s.event_id = event.event_id AND own_values IS NOT NULL
+    ), {READ}
+FROM token_estimation_v2_events AS event WHERE event_key IS NOT NULL ORDER BY event_key
+"""
+_KEY_AT = 1 + READ_COLUMNS.index("event_key")
+_COMPUTED = ("smape_percent", "waste_ratio", "underestimated", "is_truncated_output")
+_FIRST_PLACE = """
+SELECT path, line_number FROM event_sightings JOIN log_sources USING (source_id)
+WHERE event_id = ? ORDER BY source_id, event_sightings.byte_offset LIMIT 1
+"""
+
+
+def rows_that_differ(connection: sqlite3.Connection) -> Iterator[str]:
+    """Yield a sentence for each row that says something else than its group's facts make of it."""
+    declared = declared_deliverables(connection)
+    in_order = connection.execute(_ALL_IN_ORDER)
+    for _, group in groupby(in_order, key=lambda values: values[_KEY_AT].split(" ", 4)[:4]):
+        rows = [(has_own, dict(zip(READ_COLUMNS, values, strict=True))) for has_own, *values in group]
+        if len(rows) == 1 and not (rows[0][0] or declared):
+            wrong = _differences(rows[0][1], _by_itself(rows[0][1]))
+        else:
+            wrong = _that_differ(connection, [row for _, row in rows], declared)
+        for event_id, text in wrong:
+            yield f"{_where(connection, event_id)}: {text}"
+
+
+def _by_itself(row: Row) -> Row:
+    """Return what must stand in a row whose places all say just what it says."""
+    fact = fact_of_row(row)
+    event = Event(stem_of(fact.payload, fact.timestamp), *fact[:4], fact.own, [])
+    computed = payload_row(fact.payload)
+    return {"event_key": event.key} | {name: computed[name] for name in _COMPUTED}
+
+
+def _that_differ(
+    connection: sqlite3.Connection, rows: list[Row], declared: Declared
+) -> Iterator[tuple[int, str]]:
+    facts: list[Fact] = []
+    for row in rows:
+        of_row = fact_of_row(row)
+        own = [text for (text,) in connection.execute(OWN_VALUES, [row["event_id"]])]
+        facts += [fact_of(of_row, text) for text in own]
+        if not own or connection.execute(SAYS_THE_ROW, [row["event_id"]]).fetchone():
+            facts.append(of_row)
+    computed = {event.key: event_row(event) for event in events(facts, declared)}
+    for row in rows:
+        yield from _differences(row, computed.pop(row["event_key"], {"event_key": None}))
+    for key in computed:
+        yield rows[0]["event_id"], f"its places make an event {key!r} that has no row"
+
+
+def _differences(row: Row, right: Row) -> Iterator[tuple[int, str]]:
+    for name, value in right.items():
+        if row[name] != value:
+            text = f"{name} is {row[name]!r} in the database, but its places say {value!r}"
+            yield row["event_id"], text
+
+
+def _where(connection: sqlite3.Connection, event_id: int) -> str:
+    """Name an event by the first of its places, if it has one."""
+    found = connection.execute(_FIRST_PLACE, [event_id]).fetchone()
+    return f"event {event_id}" if found is None else f"{found[0]}:{found[1]}"
