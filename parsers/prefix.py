@@ -372,6 +372,9 @@ def _from_seconds(text: str, seconds: float) -> Stamp | None:
 _MESSAGES = (("log", "time"), ("message", "timestamp"), ("MESSAGE", "__REALTIME_TIMESTAMP"))
 """The keys of the text in a JSON object, and of its time: Docker's, the executor's, the journal's."""
 
+_OBJECTS = json.JSONDecoder()
+"""Half of what `json.loads` takes for a line is what it does before it reads."""
+
 
 def _split_json(line: bytes) -> Prefixed | None:
     told = _told_in_object(line)
@@ -379,12 +382,13 @@ def _split_json(line: bytes) -> Prefixed | None:
 
 
 def _told_in_object(line: bytes) -> tuple[bytes, object] | None:
-    """Return the message of a JSON object, and its time; `None` where there is none."""
+    """Return the message of a line that begins as a JSON object, and its time; `None` where there is none."""
+    whole = line.decode("utf-8", "replace")
     try:
-        entry = json.loads(line.decode("utf-8", "replace"))
+        entry, end = _OBJECTS.raw_decode(whole)
     except (ValueError, RecursionError):
         return None
-    if not isinstance(entry, dict):
+    if whole[end:].strip(" \t\r\n"):
         return None
     for key, time_key in _MESSAGES:
         if key in entry and (text := _text_of(entry[key])) is not None:

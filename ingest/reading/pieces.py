@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from ahocorasick_rs import BytesAhoCorasick
 
 from ingest.reading.blocks import Block, Numbering
-from ingest.reading.lines import MAX_LINE_BYTES, SAMPLE_BYTES, Line, Position
+from ingest.reading.lines import MAX_LINE_BYTES, SAMPLE_BYTES, Line, Position, newlines_in
 from ingest.reading.wide import WideBlock
 from parsers.line import MARKER, occurrences_in
 from parsers.piece import Piece, is_containers, joined, piece_of
@@ -28,7 +28,7 @@ _SAMPLES = 16
 _ENDED = b'\\n","stream":"std'
 """What each line of Docker's own holds that is no piece; of another program's, each is looked at."""
 
-_SLICE_BYTES = 16 * 1024
+_SLICE_BYTES = 32 * 1024
 """Of a block of Docker's so much is looked at more closely where a line in it is a piece."""
 
 _REST = "\u2026".encode()
@@ -300,14 +300,15 @@ def _docker_pieces(data: bytes) -> Iterator[int]:
     start = 0
     while start < len(data):
         end = data.find(b"\n", min(start + _SLICE_BYTES, len(data) - 1)) + 1 or len(data)
-        if data.count(_ENDED, start, end) < data.count(b"\n", start, end):
-            yield from _docker_pieces_of(data[start:end], start)
+        lines = data[start:end]
+        if lines.count(_ENDED) < newlines_in(lines):
+            yield from _docker_pieces_of(lines, start)
         start = end
 
 
-def _docker_pieces_of(data: bytes, start: int) -> Iterator[int]:
+def _docker_pieces_of(lines: bytes, start: int) -> Iterator[int]:
     """Look at each line of a slice that begins at an index."""
-    for line in data.split(b"\n")[:-1]:
+    for line in lines.split(b"\n")[:-1]:
         if b'\\n"' not in line and line.startswith(b"{") and is_containers(line, 0):
             yield start
         start += len(line) + 1

@@ -57,7 +57,7 @@ _LISTED = len(FAMILIES)
 """Lines that are to be read by themselves come after the families: those below the head of a list, which hold
 no marker, those in which the event's marker stands as well, and those in which one may stand unseen."""
 
-_BRACE, _BRACKET = ord("{"), ord("[")
+_BRACKET = ord("[")
 
 
 @cache
@@ -169,25 +169,24 @@ def _found(
     start = end = 0  # of the newest line that holds a marker
     done = _add_listed(data, 0, places, lines[_LISTED], template)
     for marker, at, _ in find_markers(data):
-        if at < done:
-            if marker == EVENT_MARKER and at < end:  # it is counted, whatever the line says
-                _read_by_itself(places, lines, start)
-            continue
         number = _OF_MARKER[marker] if marker < len(_OF_MARKER) else _LISTED
-        start = rfind(b"\n", done, at) + 1 or done
-        done = end = find(b"\n", at) + 1
-        line = data[start:done]
-        if (
-            data[start] != _BRACKET
-            and line[10:11] != b" "
-            and (inner := unwrapped(line[:-1].rstrip(b"\r"), container_logs))
-        ):
-            line = inner[0] if seen_both or not inner[1] else line
-            if inner[1]:
-                seen_both, container_logs = True, False
-        lines[number].append(line)
-        places.append((number, start, done))
-        if number == _HEAD or data[start] == _BRACE:  # in an object it may hold another marker before its own
+        if at >= done:
+            start = rfind(b"\n", done, at) + 1 or done
+            done = end = find(b"\n", at) + 1
+            line = data[start:done]
+            if (
+                data[start] != _BRACKET
+                and line[10:11] != b" "
+                and (inner := unwrapped(line[:-1].rstrip(b"\r"), container_logs))
+            ):
+                line = inner[0] if seen_both or not inner[1] else line
+                if inner[1]:
+                    seen_both, container_logs = True, False
+            lines[number].append(line)
+            places.append((number, start, done))
+        elif marker == EVENT_MARKER and at < end:  # it is counted, whatever the line says
+            _read_by_itself(places, lines, start)
+        if number in (_HEAD, _LISTED) and at < end:
             done = _add_listed(data, done, places, lines[_LISTED], template)
     return places, lines
 
