@@ -15,9 +15,11 @@ import time
 from collections.abc import Callable, Iterator
 
 from faults import linear_logs
+from ingest.reading.blocks import Numbering, split_blocks
 from ingest.reading.encoding import ENCODINGS
-from ingest.reading.lines import Position, split_lines
+from ingest.reading.lines import Position
 from ingest.reading.sifting import Sifter
+from ingest.reading.wrap import Joiner, WrapWidth, split_wide
 from ingest.reading.zone import zone_named
 from parsers.line import is_event_line, parse_line, shows_both_prefixes
 from parsers.prefix import starts_with_prefix
@@ -163,8 +165,12 @@ def read(line: bytes) -> None:
     parse_line(line)
     list(SIFTER.sift(line + b"\n"))
     for encoding in ENCODINGS:
-        for _ in split_lines([line, b"\n"], Position(), encoding, lambda _: True):
-            pass
+        position, chunks = Position(), [line, b"\n"]
+        numbering = Numbering(position, None)
+        if encoding.is_wide:
+            list(split_wide(chunks, Joiner(position, WrapWidth()), numbering, encoding))
+        else:
+            list(split_blocks(chunks, numbering, encoding, lambda _: True))
 
 
 def seconds(act: Callable[[bytes], None], line: bytes) -> float:

@@ -22,7 +22,7 @@ from ingest.linking.context import Context
 from ingest.linking.state import Amendment
 from ingest.pipeline import ingest
 from ingest.reading.lines import Line
-from ingest.reading.markers import find_markers
+from ingest.reading.sifting import find_markers
 from ingest.storing.database import StrPath
 from ingest.summary import IngestOptions, Summary
 from parsers.explain import Explanation, Stop, explain

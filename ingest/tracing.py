@@ -17,8 +17,8 @@ from ingest.linking.state import Amendment
 from ingest.linking.timestamps import time_text
 from ingest.reading.clock import NO_SUCH_TIME
 from ingest.reading.lines import Line
-from ingest.reading.markers import has_marker
 from ingest.reading.scan import ScanOptions, scan
+from ingest.reading.sifting import has_marker
 from ingest.reading.zone import Zone, zone_recorded
 from ingest.storing.rows import TOLD_COLUMNS, payload_row, told_values
 from parsers.explain import Explanation, explain

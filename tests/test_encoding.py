@@ -9,10 +9,11 @@ import pytest
 from event_lines import event_message, logged
 from ingest.pipeline import ingest
 from ingest.reading.encoding import UTF_8, UTF_16, Encoding
-from ingest.reading.lines import Line, Position, split_lines
+from ingest.reading.lines import Line
 from ingest.reading.zone import zone_named
 from ingest.summary import IngestOptions, Summary
 from ingest.verify import verify
+from log_lines import read_lines
 
 NARROW = "[2025-12-29 19:40:02] INFO: é one\r\nshort\r\n\r\nagain a longer line of text\r\n"
 WIDE = "[2025-12-29 19:41:02] INFO: two → three\r\nx\r\n\r\n[2025-12-29 19:41:03] and one more line\r\n"
@@ -21,7 +22,7 @@ WIDE = "[2025-12-29 19:41:02] INFO: two → three\r\nx\r\n\r\n[2025-12-29 19:41:
 def lines_of(data: bytes, encoding: Encoding, size: int) -> list[Line]:
     """Read all lines in chunks of one size."""
     chunks = [data[start : start + size] for start in range(0, len(data), size)]
-    return [line for line in split_lines(chunks, Position(), encoding, lambda _: True) if line is not None]
+    return read_lines(chunks, encoding).lines
 
 
 MIXED = {

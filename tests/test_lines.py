@@ -11,17 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ingest.reading import lines
+from ingest.reading import blocks, lines
 from ingest.reading.encoding import ENCODINGS, UTF_8, encoding_named, encoding_of
-from ingest.reading.lines import Line, Position, split_lines
+from ingest.reading.lines import Line, Position
+from log_lines import read_lines
 
 BY_NAME = {encoding.name: encoding for encoding in ENCODINGS}
 WIDE = (BY_NAME["utf-16-le"], BY_NAME["utf-16-be"])
-
-
-def anything(_: bytes) -> bool:
-    """Want every line."""
-    return True
 
 
 def in_chunks(data: bytes, size: int) -> list[bytes]:
@@ -29,10 +25,23 @@ def in_chunks(data: bytes, size: int) -> list[bytes]:
     return [data[start : start + size] for start in range(0, len(data), size)]
 
 
-def read(chunks, encoding=UTF_8, wanted=anything, position=None) -> tuple[list[Line], Position]:
-    """Read all lines of some chunks; return them with the position at the end."""
-    position = Position() if position is None else position
-    return [line for line in split_lines(chunks, position, encoding, wanted) if line is not None], position
+def read(chunks, encoding=UTF_8, position=None) -> tuple[list[Line], Position]:
+    """Read all physical lines of some chunks; return them with the position at the end."""
+    if not encoding.is_wide:
+        found = read_lines(chunks, encoding, position)
+        return found.lines, found.position
+    rest, position, cut = lines.Rest(), Position(), []
+    for chunk in chunks:
+        if rest.add(chunk):
+            cut += lines.wide_lines(rest, position, encoding)
+    cut += lines.wide_lines(rest, position, encoding)
+    return [*cut, *lines.last_line(rest, position, encoding)], position
+
+
+def limit_lines(monkeypatch, size: int) -> None:
+    """Let lines be no longer than so many bytes."""
+    for module in (lines, blocks):
+        monkeypatch.setattr(module, "MAX_LINE_BYTES", size)
 
 
 TEXT = "first line\r\n\r\nthe third: é ✓ 😀\nĊ and ਊ hold the newline's byte\n\nlast, without an end"
@@ -70,31 +79,16 @@ def test_size_is_that_of_the_bytes_without_the_newline():
     assert [(line.data, line.size_bytes) for line in found] == [(b"ab", 3), (b"c", 1)]
 
 
-def test_unwanted_lines_are_passed_over_but_counted():
-    """Lines that nobody wants move the position and the numbers, and are not yielded."""
-    found, position = read([b"a\nb!\nc\n", b"d!\ne"], wanted=lambda data: data.endswith(b"!"))
-    assert found == [
-        Line(2, 5, 2, 2, b"b!", 2),
-        Line(7, 10, 4, 4, b"d!", 2),
-    ]
-    assert position == Position(10, 4, 4)
-
-
-def test_unwanted_unterminated_line_is_not_yielded():
-    """The rest of a file is yielded only where somebody wants it."""
-    assert read([b"a\nb"], wanted=lambda data: data == b"a")[0] == [Line(0, 2, 1, 1, b"a", 1)]
-
-
-def test_position_stands_behind_each_line_as_it_is_yielded():
-    """A checkpoint taken between two lines covers exactly the lines before it."""
-    position = Position()
-    steps = [
-        (line.data, position.offset, position.number)
-        for line in split_lines([b"a\nbb\n", b"ccc\nd"], position, UTF_8, anything)
-        if line is not None
-    ]
-    assert steps == [(b"a", 2, 1), (b"bb", 5, 2), (b"ccc", 9, 3), (b"d", 9, 3)]
-    assert position == Position(9, 3, 3)
+def test_position_stands_behind_each_block_when_it_was_taken():
+    """A checkpoint taken between two blocks covers exactly the lines before it."""
+    numbering = blocks.Numbering(Position(), None)
+    steps = []
+    for block in blocks.split_blocks([b"a\nbb\n", b"ccc\n\0d\ne"], numbering, UTF_8, lambda _: True):
+        if block is not None:
+            found = [line.data for line in block.each()]
+            steps.append((found, numbering.position.offset, numbering.position.number))
+    assert steps == [([b"a", b"bb"], 5, 2), ([b"ccc", b"d"], 12, 4), ([b"e"], 12, 4)]
+    assert numbering.position == Position(12, 4, 4)
 
 
 def test_unterminated_last_line_waits():
@@ -102,6 +96,25 @@ def test_unterminated_last_line_waits():
     found, position = read([b"a\nb"])
     assert found[-1] == Line(2, 3, 2, 2, b"b", 1, terminated=False)
     assert position == Position(2, 1, 1)
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+def test_last_line_without_a_newline_comes_where_it_is_wanted(wanted):
+    """For one that nobody wants no line is counted: counting takes longer than finding nothing."""
+    counted = []
+
+    def recount(start: int, end: int) -> int:
+        counted.append((start, end))
+        return 2
+
+    numbering = blocks.Numbering(Position(), recount)
+    found = []
+    for block in blocks.split_blocks([b"a\nb\nc"], numbering, UTF_8, lambda _: wanted):
+        if block is not None:
+            block.pass_by()
+            found.append(block)
+    assert [block.complete for block in found] == [True, False][: 1 + wanted]
+    assert counted == [(0, 4)][:wanted]
 
 
 @pytest.mark.parametrize("chunks", [[], [b""], [b"", b""]], ids=len)
@@ -122,23 +135,24 @@ def test_reading_goes_on_from_a_position():
 @pytest.mark.parametrize("size", range(1, 40))
 def test_overlong_line_is_cut_and_its_true_length_kept(monkeypatch, size):
     """A line beyond the limit keeps its beginning and its true size, at every size of read."""
-    monkeypatch.setattr(lines, "MAX_LINE_BYTES", 8)
+    limit_lines(monkeypatch, 8)
     data = b"short\n" + b"x" * 8 + b"\n" + b"0123456789abcdef\nnext\n" + b"y" * 30
-    found, position = read(in_chunks(data, size), wanted=lambda line: not line.startswith(b"x"))
+    found, position = read(in_chunks(data, size))
     assert found == [
         Line(0, 6, 1, 1, b"short", 5),
+        Line(6, 15, 2, 2, b"xxxxxxxx", 8),
         Line(15, 32, 3, 3, b"01234567", 16),
         Line(32, 37, 4, 4, b"next", 4),
         Line(37, 67, 5, 5, b"yyyyyyyy", 30, terminated=False),
     ]
-    assert [line.is_cut for line in found] == [False, True, False, True]
+    assert [line.is_cut for line in found] == [False, False, True, False, True]
     assert position == Position(37, 4, 4)
 
 
 @pytest.mark.parametrize("encoding", WIDE, ids=lambda encoding: encoding.name)
 def test_overlong_wide_line_is_cut_between_characters(monkeypatch, encoding):
     """UTF-16 is cut at a whole character too, and the lines after it are whole."""
-    monkeypatch.setattr(lines, "MAX_LINE_BYTES", 8)
+    limit_lines(monkeypatch, 8)
     data = "0123456789\nnext\n".encode(encoding.name)
     for size in range(1, len(data) + 1):
         found, position = read(in_chunks(data, size), encoding)
@@ -178,7 +192,7 @@ def test_line_behind_a_hole_is_the_same_at_every_size_of_read():
 
 def test_line_behind_a_hole_is_not_overlong(monkeypatch):
     """A hole does not count against the limit: the line behind it is whole at every size of read."""
-    monkeypatch.setattr(lines, "MAX_LINE_BYTES", 8)
+    limit_lines(monkeypatch, 8)
     for size in range(1, 26):
         found, _ = read(in_chunks(b"\0" * 20 + b"after\n", size))
         assert [(line.data, line.is_cut) for line in found] == [(b"after", False)], size

@@ -22,9 +22,8 @@ from ingest.files.logfile import LogFile
 from ingest.linking.timestamps import time_text
 from ingest.pipeline import ingest
 from ingest.reading import scan
-from ingest.reading.markers import has_marker
 from ingest.reading.resume import recall
-from ingest.reading.sifting import SiftedEvent, Sifter
+from ingest.reading.sifting import SiftedEvent, Sifter, has_marker
 from ingest.reading.zone import zone_named
 from ingest.storing.database import open_for_writing
 from ingest.storing.store import Piece, Store

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -11,9 +10,7 @@ from hypothesis import strategies as st
 
 from event_lines import event_message, logged
 from ingest.reading.encoding import Encoding, encoding_named
-from ingest.reading.lines import Line, Position, every_line, split_lines
-from ingest.reading.wide import WideBlock, split_wide
-from ingest.reading.wrap import Joiner, WrapWidth
+from log_lines import Read, read_lines
 
 LITTLE, BIG = encoding_named("utf-16-le"), encoding_named("utf-16-be")
 WIDTH = 60
@@ -28,39 +25,9 @@ def chunked(data: bytes, sizes: list[int]) -> Iterator[bytes]:
     yield data[start:]
 
 
-def one_by_one(data: bytes, encoding: Encoding) -> tuple[list[Line], Joiner]:
-    """Return the logical lines as they are found without blocks."""
-    joiner = Joiner(Position(), WrapWidth())
-    lines = joiner.joined(split_lines([data], replace(joiner.position), encoding, every_line))
-    return [line for line in lines if line is not None], joiner
-
-
-def in_blocks(chunks: Iterator[bytes], encoding: Encoding) -> tuple[list[Line], Joiner, int]:
-    """Return the logical lines out of blocks and between them, and how many came in blocks."""
-    joiner, lines, in_block = Joiner(Position(), WrapWidth()), [], 0
-    for one in split_wide(chunks, joiner, encoding):
-        if isinstance(one, WideBlock):
-            found = list(lines_of(one))
-            lines += found
-            in_block += len(found)
-            one.pass_by()
-        elif one is not None:
-            lines.append(one)
-    return lines, joiner, in_block
-
-
-def lines_of(block: WideBlock) -> Iterator[Line]:
-    """Yield all lines of a block, placed as those that are sifted out of it are."""
-    start = 0
-    for text in block.data.split(b"\n")[:-1]:
-        offset, number, ordinal = block.place(start)
-        raw, start = block.sample(start), start + len(text) + 1
-        yield Line(offset, block.offset_at(start), number, ordinal, text, 0, raw=raw)
-
-
-def told(lines: list[Line]) -> list[Line]:
-    """Leave out what blocks don't tell of lines: their size."""
-    return [line._replace(size_bytes=0) for line in lines]
+def one_by_one(data: bytes, encoding: Encoding) -> Read:
+    """Read the logical lines as they are found without blocks of text."""
+    return read_lines([data], encoding, one_by_one=True)
 
 
 PIECES = st.one_of(
@@ -94,35 +61,34 @@ def test_blocks_hold_the_lines_that_are_found_one_by_one(encoding, data):
     parts = data.draw(st.lists(st.one_of(lines, lines, lines, lines, odd(encoding)), max_size=25))
     capture = b"".join([encoded("w" * WIDTH, "\r\n", encoding), *parts])
     sizes = data.draw(st.lists(st.integers(1, 700), max_size=12))
-    expected, known = one_by_one(capture, encoding)
-    found, joiner, _ = in_blocks(chunked(capture, sizes), encoding)
-    assert told(found) == told(expected)
-    assert (joiner.position, joiner.width) == (known.position, known.width)
+    expected = one_by_one(capture, encoding)
+    found = read_lines(chunked(capture, sizes), encoding)
+    assert found.lines == expected.lines
+    assert (found.position, found.width) == (expected.position, expected.width)
 
 
 def test_most_lines_of_a_capture_come_in_blocks():
     """Wrapped, with characters of all kinds: once the width is known no line is looked at by itself."""
     texts = [logged("w" * 200), *[logged(f"{number} ✅ 📋 " + "word " * 30) for number in range(300)], "✅ x"]
     capture = b"".join(encoded(text, "\r\n", LITTLE) for text in texts)
-    expected, _ = one_by_one(capture, LITTLE)
-    found, _, in_block = in_blocks(chunked(capture, [2000] * 30), LITTLE)
-    assert told(found) == told(expected)
-    assert in_block > 280
+    found = read_lines(chunked(capture, [2000] * 30), LITTLE)
+    assert found.lines == one_by_one(capture, LITTLE).lines
+    assert found.in_text > 280
 
 
 def test_line_that_goes_on_and_on_is_one_line():
     """However many pieces a capture made of it, and however small the chunks in which they come."""
     capture = encoded("w" * 20_000, "\r\n", LITTLE) + encoded("", "\r\n", LITTLE)
-    found, _, _ = in_blocks(chunked(capture, [122] * 300), LITTLE)
-    assert told(found) == told(one_by_one(capture, LITTLE)[0])
+    found = read_lines(chunked(capture, [122] * 300), LITTLE)
+    assert found.lines == one_by_one(capture, LITTLE).lines
 
 
 def test_line_beyond_the_limit_among_others():
     """It is kept in part and told with its true length, and what is behind it stands where it stands."""
     text = "".join(f"{'y' * 150}\r\n" for _ in range(50)) + f"{'z' * 900_000}\r\nend\r\nend\r\n"
     capture = (encoded("w" * 200, "\r\n", LITTLE) + text.encode(LITTLE.name)) * 2
-    expected, known = one_by_one(capture, LITTLE)
+    expected = one_by_one(capture, LITTLE)
     for size in (70_000, 262_144, 700_001):
-        found, joiner, _ = in_blocks(chunked(capture, [size] * 30), LITTLE)
-        assert told(found) == told(expected)
-        assert (joiner.position, joiner.width) == (known.position, known.width)
+        found = read_lines(chunked(capture, [size] * 30), LITTLE)
+        assert found.lines == expected.lines
+        assert (found.position, found.width) == (expected.position, expected.width)

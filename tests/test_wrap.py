@@ -13,8 +13,9 @@ from event_lines import event_message, fallback_message, logged
 from ingest.files.logfile import LogFile
 from ingest.reading import scan
 from ingest.reading.encoding import encoding_named
-from ingest.reading.lines import Line, Position, split_lines
-from ingest.reading.wrap import Joiner, WrapWidth
+from ingest.reading.lines import Line, Position
+from ingest.reading.wrap import WrapWidth
+from log_lines import Read, read_lines
 from parsers.line import parse_line
 from parsers.records import EstimationEvent
 
@@ -30,11 +31,6 @@ LOGICAL = [
     logged(fallback_message()),
     logged("The end"),
 ]
-
-
-def anything(_: bytes) -> bool:
-    """Want every line."""
-    return True
 
 
 def hard_wrapped(text: str, width: int) -> list[str]:
@@ -58,14 +54,13 @@ def captured(wrap, width: int, logical=LOGICAL) -> bytes:
     return "".join(f"{piece}\r\n" for piece in physical).encode("utf-16-le")
 
 
-def read(data: bytes, position: Position | None = None, width: WrapWidth | None = None):
-    """Join what stands behind a position; return the lines and the joiner at its end."""
+def read(
+    data: bytes, position: Position | None = None, width: WrapWidth | None = None
+) -> tuple[list[Line], Read]:
+    """Join what stands behind a position; return the lines, and where and how reading goes on."""
     position = Position() if position is None else position
-    joiner = Joiner(position, WrapWidth() if width is None else width)
-    physical = Position(position.offset, position.number, position.ordinal)
-    wide = encoding_named("utf-16-le")
-    pieces = split_lines([data[position.offset :]], physical, wide, anything)
-    return [line for line in joiner.joined(pieces) if line is not None], joiner
+    found = read_lines([data[position.offset :]], encoding_named("utf-16-le"), position, width)
+    return found.lines, found
 
 
 def texts(lines: list[Line]) -> list[str]:
@@ -81,11 +76,11 @@ WIDTHS = pytest.mark.parametrize("width", [79, 119, 200])
 @WIDTHS
 def test_wrapped_capture_gives_its_logical_lines_back(wrap, width):
     """Lines that a console cut at its width, or at words, are joined by plain concatenation."""
-    lines, joiner = read(captured(wrap, width))
+    lines, after = read(captured(wrap, width))
     assert texts(lines) == LOGICAL
     assert [line.ordinal for line in lines] == list(range(1, len(LOGICAL) + 1))
     assert all(line.terminated for line in lines)
-    assert joiner.position.offset == len(captured(wrap, width))
+    assert after.position.offset == len(captured(wrap, width))
 
 
 @WRAPS
@@ -119,27 +114,27 @@ def test_cut_at_every_byte_between_two_runs_gives_the_same_lines(wrap, width):
     data = captured(wrap, width)
     whole = read(data)[0]
     for cut in range(len(data) + 1):
-        first, joiner = read(data[:cut])
-        again, _ = read(data, joiner.position, joiner.width)
+        first, after = read(data[:cut])
+        again, _ = read(data, after.position, after.width)
         assert [line for line in first if line.terminated] + again == whole, cut
 
 
 def test_last_line_waits_while_it_may_go_on():
     """A last piece that reached the width is not a whole line yet, though a newline ends it."""
-    lines, joiner = read(captured(hard_wrapped, 79)[: 2 * (79 + 2)])
+    lines, after = read(captured(hard_wrapped, 79)[: 2 * (79 + 2)])
     assert [line.terminated for line in lines] == [False]
-    assert joiner.position == Position()
+    assert after.position == Position()
 
 
 def test_last_line_waits_while_it_is_unterminated():
     """What has no newline yet is handed over as such, and the position stays before it."""
     data = captured(hard_wrapped, 200, [logged("one"), logged("two")])
-    lines, joiner = read(data[:-4])
+    lines, after = read(data[:-4])
     assert [(text, line.terminated) for text, line in zip(texts(lines), lines, strict=True)] == [
         (logged("one"), True),
         (logged("two"), False),
     ]
-    assert joiner.position == Position(lines[0].end_offset, 1, 1)
+    assert after.position == Position(lines[0].end_offset, 1, 1)
 
 
 def test_short_line_without_a_prefix_is_a_line_of_its_own():
@@ -175,9 +170,9 @@ def test_any_cuts_between_runs_give_what_one_run_gives(logical, width, cuts):
     whole = read(data)[0]
     position, known, found = Position(), WrapWidth(), []
     for cut in [*sorted(cuts), len(data)]:
-        lines, joiner = read(data[: max(cut, position.offset)], position, known)
+        lines, after = read(data[: max(cut, position.offset)], position, known)
         found += [line for line in lines if line.terminated]
-        position, known = joiner.position, joiner.width
+        position, known = after.position, after.width
     assert found == [line for line in whole if line.terminated]
 
 

@@ -1,28 +1,29 @@
 """From chunks to blocks of whole lines, most of which are never cut.
 
-What is not plain text (a hole, a byte order mark in the middle) or has a line beyond the limit comes
-line by line, as `ingest.reading.lines` cuts it. Lines are counted no sooner than their numbers are
-needed: in a log without a marker counting them would take longer than finding that out.
+What is not plain text (a hole, a byte order mark in the middle) or has a line beyond the limit is cut into
+lines, as `ingest.reading.lines` does it. Lines are counted no sooner than their numbers are needed: in a log
+without a marker counting them would take longer than finding that out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from ingest.reading.encoding import Encoding
+from ingest.reading.encoding import UTF_8_MARK, Encoding
 from ingest.reading.lines import (
     MAX_LINE_BYTES,
     SAMPLE_BYTES,
     Line,
     Position,
     Rest,
-    Wanted,
     last_line,
     narrow_lines,
     newlines_in,
 )
-from ingest.reading.markers import is_plain_text
+
+_MAX_LOOKS = 500
+"""How often a byte order mark is looked for by its first byte, which few other characters have."""
 
 
 class Place(NamedTuple):
@@ -33,41 +34,111 @@ class Place(NamedTuple):
     ordinal: int
 
 
+class Cuts(NamedTuple):
+    """How a block is cut in the file, where that is not plain from its text.
+
+    `raw` is the block as it is in the file, `ends` are the indexes in it after each physical line, `firsts`
+    the numbers (from 0) of those that begin a logical one, and last how many there are.
+    """
+
+    raw: bytes
+    ends: Sequence[int]
+    firsts: Sequence[int]
+    newline_bytes: int
+
+
 class Block:
-    """Whole lines of plain text; `offset` is that of the first."""
+    """Whole logical lines of a log from an offset on; `data` is their text as UTF-8, a newline behind each.
 
-    __slots__ = ("_counted", "_number", "_numbering", "data", "offset")
+    Where some are not what they seem, all come as `lines`, and are to be read one by one. In one that is not
+    `complete`, the lines have no newline, or wait for an end that is not there.
+    """
 
-    def __init__(self, offset: int, data: bytes, numbering: Numbering) -> None:
+    def __init__(self, numbering: Numbering, offset: int, data: bytes, cuts: Cuts | None = None) -> None:
         """Count no line yet."""
         self.offset, self.data = offset, data
-        self._numbering = numbering
-        self._number, self._counted = 0, -1
+        self.lines: Sequence[Line] = ()
+        self.complete = True
+        self._numbering, self._cuts = numbering, cuts
+        self._before = -1  # so many physical lines are before it, once that is asked for
+        self._counted = self._passed = 0  # up to this index of `data` there are so many lines
+
+    @classmethod
+    def of(cls, lines: Sequence[Line], numbering: Numbering, complete: bool = True) -> Block:
+        """Make a block of lines which the position is moved past already."""
+        block = cls(numbering, lines[0].offset, b"".join(line.data + b"\n" for line in lines))
+        block.lines, block.complete = lines, complete
+        return block
+
+    def _first(self, start: int) -> int:
+        """Return the number, from 0, of the physical line that begins at an index of `data`."""
+        if start < self._counted:
+            self._counted = self._passed = 0
+        self._passed += newlines_in(self.data[self._counted : start])
+        self._counted = start
+        return self._passed if self._cuts is None else self._cuts.firsts[self._passed]
 
     def offset_at(self, start: int) -> int:
         """Return the offset of the line that begins at an index of `data`."""
-        return self.offset + start
+        if self._cuts is None:
+            return self.offset + start
+        first = self._first(start)
+        return self.offset + (self._cuts.ends[first - 1] if first else 0)
 
     def place(self, start: int) -> Place:
-        """Return where the line is that begins at an index of `data`; indexes are asked for in order."""
-        counted = self._counted
-        if counted < 0:
-            self._number, counted = self._numbering.before(self.offset) + 1, 0
-        self._number = number = self._number + newlines_in(self.data[counted:start])
-        self._counted = start
-        return tuple.__new__(Place, (self.offset + start, number, number - self._numbering.joined))
+        """Return where the line is that begins at an index of `data`; best asked for in order."""
+        numbering = self._numbering
+        if self._before < 0:
+            self._before = numbering.before(self.offset)
+        number = self._before + self._first(start) + 1
+        ordinal = self._before - numbering.joined + self._passed + 1
+        offset = self.offset + start if self._cuts is None else self.offset_at(start)
+        return tuple.__new__(Place, (offset, number, ordinal))
 
     def sample(self, start: int) -> bytes:
         """Return how the line at an index begins in the file, without its terminator."""
-        return self.data[start : self.data.find(b"\n", start)].rstrip(b"\r")[:SAMPLE_BYTES]
+        if self._cuts is None:
+            return self.data[start : self.data.find(b"\n", start)].rstrip(b"\r")[:SAMPLE_BYTES]
+        raw, ends, _, newline_bytes = self._cuts
+        first = self._first(start)
+        begin = ends[first - 1] if first else 0
+        return raw[begin : min(ends[first] - newline_bytes, begin + SAMPLE_BYTES)]
+
+    def line(self, start: int, end: int) -> Line:
+        """Return the line between two indexes of `data`, to be read by itself."""
+        data, size_bytes, raw = self.data[start : end - 1].rstrip(b"\r"), end - start - 1, b""
+        offset, number, ordinal = self.place(start)
+        if self._cuts is not None:
+            raw, first = self.sample(start), self._first(start)
+            newlines = (self._first(end) - first) * self._cuts.newline_bytes
+            size_bytes = self.offset_at(end) - offset - newlines
+        return Line(offset, self.offset_at(end), number, ordinal, data, size_bytes, raw=raw)
+
+    def each(self) -> Iterator[Line]:
+        """Yield the lines, to be read one by one, and move the position past them."""
+        if self.lines:
+            yield from self.lines
+            return
+        start = 0
+        while start < len(self.data):
+            end = self.data.find(b"\n", start) + 1
+            yield self.line(start, end)
+            start = end
+        self.pass_by()
 
     def pass_by(self) -> None:
         """Move the position past all lines; count them where that was begun, or can't be done later."""
-        end = len(self.data)
-        if self._counted >= 0 or not self._numbering.can_recount:
-            _, number, _ = self.place(end)
-            self._numbering.counted(self.offset + end, number - 1)
-        self._numbering.move(self.offset + end)
+        if self.lines:
+            return
+        if self._cuts is not None:
+            raw, _, firsts, _ = self._cuts
+            end, number = self.offset + len(raw), self._numbering.before(self.offset) + firsts[-1]
+            self._numbering.counted(end, number, firsts[-1] - len(firsts) + 1)
+        else:
+            end = self.offset + len(self.data)
+            if self._before >= 0 or not self._numbering.can_recount:
+                self._numbering.counted(end, self.place(len(self.data)).number - 1)
+        self._numbering.move(end)
 
 
 class Numbering:
@@ -83,7 +154,13 @@ class Numbering:
         self._recount = recount
         self._offset = position.offset if position.counted_offset is None else position.counted_offset
         self._number = position.number
-        self.joined = 0  # so many of them were no logical lines of their own
+        self._wrapped = position.number - position.ordinal
+        self.in_pieces = 0  # so many lines were no logical lines of their own, but pieces of a container's
+
+    @property
+    def joined(self) -> int:
+        """How many lines before were no logical lines of their own."""
+        return self._wrapped + self.in_pieces
 
     @property
     def can_recount(self) -> bool:
@@ -96,15 +173,16 @@ class Numbering:
             self.counted(offset, self._number + self._recount(self._offset, offset))
         return self._number
 
-    def counted(self, offset: int, number: int) -> None:
-        """Take note that so many lines are before an offset."""
+    def counted(self, offset: int, number: int, wrapped: int = 0) -> None:
+        """Take note that so many lines are before an offset, and that some more of them were wrapped."""
         self._offset, self._number = offset, number
+        self._wrapped += wrapped
 
     def move(self, offset: int) -> None:
         """Move the position to an offset at which a line begins."""
         position = self.position
         position.offset = offset
-        position.number = position.ordinal = self._number
+        position.number, position.ordinal = self._number, self._number - self._wrapped
         position.counted_offset = None if self._offset == offset else self._offset
 
     def before_lines(self) -> None:
@@ -114,46 +192,58 @@ class Numbering:
 
     def pass_lines(self) -> None:
         """Take note of where line by line has led the position."""
-        self.counted(self.position.offset, self.position.number)
+        position = self.position
+        self.counted(position.offset, position.number)
+        self._wrapped = position.number - position.ordinal
 
 
 def split_blocks(
-    chunks: Iterable[bytes], numbering: Numbering, encoding: Encoding, wanted: Wanted
-) -> Iterator[Block | Line | None]:
-    """Yield blocks, and lines where there can be none; move the position past the lines.
+    chunks: Iterable[bytes], numbering: Numbering, encoding: Encoding, wanted: Callable[[bytes], bool]
+) -> Iterator[Block | None]:
+    """Yield blocks of a log of one byte a character.
 
-    The consumer moves it past a block (`Block.pass_by`). After each chunk comes a `None`. The
-    last line comes with `terminated` false where no newline ends it and it is wanted.
+    The consumer moves the position past each (`Block.pass_by`). After each chunk comes a `None`, so that
+    whoever reads has a say though no line ends. A last line that no newline ends comes where it is wanted.
     """
     rest, position = Rest(), numbering.position
     offset = position.offset
     for chunk in chunks:
         if rest.add(chunk):
             data = rest.take()
-            if len(data) <= MAX_LINE_BYTES and not (rest.dropped or rest.hole) and is_plain_text(data):
+            if len(data) <= MAX_LINE_BYTES and not (rest.dropped or rest.hole) and _is_plain_text(data):
                 end = data.rfind(b"\n") + 1
                 rest.keep(data[end:], 1)
-                yield Block(offset, data[:end], numbering)
+                yield Block(numbering, offset, data[:end])
                 offset += end
             else:
-                rest.give_back(data)
-                yield from _lines(data, rest, numbering, encoding, wanted)
+                yield from _by_line(data, rest, numbering)
                 offset = position.offset
         yield None
-    data = rest.take()
+    yield from _by_line(rest.take(), rest, numbering)
+    for line in last_line(rest, position, encoding):
+        if line.is_cut or wanted(line.data):
+            numbering.before_lines()
+            number = position.number + 1
+            yield Block.of([line._replace(number=number, ordinal=number)], numbering, complete=False)
+
+
+def _by_line(data: bytes, rest: Rest, numbering: Numbering) -> Iterator[Block]:
     rest.give_back(data)
-    yield from _lines(data, rest, numbering, encoding, wanted)
-    for line in last_line(rest, position, encoding, wanted):
+    if b"\n" in data:
         numbering.before_lines()
-        yield line._replace(number=position.number + 1, ordinal=position.ordinal + 1)
+    lines = list(narrow_lines(rest, numbering.position))
+    if lines:
+        numbering.pass_lines()
+        yield Block.of(lines, numbering)
 
 
-def _lines(
-    data: bytes, rest: Rest, numbering: Numbering, encoding: Encoding, wanted: Wanted
-) -> Iterator[Line]:
-    if b"\n" not in data:  # no line ends here, so none is passed
-        yield from narrow_lines(rest, numbering.position, encoding, wanted)
-        return
-    numbering.before_lines()
-    yield from narrow_lines(rest, numbering.position, encoding, wanted)
-    numbering.pass_lines()
+def _is_plain_text(block: bytes) -> bool:
+    """Whether a block holds neither a NUL nor a byte order mark: all of its lines are what they seem."""
+    if b"\0" in block:
+        return False
+    at = block.find(UTF_8_MARK[:1])
+    for _ in range(_MAX_LOOKS):
+        if at < 0 or block.startswith(UTF_8_MARK, at):
+            return at < 0
+        at = block.find(UTF_8_MARK[:1], at + 1)
+    return UTF_8_MARK not in block

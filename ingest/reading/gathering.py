@@ -20,10 +20,8 @@ from ingest.reading.blocks import Block
 from ingest.reading.checkpoint import Counters, Remembered
 from ingest.reading.clock import NO_SUCH_TIME, moment_of_line, what_the_zone_leaves
 from ingest.reading.lines import MAX_LINE_BYTES, SAMPLE_BYTES, Line
-from ingest.reading.markers import has_marker
-from ingest.reading.sifting import Sifted, SiftedEvent
+from ingest.reading.sifting import Sifted, SiftedEvent, has_marker
 from ingest.reading.unread import Unread
-from ingest.reading.wide import WideBlock
 from ingest.reading.zone import Zone
 from parsers.event import MAX_NEW_KEYS
 from parsers.line import (
@@ -112,7 +110,7 @@ class Gathering:
         """Whether a line may say anything."""
         return self._linker.is_listing or has_marker(data)
 
-    def take_block(self, block: Block | WideBlock, sifted: Iterable[Sifted]) -> None:
+    def take_block(self, block: Block, sifted: Iterable[Sifted]) -> None:
         """Take what was sifted out of a block, and move the position past all of its lines."""
         linker, events, last_end = self._linker, 0, -1
         amendments, declared = linker.amendments, linker.state.declared
@@ -125,7 +123,7 @@ class Gathering:
                 events += 1
                 self._take_event(what, block, start)  # type: ignore[arg-type]
             elif kind is bytes:
-                self._take_line(what, block, start, end)  # type: ignore[arg-type]
+                self._take_line(block, start, end)
             else:
                 is_placed = kind in PLACED or declared.open_list is not None
                 take = linker.take if end - start <= MAX_ID_LENGTH else linker.context_line
@@ -143,7 +141,7 @@ class Gathering:
                 self._compare_clocks(block.data[start : block.data.find(b"\n", start)])
         block.pass_by()
 
-    def _take_event(self, event: SiftedEvent, block: Block | WideBlock, start: int) -> None:
+    def _take_event(self, event: SiftedEvent, block: Block, start: int) -> None:
         stem, timestamp, text, predicted, actual, smape, ending = event
         offset, number, ordinal = block.place(start)
         payload = tuple.__new__(EstimationEvent, (predicted, actual, False, smape, *ending.values))
@@ -155,11 +153,9 @@ class Gathering:
         rows.append(tuple.__new__(Sighting, (offset, number, fact)))
         self._marker_at = start
 
-    def _take_line(self, data: bytes, block: Block | WideBlock, start: int, end: int) -> None:
+    def _take_line(self, block: Block, start: int, end: int) -> None:
         before = self._counters.marker_lines
-        offset, number, ordinal = block.place(start)
-        raw = block.sample(start) if isinstance(block, WideBlock) else b""
-        self.take(Line(offset, block.offset_at(end), number, ordinal, data, len(data), raw=raw))
+        self.take(block.line(start, end))
         if self._counters.marker_lines > before:
             self._marker_at = start
 

@@ -11,7 +11,7 @@ ends a line; at the end of what is there it is left unread, since it may be fill
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -165,39 +165,12 @@ class Rest:
         return count
 
 
-Wanted = Callable[[bytes], object]
-
-
-def every_line(_: bytes) -> bool:
-    """Want each."""
-    return True
-
-
-def split_lines(
-    chunks: Iterable[bytes], position: Position, encoding: Encoding, wanted: Wanted
-) -> Iterator[Line | None]:
-    """Yield the wanted lines and the overlong ones, and move `position` past every whole line.
-
-    `chunks` begin at `position`. After each chunk comes a `None`, so that whoever reads has a say
-    though no line is wanted. The last line comes with `terminated` false where no newline ends it;
-    `position` stays before it.
-    """
-    whole_lines = wide_lines if encoding.is_wide else narrow_lines
-    rest = Rest()
-    for chunk in chunks:
-        if rest.add(chunk):
-            yield from whole_lines(rest, position, encoding, wanted)
-        yield None
-    yield from whole_lines(rest, position, encoding, wanted)
-    yield from last_line(rest, position, encoding, wanted)
-
-
-def last_line(rest: Rest, position: Position, encoding: Encoding, wanted: Wanted) -> Iterator[Line]:
-    """Yield what no newline ends, if it is wanted."""
+def last_line(rest: Rest, position: Position, encoding: Encoding) -> Iterator[Line]:
+    """Yield what no newline ends; the position stays before it."""
     carry, start = rest.take(), position.offset + rest.hole
     one = encoding_of_rest(carry, encoding)
     data = one.as_utf8(carry).rstrip(b"\r")
-    if len(carry) >= len(one.newline) and (rest.dropped or wanted(data)):
+    if len(carry) >= len(one.newline):
         size, foreign = len(carry) + rest.dropped, one is not encoding
         number, ordinal = position.number + 1, position.ordinal + 1
         raw = carry[:SAMPLE_BYTES] if encoding.is_wide or foreign else b""
@@ -205,8 +178,8 @@ def last_line(rest: Rest, position: Position, encoding: Encoding, wanted: Wanted
         yield Line(start, start + size, number, ordinal, data, size, False, foreign, raw, markers)
 
 
-def narrow_lines(rest: Rest, position: Position, _: Encoding, wanted: Wanted) -> Iterator[Line]:
-    """Cut what is there of a file with one byte a character; most lines are passed over."""
+def narrow_lines(rest: Rest, position: Position) -> Iterator[Line]:
+    """Cut what is there of a file with one byte a character, and move the position past each line."""
     block = rest.take()
     holes = b"\0" in block or UTF_8_MARK in block
     *lines, carry = block.split(b"\n")
@@ -217,19 +190,11 @@ def narrow_lines(rest: Rest, position: Position, _: Encoding, wanted: Wanted) ->
         rest.hole = rest.dropped = 0
         number += 1
         ordinal += 1
-        if not holes:
-            if size > MAX_LINE_BYTES or wanted(line):
-                position.offset, position.number, position.ordinal = offset, number, ordinal
-                markers = rest.dropped_markers(line) if size > MAX_LINE_BYTES else 0
-                yield Line(start, offset, number, ordinal, _kept(line), size, dropped_markers=markers)
-            continue
-        for data, place, raw in _parts(line):
+        for data, place, raw in _parts(line) if holes else ((line, 0, b""),):
             size_here = size if len(line) < size else len(raw or data)
-            if size_here > MAX_LINE_BYTES or wanted(data):
-                position.offset, position.number, position.ordinal = offset, number, ordinal
-                kept, first = _kept(data), start + place
-                markers = rest.dropped_markers(data) if size_here > MAX_LINE_BYTES else 0
-                yield Line(first, offset, number, ordinal, kept, size_here, True, bool(raw), raw, markers)
+            kept, first = data[:MAX_LINE_BYTES].rstrip(b"\r"), start + place
+            markers = rest.dropped_markers(data) if size_here > MAX_LINE_BYTES else 0
+            yield Line(first, offset, number, ordinal, kept, size_here, True, bool(raw), raw, markers)
     position.offset, position.number, position.ordinal = offset, number, ordinal
     if holes and not rest.dropped:
         rest.hole += len(carry) - len(carry := carry.lstrip(b"\0"))
@@ -248,8 +213,8 @@ def _parts(line: bytes) -> Iterator[tuple[bytes, int, bytes]]:
             yield data, place, b""
 
 
-def wide_lines(rest: Rest, position: Position, encoding: Encoding, wanted: Wanted) -> Iterator[Line]:
-    """Cut what is there of a UTF-16 file."""
+def wide_lines(rest: Rest, position: Position, encoding: Encoding) -> Iterator[Line]:
+    """Cut what is there of a UTF-16 file, and move the position past each line."""
     block = rest.take()
     reached, offset = 0, position.offset
     number, ordinal = position.number, position.ordinal
@@ -262,15 +227,9 @@ def wide_lines(rest: Rest, position: Position, encoding: Encoding, wanted: Wante
         number += 1
         ordinal += 1
         data = block[start:end]
-        if size > MAX_LINE_BYTES or wanted(data):
-            text = one.as_utf8(data[:MAX_LINE_BYTES])[:MAX_LINE_BYTES].rstrip(b"\r")
-            position.offset, position.number, position.ordinal = offset, number, ordinal
-            foreign, raw = one is not encoding, data[:SAMPLE_BYTES]
-            markers = rest.dropped_markers(data) if size > MAX_LINE_BYTES else 0
-            yield Line(first, offset, number, ordinal, text, size, True, foreign, raw, markers)
+        text = one.as_utf8(data[:MAX_LINE_BYTES])[:MAX_LINE_BYTES].rstrip(b"\r")
+        foreign, raw = one is not encoding, data[:SAMPLE_BYTES]
+        markers = rest.dropped_markers(data) if size > MAX_LINE_BYTES else 0
+        yield Line(first, offset, number, ordinal, text, size, True, foreign, raw, markers)
     position.offset, position.number, position.ordinal = offset, number, ordinal
     rest.keep(block[reached:], 2)
-
-
-def _kept(data: bytes) -> bytes:
-    return data[:MAX_LINE_BYTES].rstrip(b"\r")

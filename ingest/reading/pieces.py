@@ -16,7 +16,6 @@ from ahocorasick_rs import BytesAhoCorasick
 
 from ingest.reading.blocks import Block, Numbering
 from ingest.reading.lines import MAX_LINE_BYTES, SAMPLE_BYTES, Line, Position, newlines_in
-from ingest.reading.wide import WideBlock
 from parsers.line import MARKER, occurrences_in
 from parsers.piece import Piece, is_containers, joined, piece_of
 
@@ -120,7 +119,6 @@ class Pieces:
         self._position = position
         self._state = state
         self._queue: list[_Waiting] = []
-        self.has_ended = False  # what comes now was waiting for an end that is not there
         self.remarks: list[str] = []
 
     @property
@@ -136,26 +134,24 @@ class Pieces:
         """What to remember there."""
         return self._queue[0].before if self._queue else self._state
 
-    def through(
-        self, items: Iterable[Block | WideBlock | Line | None], numbering: Numbering
-    ) -> Iterator[Block | WideBlock | Line | None]:
-        """Yield blocks that hold no pieces, and lines where there are any; in the end, what still waits."""
-        numbering.joined = self._state.joined
-        for item in items:
-            if isinstance(item, Block):
-                yield from self._through_block(item, numbering)
-            elif isinstance(item, Line):
-                yield from self._take(item)
-                numbering.joined = self._state.joined
+    def through(self, blocks: Iterable[Block | None], numbering: Numbering) -> Iterator[Block | None]:
+        """Yield blocks in which no line is a piece; in the end, what still waits."""
+        numbering.in_pieces = self._state.joined
+        for block in blocks:
+            if block is None:
+                yield None
+            elif block.lines:
+                yield from self._through_lines(block.lines, numbering)
             else:
-                yield item
-        self.has_ended = True
+                yield from self._through_text(block, numbering)
         for waiting in self._queue:  # the checkpoint stays before it
             waiting.is_torn = waiting.is_torn or (waiting.is_open and waiting.is_sure)
-            for line in waiting.whole():
-                yield line._replace(terminated=line.terminated and not waiting.is_open)
+            lines = [
+                line._replace(terminated=line.terminated and not waiting.is_open) for line in waiting.whole()
+            ]
+            yield Block.of(lines, numbering, complete=False)
 
-    def _through_block(self, block: Block, numbering: Numbering) -> Iterator[Block | Line]:
+    def _through_text(self, block: Block, numbering: Numbering) -> Iterator[Block]:
         starts, is_dockers = pieces_in(block.data)
         if not starts and not self._is_busy:
             self._pass(block.data, is_dockers)
@@ -167,12 +163,29 @@ class Pieces:
             first = start if self._is_busy else next(one for one in starts if one >= start)
             if first > start:
                 self._pass(data[start:first], is_dockers)
-                yield Block(block.offset + start, data[start:first], numbering)
+                yield Block(numbering, block.offset + start, data[start:first])
                 start = first
                 continue
             end = data.find(b"\n", start) + 1
-            yield from self._through_line(block.offset + start, data[start:end], numbering)
+            line = self._line(block.offset + start, data[start:end], numbering)
+            yield from self._through_lines([line], numbering)
             start = end
+
+    def _through_lines(self, lines: Iterable[Line], numbering: Numbering) -> Iterator[Block]:
+        whole = [one for line in lines for one in self._take(line)]
+        numbering.in_pieces = self._state.joined
+        for complete in (True, False):
+            some = [line for line in whole if line.terminated is complete]
+            if some:
+                yield Block.of(some, numbering, complete)
+
+    @staticmethod
+    def _line(offset: int, data: bytes, numbering: Numbering) -> Line:
+        """Return the line of plain text at an offset, and move the position past it."""
+        number, end_offset = numbering.before(offset) + 1, offset + len(data)
+        numbering.counted(end_offset, number)
+        numbering.move(end_offset)
+        return Line(offset, end_offset, number, number, data[:-1].rstrip(b"\r"), len(data) - 1)
 
     def _pass(self, data: bytes, is_dockers: bool) -> None:
         """Take note of lines without pieces."""
@@ -182,15 +195,6 @@ class Pieces:
     @property
     def _is_busy(self) -> bool:
         return bool(self._queue or self._state.skipped)
-
-    def _through_line(self, offset: int, data: bytes, numbering: Numbering) -> Iterator[Line]:
-        number, end_offset = numbering.before(offset) + 1, offset + len(data)
-        text = data[:-1].rstrip(b"\r")
-        lines = list(self._take(Line(offset, end_offset, number, number, text, len(data) - 1)))
-        numbering.counted(end_offset, number)
-        numbering.move(end_offset)
-        numbering.joined = self._state.joined
-        yield from lines
 
     def _take(self, line: Line) -> Iterator[Line]:
         """Take the next physical line, and yield those that are whole now."""

@@ -19,12 +19,11 @@ from ingest.reading.blocks import Block, Numbering, split_blocks
 from ingest.reading.checkpoint import Checkpoint, Provisional, as_text
 from ingest.reading.feed import Feed
 from ingest.reading.gathering import Gathering, Watcher
-from ingest.reading.lines import Line, Position, every_line, split_lines
+from ingest.reading.lines import Line, Position
 from ingest.reading.pieces import Pieces
 from ingest.reading.resume import NotTheSame, Opened, stand_at
 from ingest.reading.sifting import Sifter
-from ingest.reading.wide import WideBlock, split_wide
-from ingest.reading.wrap import Joiner
+from ingest.reading.wrap import Joiner, split_wide
 from ingest.reading.zone import zone_recorded
 from parsers.line import occurrences_in, parts_of
 from parsers.piece import is_containers
@@ -138,17 +137,11 @@ class _Scan:
     def _whole_lines(self) -> Iterator[Batch]:
         """Take all lines but one that no newline ends, and yield the batches that are full."""
         try:
-            for line in self._lines():
-                if isinstance(line, Block | WideBlock):
-                    self._gathering.take_block(
-                        line, self._sifter.sift(line.data, self._remembered.container_logs, self._template)
-                    )
-                elif isinstance(line, Line):
-                    if self._pieces.has_ended or not line.terminated:
-                        self._last_lines.append(line)
-                    else:
-                        self._take(line)
-                    continue  # at the end of each chunk there is time to look
+            for block in self._blocks():
+                if block is not None and not block.complete:
+                    self._last_lines += block.lines
+                elif block is not None:
+                    self._take_block(block)
                 if self._is_full():
                     yield self._batch(self._checkpoint(), "reading")
         except (Exception, GeneratorExit):
@@ -157,6 +150,14 @@ class _Scan:
             if self._log.is_stream:
                 yield self._last_batch("reading", None)
             raise
+
+    def _take_block(self, block: Block) -> None:
+        if block.lines or self._is_one_by_one:
+            for line in block.each():
+                self._take(line)
+        else:
+            sifted = self._sifter.sift(block.data, self._remembered.container_logs, self._template)
+            self._gathering.take_block(block, sifted)
 
     def _take(self, line: Line) -> None:
         if self._options.plain:
@@ -193,26 +194,21 @@ class _Scan:
         finished = self._options.finished or self._was_provisional  # what was stored once stays stored
         return finished and (marker or line.is_cut or line.terminated)
 
-    def _lines(self) -> Iterator[Block | WideBlock | Line | None]:
-        """Yield the lines from the checkpoint on, in blocks where that can be.
+    @property
+    def _is_one_by_one(self) -> bool:
+        return self._options.plain or self._options.watcher is not None
 
-        Captures that may be wrapped are joined.
-        """
+    def _blocks(self) -> Iterator[Block | None]:
+        """Yield the logical lines from the checkpoint on; captures that may be wrapped are joined."""
         chunks, encoding = self._feed.chunks(), self._opened.encoding
-        one_by_one = self._options.plain or self._options.watcher is not None
-        if encoding.is_wide and one_by_one:
-            return self._joiner.joined(split_lines(chunks, replace(self._position), encoding, every_line))
         if encoding.is_wide:
-            return split_wide(chunks, self._joiner, encoding)
-        if one_by_one:
-            lines = split_lines(chunks, self._remembered.position, encoding, every_line)
-            return self._pieces.through(lines, self._numbering)
+            return split_wide(chunks, self._joiner, self._numbering, encoding, self._is_one_by_one)
         blocks = split_blocks(chunks, self._numbering, encoding, self._wants)
         return self._pieces.through(blocks, self._numbering)
 
     def _wants(self, line: bytes) -> bool:
-        """Whether a line may matter by itself, or may be a piece of one that does."""
-        return self._gathering.wants(line) or is_containers(line, 0)
+        """Whether a last line may matter by itself, or may be a piece of one that does."""
+        return self._is_one_by_one or self._gathering.wants(line) or is_containers(line, 0)
 
     def _is_full(self) -> bool:
         if self._log.is_stream and len(self._gathering) and time.monotonic() >= self._stream_due:

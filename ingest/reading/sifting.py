@@ -15,8 +15,9 @@ from functools import cache
 from itertools import accumulate
 from typing import Any, NamedTuple
 
+from ahocorasick_rs import BytesAhoCorasick, MatchKind
+
 from ingest.events import digest_of
-from ingest.reading.markers import find_markers
 from ingest.reading.zone import Zone
 from parsers import event
 from parsers.escapes import ESCAPE, without_escapes
@@ -25,8 +26,30 @@ from parsers.family import Shape
 from parsers.line import may_be_listed
 from parsers.prefix import OWN, OWN_WITH_TIME, unwrapped
 from parsers.records import Record
-from parsers.registry import EVENT_MARKER, FAMILIES
+from parsers.registry import EVENT_MARKER, FAMILIES, MARKERS
 from parsers.template import Template
+
+Found = tuple[int, int, int]
+"""Which marker was found, and the indexes where it begins and ends."""
+
+_BYTES_OF_TEXT = (b'"MESSAGE":[', b'"MESSAGE": [', b'"MESSAGE" : [', b'"MESSAGE" :[')
+"""How the journal writes a message that is no plain text: its bytes, as numbers. No marker is seen in it."""
+
+_AUTOMATON = BytesAhoCorasick((*MARKERS, *_BYTES_OF_TEXT), matchkind=MatchKind.LeftmostFirst)
+
+
+def find_markers(block: bytes) -> list[Found]:
+    """Return where markers stand in a block, in their order; those that overlap one before are left out.
+
+    Numbers behind those of the markers are of lines that may hold one which isn't seen.
+    """
+    found: list[Found] = _AUTOMATON.find_matches_as_indexes(block)
+    return found
+
+
+def has_marker(line: bytes) -> bool:
+    """Whether a line may say something by itself: it holds a marker, once its escapes are taken away."""
+    return bool(find_markers(without_escapes(line)))
 
 
 class SiftedEvent(NamedTuple):

@@ -6,15 +6,22 @@ length of the longest line so far, since nothing can be longer. As long as only 
 own pattern have that length it may be no width at all, and they are not joined with what follows. Of such a
 context line the last value is not believed then: it may be cut, or what follows was printed. Only UTF-16
 captures are treated so; in ordinary logs unprefixed dumps follow event lines.
+
+A chunk is decoded and cut at once. Where no line in it teaches anything about the width, only those that may
+go on with the next are looked at. What is no plain text (a hole, a mark, half a character, a line of one byte
+a character), or wider than all before, goes line by line.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import accumulate, chain, compress
 
-from ingest.reading.lines import MAX_LINE_BYTES, Line, Position
+from ingest.reading.blocks import Block, Cuts, Numbering
+from ingest.reading.encoding import Encoding, begins_strangely
+from ingest.reading.lines import MAX_LINE_BYTES, Line, Position, Rest, last_line, wide_lines
 from parsers.line import is_whole_event, parse_line
 from parsers.prefix import starts_with_prefix
 from parsers.records import Malformed
@@ -28,6 +35,10 @@ _ERROR_BLOCK = re.compile(rb"At (?:line:\d+|[A-Za-z]:\\[^:\n]*:\d+) char:\d+|\+ 
 MAX_EVENT_BYTES = 16 * 1024
 """How long a line may be to be looked at for an event that is whole: longer ones are none, and looking at
 each of their pieces anew would take time by the square of their number."""
+
+
+_BEYOND = "\u0100"
+"""A line that begins with this or anything behind it may be one of one byte a character, or a mark."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,15 +115,6 @@ class Joiner:
         """Whether there are pieces of a line that may go on."""
         return bool(self._pieces)
 
-    def joined(self, lines: Iterable[Line | None]) -> Iterator[Line | None]:
-        """Yield the logical lines; the last has `terminated` false while it may still go on."""
-        for line in lines:
-            if line is None:
-                yield None
-            else:
-                yield from self.take(line)
-        yield from self.rest()
-
     def take(self, line: Line) -> Iterator[Line]:
         """Take the next physical line, and yield the logical ones that are whole now."""
         data, pieces = line.data, self._pieces
@@ -176,3 +178,114 @@ def _concatenated(pieces: list[Line]) -> Line:
 
 def _data(pieces: list[Line]) -> bytes:
     return b"".join(line.data for line in pieces)
+
+
+def split_wide(
+    chunks: Iterable[bytes],
+    joiner: Joiner,
+    numbering: Numbering,
+    encoding: Encoding,
+    one_by_one: bool = False,
+) -> Iterator[Block | None]:
+    """Yield blocks of logical lines; `chunks` begin at the joiner's position.
+
+    The consumer moves the position past each block. After each chunk comes a `None`. The last line comes in
+    a block that is not complete where no newline ends it, or it may still go on.
+    Lines that may go on are cut again with the next chunk, but no more than came with the last one:
+    so what comes byte by byte takes no longer. Where `one_by_one`, each line is looked at for itself.
+    """
+    rest, physical = Rest(), replace(joiner.position)
+    for chunk in chunks:
+        if rest.add(chunk):
+            data, start = rest.take(), physical.offset
+            in_one_piece = not (rest.dropped or joiner.is_waiting or one_by_one)
+            cut = _block(data, len(chunk), joiner, encoding) if in_one_piece else None
+            if cut is not None:
+                text, cuts = cut
+                if cuts.raw:
+                    yield Block(numbering, joiner.position.offset, text, cuts)
+                    physical = replace(joiner.position)
+                rest.keep(data[len(cuts.raw) :], 2)
+            else:
+                rest.give_back(data)
+                yield from _by_line(wide_lines(rest, physical, encoding), joiner, numbering)
+                waiting = data[joiner.position.offset - start :]
+                if in_one_piece and not rest.dropped and len(waiting) <= len(chunk):
+                    joiner.forget()
+                    rest.give_back(waiting)
+                    physical = replace(joiner.position)
+        yield None
+    yield from _by_line(wide_lines(rest, physical, encoding), joiner, numbering)
+    yield from _by_line(last_line(rest, physical, encoding), joiner, numbering)
+    last = list(joiner.rest())
+    if last:
+        yield Block.of(last, numbering, complete=False)
+
+
+def _by_line(lines: Iterable[Line], joiner: Joiner, numbering: Numbering) -> Iterator[Block]:
+    """Yield the logical lines that are whole with the next physical ones."""
+    whole = [one for line in lines for one in joiner.take(line)]
+    if whole:
+        numbering.pass_lines()
+        yield Block.of(whole, numbering)
+
+
+def _block(data: bytes, most_left: int, joiner: Joiner, encoding: Encoding) -> tuple[bytes, Cuts] | None:
+    """Cut the whole logical lines off the beginning of what is there, as many as there are.
+
+    Returns their text, and how they are cut.
+    `None` where they must be looked at one by one, or more than `most_left` bytes of whole lines would
+    be left.
+    """
+    raw = data[: _end_of_lines(data, encoding.newline)]
+    cut = _cut(raw, encoding) if raw and len(data) <= MAX_LINE_BYTES else None
+    if cut is None:
+        return None
+    lines, ends = cut
+    may_go_on = joiner.width.may_go_on(lines)
+    if may_go_on is None:
+        return None
+    last = len(lines) - 1
+    waits = bool(may_go_on) and may_go_on[-1] == last
+    goes_on = {number for number in may_go_on if number < last and not is_new(lines[number + 1].encode())}
+    if waits:  # it is left for the next chunk, with all that goes on in it
+        while last - 1 in goes_on:
+            last -= 1
+        start = ends[last - 1] if last else 0
+        if len(raw) - start > most_left:
+            return None
+        raw = raw[:start]
+        del lines[last:], ends[last:]
+        goes_on = {number for number in goes_on if number < last}
+    begins, newlines = [True] * (len(lines) + 1), ["\n"] * len(lines)
+    for number in goes_on:
+        begins[number + 1], newlines[number] = False, ""
+    text = "".join(chain.from_iterable(zip(lines, newlines, strict=True)))
+    firsts = list(compress(range(len(begins)), begins))
+    return text.encode(), Cuts(raw, ends, firsts, len(encoding.newline))
+
+
+def _cut(raw: bytes, encoding: Encoding) -> tuple[list[str], list[int]] | None:
+    """Cut whole physical lines; return them, and the indexes after them; `None` if any is no plain text."""
+    try:
+        text = raw.decode(encoding.name)
+    except UnicodeDecodeError:
+        return None
+    lines = text.split("\n")[:-1]
+    if "\0" in text:
+        return None
+    units = map(len, lines) if 2 * len(text) == len(raw) else map(units_in, lines)
+    ends = list(accumulate(2 * count + 2 for count in units))
+    if max(lines) >= _BEYOND:
+        for number, line in enumerate(lines):
+            if line >= _BEYOND and begins_strangely(raw, ends[number - 1] if number else 0, encoding):
+                return None
+    return [line.rstrip("\r") for line in lines] if "\r" in text else lines, ends
+
+
+def _end_of_lines(data: bytes, newline: bytes) -> int:
+    """Return where the last whole line of a chunk ends; newlines stand at even indexes."""
+    end = data.rfind(newline)
+    while end % 2 and end >= 0:
+        end = data.rfind(newline, 0, end + 1)
+    return end + 2 if end >= 0 else 0
