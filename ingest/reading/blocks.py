@@ -87,11 +87,10 @@ class Block:
 
     def place(self, start: int) -> Place:
         """Return where the line is that begins at an index of `data`; best asked for in order."""
-        numbering = self._numbering
         if self._before < 0:
-            self._before = numbering.before(self.offset)
+            self._before = self._numbering.before(self.offset)
         number = self._before + self._first(start) + 1
-        ordinal = self._before - numbering.joined + self._passed + 1
+        ordinal = self._before - self._numbering.joined + self._passed + 1
         offset = self.offset + start if self._cuts is None else self.offset_at(start)
         return tuple.__new__(Place, (offset, number, ordinal))
 
@@ -155,12 +154,11 @@ class Numbering:
         self._offset = position.offset if position.counted_offset is None else position.counted_offset
         self._number = position.number
         self._wrapped = position.number - position.ordinal
-        self.in_pieces = 0  # so many lines were no logical lines of their own, but pieces of a container's
+        self.joined = self._wrapped  # so many lines before were no logical lines of their own
 
-    @property
-    def joined(self) -> int:
-        """How many lines before were no logical lines of their own."""
-        return self._wrapped + self.in_pieces
+    def join(self, in_pieces: int) -> None:
+        """Take note that so many lines were pieces of a container's."""
+        self.joined = self._wrapped + in_pieces
 
     @property
     def can_recount(self) -> bool:
@@ -177,6 +175,7 @@ class Numbering:
         """Take note that so many lines are before an offset, and that some more of them were wrapped."""
         self._offset, self._number = offset, number
         self._wrapped += wrapped
+        self.joined += wrapped
 
     def move(self, offset: int) -> None:
         """Move the position to an offset at which a line begins."""
@@ -193,8 +192,8 @@ class Numbering:
     def pass_lines(self) -> None:
         """Take note of where line by line has led the position."""
         position = self.position
-        self.counted(position.offset, position.number)
-        self._wrapped = position.number - position.ordinal
+        wrapped = position.number - position.ordinal - self._wrapped
+        self.counted(position.offset, position.number, wrapped)
 
 
 def split_blocks(

@@ -136,7 +136,7 @@ class Pieces:
 
     def through(self, blocks: Iterable[Block | None], numbering: Numbering) -> Iterator[Block | None]:
         """Yield blocks in which no line is a piece; in the end, what still waits."""
-        numbering.in_pieces = self._state.joined
+        numbering.join(self._state.joined)
         for block in blocks:
             if block is None:
                 yield None
@@ -173,7 +173,7 @@ class Pieces:
 
     def _through_lines(self, lines: Iterable[Line], numbering: Numbering) -> Iterator[Block]:
         whole = [one for line in lines for one in self._take(line)]
-        numbering.in_pieces = self._state.joined
+        numbering.join(self._state.joined)
         for complete in (True, False):
             some = [line for line in whole if line.terminated is complete]
             if some:

@@ -171,7 +171,8 @@ def _nothing(*_: Any) -> None:
 
 
 _BUILDERS = [family.read.build if isinstance(family.read, Shape) else _nothing for family in FAMILIES]
-_HEAD = [family.name for family in FAMILIES].index("required_list")
+_BEGINS_LIST = {[family.name for family in FAMILIES].index("required_list"), _LISTED}
+"""Below a line in which such a marker stands, wherever, others may go on with a list."""
 
 
 def _found(
@@ -209,7 +210,7 @@ def _found(
             places.append((number, start, done))
         elif marker == EVENT_MARKER and at < end:  # it is counted, whatever the line says
             _read_by_itself(places, lines, start)
-        if number in (_HEAD, _LISTED) and at < end:
+        if number in _BEGINS_LIST and at < end:
             done = _add_listed(data, done, places, lines[_LISTED], template)
     return places, lines
 
