@@ -1,27 +1,35 @@
-"""Answers one by one, in the order of time: what changes, factors and budgets are found from."""
+"""Answers, in the order of time: what changes, factors and budgets are found from."""
 
 from __future__ import annotations
 
 import json
 import math
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
+from array import array
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import chain, compress
+from operator import itemgetter, or_
+from typing import Any
 
 from sqlite_utils import Database
 
 from reports.changes import Change, Unit, find_changes
-from reports.futile import CEILING_TOLD, Try
+from reports.futile import CEILING_TOLD
 from reports.phases import PHASE, Phases
 from reports.selection import CEILING, CLEAN, Selection
 from reports.strata import Key, Strata
-from reports.survival import Needed
+from reports.survival import Needs
 
 MAX_SAMPLED = 5_000
 """Answers that are enough to see a change; of more, every k-th by its id."""
 
+MAX_UNITS = 20_000
+"""Phases in which changes are looked for, at most: of more, every k-th."""
+
+
 _ANSWERS = f"""
-SELECT {{key}} timestamp, {PHASE}, predicted_output_tokens, actual_output_tokens,
+SELECT {{key}} {PHASE}, timestamp, predicted_output_tokens, actual_output_tokens,
     CASE WHEN truncated = 1 THEN MAX(actual_output_tokens, COALESCE(actual_max_tokens, 0))
         ELSE actual_output_tokens END,
     COALESCE(actual_max_tokens, 0), COALESCE({CEILING}, 0), {CEILING_TOLD}, truncated, COALESCE({CLEAN}, 0)
@@ -33,8 +41,9 @@ ORDER BY +timestamp, event_id
 _SAMPLED = "event_id IN (SELECT value FROM json_each(:sampled))"
 
 
-class Answer(NamedTuple):
-    """One answer, in tokens; `at` is when it was logged, as the database writes times.
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """Answers side by side, in tokens; `at` is when each was logged, as the database writes times.
 
     A cut one needed more than `needed`: the ceiling that the log tells, else its own actual; a whole
     one just that. `final` is the ceiling as [TOKEN_BUDGET] tells it, `ceiling` that or what was
@@ -42,35 +51,70 @@ class Answer(NamedTuple):
     and were parsed.
     """
 
-    at: str
-    phase: int
-    predicted: int
-    actual: int
-    needed: int
-    final: int
-    ceiling: int
-    cut_at: int
-    cut: bool
-    clean: bool
+    at: list[str]
+    phase: array[int]
+    predicted: array[int]
+    actual: array[int]
+    needed: array[int]
+    final: array[int]
+    ceiling: array[int]
+    cut_at: array[int]
+    cut: array[int]
+    clean: array[int]
+
+    @classmethod
+    def of(cls, columns: Iterable[Iterable[Any]] = ()) -> Answers:
+        """Make them of so many columns, or of none."""
+        at, *numbers = columns or [()] * 10
+        return cls([*at], *(array(size, column) for size, column in zip("qqqqqqqbb", numbers, strict=True)))
+
+    def append(self, phase: int, rest: tuple[Any, ...]) -> None:
+        """Take in one more: the number of its phase, and what else is known, in the order of our fields."""
+        at, predicted, actual, needed, final, ceiling, cut_at, cut, clean = rest
+        self.at.append(at)
+        self.phase.append(phase)
+        self.predicted.append(predicted)
+        self.actual.append(actual)
+        self.needed.append(needed)
+        self.final.append(final)
+        self.ceiling.append(ceiling)
+        self.cut_at.append(cut_at)
+        self.cut.append(cut)
+        self.clean.append(clean)
+
+    def __len__(self) -> int:
+        return len(self.at)
 
     @property
-    def ratio(self) -> float:
-        """What it needed, as a multiple of the prediction; of a cut one, at least that."""
-        return self.needed / self.predicted
+    def columns(self) -> tuple[list[Any] | array[Any], ...]:
+        """All that is known of them."""
+        tokens = (self.predicted, self.actual, self.needed, self.final, self.ceiling, self.cut_at)
+        return (self.at, self.phase, *tokens, self.cut, self.clean)
+
+    def only(self, chosen: Sequence[object]) -> Answers:
+        """Return those whose place holds something true."""
+        return self if all(chosen) else Answers.of(compress(column, chosen) for column in self.columns)
 
     @property
-    def tried(self) -> Try:
-        """How the answer came of its ceiling."""
-        return Try(self.phase, self.cut_at, self.actual, self.cut)
+    def ratios(self) -> list[float]:
+        """What each needed, as a multiple of its prediction; of a cut one, at least that."""
+        return [needed / predicted for needed, predicted in zip(self.needed, self.predicted, strict=True)]
 
     @property
-    def need(self) -> Needed:
-        """What it needed, for medians and budgets."""
-        ceiling = self.final / self.predicted if self.final else math.inf
-        return Needed(self.ratio, self.cut, self.phase, ceiling)
+    def tell(self) -> list[int]:
+        """Which tell what a good answer needs: the clean ones, and the cut ones."""
+        return [*map(or_, self.clean, self.cut)]
+
+    def needs(self) -> Needs:
+        """Return what they needed, for medians and budgets."""
+        ceilings = [
+            final / predicted if final else math.inf
+            for final, predicted in zip(self.final, self.predicted, strict=True)
+        ]
+        return Needs.ordered(self.ratios, self.cut, self.phase, ceilings, self.tell)
 
 
-ByStratum = dict[Key, list[Answer]]
+ByStratum = dict[Key, Answers]
 
 
 def read_answers(db: Database, selection: Selection, strata: Strata, events: int = 0) -> ByStratum:
@@ -82,15 +126,23 @@ def read_answers(db: Database, selection: Selection, strata: Strata, events: int
     query = _ANSWERS.format(
         key=strata.columns(selection), where=selection.where(), sampled=_SAMPLED if sampled else "1"
     )
-    width, phases = len(strata.dimensions), Phases()
-    found: ByStratum = {}
+    width, number = len(strata.dimensions), Phases().number
+    by_stratum: ByStratum = {}
+    named: dict[tuple[object, ...], Answers] = {}
     for row in db.conn.execute(query, selection.values() | {"sampled": sampled}):
-        at, run_id, phase_id, *tokens, cut, clean = row[width:]
-        phase = phases.number(run_id, phase_id)
-        answer = Answer._make((at, phase, *tokens, bool(cut), bool(clean)))
-        key = tuple(None if part is None else str(part) for part in row[:width])
-        found.setdefault(key, []).append(answer)
-    return {key: found[key] for key in sorted(found, key=strata.place)}
+        own = named.get(row[:width])
+        if own is None:
+            key = tuple(None if part is None else str(part) for part in row[:width])
+            own = named[row[:width]] = by_stratum.setdefault(key, Answers.of())
+        own.append(number(row[width]), row[width + 1 :])
+    return {key: by_stratum[key] for key in sorted(by_stratum, key=strata.place)}
+
+
+def together(parts: Sequence[Answers]) -> Answers:
+    """Return the answers of all strata, one stratum after the other."""
+    return Answers.of(
+        map(chain.from_iterable, zip(*(part.columns for part in parts), strict=True)) if parts else ()
+    )
 
 
 def read_changes(db: Database, selection: Selection, strata: Strata, events: int) -> list[Change]:
@@ -106,40 +158,42 @@ def _sampled(db: Database, events: int) -> str | None:
     return json.dumps([*range(1, last + 1, -(-events // MAX_SAMPLED))])
 
 
-def telling(answers: Iterable[Answer]) -> list[Answer]:
-    """Return the answers that tell what a good one needs: the clean ones, and the cut ones."""
-    return [answer for answer in answers if answer.clean or answer.cut]
+def units(by_stratum: ByStratum) -> list[Unit]:
+    """Return each stratum's phases, with when they began and the median of their ratios, oldest first.
 
-
-def units(by_stratum: Mapping[Key, Sequence[Answer]]) -> list[Unit]:
-    """Return each stratum's phases, with when they began and the median of their ratios."""
-    found = []
+    Of very many, every k-th.
+    """
+    began: list[tuple[str, Key, int]] = []
     for key, answers in by_stratum.items():
-        began = _beginnings(answers)
-        phases: dict[int, list[float]] = {}
-        for answer in telling(answers):
-            phases.setdefault(answer.phase, []).append(answer.ratio)
-        found += [Unit(began[phase], key, statistics.median(own)) for phase, own in phases.items()]
-    return found
+        starts = _beginnings(answers)
+        began += [
+            (starts[phase], key, phase) for phase in dict.fromkeys(compress(answers.phase, answers.tell))
+        ]
+    began.sort(key=itemgetter(0))
+    looked_at = began[:: max(1, -(-len(began) // MAX_UNITS))]
+    ratios: dict[Key, dict[int, list[float]]] = {key: {} for key in by_stratum}
+    for _, key, phase in looked_at:
+        ratios[key][phase] = []
+    for key, answers in by_stratum.items():
+        own = ratios[key]
+        for phase, ratio in compress(zip(answers.phase, answers.ratios, strict=True), answers.tell):
+            if phase in own:
+                own[phase].append(ratio)
+    return [Unit(at, key, statistics.median(ratios[key][phase])) for at, key, phase in looked_at]
 
 
-def since(answers: Sequence[Answer], start: str) -> list[Answer]:
+def since(answers: Answers, start: str) -> Answers:
     """Return the answers of the phases that began at a moment or later."""
     began = _beginnings(answers)
-    return [answer for answer in answers if began[answer.phase] >= start]
+    return answers.only([began[phase] >= start for phase in answers.phase])
 
 
-def halves(answers: Sequence[Answer]) -> tuple[list[Answer], list[Answer]]:
-    """Return the answers of the phases that began in the earlier half, and those of the later one."""
-    began = _beginnings(answers)
-    earlier = set([*began][: len(began) // 2])
-    first = [answer for answer in answers if answer.phase in earlier]
-    return first, [answer for answer in answers if answer.phase not in earlier]
+def halves(answers: Answers) -> tuple[set[int], set[int]]:
+    """Return the phases that began in the earlier half, and those of the later one."""
+    phases = sorted(set(answers.phase))  # they are numbered as they began
+    return set(phases[: len(phases) // 2]), set(phases[len(phases) // 2 :])
 
 
-def _beginnings(answers: Iterable[Answer]) -> dict[int, str]:
-    """Return when each phase began, the earliest first."""
-    began: dict[int, str] = {}
-    for answer in answers:
-        began.setdefault(answer.phase, answer.at)
-    return began
+def _beginnings(answers: Answers) -> dict[int, str]:
+    """Return when each phase began; its answers come in the order of time."""
+    return dict(zip(reversed(answers.phase), reversed(answers.at), strict=True))

@@ -19,13 +19,16 @@ Ramdas, Distribution-free prediction sets for two-layer hierarchical models, 202
 from __future__ import annotations
 
 import math
-from collections import Counter
+from array import array
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from statistics import NormalDist, fmean, stdev
+from itertools import accumulate, compress
+from statistics import fmean
 
+from reports.metrics import moments
 from reports.sureness import binomial_below
-from reports.survival import Needed
+from reports.survival import Needs
 
 SURENESS = 0.95
 """How sure the safe budget is, one-sided."""
@@ -61,60 +64,95 @@ class Budget:
     why: str
 
 
-def weighted(answers: Sequence[Needed]) -> list[tuple[float, float]]:
-    """Return what each answer needed, infinite where it was cut, and its weight within its phase."""
-    sizes = Counter(answer.phase for answer in answers)
-    return [(math.inf if answer.cut else answer.ratio, 1 / sizes[answer.phase]) for answer in answers]
+class Sample:
+    """Values in order, and the weights that they reach together, of so many phases."""
+
+    def __init__(self, values: Sequence[float], weights: Iterable[float], phases: int) -> None:
+        self.values, self.reached, self.phases = values, array("d", accumulate(weights)), phases
+
+    def conformal(self, limit: float) -> float | None:
+        """Return the smallest value whose weight reaches 1 - `limit`, one more phase at infinity."""
+        place = bisect_left(self.reached, (1 - limit) * (self.phases + 1) - _ROUNDING)
+        return self.values[place] if place < len(self.values) else None
 
 
-def conformal(answers: Iterable[tuple[float, float]], phases: int, limit: float) -> float | None:
-    """Return the smallest value whose weight reaches 1 - `limit`, one more phase at infinity among them."""
-    wanted, reached = (1 - limit) * (phases + 1) - _ROUNDING, 0.0
-    for value, weight in sorted(answers):
-        reached += weight
-        if reached >= wanted:
-            return value if math.isfinite(value) else None
-    return None
+class Budgets:
+    """What budgets of any limit are found from: what whole answers needed, and how many were cut.
+
+    Cut answers are at infinity: nobody knows how much they needed.
+    """
+
+    def __init__(self, needs: Needs) -> None:
+        whole = [not cut for cut in needs.cut]
+        self.n, self.phases = len(needs), len(needs.sizes)
+        self.of_whole = array("q", compress(needs.phases, whole))
+        self.of_cut = array("q", compress(needs.phases, needs.cut))
+        ratios = array("d", compress(needs.ratios, whole))
+        self.sample = Sample(ratios, compress(needs.weights, whole), self.phases)
+        cut = math.fsum(compress(needs.weights, needs.cut))
+        self.share_cut = cut / self.phases if self.phases else 0.0
+        self.expected_cut = expected_cut(needs)
+
+    def at(self, limit: float, pooled: float | None = None) -> Budget:
+        """Return the budget for a limit; `pooled` is the one of all strata."""
+        lucky = self.expected_cut > limit
+        own = None if lucky else self.sample.conformal(limit)
+        needed = self._phases_needed(limit, self.expected_cut if lucky else 0.0) if own is None else 0
+        advised = POOLED if own is None and pooled is not None else OWN if own is not None else None
+        return Budget(
+            max_truncation=limit,
+            n=self.n,
+            phases=self.phases,
+            censored=len(self.of_cut),
+            factor=pooled if own is None else own,
+            advised=advised,
+            own_factor=own,
+            pooled_factor=pooled,
+            safe_factor=None if lucky else self._surely_enough(limit),
+            largest=self.sample.values[-1] if self.sample.values else None,
+            phases_needed=needed,
+            why=_explained(advised, needed, self.phases, limit),
+        )
+
+    def _phases_needed(self, limit: float, expected: float) -> int | None:
+        """Return how many more phases it takes at the share of cuts seen or expected; `None`: none do."""
+        spare = limit - max(expected, self.share_cut)
+        if spare <= _ROUNDING:
+            return None
+        return max(1, math.ceil((1 - limit) / spare - _ROUNDING) - self.phases)
+
+    def _surely_enough(self, limit: float) -> float | None:
+        """Return the ratio beyond which so few phases have an answer, cut ones too, that it is sure."""
+        allowed, beyond = _allowed(self.phases, limit), set(self.of_cut)
+        if len(beyond) > allowed:
+            return None
+        for ratio, phase in zip(reversed(self.sample.values), reversed(self.of_whole), strict=True):
+            beyond.add(phase)
+            if len(beyond) > allowed:
+                return ratio
+        return None
 
 
-def under_ceilings(answers: Sequence[Needed]) -> list[Needed]:
-    """Return the answers whose ceiling is known; none if a whole one went beyond: then they cut nothing."""
-    told = [answer for answer in answers if math.isfinite(answer.ceiling)]
-    return [] if any(answer.ratio > answer.ceiling and not answer.cut for answer in told) else told
+def under_ceilings(needs: Needs) -> list[tuple[float, int]]:
+    """Return the ceilings that are known, with their phases.
+
+    There are none if a whole answer went beyond its own: then they cut nothing.
+    """
+    known = [math.isfinite(ceiling) for ceiling in needs.ceilings]
+    told = zip(needs.ratios, needs.ceilings, needs.cut, strict=True)
+    if any(ratio > ceiling and not cut for ratio, ceiling, cut in compress(told, known)):
+        return []
+    return [*compress(zip(needs.ceilings, needs.phases, strict=True), known)]
 
 
-def expected_cut(answers: Sequence[Needed]) -> float:
+def expected_cut(needs: Needs) -> float:
     """Return which share of such answers their ceilings cut, if logarithms are spread normally."""
-    ceilings = [math.log(answer.ceiling) for answer in under_ceilings(answers)]
+    ceilings = under_ceilings(needs)
     if len(ceilings) < 2:
         return 0.0
-    logarithms = [math.log(answer.ratio) for answer in answers]
-    fitted = NormalDist(fmean(logarithms), stdev(logarithms) or _ROUNDING)
-    return fmean(1 - fitted.cdf(ceiling) for ceiling in ceilings)
-
-
-def budget(answers: Sequence[Needed], limit: float, pooled: float | None = None) -> Budget:
-    """Return the budget of a stratum whose answers are at hand; `pooled` is the one of all strata."""
-    phases = len({answer.phase for answer in answers})
-    cut = expected_cut(answers)
-    lucky = cut > limit
-    own = None if lucky else conformal(weighted(answers), phases, limit)
-    needed = _phases_needed(answers, phases, limit, cut if lucky else 0.0) if own is None else 0
-    advised = POOLED if own is None and pooled is not None else OWN if own is not None else None
-    return Budget(
-        max_truncation=limit,
-        n=len(answers),
-        phases=phases,
-        censored=sum(answer.cut for answer in answers),
-        factor=pooled if own is None else own,
-        advised=advised,
-        own_factor=own,
-        pooled_factor=pooled,
-        safe_factor=None if lucky else _surely_enough(answers, limit),
-        largest=max((answer.ratio for answer in answers if not answer.cut), default=None),
-        phases_needed=needed,
-        why=_explained(advised, needed, phases, limit),
-    )
+    spread = moments([*map(math.log, needs.ratios)])
+    scale = (spread.sd or _ROUNDING) * math.sqrt(2)
+    return fmean([math.erfc((math.log(ceiling) - spread.mean) / scale) / 2 for ceiling, _ in ceilings])
 
 
 def _explained(advised: str | None, needed: int | None, phases: int, limit: float) -> str:
@@ -128,26 +166,6 @@ def _explained(advised: str | None, needed: int | None, phases: int, limit: floa
     if advised == POOLED:
         return f"pooled with the other strata; for one of its own {lacking}"
     return lacking
-
-
-def _phases_needed(answers: Sequence[Needed], phases: int, limit: float, expected: float) -> int | None:
-    """Return how many more phases it takes at the share of cuts seen or expected; `None` if none would do."""
-    seen = sum(weight for value, weight in weighted(answers) if math.isinf(value))
-    spare = limit - max(expected, seen / phases if phases else 0)
-    return max(1, math.ceil((1 - limit) / spare - _ROUNDING) - phases) if spare > _ROUNDING else None
-
-
-def _surely_enough(answers: Sequence[Needed], limit: float) -> float | None:
-    """Return the ratio beyond which so few phases have an answer, cut ones among them, that it is sure."""
-    most: dict[int, float] = {}
-    for answer in answers:
-        needed = math.inf if answer.cut else answer.ratio
-        most[answer.phase] = max(needed, most.get(answer.phase, 0.0))
-    allowed = _allowed(len(most), limit)
-    if allowed < 0:
-        return None
-    found = sorted(most.values())[len(most) - 1 - allowed]
-    return found if math.isfinite(found) else None
 
 
 def _allowed(phases: int, limit: float) -> int:

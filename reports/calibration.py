@@ -8,22 +8,24 @@ of it as what they are: more than they got, nobody knows how much.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import compress, repeat
 from typing import NamedTuple
 
 from sqlite_utils import Database
 
-from reports.answers import Answer, ByStratum, halves, read_answers, since, telling, units
-from reports.budgets import Budget, budget, conformal, weighted
+from reports.answers import Answers, ByStratum, halves, read_answers, since, together, units
+from reports.budgets import Budget, Budgets
 from reports.changes import ESTIMATES, Change, find_changes, last_changes
 from reports.costs import Costs, Prices, costs
-from reports.futile import Futile, futile
-from reports.metrics import Interval, Spread, mean, median, rate, spread
+from reports.futile import Futile, Try, futile
+from reports.metrics import Interval, Ordered, Spread, mean, median, moments, rate, spread
 from reports.selection import Selection
 from reports.shrinkage import pooled_factors
 from reports.strata import Key, Strata
-from reports.survival import Curve, Median, Needed, median_needed
+from reports.survival import Curve, Median, Needs, median_needed
 from reports.validation import UNDERESTIMATION_GATE
 
 MIN_PHASES = 6
@@ -145,8 +147,7 @@ def calibrated(by_stratum: ByStratum, everything: Key, wish: Wish) -> Calibratio
     starts = {} if wish.all_time else last_changes(changes, list(by_stratum))
     used = {key: since(own, starts[key]) if key in starts else own for key, own in by_stratum.items()}
     kept, left_out = _without_futile(used)
-    whole = sorted((answer for own in kept.values() for answer in own), key=lambda answer: answer.at)
-    needs = {key: [answer.need for answer in own] for key, own in kept.items()}
+    needs = {key: own.needs() for key, own in kept.items()}
     pooled, pooled_gate = pooled_factors(needs, (wish.limit, UNDERESTIMATION_GATE))
     common = [change.at for change in changes if change.of == ESTIMATES and change.key is None]
     start = None if wish.all_time else max(common, default=None)
@@ -154,8 +155,9 @@ def calibrated(by_stratum: ByStratum, everything: Key, wish: Wish) -> Calibratio
         _Group(key, own, needs[key], starts.get(key), pooled.get(key), pooled_gate.get(key))
         for key, own in kept.items()
     ]
+    whole = together([*kept.values()])
     return Calibration(
-        _calibrated(_Group(everything, whole, [answer.need for answer in whole], start), wish),
+        _calibrated(_Group(everything, whole, Needs.together([*needs.values()]), start), wish),
         [_calibrated(group, wish) for group in groups],
         changes,
         left_out,
@@ -167,10 +169,11 @@ def _without_futile(by_stratum: ByStratum) -> tuple[ByStratum, Futile]:
     kept: ByStratum = {}
     phases: list[int] = []
     for key, answers in by_stratum.items():
-        longest = max((answer.actual for answer in answers if not answer.cut), default=0)
-        out = futile([answer.tried for answer in answers], longest)
-        kept[key] = [answer for place, answer in enumerate(answers) if place not in out]
-        phases += [answers[place].phase for place in out]
+        longest = max(compress(answers.actual, [not cut for cut in answers.cut]), default=0)
+        columns = (answers.phase, answers.cut_at, answers.actual, answers.cut)
+        out = futile([*map(Try._make, zip(*columns, strict=True))], longest)
+        kept[key] = answers.only([place not in out for place in range(len(answers))]) if out else answers
+        phases += [answers.phase[place] for place in out]
     return kept, Futile(len(phases), len(set(phases)))
 
 
@@ -178,25 +181,24 @@ class _Group(NamedTuple):
     """The answers of a stratum that count, what they needed, since when, and the pooled budgets."""
 
     key: Key
-    answers: Sequence[Answer]
-    needs: Sequence[Needed]
+    answers: Answers
+    needs: Needs
     since: str | None
     pooled: float | None = None
     pooled_gate: float | None = None
 
 
 def _calibrated(group: _Group, wish: Wish) -> Calibrated:
-    answers, needs = group.answers, group.needs
-    clean = [answer for answer in answers if answer.clean]
-    ratios = sorted(answer.ratio for answer in clean)
-    told = sorted(need for answer, need in zip(answers, needs, strict=True) if answer.clean or answer.cut)
+    answers, clean = group.answers, group.answers.only(group.answers.clean)
+    ratios, errors = sorted(clean.ratios), _errors(clean.predicted, clean.actual, repeat(1.0))
+    told = Curve(group.needs.only(group.needs.tell))
     middle = median_needed(told)
-    phases = len({answer.phase for answer in clean})
+    phases = len(set(clean.phase))
     enough = phases >= wish.min_phases
-    error = spread(_errors(clean, 1.0))
-    limit = budget(needs, wish.limit, group.pooled)
-    gate = budget(needs, UNDERESTIMATION_GATE, group.pooled_gate)
-    forward = _forward(answers, wish) if enough else None
+    error = spread(Ordered(sorted(errors)), moments(errors))
+    budgets = Budgets(group.needs)
+    limit, gate = budgets.at(wish.limit, group.pooled), budgets.at(UNDERESTIMATION_GATE, group.pooled_gate)
+    forward = _forward(group, clean, errors, told, wish) if enough else None
     if wish.purpose == CENTER:
         proposed, why = _centered(phases, wish.min_phases, middle, forward)
     else:
@@ -205,10 +207,10 @@ def _calibrated(group: _Group, wish: Wish) -> Calibrated:
         key=group.key,
         since=group.since,
         n=len(clean),
-        truncated=sum(answer.cut for answer in answers),
-        phases=len({need.phase for need in told}),
-        mean_predicted=rate(sum(answer.predicted for answer in clean), len(clean)),
-        mean_actual=rate(sum(answer.actual for answer in clean), len(clean)),
+        truncated=sum(answers.cut),
+        phases=len(told.needs.sizes),
+        mean_predicted=rate(sum(clean.predicted), len(clean)),
+        mean_actual=rate(sum(clean.actual), len(clean)),
         smape=error,
         ratio_median=median(ratios),
         ratio_min=ratios[0] if ratios else None,
@@ -226,11 +228,11 @@ def _calibrated(group: _Group, wish: Wish) -> Calibrated:
     )
 
 
-def _errors(answers: Sequence[Answer], factor: float) -> list[float]:
-    """Return SMAPE of answers, in percent, their predictions multiplied by a factor."""
+def _errors(predicted: Iterable[int], actual: Iterable[int], factors: Iterable[float]) -> list[float]:
+    """Return SMAPE in percent, each prediction multiplied by its factor."""
     return [
-        200 * abs(factor * one.predicted - one.actual) / (factor * one.predicted + one.actual)
-        for one in answers
+        200 * abs(factor * one - other) / (factor * one + other)
+        for one, other, factor in zip(predicted, actual, factors, strict=False)
     ]
 
 
@@ -264,45 +266,47 @@ def _reached(goal: Budget, forward: Forward | None) -> tuple[float | None, str]:
     )
 
 
-def _forward(answers: Sequence[Answer], wish: Wish) -> Forward | None:
-    """Try the factor of the earlier half of the phases on the later; `None` if that half tells none."""
-    earlier, later = halves(answers)
-    factor = _fitted(earlier, wish.goal)
-    clean = [answer for answer in later if answer.clean]
-    if factor is None or not clean:
+def _forward(
+    group: _Group, clean: Answers, errors: Sequence[float], told: Curve, wish: Wish
+) -> Forward | None:
+    """Try the factor of the earlier half of the phases on the later; `None` if that half tells none.
+
+    `errors` are those of the clean answers as they were predicted.
+    """
+    earlier, later = halves(group.answers)
+    if wish.goal is None:
+        factor = told.median(without=later)
+    else:
+        fitted = group.needs.only([phase in earlier for phase in group.needs.phases])
+        factor = Budgets(fitted).sample.conformal(wish.goal)
+    tried = [phase in later for phase in clean.phase]
+    if factor is None or not any(tried):
         return None
+    needs = group.needs
+    of_later = zip(needs.ratios, needs.cut, needs.phases, strict=True)
+    needed = [math.inf if cut else ratio for ratio, cut, phase in of_later if phase in later]
+    predicted, actual = compress(clean.predicted, tried), compress(clean.actual, tried)
     return Forward(
         factor=factor,
-        fitted=len({answer.phase for answer in earlier}),
-        tried=len({answer.phase for answer in later}),
-        error_before=mean(_errors(clean, 1.0)),
-        error_after=mean(_errors(clean, factor)),
-        beyond_before=rate(sum(answer.cut or answer.ratio > 1 for answer in later), len(later)),
-        beyond_after=rate(sum(answer.cut or answer.ratio > factor for answer in later), len(later)),
+        fitted=len(earlier),
+        tried=len(later),
+        error_before=mean([*compress(errors, tried)]),
+        error_after=mean(_errors(predicted, actual, repeat(factor))),
+        beyond_before=rate(sum([ratio > 1 for ratio in needed]), len(needed)),
+        beyond_after=rate(sum([ratio > factor for ratio in needed]), len(needed)),
     )
 
 
-def _fitted(answers: Sequence[Answer], goal: float | None) -> float | None:
-    """Return the factor for a purpose, of these answers alone."""
-    if goal is None:
-        return Curve(answer.need for answer in telling(answers)).median()
-    needs = [answer.need for answer in answers]
-    return conformal(weighted(needs), len({need.phase for need in needs}), goal)
+def _error_left_out(clean: Answers, told: Curve) -> float | None:
+    """Return mean SMAPE of the clean answers, each with the factor of the other phases.
 
-
-def _error_left_out(clean: Sequence[Answer], told: Sequence[Needed]) -> float | None:
-    """Return mean SMAPE of the clean answers, each with the factor of the other phases."""
-    errors: list[float] = []
-    for part in _folds(told):
-        factor = Curve([need for need in told if need.phase not in part]).median()
-        if factor is None:
-            return None
-        errors += _errors([answer for answer in clean if answer.phase in part], factor)
-    return mean(errors)
-
-
-def _folds(told: Sequence[Needed]) -> Iterator[set[int]]:
-    """Yield the phases that are left out in turn: one by one, or many phases in parts."""
-    phases = list(dict.fromkeys(need.phase for need in told))
-    number = min(len(phases), MAX_FOLDS, max(2, MAX_REPLAYED // len(told)))
-    return (set(phases[start::number]) for start in range(number))
+    Phases are left out one by one, or many of them in parts.
+    """
+    phases = [*dict.fromkeys(told.needs.phases)]
+    number = min(len(phases), MAX_FOLDS, max(2, MAX_REPLAYED // len(told.needs)))
+    found = [told.median(without=set(phases[start::number])) for start in range(number)]
+    factors = [factor for factor in found if factor is not None]
+    if len(factors) < number:
+        return None
+    of_phase = {phase: factors[place % number] for place, phase in enumerate(phases)}
+    return mean(_errors(clean.predicted, clean.actual, map(of_phase.__getitem__, clean.phase)))

@@ -38,9 +38,6 @@ MIN_CHANGE = 1.1
 UNLIKE = 2.5
 """How many deviations one stratum differs from the others for a change to be its own."""
 
-MAX_UNITS = 20_000
-"""Phases that are looked at, at most: of more, every k-th."""
-
 ESTIMATES, MIX = "estimates", "mix"
 """What changed: actual / predicted within strata, or only how often each stratum occurs."""
 
@@ -73,7 +70,7 @@ class Change:
 
 def find_changes(units: Sequence[Unit]) -> list[Change]:
     """Return the changes, oldest first."""
-    ordered = sorted(units, key=lambda unit: unit.at)[:: max(1, -(-len(units) // MAX_UNITS))]
+    ordered = sorted(units, key=lambda unit: unit.at)
     found: list[Change] = []
     for segment in _segments(ordered, None, WHOLE_DOUBT, found):
         changed = _strata_changes(segment, found)

@@ -13,9 +13,9 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, compress
 
-from reports.answers import Answer
+from reports.answers import Answers
 
 CALLS = 1000
 """Costs are said for so many answers."""
@@ -55,17 +55,18 @@ class Costs:
     at_least: bool
 
 
-def costs(answers: Iterable[Answer], factor: float | None, prices: Prices) -> Costs | None:
+def costs(answers: Answers, factor: float | None, prices: Prices) -> Costs | None:
     """Return what the answers' ceilings cost, and what a budget would; `None` of no ceiling or budget."""
-    known = [answer for answer in answers if answer.ceiling]
-    if not known or factor is None:
+    known = answers.only(answers.ceiling)
+    if not len(known) or factor is None:
         return None
-    whole = _Whole([answer.ratio for answer in known if not answer.cut])
+    ratios = known.ratios
+    whole = _Whole(ratio for ratio, cut in zip(ratios, known.cut, strict=True) if not cut)
     before, after = _Sums(), _Sums()
-    for answer in known:
-        ceiling = answer.needed if answer.cut else answer.ceiling
-        before.add(answer, ceiling / answer.predicted, whole)
-        after.add(answer, factor, whole)
+    columns = (ratios, known.cut, known.predicted, known.needed, known.ceiling)
+    for ratio, cut, predicted, needed, ceiling in zip(*columns, strict=True):
+        before.add(ratio, cut, predicted, (needed if cut else ceiling) / predicted, whole)
+        after.add(ratio, cut, predicted, factor, whole)
     scale = CALLS / len(known)
     return Costs(
         n=len(known),
@@ -77,7 +78,7 @@ def costs(answers: Iterable[Answer], factor: float | None, prices: Prices) -> Co
         short_after=scale * after.short,
         truncated_before=scale * before.truncated,
         truncated_after=scale * after.truncated,
-        at_least=any(answer.cut and not whole.above(answer.ratio) for answer in known),
+        at_least=any(not whole.above(ratio) for ratio in compress(ratios, known.cut)),
     )
 
 
@@ -110,16 +111,14 @@ class _Sums:
     short: float = 0.0
     truncated: float = 0.0
 
-    def add(self, answer: Answer, budget: float, whole: _Whole) -> None:
-        """Take in an answer with a budget, as a multiple of its prediction."""
-        left = budget - answer.ratio
+    def add(self, ratio: float, cut: int, predicted: int, budget: float, whole: _Whole) -> None:
+        """Take in an answer with a budget; both are multiples of its prediction."""
+        left = budget - ratio
         spare, short, truncated = (
-            whole.beyond(answer.ratio, budget)
-            if answer.cut
-            else (max(0.0, left), max(0.0, -left), float(left < 0))
+            whole.beyond(ratio, budget) if cut else (max(0.0, left), max(0.0, -left), float(left < 0))
         )
-        self.spare += spare * answer.predicted
-        self.short += short * answer.predicted
+        self.spare += spare * predicted
+        self.short += short * predicted
         self.truncated += truncated
 
     def cost(self, prices: Prices) -> float:

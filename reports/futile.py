@@ -11,7 +11,8 @@ at it was a matter of budget.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -38,17 +39,16 @@ FILLED = 0.95
 
 _LONGEST = """
 SELECT {key} MAX(actual_output_tokens) FROM token_estimation_v2_events
-WHERE truncated = 0 AND actual_is_total = 0 GROUP BY {by}
+WHERE truncated = 0 AND actual_is_total = 0 AND actual_output_tokens > :least GROUP BY {by}
 """
-_CUT_AGAIN = """
-SELECT run_id, phase_id FROM token_estimation_v2_events WHERE truncated = 1
+_CUT_AGAIN = f"""
+SELECT run_id, phase_id FROM token_estimation_v2_events WHERE truncated = 1 AND phase_id <> '{UNKNOWN}'
 GROUP BY run_id, phase_id HAVING COUNT(*) > 1
 """
 _TRIES = f"""
 SELECT {{key}} {PHASE}, {CEILING_TOLD}, actual_output_tokens, truncated, {{selected}}
 FROM token_estimation_v2_events
-WHERE phase_id <> '{UNKNOWN}' AND actual_is_total = 0 AND truncated IS NOT NULL
-    AND (run_id, phase_id) IN ({_CUT_AGAIN})
+WHERE actual_is_total = 0 AND truncated IS NOT NULL AND (run_id, phase_id) IN ({_CUT_AGAIN})
 ORDER BY timestamp, event_id
 """
 
@@ -75,13 +75,15 @@ def futile(tries: Sequence[Try], longest: int) -> set[int]:
 
     The tries of a phase come in the order of time; `longest` is the longest whole answer of the stratum.
     """
-    by_phase: dict[int, list[Try]] = {}
-    places: dict[int, list[int]] = {}
+    cuts = Counter(one.phase for one in tries if one.cut)
+    places: dict[int, list[int]] = {phase: [] for phase, number in cuts.items() if number > 1}
     for place, one in enumerate(tries):
-        by_phase.setdefault(one.phase, []).append(one)
-        places.setdefault(one.phase, []).append(place)
+        if one.phase in places:
+            places[one.phase].append(place)
     return {
-        places[phase][number] for phase, some in by_phase.items() for number in _filled_again(some, longest)
+        some[number]
+        for some in places.values()
+        for number in _filled_again([tries[place] for place in some], longest)
     }
 
 
@@ -110,22 +112,32 @@ def read_futile(db: Database, selection: Selection, strata: Strata) -> Futile:
     if db.conn.execute(_CUT_AGAIN).fetchone() is None:
         return Futile(0, 0)
     key, width = strata.columns(selection), len(strata.dimensions)
-    numbers = ", ".join(str(number) for number in range(1, width + 1)) or "NULL"
-    rows = db.conn.execute(_LONGEST.format(key=key, by=numbers))
-    longest: dict[Key, int] = {row[:width]: row[width] for row in rows}
-    tries: dict[Key, list[tuple[Try, bool]]] = {}
+    tries: dict[Key, list[Try]] = {}
+    asked: dict[Key, list[bool]] = {}
     phases, query = Phases(), _TRIES.format(key=key, selected=selection.where())
     for row in db.conn.execute(query, selection.values()):
-        run, phase, ceiling, actual, cut, selected = row[width:]
-        one = Try(phases.number(run, phase), ceiling, actual, bool(cut))
-        tries.setdefault(row[:width], []).append((one, bool(selected)))
+        phase, ceiling, actual, cut, selected = row[width:]
+        one = Try(phases.number(phase), ceiling, actual, bool(cut))
+        tries.setdefault(row[:width], []).append(one)
+        asked.setdefault(row[:width], []).append(bool(selected))
+    longest = _longest(db, key, width, tries)
     found = [
-        some[place][0].phase
+        some[place].phase
         for stratum, some in tries.items()
-        for place in futile([one for one, _ in some], longest.get(stratum, 0))
-        if some[place][1]
+        for place in futile(some, longest.get(stratum, 0))
+        if asked[stratum][place]
     ]
     return Futile(len(found), len(set(found)))
+
+
+def _longest(db: Database, key: str, width: int, tries: Mapping[Key, Sequence[Try]]) -> dict[Key, int]:
+    """Return the longest whole answer of the strata, as far as one is longer than a try that it may clear."""
+    suspected = [some[place].actual for some in tries.values() for place in futile(some, 0)]
+    if not suspected:
+        return {}
+    by = ", ".join(str(number) for number in range(1, width + 1)) or "NULL"
+    rows = db.conn.execute(_LONGEST.format(key=key, by=by), {"least": min(suspected)})
+    return {row[:width]: row[width] for row in rows}
 
 
 def futile_line(found: Futile) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import statistics
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -19,13 +20,6 @@ def mean(values: Sequence[float]) -> float | None:
 def median(values: Sequence[float]) -> float | None:
     """Return the median: the middle value, or the mean of the two in the middle."""
     return statistics.median(values) if values else None
-
-
-def p90(values: Sequence[float]) -> float | None:
-    """Return the 90th percentile as `statistics.quantiles(n=10)` has it; the maximum of fewer than 10."""
-    if len(values) < 10:
-        return max(values, default=None)
-    return statistics.quantiles(values, n=10)[8]
 
 
 def percentile(values: Sequence[float], percent: float) -> float | None:
@@ -115,14 +109,42 @@ class Spread:
     high: float | None
 
 
-def spread(values: list[float], known: Moments | None = None) -> Spread:
-    """Describe numbers, whose moments may be known already.
+class Ordered:
+    """Numbers from the smallest to the largest, in one sorted list or in several that stay apart."""
 
-    Sorts the list in place, which makes the next sorting of it nothing.
-    """
-    if not values:
+    def __init__(self, *parts: Sequence[float]) -> None:
+        self.parts = [part for part in parts if part]
+        self.n = sum(map(len, self.parts))
+
+    def __getitem__(self, place: int) -> float:
+        """Return the number at a place, 0 for the smallest, found by halving what it may be."""
+        if len(self.parts) == 1:
+            return self.parts[0][place]
+        low, high = min(part[0] for part in self.parts), max(part[-1] for part in self.parts)
+        if sum(bisect_right(part, low) for part in self.parts) > place:
+            return low
+        while low < (middle := low + (high - low) / 2) < high:
+            reached = sum(bisect_right(part, middle) for part in self.parts)
+            low, high = (low, middle) if reached > place else (middle, high)
+        return high
+
+    @property
+    def middle(self) -> list[float]:
+        """The one or two numbers in the middle; none of none."""
+        return [self[place] for place in sorted({(self.n - 1) // 2, self.n // 2})] if self.n else []
+
+    @property
+    def p90(self) -> float | None:
+        """The 90th percentile as `statistics.quantiles(n=10)` has it; the largest of fewer than 10."""
+        if self.n < 10:
+            return self[self.n - 1] if self.n else None
+        place, tenths = divmod(9 * (self.n + 1), 10)
+        return (self[place - 1] * (10 - tenths) + self[place] * tenths) / 10
+
+
+def spread(ordered: Ordered, known: Moments) -> Spread:
+    """Describe numbers whose moments are known."""
+    if not ordered.n:
         return Spread(0, None, None, None, None, None, None)
-    values.sort()
-    known = known or moments(values)
-    middle = values[(len(values) - 1) // 2 : len(values) // 2 + 1]
-    return Spread(known.n, known.mean, median(middle), known.sd, p90(values), values[0], values[-1])
+    low, high = ordered[0], ordered[ordered.n - 1]
+    return Spread(known.n, known.mean, median(ordered.middle), known.sd, ordered.p90, low, high)

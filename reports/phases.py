@@ -7,33 +7,33 @@ phase the log doesn't tell is a unit of its own.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
-
-PHASE = "run_id, phase_id"
-"""The columns that tell an event's phase, in the order in which `Phases.number` takes them."""
+from itertools import count
 
 UNKNOWN = "unknown"
 """What the database says where no line tells the phase."""
+
+PHASE = f"CASE WHEN phase_id <> '{UNKNOWN}' THEN run_id || CHAR(10) || phase_id END"
+"""The SQL expression of an event's phase in its run, `NULL` where no line tells it.
+
+Neither name holds the end of a line, since both stood in one.
+"""
 
 SEED = 20260114
 """Of all that is drawn: the same rows give the same numbers, every time."""
 
 
 class Phases:
-    """Gives each phase of each run a number, in the order in which they come; `known` are those given."""
+    """Gives each phase a number, in the order in which they come: `known` ones have theirs."""
 
     def __init__(self) -> None:
-        self.count = 0
-        self.known: dict[tuple[str, str], int] = {}
+        self.next = count().__next__
+        self.known: defaultdict[str, int] = defaultdict(self.next)
 
-    def number(self, run_id: str, phase_id: str) -> int:
-        """Return the phase's number; each event of an unknown phase gets a new one."""
-        found = None if phase_id == UNKNOWN else self.known.get((run_id, phase_id))
-        if found is None:
-            found, self.count = self.count, self.count + 1
-            if phase_id != UNKNOWN:
-                self.known[run_id, phase_id] = found
-        return found
+    def number(self, phase: str | None) -> int:
+        """Return the number of a phase, as `PHASE` names it; each event of an unknown one gets a new one."""
+        return self.next() if phase is None else self.known[phase]
 
 
 def by_phase(values: Sequence[float], phases: Sequence[int]) -> list[list[float]]:

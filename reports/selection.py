@@ -185,16 +185,16 @@ def population(db: Database, selection: Selection) -> Population:
     kept = "1" if selection.with_totals else "actual_is_total = 0"
     query = f"""
         SELECT COUNT(*), TOTAL({selection.filters()}), TOTAL({selection.filters()} AND NOT ({kept})),
-            TOTAL({selection.filters()} AND {kept} AND actual_output_tokens < :min_actual),
-            MIN(CASE WHEN {selection.where()} THEN timestamp END),
-            MAX(CASE WHEN {selection.where()} THEN timestamp END)
+            TOTAL({selection.filters()} AND {kept} AND actual_output_tokens < :min_actual)
         FROM token_estimation_v2_events
     """
-    *counts, first, last = db.conn.execute(query, selection.values()).fetchone()
+    counts = db.conn.execute(query, selection.values()).fetchone()
     events, passed, totals, short = (int(count) for count in counts)
+    selected = passed - totals - short
+    first, last = (_time_of(db, selection, order) if selected else None for order in ("ASC", "DESC"))
     return Population(
         events=events,
-        selected=passed - totals - short,
+        selected=selected,
         left_out_filtered=events - passed,
         left_out_totals=totals,
         left_out_short=short,
@@ -204,6 +204,15 @@ def population(db: Database, selection: Selection) -> Population:
         zone=selection.zone,
         hints=() if passed or not events else tuple(_hints(db, selection)),
     )
+
+
+def _time_of(db: Database, selection: Selection, order: str) -> str:
+    """Return the time of the first event that is selected in the order of time, or against it."""
+    query = f"""
+        SELECT timestamp FROM token_estimation_v2_events WHERE {selection.where()}
+        ORDER BY timestamp {order} LIMIT 1
+    """
+    return str(db.conn.execute(query, selection.values()).fetchone()[0])
 
 
 _MOST_NAMES, _SHOWN_NAMES = 1_000, 8

@@ -14,16 +14,16 @@ Meta-analysis in clinical trials, 1986; Barber and others, Predictive inference 
 from __future__ import annotations
 
 import math
+from array import array
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from statistics import NormalDist, fmean
+from itertools import compress
+from statistics import fmean
 
-from reports.budgets import conformal, under_ceilings
+from reports.budgets import Sample, under_ceilings
 from reports.strata import Key
-from reports.survival import Needed
-
-_NORMAL = NormalDist()
+from reports.survival import Needs
 
 MIN_STRATA = 2
 """With one stratum there is nothing to shrink towards."""
@@ -39,50 +39,64 @@ class Locations:
     within: float
     between: float
 
-    def expected(self, key: Key, without: float | None = None) -> tuple[float, float]:
-        """Return where the next phase of a stratum lies, and how far off it may be (a deviation).
-
-        `without` leaves out a phase with this mean.
-        """
-        n, total = len(self.phases[key]), self.sums[key]
-        if without is not None:
-            n, total = n - 1, total - without
+    def shrunk(self, n: int) -> tuple[float, float]:
+        """Return how much of what a stratum's n phases tell is kept, and how far off its next one may be."""
         if not n or not self.between:
-            return self.center, math.sqrt(self.within + self.between / (n + 1))
+            return 0.0, math.sqrt(self.within + self.between / (n + 1))
         kept = self.between / (self.between + self.within / n)
-        unsure = kept * self.within / n
-        return self.center + kept * (total / n - self.center), math.sqrt(self.within + unsure)
+        return kept, math.sqrt(self.within + kept * self.within / n)
+
+    def expected(self, key: Key) -> tuple[float, float]:
+        """Return where the next phase of a stratum lies, and how far off it may be (a deviation)."""
+        n = len(self.phases[key])
+        kept, deviation = self.shrunk(n)
+        return self.center + kept * (self.sums[key] / n - self.center), deviation
+
+    def without_each(self, key: Key) -> tuple[dict[int, float], float]:
+        """Return where each phase of a stratum would lie were the others known alone, and how far off."""
+        means, total = self.phases[key], self.sums[key]
+        others = len(means) - 1
+        kept, deviation = self.shrunk(others)
+        of_center, of_others = (1 - kept) * self.center, kept / (others or 1)
+        return {phase: of_center + of_others * (total - mean) for phase, mean in means.items()}, deviation
 
 
-def pooled_factors(strata: Mapping[Key, Sequence[Needed]], limits: Sequence[float]) -> list[dict[Key, float]]:
+def pooled_factors(strata: Mapping[Key, Needs], limits: Sequence[float]) -> list[dict[Key, float]]:
     """Return the budget of each stratum from all of them, for each limit; none where even all can't tell."""
-    told = {key: answers for key, answers in strata.items() if answers}
+    told = {key: needs for key, needs in strata.items() if len(needs)}
     locations = _locations(told) if len(told) >= MIN_STRATA else None
     if locations is None or not locations.within:
         return [{} for _ in limits]
-    left_over: list[tuple[float, float]] = []
+    cut = _expected_cut(told, locations)
+    if cut > max(limits):
+        return [{} for _ in limits]
+    left_over = _left_over(told, locations)
+    reaches = [None if cut > limit else left_over.conformal(limit) for limit in limits]
+    return [{} if reach is None else {key: _at(locations, key, reach) for key in told} for reach in reaches]
+
+
+def _expected_cut(strata: Mapping[Key, Needs], locations: Locations) -> float:
+    """Return which share of the answers their ceilings cut, each where its phase would lie."""
     cut: list[float] = []
-    for key, answers in told.items():
-        means = locations.phases[key]
-        sizes = _sizes(answers)
-        expected = {phase: locations.expected(key, mean) for phase, mean in means.items()}
-        for answer in answers:
-            middle, deviation = expected[answer.phase]
-            value = math.inf if answer.cut else (math.log(answer.ratio) - middle) / deviation
-            left_over.append((value, 1 / sizes[answer.phase]))
-        for answer in under_ceilings(answers):
-            middle, deviation = expected[answer.phase]
-            cut.append(1 - _NORMAL.cdf((math.log(answer.ceiling) - middle) / deviation))
-    phases = sum(len(means) for means in locations.phases.values())
-    left_over.sort()
-    found: list[dict[Key, float]] = []
-    for limit in limits:
-        reach = conformal(left_over, phases, limit)
-        if reach is None or (cut and fmean(cut) > limit):
-            found.append({})
-        else:
-            found.append({key: _at(locations, key, reach) for key in told})
-    return found
+    for key, needs in strata.items():
+        ceilings = under_ceilings(needs)
+        middles, deviation = locations.without_each(key) if ceilings else ({}, 1.0)
+        scale = deviation * math.sqrt(2)
+        cut += [math.erfc((math.log(ceiling) - middles[phase]) / scale) / 2 for ceiling, phase in ceilings]
+    return fmean(cut) if cut else 0.0
+
+
+def _left_over(strata: Mapping[Key, Needs], locations: Locations) -> Sample:
+    """Return what is left over of the whole answers, in units of how far off their phases may be."""
+    values, weights = array("d"), array("d")
+    for key, needs in strata.items():
+        middles, deviation = locations.without_each(key)
+        columns = zip(map(math.log, needs.ratios), needs.phases, needs.cut, strict=True)
+        values.extend((log - middles[phase]) / deviation for log, phase, cut in columns if not cut)
+        weights.extend(compress(needs.weights, [not cut for cut in needs.cut]))
+    order = sorted(range(len(values)), key=values.__getitem__)
+    phases = sum(map(len, locations.phases.values()))
+    return Sample([values[place] for place in order], [weights[place] for place in order], phases)
 
 
 def _at(locations: Locations, key: Key, reach: float) -> float:
@@ -91,21 +105,9 @@ def _at(locations: Locations, key: Key, reach: float) -> float:
     return math.exp(middle + reach * deviation)
 
 
-def _sizes(answers: Sequence[Needed]) -> defaultdict[int, int]:
-    sizes: defaultdict[int, int] = defaultdict(int)
-    for answer in answers:
-        sizes[answer.phase] += 1
-    return sizes
-
-
-def _locations(strata: Mapping[Key, Sequence[Needed]]) -> Locations:
+def _locations(strata: Mapping[Key, Needs]) -> Locations:
     """Estimate the strata's means and variances by moments; cut answers count with their bounds."""
-    phases: dict[Key, dict[int, float]] = {}
-    for key, answers in strata.items():
-        logarithms: defaultdict[int, list[float]] = defaultdict(list)
-        for answer in answers:
-            logarithms[answer.phase].append(math.log(answer.ratio))
-        phases[key] = {phase: fmean(values) for phase, values in logarithms.items()}
+    phases = {key: _means(needs) for key, needs in strata.items()}
     sums = {key: math.fsum(means.values()) for key, means in phases.items()}
     sizes = {key: len(means) for key, means in phases.items()}
     total = sum(sizes.values())
@@ -115,6 +117,14 @@ def _locations(strata: Mapping[Key, Sequence[Needed]]) -> Locations:
     within = squares / (total - len(phases)) if total > len(phases) else 0.0
     center, between = _between(sums, sizes, within)
     return Locations(phases, sums, center, within, between)
+
+
+def _means(needs: Needs) -> dict[int, float]:
+    """Return the mean logarithm of each phase."""
+    sums: defaultdict[int, float] = defaultdict(float)
+    for phase, ratio, weight in zip(needs.phases, needs.ratios, needs.weights, strict=True):
+        sums[phase] += weight * math.log(ratio)
+    return sums
 
 
 def _between(sums: Mapping[Key, float], sizes: Mapping[Key, int], within: float) -> tuple[float, float]:

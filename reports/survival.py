@@ -11,28 +11,18 @@ is, the influence of each phase on the estimate (Reid, Influence functions for c
 from __future__ import annotations
 
 import math
+from array import array
+from bisect import bisect_right
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
-from typing import NamedTuple
+from itertools import chain, compress
 
 from reports.metrics import Interval
 from reports.sureness import ENOUGH_PHASES, effective_number, median_shares
 
 _ROUNDING = 1e-9
 """Sums of weights agree to it."""
-
-
-class Needed(NamedTuple):
-    """What an answer needed, as actual / predicted; of a cut one, at least that.
-
-    `ceiling` is what it was given, as a multiple of the prediction; infinite where that isn't known.
-    """
-
-    ratio: float
-    cut: bool
-    phase: int
-    ceiling: float = math.inf
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,26 +33,101 @@ class Median:
     interval: Interval | None
 
 
+class Needs:
+    """What answers needed, as multiples of their predictions, in order; of a cut one, at least that.
+
+    Of equal ones the cut come last: they needed more. `ceilings` are infinite where they aren't known, and
+    `tell` says which tell what a good answer needs: those that were parsed, or cut. `weights` are
+    1 / (answers of the phase). All stand side by side, since a million objects in that order would lie all
+    over memory.
+    """
+
+    def __init__(
+        self,
+        ratios: Iterable[float],
+        cut: Iterable[int],
+        phases: Iterable[int],
+        ceilings: Iterable[float],
+        tell: Iterable[int],
+    ) -> None:
+        self.ratios, self.ceilings = array("d", ratios), array("d", ceilings)
+        self.cut, self.tell, self.phases = array("b", cut), array("b", tell), array("q", phases)
+        self.sizes = Counter(self.phases)
+        self.weights = array("d", [1.0]) * len(self)
+        if len(self.sizes) < len(self):
+            self.weights = array("d", [1 / self.sizes[phase] for phase in self.phases])
+
+    def __len__(self) -> int:
+        return len(self.ratios)
+
+    @classmethod
+    def ordered(
+        cls,
+        ratios: Sequence[float],
+        cut: Sequence[int],
+        phases: Sequence[int],
+        ceilings: Sequence[float],
+        tell: Sequence[int],
+    ) -> Needs:
+        """Put answers in order that are in another."""
+        order = sorted(range(len(ratios)), key=[*zip(ratios, cut, phases, strict=True)].__getitem__)
+        return cls(
+            map(ratios.__getitem__, order),
+            map(cut.__getitem__, order),
+            map(phases.__getitem__, order),
+            map(ceilings.__getitem__, order),
+            map(tell.__getitem__, order),
+        )
+
+    @classmethod
+    def together(cls, parts: Sequence[Needs]) -> Needs:
+        """Put those of all strata together."""
+        return cls.ordered(
+            [*chain.from_iterable(part.ratios for part in parts)],
+            [*chain.from_iterable(part.cut for part in parts)],
+            [*chain.from_iterable(part.phases for part in parts)],
+            [*chain.from_iterable(part.ceilings for part in parts)],
+            [*chain.from_iterable(part.tell for part in parts)],
+        )
+
+    def only(self, chosen: Sequence[int]) -> Needs:
+        """Return those whose place holds something true, in the same order."""
+        return Needs(
+            compress(self.ratios, chosen),
+            compress(self.cut, chosen),
+            compress(self.phases, chosen),
+            compress(self.ceilings, chosen),
+            compress(self.tell, chosen),
+        )
+
+
 class Curve:
     """The shares of answers that needed at most so much: it rises at the whole ones."""
 
-    def __init__(self, answers: Iterable[Needed]) -> None:
-        self.answers = sorted(answers)  # of equal ones the cut come last: they needed more
-        self.sizes = Counter(answer.phase for answer in self.answers)
+    def __init__(self, needs: Needs) -> None:
+        self.needs = needs
 
-    def steps(self) -> Iterator[tuple[float, float]]:
-        """Yield each ratio of a whole answer, and the share that needed at most that."""
-        at_risk, beyond = float(len(self.sizes)), 1.0
-        for ratio, cut, phase, _ in self.answers:
-            weight = 1 / self.sizes[phase]
+    def steps(self, least: float = 0.0, without: Set[int] = frozenset()) -> Iterator[tuple[float, float]]:
+        """Yield each ratio of a whole answer, and the share that needed at most that, from a least one on.
+
+        Some phases may be left out.
+        """
+        needs = self.needs
+        at_risk, beyond = float(len(needs.sizes) - len(needs.sizes.keys() & without)), 1.0
+        for ratio, cut, phase, weight in zip(
+            needs.ratios, needs.cut, needs.phases, needs.weights, strict=True
+        ):
+            if phase in without:
+                continue
             if not cut:
                 beyond *= 1 - weight / at_risk
-                yield ratio, 1 - beyond
+                if 1 - beyond >= least:
+                    yield ratio, 1 - beyond
             at_risk -= weight
 
-    def median(self) -> float | None:
+    def median(self, without: Set[int] = frozenset()) -> float | None:
         """Return the median: the middle, or midway where just half of them lie on either side."""
-        steps = ((ratio, share) for ratio, share in self.steps() if share >= 0.5 - _ROUNDING)
+        steps = self.steps(0.5 - _ROUNDING, without)
         low = next(steps, None)
         high = low if low and low[1] >= 0.5 + _ROUNDING else next(steps, None)
         return None if low is None or high is None else (low[0] + high[0]) / 2
@@ -72,51 +137,57 @@ class Curve:
         middle = self._reached(0.5 - _ROUNDING)
         if middle is None:
             return None
-        few = len(self.sizes) < ENOUGH_PHASES
-        shares = median_shares(len(self.sizes) if few else self._effective_number(middle))
+        phases = len(self.needs.sizes)
+        few = phases < ENOUGH_PHASES
+        shares = median_shares(phases if few else self._effective_number(middle))
         if shares is None:
             return None
-        lower, upper = _ends(self) if few and self.has_cut else (self, self)
+        lower, upper = _ends(self.needs) if few and any(self.needs.cut) else (self, self)
         low, high = lower._reached(shares.low + _ROUNDING), upper._reached(shares.high - _ROUNDING)
         return None if low is None or high is None else Interval(low, high)
 
-    @property
-    def has_cut(self) -> bool:
-        """Whether any answer was cut."""
-        return any(answer.cut for answer in self.answers)
-
     def _reached(self, share: float) -> float | None:
         """Return the first ratio that at least so large a share needed at most."""
-        return next((ratio for ratio, reached in self.steps() if reached >= share), None)
+        return next((ratio for ratio, _ in self.steps(share)), None)
 
     def _effective_number(self, ratio: float) -> float:
         """Return of how many answers, all apart, the share up to a ratio would vary as much."""
-        influence: defaultdict[int, float] = defaultdict(float)
-        at_risk, hazard, beyond = float(len(self.sizes)), 0.0, 1.0
-        for answer in self.answers:
-            weight = 1 / self.sizes[answer.phase]
-            ends = answer.ratio <= ratio and not answer.cut
-            if ends:
+        needs, phases = self.needs, len(self.needs.sizes)
+        place = bisect_right(needs.ratios, ratio)
+        at_risk, hazard, beyond = float(phases), 0.0, 1.0
+        influences: list[float] = []
+        for cut, weight in zip(needs.cut[:place], needs.weights[:place], strict=True):
+            if not cut:
                 hazard += weight / at_risk**2
                 beyond *= 1 - weight / at_risk
-            influence[answer.phase] += weight * ((1 / at_risk if ends else 0) - hazard)
+            influences.append(weight * ((0 if cut else 1 / at_risk) - hazard))
             at_risk -= weight
-        variance = sum(one * one for one in influence.values()) * beyond**2
-        phases = len(self.sizes)
-        return effective_number(
-            1 - beyond, variance, phases, 1 if self.has_cut else phases, len(self.answers)
-        )
+        influences += [-weight * hazard for weight in needs.weights[place:]]
+        variance = sum([one * one for one in _by_phase(influences, needs)]) * beyond**2
+        least = 1 if any(needs.cut) else phases
+        return effective_number(1 - beyond, variance, phases, least, len(needs))
 
 
-def median_needed(answers: Iterable[Needed]) -> Median:
+def _by_phase(influences: Sequence[float], needs: Needs) -> Collection[float]:
+    """Add up the influences of each phase."""
+    if len(needs.sizes) == len(needs):
+        return influences
+    sums: defaultdict[int, float] = defaultdict(float)
+    for influence, phase in zip(influences, needs.phases, strict=True):
+        sums[phase] += influence
+    return sums.values()
+
+
+def median_needed(curve: Curve) -> Median:
     """Return the median of what answers needed, and how sure it is."""
-    curve = Curve(answers)
     value = curve.median()
     return Median(value, None if value is None else curve.median_interval())
 
 
-def _ends(curve: Curve) -> tuple[Curve, Curve]:
+def _ends(needs: Needs) -> tuple[Curve, Curve]:
     """Return the curve if cut answers needed just their bound, and if they needed no end."""
-    least = Curve(answer._replace(cut=False) for answer in curve.answers)
-    most = Curve(answer._replace(ratio=math.inf) if answer.cut else answer for answer in curve.answers)
-    return least, most
+    endless = [math.inf if cut else ratio for ratio, cut in zip(needs.ratios, needs.cut, strict=True)]
+    rest = needs.phases, needs.ceilings, needs.tell
+    return Curve(Needs(needs.ratios, bytes(len(needs)), *rest)), Curve(
+        Needs.ordered(endless, needs.cut, *rest)
+    )

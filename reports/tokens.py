@@ -62,7 +62,8 @@ class Tokens:
 
     def pairs(self) -> Iterator[tuple[int, int]]:
         """Yield (predicted, actual) of the events that can be measured: neither is 0."""
-        return filter(all, zip(self.predicted, self.actual, strict=True))
+        pairs = zip(self.predicted, self.actual, strict=True)
+        return filter(all, pairs) if 0 in self.predicted or 0 in self.actual else pairs
 
     def extend(self, other: Tokens) -> None:
         """Take in more events."""
@@ -110,14 +111,14 @@ def _scanned(
         key=strata.columns(selection), phase=PHASE, ceiling=CEILING, where=selection.where()
     )
     phases = Phases()
-    known = phases.known
+    unknown, known = phases.next, phases.known
     found: dict[tuple[str | int | None, ...], Tokens] = {}
     for row in db.conn.execute(query, selection.values()):
-        tokens = found.get(row[:-5])
+        tokens = found.get(row[:-4])
         if tokens is None:
-            tokens = found[row[:-5]] = Tokens()
-        number = known.get(row[-5:-3])  # a call for each of a million events would be felt
-        tokens.phase.append(phases.number(*row[-5:-3]) if number is None else number)
+            tokens = found[row[:-4]] = Tokens()
+        phase = row[-4]  # a call of `phases.number` for each of a million events would be felt
+        tokens.phase.append(unknown() if phase is None else known[phase])
         tokens.predicted.append(row[-3])
         tokens.actual.append(row[-2])
         tokens.ceiling.append(row[-1])

@@ -16,7 +16,7 @@ from itertools import compress
 
 from sqlite_utils import Database
 
-from reports.metrics import Moments, Spread, median, moments, rate, spread, united_moments
+from reports.metrics import Moments, Ordered, Spread, median, moments, rate, spread, united_moments
 from reports.selection import Population, Selection, population
 from reports.strata import Key, Strata
 from reports.sureness import Share, share_by_phase
@@ -155,20 +155,20 @@ def validate(db: Database, selection: Selection, strata: Strata, under_multiplie
 
 @dataclass(slots=True)
 class _Numbers:
-    """What is collected of a stratum: counts, sums of tokens, sorted lists of numbers, and their moments.
+    """What is collected of a stratum: counts, sums of tokens, numbers in order, and their moments.
 
     `ratios` (actual / predicted) are the inverses of `wastes`, of which only the moments are kept.
     `phases` are the numbers of the phases of the events that were counted under a name.
     """
 
     counts: Counter[str] = field(default_factory=Counter)
-    lists: dict[str, list[float]] = field(default_factory=lambda: {name: [] for name in _LISTS})
+    ordered: dict[str, Ordered] = field(default_factory=dict)
     moments: dict[str, Moments] = field(default_factory=dict)
     phases: dict[str, array[int]] = field(default_factory=lambda: {name: array("q") for name in _COUNTED})
 
     def spread(self, name: str) -> Spread:
-        """Describe the numbers of a list."""
-        return spread(self.lists[name], self.moments[name])
+        """Describe the numbers of a name."""
+        return spread(self.ordered[name], self.moments[name])
 
 
 def stratum_of(key: Key, kinds: Kinds, under_multiplier: float = 1.0) -> Stratum:
@@ -178,10 +178,10 @@ def stratum_of(key: Key, kinds: Kinds, under_multiplier: float = 1.0) -> Stratum
 
 def _measure(kinds: Kinds, under_multiplier: float) -> _Numbers:
     numbers = _Numbers()
+    lists: dict[str, list[float]] = {name: [] for name in _LISTS}
     factor = int(under_multiplier) if under_multiplier.is_integer() else under_multiplier  # whole: exact
     for kind, tokens in kinds.items():
         n, predicted, actual = len(tokens), sum(tokens.predicted), sum(tokens.actual)
-        pairs = list(tokens.pairs())
         numbers.counts.update(n=n, predicted=predicted, actual=actual)
         under = [a > p * factor for p, a in zip(tokens.predicted, tokens.actual, strict=True)]
         numbers.phases["all"].extend(tokens.phase)
@@ -189,18 +189,18 @@ def _measure(kinds: Kinds, under_multiplier: float) -> _Numbers:
         numbers.phases["truncated"].extend(tokens.phase if kind.truncated else ())
         numbers.counts["parsed"] += n if kind.parsed else 0
         numbers.counts["real"] += n if kind.real else 0
-        smapes = sorted([200 * abs(p - a) / (p + a) for p, a in pairs])  # sorted once for both lists
-        numbers.lists["smapes"] += smapes
+        smapes = sorted([200 * abs(p - a) / (p + a) for p, a in tokens.pairs()])  # once for both lists
+        lists["smapes"] += smapes
         if kind.clean:
             numbers.counts.update(clean=n, clean_predicted=predicted, clean_actual=actual)
-            numbers.lists["clean_smapes"] += smapes
-            numbers.lists["wastes"] += [p / a for p, a in pairs]
+            lists["clean_smapes"] += smapes
+            lists["wastes"] += [p / a for p, a in tokens.pairs()]
             both = zip(tokens.ceiling, tokens.actual, strict=True)
-            numbers.lists["ceiling_wastes"] += [ceiling / a for ceiling, a in both if ceiling and a]
-    for name, values in numbers.lists.items():
+            lists["ceiling_wastes"] += [ceiling / a for ceiling, a in both if ceiling and a]
+    for name, values in lists.items():
         values.sort()
-        numbers.moments[name] = moments(values)
-    numbers.moments["ratios"] = moments([1 / waste for waste in numbers.lists["wastes"]])
+        numbers.ordered[name], numbers.moments[name] = Ordered(values), moments(values)
+    numbers.moments["ratios"] = moments([1 / waste for waste in lists["wastes"]])
     return numbers
 
 
@@ -208,10 +208,10 @@ def _united(strata: Sequence[_Numbers]) -> _Numbers:
     whole = _Numbers()
     for one in strata:
         whole.counts.update(one.counts)
-        for name, values in one.lists.items():
-            whole.lists[name] += values
         for name, phases in one.phases.items():
             whole.phases[name].extend(phases)
+    for name in _LISTS:
+        whole.ordered[name] = Ordered(*(part for one in strata for part in one.ordered[name].parts))
     for name in (*_LISTS, "ratios"):
         whole.moments[name] = united_moments([one.moments[name] for one in strata])
     return whole
@@ -221,15 +221,15 @@ def _stratum(key: Key, numbers: _Numbers) -> Stratum:
     counts = numbers.counts
     n, clean = counts["n"], counts["clean"]
     waste, ratios = numbers.spread("wastes"), numbers.moments["ratios"]
-    sizes = Counter(numbers.phases["all"])
+    phases = len(set(numbers.phases["all"]))
     return Stratum(
         key=key,
         n=n,
-        phases=len(sizes),
+        phases=phases,
         mean_predicted=rate(counts["predicted"], n),
         mean_actual=rate(counts["actual"], n),
-        underestimated=share_by_phase(Counter(numbers.phases["under"]), sizes),
-        truncated=share_by_phase(Counter(numbers.phases["truncated"]), sizes),
+        underestimated=_share("under", numbers, phases),
+        truncated=_share("truncated", numbers, phases),
         parsed=counts["parsed"],
         with_deliverables=counts["real"],
         smape=numbers.spread("smapes"),
@@ -240,16 +240,21 @@ def _stratum(key: Key, numbers: _Numbers) -> Stratum:
             smape=numbers.spread("clean_smapes"),
             waste=waste,
             ceiling_waste=numbers.spread("ceiling_wastes"),
-            ratio_median=_inverse_median(numbers.lists["wastes"]),
+            ratio_median=median([1 / waste for waste in numbers.ordered["wastes"].middle]),
             ratio_variation=ratios.sd / ratios.mean if ratios.sd is not None else None,
         ),
     )
 
 
-def _inverse_median(ordered: Sequence[float]) -> float | None:
-    """Return the median of the inverses of sorted numbers."""
-    middle = ordered[(len(ordered) - 1) // 2 : len(ordered) // 2 + 1]
-    return median([1 / value for value in middle])
+def _share(name: str, numbers: _Numbers, phases: int) -> Share:
+    """Return the share of the events counted under a name.
+
+    Counting by phase takes time, and is left out where none has two.
+    """
+    hit, all_of_them = numbers.phases[name], numbers.phases["all"]
+    if phases == len(all_of_them):
+        return Share(len(hit), phases, phases)
+    return share_by_phase(Counter(hit), Counter(all_of_them))
 
 
 def _gates(overall: Stratum) -> list[Gate]:

@@ -92,17 +92,18 @@ def errors_of(kinds: Kinds) -> Errors:
     ordered, places = [answers.actual[answer] for answer in by_need], array("q", by_need)
     for place, answer in enumerate(by_need):
         places[answer] = place
+    held: list[int] = []
+    constants: list[float] = []
     for tries in _by_phase(answers.phase):
-        needed = [answers.actual[answer] for answer in tries]
         if len(tries) < len(answers):
-            constant = _median_without(ordered, sorted(places[answer] for answer in tries))
-            errors.logged.extend(
-                _smape(answers.predicted[answer], answers.actual[answer]) for answer in tries
-            )
-            errors.constant.extend(_smape(constant, actual) for actual in needed)
+            held += tries
+            constants += [_median_without(ordered, sorted([places[answer] for answer in tries]))] * len(tries)
         if len(tries) > 1:
-            errors.floor.extend(_apart(needed))
+            errors.floor.extend(_apart([answers.actual[answer] for answer in tries]))
             errors.phases += 1
+    needed = [answers.actual[answer] for answer in held]
+    errors.logged.extend(_smapes([answers.predicted[answer] for answer in held], needed))
+    errors.constant.extend(_smapes(constants, needed))
     return errors
 
 
@@ -123,11 +124,11 @@ def _clean(kinds: Kinds) -> Tokens:
     found, clean = Tokens(), [tokens for kind, tokens in kinds.items() if kind.clean]
     step = max(1, -(-sum(map(len, clean)) // MAX_ANSWERS))
     for tokens in clean:
-        for phase, predicted, actual in zip(tokens.phase, tokens.predicted, tokens.actual, strict=True):
-            if predicted and actual and phase % step == 0:
-                found.phase.append(phase)
-                found.predicted.append(predicted)
-                found.actual.append(actual)
+        for place in [place for place, phase in enumerate(tokens.phase) if phase % step == 0]:
+            if tokens.predicted[place] and tokens.actual[place]:
+                found.phase.append(tokens.phase[place])
+                found.predicted.append(tokens.predicted[place])
+                found.actual.append(tokens.actual[place])
     return found
 
 
@@ -140,23 +141,19 @@ def _by_phase(phases: Sequence[int]) -> Iterator[list[int]]:
 def _median_without(ordered: Sequence[int], left_out: Sequence[int]) -> float:
     """Return the median of ordered numbers, those at some places left out, which rise."""
     left = len(ordered) - len(left_out)
-    low, high = (ordered[_place_without(left_out, place)] for place in ((left - 1) // 2, left // 2))
-    return (low + high) / 2
-
-
-def _place_without(left_out: Sequence[int], place: int) -> int:
-    """Return where that stands among all numbers which is at a place among those that are left."""
+    low, high = (left - 1) // 2, left // 2
     for out in left_out:
-        place += out <= place
-    return place
+        low += out <= low
+        high += out <= high
+    return (ordered[low] + ordered[high]) / 2
 
 
 def _apart(tries: Sequence[int]) -> list[float]:
     """Return each try's mean SMAPE to the others."""
     count = min(len(tries), MAX_TRIES)
     some = [tries[number * (len(tries) - 1) // (count - 1)] for number in range(count)]
-    return [sum(_smape(one, other) for other in some) / (count - 1) for one in some]
+    return [sum(_smapes([one] * count, some)) / (count - 1) for one in some]
 
 
-def _smape(one: float, other: float) -> float:
-    return 200 * abs(one - other) / (one + other)
+def _smapes(some: Sequence[float], others: Sequence[float]) -> list[float]:
+    return [200 * abs(one - other) / (one + other) for one, other in zip(some, others, strict=True)]

@@ -6,16 +6,17 @@ import math
 import random
 import statistics
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reports.budgets import OWN, POOLED, budget, expected_cut
+from needed import Needed, budget, needs
+from reports.budgets import OWN, POOLED, expected_cut
 from reports.shrinkage import pooled_factors
-from reports.survival import Needed
+from reports.strata import Key
 
 RATIOS = st.sampled_from((0.1, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 8.0, 1e9))
 CUT = st.sampled_from((False, False, False, False, False, True))
@@ -74,6 +75,11 @@ def test_what_is_lacking_is_enough_when_it_is_there(answers: list[Needed], limit
         assert enough * (1 - share) >= (1 - limit) * (enough + 1)
         assert less * (1 - share) < (1 - limit) * (less + 1)
         assert f"takes {found.phases_needed:,} more phases" in found.why
+
+
+def pooled(strata: Mapping[Key, Sequence[Needed]], limits: Sequence[float]) -> list[dict[Key, float]]:
+    """Return the pooled budgets of strata."""
+    return pooled_factors({key: needs(answers) for key, answers in strata.items()}, limits)
 
 
 def single(ratios: Sequence[float]) -> list[Needed]:
@@ -136,7 +142,7 @@ def test_a_budget_had_by_luck_is_not_shown() -> None:
     ratios = [math.exp(chance.uniform(-1.7, 1.6)) for _ in range(100)]
     low = [Needed(ratio, False, number, math.exp(1.65)) for number, ratio in enumerate(ratios)]
     high = [one._replace(ceiling=math.exp(4)) for one in low]
-    assert expected_cut(low) > 0.02 > expected_cut(high)
+    assert expected_cut(needs(low)) > 0.02 > expected_cut(needs(high))
     assert (budget(low, 0.02).factor, budget(low, 0.02).safe_factor) == (None, None)
     assert "ceilings cut more than 2%" in budget(low, 0.02).why
     assert budget(high, 0.02).factor == budget(single(ratios), 0.02).factor is not None
@@ -146,7 +152,7 @@ def test_ceilings_that_whole_answers_went_beyond_are_none() -> None:
     """Where a whole answer is longer than what it is said to have been given, that is not what cuts."""
     low = [Needed(1 + number / 100, False, number, 1.6) for number in range(60)]
     beyond = [*low, Needed(1.7, False, 60, 1.6)]
-    assert (budget(low, 0.02).factor, expected_cut(beyond)) == (None, 0)
+    assert (budget(low, 0.02).factor, expected_cut(needs(beyond))) == (None, 0)
     assert budget(beyond, 0.02).factor == 1.7
 
 
@@ -171,7 +177,7 @@ def test_pooled_budgets_truncate_as_little_and_are_much_smaller() -> None:
     beyond, saved, normal = [], [], statistics.NormalDist()
     for seed in range(100):
         found, levels = strata(seed, [10] * 13)
-        factors = pooled_factors(found, [0.02])[0]
+        factors = pooled(found, [0.02])[0]
         whole = budget([one for own in found.values() for one in own], 0.02).factor
         assert whole is not None
         assert factors.keys() == found.keys()
@@ -188,7 +194,7 @@ def test_the_smallest_strata_are_truncated_as_little_as_the_others() -> None:
         beyond = []
         for seed in range(120):
             found, levels = strata(seed, sizes)
-            factors = pooled_factors(found, [0.02])[0]
+            factors = pooled(found, [0.02])[0]
             keys = list(found)[small]
             beyond += [1 - normal.cdf((math.log(factors[key]) - levels[key]) / 0.5) for key in keys]
         assert statistics.fmean(beyond) <= 0.025, sizes
@@ -197,7 +203,7 @@ def test_the_smallest_strata_are_truncated_as_little_as_the_others() -> None:
 def test_strata_that_are_alike_get_nearly_the_same_budget() -> None:
     """Where there is nothing between strata, all are taken as one."""
     found, _ = strata(3, [8] * 8, apart=0)
-    factors = pooled_factors(found, [0.05])[0]
+    factors = pooled(found, [0.05])[0]
     assert max(factors.values()) < 1.35 * min(factors.values())
 
 
@@ -207,18 +213,16 @@ def test_few_of_its_own_draw_a_stratum_to_the_whole_many_don_t() -> None:
     few, many = found | {(9,): single([9.0, 9.5])}, found | {(9,): single([9.0, 9.5] * 20)}
     few[9,] = [one._replace(phase=9000 + one.phase) for one in few[9,]]
     many[9,] = [one._replace(phase=9000 + one.phase) for one in many[9,]]
-    assert pooled_factors(few, [0.05])[0][9,] < pooled_factors(many, [0.05])[0][9,]
+    assert pooled(few, [0.05])[0][9,] < pooled(many, [0.05])[0][9,]
 
 
 def test_of_one_stratum_or_too_few_phases_nothing_is_pooled() -> None:
     """There is nothing to pool, or not enough of it."""
     found, _ = strata(1, [60])
-    assert pooled_factors(found, [0.02])[0] == {}
-    assert pooled_factors(strata(1, [5] * 9)[0], [0.02])[0] == {}
-    assert (
-        pooled_factors({}, [0.02])[0] == pooled_factors({("a",): [], ("b",): single([1.0])}, [0.02])[0] == {}
-    )
-    assert pooled_factors({("a",): single([1.0] * 30), ("b",): single([1.0] * 30)}, [0.02])[0] == {}
+    assert pooled(found, [0.02])[0] == {}
+    assert pooled(strata(1, [5] * 9)[0], [0.02])[0] == {}
+    assert pooled({}, [0.02])[0] == pooled({("a",): [], ("b",): single([1.0])}, [0.02])[0] == {}
+    assert pooled({("a",): single([1.0] * 30), ("b",): single([1.0] * 30)}, [0.02])[0] == {}
 
 
 def test_which_one_is_advised_and_why() -> None:

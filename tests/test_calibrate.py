@@ -22,11 +22,11 @@ from conftest import ROOT, Tokentail
 from event_rows import HOSTILE, Row, event_row, holding, stored, strict
 from ingest.cli.calibrate import calibrate_command
 from ingest.storing.database import open_for_writing
+from needed import Needed, median_of
 from reports.calibration import BUDGET, GATE, Calibrated, Wish, calibrate
 from reports.costs import Prices
 from reports.selection import Selection
 from reports.strata import Strata
-from reports.survival import Needed, median_needed
 
 
 @pytest.fixture(scope="module")
@@ -111,7 +111,7 @@ def needed(case: Case) -> Needed:
 
 def factor_of(cases: list[Case]) -> float | None:
     """Return the median of clean and cut answers, which tests/test_survival.py holds against exact sums."""
-    return median_needed(needed(case) for case in cases if case[3] == (1, 0) or case[3][1]).value
+    return median_of(needed(case) for case in cases if case[3] == (1, 0) or case[3][1]).value
 
 
 def error_of(cases: list[Case], factor: float = 1) -> float:

@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reports.metrics import (
+    Ordered,
     mean,
     median,
     moments,
-    p90,
     percentile,
     smape,
     spread,
@@ -26,6 +26,12 @@ from reports.metrics import (
 NUMBERS = st.floats(-1e9, 1e9, allow_nan=False)
 LISTS = st.lists(NUMBERS, min_size=1, max_size=60)
 TOKENS = st.one_of(st.integers(1, 20_000), st.integers(1, 10**18 - 1))
+
+
+def p90(values: list[float]) -> float | None:
+    """Return the 90th percentile of numbers in any order."""
+    return Ordered(sorted(values)).p90
+
 
 # Middle and spread
 
@@ -121,22 +127,31 @@ def test_percentile_of_nothing_is_none() -> None:
     assert percentile([], 50) is None
 
 
-@given(LISTS)
-def test_spread_is_each_metric_at_once(values: list[float]) -> None:
-    """The description has what each metric says alone; of one value it has no standard deviation."""
-    alone = list(values)
-    found = spread(values)
-    assert found.n == len(alone)
-    slack = 1e-9 * max(1, *map(abs, alone))
-    assert found.mean == pytest.approx(mean(alone), abs=slack)
-    assert (found.median, found.p90) == (median(alone), p90(alone))
-    assert (found.low, found.high) == (min(alone), max(alone))
-    assert found.sd == (None if len(alone) == 1 else pytest.approx(moments(alone).sd, abs=slack))
+@given(LISTS, st.lists(st.integers(0, 2), min_size=60, max_size=60))
+def test_spread_is_each_metric_at_once(values: list[float], places: list[int]) -> None:
+    """It has what each metric says alone, though the numbers lie in several lists; one has no deviation."""
+    parts: list[list[float]] = [[], [], []]
+    for value, place in zip(sorted(values), places, strict=False):
+        parts[place].append(value)
+    found = spread(Ordered(*parts), moments(values))
+    assert found.n == len(values)
+    slack = 1e-9 * max(1, *map(abs, values))
+    assert found.mean == pytest.approx(mean(values), abs=slack)
+    assert (found.median, found.p90) == (median(values), p90(values))
+    assert (found.low, found.high) == (min(values), max(values))
+    assert found.sd == (None if len(values) == 1 else pytest.approx(moments(values).sd, abs=slack))
+
+
+@given(st.lists(LISTS, min_size=1, max_size=5))
+def test_numbers_in_several_lists_stand_where_they_would_in_one(parts: list[list[float]]) -> None:
+    """Each place of all lists together is that of one sorted list, the largest and the least ones too."""
+    ordered = Ordered(*map(sorted, parts))
+    assert [ordered[place] for place in range(ordered.n)] == sorted(value for part in parts for value in part)
 
 
 def test_spread_of_nothing_is_none_throughout() -> None:
     """No values: n is 0 and nothing else is a number."""
-    found = spread([])
+    found = spread(Ordered(), moments([]))
     assert found.n == 0
     assert {found.mean, found.median, found.sd, found.p90, found.low, found.high} == {None}
 

@@ -14,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import CensoredData, binom, ecdf
 
-from reports.survival import Curve, Needed, median_needed
+from needed import Needed, median_of, needs
+from reports.survival import Curve
 
 RATIOS = st.sampled_from((0.1, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 8.0, 1e9))
 ANSWERS = st.lists(
@@ -44,7 +45,7 @@ def test_median_is_where_the_exact_curve_reaches_one_half(answers: list[Needed])
     shares = exact_shares(answers)
     low = next((ratio for ratio, share in shares if share >= Fraction(1, 2)), None)
     high = next((ratio for ratio, share in shares if share > Fraction(1, 2)), None)
-    found = median_needed(answers)
+    found = median_of(answers)
     assert found.value == (None if low is None or high is None else (low + high) / 2)
     if found.interval is not None:
         assert found.value is not None
@@ -58,7 +59,7 @@ def test_curve_is_that_of_scipy_where_each_phase_has_one_answer(cases: list[tupl
     if not whole:
         return
     known = ecdf(CensoredData(uncensored=whole, right=[ratio for ratio, cut in cases if cut])).cdf
-    found = dict(Curve(Needed(*case, number) for number, case in enumerate(cases)).steps())
+    found = dict(Curve(needs(Needed(*case, number) for number, case in enumerate(cases))).steps())
     for ratio in whole:
         assert found[ratio] == pytest.approx(float(known.evaluate(ratio)), abs=1e-9)
 
@@ -68,7 +69,7 @@ def test_interval_of_whole_answers_is_that_of_the_sign_test(n: int) -> None:
     """One answer a phase, none cut: from the r-th smallest to the r-th largest, exactly."""
     chance = random.Random(n)
     values = sorted(chance.lognormvariate(0, 1) for _ in range(n))
-    found = median_needed([Needed(value, False, number) for number, value in enumerate(values)])
+    found = median_of([Needed(value, False, number) for number, value in enumerate(values)])
     rank = max(r for r in range(1, n) if binom.cdf(r - 1, n, 0.5) <= 0.025)
     assert found.interval is not None
     assert (found.interval.low, found.interval.high) == (values[rank - 1], values[n - rank])
@@ -77,28 +78,28 @@ def test_interval_of_whole_answers_is_that_of_the_sign_test(n: int) -> None:
 
 def test_of_five_phases_there_is_a_median_and_no_interval() -> None:
     """Not even from the smallest to the largest it would be sure to 95%."""
-    found = median_needed([Needed(float(number), False, number) for number in range(1, 6)])
+    found = median_of([Needed(float(number), False, number) for number in range(1, 6)])
     assert (found.value, found.interval) == (3, None)
 
 
 def test_where_most_are_cut_there_is_no_median() -> None:
     """Half of the answers needed more than anybody saw: nobody knows the middle."""
     cut = [Needed(5, True, number) for number in range(60)]
-    assert median_needed([*cut, *(Needed(1, False, 100 + number) for number in range(6))]).value is None
-    assert median_needed([]).value is None
+    assert median_of([*cut, *(Needed(1, False, 100 + number) for number in range(6))]).value is None
+    assert median_of([]).value is None
 
 
 def test_few_phases_count_their_cut_answers_on_both_sides() -> None:
     """As if they had needed just their bound, and as if no end: with many cut the upper end is open."""
     whole = [Needed(1 + number / 100, False, number) for number in range(10)]
-    free = median_needed(whole).interval
+    free = median_of(whole).interval
     cut = [one._replace(cut=one.phase == 2) for one in whole]
-    some = median_needed(cut).interval
+    some = median_of(cut).interval
     assert free is not None
     assert some is not None
     assert (free.low, free.high) == (1.01, 1.08)
     assert (some.low, some.high) == (1.01, 1.09)
-    assert median_needed([one._replace(cut=one.phase in {2, 3, 5}) for one in whole]).interval is None
+    assert median_of([one._replace(cut=one.phase in {2, 3, 5}) for one in whole]).interval is None
 
 
 def drawn(seed: int, phases: int, tries: int, cut: bool, likeness: float = 0.75) -> list[Needed]:
@@ -118,7 +119,7 @@ def drawn(seed: int, phases: int, tries: int, cut: bool, likeness: float = 0.75)
 @pytest.mark.parametrize("phases", [10, 30, 100])
 def test_interval_holds_the_truth_as_often_as_is_said(phases: int, tries: int, cut: bool) -> None:
     """In 93 of 100 samples or more it holds, or none is shown; the median is not pulled down by cuts."""
-    found = [median_needed(drawn(seed, phases, tries, cut)) for seed in range(150)]
+    found = [median_of(drawn(seed, phases, tries, cut)) for seed in range(150)]
     shown = [one.interval for one in found if one.interval is not None]
     assert sum(not one.low <= 1 <= one.high for one in shown) <= 0.08 * 150
     if phases >= 30:
@@ -139,11 +140,11 @@ def test_interval_is_as_wide_as_that_of_phases_drawn_anew() -> None:
         for _ in range(200):
             again = chance.choices(list(by_phase.values()), k=60)
             value = Curve(
-                one._replace(phase=place) for place, own in enumerate(again) for one in own
+                needs(one._replace(phase=place) for place, own in enumerate(again) for one in own)
             ).median()
             medians.append(math.inf if value is None else value)
         medians.sort()
-        found = median_needed(answers).interval
+        found = median_of(answers).interval
         assert found is not None
         below.append(math.log(found.low / medians[5]))
         above.append(math.log(found.high / medians[194]))

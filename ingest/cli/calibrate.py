@@ -21,6 +21,7 @@ from ingest.cli.selecting import (
     say_population,
 )
 from ingest.errors import UsageMistake
+from ingest.memory import little_tidying
 from ingest.storing.database import open_for_reading
 from reports.advice import advice, change_record, change_sentence, stratum_text, worth_saying
 from reports.calibration import (
@@ -127,7 +128,7 @@ def calibrate_command(
     wish = Wish(min_samples, max_truncation / 100, purpose, prices, all_time)
     database = options.chosen_database(db)
     strata = Strata(dimensions, buckets)
-    with open_for_reading(database, remark) as opened:
+    with open_for_reading(database, remark) as opened, little_tidying():
         know_days(opened, selection)
         found = population(opened, selection)
         worth = read_worth(opened, selection, strata)

@@ -78,7 +78,7 @@ def replay_events(db: Database, selection: Selection, strata: Strata) -> Iterato
     width, phases = len(strata.dimensions), Phases()
     for row in db.conn.execute(query, selection.values()):
         event_key, category, complexity, count, text, told, complete, *outcome = row[width:]
-        predicted, actual, ceiling, success, truncated, run_id, phase_id = outcome
+        predicted, actual, ceiling, success, truncated, phase = outcome
         given, kind, unsafe = _deliverables(paths(text) if told else [], count or 0, bool(complete))
         yield ReplayEvent(
             key=row[:width],
@@ -93,7 +93,7 @@ def replay_events(db: Database, selection: Selection, strata: Strata) -> Iterato
             ceiling=ceiling,
             success=truth(success),
             truncated=truth(truncated),
-            phase=phases.number(run_id, phase_id),
+            phase=phases.number(phase),
         )
 
 
