@@ -67,11 +67,13 @@ mutants: $(VENV)/.installed-dev
 		$(if $(filter file,$(origin N)),,--number $(N)) $(if $(RECORDING),--recording $(RECORDING))
 
 # What the reports claim, held against simulated worlds with a known truth, REPEATS samples of each; JOBS worlds
-# at a time. With two processors it takes less than an hour. The tables go into docs/reports.md.
+# at a time. With two processors it takes about an hour. The tables go into docs/reports.md. With KEEP=FILE a run
+# that is stopped goes on where it was; WORLDS="300 phases" tries only those that are described so.
 REPEATS ?= 1000
 JOBS ?= 2
 claims: $(VENV)/.installed-dev
-	$(BIN)/python -m claims --repeats $(REPEATS) --jobs $(JOBS) $(if $(SEED),--seed $(SEED)) --write docs/reports.md
+	$(BIN)/python -m claims --repeats $(REPEATS) --jobs $(JOBS) $(if $(SEED),--seed $(SEED)) \
+		$(if $(KEEP),--keep $(KEEP)) $(if $(WORLDS),--worlds "$(WORLDS)") --write docs/reports.md
 	$(BIN)/python -m claims.verdicts --repeats $(REPEATS) --jobs $(JOBS) $(if $(SEED),--seed $(SEED)) --write docs/reports.md
 
 # A fleet of executors writes and rotates for SECONDS while `follow` reads, is killed and started again.

@@ -79,13 +79,15 @@ def plain(rows: Rows) -> str:
     return "\n".join(table(rows[0], rows[1:], len(rows[0])))
 
 
-def write(document: Path, found: Sequence[Found], repeats: int) -> None:
+def write(document: Path, found: Sequence[Found]) -> None:
     """Put the tables between the marks of a document.
 
     Raises:
         ValueError: the document has no marks.
     """
-    said = f"{len(found)} worlds, {repeats:,} samples of each, 1,000 new answers held against each sample."
+    repeats = sorted({one.repeats for one in found})
+    samples = f"{repeats[0]:,}" if len(repeats) == 1 else f"{repeats[0]:,} to {repeats[-1]:,}"
+    said = f"{len(found)} worlds, {samples} samples of each, 1,000 new answers held against each sample."
     parts = [said, _markdown(promises_rows(found)[0]), _markdown(worlds_rows(found))]
     put(document, (BEGIN, END), "\n" + "\n\n".join(parts) + "\n")
 

@@ -7,7 +7,10 @@ import random
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from claims.__main__ import main
+from claims.kept import read
 from claims.promises import PROMISES, USEFUL, WORLDS, Promise
 from claims.table import BEGIN, END, plain, promises_rows, world_text, worlds_rows, write
 from claims.trials import Found, try_out
@@ -73,15 +76,28 @@ def test_tables_say_what_was_not_kept_and_where(found: list[Found], tmp_path: Pa
     assert "60 phases, 0% cut" in plain(broken)
     document = tmp_path / "reports.md"
     document.write_text(f"before\n{BEGIN}\nstale\n{END}\nafter\n", encoding="utf-8")
-    write(document, found, 60)
+    write(document, found)
     text = document.read_text(encoding="utf-8")
     assert text.startswith("before\n")
     assert text.endswith("after\n")
     assert "stale" not in text
+    assert "5 worlds, 40 samples of each" in text
     assert sum(line.startswith("| ---") for line in text.splitlines()) == 2
     assert len(worlds_rows(found)) == 5
     with pytest.raises(ValueError, match="has no"):
-        write(ROOT / "README.md", found, 60)
+        write(ROOT / "README.md", found)
+
+
+def test_what_is_kept_is_not_tried_again(tmp_path: Path) -> None:
+    """A run goes on where it was: what was found comes back as it was, and more samples take its place."""
+    file, runner = tmp_path / "kept.ndjson", CliRunner()
+    few = ["--jobs", "1", "--keep", str(file), "--worlds", "10 phases, 0% cut, 3 tries, skewed, 4 strata"]
+    first = runner.invoke(main, [*few, "--repeats", "3"])
+    assert runner.invoke(main, [*few, "--repeats", "2"]).stdout == first.stdout
+    assert [one.repeats for one in read(file).values()] == [3]
+    assert len(file.read_text(encoding="utf-8").splitlines()) == 1
+    runner.invoke(main, [*few, "--repeats", "4"])
+    assert [one.repeats for one in read(file).values()] == [4]
 
 
 def test_worlds_are_all_that_was_asked_for() -> None:
