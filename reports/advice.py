@@ -12,17 +12,14 @@ from reports.strata import Key
 from reports.terminal import counted, label
 from reports.validation import UNDERESTIMATION_GATE
 
-_DAY = len("2026-01-14")
-_MINUTE = len("2026-01-14 09:30")
-
 
 def stratum_text(key: Key) -> str:
     """Return a stratum's name as people write it: `docs/low`."""
     return "/".join(map(label, key)) or "all"
 
 
-def change_sentence(change: Change) -> str:
-    """Say since when, from what to what, and on how many phases that rests."""
+def change_sentence(change: Change, at: str) -> str:
+    """Say since when (`at`, as people read it), from what to what, and on how many phases that rests."""
     where = "Over all strata" if change.key is None else stratum_text(change.key)
     numbers = (
         f"from {change.before:.2f} to {change.after:.2f} "
@@ -30,10 +27,10 @@ def change_sentence(change: Change) -> str:
     )
     if change.of == MIX:
         return (
-            f"Another mix of strata since {change.at[:_MINUTE]} UTC: actual / predicted over all went "
+            f"Another mix of strata since {at}: actual / predicted over all went "
             f"{numbers}; within strata no change is seen"
         )
-    return f"{where}, actual / predicted went {numbers} at {change.at[:_MINUTE]} UTC"
+    return f"{where}, actual / predicted went {numbers} at {at}"
 
 
 def change_record(change: Change, dimensions: Sequence[str]) -> dict[str, Any]:
@@ -43,10 +40,10 @@ def change_record(change: Change, dimensions: Sequence[str]) -> dict[str, Any]:
     return {"stratum": None if key is None else dict(zip(dimensions, key, strict=True)), **record}
 
 
-def advice(one: Calibrated, purpose: str, name: str) -> str:
-    """Say in one sentence what to change in a stratum, and on what that rests."""
+def advice(one: Calibrated, purpose: str, name: str, day: str | None) -> str:
+    """Say in one sentence what to change in a stratum, and on what that rests: answers since `day`."""
     rests = f"{counted(one.n + one.truncated, 'answer')} of {counted(one.phases, 'phase')}"
-    since = f" since {one.since[:_DAY]}" if one.since else ""
+    since = f" since {day}" if day else ""
     return f"{name}: {_factor(one, purpose)}, {_budget(one)}; {rests}{since}"
 
 

@@ -95,7 +95,8 @@ class Budgets:
 
     def at(self, limit: float, pooled: float | None = None) -> Budget:
         """Return the budget for a limit; `pooled` is the one of all strata."""
-        lucky = self.expected_cut > limit
+        enough = (1 - limit) * (self.phases + 1) <= self.phases + _ROUNDING
+        lucky = enough and self.expected_cut > limit  # of fewer there is no number that could be luck
         own = None if lucky else self.sample.conformal(limit)
         needed = self._phases_needed(limit, self.expected_cut if lucky else 0.0) if own is None else 0
         advised = POOLED if own is None and pooled is not None else OWN if own is not None else None

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from reports.changes import Change, last_changes
 from reports.readiness import NOT_ENOUGH, readiness
 from reports.terminal import label
 from reports.validation import MIN_STABLE_N, Stratum, Validation
@@ -26,13 +28,16 @@ class Verdict:
     to_set: str
 
 
-def verdict(found: Validation) -> Verdict:
-    """Say what a validation comes to. A gate with nothing to measure is no pass."""
+def verdict(found: Validation, changes: Sequence[Change]) -> Verdict:
+    """Say what a validation comes to. A gate with nothing to measure is no pass.
+
+    Of strata whose estimates changed meanwhile nothing is said to set: both sides of it are in their medians.
+    """
     if not found.overall.n:
         return Verdict("Nothing to judge: no event is left", "not at all", "nothing")
     judged = readiness(found)
     sentence = verdict_sentence(validation_record(found))
-    return Verdict(sentence, f"{judged.status}: {judged.reason}", _to_set(found))
+    return Verdict(sentence, f"{judged.status}: {judged.reason}", _to_set(found, changes))
 
 
 def verdict_sentence(report: dict[str, Any]) -> str:
@@ -65,11 +70,20 @@ def _measured(report: dict[str, Any]) -> str:
     return ", ".join(parts)
 
 
-def _to_set(found: Validation) -> str:
-    far = [one for one in found.strata if one.n >= MIN_STABLE_N and _off(one) >= FAR_OFF]
-    named = "; ".join(map(_named, sorted(far, key=_off, reverse=True)[:MOST_STRATA]))
+def _to_set(found: Validation, changes: Sequence[Change]) -> str:
+    changed = last_changes(changes, [one.key for one in found.strata])
+    telling = [one for one in found.strata if one.key not in changed and not _too_few(one)]
+    far = [one for one in telling if _off(one) >= FAR_OFF]
+    named = [_named(one) for one in sorted(far, key=_off, reverse=True)[:MOST_STRATA]]
+    if changed:
+        named.append("estimates changed, and what came before says nothing of them now")
     more = "`tokentail calibrate` says whether a factor or a budget would hold"
-    return f"{named}. {more}" if named else more
+    return f"{'; '.join(named)}. {more}" if named else more
+
+
+def _too_few(one: Stratum) -> bool:
+    """Whether a stratum's median is an anecdote."""
+    return min(one.phases, one.clean.n) < MIN_STABLE_N
 
 
 def _off(one: Stratum) -> float:

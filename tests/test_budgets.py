@@ -148,6 +148,13 @@ def test_a_budget_had_by_luck_is_not_shown() -> None:
     assert budget(high, 0.02).factor == budget(single(ratios), 0.02).factor is not None
 
 
+def test_what_ceilings_would_cut_is_not_told_by_a_few_answers() -> None:
+    """Of fewer phases than a budget takes there is no luck to see through: it is said how many it takes."""
+    few = [Needed(1.0, False, 0, 1.3), Needed(1.2, False, 1, 1.3)]
+    assert expected_cut(needs(few)) > 0.02
+    assert (budget(few, 0.02).phases_needed, budget(few, 0.02).why) == (47, "it takes 47 more phases")
+
+
 def test_ceilings_that_whole_answers_went_beyond_are_none() -> None:
     """Where a whole answer is longer than what it is said to have been given, that is not what cuts."""
     low = [Needed(1 + number / 100, False, number, 1.6) for number in range(60)]

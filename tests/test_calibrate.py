@@ -560,6 +560,10 @@ def test_a_change_is_said_at_the_top_with_what_is_done_about_it(tmp_path: Path) 
     told = f"{change['before']:.2f} to {change['after']:.2f} (median of 20 and 10 phases) at {day[:16]} UTC"
     assert f"Over all strata, actual / predicted went from {told}: what came before is not used" in shown
     assert f"10 answers of 10 phases since {day[:10]}" in found["overall"]["advice"]
+    shown, found = run(database, "--tz", "Pacific/Kiritimati")
+    local = (datetime.fromisoformat(day) + timedelta(hours=14)).isoformat(" ", "minutes")
+    assert f"at {local} Pacific/Kiritimati: what came before is not used" in shown
+    assert found["overall"]["advice"].endswith(f" since {local[:10]}")
     shown, found = run(database, "--all-time")
     assert "used all the same (--all-time)" in shown
     assert (found["overall"]["n"], found["overall"]["since"], found["all_time"]) == (30, None, True)

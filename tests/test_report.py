@@ -225,7 +225,11 @@ def test_a_change_of_the_estimates_is_said(called: Tokentail, tmp_path: Path) ->
         for part in (rows[:40], rows[40:])
     )
     said = f"went from {before:.2f} to {after:.2f} (median of 40 and 20 phases) at 2026-01-03 09:00 UTC"
-    assert f"Over all strata, actual / predicted {said}" in called("report").stdout
+    shown = called("report").stdout
+    assert f"Over all strata, actual / predicted {said}" in shown
+    assert "What to set: estimates changed, and what came before says nothing of them now." in shown
+    assert "than estimated" not in shown
+    assert "at 2026-01-03 20:00 Australia/Sydney" in called("report", "--tz", "Australia/Sydney").stdout
     assert json.loads(called("report", "--json", "--until", "2026-01-02").stdout)["changes"] == []
 
 

@@ -19,6 +19,7 @@ from ingest.cli.selecting import (
     nothing_left,
     say_cut_stay,
     say_population,
+    shown,
 )
 from ingest.errors import UsageMistake
 from ingest.memory import little_tidying
@@ -135,7 +136,12 @@ def calibrate_command(
         calibration = calibrate(opened, selection, strata, wish)
     if as_json:
         told = {"database": str(database), "filters": selection.record(), "population": asdict(found)}
-        say_json(told | _asked(wish) | {"worth": asdict(worth)} | _found(calibration, dimensions, purpose))
+        say_json(
+            told
+            | _asked(wish)
+            | {"worth": asdict(worth)}
+            | _found(calibration, selection, dimensions, purpose)
+        )
         return 0
     if line := worth_line(worth):
         say(line)
@@ -146,7 +152,15 @@ def calibrate_command(
         return 0
     total = ("all", *("" for _ in dimensions[1:]))
     named = [*((tuple(map(label, one.key)), one) for one in calibration.strata), (total, calibration.overall)]
-    say_lines(["", *map(printable, _sentences(calibration, wish)), "", *_factors(dimensions, named), ""])
+    say_lines(
+        [
+            "",
+            *map(printable, _sentences(calibration, wish, selection.zone)),
+            "",
+            *_factors(dimensions, named),
+            "",
+        ]
+    )
     say_lines([*_budgets(dimensions, named, wish), *_costs(dimensions, named)])
     return 0
 
@@ -178,24 +192,27 @@ def _asked(wish: Wish) -> dict[str, Any]:
     }
 
 
-def _found(calibration: Calibration, dimensions: tuple[str, ...], purpose: str) -> dict[str, Any]:
+def _found(
+    calibration: Calibration, selection: Selection, dimensions: tuple[str, ...], purpose: str
+) -> dict[str, Any]:
     return {
         "by": list(dimensions),
         "changes": [change_record(change, dimensions) for change in calibration.changes],
         "futile": asdict(calibration.futile),
-        "overall": _record(calibration.overall, purpose, "all"),
+        "overall": _record(calibration.overall, purpose, "all", selection.zone),
         "strata": [
-            dict(zip(dimensions, one.key, strict=True)) | _record(one, purpose, stratum_text(one.key))
+            dict(zip(dimensions, one.key, strict=True))
+            | _record(one, purpose, stratum_text(one.key), selection.zone)
             for one in calibration.strata
         ],
     }
 
 
-def _record(one: Calibrated, purpose: str, name: str) -> dict[str, Any]:
+def _record(one: Calibrated, purpose: str, name: str, zone: str) -> dict[str, Any]:
     record = asdict(one)
     del record["key"], record["smape"], record["factor_interval"]
     return record | {
-        "advice": advice(one, purpose, name),
+        "advice": advice(one, purpose, name, _day(one, zone)),
         "smape_mean": one.smape.mean,
         "smape_median": one.smape.median,
         "smape_sd": one.smape.sd,
@@ -207,20 +224,29 @@ def _record(one: Calibrated, purpose: str, name: str) -> dict[str, Any]:
 _Named = list[tuple[tuple[str, ...], Calibrated]]
 
 
-def _sentences(calibration: Calibration, wish: Wish) -> list[str]:
+def _day(one: Calibrated, zone: str) -> str | None:
+    """Return the day in a zone since when answers are used; `None`: all are."""
+    return one.since and shown(one.since, zone).partition(" ")[0]
+
+
+def _sentences(calibration: Calibration, wish: Wish, zone: str) -> list[str]:
     """Say what to change, of the strata with the most answers, and what changed before."""
     telling = [one for one in calibration.strata if worth_saying(one)]
     telling.sort(key=lambda one: -one.budget.n)
-    said = [advice(one, wish.purpose, stratum_text(one.key)) for one in telling[:MAX_SENTENCES]]
+    said = [
+        advice(one, wish.purpose, stratum_text(one.key), _day(one, zone)) for one in telling[:MAX_SENTENCES]
+    ]
     if len(telling) > MAX_SENTENCES:
         said.append(f"and {len(telling) - MAX_SENTENCES:,} more strata: see below")
     if not telling or len(calibration.strata) > 1:
-        said.append(advice(calibration.overall, wish.purpose, "all"))
+        whole = calibration.overall
+        said.append(advice(whole, wish.purpose, "all", _day(whole, zone)))
     if calibration.futile.answers:
         said.append(f"{futile_line(calibration.futile)}: left out of all numbers here")
     used = "used all the same (--all-time)" if wish.all_time else "what came before is not used"
     return said + [
-        f"{change_sentence(change)}{f': {used}' if change.of == ESTIMATES else ''}"
+        change_sentence(change, f"{shown(change.at, zone)} {zone}")
+        + (f": {used}" if change.of == ESTIMATES else "")
         for change in calibration.changes
     ]
 

@@ -18,6 +18,8 @@ from ingest.cli.status import rotated_unread
 from ingest.errors import UsageMistake
 from ingest.storing.database import open_for_reading
 from ingest.version import program_version
+from reports.answers import read_changes
+from reports.changes import Change
 from reports.readiness import NOT_ENOUGH, readiness
 from reports.selection import Selection
 from reports.status import Status, moment_of, status
@@ -41,6 +43,7 @@ class _Seen:
 
     database: str
     validation: Validation
+    changes: list[Change]
     status: Status
     reasons: dict[str, int]
 
@@ -65,11 +68,13 @@ def show_first_screen() -> int:
 
 def _look(opened: Database, database: str) -> _Seen:
     reasons = dict(opened.conn.execute(_REASONS).fetchall())
-    return _Seen(database, validate(opened, Selection(), Strata()), status(opened), reasons)
+    validation = validate(opened, Selection(), Strata())
+    changes = read_changes(opened, Selection(), Strata(), validation.overall.n)
+    return _Seen(database, validation, changes, status(opened), reasons)
 
 
 def _screen(seen: _Seen) -> list[str]:
-    judged = verdict(seen.validation)
+    judged = verdict(seen.validation, seen.changes)
     paragraphs = [
         ("Verdict", judged.sentence, 4),
         ("How sure", judged.sureness, 4),

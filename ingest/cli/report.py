@@ -17,6 +17,7 @@ from ingest.cli.selecting import (
     nothing_left,
     say_cut_stay,
     say_population,
+    shown,
     span,
 )
 from ingest.storing.database import open_for_reading
@@ -156,7 +157,7 @@ def _against(before: Validation, after: Validation) -> list[str]:
 def _show(
     database: str, found: Validation, selection: Selection, changes: list[Change], unhelped: Futile
 ) -> None:
-    judged = verdict(found)
+    judged = verdict(found, changes)
     say(f"{judged.sentence}.")
     say(f"How sure: {judged.sureness}.")
     say(f"What to set: {judged.to_set}.")
@@ -169,7 +170,9 @@ def _show(
         say(nothing_left(found.population, "report"))
         return
     if changes:
-        say_lines(["", *(printable(change_sentence(change)) for change in changes)])
+        zone = selection.zone
+        told = [change_sentence(change, f"{shown(change.at, zone)} {zone}") for change in changes]
+        say_lines(["", *map(printable, told)])
     more = [futile_line(unhelped)] if unhelped.answers else []
     say_lines(["", *_risk(found), *more, "", *_cost(found), "", *_error(overall), "", *_ends(found), ""])
     say_lines(_strata(found))

@@ -226,15 +226,15 @@ def say_population(found: Population, database: str) -> None:
     """Say which events the numbers are about, what was left out, and from when to when they were logged."""
     say(population_line(found, database))
     if found.first is not None and found.last is not None:
-        first, last = (_shown(moment, zone_named(found.zone)) for moment in (found.first, found.last))
+        first, last = (shown(moment, found.zone) for moment in (found.first, found.last))
         say(f"logged from {first} to {last}, {found.zone}")
         if found.last > datetime.now(UTC).replace(tzinfo=None).isoformat(" "):
             say("the newest of them is in the future: a zone was wrong, or a clock (`tokentail sources`)")
 
 
-def _shown(moment: str, zone: Zone) -> str:
+def shown(moment: str, zone: str) -> str:
     """Return a stored time as clocks of a zone show it, to the minute; one that somebody broke as it is."""
     try:
-        return zone.to_local(datetime.fromisoformat(f"{moment}+00:00")).isoformat(" ", "minutes")
+        return zone_named(zone).to_local(datetime.fromisoformat(f"{moment}+00:00")).isoformat(" ", "minutes")
     except ValueError:
         return moment

@@ -32,6 +32,8 @@ from reports.validation import validate
 
 Record = dict[str, Any]
 
+_MINUTE = len("2026-01-14 09:30")
+
 
 @dataclass(frozen=True, slots=True)
 class Board:
@@ -63,7 +65,7 @@ class Board:
 
     def notes(self) -> list[str]:
         """Say what changed meanwhile, and what the page leaves out, if anything."""
-        said = [f"{change_sentence(change)}." for change in self.changes]
+        said = [f"{change_sentence(change, f'{change.at[:_MINUTE]} UTC')}." for change in self.changes]
         if self.points.step > 1:
             said.append(
                 f"The charts draw a sample: {len(self.points.rows):,} of {self.points.events:,} events "
