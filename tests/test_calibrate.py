@@ -587,6 +587,8 @@ def test_purposes_and_costs_are_in_the_json(tmp_path: Path) -> None:
     assert priced["overall"]["costs"]["cost_after"] < priced["overall"]["costs"]["cost_before"]
     assert "Tokens per 1,000 calls" in shown
     assert "Tokens per 1,000 calls" not in run(database)[0]
+    few = run(stored(tmp_path / "few.db", rows[:9]), "--cost-of-truncation", "19")[0]
+    assert "What it costs is not told: no budget is known" in few
 
 
 def test_nothing_to_calibrate_is_said(called: Tokentail, tmp_path: Path) -> None:

@@ -36,37 +36,37 @@ def test_better_estimator_is_found_on_57_phases() -> None:
 def test_documented_rates_are_within_what_is_promised() -> None:
     """Every world is in the table; equal estimators are told apart in at most 6%, a better one is found."""
     table = DOCUMENT.partition(BEGIN)[2].partition(END)[0].strip()
-    repeats = int(table.partition(" samples")[0].replace(",", ""))
     rows = [line.strip("| ").split(" | ") for line in table.splitlines() if line.startswith("| ")][2:]
-    nothing = Found(0, 0, 0, None)
+    nothing = Found(0, 0, 0, 0, None)
     assert [tuple(one[:5]) for one in rows] == [row(world, nothing)[:5] for world in WORLDS]
     for world, one in zip(WORLDS, rows, strict=True):
         told = dict(zip(HEADER, one, strict=True))
         share, held = (told[name].strip() for name in ("verdict", "interval holds"))
         covered = None if held == "-" else float(held.rstrip("%")) / 100
-        assert kept(world, Found(float(share.rstrip("%")) / 100, 0, 0, covered), repeats), one
+        samples = int(told["samples"].replace(",", ""))
+        assert kept(world, Found(samples, float(share.rstrip("%")) / 100, 0, 0, covered)), one
 
 
 def test_promise_is_broken_by_more_than_chance_gives() -> None:
     """Of 1,000 samples 7.5% are within two standard errors of 6%, 8% are not; so for the others."""
     equal, better = World(57), World(57, error=0.4)
-    assert kept(equal, Found(0.075, 0, 0, 0.95), 1000)
-    assert not kept(equal, Found(0.08, 0, 0, 0.95), 1000)
-    assert not kept(equal, Found(0.05, 0.08, 0, 0.95), 1000)
-    assert not kept(equal, Found(0.05, 0, 0, 0.91), 1000)
-    assert kept(better, Found(0.73, 0, 0, None), 1000)
-    assert not kept(better, Found(0.71, 0, 0, None), 1000)
+    assert kept(equal, Found(1000, 0.075, 0, 0, 0.95))
+    assert not kept(equal, Found(1000, 0.08, 0, 0, 0.95))
+    assert not kept(equal, Found(1000, 0.05, 0.08, 0, 0.95))
+    assert not kept(equal, Found(1000, 0.05, 0, 0, 0.91))
+    assert kept(better, Found(1000, 0.73, 0, 0, None))
+    assert not kept(better, Found(1000, 0.71, 0, 0, None))
 
 
 def test_table_goes_between_the_marks_and_nowhere_else(tmp_path: Path) -> None:
     """What stands around them stays; a document without marks is refused."""
     document = tmp_path / "page.md"
     document.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n", encoding="utf-8")
-    write(document, [row(World(9, 3), Found(0.04, 0.05, 0.2, None))], 7)
+    write(document, [row(World(9, 3), Found(1000, 0.04, 0.05, 0.2, None))])
     lines = document.read_text(encoding="utf-8").splitlines()
     assert (lines[0], lines[1], lines[-2], lines[-1]) == ("before", BEGIN, END, "after")
-    assert "| 9 | 3 | 1 | 0% | equal | 4.0% |  | 20.0% | - |" in lines
+    assert "| 9 | 3 | 1 | 0% | equal | 1,000 | 4.0% |  | 20.0% | - |" in lines
     assert "old" not in lines
     document.write_text("no marks", encoding="utf-8")
     with pytest.raises(ValueError, match="has no"):
-        write(document, [], 7)
+        write(document, [])

@@ -152,16 +152,9 @@ def calibrate_command(
         return 0
     total = ("all", *("" for _ in dimensions[1:]))
     named = [*((tuple(map(label, one.key)), one) for one in calibration.strata), (total, calibration.overall)]
-    say_lines(
-        [
-            "",
-            *map(printable, _sentences(calibration, wish, selection.zone)),
-            "",
-            *_factors(dimensions, named),
-            "",
-        ]
-    )
-    say_lines([*_budgets(dimensions, named, wish), *_costs(dimensions, named)])
+    sentences = map(printable, _sentences(calibration, wish, selection.zone))
+    say_lines(["", *sentences, "", *_factors(dimensions, named), ""])
+    say_lines([*_budgets(dimensions, named, wish), *_costs(dimensions, named, wish)])
     return 0
 
 
@@ -318,7 +311,9 @@ def _budgets(dimensions: Sequence[str], named: _Named, wish: Wish) -> list[str]:
     ]
 
 
-def _costs(dimensions: Sequence[str], named: _Named) -> list[str]:
+def _costs(dimensions: Sequence[str], named: _Named, wish: Wish) -> list[str]:
+    if wish.prices is None:
+        return []
     rows = [
         (
             *names,
@@ -332,7 +327,7 @@ def _costs(dimensions: Sequence[str], named: _Named) -> list[str]:
         if (costs := one.costs)
     ]
     if not rows:
-        return []
+        return ["", "What it costs is not told: no budget is known, or no ceiling that answers were given."]
     header = (
         *dimensions,
         "n",
