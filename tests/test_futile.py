@@ -104,11 +104,12 @@ def test_report_says_whom_more_budget_won_t_help(tmp_path: Path, called: Tokenta
         *(cut("runs", ceiling, 1, run_id=f"run-{ceiling}") for ceiling in (4000, 8000)),
         event_row(category="tests", actual_output_tokens=9000),
         *(cut("long", ceiling, 1, category="tests") for ceiling in (4000, 8000)),
+        *(cut("longer", ceiling, 1, category="backend") for ceiling in (10_000, 20_000)),
     ]
     stored(tmp_path / "telemetry.db", rows)
-    assert json.loads(called("report", "--json").stdout)["futile"] == {"answers": 4, "phases": 2}
+    assert json.loads(called("report", "--json").stdout)["futile"] == {"answers": 6, "phases": 3}
     line = (
-        "More budget won't help 4 cut answers of 2 phases: the next, larger one was filled to the brim too "
+        "More budget won't help 6 cut answers of 3 phases: the next, larger one was filled to the brim too "
         "(a provider's cap, or a loop)"
     )
     assert line in called("report").stdout.splitlines()
