@@ -20,7 +20,7 @@ from sqlite_utils import Database
 
 from conftest import ROOT, Tokentail
 from event_rows import HOSTILE, Row, event_row, holding, stored, strict
-from ingest.cli.calibrate import calibrate_command
+from ingest.cli import cli
 from ingest.storing.database import open_for_writing
 from needed import Needed, median_of
 from reports.calibration import BUDGET, GATE, Calibrated, Wish, calibrate
@@ -457,9 +457,9 @@ def test_calibration_of_known_data_finds_the_truth(called: Tokentail, tmp_path: 
 def run(database: Path, *arguments: str) -> tuple[str, dict[str, Any]]:
     """Run the command within this process, as text and as JSON; return both results."""
     where = ["--db", str(database), "--min-actual", "0", *arguments]
-    shown = CliRunner().invoke(calibrate_command, where, standalone_mode=False, catch_exceptions=False)
+    shown = CliRunner().invoke(cli, ["calibrate", *where], standalone_mode=False, catch_exceptions=False)
     told = CliRunner().invoke(
-        calibrate_command, [*where, "--json"], standalone_mode=False, catch_exceptions=False
+        cli, ["calibrate", *where, "--json"], standalone_mode=False, catch_exceptions=False
     )
     assert (shown.return_value, shown.stderr, told.return_value, told.stderr) == (0, "", 0, "")
     return shown.stdout, strict(told.stdout)
@@ -620,7 +620,7 @@ def test_nothing_to_calibrate_is_said(called: Tokentail, tmp_path: Path) -> None
 )
 def test_nonsense_is_wrong_use(arguments: list[str]) -> None:
     """What can't be meant exits with 2; and there is no option that applies a proposal."""
-    done = CliRunner().invoke(calibrate_command, arguments)
+    done = CliRunner().invoke(cli, ["calibrate", *arguments])
     assert (done.exit_code, done.stdout) == (2, "")
 
 

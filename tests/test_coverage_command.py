@@ -15,7 +15,7 @@ from sqlite_utils import Database
 from conftest import Tokentail
 from event_lines import event_message, fallback_message, logged
 from event_rows import HOSTILE, Row, event_row, holding, stored, strict
-from ingest.cli.coverage import coverage_command
+from ingest.cli import cli
 from ingest.storing.database import open_for_writing
 from reports.coverage import coverage
 from reports.selection import Selection
@@ -202,7 +202,7 @@ def test_cells_are_what_plain_python_counts(
 def run(database: Path, *arguments: str) -> Result:
     """Run the command within this process, which takes no time to start."""
     where = ["--db", str(database), *arguments]
-    return CliRunner().invoke(coverage_command, where, standalone_mode=False, catch_exceptions=False)
+    return CliRunner().invoke(cli, ["coverage", *where], standalone_mode=False, catch_exceptions=False)
 
 
 @pytest.mark.parametrize(
@@ -267,7 +267,7 @@ def test_fail_under_is_exact(tmp_path: Path) -> None:
 )
 def test_nonsense_is_wrong_use(arguments: list[str]) -> None:
     """What can't be meant exits with 2 and prints no result, whether or not there is a database."""
-    done = CliRunner().invoke(coverage_command, arguments)
+    done = CliRunner().invoke(cli, ["coverage", *arguments])
     assert (done.exit_code, done.stdout) == (2, "")
     assert done.stderr
 

@@ -26,7 +26,7 @@ from conftest import ROOT, Tokentail
 from event_rows import HOSTILE, Row, event_row, holding, stored, strict
 from executor_log import Shape, executor_run
 from faults.tables import opened
-from ingest.cli.replay import replay_command
+from ingest.cli import cli
 from ingest.errors import UnusableEstimator, UnusableImport, UsageMistake
 from ingest.storing.database import open_for_reading, open_for_writing
 from reports.replaying.comparison import Replay, made_up, replay
@@ -294,11 +294,11 @@ def test_undecided_answers_are_said(tmp_path: Path) -> None:
     stored(tmp_path / "t.db", rows)
     predictions(tmp_path / "new.ndjson", rows, "predicted_output_tokens")
     where = ["--predictions", str(tmp_path / "new.ndjson"), "--db", str(tmp_path / "t.db")]
-    shown = CliRunner().invoke(replay_command, where, standalone_mode=False, catch_exceptions=False)
+    shown = CliRunner().invoke(cli, ["replay", *where], standalone_mode=False, catch_exceptions=False)
     assert "0% > 0%" in shown.stdout
     assert "underest. is over n but for 1 cut answer that an estimate places above the cut" in shown.stdout
     told = CliRunner().invoke(
-        replay_command, [*where, "--json"], standalone_mode=False, catch_exceptions=False
+        cli, ["replay", *where, "--json"], standalone_mode=False, catch_exceptions=False
     )
     one = strict(told.stdout)["overall"]["underestimated_difference"]
     assert (one["n"], one["old"], one["new"], one["undecided"]) == (1, 0, 0, 1)
@@ -332,7 +332,7 @@ def test_tries_of_a_phase_are_one_piece_of_evidence(tmp_path: Path) -> None:
         predictions(tmp_path / "new.ndjson", rows, "actual_output_tokens")
         where = ["--predictions", str(tmp_path / "new.ndjson"), "--db", str(tmp_path / f"{phases}.db")]
         told = CliRunner().invoke(
-            replay_command, [*where, "--json"], standalone_mode=False, catch_exceptions=False
+            cli, ["replay", *where, "--json"], standalone_mode=False, catch_exceptions=False
         )
         one = strict(told.stdout)["overall"]
         assert (one["verdict"], one["smape_difference"]["phases"]) == (verdict, phases)
@@ -872,7 +872,7 @@ def test_a_module_that_cannot_be_imported_says_why(
 def test_sources_of_estimates_exclude_each_other(arguments: list[str], said: str) -> None:
     """There is one source of new estimates: none, or two, is wrong use."""
     with pytest.raises(UsageMistake, match=said):
-        replay_command.main(arguments, standalone_mode=False)
+        cli.main(["replay", *arguments], standalone_mode=False)
 
 
 # Predictions from a file
@@ -977,7 +977,7 @@ def test_edges_give_json_without_nan(tmp_path: Path, by: str) -> None:
     predictions(tmp_path / "p.ndjson", events, "actual_output_tokens")
     where = ["--db", str(tmp_path / "telemetry.db"), "--predictions", str(tmp_path / "p.ndjson")]
     arguments = [*where, "--min-actual", "0", "--by", by]
-    done = CliRunner().invoke(replay_command, [*arguments, "--json"], standalone_mode=False)
+    done = CliRunner().invoke(cli, ["replay", *arguments, "--json"], standalone_mode=False)
     found = strict(done.stdout)
     assert (done.return_value, found["replayed"], found["not_predicted"]) == (1, 5, 1)
     assert "0 tokens are no prediction" in done.stderr
@@ -985,7 +985,7 @@ def test_edges_give_json_without_nan(tmp_path: Path, by: str) -> None:
     assert found["by"] == dimensions
     assert all(set(dimensions) <= one.keys() for one in found["strata"])
     assert sum(one["n"] for one in found["strata"]) == 5
-    shown = CliRunner().invoke(replay_command, [*arguments, "--rows"], standalone_mode=False)
+    shown = CliRunner().invoke(cli, ["replay", *arguments, "--rows"], standalone_mode=False)
     assert shown.return_value == 1
     assert not any(control in shown.stdout for control in ("\x1b", "\r", "\x9b", "\u202e"))
 
