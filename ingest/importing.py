@@ -12,7 +12,7 @@ import os
 import sqlite3
 import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -23,7 +23,7 @@ from ingest.errors import LogUnfinished, LogUnreadable, LogVanished, UnusableImp
 from ingest.exported import exported_fact
 from ingest.files.logfile import SQLITE_MAGIC, LogFile, chunks
 from ingest.files.paths import STANDARD_INPUT
-from ingest.storing.database import EVENTS_TABLE, StrPath, immediate, open_for_writing
+from ingest.storing.database import EVENTS_TABLE, StrPath, immediate, open_for_writing, take_away
 from ingest.storing.escalations import Said
 from ingest.storing.executors_rows import executors_facts, own_escalations
 from ingest.storing.groups import Place, Placed
@@ -56,18 +56,25 @@ def import_events(file: str, database: StrPath, wait_seconds: float = 0.0) -> Im
         UnusableImport: the file can't be read, or a line is no event of an export; nothing was changed.
         DatabaseBusy, DatabaseUnusable: see `ingest.storing.database`.
     """
-    with ExitStack() as stack:
-        if _is_database(file):
-            theirs = stack.enter_context(closing(_opened_database(file, database)))
-            stack.enter_context(ingest_lock(database, wait_seconds))
-            db = stack.enter_context(open_for_writing(database))
-            with immediate(db.conn):
-                return _import_rows(db.conn, theirs, file)
-        lines = stack.enter_context(_opened(file))
-        stack.enter_context(ingest_lock(database, wait_seconds))
-        db = stack.enter_context(open_for_writing(database))
-        with immediate(db.conn):
-            return _import(db, lines, file)
+    if _is_database(file):
+        with closing(_opened_database(file, database)) as theirs, _held(database, wait_seconds) as db:
+            return _import_rows(db.conn, theirs, file)
+    with _opened(file) as lines, _held(database, wait_seconds) as db:
+        return _import(db, lines, file)
+
+
+@contextmanager
+def _held(database: StrPath, wait_seconds: float) -> Iterator[Database]:
+    """Hold a database in a transaction; one that is made in vain is taken away."""
+    with ingest_lock(database, wait_seconds):
+        is_new = not os.path.exists(database)
+        try:
+            with open_for_writing(database) as db, immediate(db.conn):
+                yield db
+        except BaseException:
+            if is_new:
+                take_away(database)
+            raise
 
 
 def _is_database(file: str) -> bool:

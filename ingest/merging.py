@@ -16,7 +16,14 @@ from datetime import timedelta
 
 from ingest.errors import DatabaseUnusable, TokentailError, UsageMistake
 from ingest.linking.timestamps import moment_of
-from ingest.storing.database import StrPath, immediate, is_current, open_for_writing, opened_as_it_is
+from ingest.storing.database import (
+    StrPath,
+    immediate,
+    is_current,
+    open_for_writing,
+    opened_as_it_is,
+    take_away,
+)
 from ingest.storing.horizon import horizon_of, prune_stored, set_horizon
 from ingest.storing.ingest_runs import ingest_lock
 from ingest.storing.store import Store
@@ -51,7 +58,7 @@ class Merged:
 
 
 def merge(others: Sequence[StrPath], database: StrPath, wait_seconds: float = 0.0) -> Merged:
-    """Take other databases into one, which is made if it isn't there.
+    """Take other databases into one, which is made if it isn't there and any of them can be taken.
 
     Raises:
         UsageMistake: all of them are the database itself; nothing was changed.
@@ -62,15 +69,23 @@ def merge(others: Sequence[StrPath], database: StrPath, wait_seconds: float = 0.
     if len(itself) == len(others):
         raise UsageMistake("; ".join(problems))
     merged = Merged(problems=problems)
-    with ingest_lock(database, wait_seconds), open_for_writing(database) as db:
-        here, store = host_of(db.conn) or platform.node(), Store(db.conn)
-        for other in (one for one in others if one not in itself):
-            try:
-                with _readable(other, horizon_of(db.conn)) as theirs:
-                    merged.united.append(_unite(store, theirs, os.fspath(other), here, merged.notes))
-            except TokentailError as error:
-                merged.problems.append(f"{error}" if os.fspath(other) in str(error) else f"{other}: {error}")
+    with ingest_lock(database, wait_seconds):
+        is_new = not os.path.exists(database)
+        with open_for_writing(database) as db:
+            _merge([one for one in others if one not in itself], db.conn, merged)
+        if is_new and not merged.united:
+            take_away(database)
     return merged
+
+
+def _merge(others: Sequence[StrPath], ours: sqlite3.Connection, merged: Merged) -> None:
+    here, store = host_of(ours) or platform.node(), Store(ours)
+    for other in others:
+        try:
+            with _readable(other, horizon_of(ours)) as theirs:
+                merged.united.append(_unite(store, theirs, os.fspath(other), here, merged.notes))
+        except TokentailError as error:
+            merged.problems.append(f"{error}" if os.fspath(other) in str(error) else f"{other}: {error}")
 
 
 @contextmanager

@@ -27,6 +27,7 @@ from ingest.storing.database import StrPath
 from ingest.summary import IngestOptions, Summary
 from parsers.explain import Explanation, Stop, explain
 from parsers.records import Malformed
+from parsers.template import Template
 
 MAX_KINDS = 1_000
 """Kinds of lines that are not understood that are told apart: a hostile log could have any number."""
@@ -120,16 +121,17 @@ class _Census:
         self.families: Counter[str] = Counter()
         self.not_understood: dict[Any, NotUnderstood] = {}
         self._log = ""
+        self._template: Template | None = None
 
-    def begin(self, log: LogFile) -> None:
+    def begin(self, log: LogFile, template: Template | None) -> None:
         """Note whose lines follow."""
-        self._log = log.shown
+        self._log, self._template = log.shown, template
 
     def see(self, line: Line, container_logs: bool) -> None:
         """Count a line."""
         if not find_markers(line.data):
             return
-        found = explain(line.data, container_logs)
+        found = explain(line.data, container_logs, self._template)
         if found.record is not None and not isinstance(found.record, Malformed):
             self.families[found.family or ""] += 1
         else:

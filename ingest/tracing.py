@@ -37,6 +37,7 @@ from parsers.records import (
     ScopePaths,
     SoftCap,
 )
+from parsers.template import Template
 
 SOURCE_LINES = {
     "initialized": "the line that starts the run",
@@ -113,9 +114,16 @@ class TracedLine:
         return {"timestamp": self.timestamp, **payload_row(record), **told}
 
 
+class ReadWith(NamedTuple):
+    """The zone and the prefix that a log is read with, as its source has them."""
+
+    zone: str
+    prefix: str | None
+
+
 def trace(
     log: LogFile,
-    zone: str,
+    read_with: ReadWith,
     wants: Callable[[Line], bool],
     around: int = 0,
     is_enough: Callable[[list[TracedLine]], bool] | None = None,
@@ -128,8 +136,11 @@ def trace(
     Raises:
         LogUnreadable, LogUnfinished: it can't be opened.
     """
-    tracer = _Tracer(zone_recorded(zone), wants, around)
-    for batch in scan(log, None, ScanOptions(zone, finished=True, watcher=tracer, batch_bytes=BATCH_BYTES)):
+    tracer = _Tracer(zone_recorded(read_with.zone), wants, around)
+    options = ScanOptions(
+        read_with.zone, finished=True, watcher=tracer, batch_bytes=BATCH_BYTES, prefix=read_with.prefix
+    )
+    for batch in scan(log, None, options):
         if is_enough is not None and batch.state == "reading" and is_enough(tracer.traced):
             break
     return tracer.traced
@@ -141,6 +152,7 @@ class _Tracer:
     def __init__(self, zone: Zone, wants: Callable[[Line], bool], around: int) -> None:
         self.traced: list[TracedLine] = []
         self._zone = zone
+        self._template: Template | None = None
         self._wants = wants
         self._around = around
         self._newest: deque[tuple[int, str]] = deque(maxlen=around + 1)
@@ -152,13 +164,14 @@ class _Tracer:
         self._number = 0
         self._record: Record | None = None
 
-    def begin(self, log: LogFile) -> None:
-        """See nothing in this: there is one log."""
+    def begin(self, log: LogFile, template: Template | None) -> None:  # noqa: ARG002
+        """Note what the lines are read with; there is one log."""
+        self._template = template
 
     def see(self, line: Line, container_logs: bool) -> None:
         """Look at a line, and remember what it may tell of events to come."""
         self._number = line.number
-        parsed = parse_line(line.data, container_logs) if has_marker(line.data) else None
+        parsed = parse_line(line.data, container_logs, self._template) if has_marker(line.data) else None
         self._record = None if parsed is None else parsed.record
         if self._record is not None:
             for key in _keys(self._record):
@@ -168,7 +181,7 @@ class _Tracer:
             self._take(line, container_logs)
 
     def _take(self, line: Line, container_logs: bool) -> None:
-        explanation = explain(line.data, container_logs)
+        explanation = explain(line.data, container_logs, self._template)
         stamp = explanation.stamp
         told = None if stamp is None else self._zone.in_utc(stamp.moment)
         moment = None if told is None else time_text(told)

@@ -13,12 +13,14 @@ from functools import cache
 from itertools import pairwise
 
 from parsers import escalation
+from parsers.escapes import without_escapes
 from parsers.family import Family, Shape
-from parsers.line import parts_of
+from parsers.line import parts_of, prefixed_of
 from parsers.numbers import DECIMAL
-from parsers.prefix import Prefixed, split_prefix
+from parsers.prefix import Prefixed
 from parsers.records import Malformed, Record, Stamp
 from parsers.registry import FAMILIES
+from parsers.template import Template
 
 _WHOLE = "([0-9]{1,18})"
 _TRUTH = "(True|False|None)"
@@ -81,15 +83,17 @@ class Explanation:
     why: str | None = None
 
 
-def explain(line: bytes, container_logs: bool = True) -> Explanation:
+def explain(line: bytes, container_logs: bool = True, template: Template | None = None) -> Explanation:
     """Explain a line (UTF-8, without its terminator), as `parse_line` reads it."""
-    prefixed = split_prefix(line)
+    plain = without_escapes(line)
+    prefixed = prefixed_of(plain, template)
     message = prefixed.message.decode("utf-8", "replace")
-    before = len(line.decode("utf-8", "replace")) - len(message)
+    before = len(plain.decode("utf-8", "replace")) - len(message)
     in_json = prefixed.outer and line.startswith(b"{")
-    about = (_kind_of(prefixed, in_json), 0 if in_json else before, prefixed.stamp, message)
+    is_own = template is not None and prefixed != prefixed_of(plain, None)
+    about = (_kind_of(prefixed, in_json, is_own), 0 if in_json else before, prefixed.stamp, message)
     family = family_of(prefixed.message)
-    part = parts_of(line, container_logs)[0]
+    part = parts_of(line, container_logs, template)[0]
     parsed = part.parsed
     if family is None:
         return Explanation(*about, why=_misplaced(message) or "no family of lines opens like this")
@@ -107,12 +111,11 @@ def explain(line: bytes, container_logs: bool = True) -> Explanation:
     return Explanation(*about, family.name, None, stop, why)
 
 
-def _kind_of(prefixed: Prefixed, in_json: bool) -> str:
-    if in_json:
-        return "an object of JSON" + (" around the executor's own" if prefixed.inner else "")
-    if prefixed.outer:
-        return "a container's or journal's" + (" around the executor's own" if prefixed.inner else "")
-    return "the executor's own" if prefixed.inner else "none that is known"
+def _kind_of(prefixed: Prefixed, in_json: bool, is_own: bool) -> str:
+    if not prefixed.outer:
+        return "the executor's own" if prefixed.inner else "none that is known"
+    kind = "that of --prefix" if is_own else "an object of JSON" if in_json else "a container's or journal's"
+    return kind + (" around the executor's own" if prefixed.inner else "")
 
 
 @cache

@@ -127,7 +127,7 @@ def parts_of(
     the line is missing for good.
     """
     plain = without_escapes(line)
-    prefixed = _prefixed(plain, template)
+    prefixed = prefixed_of(plain, template)
     some = objects(plain) if plain.startswith(b"{") and not prefixed.found else []
     if not some:
         return _counted(_Reader(line, container_logs, is_listing).parts(prefixed, plain, is_cut), plain)
@@ -150,8 +150,8 @@ def _counted(parts: list[Part], plain: bytes) -> list[Part]:
     return [*parts[:-1], replace(last, occurrences=last.occurrences + others, standing=standing)]
 
 
-def _prefixed(plain: bytes, template: Template | None) -> Prefixed:
-    """Cut off the prefix: one that is known, what `grep` put before it, or one's own."""
+def prefixed_of(plain: bytes, template: Template | None) -> Prefixed:
+    """Cut the prefix off a line without escapes: a known one, what `grep` put before it, or one's own."""
     prefixed = split_prefix(plain)
     if not prefixed.found:
         prefixed = split_found(plain) or prefixed

@@ -158,9 +158,9 @@ def expected_cut(needs: Needs) -> float:
 
 def _explained(advised: str | None, needed: int | None, phases: int, limit: float) -> str:
     if advised == OWN:
-        return f"its own {phases:,} phases are enough for {limit * 100:g}%"
+        return f"its own {phases:,} phases are enough for {limit * 100:.3g}%"
     lacking = (
-        f"its ceilings cut more than {limit * 100:g}% of such answers: it takes higher ones"
+        f"its ceilings cut more than {limit * 100:.3g}% of such answers: it takes higher ones"
         if needed is None
         else f"it takes {needed:,} more phases"
     )

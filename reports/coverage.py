@@ -1,4 +1,4 @@
-"""Coverage: how many samples each cell of category, complexity and deliverables has, and needs.
+"""Coverage: how many events each cell of category, complexity and deliverables has, and needs.
 
 The cells are those of every category and every complexity that occurs, with every bucket of the
 number of deliverables: work that may come, whether or not any has come so far.
@@ -17,10 +17,10 @@ from reports.selection import CLEAN, Population, Selection, population
 from reports.strata import Key, Strata
 
 CELL_TARGET = 5
-"""Samples that a cell needs before its numbers mean anything."""
+"""Events that a cell needs before its numbers mean anything."""
 
 TOTAL_TARGET = (30, 50)
-"""Samples that all cells together need at least, and had better have."""
+"""Events that all cells together need at least, and had better have."""
 
 _DIMENSIONS = ("category", "complexity", "bucket")
 _NO_EVENTS = "SELECT (SELECT COUNT(*) FROM rejected_lines), TOTAL(unread_lines) FROM log_sources"
@@ -31,7 +31,7 @@ SELECT {key} COUNT(*), TOTAL({clean}) FROM token_estimation_v2_events WHERE {whe
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """Samples of one category, complexity and bucket; `None` where events don't tell.
+    """Events of one category, complexity and bucket; `None` where events don't tell.
 
     `need` is how many more the target asks for, `clean` how many of `have` are parsed and whole.
     `weight` is how often such work may be expected, 0..1: the share of the category and complexity
@@ -65,12 +65,12 @@ class Coverage:
 
     @property
     def have(self) -> int:
-        """Samples in all cells."""
+        """Events in all cells."""
         return sum(cell.have for cell in self.cells)
 
     @property
     def covered(self) -> int:
-        """Cells with as many samples as the target asks for."""
+        """Cells with as many events as the target asks for."""
         return sum(not cell.need for cell in self.cells)
 
     @property
@@ -80,11 +80,11 @@ class Coverage:
 
     @property
     def total_need(self) -> int:
-        """Samples that are lacking to the least total."""
+        """Events that are lacking to the least total."""
         return max(0, self.total_target[0] - self.have)
 
     def most_useful(self, limit: int) -> list[Cell]:
-        """Return the cells of which samples would help most: much needed, and often met."""
+        """Return the cells of which events would help most: much needed, and often met."""
         needing = [cell for cell in self.cells if cell.need]
         return sorted(needing, key=lambda cell: -cell.need * cell.weight)[:limit]
 
@@ -92,7 +92,7 @@ class Coverage:
 def coverage(
     db: Database, selection: Selection, strata: Strata, target: int, total_target: tuple[int, int]
 ) -> Coverage:
-    """Count the samples of every cell; of `strata` the buckets are used."""
+    """Count the events of every cell; of `strata` the buckets are used."""
     cells_by = Strata(_DIMENSIONS, strata.buckets)
     query = _CELLS.format(key=cells_by.columns(selection), clean=CLEAN, where=selection.where())
     have: dict[Key, tuple[int, int]] = {}

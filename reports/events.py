@@ -20,8 +20,8 @@ ORDER BY source.state = 'replaced', source.source_id, sighting.byte_offset LIMIT
 _ORDERS = {False: "timestamp DESC, event_id DESC", True: "smape_percent DESC, timestamp DESC, event_id DESC"}
 
 _SIGHTINGS = """
-SELECT source.path, source.real_path, source.host, source.state, source.timezone, sighting.line_number,
-    sighting.byte_offset, sighting.phase_known
+SELECT source.path, source.real_path, source.host, source.state, source.timezone, source.prefix,
+    sighting.line_number, sighting.byte_offset, sighting.phase_known
 FROM event_sightings AS sighting JOIN log_sources AS source USING (source_id)
 WHERE sighting.event_id = :event_id
 ORDER BY sighting.phase_known DESC, source.state = 'replaced', source.source_id, sighting.byte_offset

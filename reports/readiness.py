@@ -8,8 +8,8 @@ from reports.metrics import rate
 from reports.terminal import counted
 from reports.validation import MIN_STABLE_N, Validation
 
-MIN_SAMPLES = 30
-"""Phases below which nothing is said of the estimator: the usual least of a sample."""
+MIN_PHASES = 30
+"""Phases below which nothing is said of the estimator: what is usually taken for the least."""
 
 MIN_REAL_SHARE = 0.5
 """Most of the events must have real deliverable paths; else the estimates were of something made up."""
@@ -46,14 +46,15 @@ def readiness(validation: Validation) -> Readiness:
     covered = sum(stratum.phases >= MIN_STABLE_N for stratum in validation.strata)
     enough_real = (real or 0) >= MIN_REAL_SHARE
     enough_covered = covered >= MIN_COVERED_SHARE * strata
-    if overall.phases < MIN_SAMPLES:
+    if overall.phases < MIN_PHASES:
         status = NOT_ENOUGH
     else:
         status = VALIDATED if enough_real and enough_covered else INCOMPLETE
     reason = (
-        f"{overall.phases:,} of at least {MIN_SAMPLES} samples; {_percent(real)} with real deliverable paths "
-        f"(at least {_percent(MIN_REAL_SHARE)}); {covered} of {strata} strata with {MIN_STABLE_N} samples or "
-        f"more (at least half); a sample is a phase, whose tries are alike: {counted(overall.n, 'event')}"
+        f"{overall.phases:,} of at least {MIN_PHASES} phases, whose tries are alike "
+        f"({counted(overall.n, 'event')}); {_percent(real)} with real deliverable paths "
+        f"(at least {_percent(MIN_REAL_SHARE)}); {covered} of {strata} strata with {MIN_STABLE_N} phases or "
+        "more (at least half)"
     )
     return Readiness(status, reason, overall.n, overall.phases, real, strata, covered)
 

@@ -452,6 +452,8 @@ def test_calibration_of_known_data_finds_the_truth(called: Tokentail, tmp_path: 
     assert "Budgets that truncate at most 10%, as multiples of the prediction" in shown
     assert shown.count("tried forward in time, it lessened the error by") >= 2
     assert shown.count("its own 400 phases are enough for 10%") == 2
+    cheapest = called("calibrate", "--cost-of-truncation", "20", "--cost-of-waste", "1").stdout
+    assert cheapest.count("its own 400 phases are enough for 4.76%") == 2
 
 
 def run(database: Path, *arguments: str) -> tuple[str, dict[str, Any]]:
@@ -605,8 +607,8 @@ def test_nothing_to_calibrate_is_said(called: Tokentail, tmp_path: Path) -> None
     "arguments",
     [
         *(
-            ["--min-samples", "1"],
-            ["--min-samples", "x"],
+            ["--min-phases", "1"],
+            ["--min-phases", "x"],
             ["--max-truncation", "0"],
             ["--max-truncation", "51"],
         ),

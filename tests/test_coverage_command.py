@@ -1,4 +1,4 @@
-"""Where samples are missing: cells, targets, what to collect next, and the exit code for a build."""
+"""Where events are too few: cells, targets, what to collect next, and the exit code for a build."""
 
 from __future__ import annotations
 
@@ -101,8 +101,8 @@ def test_heat_map_shows_each_cell_and_says_what_is_wanted(called: Tokentail, dat
         "13 events of 15 in telemetry.db; left out: 1 whose actual is a total of input and output, "
         "1 with fewer than 50 actual tokens",
         "logged from 2026-01-14 09:00 to 2026-01-14 09:00, UTC",
-        "12 samples in cells, 30 to 50 wanted: 18 more needed",
-        "1 of 16 cells (6%) have their 5 samples",
+        "12 events in cells, 30 to 50 wanted: 18 more needed",
+        "1 of 16 cells (6%) have their 5 events",
         "",
         "category  complexity  1-3        4-7        8-15       16+",
         "--------  ----------  ---------  ---------  ---------  ---------",
@@ -123,7 +123,7 @@ def test_heat_map_shows_each_cell_and_says_what_is_wanted(called: Tokentail, dat
 
 
 def test_what_became_no_event_is_said_too(called: Tokentail, tmp_path: Path) -> None:
-    """Whoever counts the samples sees that lines of the logs are missing among them."""
+    """Whoever counts the events sees that lines of the logs are missing among them."""
     lines = [logged(event_message()), logged("[TokenEstimationV2] predicted"), f"%% {event_message()}"]
     (tmp_path / "run.log").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
     called("ingest", "run.log", "--tz", "UTC")
@@ -150,7 +150,7 @@ def test_targets_buckets_and_the_number_of_proposals_are_the_callers(database: P
     ]
     shown = run(database, "--next", "0", "--target", "100", "--total", "12").stdout
     assert "Most useful" not in shown
-    assert "12 samples in cells, 12 wanted: enough" in shown
+    assert "12 events in cells, 12 wanted: enough" in shown
     assert "#.... 6/100" in shown
 
 
@@ -209,8 +209,8 @@ def run(database: Path, *arguments: str) -> Result:
     ("arguments", "code", "said"),
     [
         ([], 0, []),
-        (["--fail-under"], 1, ["1 of 16 cells have their target, under 100%", "12 samples in all, 18 fewer"]),
-        (["--fail-under", "0"], 1, ["12 samples in all, 18 fewer than the 30 needed"]),
+        (["--fail-under"], 1, ["1 of 16 cells have their target, under 100%", "12 events in all, 18 fewer"]),
+        (["--fail-under", "0"], 1, ["12 events in all, 18 fewer than the 30 needed"]),
         (["--fail-under", "6.25", "--total", "12"], 0, []),
         (["--fail-under", "6.26", "--total", "12"], 1, ["1 of 16 cells have their target, under 6.26%"]),
         (["--fail-under", "--total", "0", "--target", "1", "--buckets", "16+", "--category", "docs"], 1, []),
@@ -286,8 +286,8 @@ def test_nothing_gives_no_cell_and_says_so(called: Tokentail, tmp_path: Path) ->
     assert (done.returncode, "0 of 0 cells" in done.stderr) == (1, True)
 
 
-def test_one_event_of_a_log_is_one_sample(called: Tokentail, tmp_path: Path) -> None:
-    """From a log to its cell: an event of 1 deliverable; the total of the other is no sample."""
+def test_one_event_of_a_log_counts_once(called: Tokentail, tmp_path: Path) -> None:
+    """From a log to its cell: an event of 1 deliverable; the total of the other counts nowhere."""
     lines = [logged(event_message()), logged(fallback_message(), at="2025-12-29 19:40:09")]
     (tmp_path / "run.log").write_text("\n".join(lines) + "\n")
     called("ingest", "run.log")

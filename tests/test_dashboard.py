@@ -688,8 +688,13 @@ def test_charts_are_pictures(ingested: Any, called: Tokentail, tmp_path: Path, c
         (["--html", "telemetry.db"], "is the database itself"),
         (["--svg", "-", "--json"], "standard output"),
         (["--svg", "nowhere/a.svg"], "nowhere/a.svg"),
+        (["--html", "a", "--png", "b", "--category", "dosc"], "b: not written. There is nothing to draw"),
+        (["--svg", "a.svg", "--since", "7d"], "no event passes the filters. All events were logged from"),
     ],
-    ids=["nothing", "chart of a page", "one file twice", "the database", "two outputs", "no folder"],
+    ids=[
+        *("nothing", "chart of a page", "one file twice", "the database", "two outputs", "no folder"),
+        *("no such events", "none of late"),
+    ],
 )
 def test_what_cannot_be_written_is_refused(
     ingested: Any, called: Tokentail, tmp_path: Path, arguments: list[str], message: str

@@ -243,6 +243,33 @@ def test_the_zone_is_that_in_which_the_log_was_read(called: Tokentail, log: Path
     assert "see `tokentail events 1`" in called("explain", f"{log}:5").stdout
 
 
+def test_a_prefix_of_ones_own_is_offered_and_taken(called: Tokentail, tmp_path: Path) -> None:
+    """What would read a line is said as `ingest` says it; once read so, it is an event for all commands."""
+    write_log(tmp_path / "own.log", RUN, event_message(), prefix=f"a says> {PREFIX}")
+    offered = called("ingest", "own.log", "--tz", "UTC").stderr.rpartition(" read by ")[2].strip()
+    assert offered == "`tokentail backfill --full --prefix '{word} {word}> ' own.log`"
+    assert f"would be read by        {offered}" in called("explain", "own.log:2").stdout
+    assert explained(called, "own.log:2", "--prefix", "{word} {word}> ")[0]["stored"] == "event"
+    called("backfill", "--full", "own.log", "--tz", "UTC", "--prefix", "{word} {word}> ")
+    (line,) = explained(called, "own.log:2")
+    assert (line["prefix"], line["stored"], line["event_id"]) == (
+        "that of --prefix around the executor's own",
+        "event",
+        1,
+    )
+    assert ("run", 1) in [(fact["what"], fact["line"]) for fact in line["facts"]]  # type: ignore[attr-defined]
+    shown = called("events", "1")
+    assert ("own.log:1" in shown.stdout, shown.stderr) == (True, "")
+    assert "not understood" not in called("backfill", "--full", "own.log", "--tz", "UTC", "--dry-run").stdout
+
+
+def test_a_line_that_grep_numbered_is_explained_as_it_is_read(called: Tokentail, tmp_path: Path) -> None:
+    """What `grep -n` puts before a line is no hindrance; escapes of a terminal aren't either."""
+    write_log(tmp_path / "found.log", event_message(), prefix=f"5122:{PREFIX}")
+    write_log(tmp_path / "red.log", event_message(), prefix=f"\x1b[31m{PREFIX}")
+    assert [line["stored"] for line in explained(called, "found.log:1", "red.log:1")] == ["event", "event"]
+
+
 def test_explaining_makes_no_database_and_changes_none(called: Tokentail, log: Path, tmp_path: Path) -> None:
     """A look at a line leaves nothing behind."""
     called("explain", f"{log}:5")

@@ -117,7 +117,7 @@ COMMANDS = {
     "replay broken": "replay --predictions enemy.ndjson",
 }
 if find_spec("scipy"):
-    COMMANDS |= {"calibrate": "calibrate --by category --min-samples 1", "calibrate json": "calibrate --json"}
+    COMMANDS |= {"calibrate": "calibrate --by category --min-phases 1", "calibrate json": "calibrate --json"}
 DATA = ("ndjson", "otel", "full")
 
 

@@ -242,6 +242,17 @@ def test_databases_that_cannot_be_merged_are_named(
     assert (done.returncode, "the database itself" in done.stderr) == (2, True)
 
 
+@pytest.mark.usefixtures("fleet")
+def test_merge_of_nothing_makes_no_database(called: Tokentail, tmp_path: Path) -> None:
+    """Where none can be taken no database is left behind; one that was there stays."""
+    done = called("merge", "missing.db", "--db", "new.db")
+    assert (done.returncode, done.stdout) == (1, "no database merged: nothing was changed\n")
+    assert not (tmp_path / "new.db").exists()
+    before = tables(tmp_path / "1.db")
+    assert called("merge", "missing.db", "--db", "1.db").returncode == 1
+    assert tables(tmp_path / "1.db") == before
+
+
 def test_database_itself_among_the_others_is_named(
     fleet: list[Path], tmp_path: Path, called: Tokentail
 ) -> None:

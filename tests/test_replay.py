@@ -939,7 +939,7 @@ def test_predictions_that_cannot_be_read_are_an_error(tmp_path: Path) -> None:
     """A file that is missing, a folder, or not UTF-8."""
     (tmp_path / "latin").write_bytes(b'{"event_key": "\xe9", "prediction": 1}')
     for file in (tmp_path / "missing", tmp_path, tmp_path / "latin"):
-        with pytest.raises(UnusableImport, match=file.name):
+        with pytest.raises(UnusableImport, match=f"--predictions .*{file.name}: .*: "):
             read_predictions(file)
 
 

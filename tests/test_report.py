@@ -154,16 +154,17 @@ def test_phase_outcome_is_not_builder_success(called: Tokentail, tmp_path: Path)
 def test_status_says_how_much_the_events_can_carry(
     called: Tokentail, tmp_path: Path, events: int, status: str
 ) -> None:
-    """The status line names samples, real deliverables and strata, and the reason."""
+    """The status line names phases, real deliverables and strata, and the reason."""
     written(tmp_path, *(docs_event(100 + number, 100) for number in range(events)))
     called("ingest", "run.log")
     shown = called("report").stdout.splitlines()
     assert shown[1].startswith(
-        f"How sure: {status}: {events} of at least 30 samples; 0% with real deliverable paths"
+        f"How sure: {status}: {events} of at least 30 phases, whose tries are alike ({events} events); "
+        "0% with real deliverable paths"
     )
 
 
-def test_tries_of_a_phase_are_one_sample(called: Tokentail, tmp_path: Path) -> None:
+def test_tries_of_a_phase_count_once(called: Tokentail, tmp_path: Path) -> None:
     """Ten tries of each of three phases: both numbers are shown, and the intervals are those of three."""
     rows = [
         event_row(phase_id=f"phase-{number}", actual_output_tokens=3000 if number == 1 else 500, truncated=0)
@@ -181,7 +182,7 @@ def test_tries_of_a_phase_are_one_sample(called: Tokentail, tmp_path: Path) -> N
     assert one["underestimated_low"] == pytest.approx(1 - 0.975 ** (1 / 3))
     shown = called("report").stdout
     assert "Risk, over all 30 events of 3 phases" in shown
-    assert "3 of at least 30 samples" in shown
+    assert "3 of at least 30 phases" in shown
 
 
 def test_success_only_leaves_truncated_answers_in_and_says_so(called: Tokentail, tmp_path: Path) -> None:
@@ -233,7 +234,7 @@ def test_a_change_of_the_estimates_is_said(called: Tokentail, tmp_path: Path) ->
     assert json.loads(called("report", "--json", "--until", "2026-01-02").stdout)["changes"] == []
 
 
-def test_status_is_validated_with_enough_samples_of_real_deliverables(
+def test_status_is_validated_with_enough_phases_of_real_deliverables(
     called: Tokentail, tmp_path: Path
 ) -> None:
     """Thirty events of which most have their paths, in strata of five or more, validate."""

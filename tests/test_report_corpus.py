@@ -126,7 +126,7 @@ def test_calibration_equals_an_independent_calculation(called: Tokentail, events
 
 
 def test_coverage_equals_an_independent_count(called: Tokentail, events: list[Event]) -> None:
-    """Each cell has as many samples as there are such events; those without a number are said."""
+    """Each cell has as many as there are such events; those without a number are said."""
     told = [event for event in events if event["deliverable_count"]]
     edges = {"1-3": range(1, 4), "4-7": range(4, 8), "8-15": range(8, 16), "16+": range(16, 10**6)}
     found = json.loads(called("coverage", "--json").stdout)

@@ -55,7 +55,10 @@ COMMANDS = {
     "events": ("ingest.cli.events", "List the events, newest or worst first, or show one in full."),
     "rejects": ("ingest.cli.rejects", "List the marker lines that could not become events, and why."),
     "report": ("ingest.cli.report", "Show how far the estimates are off: risk, cost and error."),
-    "coverage": ("ingest.cli.coverage", "Show where samples are missing, and which to collect next."),
+    "coverage": (
+        "ingest.cli.coverage",
+        "Show of which work there are too few events, and which to collect.",
+    ),
     "replay": ("ingest.cli.replay", "Run another estimator over the stored events: old against new."),
     "calibrate": ("ingest.cli.calibrate", "Propose factors and budgets from what the data can tell."),
     "export": (

@@ -65,7 +65,7 @@ _price = click.FloatRange(min=0, max=1e9, min_open=True)
     help="What predictions are for: center, gate or budget.",
 )
 @click.option(
-    "--min-samples",
+    "--min-phases",
     type=click.IntRange(min=2),
     default=MIN_PHASES,
     show_default=True,
@@ -105,7 +105,7 @@ def calibrate_command(
     dimensions: tuple[str, ...],
     buckets: tuple[Bucket, ...],
     purpose: str,
-    min_samples: int,
+    min_phases: int,
     max_truncation: float,
     cost_of_truncation: float | None,
     cost_of_waste: float | None,
@@ -126,7 +126,7 @@ def calibrate_command(
       tokentail calibrate --cost-of-truncation 20 --cost-of-waste 1
     """  # noqa: D301 - Click's mark must be the character itself
     prices = _prices(context, cost_of_truncation, cost_of_waste)
-    wish = Wish(min_samples, max_truncation / 100, purpose, prices, all_time)
+    wish = Wish(min_phases, max_truncation / 100, purpose, prices, all_time)
     database = options.chosen_database(db)
     strata = Strata(dimensions, buckets)
     with open_for_reading(database, remark) as opened, little_tidying():
@@ -177,7 +177,7 @@ def _asked(wish: Wish) -> dict[str, Any]:
     prices = wish.prices
     return {
         "for": wish.purpose,
-        "min_samples": wish.min_phases,
+        "min_phases": wish.min_phases,
         "max_truncation": wish.limit,
         "cost_of_truncation": prices.of_truncation if prices else None,
         "cost_of_waste": prices.of_waste if prices else None,

@@ -1,4 +1,4 @@
-"""`tokentail coverage`: where samples are missing."""
+"""`tokentail coverage`: of which work too few events are known."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def _total(_: click.Context, __: click.Parameter, text: str) -> tuple[int, int]:
     least, dash, best = text.partition("-")
     parts = (least, best) if dash else (least, least)
     if not all(part.isascii() and part.isdigit() for part in parts) or int(parts[0]) > int(parts[1]):
-        raise click.BadParameter(f"{text!r} is no range of samples: write for example 30-50")
+        raise click.BadParameter(f"{text!r} is no range: write for example 30-50")
     return int(parts[0]), int(parts[1])
 
 
@@ -39,7 +39,7 @@ def _total(_: click.Context, __: click.Parameter, text: str) -> tuple[int, int]:
     default=CELL_TARGET,
     show_default=True,
     metavar="N",
-    help="Samples that each cell needs.",
+    help="Events that each cell needs.",
 )
 @click.option(
     "--total",
@@ -47,7 +47,7 @@ def _total(_: click.Context, __: click.Parameter, text: str) -> tuple[int, int]:
     show_default=True,
     callback=_total,
     metavar="MIN-BEST",
-    help="Samples that all cells together need, and had better have.",
+    help="Events that all cells together need, and had better have.",
 )
 @click.option(
     "--next",
@@ -56,7 +56,7 @@ def _total(_: click.Context, __: click.Parameter, text: str) -> tuple[int, int]:
     default=5,
     show_default=True,
     metavar="N",
-    help="How many of the most useful samples to collect next are named.",
+    help="How many of the cells to collect next are named.",
 )
 @click.option(
     "--fail-under",
@@ -79,7 +79,7 @@ def coverage_command(
     fail_under: float | None,
     as_json: bool,
 ) -> int:
-    """Show how many samples there are, and are needed, of each category, complexity and bucket.
+    """Show how many events there are, and are needed, of each category, complexity and bucket.
 
     The cells are all combinations of the categories and complexities that occur with the buckets of
     the number of deliverables. What to collect next: cells that need most of what is met most often.
@@ -130,7 +130,7 @@ def _missed(found: Coverage, fail_under: float) -> Iterator[str]:
     if covered < fail_under:
         yield f"{found.covered} of {len(found.cells)} cells have their target, under {fail_under:g}%"
     if found.total_need:
-        yield f"{found.have} samples in all, {found.total_need} fewer than the {found.total_target[0]} needed"
+        yield f"{found.have} events in all, {found.total_need} fewer than the {found.total_target[0]} needed"
 
 
 def _show(database: str, found: Coverage, next_count: int) -> None:
@@ -138,28 +138,32 @@ def _show(database: str, found: Coverage, next_count: int) -> None:
     least, best = found.total_target
     lacking = f"{found.total_need:,} more needed" if found.total_need else "enough"
     wanted = f"{least:,}" if least == best else f"{least:,} to {best:,}"
-    say(f"{counted(found.have, 'sample')} in cells, {wanted} wanted: {lacking}")
+    say(f"{counted(found.have, 'event')} in cells, {wanted} wanted: {lacking}")
     if not found.cells:
         say(nothing_left(found.population, "cover"))
         return
     say(
         f"{found.covered} of {len(found.cells)} cells ({percent(found.covered_rate)}) have their "
-        f"{found.target} samples"
+        f"{found.target} events"
     )
     say("")
     say_lines(_heat_map(found))
     if found.without_bucket:
         say(f"{counted(found.without_bucket, 'event')} without a number of deliverables, or in no bucket")
-    if found.rejects or found.unread_lines:
-        say(
-            f"in no cell: {counted(found.rejects, 'reject')} (`tokentail rejects`), "
-            f"{counted(found.unread_lines, 'line')} with the marker not read (`tokentail status`)"
-        )
+    if lines := list(_in_no_cell(found)):
+        say(f"in no cell: {', '.join(lines)}")
     if useful := found.most_useful(next_count):
         say("")
         say("Most useful to collect next (much needed, and often met):")
         for place, cell in enumerate(useful, start=1):
             say(f"  {place}. {cell.need} x {_name(cell)} deliverables (have {cell.have})")
+
+
+def _in_no_cell(found: Coverage) -> Iterator[str]:
+    if found.rejects:
+        yield f"{counted(found.rejects, 'reject')} (`tokentail rejects`)"
+    if found.unread_lines:
+        yield f"{counted(found.unread_lines, 'line')} with the marker not read (`tokentail status`)"
 
 
 def _name(cell: Cell) -> str:

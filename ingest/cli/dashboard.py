@@ -8,9 +8,9 @@ import click
 
 from ingest.cli import options
 from ingest.cli.output import remark, say, say_json
-from ingest.cli.selecting import buckets_option, filter_options, population_line
+from ingest.cli.selecting import buckets_option, filter_options, nothing_left, population_line
 from ingest.cli.sink import STANDARD_OUTPUT, opened_sink
-from ingest.errors import UsageMistake
+from ingest.errors import Unwritable, UsageMistake
 from ingest.storing.database import files_of, open_for_reading
 from reports.dashboard.board import Board, read_board
 from reports.dashboard.charts import CHARTS
@@ -74,6 +74,8 @@ def dashboard_command(
     vega_lite_version()  # a missing extra is said before a long reading
     with open_for_reading(database, remark) as opened:
         board = read_board(opened, selection, Strata(buckets=buckets), with_choices="html" in asked)
+    if not board.population.selected and (pictures := [asked[kind] for kind in asked if kind != "html"]):
+        raise Unwritable(f"{pictures[0]}: not written. {nothing_left(board.population, 'draw')}")
     population = population_line(board.population, str(database))
     written = []
     for kind, file in asked.items():

@@ -16,7 +16,7 @@ from ingest.errors import LogUnreadable, TokentailError
 from ingest.files.logfile import LogFile
 from ingest.reading.lines import Line
 from ingest.storing.database import open_for_reading
-from ingest.tracing import Fact, TracedLine, trace
+from ingest.tracing import Fact, ReadWith, TracedLine, trace
 from reports.events import Row, event_named, listed_events, sightings_of
 from reports.selection import Selection, population
 from reports.terminal import counted, label, number, table
@@ -223,7 +223,8 @@ class _Found:
         def is_enough(found: list[TracedLine]) -> bool:
             return any(len(one.around) > self._around and self._missing <= one.facts.keys() for one in found)
 
-        traced = trace(LogFile(path), sighting["timezone"], is_wanted, self._around, is_enough)
+        read_with = ReadWith(sighting["timezone"], sighting["prefix"])
+        traced = trace(LogFile(path), read_with, is_wanted, self._around, is_enough)
         told = traced[0].row if traced else None
         same = ("predicted_output_tokens", "actual_output_tokens", "category", "complexity")
         return traced[0] if told and all(told[name] == self._row[name] for name in same) else None

@@ -10,16 +10,18 @@ from typing import Any
 import click
 
 from ingest.cli import options
-from ingest.cli.ingest import tz_option
+from ingest.cli.ingest import prefix_named, prefix_option, tz_option
 from ingest.cli.output import complain, remark, say, say_json
 from ingest.errors import DatabaseUnusable, LogVanished, TokentailError, UsageMistake
 from ingest.files.logfile import LogFile
 from ingest.files.paths import STANDARD_INPUT
 from ingest.reading.clock import NO_SUCH_TIME
 from ingest.reading.lines import Line
+from ingest.reading.unread import reading_with
 from ingest.reading.zone import machine_zone, zone_named
 from ingest.storing.database import open_for_reading
-from ingest.tracing import SOURCE_LINES, Fact, TracedLine, trace
+from ingest.tracing import SOURCE_LINES, Fact, ReadWith, TracedLine, trace
+from parsers.line import template_for
 from parsers.records import Escalation, EstimationEvent, Malformed, Noted
 
 MAX_WRAPPED = 16
@@ -28,6 +30,9 @@ MAX_WRAPPED = 16
 _WIDTH = 200
 """Characters of a line that are shown."""
 
+_READ_WITH = (
+    "SELECT timezone, prefix FROM log_sources WHERE ? IN (path, real_path) ORDER BY source_id DESC LIMIT 1"
+)
 _AT = """
 SELECT sighting.event_id FROM event_sightings AS sighting JOIN log_sources AS source USING (source_id)
 WHERE ? IN (source.path, source.real_path) AND sighting.line_number = ? AND source.state <> 'replaced'
@@ -37,9 +42,12 @@ WHERE ? IN (source.path, source.real_path) AND sighting.line_number = ? AND sour
 @click.command("explain")
 @click.argument("places", nargs=-1, required=True, metavar="FILE:LINE...|-", type=options.any_path)
 @tz_option
+@prefix_option
 @options.db_option
 @options.json_option
-def explain_command(places: tuple[str, ...], tz: str | None, db: str | None, as_json: bool) -> int:
+def explain_command(
+    places: tuple[str, ...], tz: str | None, prefix: str | None, db: str | None, as_json: bool
+) -> int:
     """Explain lines of logs: what each is taken for, and what is stored of it.
 
     \b
@@ -59,8 +67,8 @@ def explain_command(places: tuple[str, ...], tz: str | None, db: str | None, as_
     for place in places:
         path, number = _parted(place)
         try:
-            zone = _zone(path, tz, db)
-            lines = list(_lines(path, number, zone))
+            read_with = _read_with(path, tz, prefix_named(prefix) if prefix else None, db)
+            lines = list(_lines(path, number, read_with))
         except LogVanished:
             complain(f"{path}: no such file: give the path of a log, as FILE:LINE")
             code = 1
@@ -74,7 +82,7 @@ def explain_command(places: tuple[str, ...], tz: str | None, db: str | None, as_
         if not lines:
             complain(f"{place}: there is no such line" if number else "standard input: there is no line")
             code = 1
-        found += [(path, zone, line, _stored_as(path, line, db)) for line in lines]
+        found += [(path, read_with.zone, line, _stored_as(path, line, db)) for line in lines]
     if as_json:
         say_json({"lines": [_record(*one) for one in found]})
     else:
@@ -95,14 +103,20 @@ def _parted(place: str) -> tuple[str, int]:
     )
 
 
-def _zone(path: str, tz: str | None, db: str | None) -> str:
-    """Return the zone in which an ingest reads a log, or has read it."""
+def _read_with(path: str, tz: str | None, prefix: str | None, db: str | None) -> ReadWith:
+    """Return the zone and the prefix with which an ingest reads a log, or has read it."""
+    zone, known = None, None
+    with suppress(DatabaseUnusable), open_for_reading(options.chosen_database(db), remark) as opened:
+        known = opened.conn.execute(_READ_WITH, [LogFile(path).stored_path]).fetchone()
+    if known is not None:
+        zone = None if options.is_typed("tz") else known[0]
+        prefix = prefix if options.is_typed("prefix") else known[1]
+    return ReadWith(zone or _zone(path, tz), prefix)
+
+
+def _zone(path: str, tz: str | None) -> str:
     if tz is not None and options.is_typed("tz"):
         return zone_named(tz).name
-    with suppress(DatabaseUnusable), open_for_reading(options.chosen_database(db), remark) as opened:
-        query = "SELECT timezone FROM log_sources WHERE ? IN (path, real_path) ORDER BY source_id DESC"
-        for (zone,) in opened.conn.execute(query, [LogFile(path).stored_path]):
-            return str(zone)
     if folders := options.chosen_folders():
         from ingest.files.folders import zone_told  # noqa: PLC0415 - most have no folders of their own
 
@@ -111,7 +125,7 @@ def _zone(path: str, tz: str | None, db: str | None) -> str:
     return (machine_zone() if tz is None else zone_named(tz)).name
 
 
-def _lines(path: str, number: int, zone: str) -> Iterator[TracedLine]:
+def _lines(path: str, number: int, read_with: ReadWith) -> Iterator[TracedLine]:
     last = 0
 
     def is_wanted(line: Line) -> bool:
@@ -119,7 +133,7 @@ def _lines(path: str, number: int, zone: str) -> Iterator[TracedLine]:
         last = line.number
         return not number or number - MAX_WRAPPED < line.number <= number
 
-    traced = trace(LogFile(path), zone, is_wanted)
+    traced = trace(LogFile(path), read_with, is_wanted)
     if not number:
         yield from traced
     elif traced and last >= number:  # that very line, or the one that was wrapped there
@@ -204,6 +218,8 @@ def _told(path: str, zone: str, traced: TracedLine) -> Iterator[tuple[str, str]]
         yield "matches", _stopped(traced)
     elif explained.family is not None and explained.why is not None:
         yield "but", explained.why
+    if explained.family is None and (shape := template_for(traced.line.data)) is not None:
+        yield "would be read by", reading_with(shape, "LOGS" if path == STANDARD_INPUT else path)
     for fact in traced.facts.values():
         yield fact.what, value_text(fact) + said_by(fact, path)
     if traced.row is not None:

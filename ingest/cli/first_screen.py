@@ -155,7 +155,7 @@ def _next(seen: _Seen) -> Iterator[str]:
     if seen.status.totals["unread_lines"]:
         yield "`tokentail explain FILE:LINE` says what a line is taken for"
     if readiness(seen.validation).status == NOT_ENOUGH:
-        yield "`tokentail coverage` says which samples to collect"
+        yield "`tokentail coverage` says which events to collect"
     if any(gate.passed is False for gate in seen.validation.gates):
         yield "`tokentail calibrate`, `tokentail events --worst`"
     yield "`tokentail report` has the numbers, `tokentail --help` the commands"

@@ -55,4 +55,7 @@ def _show(database: str, done: Merged) -> None:
             f"{one.events_updated:,} completed; {counted(one.sources, 'source')}, {one.sources_new:,} new, "
             f"{one.sources_further:,} read further"
         )
-    say(f"{counted(len(done.united), 'database')} merged; database {database}")
+    if done.united:
+        say(f"{counted(len(done.united), 'database')} merged; database {database}")
+    else:
+        say("no database merged: nothing was changed")

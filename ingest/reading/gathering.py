@@ -46,8 +46,8 @@ MAX_REJECT_TEXT = 4_000
 class Watcher(Protocol):
     """Whoever wants to see what becomes of each line, to explain it; lines are read one by one then."""
 
-    def begin(self, log: LogFile) -> None:
-        """See of which log the lines are that follow."""
+    def begin(self, log: LogFile, template: Template | None) -> None:
+        """See of which log the lines are that follow, and the template that they are read with."""
 
     def see(self, line: Line, container_logs: bool) -> None:
         """See a line before it is read, and whether one with a container's prefix alone was logged."""

@@ -101,7 +101,7 @@ class _Scan:
         self._taken_back_from = opened.offset if self._was_provisional else None
         self._remembered.provisional = None
         if options.watcher is not None:
-            options.watcher.begin(log)
+            options.watcher.begin(log, self._template)
         self._gathering = Gathering(self._remembered, self._zone, self._template, options.watcher)
         self._feed = Feed(log, opened, self._remembered.position, options.plain, options.end_offset)
         position, plain = self._remembered.position, opened.log.is_plain

@@ -42,12 +42,14 @@ def unread_text(path: str, count: int, unread: Unread) -> str:
     first = f"{path}: {lines} not read, since what stands before it is not known: the first is line"
     shape, usual = max(unread.shapes.items(), key=lambda item: item[1], default=("", 0))
     if 2 * usual > count:
-        quoted = "'" + shape.replace("'", "'\\''") + "'"
-        return (
-            f"{first} {unread.line_number:,}; most begin as --prefix {quoted} would read them: "
-            f"`tokentail backfill --full --prefix {quoted} {path}`"
-        )
+        return f"{first} {unread.line_number:,}; most would be read by {reading_with(shape, path)}"
     return (
         f"{first} {unread.line_number:,}, at offset {unread.offset}: look at it, and name a prefix of your "
         "own with --prefix"
     )
+
+
+def reading_with(shape: str, path: str) -> str:
+    """Return the command that reads a log with a template."""
+    quoted = "'" + shape.replace("'", "'\\''") + "'"
+    return f"`tokentail backfill --full --prefix {quoted} {path}`"

@@ -78,6 +78,13 @@ def files_of(database: StrPath) -> list[str]:
     return [f"{os.fspath(database)}{end}" for end in ("", "-wal", "-shm", ".lock")]
 
 
+def take_away(database: StrPath) -> None:
+    """Remove a database that was made for nothing, from under its lock; its lock file stays, as always."""
+    for name in files_of(database)[:-1]:
+        with suppress(OSError):  # somebody looks at it already: an empty database does no harm
+            os.unlink(name)
+
+
 @contextmanager
 def open_for_writing(path: StrPath) -> Iterator[Database]:
     """Open the database as `connected_for_writing` does, for the library.

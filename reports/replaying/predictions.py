@@ -26,9 +26,11 @@ def read_predictions(file: Path) -> dict[str, int]:
                     key, tokens = _prediction(line, f"{file}:{number}")
                     predictions[key] = tokens
     except OSError as error:
-        raise UnusableImport(f"{file}: {error.strerror or error}") from error
+        raise UnusableImport(
+            f"--predictions {file}: it can't be read ({error.strerror}): name a file that can"
+        ) from error
     except UnicodeDecodeError as error:
-        raise UnusableImport(f"{file}: not UTF-8") from error
+        raise UnusableImport(f"--predictions {file}: not UTF-8: write it anew in UTF-8") from error
     return predictions
 
 
@@ -36,7 +38,9 @@ def _prediction(line: str, where: str) -> tuple[str, int]:
     try:
         entry = json.loads(line)
     except (ValueError, RecursionError) as error:
-        raise UnusableImport(f"{where}: not JSON ({error})") from error
+        raise UnusableImport(
+            f'{where}: not JSON ({error}): write {{"event_key": ..., "prediction": tokens}}, one to a line'
+        ) from error
     key = entry.get("event_key") if isinstance(entry, dict) else None
     value = next((entry[name] for name in NAMES if name in entry), None) if key else None
     if not isinstance(key, str) or value is None:
