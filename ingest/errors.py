@@ -54,6 +54,10 @@ class DatabaseUnusable(TokentailError):
     code = "database"
 
 
+class NoDatabase(DatabaseUnusable):
+    """There is no database where one is to be read or changed."""
+
+
 class NoRoom(DatabaseUnusable):
     """A disk is full: it may be used again when somebody has freed some of it."""
 

@@ -78,12 +78,13 @@ def test_a_database_in_memory_is_wrong_use(called: Tokentail, tmp_path: Path) ->
 def test_a_database_at_the_systems_place_is_found_again(
     called: Tokentail, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """In another folder it is said where the database is that init made."""
+    """In another folder the screen, and the error of a report, say where the database is that init made."""
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "d"))
     monkeypatch.setenv("LOCALAPPDATA", str(tmp_path / "d"))
     Path(data_database()).parent.mkdir(parents=True)
     Path(data_database()).touch()
-    assert data_database() in called().stdout
+    assert f"There is one at {data_database()}: " in called().stdout
+    assert f"tokentail: there is one at {data_database()}: " in called("report").stderr
 
 
 def test_the_database_is_that_of_the_settings_or_the_environment(called: Tokentail, tmp_path: Path) -> None:

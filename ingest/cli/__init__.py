@@ -20,7 +20,7 @@ import click
 
 from ingest.cli.every_command import completed
 from ingest.cli.output import complain, page_width, show_escapes
-from ingest.errors import DatabaseBusy, OutputLost, TokentailError, UsageMistake
+from ingest.errors import DatabaseBusy, NoDatabase, OutputLost, TokentailError, UsageMistake
 from ingest.room import what_makes_room
 from ingest.storing.library import import_library
 from ingest.version import program_version
@@ -206,6 +206,11 @@ def _run() -> int:
         if isinstance(error, OutputLost):
             _discard_output()
         complain(str(error))
+        if isinstance(error, NoDatabase):
+            from ingest.cli.places import other_database  # noqa: PLC0415 - of no other error
+
+            if other := other_database():
+                complain(other)
         return exit_code_of(error)
     except (KeyboardInterrupt, click.Abort, Terminated) as error:
         return _ended(error)

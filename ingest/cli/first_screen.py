@@ -13,7 +13,7 @@ from sqlite_utils import Database
 from ingest.cli import options
 from ingest.cli.moments import span_text
 from ingest.cli.output import complain, page_width, remark, say, say_lines
-from ingest.cli.places import data_database
+from ingest.cli.places import other_database
 from ingest.cli.status import rotated_unread
 from ingest.errors import UsageMistake
 from ingest.storing.database import open_for_reading
@@ -167,8 +167,8 @@ def _begin(database: str, has_settings: bool) -> None:
     say("")
     if database:
         say(f"No database yet: {database} is not there.")
-    if (elsewhere := data_database()) != database and os.path.exists(elsewhere):
-        say(f"There is one at {elsewhere}: name it with --db, or go where its tokentail.toml is.")
+    if other := other_database():
+        say(f"{other[0].upper()}{other[1:]}.")
     begin = {"Begin": "tokentail ingest"}
     if not has_settings:
         begin = {

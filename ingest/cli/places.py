@@ -32,6 +32,14 @@ def data_database() -> str:
     return os.path.join(data_folder(), DEFAULT_PATH)
 
 
+def other_database() -> str:
+    """Say where a database is, if there is one in that folder, where the one that was meant isn't there."""
+    place = data_database()
+    if not os.path.exists(place):
+        return ""
+    return f"there is one at {place}: name it with --db, or go where its tokentail.toml is"
+
+
 def environment_around(path: str) -> str | None:
     """Return the virtual environment that a path lies in; `None`: it lies in none."""
     folder = os.path.dirname(os.path.realpath(path))

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING
 
-from ingest.errors import DatabaseUnusable, UsageMistake
+from ingest.errors import DatabaseUnusable, NoDatabase, UsageMistake
 from ingest.storing.explaining import explanation, temporary_room
 from ingest.storing.library import as_database
 from ingest.storing.migrations import KNOWN_MIGRATIONS, applied_migrations, apply_migrations, has_table
@@ -128,10 +128,10 @@ def require_database(path: StrPath) -> None:
     """Check that a database is there.
 
     Raises:
-        DatabaseUnusable: it isn't.
+        NoDatabase: it isn't.
     """
     if not os.path.isfile(path):
-        raise DatabaseUnusable(
+        raise NoDatabase(
             f"{path}: no such database: run `tokentail ingest LOGS` first, or name it with --db, or its "
             "settings with --config or TOKENTAIL_CONFIG"
         )
