@@ -58,7 +58,7 @@ def test_help_fits_a_screen_and_begins_with_an_example(called: Tokentail, name: 
     assert len(lines) <= 50
     assert max(map(len, lines)) <= 80
     paragraphs = "\n".join(lines).split("\n\n")
-    assert "tokentail" in paragraphs[2] or not name
+    assert "tokentail" in paragraphs[2]
 
 
 def test_every_command_in_the_documents_exists() -> None:

@@ -87,6 +87,14 @@ def test_a_database_at_the_systems_place_is_found_again(
     assert f"tokentail: there is one at {data_database()}: " in called("report").stderr
 
 
+def test_a_database_in_a_virtual_environment_is_to_be_moved(called: Tokentail, tmp_path: Path) -> None:
+    """Where version 0.1.0 said that it should lie it is used, and the screen says that it had better not."""
+    called("ingest", EXAMPLES / "logs", "--tz", "UTC")
+    assert "virtual environment" not in said(screen(called))["Next"]
+    (tmp_path / "pyvenv.cfg").touch()
+    assert said(screen(called))["Next"].startswith("move the database out of the virtual environment")
+
+
 def test_the_database_is_that_of_the_settings_or_the_environment(called: Tokentail, tmp_path: Path) -> None:
     """The screen is about the same database as every command here."""
     (tmp_path / "tokentail.toml").write_text('database = "x.db"\n', encoding="utf-8")
@@ -104,6 +112,7 @@ def test_nothing_understood_is_no_pass(called: Tokentail, tmp_path: Path) -> Non
     told = said(screen(called))
     assert told["Verdict"] == "Nothing to judge: no event is left"
     assert "--dry-run" in told["Next"]
+    assert "coverage" not in told["Next"]
 
 
 @pytest.mark.parametrize(("actual", "held"), [(1000, "keep their limits"), (5000, "miss their limits")])

@@ -158,15 +158,15 @@ def _show_version(ctx: click.Context, param: click.Parameter, value: bool) -> No
 def cli(context: click.Context) -> int:
     """Turn the logs that an executor already writes into a SQLite database that can be trusted.
 
-    It holds every token-estimation event exactly once, with its run, its phase and its deliverable
-    paths.
-
     \b
     How it is:    tokentail
     Start with:   tokentail ingest LOGS --tz ZONE
     or for good:  tokentail init LOGS --tz ZONE
     then look:    tokentail report
     and query:    sqlite-utils rows DB token_estimation_v2_events
+
+    It holds every token-estimation event exactly once, with its run, its phase and its deliverable
+    paths.
     """  # noqa: D301 - Click's mark must be the character itself
     fit_to(page_width())
     if context.invoked_subcommand is not None:

@@ -121,7 +121,7 @@ def calibrate_command(
 
     \b
     Examples:
-      tokentail calibrate --normalize-categories
+      tokentail calibrate
       tokentail calibrate --for gate --by category,model
       tokentail calibrate --cost-of-truncation 20 --cost-of-waste 1
     """  # noqa: D301 - Click's mark must be the character itself

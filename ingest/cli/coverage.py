@@ -86,6 +86,7 @@ def coverage_command(
 
     \b
     Examples:
+      tokentail coverage
       tokentail coverage --target 10 --next 5
       tokentail coverage --fail-under 80 --since 30d
 

@@ -13,7 +13,7 @@ from sqlite_utils import Database
 from ingest.cli import options
 from ingest.cli.moments import span_text
 from ingest.cli.output import complain, page_width, remark, say, say_lines
-from ingest.cli.places import other_database
+from ingest.cli.places import environment_around, other_database
 from ingest.cli.status import rotated_unread
 from ingest.errors import UsageMistake
 from ingest.storing.database import open_for_reading
@@ -144,6 +144,8 @@ def _logs(seen: _Seen) -> str:
 
 def _next(seen: _Seen) -> Iterator[str]:
     """Yield what to do next, the most urgent first."""
+    if environment_around(seen.database) is not None:
+        yield "move the database out of the virtual environment that it lies in, and is deleted with"
     if rotated_unread(seen.status.sources):
         yield "`tokentail ingest`: a log was rotated before all of it was read"
     if seen.status.problems:
@@ -154,7 +156,7 @@ def _next(seen: _Seen) -> Iterator[str]:
         yield "`tokentail rejects` shows the rejects"
     if seen.status.totals["unread_lines"]:
         yield "`tokentail explain FILE:LINE` says what a line is taken for"
-    if readiness(seen.validation).status == NOT_ENOUGH:
+    if seen.validation.overall.n and readiness(seen.validation).status == NOT_ENOUGH:
         yield "`tokentail coverage` says which events to collect"
     if any(gate.passed is False for gate in seen.validation.gates):
         yield "`tokentail calibrate`, `tokentail events --worst`"

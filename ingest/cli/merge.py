@@ -26,11 +26,15 @@ def merge_command(others: tuple[str, ...], db: str | None, wait_seconds: float, 
     up to date in a temporary copy; one of a newer version is refused.
 
     \b
+    Examples:
+      tokentail merge --db fleet.db executor-1.db executor-2.db
+
+    \b
     Executors that share no file system, each with a copy of one moment (never
     copy a database with cp or scp: its newest rows may stand in another file):
       ssh executor-1 tokentail backup --force --db telemetry.db /data/copy.db
       scp executor-1:/data/copy.db executor-1.db
-      tokentail merge --db fleet.db executor-1.db executor-2.db
+      tokentail merge --db fleet.db executor-1.db
 
     Exit codes: 0 done, 1 a database can't be used, or is the one of --db (named; the others are merged),
     2 wrong use, 75 another ingest holds the database.

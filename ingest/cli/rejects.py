@@ -34,7 +34,7 @@ def rejects_command(
 
     \b
     Examples:
-      tokentail rejects --limit 20
+      tokentail rejects
       tokentail rejects --json
       tokentail rejects --retry
 

@@ -86,6 +86,7 @@ def report_command(
 
     \b
     Examples:
+      tokentail report
       tokentail report --by category,model --since 30d
       tokentail report --against 7d
       tokentail report --fail-on-gate --json
