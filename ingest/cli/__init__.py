@@ -205,12 +205,7 @@ def _run() -> int:
     except TokentailError as error:
         if isinstance(error, OutputLost):
             _discard_output()
-        complain(str(error))
-        if isinstance(error, NoDatabase):
-            from ingest.cli.places import other_database  # noqa: PLC0415 - of no other error
-
-            if other := other_database():
-                complain(other)
+        _complain_of(error)
         return exit_code_of(error)
     except (KeyboardInterrupt, click.Abort, Terminated) as error:
         return _ended(error)
@@ -226,6 +221,15 @@ def _run() -> int:
         complain(_trouble(error))
         return EXIT_TROUBLE
     return result if isinstance(result, int) else 0
+
+
+def _complain_of(error: TokentailError) -> None:
+    complain(str(error))
+    if isinstance(error, NoDatabase):
+        from ingest.cli.places import other_database  # noqa: PLC0415 - of no other error
+
+        if other := other_database():
+            complain(other)
 
 
 def _ended(asked: BaseException) -> int:
