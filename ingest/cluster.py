@@ -214,7 +214,7 @@ class Cluster(Tasks):
             if version != program_version():
                 raise ClusterUnusable(
                     f"{self._scheduler}: its worker {worker} has tokentail {version}, and here is "
-                    f"{program_version()}: they must be the same"
+                    f"{program_version()}: install the same in both places"
                 )
         return sum(self._client.nthreads().values())
 

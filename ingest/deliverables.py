@@ -104,8 +104,10 @@ def read_deliverables(file: Path) -> Declared:
     for where, entry in entries:
         try:
             run, phase, paths = _phase(entry)
-        except (ValueError, RecursionError) as error:
+        except NoPhase as error:
             declared.odd.append(Odd(where, str(error)))
+        except RecursionError:
+            declared.odd.append(Odd(where, "nested too deeply to be deliverables"))
         else:
             declared.paths.update({(run, phase): paths} if paths else {})
     if entries and len(declared.odd) == len(entries):
@@ -115,27 +117,31 @@ def read_deliverables(file: Path) -> Declared:
     return declared
 
 
+class NoPhase(ValueError):
+    """What should be a phase with its paths is something else; the message says what it lacks."""
+
+
 def _phase(entry: Any) -> tuple[str, str, tuple[str, ...]]:
     """Return the run, the phase and the paths of an entry.
 
     Raises:
-        ValueError: it is something else.
+        NoPhase: it is something else.
     """
     match entry:
-        case ValueError():
+        case NoPhase():
             raise entry
         case {"run_id": str(run), "phase_id": str(phase)}:
             return run, phase, _paths(entry.get("deliverables"))
         case dict():
-            raise ValueError("needs run_id and phase_id as text")
-    raise ValueError("not an object of run_id, phase_id and deliverables")
+            raise NoPhase("needs run_id and phase_id as text")
+    raise NoPhase("not an object of run_id, phase_id and deliverables")
 
 
 def _paths(value: Any) -> tuple[str, ...]:
     """Return the paths of a list, of an object of lists in its order, or of an object with a path.
 
     Raises:
-        ValueError: there is anything else among them.
+        NoPhase: there is anything else among them.
     """
     match value:
         case list():
@@ -144,7 +150,7 @@ def _paths(value: Any) -> tuple[str, ...]:
             return (_path(value),)
         case dict():
             return tuple(path for part in value.values() for path in _paths(part))
-    raise ValueError(_NEEDED)
+    raise NoPhase(_NEEDED)
 
 
 def _path(item: Any) -> str:
@@ -153,7 +159,7 @@ def _path(item: Any) -> str:
             return path
         case {"path": str(path)} if path.strip():
             return path
-    raise ValueError(_NEEDED)
+    raise NoPhase(_NEEDED)
 
 
 def _from_json(file: Path) -> Iterator[tuple[str, Any]]:
@@ -162,7 +168,7 @@ def _from_json(file: Path) -> Iterator[tuple[str, Any]]:
     try:
         whole = json.loads(text)
     except RecursionError as error:
-        raise UnusableImport(f"{file}: nested too deeply to be deliverables") from error
+        raise UnusableImport(f"{file}: nested too deeply to be deliverables; nothing was imported") from error
     except ValueError:
         yield from _from_ndjson(file, text)
         return
@@ -187,14 +193,15 @@ def _from_database(file: Path) -> Iterator[tuple[str, Any]]:
             rows = connection.execute("SELECT run_id, phase_id, scope FROM phases").fetchall()
     except sqlite3.DatabaseError as error:
         raise UnusableImport(
-            f"{file}: not an executor's database with phases and their scope: {error}"
+            f"{file}: no executor's database, whose phases have a scope ({error}); nothing was imported: "
+            "name one that has, or a file of JSON"
         ) from error
     for run, phase, scope in rows:
         where = f", phase {phase!r} of run {run!r}"
         try:
             parsed = json.loads(scope) if scope else None
         except (ValueError, TypeError, RecursionError) as error:
-            yield where, ValueError(f"its scope is not JSON ({error})")
+            yield where, NoPhase(f"its scope is not JSON ({error})")
             continue
         if isinstance(parsed, dict) and parsed.get("deliverables"):
             yield where, {"run_id": run, "phase_id": phase, "deliverables": parsed["deliverables"]}

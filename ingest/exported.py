@@ -20,6 +20,8 @@ from ingest.storing.groups import Place, Placed
 from ingest.storing.rows import EVENT_COLUMNS, EXECUTORS_COLUMNS, Row, event_row, fact_of_row
 from parsers.event import FIELDS, NUMBER, NUMBER_OR_NONE, PERCENT, TEXT, TRUTH, Kind
 
+NOTHING = "nothing was imported: take a file as `tokentail export --full` wrote it"
+
 LARGEST = 10**18
 """No number of an event is as large: the parsers read 18 digits at most."""
 
@@ -105,14 +107,14 @@ def exported_fact(text: str, columns: frozenset[str], place: Place, where: str) 
     try:
         row: Row = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise UnusableImport(f"{where}: not JSON ({error}); nothing was imported") from error
+        raise UnusableImport(f"{where}: not JSON ({error}); {NOTHING}") from error
     if not isinstance(row, dict):
-        raise UnusableImport(f"{where}: not an event of an export; nothing was imported")
+        raise UnusableImport(f"{where}: not an event of an export; {NOTHING}")
     row.pop("context_parts", None)  # of an earlier version: what it says of its context stands in the row
     _check_columns(row, columns, where)
     for name, check in CHECKS.items():
         if not check(row[name]):
-            raise UnusableImport(f"{where}: {name} can't be {row[name]!r:.80}; nothing was imported")
+            raise UnusableImport(f"{where}: {name} can't be {row[name]!r:.80}; {NOTHING}")
     fact = with_stem(_with_budget_as_logged(fact_of_row(row), row["event_key"]))
     if "executor" in (row["run_source"], row["phase_source"]):
         fact = fact._replace(own=tuple(row[name] for name in EXECUTORS_COLUMNS))
@@ -137,22 +139,20 @@ def _check_agreement(row: Row, fact: Fact, where: str) -> None:
     if row["event_key"] not in (made["event_key"], _key_of_0_1_0(fact)):
         raise UnusableImport(
             f"{where}: the event's key is not that of its content: it was changed since it was exported; "
-            "nothing was imported"
+            f"{NOTHING}"
         )
     untold = dict.fromkeys(row.keys() - EVENT_COLUMNS)  # columns that no log tells
     made = untold | made | {"event_key": row["event_key"]}
     if wrong := sorted(name for name, value in made.items() if row[name] != value):
         raise UnusableImport(
             f"{where}: {wrong[0]} can't be {row[wrong[0]]!r:.80} by the rest of its event: it was changed "
-            "since it was exported; nothing was imported"
+            f"since it was exported; {NOTHING}"
         )
 
 
 def _check_columns(row: Row, columns: frozenset[str], where: str) -> None:
     if missing := sorted(set(EVENT_COLUMNS) - row.keys()):
-        raise UnusableImport(
-            f"{where}: has no {missing[0]}: import what `tokentail export --full` wrote; nothing was imported"
-        )
+        raise UnusableImport(f"{where}: has no {missing[0]}; {NOTHING}")
     if unknown := sorted(row.keys() - columns):
         raise UnusableImport(
             f"{where}: {unknown[0]!r:.80} is no column of ours: take it out of the file, if somebody added "

@@ -187,6 +187,6 @@ def _content(lines: IO[bytes], file: str) -> tuple[str, int]:
             found.update(chunk)
             size_bytes += len(chunk)
     except OSError as error:
-        raise UnusableImport(f"{file}: {error.strerror or error}") from error
+        raise UnusableImport(f"{file}: can't be read ({error.strerror}); nothing was imported") from error
     lines.seek(0)
     return found.hexdigest(), size_bytes

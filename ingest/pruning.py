@@ -99,7 +99,10 @@ def _count(db: Database) -> int:
 
 def _check_past(moment: datetime) -> None:
     if moment > datetime.now(UTC):
-        raise UsageMistake(f"--older-than {moment:%Y-%m-%d %H:%M} UTC is in the future: everything would go")
+        raise UsageMistake(
+            f"--older-than {moment:%Y-%m-%d %H:%M} UTC is in the future, so everything would go: "
+            "name an earlier time"
+        )
 
 
 def events_if_all_would_go(database: StrPath, moment: datetime) -> int:

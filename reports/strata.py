@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from ingest.errors import UsageMistake
 from reports.selection import LOCAL_DAY, MODEL, Selection
 from reports.values import LARGEST
 
@@ -54,19 +55,21 @@ def parse_buckets(text: str) -> tuple[Bucket, ...]:
     """Read buckets as people write them: `1-3,4-7,8-15,16+`.
 
     Raises:
-        ValueError: one is no bucket, or they don't rise.
+        UsageMistake: one is no bucket, or they don't rise.
     """
     buckets = []
     for part in text.split(","):
         found = _BUCKET.fullmatch(part.strip())
         if found is None:
-            raise ValueError(f"{part.strip()!r} is no bucket: write for example 1-3,4-7,8-15,16+")
+            raise UsageMistake(f"{part.strip()!r} is no bucket: write for example 1-3,4-7,8-15,16+")
         low, high, open_end = found.groups()
         buckets.append(Bucket(int(low), None if open_end else int(high or low)))
     reached: int | None = -1
     for bucket in buckets:
         if reached is None or bucket.low <= reached or (bucket.high is not None and bucket.high < bucket.low):
-            raise ValueError(f"the buckets {text!r} must rise and not overlap: for example 1-3,4-7,8-15,16+")
+            raise UsageMistake(
+                f"the buckets {text!r} must rise and not overlap: for example 1-3,4-7,8-15,16+"
+            )
         reached = bucket.high
     return tuple(buckets)
 

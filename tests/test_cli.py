@@ -234,7 +234,12 @@ TROUBLE = {
     "no database yet": (["report"], {}, 1, "telemetry.db: no such database"),
     "no folder for it": (["ingest", "run.log", "--db", "no/such.db"], {}, 1, "no/such.db"),
     "folder as database": (["ingest", "run.log", "--db", "."], {}, 1, "a folder, not a database"),
-    "not a database": (["ingest", "run.log", "--db", "run.log"], {}, 1, "run.log: file is not a database"),
+    "not a database": (
+        ["ingest", "run.log", "--db", "run.log"],
+        {},
+        1,
+        "run.log: it is not a SQLite database",
+    ),
     "unknown command": (["frobnicate"], {}, 2, "No such command"),
     "unknown option": (["ingest", "--frobnicate"], {}, 2, "No such option"),
     "broken import": (["deliverables", "import", "run.log"], {}, 1, "run.log:1: not JSON"),
@@ -318,7 +323,7 @@ def test_corrupt_database_is_named_and_left(called: Tokentail, log: Path, tmp_pa
     damaged[4096:] = b"\xff" * (len(damaged) - 4096)
     database.write_bytes(damaged)
     done = called("ingest", log, "--db", database)
-    assert (done.returncode, "t.db: database disk image is malformed" in done.stderr) == (1, True)
+    assert (done.returncode, "t.db: it is damaged, and was not deleted" in done.stderr) == (1, True)
     assert database.read_bytes()[4096:8192] == b"\xff" * 4096
 
 

@@ -196,7 +196,7 @@ def test_broken_file_is_named_and_changes_nothing(
 
 def test_database_without_phases_is_refused(database: Path, tmp_path: Path) -> None:
     """A database that is not an executor's says so."""
-    with pytest.raises(UnusableImport, match="not an executor's database"):
+    with pytest.raises(UnusableImport, match="no executor's database"):
         import_deliverables(database, database)
     with pytest.raises(DatabaseUnusable, match="no such database"):
         file = tmp_path / "import.json"

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from ingest.cli import cli
 from ingest.cli.moments import FORMS, parse_since, parse_until
+from ingest.errors import UsageMistake
 
 NOW = datetime(2026, 3, 1, 12, 34, 56, 789, tzinfo=UTC)
 LAST = datetime.max.replace(tzinfo=UTC)
@@ -144,7 +145,7 @@ def test_ways_of_saying_how_long_ago_agree(short: str, long: list[str]) -> None:
 def test_what_has_not_one_meaning_is_refused_and_the_forms_are_named(text: str) -> None:
     """A guess would show a report about other events: the message says what to write instead."""
     for parse in (parse_since, parse_until):
-        with pytest.raises(ValueError, match="no time that has one meaning") as caught:
+        with pytest.raises(UsageMistake, match="no time that has one meaning") as caught:
             parse(text, NOW)
         assert FORMS in str(caught.value)
         assert repr(text) in str(caught.value)
@@ -224,7 +225,7 @@ def read(text: str) -> tuple[tuple[datetime, datetime] | None, str]:
     """Read a time both ways, or return why it was refused."""
     try:
         return (parse_since(text, NOW), parse_until(text, NOW)), ""
-    except ValueError as error:
+    except UsageMistake as error:
         return None, str(error)
 
 

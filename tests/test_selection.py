@@ -20,6 +20,7 @@ from conftest import Tokentail
 from event_rows import Row, event_row, holding, stored
 from ingest.cli import cli
 from ingest.cli.selecting import know_days
+from ingest.errors import UsageMistake
 from ingest.storing.database import open_for_writing
 from reports.replaying.events import replay_events
 from reports.selection import CATEGORY_NAMES, Population, Selection, normalized_category, population
@@ -335,14 +336,14 @@ def test_buckets_are_read_as_people_write_them(text: str, names: list[str]) -> N
 )
 def test_what_is_no_bucket_is_named(text: str) -> None:
     """The message quotes the part that is wrong and shows how to write it."""
-    with pytest.raises(ValueError, match="is no bucket: write for example 1-3,4-7,8-15,16"):
+    with pytest.raises(UsageMistake, match="is no bucket: write for example 1-3,4-7,8-15,16"):
         parse_buckets(text)
 
 
 @pytest.mark.parametrize("text", ["4-7,1-3", "1-3,3-5", "1-3,2", "16+,17+", "1+,20", "7-4", "5,5"])
 def test_buckets_must_rise_and_not_overlap(text: str) -> None:
     """An event can be in one bucket only, and an open one is the last."""
-    with pytest.raises(ValueError, match="must rise and not overlap"):
+    with pytest.raises(UsageMistake, match="must rise and not overlap"):
         parse_buckets(text)
 
 
@@ -361,7 +362,7 @@ def parsed(text: str) -> tuple[Bucket, ...]:
     """Read buckets; none of what is none."""
     try:
         return parse_buckets(text)
-    except ValueError:
+    except UsageMistake:
         return ()
 
 

@@ -16,6 +16,7 @@ import pytest
 from conftest import Tokentail
 from event_lines import event_message, logged
 from ingest.cli.moments import parse_span, span_text
+from ingest.errors import UsageMistake
 from ingest.pipeline import ingest
 from ingest.reading.zone import zone_named
 from ingest.storing.database import open_for_reading
@@ -193,7 +194,7 @@ def test_spans_as_people_type_them(text: str, seconds: int) -> None:
 @pytest.mark.parametrize("text", ["", "60", "h", "1y", "-1h", "1h 2", "1.2.3h", "one hour", "9999999d"])
 def test_what_is_no_span(text: str) -> None:
     """Without a unit nobody knows what is meant."""
-    with pytest.raises(ValueError, match="no span of time"):
+    with pytest.raises(UsageMistake, match="no span of time"):
         parse_span(text)
 
 

@@ -65,7 +65,9 @@ class Folder:
             file.parent.mkdir(parents=True, exist_ok=True)
             before = file.stat() if file.exists() else None
         except OSError as error:
-            raise Unwritable(f"{file.parent}: can't be made ({error.strerror}): choose another") from error
+            raise Unwritable(
+                f"{file.parent}: can't be made ({error.strerror}): choose another folder with --output"
+            ) from error
         with opened_sink(str(file), leave_same=True) as sink:
             write(sink)
         after = file.stat()
@@ -84,7 +86,9 @@ class Folder:
             try:
                 file.unlink()
             except OSError as error:
-                raise Unwritable(f"{file}: can't be removed ({error.strerror})") from error
+                raise Unwritable(
+                    f"{file}: can't be removed ({error.strerror}): choose another folder with --output"
+                ) from error
             with suppress(OSError):  # somebody has put something there
                 file.parent.rmdir()
             self._removed += 1

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, timedelta
 
+from ingest.errors import UsageMistake
 from ingest.reading.zone import Zone
 
 _AGO = re.compile(r"(\d{1,6}) ?(m|mins?|minutes?|h|hrs?|hours?|d|days?|w|weeks?)(?: ?ago)?", re.ASCII)
@@ -28,11 +29,11 @@ def parse_span(text: str) -> timedelta:
     """Return how long a span is that was typed: `90s`, `15m`, `1h30m`, `2d`, `1w`.
 
     Raises:
-        ValueError: it is none; the message says how one is written.
+        UsageMistake: it is none; the message says how one is written.
     """
     asked = text.strip().lower().replace(" ", "")
     if not _SPAN.fullmatch(asked):
-        raise ValueError(f"{text!r} is no span of time: write for example 90s, 15m, 1h, 1h30m or 2d")
+        raise UsageMistake(f"{text!r} is no span of time: write for example 90s, 15m, 1h, 1h30m or 2d")
     return timedelta(seconds=sum(float(one) * _SPAN_UNITS[unit] for one, unit in _SPAN_PART.findall(asked)))
 
 
@@ -51,7 +52,7 @@ def parse_since(text: str, now: datetime, zone: Zone | None = None) -> datetime:
     """Return the first moment of what was typed, aware; `now` is aware.
 
     Raises:
-        ValueError: it has no single meaning; the message names the forms that have.
+        UsageMistake: it has no single meaning; the message names the forms that have.
     """
     return _parse(text, now, zone)[0]
 
@@ -60,7 +61,7 @@ def parse_until(text: str, now: datetime, zone: Zone | None = None) -> datetime:
     """Return the moment after the last of what was typed: a day stands for the whole day.
 
     Raises:
-        ValueError: as `parse_since`.
+        UsageMistake: as `parse_since`.
     """
     first, length = _parse(text, now, zone)
     if length == _DAY and zone is not None:  # a day on which clocks change is not of 24 hours
@@ -84,7 +85,7 @@ def _parse(text: str, now: datetime, zone: Zone | None) -> tuple[datetime, timed
             return _aware(moment, zone), _precision(asked)
     except (ValueError, OverflowError):
         pass  # no such day, or too long ago: said below
-    raise ValueError(f"{text!r} is no time that has one meaning: write for example {FORMS}")
+    raise UsageMistake(f"{text!r} is no time that has one meaning: write for example {FORMS}")
 
 
 def _local(moment: datetime, zone: Zone | None) -> datetime:

@@ -12,6 +12,7 @@ from sqlite_utils import Database
 
 from ingest.cli.moments import parse_since, parse_span, parse_until
 from ingest.cli.output import say
+from ingest.errors import UsageMistake
 from ingest.reading.zone import Zone, zone_named
 from reports.selection import LOCAL_DAY, MIN_ACTUAL, Population, Selection
 from reports.strata import DEFAULT_BUCKETS, DIMENSIONS, Bucket, Strata, parse_buckets
@@ -37,7 +38,7 @@ def _moment_in(
         return None
     try:
         return parse(text, datetime.now(UTC), zone)
-    except ValueError as error:
+    except UsageMistake as error:
         raise click.BadParameter(str(error), param=parameter) from error
 
 
@@ -45,7 +46,7 @@ def span(_: click.Context, __: click.Parameter, text: str | None) -> timedelta |
     """Read an option that is a span of time; see `ingest.cli.moments.parse_span`."""
     try:
         return None if text is None else parse_span(text)
-    except ValueError as error:
+    except UsageMistake as error:
         raise click.BadParameter(str(error)) from error
 
 
@@ -148,7 +149,7 @@ def _with_selection(command: Callable[..., Any]) -> Callable[..., Any]:
 def _buckets(_: click.Context, __: click.Parameter, text: str | None) -> tuple[Bucket, ...]:
     try:
         return parse_buckets(text) if text else DEFAULT_BUCKETS
-    except ValueError as error:
+    except UsageMistake as error:
         raise click.BadParameter(str(error)) from error
 
 

@@ -91,7 +91,7 @@ def _parsed(file: str) -> dict[str, Any]:
 def _folder(file: str, where: str, table: dict[str, Any]) -> Folder:
     told = _values(file, where, table, _FOLDER_KEYS)
     if "path" not in told:
-        raise UsageMistake(f"{file}: {where}has no path, so it says nothing of any log")
+        raise UsageMistake(f"{file}: {where}has no path, so it says nothing of any log: add one")
     return folder_at(told["path"], told.get("zone"), told.get("label"))
 
 

@@ -13,6 +13,7 @@ from ingest.cli import EXIT_TROUBLE, options
 from ingest.cli.metrics import Metrics, metrics_option
 from ingest.cli.moments import parse_span, span_text
 from ingest.cli.output import complain, remark, say, say_json, say_lines, say_unclaimed
+from ingest.errors import UsageMistake
 from ingest.reading.unread import Unread, keys_text, unread_text
 from ingest.storing.database import open_for_reading
 from reports.status import Status, moment_of, status
@@ -25,7 +26,7 @@ MOST_LOGS = 20
 def _span(_: click.Context, __: click.Parameter, text: str | None) -> timedelta | None:
     try:
         return None if text is None else parse_span(text)
-    except ValueError as error:
+    except UsageMistake as error:
         raise click.BadParameter(str(error)) from error
 
 

@@ -31,6 +31,7 @@ from ingest.files.paths import (
     shown,
     state_of,
     stored_path,
+    unreadable,
 )
 from parsers.prefix import starts_with_prefix
 
@@ -175,7 +176,7 @@ class LogFile:
                 compression = compression_of(raw.read(8) or b"")
                 raw.seek(0)
             except OSError as error:
-                raise LogUnreadable(f"{self.shown}: {reason_of(error)}") from error
+                raise unreadable(self.path, error) from error
             stream = cast(IO[bytes], raw)
             if compression is not None:
                 stream = decompressed(raw, compression, self.shown, state.size_bytes)
@@ -195,7 +196,7 @@ class LogFile:
             try:
                 return _ending(raw, state.size_bytes) == state.ending
             except OSError as error:
-                raise LogUnreadable(f"{self.shown}: {reason_of(error)}") from error
+                raise unreadable(self.path, error) from error
 
 
 def _ending(raw: io.RawIOBase, size_bytes: int) -> str:

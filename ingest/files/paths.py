@@ -122,7 +122,7 @@ def looked_up(path: str) -> os.stat_result | ObjectState:
     except FileNotFoundError as error:
         raise LogVanished(f"{shown(path)}: vanished, or a link to nothing") from error
     except (OSError, ValueError) as error:
-        raise LogUnreadable(f"{shown(path)}: {reason_of(error)}") from error
+        raise unreadable(path, error) from error
 
 
 def is_there(path: str) -> bool:
@@ -167,7 +167,7 @@ def _opened_file(path: str) -> io.FileIO:
     except FileNotFoundError as error:
         raise LogVanished(f"{shown(path)}: vanished before it could be read") from error
     except (OSError, ValueError) as error:
-        raise LogUnreadable(f"{shown(path)}: {reason_of(error)}") from error
+        raise unreadable(path, error) from error
     if not stat.S_ISREG(os.fstat(raw.fileno()).st_mode):
         raw.close()
         raise LogUnreadable(f"{shown(path)}: not a regular file, so not read")
@@ -177,6 +177,16 @@ def _opened_file(path: str) -> io.FileIO:
 def _open_at_once(path: str, flags: int) -> int:
     """Open for reading without waiting: a pipe may have taken the place of the file that was there."""
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0))
+
+
+def unreadable(path: str, error: OSError | ValueError) -> LogUnreadable:
+    """Return what it means that a path can't be looked at or opened."""
+    advice = "the next run tries again"
+    if isinstance(error, PermissionError):
+        advice = "let the user that runs tokentail read it"
+    elif isinstance(error, ValueError):
+        advice = "no file has such a name"
+    return LogUnreadable(f"{shown(path)}: can't be read ({reason_of(error)}): {advice}")
 
 
 def reason_of(error: BaseException) -> str:

@@ -114,7 +114,7 @@ def piped(log: LogFile) -> Iterator[LogFile]:
         LogUnreadable: it is closed.
     """
     if sys.stdin is None:  # closed by whoever started us
-        raise LogUnreadable("standard input is closed")
+        raise LogUnreadable("standard input is closed: name a log, or let a program write into a pipe")
     stream, stopping = sys.stdin.buffer, Stopping()
     with stopping if _may_hold(stream) else nullcontext():
         yield replace(log, pipe=Pipe(stream, stopping))

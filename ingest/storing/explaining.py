@@ -34,8 +34,11 @@ _WAL_VERSION = b"\x02\x02"
 """Bytes 18 and 19 of a database in WAL mode."""
 
 _ADVICE = {
-    "SQLITE_NOTADB": "it is not a SQLite database, and was left as it is: choose another with --db",
-    "SQLITE_CORRUPT": "restore a copy, or ingest the logs into a new one with --db; it was not deleted",
+    "SQLITE_NOTADB": ("it is not a SQLite database, and was left as it is", "choose another with --db"),
+    "SQLITE_CORRUPT": (
+        "it is damaged, and was not deleted",
+        "restore a copy, or ingest the logs into a new one with --db",
+    ),
 }
 
 
@@ -54,7 +57,8 @@ def explanation(
     if code in {"SQLITE_ERROR", "SQLITE_SCHEMA"} or code.startswith("SQLITE_CONSTRAINT"):
         return _schema(name, error)
     if code in _ADVICE:
-        return DatabaseUnusable(f"{name}: {error}" + ("" if not_ours else f": {_ADVICE[code]}"))
+        what, advice = _ADVICE[code]
+        return DatabaseUnusable(f"{name}: {what}" + ("" if not_ours else f": {advice}"))
     if code.startswith(("SQLITE_FULL", "SQLITE_IOERR")):
         return _failed_write(name, code, reading)
     reason = _reason(name, code, reading)

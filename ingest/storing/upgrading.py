@@ -57,7 +57,7 @@ def temporary_copy(
         except sqlite3.OperationalError as error:
             if not getattr(error, "sqlite_errorname", "").startswith(("SQLITE_FULL", "SQLITE_IOERR")):
                 raise
-            raise _no_place(path, f"{folder.name}: {error}") from error
+            raise _no_place(path, f"{folder.name} takes no more: {error}") from error
         yield copy
 
 

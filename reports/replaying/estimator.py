@@ -190,7 +190,7 @@ def _asked(estimate: Callable[..., Any], event: ReplayEvent) -> int:
     except EstimateFailed:
         raise
     except (Exception, SystemExit) as error:
-        raise EstimateFailed(f"{type(error).__name__}: {error}") from error
+        raise EstimateFailed(f"the estimator raised {type(error).__name__}: {error}") from error
 
 
 def token_count(value: object) -> int:
