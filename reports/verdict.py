@@ -53,7 +53,7 @@ def verdict_sentence(report: dict[str, Any]) -> str:
         sure = all(gate["certain"] is not False for gate in gates)
         begin = "The estimates keep their limits" if sure else "The estimates may keep their limits"
     if report["status"] == NOT_ENOUGH:
-        begin = f"Too few events to judge; so far {begin[0].lower()}{begin[1:]}"
+        begin = f"Too few phases to judge; so far {begin[0].lower()}{begin[1:]}"
     return f"{begin}: {_measured(report)}"
 
 

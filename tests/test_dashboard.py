@@ -349,16 +349,16 @@ def test_fragment_chooses_numbers_and_points(opened: Any) -> None:
 
 
 CHOSEN = [
-    ("#complexity=high", 2, "Too few events to judge"),
-    ("#run=once-upon-a-run", 6, "Too few events to judge"),
-    ("#since=2026-01-15", 4, "Too few events to judge"),
-    ("#until=2026-01-14", 2, "Too few events to judge"),
-    ("#since=2026-01-15&until=2026-01-15", 2, "Too few events to judge"),
-    ("#complexity=low&since=2026-01-15", 2, "Too few events to judge"),
+    ("#complexity=high", 2, "Too few phases to judge"),
+    ("#run=once-upon-a-run", 6, "Too few phases to judge"),
+    ("#since=2026-01-15", 4, "Too few phases to judge"),
+    ("#until=2026-01-14", 2, "Too few phases to judge"),
+    ("#since=2026-01-15&until=2026-01-15", 2, "Too few phases to judge"),
+    ("#complexity=low&since=2026-01-15", 2, "Too few phases to judge"),
     ("#since=2026-01-16", 2, "No numbers for this combination"),
-    ("#since=2026-02-30", 6, "Too few events to judge"),
+    ("#since=2026-02-30", 6, "Too few phases to judge"),
     ("#since=2027-01-01", 0, "Nothing to report"),
-    ("#complexity=high&since=2026-01-17", 1, "Too few events to judge"),
+    ("#complexity=high&since=2026-01-17", 1, "Too few phases to judge"),
 ]
 """Fragments, the events that they choose, and how the heading begins."""
 
@@ -484,7 +484,7 @@ def test_numbers_stand_in_the_html(browser: Browser, opened: Any, guarded: str, 
         opened(None, script=False)
     text = browser.value("document.body.innerText")
     for sentence in (
-        "Too few events to judge; so far the estimates miss their limits: 50.0% underestimated (limit 5%)",
+        "Too few phases to judge; so far the estimates miss their limits: 50.0% underestimated (limit 5%)",
         "done by the script in this page, which has not run",
         "2 of 4",
         "run.log:5",
@@ -604,7 +604,7 @@ def test_the_90th_percentile_is_said_from_its_side(p90: float, words: str) -> No
         ([], "Nothing to report"),
         (
             [event_message()],
-            "Too few events to judge; so far the estimates miss their limits: 0.0% underestimated",
+            "Too few phases to judge; so far the estimates miss their limits: 0.0% underestimated",
         ),
         (
             [event_message(actual_output=8000 + at) for at in range(40)],
@@ -650,7 +650,7 @@ def test_the_heading_is_the_verdict(board: Any, messages: list[str], begin: str)
     ("messages", "charts", "sentence"),
     [
         ([], "0", "Nothing to report"),
-        ([event_message()], "5", "Too few events to judge"),
+        ([event_message()], "5", "Too few phases to judge"),
         ([event_message(truncated="True", success="False")] * 2, "5", "nothing to measure"),
         ([event_message(actual_output=0, selected_budget="None")], "2", "No event to draw that has an error"),
         ([event_message(actual_output=10_000_000)], "5", "10,000,000"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import sqlite3
@@ -107,6 +108,36 @@ def test_each_query_in_the_readme_gives_rows(called: Tokentail, tmp_path: Path, 
         rows = connection.execute(queries[number]).fetchall()
     connection.close()
     assert rows
+
+
+def keys_in(record: object) -> set[str]:
+    """Return all keys of a record, and of those within it."""
+    if isinstance(record, dict):
+        return set(record).union(*map(keys_in, record.values()))
+    return set[str]().union(*map(keys_in, record)) if isinstance(record, list) else set()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "report --against 60d --until 2026-02-01",
+        "coverage",
+        "calibrate --cost-of-waste 1",
+        "replay --predictions predictions.ndjson",
+    ],
+)
+def test_keys_of_the_reports_are_those_of_the_document(
+    called: Tokentail, tmp_path: Path, arguments: str
+) -> None:
+    """Whatever key a report's JSON has, docs/reports.md names it."""
+    called("ingest", ROOT / "examples/logs", "--tz", "UTC")
+    called("export", "--full", "-o", tmp_path / "predictions.ndjson")
+    text = (ROOT / "docs/reports.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`(\w+)`", text))
+    begins = tuple(re.findall(r"`(\w+_)\*`", text))
+    keys = keys_in(json.loads(called(*arguments.split(), "--json").stdout))
+    assert len(keys) > 20
+    assert {key for key in keys - named if not key.startswith(begins)} == set()
 
 
 def test_files_named_in_the_documents_exist() -> None:

@@ -39,7 +39,7 @@ def test_the_screen_tells_how_things_stand(called: Tokentail) -> None:
     told = said(screen(called))
     assert list(told) == NAMES
     assert "miss their limits: 48.0% underestimated (limit 5%), 4.0% truncated" in told["Verdict"]
-    assert told["Verdict"].startswith("Too few events to judge")
+    assert told["Verdict"].startswith("Too few phases to judge")
     assert "23 of at least 30 phases" in told["How sure"]
     assert "tokentail calibrate" in told["To set"]
     assert told["Not read"] == "1 reject (cut off 1); 1 builder call without telemetry"
