@@ -32,9 +32,11 @@ os.environ |= {"XDG_DATA_HOME": _PLACES.name, "LOCALAPPDATA": _PLACES.name}
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 os.environ.pop("COLUMNS", None)  # no test knows how wide this terminal is
 
+# Started in a shell's background, or by nohup, signals are ignored that the programs that are tried must hear.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    # Started in a shell's background, where Ctrl-C is ignored; the programs that are tried must hear it.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 Tokentail = Callable[..., "subprocess.CompletedProcess[str]"]
 

@@ -104,7 +104,9 @@ def test_a_preview_of_another_programs_database_is_refused(called: Tokentail, tm
 def test_a_preview_of_an_older_database_leaves_it_as_it_is(called: Tokentail, tmp_path: Path) -> None:
     """A migration is made in the copy alone."""
     with tarfile.open(FIXTURES / "copies.tar.xz") as packed:
-        packed.extract("telemetry.db", tmp_path, filter="data")
+        database = packed.extractfile("telemetry.db")
+        assert database is not None
+        (tmp_path / "telemetry.db").write_bytes(database.read())
     log = tmp_path / "run.log"
     log.write_text(f"{PREFIX}{event_message()}\n", encoding="utf-8")
     before = contents(tmp_path)

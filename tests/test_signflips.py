@@ -39,8 +39,13 @@ def by_counting(values: list[float]) -> float:
 
 
 VALUES = st.lists(
-    st.one_of(st.floats(-200, 200), st.sampled_from((-1.0, 1.0, 1.0, 2.5))), min_size=6, max_size=9
+    st.one_of(
+        st.floats(-200, 200).map(lambda value: round(value, 6)), st.sampled_from((-1.0, 1.0, 1.0, 2.5))
+    ),
+    min_size=6,
+    max_size=9,
 )
+"""None so small beside the others that it is a matter of rounding whether sums tie."""
 
 
 @settings(max_examples=60)
