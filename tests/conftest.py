@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import signal
 import subprocess
@@ -26,13 +27,14 @@ settings.load_profile("search" if "TOKENTAIL_EXAMPLES_FACTOR" in os.environ else
 
 # No test knows this user's own data.
 _PLACES = tempfile.TemporaryDirectory(prefix="tokentail-tests-")
+atexit.register(_PLACES.cleanup)
 os.environ |= {"XDG_DATA_HOME": _PLACES.name, "LOCALAPPDATA": _PLACES.name}
 
 # The programs that are tried keep what they compile, whatever this shell says: else each compiles all of it.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 os.environ.pop("COLUMNS", None)  # no test knows how wide this terminal is
 
-# Started in a shell's background, or by nohup, signals are ignored that the programs that are tried must hear.
+# In a shell's background, or by nohup, signals are ignored that the programs that are tried must hear.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:

@@ -50,7 +50,7 @@ def not_readable(world: World) -> None:
     given_away(secret)
     outcome = without_powers(world)
     world.outcomes.append(outcome)
-    world.check(outcome, exits=1, says="secret.log: permission denied")
+    world.check(outcome, exits=1, says="secret.log: can't be read (permission denied)")
     world.require("run.log" not in outcome.errors, "others are complained about")
     secret.chmod(0o644)
     world.outcomes.append(without_powers(world))
