@@ -47,6 +47,8 @@ def event_named(db: Database, name: str) -> Row | None:
     if name.isascii() and name.isdigit() and len(name) < 19:
         for row in db.query(f"{table} WHERE event_id = ?", [int(name)]):
             return row
+    if not name.isascii():  # no key has other characters
+        return None
     found = list(
         db.query(f"{table} WHERE event_key >= ? AND event_key < ? LIMIT 2", [name, f"{name}\U0010ffff"])
     )

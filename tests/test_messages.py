@@ -6,14 +6,16 @@ import ast
 import builtins
 import importlib
 import re
+import shutil
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
-from conftest import ROOT
+from conftest import EXAMPLES, ROOT, Tokentail
 from ingest.storing.explaining import explanation
 
 OURS = ("ingest", "parsers", "reports")
@@ -83,6 +85,22 @@ def test_no_message_is_the_text_of_an_exception_alone(file: Path) -> None:
         if isinstance(handler, ast.ExceptHandler) and handler.name and not _is_ours(handler.type, module):
             for text in _texts(handler.body, handler.name):
                 assert _has_words(text), f"{file.name}:{text.lineno}: {ast.unparse(text)}"
+
+
+def test_a_value_that_somebody_broke_is_no_traceback(called: Tokentail, tmp_path: Path) -> None:
+    """Text that is none, and JSON that is none, are said with the way back; a name that is no key is none."""
+    called("ingest", EXAMPLES / "logs", "--tz", "UTC")
+    for column, value, command in (
+        ("category", "CAST(x'ff' AS TEXT)", "coverage --category nothing"),
+        ("context_parts", "'{'", "verify"),
+    ):
+        shutil.copy(tmp_path / "telemetry.db", tmp_path / "broken.db")
+        with closing(sqlite3.connect(tmp_path / "broken.db")) as connection, connection:
+            connection.execute(f"UPDATE token_estimation_v2_events SET {column} = {value}")
+        done = called(*command.split(), "--db", "broken.db")
+        assert (done.returncode, done.stdout) == (1, "")
+        assert "broken.db: a value in it was changed by another program, and can't be read (" in done.stderr
+    assert "has no event" in called("events", "\udcff").stderr
 
 
 @pytest.mark.parametrize("not_ours", [False, True], ids=["ours", "another's"])

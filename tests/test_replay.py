@@ -157,6 +157,11 @@ def test_the_old_predictions_differ_by_nothing(tokentail: Tokentail, tmp_path: P
     found = strict(done.stdout)
     assert (done.returncode, done.stderr) == (0, "")
     assert all(row["old_prediction"] == row["new_prediction"] for row in found["rows"])
+    named = {(event["event_key"], event["run_id"], event["phase_id"]) for event in events}
+    assert {(row["event_key"], row["run_id"], row["phase_id"]) for row in found["rows"]} <= named
+    shown = tokentail("replay", "--predictions", "same.ndjson", "--rows", COLUMNS="80").stdout
+    header = next(line.split() for line in shown.splitlines() if line.startswith("event key"))
+    assert {"phase", "old", "new", "actual"} <= set(header)
     for one in (found["overall"], *found["strata"]):
         assert one["old"] == one["new"]
         for name in ("smape_difference", "underestimated_difference"):

@@ -33,6 +33,9 @@ _MUCH_BYTES = 1 << 30
 _WAL_VERSION = b"\x02\x02"
 """Bytes 18 and 19 of a database in WAL mode."""
 
+_OF_A_VALUE = ("malformed JSON", "Could not decode to UTF-8")
+"""How errors begin that are of a value, which no program of ours writes."""
+
 _ADVICE = {
     "SQLITE_NOTADB": ("it is not a SQLite database, and was left as it is", "choose another with --db"),
     "SQLITE_CORRUPT": (
@@ -54,6 +57,11 @@ def explanation(
         code = "SQLITE_CORRUPT"
     if code.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
         return DatabaseBusy(f"{name}: database is locked by another program: try again when that is done")
+    if str(error).startswith(_OF_A_VALUE):
+        return DatabaseUnusable(
+            f"{name}: a value in it was changed by another program, and can't be read ({error}): restore a "
+            "copy, or read the logs into a new database with --db"
+        )
     if code in {"SQLITE_ERROR", "SQLITE_SCHEMA"} or code.startswith("SQLITE_CONSTRAINT"):
         return _schema(name, error)
     if code in _ADVICE:

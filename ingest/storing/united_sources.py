@@ -162,7 +162,7 @@ class UnitedSources:
     def _markers(
         connection: sqlite3.Connection, source_id: int, end_offset: int
     ) -> Iterator[tuple[int, str | None]]:
-        yield from connection.execute(_MARKERS, {"source_id": source_id, "end_offset": end_offset})
+        return connection.execute(_MARKERS, {"source_id": source_id, "end_offset": end_offset})
 
 
 @dataclass(frozen=True, slots=True)

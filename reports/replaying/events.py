@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from sqlite_utils import Database
 
-from reports.phases import PHASE, Phases
+from reports.phases import PHASE, UNKNOWN, Phases
 from reports.selection import CEILING, Selection
 from reports.strata import DELIVERABLES, Key, Strata
 from reports.values import paths, truth
@@ -29,7 +29,7 @@ MAX_SYNTHETIC = 1000
 _ESCAPES = re.compile(r"^(?:[\\/~]|.:)|(?:^|[\\/]) *\.\. *(?:[\\/]|$)|[\x00-\x1f\x7f]")
 
 _EVENTS = """
-SELECT {key} event_key, category, complexity, {deliverables}, deliverables_json,
+SELECT {key} event_key, run_id, phase_id, category, complexity, {deliverables}, deliverables_json,
     deliverables_source IS NOT NULL, deliverables_complete, predicted_output_tokens,
     actual_output_tokens, COALESCE({ceiling}, 0), success, truncated, {phase}
 FROM token_estimation_v2_events WHERE {where} ORDER BY timestamp, event_id
@@ -42,7 +42,7 @@ class ReplayEvent:
 
     `kind` is `real`, `partial` or `synthetic`; `deliverables` are the paths given to the estimator,
     empty where not even their number is known; `unsafe_paths` of them were replaced. `phase` is the
-    number of the phase that the event belongs to.
+    number of the phase that the event belongs to; `run_id` and `phase_id` are its names in the database.
     """
 
     key: Key
@@ -58,6 +58,8 @@ class ReplayEvent:
     success: bool | None
     truncated: bool | None
     phase: int
+    run_id: str = UNKNOWN
+    phase_id: str = UNKNOWN
 
 
 def is_safe(path: str) -> bool:
@@ -77,7 +79,7 @@ def replay_events(db: Database, selection: Selection, strata: Strata) -> Iterato
     )
     width, phases = len(strata.dimensions), Phases()
     for row in db.conn.execute(query, selection.values()):
-        event_key, category, complexity, count, text, told, complete, *outcome = row[width:]
+        event_key, run_id, phase_id, category, complexity, count, text, told, complete, *outcome = row[width:]
         predicted, actual, ceiling, success, truncated, phase = outcome
         given, kind, unsafe = _deliverables(paths(text) if told else [], count or 0, bool(complete))
         yield ReplayEvent(
@@ -94,6 +96,8 @@ def replay_events(db: Database, selection: Selection, strata: Strata) -> Iterato
             success=truth(success),
             truncated=truth(truncated),
             phase=phases.number(phase),
+            run_id=run_id,
+            phase_id=phase_id,
         )
 
 

@@ -49,6 +49,8 @@ def _row(row: Replayed) -> Record:
     event = row.event
     return {
         "event_key": event.event_key,
+        "run_id": event.run_id,
+        "phase_id": event.phase_id,
         "category": event.category,
         "complexity": event.complexity,
         "deliverables": event.kind,
@@ -140,6 +142,8 @@ def row_lines(found: Replay) -> list[str]:
     rows = [
         (
             row.event.event_key,
+            row.event.run_id,
+            row.event.phase_id,
             label(row.event.category),
             label(row.event.complexity),
             row.event.kind,
@@ -149,6 +153,10 @@ def row_lines(found: Replay) -> list[str]:
         )
         for row in found.rows
     ]
-    header = ("event key", "category", "complexity", "deliverables", "old", "new", "actual")
+    header = ("event key", "run", "phase", "category", "complexity", "deliverables", "old", "new", "actual")
     notes = ["+ truncated: the actual is a lower bound"] if any(r.event.truncated for r in found.rows) else []
-    return ["", *table(header, rows, 4), *notes] if rows else []
+    return (
+        ["", *table(header, rows, 6, least=("deliverables", "run", "complexity", "category")), *notes]
+        if rows
+        else []
+    )
