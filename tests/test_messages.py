@@ -21,6 +21,9 @@ from ingest.storing.explaining import explanation
 OURS = ("ingest", "parsers", "reports")
 FILES = [file for name in OURS for file in sorted((ROOT / name).rglob("*.py"))]
 
+ENDS = {"reason_of", "_trouble", "explanation", "schema_trouble"}
+"""Functions that make a sentence of an error in several steps."""
+
 _WORD = re.compile(r"[a-z]{3,}")
 
 
@@ -29,6 +32,17 @@ def _module(file: Path) -> ModuleType:
     return importlib.import_module(
         ".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
     )
+
+
+def _told_of(tree: ast.Module) -> Iterator[tuple[str, ast.expr | None, list[ast.stmt]]]:
+    """Yield name and kind of each exception that is caught, or given to a function, and what follows."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ExceptHandler) and node.name:
+            yield node.name, node.type, node.body
+        elif isinstance(node, ast.FunctionDef) and node.name not in ENDS:
+            for one in node.args.args:
+                if one.annotation is not None and "Error" in ast.unparse(one.annotation):
+                    yield one.arg, one.annotation, node.body
 
 
 def _is_ours(caught: ast.expr | None, module: ModuleType) -> bool:
@@ -81,10 +95,9 @@ def _has_words(text: ast.expr) -> bool:
 def test_no_message_is_the_text_of_an_exception_alone(file: Path) -> None:
     """Who meets `[Errno 5]`, or `not an error`, is told in a sentence of ours of what, and what to do."""
     module = _module(file)
-    for handler in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-        if isinstance(handler, ast.ExceptHandler) and handler.name and not _is_ours(handler.type, module):
-            for text in _texts(handler.body, handler.name):
-                assert _has_words(text), f"{file.name}:{text.lineno}: {ast.unparse(text)}"
+    for name, kind, body in _told_of(ast.parse(file.read_text(encoding="utf-8"))):
+        for text in [] if _is_ours(kind, module) else _texts(body, name):
+            assert _has_words(text), f"{file.name}:{text.lineno}: {ast.unparse(text)}"
 
 
 def test_a_value_that_somebody_broke_is_no_traceback(called: Tokentail, tmp_path: Path) -> None:

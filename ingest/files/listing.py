@@ -16,7 +16,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from ingest.errors import LogUnreadable
-from ingest.files.paths import STANDARD_INPUT, is_url, remote, shown, stored_path
+from ingest.files.paths import STANDARD_INPUT, is_url, remote, shown, stored_path, unreadable
 from ingest.notices import Level, Notice, notice_of
 
 if TYPE_CHECKING:
@@ -264,7 +264,7 @@ class Listing:
 
     def _complain(self, folder: str, error: OSError) -> None:
         vanished = isinstance(error, FileNotFoundError)  # while we looked: that happens
-        text = f"{shown(folder)}: {(error.strerror or str(error)).lower()}"
+        text = str(unreadable(folder, error))
         self._notice("note" if vanished else "problem", "folder", folder, text)
 
 
