@@ -67,10 +67,14 @@ def _show(database: str, result: Verification, quiet: bool) -> None:
         f"{counted(count, 'difference') if count else none}"
     )
     if result.occurrences > result.marker_lines:
+        others = {
+            "failed write": result.write_failures,
+            "quotation": result.quoted_lines,
+            "unread line": result.unread_lines,
+        }
+        said = ", ".join(counted(count, noun) for noun, count in others.items() if count)
         say(
-            f"the marker stands there {counted(result.occurrences, 'time')}: beside the marker lines in "
-            f"{counted(result.write_failures, 'failed write')}, "
-            f"{counted(result.quoted_lines, 'quotation')} and {counted(result.unread_lines, 'line')} not read"
+            f"the marker stands there {counted(result.occurrences, 'time')}: beside marker lines in {said}"
         )
     if result.sources_without_log:
         left = counted(result.sources_without_log, "source")
