@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, requires
 from importlib.util import find_spec
 
+_CHECKOUT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
 _OF_EXTRA = re.compile(r"""^(?P<requirement>[^;]+?)\s*;\s*extra == ["'](?P<extra>[\w-]+)["']$""")
 
 
@@ -20,7 +22,7 @@ def extra_command(extra: str) -> str:
     except PackageNotFoundError:  # run from a checkout that nobody installed
         found = []
     packages = [one["requirement"] for one in found if one and one["extra"] == extra]
-    return install_command(packages or [f"tokentail[{extra}]"])
+    return install_command(packages or [f"{_CHECKOUT}[{extra}]"])
 
 
 def install_command(packages: Sequence[str]) -> str:

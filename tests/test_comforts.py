@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import sys
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
 import pytest
 
 import ingest.reading.scan as scanning
-from conftest import EXAMPLES, Tokentail
+from conftest import EXAMPLES, ROOT, Tokentail
 from event_lines import event_message, logged
 from ingest import extras
 from ingest.cli import progress
@@ -210,4 +211,14 @@ def test_a_missing_extra_is_named_with_the_command_for_this_installation(
 def test_every_extra_of_a_command_has_its_packages() -> None:
     """What the README lists as extras is known with its packages."""
     for extra in ("charts", "parquet", "fast", "distributed", "remote"):
-        assert f"tokentail[{extra}]" not in extras.extra_command(extra)
+        assert f"[{extra}]" not in extras.extra_command(extra)
+
+
+def test_extra_of_a_checkout_is_installed_from_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where nobody installed this program its name means nothing to pip, or another program."""
+
+    def nobody_installed(_: str) -> list[str]:
+        raise PackageNotFoundError
+
+    monkeypatch.setattr(extras, "requires", nobody_installed)
+    assert f"{ROOT}[charts]" in extras.extra_command("charts")

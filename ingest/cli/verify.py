@@ -73,9 +73,7 @@ def _show(database: str, result: Verification, quiet: bool) -> None:
             "unread line": result.unread_lines,
         }
         said = ", ".join(counted(count, noun) for noun, count in others.items() if count)
-        say(
-            f"the marker stands there {counted(result.occurrences, 'time')}: beside marker lines in {said}"
-        )
+        say(f"the marker stands there {counted(result.occurrences, 'time')}: beside marker lines in {said}")
     if result.sources_without_log:
         left = counted(result.sources_without_log, "source")
         say(f"{left} not checked: their logs are gone, or were not among these")
