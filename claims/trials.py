@@ -6,6 +6,7 @@ import math
 import random
 from bisect import bisect_right
 from collections import defaultdict
+from contextlib import closing
 from dataclasses import dataclass, field
 from statistics import fmean
 
@@ -43,9 +44,10 @@ class Found:
 
 def try_out(world: World, wish: Wish, repeats: int, seed: int) -> Found:
     """Calibrate and report so many samples of a world, and hold each against its truth."""
-    found, rows, chance = Found(world, wish), Rows(), random.Random(f"{seed} {world} {wish}")
-    for _ in range(repeats):
-        _once(found, rows, chance)
+    found, chance = Found(world, wish), random.Random(f"{seed} {world} {wish}")
+    with closing(Rows()) as rows:
+        for _ in range(repeats):
+            _once(found, rows, chance)
     return found
 
 

@@ -106,7 +106,7 @@ class World:
 
 
 class Rows:
-    """A database in memory, for one world after the other."""
+    """A database in memory, for one world after the other; whoever makes it closes it."""
 
     def __init__(self) -> None:
         self.db = Database(memory=True)
@@ -124,3 +124,7 @@ class Rows:
                 f"INSERT INTO token_estimation_v2_events ({_COLUMNS}) VALUES ({places})", rows
             )
         return self.db
+
+    def close(self) -> None:
+        """Let the database go."""
+        self.db.close()

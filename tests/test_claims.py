@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -24,11 +25,15 @@ def test_a_world_has_the_truth_that_it_claims(world: World) -> None:
     """Half of what answers need is below 1, the share that is to be cut is cut, new answers are the same."""
     chance = random.Random(1)
     rows = list(world.rows(world.levels(chance), chance))
-    db = Rows().hold(iter(rows))
-    cut, below = db.conn.execute(
-        "SELECT AVG(truncated), AVG(actual_output_tokens < predicted_output_tokens) "
-        "FROM token_estimation_v2_events"
-    ).fetchone()
+    with closing(Rows()) as held:
+        cut, below = (
+            held.hold(iter(rows))
+            .conn.execute(
+                "SELECT AVG(truncated), AVG(actual_output_tokens < predicted_output_tokens) "
+                "FROM token_estimation_v2_events"
+            )
+            .fetchone()
+        )
     assert cut == pytest.approx(world.cut, abs=0.03)
     assert below == pytest.approx(0.5, abs=0.04) or world.cut
     news = world.new_answers(chance, 20_000)
