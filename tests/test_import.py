@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import sqlite3
+import sys
 from contextlib import closing
 from pathlib import Path
 from random import Random
@@ -207,6 +208,17 @@ def test_a_broken_line_changes_nothing(exported: Path, tmp_path: Path, spoil: An
         import_events(str(exported), tmp_path / "b.db")
     assert f"{exported}:{len(lines)}: " in str(raised.value)
     assert reason in str(raised.value)
+    assert not (tmp_path / "b.db").exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links are not for everybody there")
+def test_a_link_to_a_database_that_is_to_be_made_stays(tmp_path: Path) -> None:
+    """What an import in vain made is gone, and what was there is as it was."""
+    (tmp_path / "link.db").symlink_to(tmp_path / "b.db")
+    (tmp_path / "broken.ndjson").write_text("{}\n")
+    with pytest.raises(UnusableImport):
+        import_events(str(tmp_path / "broken.ndjson"), tmp_path / "link.db")
+    assert (tmp_path / "link.db").is_symlink()
     assert not (tmp_path / "b.db").exists()
 
 

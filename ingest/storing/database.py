@@ -80,7 +80,7 @@ def files_of(database: StrPath) -> list[str]:
 
 def take_away(database: StrPath) -> None:
     """Remove a database that was made for nothing, from under its lock; its lock file stays, as always."""
-    for name in files_of(database)[:-1]:
+    for name in files_of(os.path.realpath(database))[:-1]:
         with suppress(OSError):  # somebody looks at it already: an empty database does no harm
             os.unlink(name)
 
