@@ -33,8 +33,8 @@ _MUCH_BYTES = 1 << 30
 _WAL_VERSION = b"\x02\x02"
 """Bytes 18 and 19 of a database in WAL mode."""
 
-_OF_A_VALUE = ("malformed JSON", "Could not decode to UTF-8")
-"""How errors begin that are of a value, which no program of ours writes."""
+_NO_TEXT = "Could not decode to UTF-8"
+"""How the error begins that is of a value which no program of ours writes."""
 
 _ADVICE = {
     "SQLITE_NOTADB": ("it is not a SQLite database, and was left as it is", "choose another with --db"),
@@ -57,7 +57,7 @@ def explanation(
         code = "SQLITE_CORRUPT"
     if code.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
         return DatabaseBusy(f"{name}: database is locked by another program: try again when that is done")
-    if str(error).startswith(_OF_A_VALUE):
+    if str(error).startswith(_NO_TEXT):
         return DatabaseUnusable(
             f"{name}: a value in it was changed by another program, and can't be read ({error}): restore a "
             "copy, or read the logs into a new database with --db"
