@@ -107,6 +107,9 @@ def test_a_value_that_somebody_broke_is_no_traceback(called: Tokentail, tmp_path
     done = called("coverage", "--category", "nothing")
     assert (done.returncode, done.stdout) == (1, "")
     assert "telemetry.db: a value in it was changed by another program, and can't be read (" in done.stderr
+    with closing(sqlite3.connect(tmp_path / "telemetry.db")) as connection, connection:
+        connection.execute("UPDATE token_estimation_v2_events SET category = NULL, model = x'ff'")
+    assert "differences" in called("verify").stdout
     assert "has no event" in called("events", "\udcff").stderr
 
 

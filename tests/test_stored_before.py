@@ -155,8 +155,9 @@ def test_what_is_advised_leaves_right_values(called: Tokentail, database: Path, 
     """Read anew, the log says what it says, though that is less, and `verify` is content."""
     alter(
         database,
-        "UPDATE token_estimation_v2_events SET run_id = ?1, run_source = 'initialized', phase_outcome = ?1, "
-        "deliverables_json = ?2, deliverables_source = 'applied', deliverables_complete = 1",
+        "UPDATE token_estimation_v2_events SET run_id = ?, run_source = 'initialized', phase_outcome = ?, "
+        "deliverables_json = ?, deliverables_source = 'applied', deliverables_complete = 1",
+        value,
         value,
         r'["a.py\u001b[0m"]',
     )

@@ -26,7 +26,7 @@ _TEXTS = (
     "phase_outcome",
     "deliverables_json",
 )
-_DIFFERENT = "SELECT DISTINCT {name} FROM token_estimation_v2_events WHERE {name} IS NOT NULL"
+_DIFFERENT = "SELECT DISTINCT {name} FROM token_estimation_v2_events WHERE TYPEOF({name}) = 'text'"
 _WITH = """
 SELECT source_id, event_id FROM token_estimation_v2_events JOIN event_sightings USING (event_id)
 WHERE {name} = ?

@@ -42,7 +42,7 @@ FROM event_sightings JOIN token_estimation_v2_events AS event USING (event_id)
 WHERE source_id = ? AND byte_offset = ?
 """
 OWN_VALUES = """
-SELECT DISTINCT own_values FROM event_sightings WHERE event_id = ?1 AND own_values IS NOT NULL
+SELECT DISTINCT own_values FROM event_sightings WHERE event_id = ? AND own_values IS NOT NULL
 """
 SAYS_THE_ROW = "SELECT 1 FROM event_sightings WHERE event_id = ? AND own_values IS NULL LIMIT 1"
 _DECLARED = "SELECT run_id, phase_id, deliverables_json, deliverables_complete FROM phase_deliverables"

@@ -69,8 +69,8 @@ UPDATE log_sources SET pruned_sightings = pruned_sightings + ?, pruned_rejects =
 WHERE source_id = ?
 """
 _LAST_REJECTS = """
-SELECT byte_offset FROM rejected_lines WHERE source_id = ?1 AND byte_offset > COALESCE(
-    (SELECT MAX(byte_offset) FROM event_sightings WHERE source_id = ?1 AND byte_offset < ?2), -1
+SELECT byte_offset FROM rejected_lines WHERE source_id = :source_id AND byte_offset > COALESCE(
+    (SELECT MAX(byte_offset) FROM event_sightings WHERE source_id = :source_id AND byte_offset < :start), -1
 )
 """
 
@@ -90,7 +90,10 @@ def prune_batch(connection: sqlite3.Connection, batch: Batch, source_id: int, ho
         query, values = "SELECT byte_offset FROM rejected_lines WHERE source_id = ?", [source_id]
         gone = [offset for (offset,) in connection.execute(query, values)]
     elif old:
-        found = [offset for (offset,) in connection.execute(_LAST_REJECTS, [source_id, offsets[0]])]
+        found = [
+            offset
+            for (offset,) in connection.execute(_LAST_REJECTS, {"source_id": source_id, "start": offsets[0]})
+        ]
         behind = [(offset, bisect_right(offsets, offset)) for offset in found]
         gone = [offset for offset, index in behind if index < len(offsets) and offsets[index] in old]
     else:
