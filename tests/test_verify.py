@@ -58,6 +58,10 @@ ALTERED = {
         "UPDATE token_estimation_v2_events SET smape_percent = 1 WHERE event_id = 1",
         ":4: smape_percent",
     ),
+    "no number": (
+        "UPDATE token_estimation_v2_events SET predicted_output_tokens = 'many' WHERE event_id = 1",
+        ":4: its row can't be read",
+    ),
     "a text": (
         "UPDATE token_estimation_v2_events SET model = 'x' WHERE event_id = 2",
         ":8: model is 'some-model-4'",

@@ -30,10 +30,13 @@ def rows_that_differ(connection: sqlite3.Connection) -> Iterator[str]:
     in_order = connection.execute(_ALL_IN_ORDER)
     for _, group in groupby(in_order, key=lambda values: values[_KEY_AT].split(" ", 4)[:4]):
         rows = [(has_own, dict(zip(READ_COLUMNS, values, strict=True))) for has_own, *values in group]
-        if len(rows) == 1 and not (rows[0][0] or declared):
-            wrong = _differences(rows[0][1], _by_itself(rows[0][1]))
-        else:
-            wrong = _that_differ(connection, [row for _, row in rows], declared)
+        try:
+            if len(rows) == 1 and not (rows[0][0] or declared):
+                wrong = list(_differences(rows[0][1], _by_itself(rows[0][1])))
+            else:
+                wrong = list(_that_differ(connection, [row for _, row in rows], declared))
+        except (TypeError, ValueError) as error:  # somebody wrote into it what no event has
+            wrong = [(rows[0][1]["event_id"], f"its row can't be read: {error}")]
         for event_id, text in wrong:
             yield f"{_where(connection, event_id)}: {text}"
 
