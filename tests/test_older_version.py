@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import sqlite3
 from contextlib import closing
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from conftest import EXAMPLES, Tokentail
+from faults.scenarios.versions import make_older
 from faults.tables import tables
 from ingest.pipeline import ingest
 from ingest.reading.zone import zone_named
@@ -127,6 +129,16 @@ def test_upgrade_needs_no_logs_and_lasts(called: Tokentail, both: tuple[Path, Pa
     assert called("upgrade", old).stdout == f"of this version already; database {old}\n"
     assert tables(old) == tables(new)
     assert called("report", "--db", old).stderr == ""
+
+
+def test_room_that_an_upgrade_takes_is_said_before(called: Tokentail, both: tuple[Path, Path]) -> None:
+    """Where every event is written anew; an upgrade that writes little says nothing of it."""
+    _, old = both
+    assert "written anew" not in called("upgrade", old).stderr
+    make_older(old)
+    assert re.search(
+        r"every event is written anew: that takes up to \d+\.\d MB", called("upgrade", old).stderr
+    )
 
 
 def test_upgrade_beside_an_ingest_waits_or_leaves(called: Tokentail, both: tuple[Path, Path]) -> None:

@@ -29,7 +29,7 @@ def upgrade_command(database: str | None, db: str | None, wait_seconds: float, a
     tokentail; 2 wrong use; 75 another ingest holds it.
     """  # noqa: D301 - Click's mark must be the character itself
     chosen = database or options.chosen_database(db)
-    made = upgrade(chosen, wait_seconds)
+    made = upgrade(chosen, wait_seconds, remark)
     if as_json:
         say_json({"database": chosen, "migrations": made})
     elif made:
