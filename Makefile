@@ -5,7 +5,7 @@ LOGS ?= examples/logs
 DB ?= telemetry.db
 BIN := $(VENV)/bin
 
-.PHONY: run test bare check reference properties faults kill model fleet cluster fuzz mutants claims bench profile fix clean
+.PHONY: run test bare check reference properties faults kill syscalls model fleet cluster fuzz mutants claims bench profile fix clean
 
 run: $(VENV)/.installed
 	$(BIN)/tokentail ingest $(LOGS) --db $(DB)
@@ -54,6 +54,11 @@ N ?= 5000
 EVERY ?= 1
 kill: $(VENV)/.installed-dev
 	$(BIN)/python -m faults.kill --number $(N) --every $(EVERY) $(if $(SEED),--seed $(SEED))
+
+# An error, errors and a kill at every EVERY-th call of the system in one life; it needs strace. ONLY="POINT ..."
+# plays some by their names.
+syscalls: $(VENV)/.installed-dev
+	$(BIN)/python -m faults.syscalls --every $(EVERY) $(ONLY)
 
 model: $(VENV)/.installed-dev
 	$(BIN)/python -m faults.model --number $(N) $(if $(SEED),--seed $(SEED))

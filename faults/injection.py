@@ -8,6 +8,7 @@ made to end at the n-th of a kind, or of all.
 from __future__ import annotations
 
 import os
+import secrets
 import signal
 import sqlite3
 from collections import Counter
@@ -40,6 +41,7 @@ BATCH_RECORDS = "TOKENTAIL_FAULT_BATCH_RECORDS"
 BUSY_SECONDS = "TOKENTAIL_FAULT_BUSY_SECONDS"
 CACHE_BYTES = "TOKENTAIL_FAULT_CACHE_BYTES"
 LARGE_BYTES = "TOKENTAIL_FAULT_LARGE_BYTES"
+PART = "TOKENTAIL_FAULT_PART"
 
 
 def install_from_environment() -> None:
@@ -54,6 +56,8 @@ def install_from_environment() -> None:
         database.CACHE_BYTES = int(size)
     if size := os.environ.get(LARGE_BYTES):
         pipeline.LARGE_BYTES = int(size)
+    if part := os.environ.get(PART):
+        secrets.token_hex = lambda nbytes=None: part  # noqa: ARG005 - the name of an unfinished file
     fault, counts = os.environ.get(FAULT), os.environ.get(COUNTS)
     if fault or counts:
         boundaries = boundaries_of(fault or "")

@@ -164,6 +164,11 @@ def test_failure_is_one_of_room_only_where_there_is_none(
     assert isinstance(explanation(database, error_of("SQLITE_IOERR_WRITE")), NoRoom)
 
 
+def test_locks_that_fail_are_told_as_that(database: Path) -> None:
+    """SQLite gives up on them with a word of its own, which says nothing to a person."""
+    assert "its locks can't be taken" in str(explanation(database, error_of("SQLITE_PROTOCOL")))
+
+
 def test_failure_to_read_is_none_of_temporary_files(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where there is no folder for them either, a disk that can't be read is told as that."""
     monkeypatch.setattr("ingest.storing.explaining.temporary_folder", lambda: None)

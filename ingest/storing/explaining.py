@@ -85,6 +85,11 @@ def _schema(name: str, error: sqlite3.DatabaseError) -> TokentailError | None:
 def _reason(name: str, code: str, reading: bool) -> str | None:
     if code.startswith(("SQLITE_CANTOPEN", "SQLITE_READONLY", "SQLITE_PERM", "SQLITE_AUTH")):
         return _unreadable(name) if reading else unwritable(name)
+    if code.startswith("SQLITE_PROTOCOL"):
+        return (
+            "its locks can't be taken: see what the system's log says, and whether the disk that it is on "
+            "has locks; then run the command again, or choose another place with --db"
+        )
     if code.startswith("SQLITE_NOMEM"):
         return "there is not enough memory for it: end other programs, and run the command again"
     if code.startswith("SQLITE_NOLFS"):
