@@ -160,7 +160,10 @@ class Life:
             made["settings"] = self.settings.read_text().replace(str(self.root), "")
         for database in (self.database, self.copy):
             if database.exists():
-                made[database.name] = tables(database)
+                try:
+                    made[database.name] = tables(database)
+                except sqlite3.Error as error:
+                    made[database.name] = f"can't be read: {error}"
         return made
 
 
