@@ -38,7 +38,7 @@ def campaign(*options: str, **environment: str) -> subprocess.CompletedProcess[s
 @pytest.mark.skipif(not _may_trace(), reason="no strace, or it may not trace")
 def test_errors_and_kills_at_calls_of_the_system_are_said_and_recovered() -> None:
     """Once, from there on, and killed: nothing silent, and the next runs end as the undisturbed ones."""
-    done = campaign("--every", "600", "--first", "250")
+    done = campaign("--every", "1100", "--first", "250")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "): 0 wrong" in done.stdout
     assert all(f"{fault}: " in done.stdout for fault in ("once", "on", "kill"))
