@@ -194,7 +194,7 @@ def own_values(fact: Fact, event: Event | None) -> str | None:
         own |= zip(LOGGED_COLUMNS, fact.payload, strict=True)
     if event is None or fact[1:3] != (event.timestamp, event.timestamp_text):
         own |= {"timestamp": fact.timestamp, "timestamp_text": fact.timestamp_text}
-    if not own and event is not None and fact.context == event.context:
+    if not own and event is not None and event.own is None and fact.context == event.context:
         return None
     if fact.context != NOTHING_TOLD:
         told = zip(TOLD_COLUMNS, told_values(fact.context), strict=True)

@@ -85,6 +85,7 @@ UPDATE staged AS one SET event_id = COALESCE(
     (
         SELECT event.event_id FROM token_estimation_v2_events AS event
         WHERE {_SAME_LINE} AND event.event_key = {_KEY} AND {_SAME_TOLD}
+            AND COALESCE({", ".join(f"event.{name}" for name in EXECUTORS_COLUMNS)}) IS NULL
     ),
     (SELECT -1 FROM token_estimation_v2_events WHERE {_IN_GROUP} LIMIT 1)
 )
