@@ -8,7 +8,7 @@ from itertools import groupby
 
 from ingest.events import Declared, Event, Fact, events, stem_of
 from ingest.storing.groups import OWN_VALUES, READ, SAYS_THE_ROW, declared_deliverables
-from ingest.storing.rows import READ_COLUMNS, Row, event_row, fact_of, fact_of_row, payload_row
+from ingest.storing.rows import READ_COLUMNS, Row, event_row, fact_of, fact_of_row
 
 _ALL_IN_ORDER = f"""
 SELECT EXISTS (
@@ -17,7 +17,6 @@ SELECT EXISTS (
 FROM token_estimation_v2_events AS event WHERE event_key IS NOT NULL ORDER BY event_key
 """
 _KEY_AT = 1 + READ_COLUMNS.index("event_key")
-_COMPUTED = ("smape_percent", "waste_ratio", "underestimated", "is_truncated_output")
 _FIRST_PLACE = """
 SELECT path, line_number FROM event_sightings JOIN log_sources USING (source_id)
 WHERE event_id = ? ORDER BY source_id, event_sightings.byte_offset LIMIT 1
@@ -44,9 +43,7 @@ def rows_that_differ(connection: sqlite3.Connection) -> Iterator[str]:
 def _by_itself(row: Row) -> Row:
     """Return what must stand in a row whose places all say just what it says."""
     fact = fact_of_row(row)
-    event = Event(stem_of(fact.payload, fact.timestamp), *fact[:4], fact.own, [])
-    computed = payload_row(fact.payload)
-    return {"event_key": event.key} | {name: computed[name] for name in _COMPUTED}
+    return event_row(Event(stem_of(fact.payload, fact.timestamp), *fact[:4], fact.own, []))
 
 
 def _that_differ(
