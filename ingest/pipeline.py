@@ -37,7 +37,6 @@ from ingest.storing.settled import Settled, has_own_rows, settled_sources
 from ingest.summary import IngestOptions, Summary
 
 if TYPE_CHECKING:
-    from ingest.files.discover import Rotations
     from ingest.files.logfile import FileState, LogFile
     from ingest.files.watch import Watch
     from ingest.pool import Pool
@@ -254,8 +253,7 @@ class _Run:
         self._changed = changed
         self._summary = summary
         self._zones = Zones(options)
-        self._recognition = Recognition(store, changed.listing.met, options, self._zones, self._flush)
-        self._sources = self._recognition.sources
+        self._recognition = Recognition(store, options, self._zones)
         self._pool: Pool | None = None
         self._under_way: dict[int, tuple[Reading, FileState]] = {}
         self._identified: set[LogFile] = set()
@@ -279,19 +277,11 @@ class _Run:
                 self._store.wait()
 
     def _read(self) -> None:
-        from ingest.files.discover import Rotations  # noqa: PLC0415 - see above
-        from ingest.files.logfile import LogFile  # noqa: PLC0415
-
         logs = dict(self._looked_up())
-        self._recognition.begin(logs)
+        self._recognition.assign(logs, self._changed.listing.met)
         self._total_bytes = self._done_bytes + sum(state.size_bytes for state in logs.values() if state)
         self._read_all(logs)
-        before = [log for log in logs if log in self._identified]
-        rotations, listing = Rotations(), self._changed.listing
-        folders = {stored_path(folder) for folder, _ in listing.folders}
-        gone = (LogFile(path, named=False) for path in self._sources.vanished(folders))
-        for log in (*before, *map(LogFile, listing.missing), *gone):
-            self._read_replaced(log, rotations)
+        self._read_replaced([log for log in logs if log in self._identified])
         self._commit_waiting()  # before anything is said of sources
         self._summary.notices += self._recognition.notices()
         self._summary.notices += self._zones.notices(self._store.connection)
@@ -300,18 +290,18 @@ class _Run:
         """Yield the logs with what they are; those that couldn't be looked up are tried once more."""
         from ingest.files.logfile import LogFile  # noqa: PLC0415 - see above
 
+        met = self._changed.listing.met
         for path, stored, found, named in self._changed.files:
             log = LogFile(path, named=named, stored=stored)
             with self._noticed(log):
                 state = None if log.is_stream else log.state(found)
-                if found is not None or state is None or not self._sources.is_held(state):
-                    self._sources.hold(state)
+                if found is not None or state is None or met.add(*state.number):
                     yield log, state
 
     def _read_all(self, logs: dict[LogFile, FileState | None]) -> None:
         """Read logs: new ones by a pool where there is one, all others here, in the meantime."""
-        seem_new = self._recognition.seems_new
-        new = [state.size_bytes for log, state in logs.items() if state and seem_new(log, state)]
+        is_new = self._recognition.is_new
+        new = [state.size_bytes for log, state in logs.items() if state and state.size_bytes and is_new(log)]
         first_notice = len(self._summary.notices)
         with ExitStack() as stack:
             pool = _pool_for(self._options, new)
@@ -337,19 +327,30 @@ class _Run:
             under_way = sum(self._under_way_bytes.values())
             self._options.report(self._done_bytes + under_way, self._total_bytes)
 
-    def _read_replaced(self, log: LogFile, rotations: Rotations) -> None:
-        """Read on what a path led to before, wherever it is now, or say that it is gone."""
-        from ingest.recognition import places_of  # noqa: PLC0415 - see above
+    def _read_replaced(self, logs: Sequence[LogFile]) -> None:
+        """Read on what the paths of logs led to before, wherever it is now, or say that it is gone."""
+        from ingest.files.discover import Rotations  # noqa: PLC0415 - see above
+        from ingest.files.logfile import LogFile  # noqa: PLC0415
+        from ingest.recognition import places_of  # noqa: PLC0415
 
-        replaced = self._recognition.replaced_sources(log)
-        for other in places_of(replaced, log, rotations) if replaced else ():
+        rotations, listing = Rotations(), self._changed.listing
+        folders = {stored_path(folder) for folder, _ in listing.folders}
+        gone = (LogFile(path, named=False) for path in self._recognition.sources.vanished(folders))
+        asked = [*logs, *map(LogFile, listing.missing), *gone]
+        replaced = {log: self._recognition.replaced_sources(log) for log in asked}
+        places: dict[LogFile, FileState | None] = {}
+        for log, sources in replaced.items():
+            for other in places_of(sources, log, rotations) if sources else ():
+                with self._noticed(other, "elsewhere"):
+                    there = other.state()
+                    if listing.met.add(*there.number):
+                        places[other] = there
+        self._recognition.assign(places, listing.met)
+        for other, state in places.items():
             with self._noticed(other, "elsewhere"):
-                state = other.state()
-                if not self._sources.is_held(state):
-                    self._sources.hold(state)
-                    self._read_log(other, state)
-        if log in self._identified:
-            for source in replaced:
+                self._read_log(other, state)
+        for log in logs:
+            for source in replaced[log]:
                 self._recognition.mark_gone(log, source)
 
     @contextmanager
@@ -377,10 +378,10 @@ class _Run:
                 self._read_log(opened, state)
             return
         self._store.wait()  # what is asked of sources from here on is asked of the database
-        if state is not None and self._recognition.is_unchanged(log, state):
+        reading = self._recognition.resume(log, state)
+        if reading is None:
             self._identified.add(log)
             return
-        reading = self._recognition.resume(log, state)
         if reading.is_new and self._pool is not None and state is not None and state.size_bytes:
             from ingest.pool import Task  # noqa: PLC0415 - see above
 
@@ -457,8 +458,6 @@ class _Run:
         )
 
     def _wait_for_others(self, piece: Piece, reading: Reading) -> None:
-        if piece.source is not None:
-            self._sources.take(piece.source)
         if not self._waiting:
             self._waiting_since = time.monotonic()
         self._waiting.append((piece, reading))
@@ -485,7 +484,6 @@ class _Run:
         stored = self._store.commit([piece for piece, _ in pieces])
         for (piece, reading), source in zip(pieces, stored.sources, strict=True):
             reading.source = source
-            self._sources.take(source)
             self._summary.add(piece.batch, piece.before, source.offset, piece.log)
         self._summary.count(stored)
 

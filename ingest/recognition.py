@@ -6,16 +6,17 @@ swapped link. What was there is looked for, where a link led or among the rotati
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import chain
 
+from ingest.assign import Assigned, assign
 from ingest.errors import LogUnreadable
+from ingest.evidence import FileEvidence, is_damaged, is_still
 from ingest.files.discover import Rotations, target_of
 from ingest.files.listing import Files
-from ingest.files.logfile import FileState, LogFile, Sample, digest
-from ingest.files.paths import is_url
+from ingest.files.logfile import FileState, LogFile, Sample
 from ingest.notices import Notice
 from ingest.reading.batch import Batch, Rows
 from ingest.reading.checkpoint import Counters
@@ -23,14 +24,11 @@ from ingest.reading.resume import (
     DamagedCheckpoint,
     NotTheSame,
     evidence_of,
-    head_of,
-    is_source,
     piped_again,
     recall,
-    standing_in,
 )
 from ingest.reading.scan import ScanOptions, scan
-from ingest.storing.known_sources import KnownSources
+from ingest.storing.known_sources import checkpoint_of, logs_known, pipes_known, source_known
 from ingest.storing.sources import REPLACED, Source
 from ingest.storing.store import Store
 from ingest.summary import IngestOptions
@@ -64,80 +62,112 @@ class Reading:
 
 
 class Recognition:
-    """Recognise the files of one ingest run; `flush` stores what was read of them so far."""
+    """Recognise the files of one ingest run, all of them before any is read."""
 
-    def __init__(
-        self, store: Store, files: Files, options: IngestOptions, zones: Zones, flush: Callable[[], None]
-    ) -> None:
-        """Know the sources of a database as they are before the run; `files` are those of the run."""
-        self.sources = KnownSources(store.connection, files)
+    def __init__(self, store: Store, options: IngestOptions, zones: Zones) -> None:
+        """Know the sources of a database as they are before the run."""
+        self.sources = logs_known(store.connection)
         self._store = store
         self._options = options
         self._zones = zones
-        self._flush = flush
         self._scan_options = ScanOptions(
             options.zone.name, options.finished, watcher=options.watcher, prefix=options.prefix
         )
-        self._rivals = Rivals((), self.sources)
+        self._files: dict[LogFile, FileState] = {}
+        self._assigned: dict[LogFile, Assigned] = {}
+        self._new: dict[LogFile, Reading] = {}
+        self._claimed: set[int] = set()
+        self._marked: set[int] = set()
         self._renamed: set[LogFile] = set()
         self._rewritten: list[tuple[LogFile, Source, str]] = []
         self._gone: list[Notice] = []
         self._damaged: dict[LogFile, Notice] = {}
 
-    def seems_new(self, log: LogFile, state: FileState) -> bool:
-        """Whether a log seems to be read from its start, as far as that is known without opening it."""
-        return bool(state.size_bytes) and (self._options.full or not self.sources.knows(log, state))
+    def assign(self, logs: Mapping[LogFile, FileState | None], met: Files) -> None:
+        """Find out which sources logs are; `met` are all files of the run, those that didn't change too."""
+        files = {log: state for log, state in logs.items() if state is not None}
+        self._files |= files
+        evidence = FileEvidence(self._store.connection, self.sources, self._files, met)
+        options = self._options
+        found = assign(
+            files, self.sources, evidence, self._claimed, finished=options.finished, anew=options.full
+        )
+        self._assigned |= found
+        self._claimed.update(one.source.source_id for one in found.values() if one.source is not None)
+        for log, one in found.items():
+            if one.source is None or options.full:
+                self._new[log] = Reading(log)
+                with suppress(LogUnreadable):  # who reads it says so
+                    self._new[log] = self._new_reading(log, one.source, evidence)
+            if one.rewritten is not None and one.rewritten.state != REPLACED:
+                self._mark_rewritten(log, one.rewritten)
 
-    def is_unchanged(self, log: LogFile, state: FileState) -> bool:
-        """Whether nothing of a log is new: its file looks as before, and its end where its time is fresh."""
-        source = None if self._options.full else self.sources.unchanged(state, self._options.finished)
-        if source is None:
-            return False
-        before = source.file.ending if source.file else None
-        if source.file and before is not None and not log.ends_as(source.file):
-            return False
-        ending = before if state.is_fresh else None
-        moved = log.found_at is not None and source.real_path != log.real_path
-        if moved or (source.path, before) != (log.stored_path, ending):
-            self._store.keep_state(source, log, ending)
-        self.sources.take(source)
-        self._note_renamed(log, source)
-        self._zones.add_known(log, source.timezone)
-        return True
+    def _new_reading(self, log: LogFile, source: Source | None, evidence: FileEvidence) -> Reading:
+        """Read a log from its start; what was read of it before goes when it is read as far."""
+        alike = evidence.alike(log)
+        left = [one for one in alike if one.source_id not in self._claimed]
+        for one in left:
+            was_it = one.path == log.stored_path or (one.file and one.file.number) == self._files[log].number
+            if was_it and one.state != REPLACED and is_damaged(self._store.connection, one):
+                self._damaged[log] = _damaged(log, one)
+        asked, reread = self._options.zone_asked_of(log.stored_path), [] if source is None else [source]
+        if self._options.full:
+            reread += evidence.standing(log, [one for one in left if not evidence.is_at_home(one)])
+            self._claimed.update(one.source_id for one in reread)
+        if reread:
+            return Reading(log, zone=asked or reread[0].timezone, reread=reread)
+        zone = self._options.zone_of(log.stored_path)
+        originals = [one for one in alike if one.timezone != zone]
+        if self._options.full and asked:  # so will they be
+            originals = []
+        for original in evidence.standing(log, originals)[:1]:
+            self._zones.add_known(log, original.timezone)  # one event, one time
+            return Reading(log, zone=original.timezone)
+        return Reading(log)
 
-    def resume(self, log: LogFile, state: FileState | None) -> Reading:
-        """Find out by its bytes which source a log is, and how to read on in it.
+    def is_new(self, log: LogFile) -> bool:
+        """Whether a log is read from its start."""
+        return log in self._new
+
+    def resume(self, log: LogFile, state: FileState | None) -> Reading | None:
+        """Return how to read on in the source that a log is; `None`: there is nothing new in it.
 
         Raises:
             LogUnreadable, LogUnfinished: it can't be opened.
         """
         if state is None:
             return self._piped_reading(log)
-        head = b"" if self.sources.is_empty else head_of(log)
-        candidates = standing(log, state, head, self.sources)
-        if self._options.full:
-            return self._full_reading(log, head, candidates)
-        for source in candidates:
-            if not source.has_grown_into(state) and self._rivals.others_hold(source, log):
-                continue
-            try:
-                reading = self._rest_of(source, log)
-            except DamagedCheckpoint:
-                self._damaged[log] = _damaged(log, source)
-            except NotTheSame:
-                continue
-            else:
-                self._note_renamed(log, source)
-                return reading
-        return Reading(log, zone=self._zone_of_original(log, head))
+        one = self._assigned[log]
+        if one.source is None or log in self._new:
+            return self._new[log]
+        try:
+            reading = None if one.is_unchanged else self._rest_of(one.source, log)
+        except NotTheSame as error:  # another one since it was looked at
+            if isinstance(error, DamagedCheckpoint):
+                self._damaged[log] = _damaged(log, one.source)
+            self._claimed.discard(one.source.source_id)
+            return Reading(log)
+        if reading is None:
+            self._keep_state(log, state, one.source)
+        if one.source.path != log.stored_path:
+            self._renamed.add(log)
+        return reading
+
+    def _keep_state(self, log: LogFile, state: FileState, source: Source) -> None:
+        before = source.file.ending if source.file else None
+        ending = before if state.is_fresh else None
+        moved = log.found_at is not None and source.real_path != log.real_path
+        if moved or (source.path, before) != (log.stored_path, ending):
+            self._store.keep_state(source, log, ending)
+        self._zones.add_known(log, source.timezone)
 
     def _piped_reading(self, log: LogFile) -> Reading:
         """Read a pipe as the rest of one, if all that came through that comes first, else from its start."""
         before: dict[int, tuple[Sample, list[Sample]]] = {}
-        pipes = self.sources.pipes()
+        pipes = pipes_known(self._store.connection)
         for source in pipes:
             with suppress(NotTheSame):
-                checkpoint = self.sources.resume(source)[0]
+                checkpoint = checkpoint_of(self._store.connection, source)[0]
                 remembered = recall(checkpoint)[0]
                 if remembered.piped is not None:
                     before[source.source_id] = (remembered.piped, evidence_of(checkpoint, remembered))
@@ -160,7 +190,7 @@ class Recognition:
         Raises:
             NotTheSame: it isn't.
         """
-        checkpoint, counters = self.sources.resume(source)
+        checkpoint, counters = checkpoint_of(self._store.connection, source)
         remembered = recall(checkpoint)[0]
         if remembered.provisional is None and remembered.counters != counters:
             raise DamagedCheckpoint
@@ -170,28 +200,6 @@ class Recognition:
             return Reading(log, source, counters, iter(()))
         self._zones.add_known(log, source.timezone)
         return Reading(log, source, counters, chain([first], batches))
-
-    def _full_reading(self, log: LogFile, head: bytes, candidates: Iterable[Source]) -> Reading:
-        """Read a log from its start; the sources that it was read as before go when it is read as far."""
-        before = [source for source in candidates if is_still(log, source, self.sources)]
-        for source in before:
-            self.sources.take(source)
-        if not before:
-            return Reading(log, zone=self._zone_of_original(log, head))
-        asked = self._options.zone_asked_of(log.stored_path)
-        return Reading(log, zone=asked or before[0].timezone, reread=before)
-
-    def _zone_of_original(self, log: LogFile, head: bytes) -> str | None:
-        """Return the zone in which the log is read that a new one is a copy of: one event, one time."""
-        zone = self._options.zone_of(log.stored_path)
-        if all(source.timezone == zone for source in self.sources.alike(head)):
-            return None
-        self._flush()  # the original may have been read on
-        for source in self.sources.alike(head):
-            if source.timezone != zone and is_still(log, source, self.sources):
-                self._zones.add_known(log, source.timezone)
-                return source.timezone
-        return None
 
     def zone_of(self, reading: Reading) -> str:
         """Return the zone that a new source is read in."""
@@ -242,66 +250,33 @@ class Recognition:
 
     # What was read at a path before
 
-    def begin(self, logs: Mapping[LogFile, FileState | None]) -> None:
-        """Look at all files of the run before any of them is recognised."""
-        files = [(log, state) for log, state in logs.items() if state is not None]
-        for log, state in files:
-            self._mark_rewritten(log, state)
-        self._rivals = Rivals([log for log, _ in files], self.sources)
+    def _mark_rewritten(self, log: LogFile, before: Source) -> None:
+        self._mark_replaced(before)
+        if log in self._damaged:  # so whether it is still there can't be told
+            return
+        text = (
+            f"{log.shown}: truncated or rewritten since it was read up to offset {before.offset} "
+            f"(it has {self._files[log].size_bytes} bytes now): read from its start"
+        )
+        self._rewritten.append((log, before, text))
 
-    def _mark_rewritten(self, log: LogFile, state: FileState) -> None:
-        """Let the sources go whose file is another one now, before any of their copies is looked at."""
-        for other in self.sources.others_read(log, state):
-            if not self._may_be(log, state, other):
-                self.sources.leave(other)
-        before = self.sources.read_before(log, state)
-        if before is not None and not self._may_be(log, state, before):
-            self.sources.release(before)
-            if before.state != REPLACED:
-                self._store.mark_replaced(before)
-                if self._is_damaged(before):  # so whether it is still there can't be told
-                    self._damaged[log] = _damaged(log, before)
-                    return
-                text = (
-                    f"{log.shown}: truncated or rewritten since it was read up to offset {before.offset} "
-                    f"(it has {state.size_bytes} bytes now): read from its start"
-                )
-                self._rewritten.append((log, before, text))
-
-    def _is_damaged(self, source: Source) -> bool:
-        try:
-            recall(self.sources.resume(source)[0])
-        except DamagedCheckpoint:
-            return True
-        return False
-
-    def _may_be(self, log: LogFile, state: FileState, source: Source) -> bool:
-        """Whether a log may still be what was read of it: if it can't be opened, that is said later."""
-        if source.is_unchanged(state, finished=False):
-            return True
-        try:
-            return is_still(log, source, self.sources)
-        except LogUnreadable:
-            return True
-
-    def _note_renamed(self, log: LogFile, source: Source) -> None:
-        """Remember that a log has the name of another one now, as rotations do."""
-        if source.path != log.stored_path:
-            self._renamed.add(log)
+    def _mark_replaced(self, source: Source) -> None:
+        self._store.mark_replaced(source)
+        self._marked.add(source.source_id)
 
     def replaced_sources(self, log: LogFile) -> list[Source]:
         """Return what was read at a log's path before and no file of this run is, the newest first."""
-        return [] if log.is_stream else self.sources.former(log)
+        return self.sources.replaced_at(log.stored_path, self._claimed)
 
     def mark_gone(self, log: LogFile, replaced: Source) -> None:
         """Mark a source that was read at a log's path, and warn of it unless it is known where it went."""
-        if self.sources.is_taken(replaced) or self.sources.is_released(replaced):  # it was said already
+        if replaced.source_id in self._claimed | self._marked:  # it was said already
             return
-        self._store.mark_replaced(replaced)
+        self._mark_replaced(replaced)
         if self.sources.is_older(replaced) or log in self._renamed:  # a link or a rotation of long ago
             return
         with suppress(LogUnreadable):
-            if is_still(log, replaced, self.sources):  # read twice, by a full reading that was cut short
+            if is_still(self._store.connection, log, replaced):  # read twice: a full reading was cut short
                 return
         text = (
             f"{log.shown}: another log than the one that was read here up to offset {replaced.offset}, and "
@@ -317,15 +292,17 @@ class Recognition:
         yield from self._gone
         yield from self._damaged.values()
         for log, before, text in self._rewritten:
-            is_found = self.sources.is_taken(before) or log in self._renamed or self._has_copy(before)
+            is_found = before.source_id in self._claimed or log in self._renamed or self._has_copy(before)
             yield Notice("note" if is_found else "warning", "replaced", log.shown, text)
 
     def _has_copy(self, source: Source) -> bool:
         """Whether a log that was read for itself, before this run, holds all that was read of a source."""
-        for copy in self.sources.twins(source):
-            if copy.offset >= source.offset:
+        for other in self.sources.beginning(source.fingerprint):
+            copy = source_known(self._store.connection, other.source_id)  # as this run has read it on
+            if copy is not None and copy.source_id != source.source_id and copy.offset >= source.offset:
                 with suppress(LogUnreadable):
-                    if is_still(LogFile(copy.real_path or copy.path, named=False), source, self.sources):
+                    there = LogFile(copy.real_path or copy.path, named=False)
+                    if is_still(self._store.connection, there, source):
                         return True
         return False
 
@@ -344,88 +321,3 @@ def places_of(sources: Sequence[Source], log: LogFile, rotations: Rotations) -> 
     targets = [target for source in sources for target in target_of(source.real_path, log)]
     former = [source.real_path for source in sources]
     return [*targets, *rotations.of(log, min(changed, default=0), former)]
-
-
-def is_still(log: LogFile, source: Source, sources: KnownSources) -> bool:
-    """Whether a log holds what was read of a source, where it was read.
-
-    Raises:
-        LogUnreadable: it can't be opened.
-    """
-    with suppress(NotTheSame):
-        return is_source(log, sources.resume(source)[0])
-    return False
-
-
-def standing(log: LogFile, state: FileState, head: bytes, sources: KnownSources) -> list[Source]:
-    """Return the sources that a log may be, the likeliest first; one pass over it for all of them.
-
-    Raises:
-        LogUnreadable: it can't be opened.
-    """
-    near = sources.candidates(log, state, head)
-    candidates = [source for source in near if not _is_at_home(source, state, sources)]
-    if len(candidates) < 2:
-        return candidates
-    evidence: dict[int, list[Sample]] = {}
-    for source in candidates:
-        try:
-            checkpoint = sources.resume(source)[0]
-            evidence[source.source_id] = evidence_of(checkpoint, recall(checkpoint)[0])
-        except DamagedCheckpoint:  # by its first bytes alone: who goes on with it says so
-            evidence[source.source_id] = []
-    there = standing_in(log, {sample for samples in evidence.values() for sample in samples})
-    return [
-        source
-        for source in candidates
-        if source.source_id in evidence and there.issuperset(evidence[source.source_id])
-    ]
-
-
-def _is_at_home(source: Source, state: FileState, sources: KnownSources) -> bool:
-    """Whether a source is in another file than this one still, where it was read last: this is a copy."""
-    own = source.file
-    if own is None or source.real_path is None or is_url(source.real_path):
-        return False
-    if (own.device, own.inode) == (state.device, state.inode):
-        return False
-    home = LogFile(source.real_path, named=False)
-    with suppress(LogUnreadable):
-        there = home.state()
-        if (there.device, there.inode) == (own.device, own.inode):
-            return source.is_unchanged(there, finished=False) or is_still(home, source, sources)
-    return False
-
-
-class Rivals:
-    """The changed files of one run: a source that is not in its own file any more may be in one of them.
-
-    If it may be in two, nobody knows in which: its evidence is a few places, and a copy may differ elsewhere.
-    """
-
-    def __init__(self, logs: Iterable[LogFile], sources: KnownSources) -> None:
-        """Look at no file yet."""
-        self._logs = list(logs)
-        self._sources = sources
-        self._by_head: dict[int, dict[str, list[LogFile]]] = {}
-        self._rotations = Rotations()
-
-    def others_hold(self, source: Source, log: LogFile) -> bool:
-        """Whether another of them, or a rotation beside the log, holds what was read of a source too."""
-        begun = self._begun(source.fingerprint.size_bytes).get(source.fingerprint.digest, ())
-        oldest_ns = source.file.modified_ns if source.file is not None else 0
-        rotations = self._rotations.of(log, oldest_ns, [source.real_path])
-        for other in (*begun, *(one for one in rotations if one.real_path != log.real_path)):
-            with suppress(LogUnreadable):
-                if other is not log and is_still(other, source, self._sources):
-                    return True
-        return False
-
-    def _begun(self, size_bytes: int) -> dict[str, list[LogFile]]:
-        """Return the files by the hash of so many first bytes."""
-        if size_bytes not in self._by_head:
-            found = self._by_head[size_bytes] = {}
-            for log in self._logs:
-                with suppress(LogUnreadable):
-                    found.setdefault(digest(head_of(log)[:size_bytes]), []).append(log)
-        return self._by_head[size_bytes]

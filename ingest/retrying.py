@@ -16,6 +16,7 @@ from sqlite_utils import Database
 
 from ingest.errors import LogUnfinished, LogUnreadable, UsageMistake
 from ingest.events import Fact
+from ingest.evidence import is_still
 from ingest.files.discover import Rotations
 from ingest.files.logfile import LogFile
 from ingest.files.paths import STANDARD_INPUT
@@ -27,10 +28,10 @@ from ingest.reading.gathering import MAX_REJECT_TEXT
 from ingest.reading.resume import NotTheSame, recall
 from ingest.reading.scan import ScanOptions, scan
 from ingest.reading.zone import Zone, zone_recorded
-from ingest.recognition import is_still, places_of
+from ingest.recognition import places_of
 from ingest.storing.database import StrPath, open_for_writing, require_database
 from ingest.storing.ingest_runs import ingest_lock
-from ingest.storing.known_sources import KnownSources
+from ingest.storing.known_sources import checkpoint_of, source_known
 from ingest.storing.sources import IMPORTED, Source
 from ingest.storing.store import Store
 from parsers.line import ParsedLine, parse_line
@@ -71,7 +72,7 @@ def retry_rejects(database: StrPath, wait_seconds: float = 0.0) -> Retried:
     with ingest_lock(database, wait_seconds), open_for_writing(database) as db:
         retry = _Retry(db, done)
         for (source_id,) in db.conn.execute(_WITH_REJECTS).fetchall():
-            source = retry.sources.source(source_id)
+            source = source_known(db.conn, source_id)
             if source is not None and source.state != IMPORTED:
                 retry.read(source)
     return done
@@ -92,7 +93,6 @@ class _Retry:
         self._db = db
         self._store = Store(db.conn)
         self._done = done
-        self.sources = KnownSources(db.conn)
 
     def read(self, source: Source) -> None:
         """Read the rejects of a source again."""
@@ -119,7 +119,7 @@ class _Retry:
     def _understood(self, source: Source) -> _Understood:
         try:
             zone = zone_recorded(source.timezone)
-            container_logs = recall(self.sources.resume(source)[0])[0].container_logs
+            container_logs = recall(checkpoint_of(self._db.conn, source)[0])[0].container_logs
             own = None if source.prefix is None else template(source.prefix)
         except (NotTheSame, UsageMistake, TemplateMistake):
             return _Understood([], needs_log=True)
@@ -139,9 +139,9 @@ class _Retry:
         """Read a source's log from its start, if it is there and is what was read."""
         for log in self._places(source):
             try:
-                if not is_still(log, source, self.sources):
+                if not is_still(self._db.conn, log, source):
                     continue
-                finished = recall(self.sources.resume(source)[0])[0].provisional is not None
+                finished = recall(checkpoint_of(self._db.conn, source)[0])[0].provisional is not None
                 options = ScanOptions(source.timezone, finished, prefix=source.prefix)
                 stored = self._store.reread(scan(log, None, options), log, source)
             except (LogUnreadable, LogUnfinished, NotTheSame):

@@ -7,25 +7,28 @@ each other marker line a reject, and the database must know of nothing that is n
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import sqlite3
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 
 from sqlite_utils import Database
 
+from ingest.assign import Assigned, assign
 from ingest.compare import Comparison, Verification
 from ingest.errors import LogUnfinished, LogUnreadable, NotALog
+from ingest.evidence import FileEvidence
 from ingest.files.discover import discover
+from ingest.files.listing import Files
 from ingest.files.logfile import FileState, LogFile
 from ingest.memory import little_tidying
 from ingest.reading.batch import Batch
 from ingest.reading.checkpoint import RULES, Provisional
-from ingest.reading.resume import head_of, recall
+from ingest.reading.resume import recall
 from ingest.reading.scan import ScanOptions, scan
-from ingest.recognition import is_still, standing
 from ingest.storing.bookkeeping import bookkeeping_trouble
 from ingest.storing.database import StrPath, files_of, open_for_reading
 from ingest.storing.false_values import said_of_false_values
-from ingest.storing.known_sources import KnownSources
+from ingest.storing.known_sources import checkpoint_of, count_without, logs_known, paths_there
 from ingest.storing.proof import rows_that_differ
 from ingest.storing.sources import Source
 
@@ -69,15 +72,15 @@ def verify(
         _check_balance(db, result)
         result.differences += said_of_false_values(db.conn)
         result.differences += rows_that_differ(db.conn)
-        sources = KnownSources(db.conn)
-        asked = list(paths) or sources.paths_there()
+        asked = list(paths) or paths_there(db.conn)
         found = discover(asked, globs, files_of(database))
         result.problems += found.problems
         result.notes += found.notes
         reading = _Reading(found.logs, report)
+        assigned = _assigned(db.conn, found.logs)
         for log in found.logs:
             try:
-                _check_log(db, sources, log, result, reading)
+                _check_log(db, log, assigned, result, reading)
             except NotALog as error:
                 (result.problems if log.named else result.notes).append(str(error))
             except LogUnfinished as error:
@@ -85,8 +88,21 @@ def verify(
             except LogUnreadable as error:
                 result.problems.append(str(error))
             reading.end(log)
-        result.sources_without_log = sources.left()
+        known = [one.source.source_id for one in assigned.values() if one.source is not None]
+        result.sources_without_log = count_without(db.conn, known)
     return result
+
+
+def _assigned(connection: sqlite3.Connection, logs: Sequence[LogFile]) -> dict[LogFile, Assigned]:
+    """Find out which sources logs are, whatever is new in them; a file that has several names is one log."""
+    met, files = Files(), dict[LogFile, FileState]()
+    for log in logs:
+        with suppress(LogUnreadable):
+            state = None if log.is_stream else log.state()
+            if state is not None and met.add(*state.number):
+                files[log] = state
+    sources = logs_known(connection)
+    return assign(files, sources, FileEvidence(connection, sources, files, met), anew=True)
 
 
 class _Reading:
@@ -134,21 +150,24 @@ def _check_balance(db: Database, result: Verification) -> None:
 
 
 def _check_log(
-    db: Database, sources: KnownSources, log: LogFile, result: Verification, reading: _Reading
+    db: Database,
+    log: LogFile,
+    assigned: Mapping[LogFile, Assigned],
+    result: Verification,
+    reading: _Reading,
 ) -> None:
     if log.is_stream:
         result.notes.append("standard input can't be read again, so it is not verified")
         return
     state = log.state()
-    if sources.is_held(state):  # another name of a file that was compared already
+    if log not in assigned:  # another name of a file that is compared
         return
-    sources.hold(state)
-    found = _source_of(sources, log, state)
+    found = assigned[log].source
     result.files += 1
     if found is None:
         _say_unknown(log, result)
         return
-    remembered = recall(sources.resume(found)[0])[0]
+    remembered = recall(checkpoint_of(db.conn, found)[0])[0]
     checker = Comparison(db, log, found.source_id, result, by_older_rules=remembered.rules < RULES)
     end = _end_of(found, remembered.provisional)
     plainly = ScanOptions(
@@ -187,11 +206,3 @@ def _say_unknown(log: LogFile, result: Verification) -> None:
         )
     else:
         result.notes.append(f"{log.shown}: not ingested, and has no marker lines")
-
-
-def _source_of(sources: KnownSources, log: LogFile, state: FileState) -> Source | None:
-    for source in standing(log, state, head_of(log), sources):
-        if is_still(log, source, sources):
-            sources.take(source)
-            return source
-    return None

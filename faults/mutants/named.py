@@ -137,9 +137,9 @@ NAMED = (
     Fault(
         "12",
         "a source is continued by at most one file of a run",
-        "ingest/recognition.py",
-        "                if other is not log and is_still(other, source, self._sources):\n",
-        "                if other is log and is_still(other, source, self._sources):\n",
+        "ingest/assign.py",
+        "            if evidence.standing(other, [source]):\n",
+        "            if not evidence.standing(other, [source]):\n",
         ("tests/test_rules.py::test_two_copies_of_a_log_that_is_gone_are_two_sources",),
     ),
 )

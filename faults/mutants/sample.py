@@ -16,6 +16,8 @@ AREAS = {
     "identity": (
         "ingest/events.py",
         "ingest/linking/context.py",
+        "ingest/assign.py",
+        "ingest/evidence.py",
         "ingest/recognition.py",
         "ingest/reading/resume.py",
         "ingest/reading/checkpoint.py",

@@ -72,6 +72,11 @@ class FileState:
     ending: str | None = field(default=None, compare=False)
 
     @property
+    def number(self) -> tuple[int, int]:
+        """What tells it from the other files that are there: a later one may be given the same."""
+        return self.device, self.inode
+
+    @property
     def is_fresh(self) -> bool:
         """Whether the file was changed so lately that its time can't tell another change."""
         return self.modified_ns >= time.time_ns() - FRESH_NS

@@ -14,10 +14,10 @@ from ingest.reading.batch import Batch
 from ingest.reading.checkpoint import COUNTED, Fingerprint
 from ingest.storing.rows import Row
 
-SELECT_ONE = """
+SELECT = """
 SELECT source_id, path, fingerprint, fingerprint_bytes, tail_fingerprint, device, inode, modified_ns,
     size_bytes, ending, byte_offset, unread_bytes, encoding, compression, timezone, state, real_path, prefix
-FROM log_sources WHERE source_id = ?
+FROM log_sources
 """
 REPLACED = "replaced"
 """The state of a source whose file is now another one."""
@@ -56,7 +56,7 @@ class Source:
         One that is as long as before may have been given the number of one that is gone.
         """
         own = self.file
-        if own is None or (own.device, own.inode) != (file.device, file.inode):
+        if own is None or own.number != file.number:
             return False
         return file.size_bytes > own.size_bytes
 
@@ -82,7 +82,7 @@ def source_of(batch: Batch, row: Row, source_id: int) -> Source:
 
 
 def source_of_row(row: tuple[object, ...]) -> Source:
-    """Return a source as `SELECT_ONE` reads it."""
+    """Return a source as `SELECT` reads it."""
     (source_id, path, fingerprint, size, tail, device, inode, modified, disk, ending, *rest) = row
     offset, unread, encoding, compression, zone, state, real_path, prefix = rest
     file = None
