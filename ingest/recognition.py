@@ -1,8 +1,4 @@
-"""Which source a log is, by its bytes; and what became of the source that was read at its path before.
-
-Where a log's bytes are not those that were read at its path, it is another log: a rewrite, a rotation, a
-swapped link. What was there is looked for, where a link led or among the rotations beside it.
-"""
+"""What comes of the files of a run: how each is read on or from its start, and what of the sources before."""
 
 from __future__ import annotations
 
