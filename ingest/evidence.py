@@ -65,13 +65,16 @@ class FileEvidence:
         return [one for one in sources if samples[one.source_id] and there.issuperset(samples[one.source_id])]
 
     def is_at_home(self, source: Source) -> bool:
-        """Whether a source is still in its own file, where it was read last."""
-        own = source.file
-        if own is None or source.real_path is None:
+        """Whether a source is still in its own file, where it was read last.
+
+        The first version kept only the path that led there.
+        """
+        own, path = source.file, source.real_path or source.path
+        if own is None:
             return False
-        if is_url(source.real_path):
+        if is_url(path):
             return self._met.holds(*own.number)
-        home = LogFile(source.real_path, named=False)
+        home = LogFile(path, named=False)
         try:
             there = home.state()
         except LogUnreadable:
