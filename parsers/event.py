@@ -139,8 +139,7 @@ _TOTAL = "actual_total"
 """What the second is called in the shorter form."""
 
 _FULL = tuple(field.key for field in FIELDS)
-_FALLBACK = tuple(field.key for field in FIELDS if field.in_fallback)
-_FALLBACK = (_FALLBACK[0], _TOTAL, *_FALLBACK[2:])
+_FALLBACK = tuple(_TOTAL if field is FIELDS[1] else field.key for field in FIELDS if field.in_fallback)
 
 _NEW_KEY = re.compile(r" ([A-Za-z_][A-Za-z0-9_.-]{0,59})=")
 MAX_NEW_KEYS = 20

@@ -14,15 +14,16 @@ from ingest.errors import UnusableImport
 from ingest.events import Fact, group_of, with_stem
 from ingest.linking.context import Context, Told, deliverables
 from ingest.linking.timestamps import moment_of, time_text
+from ingest.storing.database import EVENTS_TABLE
 from ingest.storing.escalations import COLUMNS as ESCALATION_COLUMNS
 from ingest.storing.escalations import Said, escalation_key
 from ingest.storing.facts_migration import EXECUTORS_ROWS, source_for
+from ingest.storing.groups import INSERT_SIGHTING
 from ingest.storing.rows import EXECUTORS_COLUMNS, Row, own_values
 from ingest.storing.store import Writing
 from parsers.records import EstimationEvent
 from parsers.run import UNKNOWN
 
-EVENTS_TABLE = "token_estimation_v2_events"
 ESCALATIONS_TABLE = "token_budget_escalation_events"
 
 _NEEDED = (
@@ -37,11 +38,6 @@ _TAKEN = (
 )
 _ESCALATION_NEEDED = ("event_id", "phase_id", "timestamp", "attempt_index", "base_value", "retry_max_tokens")
 _TAKE = "UPDATE token_estimation_v2_events SET event_key = ? WHERE event_id = ?"
-_PLACE = (
-    "INSERT INTO event_sightings "
-    "(event_id, source_id, byte_offset, line_number, phase_known, line_cut, own_values) "
-    "VALUES (?, ?, ?, 0, ?, 0, ?)"
-)
 _GIVE_WAY = (
     """
     UPDATE escalation_sightings SET event_id = :event_id, own_values = NULL WHERE event_id IN (
@@ -173,7 +169,8 @@ def take_own_rows(connection: sqlite3.Connection) -> None:
             continue
         connection.execute(_TAKE, [f"{group_of(fact.stem)} ~{event_id}", event_id])
         said = own_values(fact, None)
-        connection.execute(_PLACE, [event_id, source_id, event_id, fact.phase is not None, said])
+        place = (event_id, source_id, event_id, 0)
+        connection.execute(INSERT_SIGHTING, [*place, fact.phase is not None, False, said])
         writing.touch(group_of(fact.stem))
     writing.finish()
     connection.execute(_COUNT, [source_id])
