@@ -313,7 +313,7 @@ class Linker:
             window = state.window_of(record.phase)
             window.add(last.opened)
             context = Context(phase=Told(record.phase, "builder"), run=state.run_of(window))
-            self.amendments.append(Amendment(last.offset, context, last.logged))
+            self.amendments.append(Amendment(last.offset, context))
         if window is None or not window.contested:
             self._end_call(record.phase, window)
 

@@ -252,14 +252,10 @@ class Logged(NamedTuple):
 
 
 class Amendment(NamedTuple):
-    """Context that came after its event, which was seen at `offset` of the same source.
-
-    `logged` is that sighting's own time, where the context tells its phase.
-    """
+    """Context that came after its event, which was seen at `offset` of the same source."""
 
     offset: int
     context: Context
-    logged: Logged | None = None
 
 
 class Unanchored(NamedTuple):
