@@ -27,8 +27,12 @@ TO_END = r"(.*(?u:\S))"
 _VARIABLE = re.compile(r"\\.|\[\^(?:\\.|[^\]\\])*\]|\[(?:\\.|[^\]\\])*\]|\(?\.")
 """What of a pattern may stand for any text: a dot, a value's first one, a class of all but some."""
 
-_QUICK = {".": r"[^:\n\x80-\U0010ffff]", "(.": r"([^:;=\n\x80-\U0010ffff]"}
-"""What a dot stands for where no other line begins: that has a colon, a ruler or a picture in its head."""
+_QUICK = {".": r"[\0-\t\x0b-9;-\x7f]", "(.": r"([\0-\t\x0b-9<>-\x7f]"}
+"""What a dot stands for where no other line begins: that has a colon, a ruler or a picture in its head.
+
+ASCII but `:`, and at a value's head but `;` and `=`. Said as what it is: a class of all but some takes
+four times as long to compile.
+"""
 
 _QUICK_END = ("(?u:\\S)", r"(?u:[^\s:])")
 """A value's last character, in any line and in such a one."""
