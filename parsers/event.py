@@ -206,9 +206,10 @@ def _read_values(values: dict[str, str], is_total: bool) -> EstimationEvent | Ma
 
 _ENDING_FIELDS = FIELDS[3:]
 _ENDING = re.compile(" ".join(f"{field.key}={field.kind.quick}" for field in _ENDING_FIELDS))
+_ENDING_READERS = tuple(field.kind.read for field in _ENDING_FIELDS)
 
 _ANOTHER_WITHIN = re.compile(rf":[0-9][0-9]:[0-9][0-9]|[0-9]: [A-Za-z]*Warning: |{PRINTED}")
-"""What another line begins with, which may have been appended to this one."""
+"""What another line begins with, which may have been appended to this one: `:`, `;` or `[` is in each."""
 
 WHOLE = (
     r"\[TokenEstimationV2\] predicted_output=(0|[1-9][0-9]{0,11}) actual_output=(0|[1-9][0-9]{0,11}) "
@@ -248,12 +249,11 @@ class Endings(dict[str, Ending | None]):
 
 def _read_ending(text: str) -> tuple[Any, ...] | None:
     found = _ENDING.fullmatch(text) if text.isascii() and text.isprintable() else None
-    if found is None or _ANOTHER_WITHIN.search(text):
+    if found is None or not found[len(_ENDING_READERS)]:
         return None
-    values = tuple(
-        field.kind.read(value) for field, value in zip(_ENDING_FIELDS, found.groups(), strict=True)
-    )
-    return values if found.groups()[-1] else None
+    if (":" in text or ";" in text or "[" in text) and _ANOTHER_WITHIN.search(text):
+        return None
+    return tuple([read(value) for read, value in zip(_ENDING_READERS, found.groups(), strict=True)])
 
 
 def read(message: str) -> EstimationEvent | Malformed | Noted:

@@ -27,7 +27,7 @@ PRINTED = (
 
 _WARNING = r"\.py:\d{1,6}: [A-Za-z]{0,60}Warning: "
 _PICTURE = (
-    rb"(?<=[^\s\x80-\xff])(?:[\x80-\xff]++ (?:REQUIRED DELIVERABLES:|Run ')"
+    rb"(?=[\x80-\xff])(?<=[^\s\x80-\xff])(?:[\x80-\xff]++ (?:REQUIRED DELIVERABLES:|Run ')"
     rb"|(?:(?:\xe2[\x98-\x9e][\x80-\xbf]|\xf0\x9f[\x80-\xbf]{2})(?:\xef\xb8\x8f)?)++ (?=[A-Z]))"
 )
 """A picture that a line is printed behind, no space before it, and what a capture may have made of it."""

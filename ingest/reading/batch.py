@@ -52,8 +52,7 @@ class SeenEscalation:
 class Rows:
     """What a stretch of a source becomes in the database.
 
-    `amendments` reach events that earlier batches stored, and those of this one whose phase was not
-    known at their line: so they are told the same, wherever the source was cut.
+    `amendments` reach events that earlier batches stored; those of this one are amended already.
     """
 
     sightings: list[Sighting] = field(default_factory=list)

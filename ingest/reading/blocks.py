@@ -72,10 +72,11 @@ class Block:
 
     def _first(self, start: int) -> int:
         """Return the number, from 0, of the physical line that begins at an index of `data`."""
-        if start < self._counted:
-            self._counted = self._passed = 0
-        self._passed += newlines_in(self.data[self._counted : start])
-        self._counted = start
+        if start != self._counted:
+            if start < self._counted:
+                self._counted = self._passed = 0
+            self._passed += newlines_in(self.data[self._counted : start])
+            self._counted = start
         return self._passed if self._cuts is None else self._cuts.firsts[self._passed]
 
     def offset_at(self, start: int) -> int:
@@ -105,13 +106,12 @@ class Block:
 
     def line(self, start: int, end: int) -> Line:
         """Return the line between two indexes of `data`, to be read by itself."""
-        data, size_bytes, raw = self.data[start : end - 1].rstrip(b"\r"), end - start - 1, b""
-        offset, number, ordinal = self.place(start)
-        if self._cuts is not None:
-            raw, first = self.sample(start), self._first(start)
-            newlines = (self._first(end) - first) * self._cuts.newline_bytes
-            size_bytes = self.offset_at(end) - offset - newlines
-        return Line(offset, self.offset_at(end), number, ordinal, data, size_bytes, raw=raw)
+        data, (offset, number, ordinal) = self.data[start : end - 1].rstrip(b"\r"), self.place(start)
+        if self._cuts is None:
+            return Line(offset, self.offset + end, number, ordinal, data, end - start - 1)
+        raw, first, end_offset = self.sample(start), self._first(start), self.offset_at(end)
+        newlines = (self._first(end) - first) * self._cuts.newline_bytes
+        return Line(offset, end_offset, number, ordinal, data, end_offset - offset - newlines, raw=raw)
 
     def each(self) -> Iterator[Line]:
         """Yield the lines, to be read one by one, and move the position past them."""

@@ -6,7 +6,7 @@ linker what is around them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from ingest.events import Fact
@@ -148,8 +148,7 @@ class Gathering:
         context = self._linker.event(payload, offset, ordinal, tuple.__new__(Logged, (timestamp, text)))
         fact = tuple.__new__(Fact, (payload, timestamp, text, context, False, stem, None))
         rows = self._rows.sightings
-        if context.phase is not None:
-            self._by_offset[offset] = len(rows)
+        self._by_offset[offset] = len(rows)
         rows.append(tuple.__new__(Sighting, (offset, number, fact)))
         self._marker_at = start
 
@@ -181,12 +180,14 @@ class Gathering:
             self._take_long(line)
             return
         is_listing = self._linker.is_listing
-        if is_listing and not self._goes_on_with_list(line.data):
+        may_go_on = is_listing and may_be_listed(line.data, self._template)
+        parts = self._parts(line, is_listing=True) if may_go_on else []
+        if is_listing and not _goes_on_with_list(parts):
             self.reach(line.ordinal)
             is_listing = False
-        if not is_listing and not has_marker(line.data):
-            return
-        for part in self._parts(line, is_listing):
+        if not is_listing:
+            parts = self._parts(line) if has_marker(line.data) else []
+        for part in parts:
             self._take_part(line, part, is_listing)
 
     def _take_long(self, line: Line) -> None:
@@ -206,16 +207,7 @@ class Gathering:
         quoted = occurrences - (standing != "quotation")
         self._counters.count_unclaimed(quoted, int(standing == "unread"))
 
-    def _goes_on_with_list(self, data: bytes) -> bool:
-        """Whether a line is an item of a list, or a torn one; anything else ends it."""
-        if not may_be_listed(data, self._template):
-            return False
-        first = parts_of(data, self._remembered.container_logs, self._template, is_listing=True)[0]
-        if first.parsed is not None:
-            return isinstance(first.parsed.record, ListedPath | ListRest)
-        return first.is_cut
-
-    def _parts(self, line: Line, is_listing: bool) -> list[Part]:
+    def _parts(self, line: Line, is_listing: bool = False) -> list[Part]:
         remembered, data = self._remembered, line.data
         begins_as_own = data.startswith(b"[") and data[1:2].isdigit()
         if remembered.container_logs and not begins_as_own and shows_both_prefixes(data):
@@ -283,8 +275,7 @@ class Gathering:
         self._collect_amendments()
         self._count_keys(parsed.new_keys)
         fact = Fact(record, *logged, context, is_cut=is_cut)
-        if context.phase is not None:
-            self._by_offset[line.offset] = len(self._rows.sightings)
+        self._by_offset[line.offset] = len(self._rows.sightings)
         self._rows.sightings.append(Sighting(line.offset, line.number, fact))
         self._counters.sightings += 1
 
@@ -343,7 +334,16 @@ class Gathering:
             if index is None:
                 rows.amendments.append(amendment)
             else:
-                sighting = rows.sightings[index]
-                fact = sighting.fact._replace(context=merged(sighting.fact.context, amendment.context))
-                rows.sightings[index] = Sighting(sighting.offset, sighting.line_number, fact)
+                offset, number, fact = rows.sightings[index]
+                known = (*fact[:3], merged(fact.context, amendment.context), *fact[4:])
+                fact = tuple.__new__(Fact, known)
+                rows.sightings[index] = tuple.__new__(Sighting, (offset, number, fact))
         self._linker.amendments.clear()
+
+
+def _goes_on_with_list(parts: Sequence[Part]) -> bool:
+    """Whether a line is an item of a list, or a torn one; anything else ends it."""
+    if not parts:
+        return False
+    parsed = parts[0].parsed
+    return parts[0].is_cut if parsed is None else isinstance(parsed.record, ListedPath | ListRest)

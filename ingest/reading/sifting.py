@@ -74,11 +74,13 @@ What it says is a record, an event in its usual form, or the line as it is, with
 be read by itself, and says something only directly below a line of a list if it holds no marker.
 """
 
-_OF_MARKER = [number for number, family in enumerate(FAMILIES) for _ in family.markers]
 _EVENT = FAMILIES.index(event.FAMILY)
 _LISTED = len(FAMILIES)
 """Lines that are to be read by themselves come after the families: those below the head of a list, which hold
 no marker, those in which the event's marker stands as well, and those in which one may stand unseen."""
+
+_OF_MARKER = [number for number, family in enumerate(FAMILIES) for _ in family.markers]
+_OF_MARKER += [_LISTED] * len(_BYTES_OF_TEXT)
 
 _BRACKET = ord("[")
 
@@ -193,7 +195,7 @@ def _found(
     start = end = 0  # of the newest line that holds a marker
     done = _add_listed(data, 0, places, lines[_LISTED], template)
     for marker, at, _ in find_markers(data):
-        number = _OF_MARKER[marker] if marker < len(_OF_MARKER) else _LISTED
+        number = _OF_MARKER[marker]
         if at >= done:
             start = rfind(b"\n", done, at) + 1 or done
             done = end = find(b"\n", at) + 1

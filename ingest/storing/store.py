@@ -11,7 +11,7 @@ from __future__ import annotations
 import sqlite3
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -304,8 +304,8 @@ class Writing:
             source_id, taken = self._begin_source(piece, stored, horizon)
             retaken += taken
             first = len(sightings)
-            some = kept(piece.batch.rows.sightings, horizon)
-            sightings += self._with_amendments(some, piece.batch.rows.amendments, source_id, learned)
+            sightings += kept(piece.batch.rows.sightings, horizon)
+            learned += self._amended(piece.batch.rows.amendments, source_id)
             spans.append(Span(source_id, first, len(sightings)))
         before = stored.events_new
         insert = self._place(sightings, spans, learned, stored)
@@ -344,28 +344,15 @@ class Writing:
             self.add_escalations(said)
         return source_id, taken
 
-    def _with_amendments(
-        self,
-        sightings: list[Sighting],
-        amendments: Sequence[Amendment],
-        source_id: int,
-        learned: list[Placed],
-    ) -> list[Sighting]:
-        """Return sightings with what lines behind tell of them; what is told of others goes to `learned`."""
-        if not amendments:
-            return sightings
+    def _amended(self, amendments: Iterable[Amendment], source_id: int) -> Iterator[Placed]:
+        """Take up the facts of a source of which lines behind tell more."""
         told: dict[int, Context] = {}
         for one in amendments:
             told[one.offset] = merged(told.get(one.offset, NOTHING_TOLD), one.context)
-        for number, sighting in enumerate(sightings):
-            if sighting.offset in told:
-                known = merged(sighting.fact.context, told.pop(sighting.offset))
-                sightings[number] = sighting._replace(fact=sighting.fact._replace(context=known))
         for offset, context in told.items():
             changed = self._groups.take_up(source_id, offset, context)
             if changed is not None:
-                learned.append(changed)
-        return sightings
+                yield changed
 
     def _place(
         self, sightings: list[Sighting], spans: list[Span], learned: Sequence[Placed], stored: Stored
