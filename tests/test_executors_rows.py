@@ -180,6 +180,10 @@ def test_executors_database_is_only_read(autopack: Path, called: Tokentail) -> N
     refused = called("ingest", "logs", "--db", "autopack.db", "--adopt")
     assert refused.returncode == 2
     assert "`tokentail import autopack.db --db OTHER.db`" in refused.stderr
+    assert "that was adopted is used without it" in refused.stderr
+    refused = called("adopt", "--db", "autopack.db")
+    assert refused.returncode == 2
+    assert "`tokentail import FILE --db OTHER.db`" in refused.stderr
     assert called("import", "autopack.db").returncode == 0
     assert autopack.read_bytes() == before
     assert not autopack.with_name("autopack.db-wal").exists()

@@ -116,6 +116,10 @@ class LazyGroup(click.Group):
         try:
             return super().resolve_command(ctx, args)
         except click.NoSuchCommand as error:
+            if error.command_name == "adopt":
+                from ingest.cli.ingest import no_adoption  # noqa: PLC0415 - of a script for version 0.1.0 alone
+
+                raise click.UsageError(no_adoption("`adopt`", "FILE"), ctx) from None
             raise click.NoSuchCommand(error.command_name, possibilities=COMMANDS, ctx=ctx) from None
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem[str]]:

@@ -210,10 +210,16 @@ def refuse_adoption(chosen: Chosen, database: str) -> None:
         UsageMistake: it was given.
     """
     if chosen.adopt:
-        raise UsageMistake(
-            "--adopt is no more: an executor's own database is read, and never written to: "
-            f"`tokentail import {database} --db OTHER.db` takes its rows in, again whenever it is run"
-        )
+        raise UsageMistake(no_adoption("--adopt", database))
+
+
+def no_adoption(asked: str, database: str) -> str:
+    """Say what takes the place of a way of version 0.1.0 to adopt an executor's own database."""
+    return (
+        f"{asked} is no more: a database that was adopted is used without it; any other of an executor's "
+        f"is read, and never written to: `tokentail import {database} --db OTHER.db` takes its rows in, "
+        "again whenever it is run"
+    )
 
 
 def _ingest(command: str, paths: tuple[str, ...], chosen: Chosen) -> int:
