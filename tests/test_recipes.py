@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import configparser
 import gzip
 import os
 import re
@@ -496,11 +497,19 @@ def test_paths_are_completed_by_the_shell() -> None:
 
 
 def test_image_is_made_of_what_there_is() -> None:
-    """What isn't run is read: files that exist, a pinned base, a user that is not root, a volume."""
+    """What isn't run is read: all that an install needs, a pinned base, a user that is not root, a volume."""
     image = (FILES / "Dockerfile").read_text()
-    for line in re.findall(r"^COPY (?!--from)(.*)$", image, re.MULTILINE):
-        for name in line.split()[:-1]:
-            assert (ROOT / name).exists(), name
+    copied = {
+        name
+        for line in re.findall(r"^COPY (?!--from)(.*)$", image, re.MULTILINE)
+        for name in line.split()[:-1]
+    }
+    config = configparser.ConfigParser()
+    config.read(ROOT / "setup.cfg", encoding="utf-8")
+    options = config["options"]
+    modules = {f"{name}.py" for name in options["py_modules"].split()}
+    folders = {name.partition(".")[0] for name in options["packages"].split()}
+    assert copied == {"pyproject.toml", "setup.cfg", "README.md", "LICENSE", *modules, *folders}
     bases = re.findall(r"^FROM (\S+)", image, re.MULTILINE)
     assert len(set(bases)) == 1
     assert re.fullmatch(r"python:3\.\d+\.\d+-slim-\w+", bases[0])
