@@ -23,13 +23,14 @@ from ingest.errors import LogUnfinished, LogUnreadable, LogVanished, UnusableImp
 from ingest.exported import exported_fact
 from ingest.files.logfile import SQLITE_MAGIC, LogFile, chunks
 from ingest.files.paths import STANDARD_INPUT
+from ingest.storing import writes
 from ingest.storing.database import EVENTS_TABLE, StrPath, immediate, open_for_writing, take_away
 from ingest.storing.escalations import Said
 from ingest.storing.executors_rows import executors_facts, own_escalations
 from ingest.storing.groups import Place, Placed
-from ingest.storing.horizon import horizon_of
-from ingest.storing.imports import as_batches, count_places, source_at, source_of_content
+from ingest.storing.imports import as_batches, source_at, source_of_content
 from ingest.storing.ingest_runs import ingest_lock
+from ingest.storing.retention import cutoff_of
 from ingest.storing.store import Writing
 
 BATCH = 1000
@@ -118,12 +119,12 @@ def _replace(
     escalations: Iterable[Said] = (),
 ) -> ImportedEvents:
     """Let a source hold these facts and escalations, and nothing else."""
-    writing, horizon = Writing(connection), horizon_of(connection)
+    writing, cutoff = Writing(connection), cutoff_of(connection)
     writing.begin()
     writing.take_away(source_id)
     count = new = updated = pruned = 0
     for batch in as_batches(facts, BATCH):
-        kept = [one for one in batch if horizon is None or one.fact.timestamp >= horizon]
+        kept = [placed for placed in batch if cutoff is None or placed.fact.timestamp >= cutoff]
         count += len(batch)
         pruned += len(batch) - len(kept)
         stored = writing.put(kept)
@@ -131,7 +132,8 @@ def _replace(
         updated += stored.events_updated
     writing.add_escalations(escalations)
     updated += writing.finish().events_updated
-    count_places(connection, source_id, pruned)
+    writes.update_source(connection, source_id, {"pruned_sightings": pruned})
+    writes.count_places(connection, source_id)
     return ImportedEvents(count, new, updated, pruned)
 
 

@@ -16,6 +16,7 @@ from typing import NamedTuple
 from ingest.events import DIGEST_LENGTH, SECOND_LENGTH, stem_of
 from ingest.linking.context import NOTHING_TOLD
 from ingest.reading.batch import Sighting
+from ingest.storing import writes
 from ingest.storing.rows import EVENT_COLUMNS, EXECUTORS_COLUMNS, TOLD_COLUMNS, told_values
 from parsers.records import EstimationEvent
 from parsers.run import UNKNOWN
@@ -121,21 +122,19 @@ _EXPRESSIONS = {
     "logged_smape_percent": "smape",
     "created_at": ":now",
 }
-_COLUMNS = [name for name in EVENT_COLUMNS if name not in EXECUTORS_COLUMNS]
-_INSERT_NEW = f"""
-INSERT INTO token_estimation_v2_events ({", ".join(_COLUMNS)})
-SELECT {", ".join(_EXPRESSIONS.get(name, f"ending.{name}") for name in _COLUMNS)}
+_INSERTED = {
+    name: _EXPRESSIONS.get(name, f"ending.{name}") for name in EVENT_COLUMNS if name not in EXECUTORS_COLUMNS
+}
+_NEW = """
 FROM staged AS one JOIN staged_endings AS ending USING (ending)
 WHERE one.event_id IS NULL
 ORDER BY one.number
 """
-_INSERT_SIGHTINGS = """
-INSERT INTO event_sightings
-    (event_id, source_id, byte_offset, line_number, phase_known, line_cut, own_values)
-SELECT COALESCE(event_id, :first_id + number), :source_id, byte_offset, line_number,
-    phase_source IS NOT NULL, 0, own_values
-FROM staged WHERE number >= :first AND number < :end ORDER BY number
+_SIGHTING = """
+COALESCE(event_id, :first_id + number), :source_id, byte_offset, line_number,
+phase_source IS NOT NULL, 0, own_values
 """
+_OF_SPAN = "FROM staged WHERE number >= :first AND number < :end ORDER BY number"
 
 
 Insert = Callable[[], None]
@@ -207,8 +206,9 @@ class Staging:
         return Staged(new, others, partial(self._insert, spans, {"first_id": first_id, "now": now}))
 
     def _insert(self, spans: list[Span], values: dict[str, int | str]) -> None:
-        self._conn.execute(_INSERT_NEW, values)
-        self._conn.executemany(_INSERT_SIGHTINGS, [values | span._asdict() for span in spans])
+        writes.insert_staged_events(self._conn, _INSERTED, _NEW, values)
+        of_spans = [values | span._asdict() for span in spans]
+        writes.insert_staged_sightings(self._conn, _SIGHTING, _OF_SPAN, of_spans)
 
     def _stage(self, sightings: Sequence[tuple[int, Sighting]]) -> None:
         """Put sightings into the tables, those that need fewer values as such."""
