@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from ingest.errors import LogUnreadable
-from ingest.events import Fact, group_of, stem_of
+from ingest.events import group_of, stem_of
 from ingest.files.logfile import LogFile
 from ingest.linking.context import NOTHING_TOLD, Context, merged
 from ingest.linking.state import Amendment
@@ -356,9 +356,8 @@ class Writing:
         stems = [one.fact.stem or stem_of(one.fact.payload, one.fact.timestamp) for one in sightings]
         plain, others = self._apart(sightings, stems, {group_of(one.fact.stem) for one in learned})
         first_id = self._groups.reserve(len(sightings))
-        staged = self._staging.stage(
-            [(number, sightings[number]) for number in plain], spans, first_id, self._now
-        )
+        numbered = [(number, stems[number], sightings[number]) for number in plain]
+        staged = self._staging.stage(numbered, spans, first_id, self._now)
         stored.events_new += staged.new
         others = sorted([*others, *staged.others])
         if not (others or learned):
@@ -378,7 +377,10 @@ class Writing:
     def _apart(
         self, sightings: list[Sighting], stems: list[str], learned: set[str]
     ) -> tuple[list[int], list[int]]:
-        """Return the numbers of what can be written at once, and of what is to be computed with its group."""
+        """Return the numbers of what can be written at once, and of what is to be computed with its group.
+
+        SQLite can write an event alone whose line is whole, and whose metrics come out the same.
+        """
         declared, groups = self._groups.declared, list(map(group_of, stems))
         several = learned
         if len(set(groups)) < len(groups):
@@ -386,22 +388,16 @@ class Writing:
         plain: list[int] = []
         others: list[int] = []
         for number, (_, _, fact) in enumerate(sightings):
-            is_plain = _is_plain(fact) and groups[number] not in several
-            if is_plain and declared and fact.context.run and fact.context.phase:
-                is_plain = (fact.context.run.name, fact.context.phase.name) not in declared
-            (plain if is_plain else others).append(number)
+            payload, _, _, context, is_cut, _, own = fact
+            is_plain = not is_cut and own is None and payload[0] < MAX_EXACT and payload[1] < MAX_EXACT
+            if is_plain and declared and context.run and context.phase:
+                is_plain = (context.run.name, context.phase.name) not in declared
+            (plain if is_plain and groups[number] not in several else others).append(number)
         return plain, others
 
     def _count(self, written: Written, stored: Stored) -> None:
         stored.events_new += len(written.inserted)
         stored.events_updated += sum(event_id < self._first_id for event_id in written.updated)
-
-
-def _is_plain(fact: Fact) -> bool:
-    """Whether SQLite can write an event alone: its line is whole, and its metrics come out the same."""
-    payload = fact.payload
-    is_whole_line = not (fact.is_cut or fact.is_executors)
-    return is_whole_line and payload[0] < MAX_EXACT and payload[1] < MAX_EXACT
 
 
 def _reject_values(reject: Reject) -> tuple[int, int, str, str]:
