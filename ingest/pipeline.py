@@ -236,7 +236,7 @@ def read_changed(
 
         summary.notices = with_emptied(connection, listing, summary.notices)
     if options.folders and (changed.files or not changed.is_watched):
-        from ingest.storing.labels import keep_labels  # noqa: PLC0415 - see above
+        from ingest.storing.sources import keep_labels  # noqa: PLC0415 - see above
 
         keep_labels(connection, options.folders)
     return store

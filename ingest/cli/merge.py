@@ -20,7 +20,7 @@ from reports.terminal import counted
 def merge_command(others: tuple[str, ...], db: str | None, wait_seconds: float, as_json: bool) -> int:
     """Take each OTHER.db into the database, as if one ingest had read all of their logs.
 
-    Events are united by the rules by which an ingest unites sightings, so the order of the databases
+    Events are made one by the rules of an ingest, so the order of the databases
     doesn't matter, and merging twice is merging once. A log that several of them have read is one
     source, as far as it was read furthest. The others are only read. One of an older version is brought
     up to date in a temporary copy; one of a newer version is refused.
@@ -53,13 +53,13 @@ def merge_command(others: tuple[str, ...], db: str | None, wait_seconds: float, 
 
 
 def _show(database: str, done: Merged) -> None:
-    for one in done.united:
+    for one in done.databases:
         say(
             f"{one.database}: {counted(one.events, 'event')}, {one.events_new:,} new, "
             f"{one.events_updated:,} completed; {counted(one.sources, 'source')}, {one.sources_new:,} new, "
             f"{one.sources_further:,} read further"
         )
-    if done.united:
-        say(f"{counted(len(done.united), 'database')} merged; database {database}")
+    if done.databases:
+        say(f"{counted(len(done.databases), 'database')} merged; database {database}")
     else:
         say("no database merged: nothing was changed")

@@ -6,7 +6,7 @@ import click
 
 from ingest.cli import options
 from ingest.cli.output import remark, say, say_json
-from ingest.upgrading import upgrade
+from ingest.storing.upgrading import upgrade
 
 
 @click.command("upgrade")
