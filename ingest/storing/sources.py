@@ -8,13 +8,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from ingest.errors import DatabaseBusy
-from ingest.files.folders import Folder, label_told
 from ingest.files.logfile import FileState, LogFile
 from ingest.linking.timestamps import time_text
 from ingest.reading.batch import Batch
 from ingest.reading.checkpoint import COUNTED, Fingerprint
 from ingest.storing import writes
-from ingest.storing.database import immediate
 from ingest.storing.rows import Row
 
 SELECT = """
@@ -181,21 +179,3 @@ def shift_rejects(
     (end_offset,) = connection.execute(query, [source_id]).fetchone()
     remembered = sum(offset < end_offset for offset in offsets)
     writes.shift_rejects(connection, source_id, len(offsets), remembered, pruned)
-
-
-def keep_labels(connection: sqlite3.Connection, folders: tuple[Folder, ...]) -> None:
-    """Give each source the label that its folder has now; nothing is written where all have theirs.
-
-    A source in none of the folders keeps what it has.
-    """
-    if not any(folder.label for folder in folders):
-        return
-    sources = connection.execute("SELECT source_id, path, label FROM log_sources")
-    now = [(label_told(folders, path), source_id, label) for source_id, path, label in sources]
-    changed = [
-        (label, source_id) for label, source_id, before in now if label is not None and label != before
-    ]
-    if changed:
-        with immediate(connection):
-            for label, source_id in changed:
-                writes.update_source(connection, source_id, {"label": label})

@@ -1,4 +1,4 @@
-"""Folders that hold no logs: of one that had some before, that is a warning."""
+"""Folders of logs: each gives its sources their label, and one that had logs before and has none is a warning."""
 
 from __future__ import annotations
 
@@ -6,15 +6,35 @@ import os
 import sqlite3
 from collections.abc import Sequence
 
-from ingest.files.folders import Folder
+from ingest.files.folders import Folder, label_told
 from ingest.files.listing import GLOBS, Listing, name_test
 from ingest.files.paths import is_url, shown, stored_path
 from ingest.notices import Notice
+from ingest.storing import writes
+from ingest.storing.database import immediate
 
 _READ_HERE = """
 SELECT path, real_path FROM log_sources
 WHERE path <> '-' AND state NOT IN ('replaced', 'imported') AND host IS NULL
 """
+
+
+def keep_labels(connection: sqlite3.Connection, folders: tuple[Folder, ...]) -> None:
+    """Give each source the label that its folder has now; nothing is written where all have theirs.
+
+    A source in none of the folders keeps what it has.
+    """
+    if not any(folder.label for folder in folders):
+        return
+    sources = connection.execute("SELECT source_id, path, label FROM log_sources")
+    now = [(label_told(folders, path), source_id, label) for source_id, path, label in sources]
+    changed = [
+        (label, source_id) for label, source_id, before in now if label is not None and label != before
+    ]
+    if changed:
+        with immediate(connection):
+            for label, source_id in changed:
+                writes.update_source(connection, source_id, {"label": label})
 
 
 def with_emptied(connection: sqlite3.Connection, listing: Listing, notices: Sequence[Notice]) -> list[Notice]:
