@@ -1,4 +1,4 @@
-"""Folders of logs: each gives its sources their label, and one that had logs before and has none is a warning."""
+"""Folders of logs: their sources get their label; one that had logs, and has none now, is a warning."""
 
 from __future__ import annotations
 
