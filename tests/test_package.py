@@ -15,7 +15,7 @@ import pytest
 
 from conftest import ROOT
 
-PACKAGES = ("ingest", "parsers", "reports")
+FOLDERS = ("commandline", "ingest", "parsers", "reports")
 SUITE = (".ci", ".github", "bench", "claims", "docs", "examples", "faults", "tests")
 ENTRIES = ("datasette_plugin", "main", "sqlite_utils_plugin")
 TOP_FILES = (
@@ -31,7 +31,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("built")
     source = folder / "source"
     source.mkdir()
-    for name in (*PACKAGES, *SUITE):
+    for name in (*FOLDERS, *SUITE):
         shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in TOP_FILES:
         shutil.copy(ROOT / name, source / name, follow_symlinks=False)
@@ -60,7 +60,7 @@ def test_wheel_holds_exactly_our_packages_and_their_data(built: Path) -> None:
         (entry_points,) = [name for name in names if name.endswith("entry_points.txt")]
         script = opened.read(entry_points).decode()
     top = {name.partition("/")[0] for name in names}
-    ours = {"ingest", "parsers", "reports", "tokentail_plugins.py"}
+    ours = {*FOLDERS, "tokentail_plugins.py"}
     assert {name for name in top if not name.endswith(".dist-info")} == ours
     assert {name for name in names if not name.endswith(".py") and ".dist-info/" not in name} == DATA
     assert any(name.endswith(".dist-info/licenses/LICENSE") for name in names)
@@ -102,7 +102,7 @@ def test_every_package_is_shipped() -> None:
     """A folder of modules that the wheel would lack is one that only works in a checkout."""
     found = {
         ".".join(init.parent.relative_to(ROOT).parts)
-        for top in PACKAGES
+        for top in FOLDERS
         for init in (ROOT / top).rglob("__init__.py")
     }
     config = configparser.ConfigParser()
