@@ -30,6 +30,9 @@ from ingest.storing.migrations import MIGRATIONS, applied_migrations, apply_migr
 REWRITING = "m009_facts"
 """The migration that writes every event anew."""
 
+_GROWTH = 1.25
+"""What the journal of that migration takes at most, for each byte of the database: it grows meanwhile."""
+
 COPIED_PAGES = 2_000
 """Pages that are copied at once: between two steps a signal is heard."""
 
@@ -50,7 +53,7 @@ def upgrade(database: StrPath, wait_seconds: float = 0.0, remark: Remark = unsai
             require_ours(connection, database)
             before = applied_migrations(connection)
         if REWRITING not in before:
-            room = os.path.getsize(database) / 1e6
+            room = os.path.getsize(database) * _GROWTH / 1e6
             text = f"every event is written anew: that takes up to {room:,.1f} MB beside it meanwhile"
             remark(f"{database}: {text}")
         with open_for_writing(database):
