@@ -15,7 +15,7 @@ from functools import reduce
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
-from ingest.linking.context import NOTHING_TOLD, Context, Deliverables, better_deliverables, merged
+from ingest.linking.context import NO_CONTEXT, Context, Deliverables, better_deliverables, merged
 from parsers.records import EstimationEvent
 
 SECOND_LENGTH = 19
@@ -40,7 +40,7 @@ class Fact(NamedTuple):
     payload: EstimationEvent
     timestamp: str
     timestamp_text: str
-    context: Context = NOTHING_TOLD
+    context: Context = NO_CONTEXT
     is_cut: bool = False
     stem: str = ""
     own: tuple[Any, ...] | None = None
@@ -161,8 +161,8 @@ def _event(
     declared: Declared,
 ) -> Event:
     """Compute an event of the facts that are believed; of its time, those that know its phase say more."""
-    told = reduce(merged, (fact.context for fact in believed if not fact.is_executors), NOTHING_TOLD)
-    own = reduce(merged, (fact.context for fact in believed if fact.is_executors), NOTHING_TOLD)
+    told = reduce(merged, (fact.context for fact in believed if not fact.is_executors), NO_CONTEXT)
+    own = reduce(merged, (fact.context for fact in believed if fact.is_executors), NO_CONTEXT)
     context = _above(own, told)
     timed = [fact for fact in members if (fact.phase is None) == (context.phase is None)]
     logged = sorted((fact for fact in timed if not fact.is_executors), key=_precision)
@@ -186,7 +186,7 @@ def _own(facts: Iterable[Fact]) -> tuple[Any, ...] | None:
 
 def _above(own: Context, told: Context) -> Context:
     """Return what the executor's own row says, and of the rest what logs tell."""
-    if own == NOTHING_TOLD:
+    if own == NO_CONTEXT:
         return told
     return Context._make(mine if mine is not None else its for mine, its in zip(own, told, strict=True))
 

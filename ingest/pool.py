@@ -24,7 +24,7 @@ from typing import IO, Any, NamedTuple, Protocol, Self
 from ingest.errors import LogUnfinished, LogUnreadable
 from ingest.events import Fact
 from ingest.files.logfile import FileState, LogFile
-from ingest.linking.context import Context, Deliverables, Told
+from ingest.linking.context import Attributed, Context, Deliverables
 from ingest.memory import little_tidying
 from ingest.notices import Notice
 from ingest.reading.batch import Batch, Rows, Sighting
@@ -188,7 +188,7 @@ def _sightings(rows: list[Any]) -> list[Sighting]:
     for offset, line_number, payload, timestamp, timestamp_text, plain, is_cut, stem in rows:
         if plain is not last:
             run, phase, *values, deliverables = last = plain
-            known = (run and make(Told, run), phase and make(Told, phase), *values)
+            known = (run and make(Attributed, run), phase and make(Attributed, phase), *values)
             context = make(Context, (*known, deliverables and make(Deliverables, deliverables)))
         event = make(EstimationEvent, payload)
         fact = make(Fact, (event, timestamp, timestamp_text, context, is_cut, stem, None))

@@ -13,12 +13,12 @@ from ingest.linking.context import (
     DELIVERABLES_SOURCES,
     MAX_PATH_LENGTH,
     MAX_PATHS,
-    NOTHING_TOLD,
+    NO_CONTEXT,
     PHASE_SOURCES,
     RUN_SOURCES,
+    Attributed,
     Context,
     Deliverables,
-    Told,
     deliverables,
     merged,
 )
@@ -28,7 +28,7 @@ FIELDS = list(Context._fields)
 
 def told(sources):
     """Build a name that one of these kinds of lines told, or none."""
-    return st.none() | st.builds(Told, st.sampled_from("abc"), st.sampled_from(sources))
+    return st.none() | st.builds(Attributed, st.sampled_from("abc"), st.sampled_from(sources))
 
 
 numbers = st.none() | st.integers(min_value=0, max_value=3)
@@ -89,8 +89,8 @@ def test_known_is_never_made_unknown(one, other):
 @given(CONTEXTS)
 def test_nothing_told_changes_nothing(one):
     """A telling that knows nothing is the neutral one."""
-    assert merged(one, NOTHING_TOLD) == one
-    assert merged(NOTHING_TOLD, one) == one
+    assert merged(one, NO_CONTEXT) == one
+    assert merged(NO_CONTEXT, one) == one
 
 
 @pytest.mark.parametrize(
@@ -99,10 +99,10 @@ def test_nothing_told_changes_nothing(one):
 def test_better_source_wins(field, sources):
     """Where two tellings disagree, the better kind of line is believed, then the smaller name."""
     for better, worse in pairwise(sources):
-        one, other = Context(**{field: Told("z", better)}), Context(**{field: Told("a", worse)})
-        assert getattr(merged(one, other), field) == Told("z", better)
-        same = Context(**{field: Told("b", better)})
-        assert getattr(merged(one, same), field) == Told("b", better)
+        one, other = Context(**{field: Attributed("z", better)}), Context(**{field: Attributed("a", worse)})
+        assert getattr(merged(one, other), field) == Attributed("z", better)
+        same = Context(**{field: Attributed("b", better)})
+        assert getattr(merged(one, same), field) == Attributed("b", better)
 
 
 def test_complete_deliverables_win_then_the_better_source():

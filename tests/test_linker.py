@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from event_lines import anchor_message, event_message, fallback_message, logged
-from ingest.linking.context import Context, Deliverables, Told, merged
+from ingest.linking.context import Attributed, Context, Deliverables, merged
 from ingest.linking.linker import Linker
 from ingest.linking.state import LinkerState
 from ingest.reading.checkpoint import as_text, from_text
@@ -105,14 +105,14 @@ def _numbers(fields: list[str]) -> dict[str, int | str]:
     return {key: int(value) if value.isdigit() else value for key, value in pairs}
 
 
-def initialized(name: str) -> Told:
+def initialized(name: str) -> Attributed:
     """Return a run as its own start told it."""
-    return Told(name, "initialized")
+    return Attributed(name, "initialized")
 
 
-def budget(name: str) -> Told:
+def budget(name: str) -> Attributed:
     """Return a phase as its anchor told it."""
-    return Told(name, "budget")
+    return Attributed(name, "budget")
 
 
 RUN = "Initialized autonomous executor for run: r1\n"
@@ -220,11 +220,11 @@ SMALL_LOGS = {
     ),
     "builder-two-lines-behind-tells-the-phase": (
         RUN + OPEN + "EVENT\nsomething else\n[p1] Builder succeeded (6213 tokens)",
-        [Context(run=initialized("r1"), phase=Told("p1", "builder"))],
+        [Context(run=initialized("r1"), phase=Attributed("p1", "builder"))],
     ),
     "builder-three-lines-behind-tells-the-phase": (
         RUN + OPEN + "EVENT\nx\ny\n[p1] Builder succeeded (6213 tokens)",
-        [Context(run=initialized("r1"), phase=Told("p1", "builder"))],
+        [Context(run=initialized("r1"), phase=Attributed("p1", "builder"))],
     ),
     "builder-four-lines-behind-tells-nothing": (
         RUN + OPEN + "EVENT\nx\ny\nz\n[p1] Builder succeeded (6213 tokens)",
@@ -238,7 +238,7 @@ SMALL_LOGS = {
         RUN + "EVENT\nEVENT\n[p1] Builder succeeded (6213 tokens)",
         [
             Context(run=initialized("r1")),
-            Context(run=initialized("r1"), phase=Told("p1", "builder")),
+            Context(run=initialized("r1"), phase=Attributed("p1", "builder")),
         ],
     ),
     "applied-files-of-another-number-are-refused": (
@@ -448,7 +448,7 @@ SMALL_LOGS = {
         [
             Context(
                 run=initialized("r1"),
-                phase=Told("p1", "builder"),
+                phase=Attributed("p1", "builder"),
                 deliverables=paths("attempted", "a.py"),
             )
         ],
@@ -596,11 +596,11 @@ SMALL_LOGS = {
     ),
     "soft-cap-names-a-run-without-a-start": (
         OPEN + "[TOKEN_SOFT_CAP] run_id=r7 phase_id=p1 est_total=1 soft_cap=2\n" + CALL,
-        [anchored(run=Told("r7", "soft_cap"))],
+        [anchored(run=Attributed("r7", "soft_cap"))],
     ),
     "drained-run": (
         "|[drain_one_phase] Draining: r5 / p9\n" + OPEN + CALL,
-        [anchored(run=Told("r5", "drain"))],
+        [anchored(run=Attributed("r5", "drain"))],
     ),
     "drained-run-that-also-says-its-name": (
         "|[drain_one_phase] Draining: r1 / p9\n" + RUN + OPEN + CALL,
@@ -613,7 +613,7 @@ SMALL_LOGS = {
         + "Autonomous execution loop finished\n"
         + OPEN
         + CALL,
-        [anchored(run=Told("r5", "drain")), anchored(run=None)],
+        [anchored(run=Attributed("r5", "drain")), anchored(run=None)],
     ),
     "lock-and-verified-agree": (
         "[LOCK] Acquired executor lock for run_id=r1 (PID=1, host=box)\n"
@@ -622,7 +622,7 @@ SMALL_LOGS = {
     ),
     "lock-alone": (
         "[LOCK] Acquired executor lock for run_id=r1 (PID=1, host=box)\n" + OPEN + CALL,
-        [anchored(run=Told("r1", "lock"))],
+        [anchored(run=Attributed("r1", "lock"))],
     ),
     "runs-one-after-the-other": (
         RUN

@@ -164,7 +164,7 @@ def test_when_a_line_was_heard_last_is_the_same_line_by_line(
     log = LogFile(str(tmp_path_factory.mktemp("heard") / "run.log"))
     Path(log.path).write_text("".join(f"{prefix}{message}\n" for prefix, message in lines) + "end\n")
     heard = [
-        recall(batch.checkpoint)[0].linker.runs.heard
+        recall(batch.checkpoint)[0].linker.runs.last_line_at
         for plain in (True, False)
         for batch in scan.scan(log, None, scan.ScanOptions("Australia/Sydney", plain=plain))
     ]

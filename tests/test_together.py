@@ -9,7 +9,7 @@ import pytest
 from conftest import Tokentail
 from event_lines import anchor_message, event_message, logged
 from faults.tables import check_invariants, opened, tables
-from ingest.linking.context import Told
+from ingest.linking.context import Attributed
 from ingest.reading.checkpoint import from_text
 
 BUILT = "[p1] Builder succeeded (6213 tokens)"
@@ -87,5 +87,5 @@ def test_two_logs_without_an_event_at_one_path_are_two_sources(called: Tokentail
 
 def test_what_an_older_version_remembered_by_name_is_read() -> None:
     """A value may be remembered as a list of its parts, or by their names."""
-    assert from_text(Told, '{"name": "r1", "source": "lock"}') == Told("r1", "lock")
-    assert from_text(Told, '["r1", "lock"]') == Told("r1", "lock")
+    assert from_text(Attributed, '{"name": "r1", "source": "lock"}') == Attributed("r1", "lock")
+    assert from_text(Attributed, '["r1", "lock"]') == Attributed("r1", "lock")

@@ -50,8 +50,8 @@ NAMED = (
         "1",
         "of two known numbers the smaller is kept",
         "ingest/linking/context.py",
-        "    return min(one, other)\n",
-        "    return max(one, other)\n",
+        "    return min(left, right)\n",
+        "    return max(left, right)\n",
         ("tests/test_rules.py::test_of_two_known_numbers_the_smaller_is_kept",),
     ),
     Fault(
@@ -122,8 +122,8 @@ NAMED = (
         "10",
         "the windows of a run close when it ends",
         "ingest/linking/state.py",
-        "        if alone:\n            self.windows.close(None)\n",
-        "        if alone:\n            pass\n",
+        "        if is_single:\n            self.windows.close(None)\n",
+        "        if is_single:\n            pass\n",
         ("tests/test_rules.py::test_phase_of_the_next_run_is_not_that_of_a_run_that_ended",),
     ),
     Fault(

@@ -6,7 +6,8 @@ same transaction as the batch's rows, and handed back to the next scan.
 What it must remember is JSON text: the state of dataclasses, by their own types. A dataclass is an
 object, in which fields at their default are left out, so that the text of a quiet source is short; a
 named tuple is an array (and was an object once). Reading it back is strict: text that doesn't fit the
-types raises, and the source is then read again from the start.
+types raises, and the source is then read again from the start. A field that was renamed keeps its first
+key there (`stored_as` in its metadata), since databases have it.
 """
 
 from __future__ import annotations
@@ -178,9 +179,9 @@ def _plain(value: Any) -> Any:
     if isinstance(value, deque):
         return list(value)
     return {
-        name: one
-        for name, default in _defaults(value.__class__)
-        if (one := getattr(value, name)) is not default and one != default
+        key: part
+        for key, name, default in _stored_fields(value.__class__)
+        if (part := getattr(value, name)) is not default and part != default
     }
 
 
@@ -188,9 +189,15 @@ _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=_
 
 
 @cache
-def _defaults(kind: Any) -> tuple[tuple[str, Any], ...]:
-    """Return the fields of a dataclass, with the values that are left out."""
-    return tuple((field.name, _default(field)) for field in dataclasses.fields(kind))
+def _stored_fields(kind: Any) -> tuple[tuple[str, str, Any], ...]:
+    """Return of each field its key in the stored text, its name, and the value that is left out."""
+    return tuple((_stored_key(field), field.name, _default(field)) for field in dataclasses.fields(kind))
+
+
+def _stored_key(field: dataclasses.Field[Any]) -> str:
+    """Return the key under which databases have a field: where it was renamed since, the first name."""
+    key: str = field.metadata.get("stored_as", field.name)
+    return key
 
 
 def _default(field: dataclasses.Field[Any]) -> Any:
@@ -245,12 +252,15 @@ def _reader_of_parts(inner: list[Reader]) -> Reader:
 
 def _reader_of_fields(kind: Any) -> Reader:
     readers = {name: _reader(hint) for name, hint in typing.get_type_hints(kind).items()}
-    names = getattr(kind, "_fields", None)
+    order = getattr(kind, "_fields", None)
+    fields_stored = () if order is not None else dataclasses.fields(kind)
+    names = {_stored_key(field): field.name for field in fields_stored} or {name: name for name in readers}
 
     def read(value: Any) -> Any:
-        if names is not None and isinstance(value, list):
-            return kind(*[readers[name](item) for name, item in zip(names, value, strict=True)])
-        return kind(**{name: readers[name](item) for name, item in _required(value, dict).items()})
+        if order is not None and isinstance(value, list):
+            return kind(*[readers[name](item) for name, item in zip(order, value, strict=True)])
+        items = _required(value, dict).items()
+        return kind(**{names[key]: readers[names[key]](item) for key, item in items})
 
     return read
 

@@ -11,8 +11,8 @@ from typing import Protocol
 
 from ingest.events import Fact
 from ingest.files.logfile import LogFile, sample_of
-from ingest.linking.context import NOTHING_TOLD, Context, merged
-from ingest.linking.linker import MAX_ID_LENGTH, PLACED, Linker
+from ingest.linking.context import NO_CONTEXT, Context, merged
+from ingest.linking.linker import MAX_ID_LENGTH, POSITIONAL, Linker
 from ingest.linking.state import Amendment, Logged
 from ingest.linking.timestamps import time_text
 from ingest.reading.batch import Reject, Rows, SeenEscalation, Sighting
@@ -94,9 +94,9 @@ class Gathering:
     def _counters(self) -> Counters:
         return self._remembered.counters
 
-    def settle(self) -> None:
+    def sync_state(self) -> None:
         """Bring what is remembered up to date, and what was counted in it."""
-        self._linker.settle()
+        self._linker.sync_state()
         self._counters.calls_without_telemetry = self._linker.calls_without_telemetry
         if self._marker is not None:
             self._remembered.last_marker, self._marker = sample_of(*self._marker), None
@@ -125,9 +125,9 @@ class Gathering:
             elif kind is bytes:
                 self._take_line(block, start, end)
             else:
-                is_placed = kind in PLACED or declared.open_list is not None
-                take = linker.take if end - start <= MAX_ID_LENGTH else linker.context_line
-                take(what, block.place(start).ordinal if is_placed else 0, prefix or None)  # type: ignore[arg-type]
+                is_placed = kind in POSITIONAL or declared.open_list is not None
+                apply = linker.apply if end - start <= MAX_ID_LENGTH else linker.context_line
+                apply(what, block.place(start).ordinal if is_placed else 0, prefix or None)  # type: ignore[arg-type]
             if amendments:
                 self._collect_amendments()
         if last_end < len(block.data) and declared.open_list is not None:
@@ -267,7 +267,7 @@ class Gathering:
             return
         logged = Logged(time_text(moment), parsed.stamp.text)
         self._compare_clocks(line.data)
-        context = NOTHING_TOLD
+        context = NO_CONTEXT
         if not parsed.alone:
             context = self._linker.event(record, line.offset, line.ordinal, logged)
         if self._watcher is not None:

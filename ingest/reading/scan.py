@@ -222,7 +222,7 @@ class _Scan:
     def _checkpoint(self) -> Checkpoint:
         self._remembered.width = self._joiner.width
         self._remembered.piped = self._log.pipe.sample() if self._log.pipe is not None else None
-        self._gathering.settle()
+        self._gathering.sync_state()
         position, pieces = self._pieces.position, self._pieces.state
         remembered = replace(self._remembered, position=position, pieces=pieces)
         return Checkpoint(
@@ -239,7 +239,7 @@ class _Scan:
         self, checkpoint: Checkpoint, state: State, unread_bytes: int = 0, problem: str | None = None
     ) -> Batch:
         """Hand over what was gathered since the last batch, and begin the next one."""
-        self._gathering.settle()
+        self._gathering.sync_state()
         said = (*self._gathering.remarks, *self._pieces.remarks)
         remarks = tuple(f"{self._log.shown}: {remark}" for remark in said)
         batch = Batch(
