@@ -18,8 +18,8 @@ from ingest.reading.resume import (
     evidence_of,
     head_of,
     is_source,
+    matching_samples,
     recall,
-    standing_in,
 )
 from ingest.storing.known_sources import KnownSources, checkpoint_of
 from ingest.storing.sources import Source
@@ -61,7 +61,7 @@ class FileEvidence:
         if len(sources) < 2:  # as it is opened to be read
             return [source for source in sources if is_still(self._connection, log, source)]
         samples = {source.source_id: _samples_of(self._connection, source) for source in sources}
-        there = standing_in(log, {sample for of_one in samples.values() for sample in of_one})
+        there = matching_samples(log, {sample for of_one in samples.values() for sample in of_one})
         return [one for one in sources if samples[one.source_id] and there.issuperset(samples[one.source_id])]
 
     def is_at_home(self, source: Source) -> bool:

@@ -29,9 +29,9 @@ from ingest.memory import little_tidying
 from ingest.notices import Notice
 from ingest.reading.batch import Batch, Rows, Sighting
 from ingest.reading.checkpoint import Checkpoint
+from ingest.reading.extractor import Extractor
 from ingest.reading.resume import NotTheSame
 from ingest.reading.scan import ScanOptions, scan
-from ingest.reading.sifting import Sifter
 from ingest.version import program_version
 from parsers.records import EstimationEvent
 
@@ -113,7 +113,7 @@ def read_log(task: Task) -> Iterator[bytes]:
     """
     if task.version != program_version():
         raise OtherVersion(f"it has tokentail {program_version()}, and here is {task.version}")
-    known: dict[str, Sifter] = _OF_THREAD.__dict__.setdefault("known", {})
+    known: dict[str, Extractor] = _OF_THREAD.__dict__.setdefault("known", {})
     rows = 0
     try:
         _compare(task, task.log.state())

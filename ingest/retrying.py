@@ -23,8 +23,8 @@ from ingest.files.paths import STANDARD_INPUT
 from ingest.linking.context import NO_CONTEXT
 from ingest.linking.timestamps import time_text
 from ingest.reading.batch import Sighting
+from ingest.reading.batch_builder import MAX_REJECT_TEXT
 from ingest.reading.clock import moment_of_line
-from ingest.reading.gathering import MAX_REJECT_TEXT
 from ingest.reading.resume import NotTheSame, recall
 from ingest.reading.scan import ScanOptions, scan
 from ingest.reading.zone import Zone, zone_recorded

@@ -12,8 +12,8 @@ if TYPE_CHECKING:  # an ingest that finds nothing new needs none of it
     from ingest.files.folders import Folder
     from ingest.files.logfile import LogFile
     from ingest.reading.batch import Batch
+    from ingest.reading.batch_builder import Watcher
     from ingest.reading.checkpoint import Counters
-    from ingest.reading.gathering import Watcher
     from ingest.reading.unread import Unread
     from ingest.reading.zone import Zone
     from ingest.storing.store import Stored

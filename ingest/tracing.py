@@ -16,9 +16,9 @@ from ingest.linking.context import NO_CONTEXT, Context, merged
 from ingest.linking.state import Amendment
 from ingest.linking.timestamps import time_text
 from ingest.reading.clock import NO_SUCH_TIME
+from ingest.reading.extractor import has_marker
 from ingest.reading.lines import Line
 from ingest.reading.scan import ScanOptions, scan
-from ingest.reading.sifting import has_marker
 from ingest.reading.zone import Zone, zone_recorded
 from ingest.storing.rows import TOLD_COLUMNS, payload_row, told_values
 from parsers.explain import Explanation, explain

@@ -204,9 +204,9 @@ def _read_values(values: dict[str, str], is_total: bool) -> EstimationEvent | Ma
     return EstimationEvent._make([*read[:2], is_total, *read[2:]])
 
 
-_ENDING_FIELDS = FIELDS[3:]
-_ENDING = re.compile(" ".join(f"{field.key}={field.kind.quick}" for field in _ENDING_FIELDS))
-_ENDING_READERS = tuple(field.kind.read for field in _ENDING_FIELDS)
+_ATTRIBUTE_FIELDS = FIELDS[3:]
+_ATTRIBUTES = re.compile(" ".join(f"{field.key}={field.kind.quick}" for field in _ATTRIBUTE_FIELDS))
+_ATTRIBUTE_READERS = tuple(field.kind.read for field in _ATTRIBUTE_FIELDS)
 
 _ANOTHER_WITHIN = re.compile(rf":[0-9][0-9]:[0-9][0-9]|[0-9]: [A-Za-z]*Warning: |{PRINTED}")
 """What another line begins with, which may have been appended to this one: `:`, `;` or `[` is in each."""
@@ -215,45 +215,45 @@ WHOLE = (
     r"\[TokenEstimationV2\] predicted_output=(0|[1-9][0-9]{0,11}) actual_output=(0|[1-9][0-9]{0,11}) "
     r"smape=((?:0|[1-9][0-9]{0,8})\.[0-9])% (selected_budget=.*)"
 )
-"""An event in its usual form: predicted, actual, SMAPE, and how the line ends; see `Endings`."""
+"""An event in its usual form: predicted, actual, SMAPE, and its attributes; see `AttributesCache`."""
 
 
-class Ending(NamedTuple):
-    """What an event line says behind its three numbers.
+class Attributes(NamedTuple):
+    """What an event line says after its three numbers.
 
-    `values` are the fields of `EstimationEvent` from `selected_budget` on, `identity` the same as
-    text, as it goes into an event's key.
+    `values` are the fields of `EstimationEvent` from `selected_budget` on; `identity` is the same as text,
+    as the digest in an event's key is made of it.
     """
 
     values: tuple[Any, ...]
     identity: str
 
 
-_MAX_ENDINGS = 50_000
-"""How many different ends of event lines are remembered: some 20 MB, if all are different."""
+_MAX_CACHED = 50_000
+"""How many different texts are cached: some 20 MB, if all are different."""
 
 
-class Endings(dict[str, Ending | None]):
-    """How event lines end, by their text from `selected_budget=` on; `None` where `read` must tell.
+class AttributesCache(dict[str, Attributes | None]):
+    """The attributes of event lines, by their text from `selected_budget=` on; `None` if `read` is needed.
 
     Most events share all their values but three numbers.
     """
 
-    def __missing__(self, rest: str) -> Ending | None:
-        if len(self) >= _MAX_ENDINGS:
+    def __missing__(self, rest: str) -> Attributes | None:
+        if len(self) >= _MAX_CACHED:
             self.clear()
-        values = _read_ending(rest.rstrip("\r").rstrip(" "))
-        ending = self[rest] = None if values is None else Ending(values, "\x1f".join(map(str, values)))
-        return ending
+        values = _read_attributes(rest.rstrip("\r").rstrip(" "))
+        self[rest] = None if values is None else Attributes(values, "\x1f".join(map(str, values)))
+        return self[rest]
 
 
-def _read_ending(text: str) -> tuple[Any, ...] | None:
-    found = _ENDING.fullmatch(text) if text.isascii() and text.isprintable() else None
-    if found is None or not found[len(_ENDING_READERS)]:
+def _read_attributes(text: str) -> tuple[Any, ...] | None:
+    found = _ATTRIBUTES.fullmatch(text) if text.isascii() and text.isprintable() else None
+    if found is None or not found[len(_ATTRIBUTE_READERS)]:
         return None
     if (":" in text or ";" in text or "[" in text) and _ANOTHER_WITHIN.search(text):
         return None
-    return tuple([read(value) for read, value in zip(_ENDING_READERS, found.groups(), strict=True)])
+    return tuple([read(value) for read, value in zip(_ATTRIBUTE_READERS, found.groups(), strict=True)])
 
 
 def read(message: str) -> EstimationEvent | Malformed | Noted:

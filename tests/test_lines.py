@@ -111,7 +111,7 @@ def test_last_line_without_a_newline_comes_where_it_is_wanted(wanted):
     found = []
     for block in blocks.split_blocks([b"a\nb\nc"], numbering, UTF_8, lambda _: wanted):
         if block is not None:
-            block.pass_by()
+            block.advance()
             found.append(block)
     assert [block.complete for block in found] == [True, False][: 1 + wanted]
     assert counted == [(0, 4)][:wanted]

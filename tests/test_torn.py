@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from event_lines import PLAIN_EVENT, PREFIX_FORMS, docker, event_message, fallback_message, json_line, logged
 from ingest.files.logfile import LogFile
 from ingest.reading import scan
-from ingest.reading.sifting import Sifter
+from ingest.reading.extractor import Extractor
 from ingest.reading.zone import zone_named
 from parsers.escapes import places_in, shown, without_escapes
 from parsers.line import parse_line, parts_of
@@ -142,7 +142,7 @@ def test_event_ends_where_printed_text_begins_within_its_model(printed, form):
     assert isinstance(first.parsed.record, EstimationEvent)
     assert (first.parsed.record.model, first.is_cut) == ("some mo[de]", True)
     assert (second.start, second.text) == (len(line), printed.encode())
-    for _, _, found, _ in Sifter(zone_named("UTC")).sift(f"{line}{printed}\n".encode()):
+    for _, _, found, _ in Extractor(zone_named("UTC")).extract(f"{line}{printed}\n".encode()):
         assert isinstance(found, bytes)
 
 
@@ -153,7 +153,7 @@ def test_no_name_goes_on_with_printed_text(printed):
         line = f"{logged(message)}{printed}"
         first, _ = records(line)
         assert first is None
-        for _, _, found, _ in Sifter(zone_named("UTC")).sift(line.encode() + b"\n"):
+        for _, _, found, _ in Extractor(zone_named("UTC")).extract(line.encode() + b"\n"):
             assert found == line.encode()
 
 
@@ -282,7 +282,9 @@ def test_brackets_and_times_in_names_are_no_prefix(name):
     (record,) = records(logged(f"Next phase: {name}"))
     assert record is not None
     assert record.phase == name
-    for _, _, found, _ in Sifter(zone_named("UTC")).sift(logged(f"Next phase: {name}").encode() + b"\n"):
+    for _, _, found, _ in Extractor(zone_named("UTC")).extract(
+        logged(f"Next phase: {name}").encode() + b"\n"
+    ):
         parsed = parse_line(found) if isinstance(found, bytes) else None
         assert (parsed.record if parsed else found) == record
 
@@ -394,8 +396,9 @@ PIECES = st.sampled_from(
 def test_block_says_what_its_lines_say_one_by_one_and_every_marker_is_accounted_for(lines, container_logs):
     """Torn, coloured, overwritten, quoted: the quick way agrees with the plain one, and nothing is lost."""
     data = "".join(line + "\n" for line in lines).encode()
-    sifted = {
-        start: (found, end) for start, end, found, _ in Sifter(zone_named("UTC")).sift(data, container_logs)
+    extracted = {
+        start: (found, end)
+        for start, end, found, _ in Extractor(zone_named("UTC")).extract(data, container_logs)
     }
     start = 0
     for raw in lines:
@@ -408,7 +411,7 @@ def test_block_says_what_its_lines_say_one_by_one_and_every_marker_is_accounted_
             for value in record if isinstance(record, tuple) and not isinstance(record, ListedPath) else ():
                 assert "\x1b" not in str(value)
                 assert "] INFO: " not in str(value)
-        found, _ = sifted.get(start, (None, 0))
+        found, _ = extracted.get(start, (None, 0))
         if found is None:
             assert plain.count(b"[TokenEstimationV2]") == 0
         elif isinstance(found, bytes):

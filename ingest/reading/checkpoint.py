@@ -1,7 +1,7 @@
-"""How far a source was read, and all that must be known to go on: stored with the rows.
+"""How far a source was read, and what must be remembered to go on: stored with the rows.
 
-A checkpoint is a value. It is made by the scan at the end of a batch, committed by the store in the
-same transaction as the batch's rows, and handed back to the next scan.
+A checkpoint is a value. The scan makes it at the end of a batch, the store commits it in the same
+transaction as the batch's rows, and the next scan starts from it.
 
 What it must remember is JSON text: the state of dataclasses, by their own types. A dataclass is an
 object, in which fields at their default are left out, so that the text of a quiet source is short; a
@@ -37,8 +37,8 @@ HEAD_BYTES = 1024
 class Fingerprint:
     """The hash of a file's first `size_bytes` bytes (decompressed), in hexadecimal.
 
-    What a log file is, whatever its name is now. It only saves work: it covers as many bytes as there
-    were, up to `HEAD_BYTES`, and grows with the file until then.
+    It identifies a log whatever its name is now. It covers as many bytes as there were, up to
+    `HEAD_BYTES`, and grows with the file until then.
     """
 
     size_bytes: int
@@ -50,15 +50,15 @@ class Fingerprint:
 
 
 def fingerprint_of(head: bytes) -> Fingerprint:
-    """Name a file by its first bytes; a hole behind them may be filled yet."""
+    """Return the fingerprint of a file's first bytes, without NULs at their end, which may be filled yet."""
     covered = head[:HEAD_BYTES]
     covered = covered.rstrip(b"\0") or covered
     return Fingerprint(len(covered), digest(covered))
 
 
 RULES = 1
-"""Of the rules by which lines are linked. They rise where the same lines tell more of deliverable paths than
-before; what was read by older ones stays as it is until it is read in full."""
+"""The version of the rules by which lines are linked. It rises when the same lines give more deliverable
+paths than before; what was read by older rules stays as it is until it is read in full."""
 
 
 @dataclass(slots=True)
@@ -66,7 +66,7 @@ class Counters:
     """What was counted in a source. Marker lines = sightings + rejects, always.
 
     Each occurrence of the event's marker is a sighting, a reject, a failed write, a quotation or unread.
-    The last two are `None` in a source that was read in part before they were counted.
+    The last two are `None` in a source of which a part was read before they were counted.
     """
 
     marker_lines: int = 0
@@ -91,12 +91,12 @@ UNCLAIMED = ("quoted_lines", "unread_lines")
 """Counts that may not be known."""
 
 COUNTED = tuple(field.name for field in fields(Counters))
-"""What is counted, by its names: columns of `log_sources`."""
+"""The names of the counters, which are columns of `log_sources`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Provisional:
-    """An unterminated last line that was stored: its beginning, and the offset after it as it was then."""
+    """An unterminated last line that was stored: its beginning, and the offset after it at that time."""
 
     sample: Sample
     end_offset: int
@@ -106,16 +106,16 @@ class Provisional:
 class Remembered:
     """The part of a checkpoint that is no column: the state of reading and linking.
 
-    `provisional` is the unterminated last line that was stored, though the checkpoint stands before
-    it: if the file grows, what was stored of it is taken back and the line read again.
-    `last_marker` is the newest marker line: a file that was truncated and grew again may have the
-    same banner and the same tail, but not the same event at the same time in the same place.
-    `container_logs` until a line shows the executor's own prefix inside a container's. `foreign` once
-    a line was in another encoding than its file, and that was said. `piped` is all that came through a
-    pipe: another pipe that begins so goes on with the source. `pieces` tells of those of a container's
-    lines. `unread` once a line with the event's marker was not understood. `new_keys` of event lines, with
-    how many lines have each. `doubted` once a difference of clocks that the zone doesn't explain was said.
-    `rules` are those by which the source's first line was read; 0 are those of versions that stored none.
+    `provisional` is the unterminated last line that was stored although the checkpoint is before it: if the
+    file grows, its rows are removed and the line is read again. `last_marker` is the newest marker line: a
+    file that was truncated and grew again may have the same banner and the same tail, but not the same event
+    at the same time in the same place. `container_logs` is true until a line shows the executor's own prefix
+    inside a container's. `foreign` is set once it was said that a line is in another encoding than its file,
+    `doubted` once it was said that two clocks differ by more than the zone explains. `piped` is a hash of
+    all that came through a pipe: another pipe that begins so continues the source. `pieces` is the state of
+    joining a container's lines. `unread` is set once a line with the event's marker was not understood.
+    `new_keys` counts the event lines with keys that we don't know. `rules` is the version of the rules by
+    which the source's first line was read; 0 is that of versions that stored none.
     """
 
     position: Position = field(default_factory=Position)
@@ -138,11 +138,10 @@ class Remembered:
 class Checkpoint:
     """Where to go on in a source.
 
-    `tail` is the hash of the bytes before the offset, `None` where they were out of reach: a file that
-    was truncated and has grown past the old offset, or begins with the same banner, is known by it to be
-    another one, and is read from its start.
-    `remembered` is JSON text: what it holds is copied by writing and reading it, never shared. `prefix` is
-    the template of one's own that the source is read with.
+    `tail` is the hash of the bytes before the offset, `None` where they could not be read. It shows that a
+    file was truncated even if it has grown past the old offset, or begins with the same banner; such a file
+    is read from its start. `remembered` is JSON text, so that nothing in it is shared with a scan.
+    `prefix` is the custom template that the source is read with.
     """
 
     fingerprint: Fingerprint
@@ -175,13 +174,13 @@ def from_text(kind: type[T], text: str) -> T:
     return state
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, deque):
-        return list(value)
+def _plain(state: Any) -> Any:
+    if isinstance(state, deque):
+        return list(state)
     return {
         key: part
-        for key, name, default in _stored_fields(value.__class__)
-        if (part := getattr(value, name)) is not default and part != default
+        for key, name, default in _stored_fields(state.__class__)
+        if (part := getattr(state, name)) is not default and part != default
     }
 
 
@@ -208,7 +207,7 @@ def _default(field: dataclasses.Field[Any]) -> Any:
 
 @cache
 def _reader(kind: Any) -> Reader:
-    """Return what reads back values of a type: finding out how takes longer than all the rest of it."""
+    """Return the reader of values of a type; cached, since looking at a type takes longer than reading."""
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if origin in (types.UnionType, typing.Union):
         return _reader_of_optional(_reader(next(part for part in arguments if part is not types.NoneType)))

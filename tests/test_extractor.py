@@ -1,4 +1,4 @@
-"""Blocks sifted at once say what their lines say one by one, in this process or in others.
+"""Blocks read at once say what their lines say one by one, in this process or in others.
 
 Keeps the invariant that speed never costs truth: the quick way agrees with the plain one on every line.
 """
@@ -22,8 +22,8 @@ from ingest.files.logfile import LogFile
 from ingest.linking.timestamps import time_text
 from ingest.pipeline import ingest
 from ingest.reading import scan
+from ingest.reading.extractor import ExtractedEvent, Extractor, has_marker
 from ingest.reading.resume import recall
-from ingest.reading.sifting import SiftedEvent, Sifter, has_marker
 from ingest.reading.zone import zone_named
 from ingest.storing.database import open_for_writing
 from ingest.storing.store import Piece, Store
@@ -78,43 +78,43 @@ def event_texts(draw: st.DrawFn) -> str:
 def test_event_line_read_at_once_is_the_event_that_it_is_line_by_line(text: str, prefix: str) -> None:
     """Time, payload and key are the same; where they might not be, the line is left to the plain way."""
     data = f"{prefix}{text}\n".encode()
-    sifted = list(Sifter(SYDNEY).sift(data))
+    extracted = list(Extractor(SYDNEY).extract(data))
     parsed = parse_line(data[:-1].rstrip(b"\r"))
-    for _, _, one, _ in sifted:
-        if not isinstance(one, SiftedEvent):
+    for _, _, one, _ in extracted:
+        if not isinstance(one, ExtractedEvent):
             assert one == data[:-1].rstrip(b"\r")
             continue
         assert parsed is not None
         assert parsed.stamp is not None
         assert isinstance(parsed.record, EstimationEvent)
         moment = SYDNEY.to_utc(parsed.stamp.moment)
-        payload = EstimationEvent(one.predicted, one.actual, False, one.smape, *one.ending.values)
+        payload = EstimationEvent(one.predicted, one.actual, False, one.smape, *one.attributes.values)
         assert payload == parsed.record
         assert list(map(type, payload)) == list(map(type, parsed.record))
         assert (one.timestamp, one.timestamp_text) == (time_text(moment), parsed.stamp.text)
         assert one.stem == stem_of(parsed.record, one.timestamp)
     if parsed is not None and has_marker(data[:-1]):
-        assert sifted
+        assert extracted
 
 
 def test_usual_event_lines_are_read_at_once() -> None:
     """Otherwise the property above would hold of nothing."""
     for prefix in (PREFIXES[0], PREFIXES[4]):
-        ((_, _, event, _),) = Sifter(SYDNEY).sift(f"{prefix}{event_message()}\n".encode())
-        assert isinstance(event, SiftedEvent)
+        ((_, _, event, _),) = Extractor(SYDNEY).extract(f"{prefix}{event_message()}\n".encode())
+        assert isinstance(event, ExtractedEvent)
 
 
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
-def test_every_sample_holds_a_marker_of_its_family_and_is_sifted(family: Any) -> None:
+def test_every_sample_holds_a_marker_of_its_family_and_is_extracted(family: Any) -> None:
     """A line without a marker is never looked at, so each family's lines must have one."""
     for sample in family.samples:
         line = f"{PREFIXES[0]}{sample}".encode()
         if family.markers:
             assert any(marker in sample for marker in family.markers), sample
-        ((_, _, record, prefix),) = Sifter(SYDNEY).sift(line + b"\n")
+        ((_, _, record, prefix),) = Extractor(SYDNEY).extract(line + b"\n")
         parsed = parse_line(line)
         assert parsed is not None
-        if not isinstance(record, bytes | SiftedEvent):
+        if not isinstance(record, bytes | ExtractedEvent):
             assert parsed.stamp is not None
             assert record == parsed.record
             assert time_in(prefix) == parsed.stamp.moment
@@ -142,7 +142,7 @@ def test_context_line_read_at_once_says_what_it_says_line_by_line(message: str, 
     """Whichever family's marker it holds: the family that opens it first reads it, at the same time."""
     line = f"{prefix}{message}".encode()
     parsed = parse_line(line)
-    for _, _, record, logged in Sifter(SYDNEY).sift(line + b"\n"):
+    for _, _, record, logged in Extractor(SYDNEY).extract(line + b"\n"):
         if not isinstance(record, bytes):
             assert parsed is not None
             assert parsed.stamp is not None
