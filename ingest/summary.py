@@ -59,9 +59,9 @@ class IngestOptions:
     def _zone_told(self, stored_path: str) -> str | None:
         if not self.folders:
             return None
-        from ingest.files.folders import zone_told  # noqa: PLC0415 - most have no folders of their own
+        from ingest.files.folders import zone_for  # noqa: PLC0415 - most have no folders of their own
 
-        return zone_told(self.folders, stored_path)
+        return zone_for(self.folders, stored_path)
 
 
 @dataclass(slots=True)

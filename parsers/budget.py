@@ -15,9 +15,9 @@ _PATTERN = (
 )
 
 
-def _use(phase: str, complexity: str, *told: str) -> BudgetUse:
+def _use(phase: str, complexity: str, *numbers_and_model: str) -> BudgetUse:
     """Read the anchor line: input, output, ceiling, total, and the model."""
-    return BudgetUse._make((phase, complexity, *map(int, told[:-1]), told[-1]))
+    return BudgetUse._make((phase, complexity, *map(int, numbers_and_model[:-1]), numbers_and_model[-1]))
 
 
 FAMILY = Family(

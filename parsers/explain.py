@@ -150,7 +150,7 @@ def stop_in(family: Family, message: str) -> Stop | None:
     """
     text = message.rstrip()
     forms = _FORMS.get(family.name) or ((family.read.pattern,) if isinstance(family.read, Shape) else ())
-    stops = [_stop(one, text) for form in forms for one in _alternatives(form)]
+    stops = [_stop(alternative, text) for form in forms for alternative in _alternatives(form)]
     if not stops or None in stops:
         return None
     return max((stop for stop in stops if stop is not None), key=lambda stop: stop.reached)
@@ -180,7 +180,7 @@ def _alternatives(pattern: str) -> Iterator[str]:
         if depth == 0:
             break
     rest = pattern[ends[-1] + 1 :]
-    choices = [pattern[one + 1 : other] for one, other in pairwise(ends)]
+    choices = [pattern[begin + 1 : end] for begin, end in pairwise(ends)]
     if rest.startswith("?"):
         choices, rest = [*choices, ""], rest[1:]
     for choice in choices:
@@ -212,5 +212,5 @@ def _expected(pattern: str, at: int) -> str:
     for found in _LITERALS.finditer(pattern):
         if found.start() <= at < found.end():
             return f"`{found[0].replace(chr(92), '')}`"
-    begins = [one for one in _GROUPS if pattern.startswith(one, at)]
+    begins = [group for group in _GROUPS if pattern.startswith(group, at)]
     return _GROUPS[max(begins, key=len)] if begins else "text"

@@ -61,7 +61,7 @@ MARKER = event.MARKER.encode()
 _MAX_EVENT_BYTES = 16 * 1024
 """How long a text may be that is looked at for an event behind other text; longer ones are none."""
 
-Standing = Literal["quotation", "unread"]
+MarkerRole = Literal["quotation", "unread"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,7 @@ class Part:
 
     `start` is where it begins in the line, `text` what of it is there, both as logged. `parsed` is `None`
     where it says nothing. `is_cut` where another line begins in the middle of it. `occurrences` of the
-    event's marker stand in it; `standing` is where the first does, if it is neither an event nor a reject.
+    event's marker stand in it; `marker_role` is where the first does, if it is neither an event nor a reject.
     `may_start_run` where a run may have started in it: how its name begins, as far as that is told.
     """
 
@@ -93,13 +93,13 @@ class Part:
     parsed: ParsedLine | None
     is_cut: bool = False
     occurrences: int = 0
-    standing: Standing | None = None
+    marker_role: MarkerRole | None = None
     may_start_run: str | None = None
 
     @property
     def quoted(self) -> int:
         """How many of the occurrences are quotations: all that stand behind the first, at least."""
-        return self.occurrences if self.standing == "quotation" else max(0, self.occurrences - 1)
+        return self.occurrences if self.marker_role == "quotation" else max(0, self.occurrences - 1)
 
 
 def parse_line(
@@ -128,14 +128,16 @@ def parts_of(
     """
     plain = without_escapes(line)
     prefixed = prefixed_of(plain, template)
-    some = objects(plain) if plain.startswith(b"{") and not prefixed.found else []
-    if not some:
+    found_objects = objects(plain) if plain.startswith(b"{") and not prefixed.found else []
+    if not found_objects:
         return _counted(_Reader(line, container_logs, is_listing).parts(prefixed, plain, is_cut), plain)
-    starts = [one.start for one in some]
+    starts = [found.start for found in found_objects]
     parts = []
-    for one, end, place in zip(some, [*starts[1:], len(plain)], places_in(line, starts), strict=True):
-        text = plain[one.start : end]
-        read = _Reader(text, container_logs, is_listing).parts(split_prefix(one.text), text, one.is_cut)
+    for found, end, place in zip(
+        found_objects, [*starts[1:], len(plain)], places_in(line, starts), strict=True
+    ):
+        text = plain[found.start : end]
+        read = _Reader(text, container_logs, is_listing).parts(split_prefix(found.text), text, found.is_cut)
         parts += [replace(part, start=place + part.start) for part in read]
     return _counted(parts, plain)
 
@@ -146,8 +148,8 @@ def _counted(parts: list[Part], plain: bytes) -> list[Part]:
     others = plain.count(MARKER) - sum(part.occurrences for part in parts)
     if others <= 0:
         return parts
-    standing = last.standing if last.occurrences else "quotation"
-    return [*parts[:-1], replace(last, occurrences=last.occurrences + others, standing=standing)]
+    marker_role = last.marker_role if last.occurrences else "quotation"
+    return [*parts[:-1], replace(last, occurrences=last.occurrences + others, marker_role=marker_role)]
 
 
 def prefixed_of(plain: bytes, template: Template | None) -> Prefixed:
@@ -205,13 +207,13 @@ class _Reader:
                 _Piece(
                     start,
                     self._line[start:end],
-                    one,
+                    piece,
                     is_cut or not is_last,
                     is_quoted,
-                    one.message.count(MARKER),
+                    piece.message.count(MARKER),
                 )
             )
-            for start, end, is_last, (one, is_quoted) in zip(
+            for start, end, is_last, (piece, is_quoted) in zip(
                 starts,
                 [*starts[1:], len(self._line)],
                 [*(False for _ in cuts), True],
@@ -231,11 +233,11 @@ class _Reader:
             part = replace(part, may_start_run=_may_start_run(trusted))
         if not occurrences or (parsed is not None and _counts(parsed.record)):
             return part
-        standing = _standing(prefixed, text)
-        if standing == "reject":
+        marker_role = _marker_role(prefixed, text)
+        if marker_role == "reject":
             rejected = ParsedLine(prefixed.stamp, Malformed("behind other text"), prefixed.alone)
             return replace(part, parsed=rejected)
-        return replace(part, standing=standing)
+        return replace(part, marker_role=marker_role)
 
     def _trusted(self, prefixed: Prefixed) -> Prefixed:
         """Return what was printed, in a log whose lines have both prefixes, without that of the container."""
@@ -249,10 +251,10 @@ class _Reader:
 
     def _cuts(self, prefixed: Prefixed, plain: bytes) -> Iterator[Tear]:
         """Yield where lines end, as long as each is a family's own; the first quotation is the last."""
-        before, message, one = 0, prefixed.message, prefixed
+        before, message, piece = 0, prefixed.message, prefixed
         for tear in tears(message, partial(_around, plain, message)) if self._may_be_torn(prefixed) else ():
-            one = one if before == 0 else split_prefix(message[before : tear.start])
-            if not self._may_be_torn(replace(one, message=message[: tear.start]) if before == 0 else one):
+            piece = piece if before == 0 else split_prefix(message[before : tear.start])
+            if not self._may_be_torn(replace(piece, message=message[: tear.start]) if before == 0 else piece):
                 return
             yield tear
             if tear.is_quoted:
@@ -265,8 +267,8 @@ class _Reader:
         message = prefixed.message
         yield replace(prefixed, message=message[: cuts[0].start]), False
         for cut, end in zip(cuts, [*(cut.start for cut in cuts[1:]), len(message)], strict=True):
-            one = split_prefix(message[cut.start : end])
-            yield replace(one, outer=one.outer or prefixed.outer, alone=prefixed.alone), cut.is_quoted
+            piece = split_prefix(message[cut.start : end])
+            yield replace(piece, outer=piece.outer or prefixed.outer, alone=prefixed.alone), cut.is_quoted
 
     def _starts(self, message: bytes, plain: bytes, cuts: list[Tear]) -> Iterator[int]:
         """Yield where in the line, as logged, the lines begin that are cut off the message."""
@@ -345,7 +347,7 @@ def _may_start_run(prefixed: Prefixed) -> str | None:
     return None
 
 
-def _standing(prefixed: Prefixed, text: bytes) -> Literal["reject", "quotation", "unread"]:
+def _marker_role(prefixed: Prefixed, text: bytes) -> Literal["reject", "quotation", "unread"]:
     """Say where the event's marker stands in a line that is neither an event nor a reject by itself."""
     message = prefixed.message
     at = message.find(MARKER)
@@ -380,10 +382,10 @@ def occurrences_in(line: bytes) -> int:
     return count if count or not plain.startswith(b"{") else split_prefix(plain).message.count(MARKER)
 
 
-def standing_of(line: bytes) -> Literal["reject", "quotation", "unread"]:
+def marker_role_of(line: bytes) -> Literal["reject", "quotation", "unread"]:
     """Say where the event's marker stands in a line of which only the beginning is there."""
     plain = without_escapes(line)
-    return _standing(_beginning(plain), plain)
+    return _marker_role(_beginning(plain), plain)
 
 
 def _beginning(plain: bytes) -> Prefixed:

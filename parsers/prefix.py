@@ -110,8 +110,8 @@ _AROUND_TIME = (
 
 def _own(bracketed: str, bare: str) -> str:
     forms = (
-        f"{before}{time}{behind}(?:{'|'.join(rests)})"
-        for time, (before, behind, rests) in zip((bracketed, bare), _AROUND_TIME, strict=True)
+        f"{before}{time}{after}(?:{'|'.join(rests)})"
+        for time, (before, after, rests) in zip((bracketed, bare), _AROUND_TIME, strict=True)
     )
     return "|".join(forms)
 
@@ -134,7 +134,7 @@ SYSLOG = f"{_MONTH_DAY}{_UNIT}"
 SURE = f"{_ISO} (?:stdout|stderr) [FP] |{_ISO}{_UNIT}|{SYSLOG}"
 """Of those, what a line that was wrapped hardly goes on with."""
 
-TOLD = f"{SURE}|{_ISO} "
+WITH_OFFSET = f"{SURE}|{_ISO} "
 """And of those what no name goes on with: a moment that tells its offset, and then a text."""
 
 POWERSHELL = r"python : "
@@ -155,7 +155,7 @@ _LOGGED = re.compile(_DATE_TIME, re.ASCII)
 _OWN_TIME = re.compile(_TIME_THERE_IS)
 _ISO_TIME = re.compile(_ISO.encode())
 _ANY_TIME = re.compile(rf"{_DATE_TIME}{_OFFSET}?", re.ASCII)
-_TOLD_TIME = re.compile(
+_TIME_AROUND = re.compile(
     rb"(?:[A-Z][a-z][a-z] )?"
     rb"(?:(\d{9,11}\.\d{6}) |(\d{4}-\d\d-\d\d[ _]\d\d:\d\d:\d\d(?:\.\d{1,9})?)(?: (\S+) | ?))"
 )
@@ -201,10 +201,10 @@ def unwrapped(line: bytes, container_logs: bool) -> tuple[bytes, bool] | None:
     """
     time: object = None
     if line.startswith(b"{"):
-        told = _told_in_object(line)
-        if told is None:
+        message_and_time = _message_in_object(line)
+        if message_and_time is None:
             return None
-        message, time = told
+        message, time = message_and_time
     else:
         found = _outer()(line)
         if found is None:
@@ -286,21 +286,21 @@ def _without_program(line: bytes) -> bytes:
 
 def _split_around(line: bytes) -> Prefixed | None:
     """Cut off what others put around a line, one prefix behind another, up to the executor's own."""
-    split = _split_one(line)
+    split = _split_next(line)
     if split is None:
         return None
     split = split if _INNER.match(split.message) else _split_further(split)
     return replace(split, message=shown(split.message)) if b"\r" in split.message else split
 
 
-def _split_one(line: bytes) -> Prefixed | None:
+def _split_next(line: bytes) -> Prefixed | None:
     return _split_json(line) if line.startswith(b"{") else _split_outer(line)
 
 
 def _split_further(split: Prefixed) -> Prefixed:
     """Cut off the prefixes that stand behind a first one; the last time that is told counts."""
     for _ in range(_MAX_AROUND - 1):
-        further = _split_one(split.message)
+        further = _split_next(split.message)
         if further is None:
             break
         split = further if further.stamp else replace(further, stamp=split.stamp)
@@ -339,10 +339,10 @@ def _time_around(prefix: bytes) -> Stamp | None:
     iso = _ISO_TIME.match(prefix) or _ISO_TIME.search(prefix)
     if iso is not None:
         return _stamp(iso[0].decode())
-    told = _TOLD_TIME.match(prefix)
-    if told is None:
+    found = _TIME_AROUND.match(prefix)
+    if found is None:
         return None
-    seconds, time, zone = told.groups()
+    seconds, time, zone = found.groups()
     if seconds is not None:
         return _from_seconds(seconds.decode(), float(seconds))
     text = time.decode()
@@ -377,11 +377,15 @@ _OBJECTS = json.JSONDecoder()
 
 
 def _split_json(line: bytes) -> Prefixed | None:
-    told = _told_in_object(line)
-    return None if told is None else Prefixed(_json_stamp(told[1]), told[0], outer=True)
+    message_and_time = _message_in_object(line)
+    return (
+        None
+        if message_and_time is None
+        else Prefixed(_json_stamp(message_and_time[1]), message_and_time[0], outer=True)
+    )
 
 
-def _told_in_object(line: bytes) -> tuple[bytes, object] | None:
+def _message_in_object(line: bytes) -> tuple[bytes, object] | None:
     """Return the message of a line that begins as a JSON object, and its time; `None` where there is none."""
     whole = line.decode("utf-8", "replace")
     try:
@@ -403,7 +407,7 @@ def _text_of(value: object) -> bytes | None:
     """Return a message: text, or the bytes of one, as the journal writes what is no plain text."""
     if isinstance(value, str):
         return value.encode("utf-8", "replace")
-    if isinstance(value, list) and value and all(isinstance(one, int) and 0 <= one < 256 for one in value):
+    if isinstance(value, list) and value and all(isinstance(byte, int) and 0 <= byte < 256 for byte in value):
         return bytes(value)
     return None
 

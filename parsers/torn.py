@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from functools import cache
 from typing import NamedTuple
 
-from parsers.prefix import INNER, SURE, SYSLOG, TOLD, own_line_at
+from parsers.prefix import INNER, SURE, SYSLOG, WITH_OFFSET, own_line_at
 
 PRINTED = (
     r"\[(?:drain_one_phase|PROBE)\] |\[TokenEstimationV2\] (?:predicted_output=|Failed to write )"
@@ -57,8 +57,8 @@ def _begins() -> re.Pattern[bytes]:
 
 
 @cache
-def _told() -> re.Pattern[bytes]:
-    return re.compile(TOLD.encode())
+def _with_offset() -> re.Pattern[bytes]:
+    return re.compile(WITH_OFFSET.encode())
 
 
 class Tear(NamedTuple):
@@ -121,8 +121,8 @@ def _line_at(message: bytes, done: int, found: re.Match[bytes]) -> tuple[int, in
     begin, own_end = own_line_at(message, start)
     if own_end is not None:
         return begin, own_end
-    told = _told().match(message, start)
-    return None if told is None else told.span()
+    prefix = _with_offset().match(message, start)
+    return None if prefix is None else prefix.span()
 
 
 class Object(NamedTuple):
@@ -143,11 +143,11 @@ def objects(line: bytes) -> list[Object]:
         end = _whole_at(line, start)
         is_torn = end is None
         if end is None:
-            end = next((one for one in starts if one > start), len(line))
-        one = closed(line[start:end]) if is_torn else line[start:end]
-        if one is None:
+            end = next((place for place in starts if place > start), len(line))
+        text = closed(line[start:end]) if is_torn else line[start:end]
+        if text is None:
             return []
-        found.append(Object(start, one, is_torn and _is_cut(line[start:end])))
+        found.append(Object(start, text, is_torn and _is_cut(line[start:end])))
         start = end
     return found if len(found) > 1 else []
 

@@ -77,7 +77,7 @@ def test_line_that_was_cut_before_its_marker_makes_the_next_one_a_reject_or_unre
     (part,) = parts_of((LINE[:cut] + LINE).encode())
     assert part.occurrences == 1
     has_prefix = cut >= len(logged(""))
-    assert part.standing == (None if has_prefix else "unread")
+    assert part.marker_role == (None if has_prefix else "unread")
     assert (part.parsed and part.parsed.record) == (Malformed("behind other text") if has_prefix else None)
 
 
@@ -273,7 +273,7 @@ def test_quoted_line_behind_one_of_ours_is_a_quotation(quote):
     """A failed builder may show the log that it read: its line ends there, and nothing else begins."""
     first, second = parts_of(logged(f"[p1] Builder failed: see {quote}{LINE}{START}").encode())
     assert first.parsed is not None
-    assert (second.parsed, second.standing, second.occurrences) == (None, "quotation", 1)
+    assert (second.parsed, second.marker_role, second.occurrences) == (None, "quotation", 1)
 
 
 @pytest.mark.parametrize("name", ["app/[id].tsx", "a [2025-12-29] b", "[19:40:02] x", "2025-12-29 19:40:02"])

@@ -138,8 +138,8 @@ NAMED = (
         "12",
         "a source is continued by at most one file of a run",
         "ingest/assign.py",
-        "            if evidence.standing(other, [source]):\n",
-        "            if not evidence.standing(other, [source]):\n",
+        "            if evidence.matching(other, [source]):\n",
+        "            if not evidence.matching(other, [source]):\n",
         ("tests/test_rules.py::test_two_copies_of_a_log_that_is_gone_are_two_sources",),
     ),
 )

@@ -28,10 +28,10 @@ from parsers.line import (
     ParsedLine,
     Part,
     is_event_line,
+    marker_role_of,
     may_be_listed,
     parts_of,
     shows_both_prefixes,
-    standing_of,
     template_for,
 )
 from parsers.prefix import time_in
@@ -197,15 +197,15 @@ class BatchBuilder:
         if not occurrences:
             return
         is_event = is_event_line(line.data)
-        standing = "reject" if is_event else standing_of(line.data)
-        if standing == "reject":
+        marker_role = "reject" if is_event else marker_role_of(line.data)
+        if marker_role == "reject":
             too_long = f"longer than the limit: {line.size_bytes} bytes"
             self._add_reject(line, too_long if is_event else "behind other text")
             self._count_marker(line)
-        elif standing == "unread":
+        elif marker_role == "unread":
             self._add_unread(line)
-        quoted = occurrences - (standing != "quotation")
-        self._counters.count_unclaimed(quoted, int(standing == "unread"))
+        quoted = occurrences - (marker_role != "quotation")
+        self._counters.count_unclaimed(quoted, int(marker_role == "unread"))
 
     def _parts(self, line: Line, is_listing: bool = False) -> list[Part]:
         remembered, data = self._remembered, line.data
@@ -223,9 +223,9 @@ class BatchBuilder:
             self._add_context_line(ParsedLine(None, ListRest(1)), line.ordinal)
         if part.may_start_run is not None:
             self._linker.doubt_run(part.may_start_run)
-        if part.standing == "unread":
+        if part.marker_role == "unread":
             self._add_unread(part_line)
-        self._counters.count_unclaimed(part.quoted, int(part.standing == "unread"))
+        self._counters.count_unclaimed(part.quoted, int(part.marker_role == "unread"))
 
     def _add_unread(self, line: Line) -> None:
         """Remember a line with the event's marker that is not understood."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 
-from ingest.files.folders import Folder, label_told
+from ingest.files.folders import Folder, label_for
 from ingest.storing.database import immediate
 
 
@@ -13,7 +13,7 @@ def keep_labels(connection: sqlite3.Connection, folders: tuple[Folder, ...]) -> 
     if not any(folder.label for folder in folders):
         return
     sources = connection.execute("SELECT source_id, path, label FROM log_sources")
-    told = [(label_told(folders, path), source_id, label) for source_id, path, label in sources]
+    told = [(label_for(folders, path), source_id, label) for source_id, path, label in sources]
     changed = [
         (label, source_id) for label, source_id, before in told if label is not None and label != before
     ]
