@@ -1,7 +1,7 @@
 """The anchor: `[TOKEN_BUDGET] phase=P ...`, logged just before the event of the same call.
 
-It names the phase, the ceiling that was really given, and input and total tokens. Other messages
-with the marker (`Context loading:`, `TRUNCATION:`, `HIGH UTILIZATION:`) say nothing of a call.
+It names the phase, the ceiling that the call had, and its input and total tokens. Other messages with the
+marker (`Context loading:`, `TRUNCATION:`, `HIGH UTILIZATION:`) are not about a single call.
 """
 
 from __future__ import annotations
