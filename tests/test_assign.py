@@ -191,7 +191,7 @@ def test_likeliest_source_is_taken() -> None:
     replaced = source(5, C, state(23), offset=40, state="replaced")
     left = [shorter, replaced, whole, same_path, own]
     for likeliest in (own, same_path, whole, shorter, replaced):
-        evidence = Bytes(left, {A: [one.source_id for one in left]})
+        evidence = Bytes(left, {A: [source.source_id for source in left]})
         assert assigned({A: state(7, 200)}, evidence)[A].source == likeliest
         left.remove(likeliest)
 

@@ -50,10 +50,10 @@ def shown(facts: Sequence[Fact], found: Iterable[Event]) -> Shown:
     """Return the rows of events and the different facts of each, in a fixed order."""
     return sorted(
         (
-            (event.key, event_row(event), sorted({facts[one] for one in event.facts}, key=repr))
+            (event.key, event_row(event), sorted({facts[number] for number in event.facts}, key=repr))
             for event in found
         ),
-        key=lambda one: one[0],
+        key=lambda values: values[0],
     )
 
 
@@ -67,7 +67,7 @@ def restored(facts: Sequence[Fact]) -> list[Fact]:
     found: list[Fact] = []
     for event in events(facts):
         row = fact_of_row(event_row(event))
-        found += [fact_of(row, own_values(facts[one], event)) for one in event.facts]
+        found += [fact_of(row, own_values(facts[number], event)) for number in event.facts]
     return found
 
 
@@ -232,7 +232,7 @@ def test_every_small_group_has_one_result_in_every_order_and_split() -> None:
     count = 0
     for group in small_groups():
         right = computed(group)
-        assert sorted(repr(one) for *_, facts in right for one in facts) == sorted(set(map(repr, group)))
+        assert sorted(repr(fact) for *_, facts in right for fact in facts) == sorted(set(map(repr, group)))
         for order in permutations(group):
             assert computed(order) == right
         for place in range(1, len(group) + 1):
@@ -288,7 +288,7 @@ def test_no_order_repetition_or_split_changes_the_events(
 @given(facts_of([None, "p1", "p2"]))
 def test_places_are_never_lost(facts: list[Fact]) -> None:
     """Every fact is of exactly one event."""
-    assert sorted(one for event in events(facts) for one in event.facts) == list(range(len(facts)))
+    assert sorted(number for event in events(facts) for number in event.facts) == list(range(len(facts)))
 
 
 @settings(deadline=None)

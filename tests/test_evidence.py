@@ -41,7 +41,7 @@ def test_a_single_other_byte_is_noticed(places: list[tuple[int, int]], place: in
     samples = samples_of(places)
     watch = SampleMatcher(samples)
     watch.see(0, DATA[:place] + bytes([DATA[place] ^ 1]) + DATA[place + 1 :])
-    assert watch.matched == {one for one in samples if not one.offset <= place < one.end_offset}
+    assert watch.matched == {sample for sample in samples if not sample.offset <= place < sample.end_offset}
 
 
 @pytest.mark.parametrize("pack", [bytes, gzip.compress], ids=["plain", "gzip"])

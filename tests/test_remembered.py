@@ -107,11 +107,11 @@ def test_quiet_state_is_short():
 
 def test_copy_shares_nothing_with_its_original():
     """A state that was read back can be changed without changing the other."""
-    one = full()
-    again = from_text(Remembered, as_text(one))
+    original = full()
+    again = from_text(Remembered, as_text(original))
     again.linker.windows.by_phase["p2"].events.clear()
     again.counters.sightings += 1
-    assert one == full()
+    assert original == full()
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,7 @@ def test_phase_that_is_told_from_behind_is_that_of_one_sighting(called: Tokentai
     called("ingest", "a.log", "b.log", "--tz", "UTC")
     with opened(tmp_path / "telemetry.db") as connection:
         known = connection.execute("SELECT phase_known FROM event_sightings ORDER BY source_id, byte_offset")
-        assert [one for (one,) in map(tuple, known)] == [0, 1, 0, 0]
+        assert [is_known for (is_known,) in map(tuple, known)] == [0, 1, 0, 0]
 
 
 @pytest.mark.parametrize("names", [("a.log", "b.log"), ("b.log", "a.log")], ids=" ".join)

@@ -247,13 +247,13 @@ def test_glued_objects_are_two_lines(form, cut):
     """A JSON object that was cut anywhere ends where the next begins."""
     text = LINE if form is docker else EVENT
     second_text = START if form is docker else "Initialized autonomous executor for run: run-B"
-    one, other = form(text)[:cut], form(second_text)
-    first, second = records(one + other)
+    torn, whole = form(text)[:cut], form(second_text)
+    first, second = records(torn + whole)
     assert second == RUN_B
     assert first is None or first == Malformed("torn") or isinstance(first, EstimationEvent)
     if cut == 1_000:
         assert first == PLAIN_EVENT
-    assert parts_of((one + other).encode())[1].start == len(one)
+    assert parts_of((torn + whole).encode())[1].start == len(torn)
 
 
 @pytest.mark.parametrize(
@@ -483,7 +483,7 @@ def test_events_behind_a_start_that_may_be_torn_have_no_run(tmp_path, line, run,
     """A start behind other text starts nothing, but what follows may be its; a mention changes nothing."""
     log = LogFile(str(tmp_path / "run.log"))
     first = logged("Initialized autonomous executor for run: run-A")
-    (tmp_path / "run.log").write_text("".join(f"{one}\n" for one in (first, LINE, line, LINE, "end")))
+    (tmp_path / "run.log").write_text("".join(f"{text}\n" for text in (first, LINE, line, LINE, "end")))
     (batch,) = scan.scan(log, None, scan.ScanOptions("UTC", plain=plain))
-    runs = [one.fact.context.run and one.fact.context.run.name for one in batch.rows.sightings]
+    runs = [sighting.fact.context.run and sighting.fact.context.run.name for sighting in batch.rows.sightings]
     assert runs == ["run-A", run]
