@@ -19,7 +19,7 @@ from ingest.linking.state import Amendment
 from ingest.reading.batch import Batch, Reject, Sighting
 from ingest.reading.checkpoint import COUNTED, Counters
 from ingest.reading.unread import Unread, keys_text, unread_text
-from ingest.storing.horizon import horizon_of, sighting_time
+from ingest.storing.retention import cutoff_of
 from ingest.storing.rows import READ_COLUMNS, Row, context_of, fact_of, fact_of_row, payload_row
 
 _SIGHTED = f"""
@@ -76,7 +76,7 @@ class Comparison:
         self._result = result
         self._sighted = _Stored(db.conn.execute(_SIGHTED, [source_id]))
         self._rejected = _Stored(db.conn.execute(_REJECTED, [source_id]))
-        self._horizon = horizon_of(db.conn)
+        self._cutoff = cutoff_of(db.conn)
         self._pruned_events, self._pruned_rejects = db.conn.execute(_PRUNED, [source_id]).fetchone()
         self._old_events = 0
         self._missing: list[Reject] = []
@@ -148,14 +148,14 @@ class Comparison:
     def _balance_pruned(self) -> None:
         """Hold what the log has and the database hasn't against how much of it was pruned."""
         self._result.pruned += self._old_events + self._pruned_rejects
-        if self._horizon is None and self._pruned_events:
+        if self._cutoff is None and self._pruned_events:
             self._result.differences.append(
                 f"{self._log.shown}: {self._pruned_events} events were pruned, and those of any time are "
                 "kept again since: `tokentail backfill --full` brings them back"
             )
         elif self._old_events != self._pruned_events:
             self._result.differences.append(
-                f"{self._log.shown}: {self._old_events} events from before {self._horizon} UTC are not in "
+                f"{self._log.shown}: {self._old_events} events from before {self._cutoff} UTC are not in "
                 f"the database, but {self._pruned_events} were pruned"
             )
         if len(self._missing) != self._pruned_rejects:  # rejects have no time: their number must agree
@@ -178,7 +178,7 @@ class Comparison:
         for _, line_number, *_ in self._sighted.before(sighting.offset):
             self._differ(line_number, "the database has an event here, the log has not")
         stored = self._sighted.at(sighting.offset)
-        if stored is None and self._horizon is not None and sighting_time(sighting) < self._horizon:
+        if stored is None and self._cutoff is not None and sighting.fact.timestamp < self._cutoff:
             self._old_events += 1
             return
         if stored is None:

@@ -10,16 +10,15 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from ingest.errors import UnusableImport
-from ingest.files.logfile import SQLITE_MAGIC
+from ingest.files.logfile import is_database
 from ingest.linking.context import deliverables
-from ingest.storing.database import StrPath, immediate, open_for_writing, require_database
+from ingest.storing.database import StrPath, immediate, open_for_writing, opened_as_it_is, require_database
 from ingest.storing.imports import declare
 from ingest.storing.ingest_runs import ingest_lock
 
@@ -91,9 +90,7 @@ def read_deliverables(file: Path) -> Declared:
         UnusableImport: see `import_deliverables`; or no entry of it is what it should be.
     """
     try:
-        with file.open("rb") as opened:
-            is_database = opened.read(len(SQLITE_MAGIC)) == SQLITE_MAGIC
-        entries = list(_from_database(file) if is_database else _from_json(file))
+        entries = list(_from_database(file) if is_database(file) else _from_json(file))
     except OSError as error:
         raise UnusableImport(f"{file}: can't be read ({error.strerror}); nothing was imported") from error
     except UnicodeDecodeError as error:
@@ -187,15 +184,15 @@ def _from_ndjson(file: Path, text: str) -> Iterator[tuple[str, Any]]:
 
 def _from_database(file: Path) -> Iterator[tuple[str, Any]]:
     """Yield the phases of an executor's database whose scope holds deliverables."""
-    try:
-        with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)) as connection:
-            connection.text_factory = partial(str, encoding="utf-8", errors="replace")
+    with opened_as_it_is(file, not_ours=True) as connection:
+        connection.text_factory = partial(str, encoding="utf-8", errors="replace")
+        try:
             rows = connection.execute("SELECT run_id, phase_id, scope FROM phases").fetchall()
-    except sqlite3.DatabaseError as error:
-        raise UnusableImport(
-            f"{file}: no executor's database, whose phases have a scope ({error}); nothing was imported: "
-            "name one that has, or a file of JSON"
-        ) from error
+        except sqlite3.DatabaseError as error:
+            raise UnusableImport(
+                f"{file}: no executor's database, whose phases have a scope ({error}); nothing was imported: "
+                "name one that has, or a file of JSON"
+            ) from error
     for run, phase, scope in rows:
         where = f", phase {phase!r} of run {run!r}"
         try:

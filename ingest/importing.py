@@ -12,7 +12,7 @@ import os
 import sqlite3
 import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -21,15 +21,23 @@ from sqlite_utils import Database
 
 from ingest.errors import LogUnfinished, LogUnreadable, LogVanished, UnusableImport
 from ingest.exported import exported_fact
-from ingest.files.logfile import SQLITE_MAGIC, LogFile, chunks
+from ingest.files.logfile import LogFile, chunks, is_database
 from ingest.files.paths import STANDARD_INPUT
-from ingest.storing.database import EVENTS_TABLE, StrPath, immediate, open_for_writing, take_away
+from ingest.storing import writes
+from ingest.storing.database import (
+    EVENTS_TABLE,
+    StrPath,
+    immediate,
+    open_for_writing,
+    opened_as_it_is,
+    take_away,
+)
 from ingest.storing.escalations import Said
 from ingest.storing.executors_rows import executors_facts, own_escalations
 from ingest.storing.groups import Place, Placed
-from ingest.storing.horizon import horizon_of
-from ingest.storing.imports import as_batches, count_places, source_at, source_of_content
+from ingest.storing.imports import as_batches, source_at, source_of_content
 from ingest.storing.ingest_runs import ingest_lock
+from ingest.storing.retention import cutoff_of
 from ingest.storing.store import Writing
 
 BATCH = 1000
@@ -56,8 +64,10 @@ def import_events(file: str, database: StrPath, wait_seconds: float = 0.0) -> Im
         UnusableImport: the file can't be read, or a line is no event of an export; nothing was changed.
         DatabaseBusy, DatabaseUnusable: see `ingest.storing.database`.
     """
-    if _is_database(file):
-        with closing(_opened_database(file, database)) as theirs, _held(database, wait_seconds) as db:
+    if file != STANDARD_INPUT and is_database(file):
+        if os.path.exists(database) and os.path.samefile(file, database):
+            raise UnusableImport(f"{file}: the database itself, which --db names: import into another one")
+        with opened_as_it_is(file, not_ours=True) as theirs, _held(database, wait_seconds) as db:
             return _import_rows(db.conn, theirs, file)
     with _opened(file) as lines, _held(database, wait_seconds) as db:
         return _import(db, lines, file)
@@ -75,27 +85,6 @@ def _held(database: StrPath, wait_seconds: float) -> Iterator[Database]:
             if is_new:
                 take_away(database)
             raise
-
-
-def _is_database(file: str) -> bool:
-    if file == STANDARD_INPUT or not os.path.isfile(file):
-        return False
-    try:
-        with Path(file).open("rb") as opened:
-            return opened.read(len(SQLITE_MAGIC)) == SQLITE_MAGIC
-    except OSError:
-        return False
-
-
-def _opened_database(file: str, database: StrPath) -> sqlite3.Connection:
-    """Open an executor's database to be read, and only that.
-
-    Raises:
-        UnusableImport: it is the database that would be written to.
-    """
-    if os.path.exists(database) and os.path.samefile(file, database):
-        raise UnusableImport(f"{file}: the database itself, which --db names: import into another one")
-    return sqlite3.connect(f"{Path(file).absolute().as_uri()}?mode=ro", uri=True)
 
 
 def _import_rows(connection: sqlite3.Connection, theirs: sqlite3.Connection, file: str) -> ImportedEvents:
@@ -118,12 +107,12 @@ def _replace(
     escalations: Iterable[Said] = (),
 ) -> ImportedEvents:
     """Let a source hold these facts and escalations, and nothing else."""
-    writing, horizon = Writing(connection), horizon_of(connection)
+    writing, cutoff = Writing(connection), cutoff_of(connection)
     writing.begin()
     writing.take_away(source_id)
     count = new = updated = pruned = 0
     for batch in as_batches(facts, BATCH):
-        kept = [one for one in batch if horizon is None or one.fact.timestamp >= horizon]
+        kept = [placed for placed in batch if cutoff is None or placed.fact.timestamp >= cutoff]
         count += len(batch)
         pruned += len(batch) - len(kept)
         stored = writing.put(kept)
@@ -131,7 +120,8 @@ def _replace(
         updated += stored.events_updated
     writing.add_escalations(escalations)
     updated += writing.finish().events_updated
-    count_places(connection, source_id, pruned)
+    writes.update_source(connection, source_id, {"pruned_sightings": pruned})
+    writes.count_places(connection, source_id)
     return ImportedEvents(count, new, updated, pruned)
 
 

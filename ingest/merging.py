@@ -1,7 +1,7 @@
 """Merging: databases united into ours, as if one ingest had read all of their logs.
 
 Each of them is one transaction. It is opened for reading only; one of an older version, or of an earlier
-horizon, is brought up to ours in a copy of our own.
+cutoff, is brought up to ours in a copy of our own.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from ingest.storing.database import (
     opened_as_it_is,
     take_away,
 )
-from ingest.storing.horizon import horizon_of, prune_stored, set_horizon
 from ingest.storing.ingest_runs import ingest_lock
+from ingest.storing.retention import cutoff_of, move_cutoff, prune_stored
 from ingest.storing.store import Store
 from ingest.storing.taking_in import take_in
 from ingest.storing.united_sources import UnitedSources, host_of, read_in_two_zones, source_rows
@@ -82,14 +82,14 @@ def _merge(others: Sequence[StrPath], ours: sqlite3.Connection, merged: Merged) 
     here, store = host_of(ours) or platform.node(), Store(ours)
     for other in others:
         try:
-            with _readable(other, horizon_of(ours)) as theirs:
+            with _readable(other, cutoff_of(ours)) as theirs:
                 merged.united.append(_unite(store, theirs, os.fspath(other), here, merged.notes))
         except TokentailError as error:
             merged.problems.append(f"{error}" if os.fspath(other) in str(error) else f"{other}: {error}")
 
 
 @contextmanager
-def _readable(other: StrPath, horizon: str | None) -> Iterator[sqlite3.Connection]:
+def _readable(other: StrPath, cutoff: str | None) -> Iterator[sqlite3.Connection]:
     """Open another database as this version would have written it, and as far back as ours goes.
 
     Raises:
@@ -100,22 +100,22 @@ def _readable(other: StrPath, horizon: str | None) -> Iterator[sqlite3.Connectio
     with opened_as_it_is(other, not_ours=True) as connection:
         connection.execute("BEGIN")  # one moment of it, whatever is ingested meanwhile
         current = is_current(connection, other, not_ours=True)
-        if current and (horizon is None or horizon <= (horizon_of(connection) or "")):
+        if current and (cutoff is None or cutoff <= (cutoff_of(connection) or "")):
             yield connection
             return
         with upgraded_copy(connection, other) as copy:
-            if horizon is not None:
+            if cutoff is not None:
                 with immediate(copy):
-                    prune_stored(copy, set_horizon(copy, moment_of(horizon)))
+                    prune_stored(copy, move_cutoff(copy, moment_of(cutoff)))
             yield copy
 
 
 def _unite(store: Store, theirs: sqlite3.Connection, other: str, here: str, notes: list[str]) -> United:
     ours = store.connection
     with store.transaction():
-        horizon = horizon_of(theirs)
-        if horizon is not None and horizon > (horizon_of(ours) or ""):
-            prune_stored(ours, set_horizon(ours, moment_of(horizon)))
+        cutoff = cutoff_of(theirs)
+        if cutoff is not None and cutoff > (cutoff_of(ours) or ""):
+            prune_stored(ours, move_cutoff(ours, moment_of(cutoff)))
         known = {source_id for (source_id,) in ours.execute("SELECT source_id FROM log_sources")}
         sources = UnitedSources(ours, theirs, here)
         matches = {row["source_id"]: sources.match(row) for row in source_rows(theirs, "ORDER BY source_id")}

@@ -30,7 +30,8 @@ from ingest.files.paths import STANDARD_INPUT, is_url, shown, stored_path
 from ingest.memory import little_tidying
 from ingest.notices import Level, Notice, notice_of
 from ingest.reading.zone import is_same_zone, names_of
-from ingest.storing.bookkeeping import bookkeeping_trouble, mend_bookkeeping
+from ingest.storing import writes
+from ingest.storing.bookkeeping import bookkeeping_trouble
 from ingest.storing.database import StrPath, connected_for_writing, files_of, immediate, network_kind
 from ingest.storing.ingest_runs import begin_run, end_run, ingest_lock, keep_problems
 from ingest.storing.settled import Settled, has_own_rows, settled_sources
@@ -129,7 +130,7 @@ def check_bookkeeping(connection: sqlite3.Connection, database: StrPath, full: b
             f"backfill --full LOGS --db {database}` mends it, or restore a copy"
         )
     with immediate(connection):
-        mend_bookkeeping(connection)
+        writes.mend_bookkeeping(connection)
     return [
         Notice("warning", "bookkeeping", None, f"{database}: {trouble}: mended, by reading all logs again")
     ]

@@ -1,4 +1,4 @@
-"""Pruning: a horizon in time, before which nothing is kept, now or whenever an old log is read again."""
+"""Pruning: a retention cutoff, before which nothing is kept, now or whenever an old log is read again."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from sqlite_utils import Database
 
 from ingest.errors import DatabaseBusy, DatabaseUnusable, UsageMistake
 from ingest.linking.timestamps import time_text
+from ingest.storing import writes
 from ingest.storing.database import (
     EVENTS_TABLE,
     Remark,
@@ -22,14 +23,14 @@ from ingest.storing.database import (
     require_database,
     unsaid,
 )
-from ingest.storing.horizon import count_old, horizon_of, moved_horizon, prune_stored, set_horizon
 from ingest.storing.ingest_runs import ingest_lock
 from ingest.storing.migrations import has_table
+from ingest.storing.retention import count_old, cutoff_of, move_cutoff, moved_cutoff, prune_stored
 
 
 @dataclass(frozen=True, slots=True)
 class Pruned:
-    """What a pruning took away; `kept_from` is the horizon (UTC), `freed_bytes` what the file is smaller.
+    """What a pruning took away; `kept_from` is the cutoff (UTC), `freed_bytes` what the file is smaller.
 
     `events_before` is how many events there were. `trouble` is why the space was not given back, though the
     rows are gone.
@@ -56,7 +57,7 @@ def prune(
     wait_seconds: float = 0.0,
     vacuum: bool = True,
 ) -> Pruned:
-    """Take away what is older than a moment (aware), for good; a horizon that is later already stays.
+    """Take away what is older than a moment (aware), for good; a cutoff that is later already stays.
 
     Raises:
         UsageMistake: the moment is in the future.
@@ -67,7 +68,7 @@ def prune(
     with ingest_lock(database, wait_seconds), open_for_writing(database) as db:
         with immediate(db.conn):
             before = _count(db)
-            kept_from = set_horizon(db.conn, moment)
+            kept_from = move_cutoff(db.conn, moment)
             done = _pruned(kept_from, prune_stored(db.conn, kept_from), before)
         if not vacuum or not done.events + done.rejects + done.escalations:
             return done
@@ -84,7 +85,7 @@ def preview(database: StrPath, moment: datetime, remark: Remark = unsaid) -> Pru
     _check_past(moment)
     with open_for_reading(database, remark) as db:
         db.conn.execute("BEGIN")  # one moment of the database, whatever is ingested meanwhile
-        kept_from = moved_horizon(db.conn, moment)
+        kept_from = moved_cutoff(db.conn, moment)
         return _pruned(kept_from, count_old(db.conn, kept_from), _count(db))
 
 
@@ -134,7 +135,7 @@ def _vacuumed(db: Database, database: StrPath, done: Pruned) -> Pruned:
 
 
 def lift(database: StrPath, wait_seconds: float = 0.0) -> str | None:
-    """Let events of any time be kept again; return where the horizon was, `None` if there was none.
+    """Let events of any time be kept again; return where the cutoff was, `None` if there was none.
 
     What was pruned comes back only when its log is read from its start.
 
@@ -143,6 +144,6 @@ def lift(database: StrPath, wait_seconds: float = 0.0) -> str | None:
     """
     require_database(database)
     with ingest_lock(database, wait_seconds), open_for_writing(database) as db, immediate(db.conn):
-        before = horizon_of(db.conn)
-        db.conn.execute("DELETE FROM event_horizon")
+        before = cutoff_of(db.conn)
+        writes.clear_cutoff(db.conn)
         return before

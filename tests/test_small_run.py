@@ -33,13 +33,13 @@ except SystemExit as end:
     print(end.code, *opened, sep="\\n")
 """
 
-MOST_MODULES = 67
+MOST_MODULES = 68
 """How many modules three lines may enter on their way to a row. Whoever must raise it says here why.
 
 It was 60. Lines that are not what they seem brought pieces, escapes, torn lines, templates and unread
 lines, a module each that every line passes; progress within one log, what every command has, and the look
 for bookkeeping that was edited by hand brought one each; the question which source a file is has two now, the
-answer and what it asks of files.
+answer and what it asks of files. All statements that write are in one module.
 """
 
 ENTERED = """

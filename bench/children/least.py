@@ -11,6 +11,7 @@ from pathlib import Path
 
 from ingest.reading.extractor import ExtractedEvent, Extractor
 from ingest.reading.zone import zone_named
+from parsers.line import is_whole_event
 
 BLOCK_BYTES = 256 * 1024
 
@@ -24,7 +25,8 @@ def records(log: Path) -> int:
             block = rest + chunk
             whole = block.rfind(b"\n") + 1
             block, rest = block[:whole], block[whole:]
-            events += sum(type(what) is ExtractedEvent for _, _, what, _ in extractor.extract(block))
+            for _, _, what, _ in extractor.extract(block):
+                events += type(what) is ExtractedEvent or (type(what) is bytes and is_whole_event(what))
     return events
 
 

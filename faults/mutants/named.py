@@ -57,9 +57,9 @@ NAMED = (
     Fault(
         "2",
         "the checkpoint is moved only from where this reader found it",
-        "ingest/storing/sources.py",
-        "WHERE source_id = :source_id AND byte_offset = :was",
-        "WHERE source_id = :source_id AND :was IS NOT NULL",
+        "ingest/storing/writes.py",
+        "source_id = :source_id AND byte_offset = :was",
+        "source_id = :source_id AND :was IS NOT NULL",
         ("tests/test_rules.py::test_checkpoint_that_somebody_moved_is_not_moved_back",),
     ),
     Fault(

@@ -51,7 +51,7 @@ OVERLAP_BYTES = 256
 TAIL_BYTES = 256
 """How many bytes a tail hash covers."""
 
-SQLITE_MAGIC = b"SQLite format 3\0"
+_SQLITE_MAGIC = b"SQLite format 3\0"
 _TEXT_CONTROLS = b"\t\n\r\f\b\x1b"
 _DAMAGE = (OSError, EOFError)
 
@@ -273,13 +273,22 @@ def reading(path: str) -> Iterator[None]:
         raise LogUnreadable(f"{path}: damaged or unreadable: {reason_of(error)}") from error
 
 
+def is_database(path: str | os.PathLike[str]) -> bool:
+    """Whether a file is a SQLite database; one that can't be read is none."""
+    try:
+        with open(path, "rb") as file:
+            return file.read(len(_SQLITE_MAGIC)) == _SQLITE_MAGIC
+    except OSError:
+        return False
+
+
 def what_is_not_a_log(head: bytes) -> str | None:
     """Return what a file is whose first bytes are no text; `None` if it may be a log.
 
     NULs are ignored: real logs quote UTF-16 text, and a truncated log may begin with a hole. A file with a
     line that has a known prefix is a log, whatever else is in it (a model's answer, for one).
     """
-    if head.startswith(SQLITE_MAGIC):
+    if head.startswith(_SQLITE_MAGIC):
         return "a SQLite database"
     if head[:2] in (b"\xff\xfe", b"\xfe\xff"):
         return None

@@ -19,7 +19,6 @@ from ingest.reading.lines import (
     Rest,
     last_line,
     narrow_lines,
-    newlines_in,
 )
 
 _MAX_LOOKS = 500
@@ -72,14 +71,19 @@ class Block:
         block.lines, block.complete = lines, complete
         return block
 
+    def _count(self, start: int) -> int:
+        """Return how many lines are before the one that begins at an index of `data`."""
+        if start < self._counted:
+            self._counted = self._passed = 0
+        part = self.data[self._counted : start]
+        self._passed += len(part) - len(part.replace(b"\n", b""))  # see `newlines_in`
+        self._counted = start
+        return self._passed
+
     def _first(self, start: int) -> int:
         """Return the number, from 0, of the physical line that begins at an index of `data`."""
-        if start != self._counted:
-            if start < self._counted:
-                self._counted = self._passed = 0
-            self._passed += newlines_in(self.data[self._counted : start])
-            self._counted = start
-        return self._passed if self._cuts is None else self._cuts.firsts[self._passed]
+        passed = self._count(start)
+        return passed if self._cuts is None else self._cuts.firsts[passed]
 
     def offset_at(self, start: int) -> int:
         """Return the offset of the line that begins at an index of `data`."""
@@ -92,10 +96,11 @@ class Block:
         """Return where the line is that begins at an index of `data`; asking in order is fastest."""
         if self._before < 0:
             self._before = self._numbering.before(self.offset)
-        number = self._before + self._first(start) + 1
-        ordinal = self._before - self._numbering.joined + self._passed + 1
-        offset = self.offset + start if self._cuts is None else self.offset_at(start)
-        return tuple.__new__(Place, (offset, number, ordinal))
+        passed, before = self._count(start), self._before
+        ordinal = before - self._numbering.joined + passed + 1
+        if self._cuts is None:
+            return tuple.__new__(Place, (self.offset + start, before + passed + 1, ordinal))
+        return Place(self.offset_at(start), before + self._first(start) + 1, ordinal)
 
     def sample(self, start: int) -> bytes:
         """Return how the line at an index begins in the file, without its terminator."""

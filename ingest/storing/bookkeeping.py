@@ -29,24 +29,6 @@ SELECT (SELECT MAX(event_id) FROM event_sightings) > COALESCE(
 )
 """
 _PLACES = {"sightings": "event_sightings", "rejects": "rejected_lines"}
-_MENDING = (
-    """
-    DELETE FROM event_sightings WHERE source_id NOT IN (SELECT source_id FROM log_sources)
-        OR event_id NOT IN (SELECT event_id FROM token_estimation_v2_events)
-    """,
-    *(
-        f"DELETE FROM {table} WHERE source_id NOT IN (SELECT source_id FROM log_sources)"
-        for table in ("rejected_lines", "escalation_sightings", "phase_deliverables")
-    ),
-    """
-    UPDATE log_sources SET
-        sightings = pruned_sightings
-            + (SELECT COUNT(*) FROM event_sightings AS one WHERE one.source_id = log_sources.source_id),
-        rejects = pruned_rejects
-            + (SELECT COUNT(*) FROM rejected_lines AS one WHERE one.source_id = log_sources.source_id)
-    """,
-    "UPDATE log_sources SET marker_lines = sightings + rejects",
-)
 
 
 def bookkeeping_trouble(connection: sqlite3.Connection) -> str | None:
@@ -61,9 +43,3 @@ def bookkeeping_trouble(connection: sqlite3.Connection) -> str | None:
             return f"log_sources counts {abs(surplus)} {name} {more} than there are rows in {table}"
     (beyond,) = connection.execute(_BEYOND).fetchone()
     return "event_sightings names events that token_estimation_v2_events does not have" if beyond else None
-
-
-def mend_bookkeeping(connection: sqlite3.Connection) -> None:
-    """Take away what belongs to nothing, and count the rest anew, inside the caller's transaction."""
-    for statement in _MENDING:
-        connection.execute(statement)

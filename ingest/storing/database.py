@@ -184,13 +184,6 @@ def require_ours(connection: sqlite3.Connection, path: StrPath) -> None:
 
 
 @contextmanager
-def open_unchecked(path: StrPath) -> Iterator[sqlite3.Connection]:
-    """Open a database for writing, whoever made it: to adopt it."""
-    with explained(path), _connected(path) as connection:
-        yield connection
-
-
-@contextmanager
 def opened_as_it_is(path: StrPath, not_ours: bool = False) -> Iterator[sqlite3.Connection]:
     """Open a database of whatever version, and whoever made it, for queries only.
 

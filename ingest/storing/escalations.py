@@ -13,51 +13,16 @@ from hashlib import blake2b
 
 from ingest.linking.timestamps import time_text
 from ingest.reading.batch import SeenEscalation
-from ingest.storing.rows import Row
+from ingest.storing import writes
+from ingest.storing.rows import ESCALATION_COLUMNS, Row
 from parsers.run import UNKNOWN
 
-COLUMNS = (
-    "run_id",
-    "phase_id",
-    "timestamp",
-    "attempt_index",
-    "reason",
-    "was_truncated",
-    "output_utilization",
-    "escalation_factor",
-    "base_value",
-    "base_source",
-    "retry_max_tokens",
-    "selected_budget",
-    "actual_max_tokens",
-    "tokens_used",
-    "timestamp_text",
-)
-"""What an escalation says; its id, its key and when its row was made come on top."""
-
-_SELECT = f"SELECT event_id, {', '.join(COLUMNS)} FROM token_budget_escalation_events"
+_SELECT = f"SELECT event_id, {', '.join(ESCALATION_COLUMNS)} FROM token_budget_escalation_events"
 _OWN_VALUES = "SELECT source_id, byte_offset, own_values FROM escalation_sightings WHERE event_id = ?"
 _LOST = """
 SELECT DISTINCT escalation_key FROM escalation_sightings
 JOIN token_budget_escalation_events USING (event_id) WHERE source_id = ? AND byte_offset >= ?
 """
-_DELETE_PLACES = "DELETE FROM escalation_sightings WHERE source_id = ? AND byte_offset >= ?"
-_INSERT = (
-    f"INSERT INTO token_budget_escalation_events ({', '.join(COLUMNS)}, escalation_key, created_at) "
-    f"VALUES ({', '.join(f':{name}' for name in COLUMNS)}, :escalation_key, :created_at)"
-)
-_UPDATE = (
-    f"UPDATE token_budget_escalation_events SET {', '.join(f'{name} = :{name}' for name in COLUMNS)} "
-    "WHERE event_id = :event_id AND timestamp_text IS NOT NULL"
-)
-"""One that an executor wrote itself, into a database that was adopted, stays as it is."""
-_DELETE = "DELETE FROM token_budget_escalation_events WHERE event_id = ? AND timestamp_text IS NOT NULL"
-_PLACE = """
-INSERT OR REPLACE INTO escalation_sightings (event_id, source_id, byte_offset, line_number, own_values)
-VALUES (?, ?, ?, ?, ?)
-"""
-_KEEP_OWN = "UPDATE escalation_sightings SET own_values = ? WHERE source_id = ? AND byte_offset = ?"
-
 Said = tuple[int, int, int, Row]
 """What a place says: its source, offset and line number, and the row that it would be by itself."""
 
@@ -118,7 +83,7 @@ def take_escalations_away(connection: sqlite3.Connection, source_id: int, offset
     """Take away what a source says of escalations from an offset on; return the keys, to be computed."""
     keys = [key for (key,) in connection.execute(_LOST, [source_id, offset])]
     if keys:
-        connection.execute(_DELETE_PLACES, [source_id, offset])
+        writes.delete_escalation_places(connection, source_id, offset)
     return keys
 
 
@@ -141,27 +106,30 @@ def finish_escalations(connection: sqlite3.Connection, lost: Iterable[str], now:
 
 def _compute(connection: sqlite3.Connection, key: str, new: list[Said], has_lost: bool, now: str) -> None:
     stored = connection.execute(f"{_SELECT} WHERE escalation_key = ?", [key]).fetchone()
-    event_id, before = (stored[0], dict(zip(COLUMNS, stored[1:], strict=True))) if stored else (None, {})
+    event_id, before = (
+        (stored[0], dict(zip(ESCALATION_COLUMNS, stored[1:], strict=True))) if stored else (None, {})
+    )
     places = list(_stored_places(connection, event_id, before))
     said = [row for _, _, row in places] + [row for *_, row in new]
     if before and not places and not has_lost:  # it was stored when places were not kept
         said.append(before)
     if not said:
-        connection.execute(_DELETE, [event_id])
+        writes.delete_escalation(connection, event_id)
         return
     row = escalation_of(said)
     if event_id is None:
-        event_id = connection.execute(_INSERT, row | {"escalation_key": key, "created_at": now}).lastrowid
+        event_id = writes.insert_escalation(connection, row | {"escalation_key": key, "created_at": now})
     elif before["timestamp_text"] is None:
         row = before
     elif row != before:
-        connection.execute(_UPDATE, row | {"event_id": event_id})
-    connection.executemany(
-        _PLACE, [(event_id, source, offset, number, _own(one, row)) for source, offset, number, one in new]
+        writes.update_escalation(connection, row | {"event_id": event_id})
+    writes.put_escalation_places(
+        connection,
+        [(event_id, source, offset, number, _own(says, row)) for source, offset, number, says in new],
     )
     if row != before:
-        connection.executemany(
-            _KEEP_OWN, [(_own(one, row), source, offset) for source, offset, one in places]
+        writes.set_escalation_values(
+            connection, [(_own(says, row), source, offset) for source, offset, says in places]
         )
 
 
@@ -178,13 +146,13 @@ def _own(said: Row, row: Row) -> str | None:
 
 
 _PLACELESS = f"""
-SELECT escalation_key, created_at, {", ".join(COLUMNS)} FROM token_budget_escalation_events
+SELECT escalation_key, created_at, {", ".join(ESCALATION_COLUMNS)} FROM token_budget_escalation_events
 WHERE event_id NOT IN (SELECT event_id FROM escalation_sightings) AND timestamp_text IS NOT NULL
 """
 
 
 def keep_placeless(ours: sqlite3.Connection, theirs: sqlite3.Connection) -> None:
     """Take in the escalations of another database that were stored when places were not kept."""
-    names = ("escalation_key", "created_at", *COLUMNS)
+    names = ("escalation_key", "created_at", *ESCALATION_COLUMNS)
     rows = (dict(zip(names, values, strict=True)) for values in theirs.execute(_PLACELESS))
-    ours.executemany(_INSERT.replace("INSERT", "INSERT OR IGNORE", 1), rows)
+    writes.insert_unknown_escalations(ours, rows)

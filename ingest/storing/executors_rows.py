@@ -14,17 +14,15 @@ from ingest.errors import UnusableImport
 from ingest.events import Fact, group_of, with_stem
 from ingest.linking.context import Attributed, Context, deliverables
 from ingest.linking.timestamps import moment_of, time_text
+from ingest.storing import writes
 from ingest.storing.database import EVENTS_TABLE
-from ingest.storing.escalations import COLUMNS as ESCALATION_COLUMNS
 from ingest.storing.escalations import Said, escalation_key
 from ingest.storing.facts_migration import EXECUTORS_ROWS, source_for
-from ingest.storing.groups import INSERT_SIGHTING
-from ingest.storing.rows import EXECUTORS_COLUMNS, Row, own_values
+from ingest.storing.groups import Place, Placed
+from ingest.storing.rows import ESCALATION_COLUMNS, EXECUTORS_COLUMNS, Row
 from ingest.storing.store import Writing
 from parsers.records import EstimationEvent
 from parsers.run import UNKNOWN
-
-ESCALATIONS_TABLE = "token_budget_escalation_events"
 
 _NEEDED = (
     *("event_id", "run_id", "phase_id", "timestamp", "predicted_output_tokens", "actual_output_tokens"),
@@ -37,23 +35,6 @@ _TAKEN = (
     *EXECUTORS_COLUMNS,
 )
 _ESCALATION_NEEDED = ("event_id", "phase_id", "timestamp", "attempt_index", "base_value", "retry_max_tokens")
-_TAKE = "UPDATE token_estimation_v2_events SET event_key = ? WHERE event_id = ?"
-_GIVE_WAY = (
-    """
-    UPDATE escalation_sightings SET event_id = :event_id, own_values = NULL WHERE event_id IN (
-        SELECT event_id FROM token_budget_escalation_events
-        WHERE escalation_key = :key AND timestamp_text IS NOT NULL
-    )
-    """,
-    "DELETE FROM token_budget_escalation_events WHERE escalation_key = :key AND timestamp_text IS NOT NULL",
-    "UPDATE OR IGNORE token_budget_escalation_events SET escalation_key = :key WHERE event_id = :event_id",
-)
-_COUNT = """
-UPDATE log_sources SET (marker_lines, sightings) = (
-    SELECT COUNT(*) + pruned_sightings, COUNT(*) + pruned_sightings FROM event_sightings
-    WHERE event_sightings.source_id = log_sources.source_id
-) WHERE source_id = ?
-"""
 
 
 def executors_facts(connection: sqlite3.Connection, name: str, which: str = "") -> Iterator[tuple[int, Fact]]:
@@ -137,12 +118,12 @@ def _paths(text: str | None) -> tuple[str, ...]:
 
 def own_escalations(connection: sqlite3.Connection, source_id: int) -> list[Said]:
     """Return the escalations that an executor wrote, each at the place of its row in a source."""
-    columns = _columns(connection, ESCALATIONS_TABLE)
+    columns = _columns(connection, writes.ESCALATIONS)
     if not columns.issuperset(_ESCALATION_NEEDED):
         return []
     taken = [name for name in ESCALATION_COLUMNS if name in columns]
     found: list[Said] = []
-    query = f"SELECT event_id, {', '.join(taken)} FROM {ESCALATIONS_TABLE} ORDER BY event_id"
+    query = f"SELECT event_id, {', '.join(taken)} FROM {writes.ESCALATIONS} ORDER BY event_id"
     for event_id, *values in connection.execute(query):
         row: Row = dict.fromkeys(ESCALATION_COLUMNS) | dict(zip(taken, values, strict=True))
         row |= {
@@ -167,13 +148,12 @@ def take_own_rows(connection: sqlite3.Connection) -> None:
     for event_id, fact in list(executors_facts(connection, "the database", "WHERE event_key IS NULL")):
         if _has_twin(connection, source_id, fact):
             continue
-        connection.execute(_TAKE, [f"{group_of(fact.stem)} ~{event_id}", event_id])
-        said = own_values(fact, None)
-        place = (event_id, source_id, event_id, 0)
-        connection.execute(INSERT_SIGHTING, [*place, fact.phase is not None, False, said])
-        writing.touch(group_of(fact.stem))
+        place, group = Place(source_id, event_id, 0), group_of(fact.stem)
+        writes.set_event_key(connection, event_id, f"{group} ~{event_id}")
+        writing.claim(place, event_id, group)
+        writing.put([Placed(place, fact)])
     writing.finish()
-    connection.execute(_COUNT, [source_id])
+    writes.count_places(connection, source_id)
     _key_escalations(connection)
 
 
@@ -181,13 +161,12 @@ def _key_escalations(connection: sqlite3.Connection) -> None:
     """Name the executor's own escalations by what they say; one that a log told before gives way."""
     columns = ", ".join(ESCALATION_COLUMNS)
     query = (
-        f"SELECT event_id, {columns} FROM {ESCALATIONS_TABLE} WHERE escalation_key IS NULL ORDER BY event_id"
+        f"SELECT event_id, {columns} FROM {writes.ESCALATIONS} WHERE escalation_key IS NULL ORDER BY event_id"
     )
     for event_id, *values in connection.execute(query).fetchall():
         row: Row = dict(zip(ESCALATION_COLUMNS, values, strict=True))
         key = escalation_key(row | {"timestamp": time_text(moment_of(row["timestamp"]))})
-        for statement in _GIVE_WAY:
-            connection.execute(statement, {"key": key, "event_id": event_id})
+        writes.give_escalation_key(connection, event_id, key)
 
 
 def _has_twin(connection: sqlite3.Connection, source_id: int, fact: Fact) -> bool:

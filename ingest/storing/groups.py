@@ -24,8 +24,8 @@ from ingest.events import (
     with_stem,
 )
 from ingest.linking.context import Context, Deliverables, better_deliverables, merged
+from ingest.storing import writes
 from ingest.storing.rows import (
-    EVENT_COLUMNS,
     READ_COLUMNS,
     Row,
     event_row,
@@ -63,7 +63,7 @@ INSERT OR IGNORE INTO lost_places SELECT source_id, byte_offset, event_id, {_GRO
 FROM event_sightings JOIN token_estimation_v2_events USING (event_id)
 WHERE source_id = ? AND byte_offset >= ? AND byte_offset <= ?
 """
-_TOUCH = "INSERT OR IGNORE INTO lost_places SELECT -1, -1 - COUNT(*), -1, ? FROM lost_places"
+_CLAIM = "INSERT INTO lost_places VALUES (?, ?, ?, ?)"
 _FORMER = "SELECT event_id FROM lost_places WHERE source_id = ? AND byte_offset = ?"
 _HAS_LOST = "SELECT 1 FROM lost_places WHERE event_id = ? AND source_id <> -1 LIMIT 1"
 _IS_ALONE = """
@@ -80,48 +80,19 @@ WHERE source_id = -1 OR NOT (
     AND {_IS_ALONE}
 )
 """
-_DELETE_LOST = f"""
-DELETE FROM token_estimation_v2_events WHERE event_id IN (
-    SELECT event_id FROM lost_places AS lost
-    WHERE source_id <> -1 AND {_IS_ALONE}
-        AND NOT EXISTS (SELECT 1 FROM event_sightings AS s WHERE s.event_id = lost.event_id)
-)
+_DESERTED = f"""
+SELECT event_id FROM lost_places AS lost
+WHERE source_id <> -1 AND {_IS_ALONE}
+    AND NOT EXISTS (SELECT 1 FROM event_sightings AS s WHERE s.event_id = lost.event_id)
 """
 """Events that were alone in their group and have no place any more: mostly all of them."""
-_DELETE_FROM_ON = "DELETE FROM event_sightings WHERE source_id = ? AND byte_offset >= ?"
-_DELETE_PLACE = "DELETE FROM event_sightings WHERE source_id = ? AND byte_offset = ?"
 _LAST = (1 << 63) - 1
-_DELETE_EVENT = "DELETE FROM token_estimation_v2_events WHERE event_id = ?"
-_INSERT_EVENT = (
-    f"INSERT INTO token_estimation_v2_events ({', '.join(EVENT_COLUMNS)}) "
-    f"VALUES ({', '.join(f':{name}' for name in EVENT_COLUMNS)})"
-)
-_UPDATE_EVENT = (
-    f"UPDATE token_estimation_v2_events SET {', '.join(f'{name} = :{name}' for name in READ_COLUMNS[1:])} "
-    "WHERE event_id = :event_id"
-)
-INSERT_SIGHTING = (
-    "INSERT INTO event_sightings "
-    "(event_id, source_id, byte_offset, line_number, phase_known, line_cut, own_values) "
-    "VALUES (?, ?, ?, ?, ?, ?, ?)"
-)
-_FREE_KEY = "UPDATE token_estimation_v2_events SET event_key = '~' || event_id WHERE event_id = ?"
 _MOVED = (
     "CREATE TEMP TABLE IF NOT EXISTS moved_facts (event_id INTEGER, own_values TEXT, new_id INTEGER, "
     "new_values TEXT)",
     "CREATE INDEX IF NOT EXISTS temp.moved_facts_event ON moved_facts (event_id)",
     "DELETE FROM moved_facts",
 )
-_MOVE = """
-UPDATE event_sightings SET (event_id, own_values) = (
-    SELECT new_id, new_values FROM moved_facts AS moved
-    WHERE moved.event_id = event_sightings.event_id AND moved.own_values IS event_sightings.own_values
-)
-WHERE event_id IN (SELECT event_id FROM moved_facts) AND EXISTS (
-    SELECT 1 FROM moved_facts AS moved
-    WHERE moved.event_id = event_sightings.event_id AND moved.own_values IS event_sightings.own_values
-)
-"""
 
 
 class Place(NamedTuple):
@@ -184,15 +155,15 @@ class Groups:
         self.declared = declared_deliverables(self._conn)
         self._conn.executemany(_OF_PHASE, phases)
 
-    def touch(self, group: str) -> None:
-        """Have a group computed anew."""
+    def claim(self, place: Place, event_id: int, group: str) -> None:
+        """Say of which stored event a fact will be that is about to be added at a place."""
         self._begin_losing()
-        self._conn.execute(_TOUCH, [group])
+        self._conn.execute(_CLAIM, [*place[:2], event_id, group])
 
     def take_away(self, source_id: int, offset: int) -> int:
         """Take away the facts of a source from an offset on; return how many they were."""
         self._lose(source_id, offset, _LAST)
-        return self._conn.execute(_DELETE_FROM_ON, [source_id, offset]).rowcount
+        return writes.delete_sightings(self._conn, source_id, offset)
 
     def take_up(self, source_id: int, offset: int, context: Context) -> Placed | None:
         """Take a fact away, and return it with what was learned of it, to be added again; if it is there."""
@@ -202,7 +173,7 @@ class Groups:
         line_number, own, *values = found
         fact = with_stem(fact_of(fact_of_row(dict(zip(READ_COLUMNS, values, strict=True))), own))
         self._lose(source_id, offset, offset)
-        self._conn.execute(_DELETE_PLACE, [source_id, offset])
+        writes.delete_sighting(self._conn, source_id, offset)
         changed = fact._replace(context=merged(fact.context, context))
         return Placed(Place(source_id, offset, line_number), changed)
 
@@ -227,7 +198,7 @@ class Groups:
         """Compute the groups of which facts were taken away: some may have been added again."""
         if not self._lost:
             return Written()
-        deleted = self._conn.execute(_DELETE_LOST).rowcount
+        deleted = writes.delete_events_of(self._conn, _DESERTED)
         groups = [group for (group,) in self._conn.execute(_LOST_GROUPS)]
         written = self._computed(dict.fromkeys(groups, ()), now)
         written.deleted += deleted
@@ -371,16 +342,16 @@ class _Changes:
     def write(self) -> Written:
         """Write it all; keys are freed first, since one event may take another's."""
         conn = self._conn
-        conn.executemany(_FREE_KEY, [(event_id,) for event_id in (*self._freed, *self.deleted)])
-        conn.executemany(_INSERT_EVENT, self.inserts.values())
-        conn.executemany(_UPDATE_EVENT, self._updates)
+        writes.free_keys(conn, (*self._freed, *self.deleted))
+        writes.insert_events(conn, self.inserts.values())
+        writes.update_events(conn, self._updates)
         if self._moved:
             for statement in _MOVED:
                 conn.execute(statement)
             conn.executemany("INSERT INTO moved_facts VALUES (?, ?, ?, ?)", self._moved)
-            conn.execute(_MOVE)
-        conn.executemany(_DELETE_EVENT, [(event_id,) for event_id in self.deleted])
-        conn.executemany(INSERT_SIGHTING, self._sightings)
+            writes.move_sightings(conn, "moved_facts")
+        writes.delete_events(conn, self.deleted)
+        writes.insert_sightings(conn, self._sightings)
         return Written(set(self.inserts), {row["event_id"] for row in self._updates}, len(self.deleted))
 
 

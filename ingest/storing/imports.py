@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from ingest.files.paths import STANDARD_INPUT, shown
 from ingest.linking.context import Deliverables
 from ingest.linking.timestamps import time_text
+from ingest.storing import writes
 from ingest.storing.groups import Placed
 from ingest.storing.sources import IMPORTED
 from ingest.storing.store import Writing
@@ -28,13 +29,6 @@ _BY_CONTENT = (
 )
 _BY_PATH = "SELECT source_id FROM log_sources WHERE state = ? AND path = ? ORDER BY source_id"
 _DECLARED = "SELECT run_id, phase_id FROM phase_deliverables WHERE source_id = ?"
-_DECLARE = "INSERT INTO phase_deliverables VALUES (?, ?, ?, ?, ?)"
-_COUNT = """
-UPDATE log_sources SET (marker_lines, sightings, pruned_sightings) = (
-    SELECT COUNT(*) + :pruned, COUNT(*) + :pruned, :pruned FROM event_sightings
-    WHERE event_sightings.source_id = log_sources.source_id
-) WHERE source_id = :source_id
-"""
 
 
 def declare(
@@ -50,9 +44,9 @@ def declare(
     writing = Writing(connection)
     writing.begin()
     before = connection.execute(_DECLARED, [source_id]).fetchall()
-    connection.execute("DELETE FROM phase_deliverables WHERE source_id = ?", [source_id])
-    rows = ((source_id, *phase, found.as_json(), found.complete) for phase, found in declared.items())
-    connection.executemany(_DECLARE, rows)
+    writes.delete_declared(connection, source_id)
+    rows = [(source_id, *phase, found.as_json(), found.complete) for phase, found in declared.items()]
+    writes.insert_declared(connection, rows)
     writing.declare_again({*before, *declared})
     return writing.finish().events_updated
 
@@ -62,11 +56,10 @@ def source_at(connection: sqlite3.Connection, path: str, digest: str, size_bytes
     known = connection.execute(_BY_PATH, [IMPORTED, shown(path)]).fetchone()
     if known is None:
         return _new_source(connection, path, digest, size_bytes)
-    connection.execute(
-        "UPDATE log_sources SET fingerprint = ?, fingerprint_bytes = ?, last_seen = ? WHERE source_id = ?",
-        [digest, size_bytes, time_text(datetime.now(UTC)), known[0]],
-    )
-    return int(known[0])
+    source_id, now = int(known[0]), time_text(datetime.now(UTC))
+    row = {"fingerprint": digest, "fingerprint_bytes": size_bytes, "last_seen": now}
+    writes.update_source(connection, source_id, row)
+    return source_id
 
 
 def source_of_content(connection: sqlite3.Connection, path: str, digest: str, size_bytes: int) -> int:
@@ -90,16 +83,7 @@ def _new_source(connection: sqlite3.Connection, path: str, digest: str, size_byt
         "first_seen": now,
         "last_seen": now,
     }
-    made = connection.execute(
-        f"INSERT INTO log_sources ({', '.join(row)}) VALUES ({', '.join(f':{name}' for name in row)})", row
-    )
-    assert made.lastrowid is not None  # noqa: S101 - for the type checker: an insert has one
-    return made.lastrowid
-
-
-def count_places(connection: sqlite3.Connection, source_id: int, pruned: int) -> None:
-    """Count the places of an import; `pruned` more are older than what is kept."""
-    connection.execute(_COUNT, {"source_id": source_id, "pruned": pruned})
+    return writes.insert_source(connection, row)
 
 
 def as_batches(items: Iterable[Placed], size: int) -> Iterator[list[Placed]]:

@@ -26,6 +26,7 @@ from ingest.files.paths import shown
 from ingest.linking.timestamps import time_text
 from ingest.notices import Notice
 from ingest.room import is_full
+from ingest.storing import writes
 from ingest.storing.database import StrPath, immediate, opened_as_it_is
 from ingest.storing.explaining import unwritable
 from ingest.version import program_version
@@ -182,11 +183,8 @@ def begin_run(connection: sqlite3.Connection, command: str, done: Mapping[str, i
         "version": program_version(),
         **done,
     }
-    names = ", ".join(values)
-    places = ", ".join(f":{name}" for name in values)
     with immediate(connection):
-        made = connection.execute(f"INSERT INTO ingest_runs ({names}) VALUES ({places})", values)
-    return made.lastrowid or 0
+        return writes.insert_run(connection, values)
 
 
 def end_run(
@@ -200,12 +198,8 @@ def end_run(
     values: dict[str, str | int | None] = {**done}
     if is_well:
         values |= {"finished_at": _now(), "exit_code": exit_code}
-    assignments = ", ".join(f"{name} = :{name}" for name in values)
     with immediate(connection):
-        connection.execute(
-            f"UPDATE ingest_runs SET {assignments} WHERE ingest_run_id = :ingest_run_id",
-            {**values, "ingest_run_id": ingest_run_id},
-        )
+        writes.update_run(connection, ingest_run_id, values)
 
 
 def keep_problems(
@@ -222,12 +216,9 @@ def keep_problems(
         return frozenset()
     now, gone = _now(), known - found.keys()
     with immediate(connection):
-        connection.executemany("DELETE FROM log_problems WHERE code = ? AND path = ?", gone)
-        connection.executemany(
-            "INSERT INTO log_problems VALUES (?, ?, ?, ?, ?) "
-            "ON CONFLICT (path, code) DO UPDATE SET text = excluded.text, last_seen = excluded.last_seen",
-            [(notice.path, notice.code, notice.text, now, now) for notice in found.values()],
-        )
+        writes.delete_problems(connection, gone)
+        rows = [(notice.path, notice.code, notice.text, now, now) for notice in found.values()]
+        writes.put_problems(connection, rows)
     return frozenset(known & found.keys())
 
 

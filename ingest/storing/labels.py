@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 
 from ingest.files.folders import Folder, label_for
+from ingest.storing import writes
 from ingest.storing.database import immediate
 
 
@@ -19,4 +20,5 @@ def keep_labels(connection: sqlite3.Connection, folders: tuple[Folder, ...]) -> 
     ]
     if changed:
         with immediate(connection):
-            connection.executemany("UPDATE log_sources SET label = ? WHERE source_id = ?", changed)
+            for label, source_id in changed:
+                writes.update_source(connection, source_id, {"label": label})

@@ -57,6 +57,25 @@ READ_COLUMNS = ("event_id", *CONTEXT_COLUMNS, *PAYLOAD_COLUMNS, *EXECUTORS_COLUM
 
 EVENT_COLUMNS = (*READ_COLUMNS, "created_at")
 
+ESCALATION_COLUMNS = (
+    "run_id",
+    "phase_id",
+    "timestamp",
+    "attempt_index",
+    "reason",
+    "was_truncated",
+    "output_utilization",
+    "escalation_factor",
+    "base_value",
+    "base_source",
+    "retry_max_tokens",
+    "selected_budget",
+    "actual_max_tokens",
+    "tokens_used",
+    "timestamp_text",
+)
+"""What an escalation says; its id, its key and when its row was made come on top."""
+
 _UNTOLD = {
     "run_id": UNKNOWN,
     "phase_id": UNKNOWN,
@@ -178,11 +197,10 @@ def fact_of(of_row: Fact, own_values: str | None) -> Fact:
     )
 
 
-def own_values(fact: Fact, event: Event | None) -> str | None:
+def own_values(fact: Fact, event: Event) -> str | None:
     """Return what a place says itself, as JSON; `None` where that is just what its event's row says.
 
-    Its payload and its time are left out where they are the row's, and what it doesn't tell. Without an
-    event there is no row to compare with.
+    Its payload and its time are left out where they are the row's, and what it doesn't tell.
     """
     own: Row = {}
     if fact.is_cut:
@@ -190,11 +208,11 @@ def own_values(fact: Fact, event: Event | None) -> str | None:
     if fact.own is not None:
         said = zip(EXECUTORS_COLUMNS, fact.own, strict=True)
         own |= {"executor": True} | {name: value for name, value in said if value is not None}
-    if event is None or fact.payload != event.payload:
+    if fact.payload != event.payload:
         own |= zip(LOGGED_COLUMNS, fact.payload, strict=True)
-    if event is None or fact[1:3] != (event.timestamp, event.timestamp_text):
+    if fact[1:3] != (event.timestamp, event.timestamp_text):
         own |= {"timestamp": fact.timestamp, "timestamp_text": fact.timestamp_text}
-    if not own and event is not None and event.own is None and fact.context == event.context:
+    if not own and event.own is None and fact.context == event.context:
         return None
     if fact.context != NO_CONTEXT:
         told = zip(TOLD_COLUMNS, told_values(fact.context), strict=True)

@@ -12,6 +12,7 @@ from ingest.files.logfile import FileState, LogFile
 from ingest.linking.timestamps import time_text
 from ingest.reading.batch import Batch
 from ingest.reading.checkpoint import COUNTED, Fingerprint
+from ingest.storing import writes
 from ingest.storing.rows import Row
 
 SELECT = """
@@ -124,17 +125,9 @@ def write_source(connection: sqlite3.Connection, batch: Batch, log: LogFile, sou
     now = time_text(datetime.now(UTC))
     values = _values(batch, log) | {"last_seen": now}
     if source is None:
-        row = values | {"first_seen": now}
-        places = ", ".join(f":{name}" for name in row)
-        made = connection.execute(f"INSERT INTO log_sources ({', '.join(row)}) VALUES ({places})", row)
-        assert made.lastrowid is not None  # noqa: S101 - for the type checker: an insert has one
-        return source_of(batch, values, made.lastrowid)
-    assignments = ", ".join(f"{name} = :{name}" for name in values)
-    moved = connection.execute(
-        f"UPDATE log_sources SET {assignments} WHERE source_id = :source_id AND byte_offset = :was",
-        values | {"source_id": source.source_id, "was": source.offset},
-    )
-    if moved.rowcount != 1:
+        source_id = writes.insert_source(connection, values | {"first_seen": now})
+        return source_of(batch, values, source_id)
+    if not writes.update_source(connection, source.source_id, values, was=source.offset):
         raise DatabaseBusy(f"{log.shown}: another ingest has read it meanwhile; run the command again")
     return source_of(batch, values, source.source_id)
 
@@ -166,29 +159,13 @@ def _values(batch: Batch, log: LogFile) -> Row:
 
 def keep_state(connection: sqlite3.Connection, source: Source, log: LogFile, ending: str | None) -> None:
     """Keep where a source is found now, and the hash of its end while its time is too fresh to trust."""
-    connection.execute(
-        "UPDATE log_sources SET path = ?, real_path = ?, ending = ? WHERE source_id = ?",
-        [log.stored_path, log.real_path, ending, source.source_id],
-    )
+    found = {"path": log.stored_path, "real_path": log.real_path, "ending": ending}
+    writes.update_source(connection, source.source_id, found)
 
 
 def mark_replaced(connection: sqlite3.Connection, source: Source) -> None:
     """Say that the file of a source is now another one."""
-    connection.execute("UPDATE log_sources SET state = ? WHERE source_id = ?", [REPLACED, source.source_id])
-
-
-_SHIFT = """
-UPDATE log_sources SET sightings = sightings + :count, rejects = rejects - :count,
-    pruned_sightings = pruned_sightings + :pruned
-WHERE source_id = :source_id
-"""
-_REMEMBERED = """
-UPDATE log_sources SET remembered = json_patch(remembered, json_object('counters', json_object(
-    'sightings', COALESCE(json_extract(remembered, '$.counters.sightings'), 0) + :count,
-    'rejects', COALESCE(json_extract(remembered, '$.counters.rejects'), 0) - :count
-)))
-WHERE source_id = :source_id
-"""
+    writes.update_source(connection, source.source_id, {"state": REPLACED})
 
 
 def shift_rejects(
@@ -200,6 +177,5 @@ def shift_rejects(
     """
     query = "SELECT byte_offset FROM log_sources WHERE source_id = ?"
     (end_offset,) = connection.execute(query, [source_id]).fetchone()
-    values = {"source_id": source_id, "count": len(offsets), "pruned": pruned}
-    connection.execute(_SHIFT, values)
-    connection.execute(_REMEMBERED, values | {"count": sum(offset < end_offset for offset in offsets)})
+    remembered = sum(offset < end_offset for offset in offsets)
+    writes.shift_rejects(connection, source_id, len(offsets), remembered, pruned)

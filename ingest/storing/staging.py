@@ -13,9 +13,10 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import NamedTuple
 
-from ingest.events import DIGEST_LENGTH, SECOND_LENGTH, stem_of
+from ingest.events import DIGEST_LENGTH, SECOND_LENGTH
 from ingest.linking.context import NO_CONTEXT
 from ingest.reading.batch import Sighting
+from ingest.storing import writes
 from ingest.storing.rows import EVENT_COLUMNS, EXECUTORS_COLUMNS, TOLD_COLUMNS, told_values
 from parsers.records import EstimationEvent
 from parsers.run import UNKNOWN
@@ -121,22 +122,23 @@ _EXPRESSIONS = {
     "logged_smape_percent": "smape",
     "created_at": ":now",
 }
-_COLUMNS = [name for name in EVENT_COLUMNS if name not in EXECUTORS_COLUMNS]
-_INSERT_NEW = f"""
-INSERT INTO token_estimation_v2_events ({", ".join(_COLUMNS)})
-SELECT {", ".join(_EXPRESSIONS.get(name, f"ending.{name}") for name in _COLUMNS)}
+_INSERTED = {
+    name: _EXPRESSIONS.get(name, f"ending.{name}") for name in EVENT_COLUMNS if name not in EXECUTORS_COLUMNS
+}
+_NEW = """
 FROM staged AS one JOIN staged_endings AS ending USING (ending)
 WHERE one.event_id IS NULL
 ORDER BY one.number
 """
-_INSERT_SIGHTINGS = """
-INSERT INTO event_sightings
-    (event_id, source_id, byte_offset, line_number, phase_known, line_cut, own_values)
-SELECT COALESCE(event_id, :first_id + number), :source_id, byte_offset, line_number,
-    phase_source IS NOT NULL, 0, own_values
-FROM staged WHERE number >= :first AND number < :end ORDER BY number
+_SIGHTING = """
+COALESCE(event_id, :first_id + number), :source_id, byte_offset, line_number,
+phase_source IS NOT NULL, 0, own_values
 """
+_OF_SPAN = "FROM staged WHERE number >= :first AND number < :end ORDER BY number"
 
+
+Numbered = tuple[int, str, Sighting]
+"""A sighting that is to be staged: its number, its stem, and what it is."""
 
 Insert = Callable[[], None]
 """Inserts what was staged."""
@@ -188,9 +190,7 @@ class Staging:
         for statement in _TABLES:
             connection.execute(statement)
 
-    def stage(
-        self, sightings: Sequence[tuple[int, Sighting]], spans: list[Span], first_id: int, now: str
-    ) -> Staged:
+    def stage(self, sightings: Sequence[Numbered], spans: list[Span], first_id: int, now: str) -> Staged:
         """Stage sightings whose groups differ: few statements, most of it in C.
 
         `first_id` and what the highest number adds to it are free as ids. What is known otherwise than it
@@ -207,10 +207,11 @@ class Staging:
         return Staged(new, others, partial(self._insert, spans, {"first_id": first_id, "now": now}))
 
     def _insert(self, spans: list[Span], values: dict[str, int | str]) -> None:
-        self._conn.execute(_INSERT_NEW, values)
-        self._conn.executemany(_INSERT_SIGHTINGS, [values | span._asdict() for span in spans])
+        writes.insert_staged_events(self._conn, _INSERTED, _NEW, values)
+        of_spans = [values | span._asdict() for span in spans]
+        writes.insert_staged_sightings(self._conn, _SIGHTING, _OF_SPAN, of_spans)
 
-    def _stage(self, sightings: Sequence[tuple[int, Sighting]]) -> None:
+    def _stage(self, sightings: Sequence[Numbered]) -> None:
         """Put sightings into the tables, those that need fewer values as such."""
         conn = self._conn
         conn.execute("DELETE FROM staged")
@@ -218,11 +219,15 @@ class Staging:
         if endings != len(self._endings) or endings > _MAX_ENDINGS:  # a batch that failed took its own back
             conn.execute("DELETE FROM staged_endings")
             self._endings = EndingNumbers()
+        numbers = self._endings
         bare: list[tuple[object, ...]] = []
         of_runs: list[tuple[object, ...]] = []
         rest: list[tuple[object, ...]] = []
-        for number, one in sightings:
-            values, context = self._of_line(number, one), one.fact.context
+        for number, stem, (offset, line_number, fact) in sightings:
+            payload, timestamp, timestamp_text, context = fact[:4]
+            line = (number, offset, line_number, stem, timestamp, timestamp_text)
+            is_total = 1 if payload[2] else 0  # a truth binds ten times as slow as a number
+            values = (*line, payload[0], payload[1], payload[3], numbers[payload[4:]], is_total)
             if context is NO_CONTEXT:
                 bare.append(values)
             elif context[1:] == _NO_MORE:
@@ -243,12 +248,3 @@ class Staging:
         if known:
             self._conn.execute(_MARK_BARE)
         return known
-
-    def _of_line(self, number: int, one: Sighting) -> tuple[object, ...]:
-        """Return what a row has of its line; truth as a number, which binds ten times as fast."""
-        offset, line_number, fact = one
-        payload, timestamp, timestamp_text = fact[:3]
-        predicted, actual, is_total, smape = payload[:4]
-        stem = fact.stem or stem_of(payload, timestamp)
-        line = (number, offset, line_number, stem, timestamp, timestamp_text)
-        return (*line, predicted, actual, smape, self._endings[payload[4:]], int(is_total))

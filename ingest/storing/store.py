@@ -18,13 +18,14 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from ingest.errors import LogUnreadable
-from ingest.events import Fact, group_of, stem_of
+from ingest.events import group_of, stem_of
 from ingest.files.logfile import LogFile
 from ingest.linking.context import NO_CONTEXT, Context, merged
 from ingest.linking.state import Amendment
 from ingest.linking.timestamps import time_text
 from ingest.reading.batch import Batch, Reject, Sighting
 from ingest.reading.checkpoint import Counters
+from ingest.storing import writes
 from ingest.storing.database import immediate
 from ingest.storing.escalations import (
     Said,
@@ -34,10 +35,9 @@ from ingest.storing.escalations import (
     take_escalations_away,
 )
 from ingest.storing.groups import Groups, Place, Placed, Written
-from ingest.storing.horizon import (
+from ingest.storing.retention import (
     NOTHING_PRUNED,
-    forget_provisional,
-    horizon_of,
+    cutoff_of,
     kept,
     kept_escalations,
     prune_batch,
@@ -53,8 +53,6 @@ LARGE_ROWS = 2_000
 
 
 _DECLARED_BY = "SELECT run_id, phase_id FROM phase_deliverables WHERE source_id = ?"
-_DELETE_REJECTS = "DELETE FROM rejected_lines WHERE source_id = ? AND byte_offset >= ?"
-REJECT = "INTO rejected_lines (source_id, byte_offset, line_number, reason, line) VALUES (?, ?, ?, ?, ?)"
 
 
 @dataclass(slots=True)
@@ -157,7 +155,7 @@ class Store:
         with self.transaction():
             self._writing.begin()
             self._writing.take_away(source.source_id)
-            self._conn.execute(NOTHING_PRUNED, [source.source_id])
+            writes.update_source(self._conn, source.source_id, NOTHING_PRUNED)
             for batch in batches:
                 self._writing.add([Piece(batch, log, now)], stored)()
                 now = stored.sources[-1]
@@ -236,16 +234,16 @@ class Writing:
     def take_away(self, source_id: int, offset: int = 0) -> int:
         """Take away what a source says from an offset on; return how many sightings that was."""
         self._lost_escalations.update(take_escalations_away(self._conn, source_id, offset))
-        self._conn.execute(_DELETE_REJECTS, [source_id, offset])
+        writes.delete_rejects(self._conn, source_id, offset)
         return self._groups.take_away(source_id, offset)
 
     def declare_again(self, phases: Iterable[tuple[str, str]]) -> None:
         """Have the events of phases computed again, of which something else is declared now."""
         self._groups.touch_phases(phases)
 
-    def touch(self, group: str) -> None:
-        """Have a group computed again."""
-        self._groups.touch(group)
+    def claim(self, place: Place, event_id: int, group: str) -> None:
+        """Say of which stored event a fact will be that is about to be put at a place."""
+        self._groups.claim(place, event_id, group)
 
     def put(self, facts: Iterable[Placed]) -> Stored:
         """Add facts that stand elsewhere than in a log, and compute their groups; count what came of it."""
@@ -275,18 +273,17 @@ class Writing:
         self.begin()
         self.take_away(source_id)
         phases = self._conn.execute(_DECLARED_BY, [source_id]).fetchall()
-        self._conn.execute("DELETE FROM phase_deliverables WHERE source_id = ?", [source_id])
+        writes.delete_declared(self._conn, source_id)
         self.declare_again(phases)
         stored = self.finish()
-        self._conn.execute("DELETE FROM log_sources WHERE source_id = ?", [source_id])
+        writes.delete_source(self._conn, source_id)
         return stored.events_deleted
 
     def take_rejects(self, source_id: int, sightings: list[Sighting]) -> int:
         """Make sightings of rejects; return how many events they brought."""
         self.begin()
-        places = [(source_id, one.offset) for one in sightings]
-        self._conn.executemany("DELETE FROM rejected_lines WHERE source_id = ? AND byte_offset = ?", places)
-        wanted = kept(list(sightings), horizon_of(self._conn))
+        writes.delete_rejects_at(self._conn, [(source_id, sighting.offset) for sighting in sightings])
+        wanted = kept(list(sightings), cutoff_of(self._conn))
         stored = Stored()
         self._place(wanted, [Span(source_id, 0, len(wanted))], (), stored)()
         offsets = [one.offset for one in sightings]
@@ -295,29 +292,29 @@ class Writing:
 
     def add(self, pieces: Sequence[Piece], stored: Stored) -> Insert:
         """Add what batches say; what is to be called then is as for `write`."""
-        horizon = horizon_of(self._conn)
+        cutoff = cutoff_of(self._conn)
         sightings: list[Sighting] = []
         spans: list[Span] = []
         learned: list[Placed] = []
         retaken = 0
         for piece in pieces:
-            source_id, taken = self._begin_source(piece, stored, horizon)
+            source_id, taken = self._begin_source(piece, stored, cutoff)
             retaken += taken
             first = len(sightings)
-            sightings += kept(piece.batch.rows.sightings, horizon)
+            sightings += kept(piece.batch.rows.sightings, cutoff)
             learned += self._amended(piece.batch.rows.amendments, source_id)
             spans.append(Span(source_id, first, len(sightings)))
         before = stored.events_new
         insert = self._place(sightings, spans, learned, stored)
         stored.further_sightings += max(0, len(sightings) - (stored.events_new - before) - retaken)
-        if horizon is not None:
+        if cutoff is not None:
             insert()
             insert = nothing
             for piece, span in zip(pieces, spans, strict=True):
-                stored.pruned += prune_batch(self._conn, piece.batch, span.source_id, horizon)
+                stored.pruned += prune_batch(self._conn, piece.batch, span.source_id, cutoff)
         return insert
 
-    def _begin_source(self, piece: Piece, stored: Stored, horizon: str | None) -> tuple[int, int]:
+    def _begin_source(self, piece: Piece, stored: Stored, cutoff: str | None) -> tuple[int, int]:
         """Write the row of a source, with its checkpoint, and take away what is read again.
 
         Returns:
@@ -325,20 +322,18 @@ class Writing:
         """
         batch, source = piece.batch, piece.source
         takes_back = batch.taken_back_from is not None
-        if takes_back and horizon is not None and source is not None:
-            forget_provisional(self._conn, source.source_id)
+        if takes_back and cutoff is not None and source is not None:
+            writes.uncount_provisional(self._conn, source.source_id)
         written = write_source(self._conn, batch, piece.log, source)
         stored.sources.append(written)
         source_id, taken = written.source_id, 0
         if batch.taken_back_from is not None:
             taken = self.take_away(source_id, batch.taken_back_from)
         rows = batch.rows
-        self._conn.executemany(
-            f"INSERT {REJECT}", [(source_id, *_reject_values(one)) for one in rows.rejects]
-        )
+        writes.insert_rejects(self._conn, [(source_id, *_reject_values(reject)) for reject in rows.rejects])
         said = [
             (source_id, one.offset, one.line_number, row_of(one))
-            for one in kept_escalations(rows.escalations, horizon)
+            for one in kept_escalations(rows.escalations, cutoff)
         ]
         if said:
             self.add_escalations(said)
@@ -361,9 +356,8 @@ class Writing:
         stems = [one.fact.stem or stem_of(one.fact.payload, one.fact.timestamp) for one in sightings]
         plain, others = self._apart(sightings, stems, {group_of(one.fact.stem) for one in learned})
         first_id = self._groups.reserve(len(sightings))
-        staged = self._staging.stage(
-            [(number, sightings[number]) for number in plain], spans, first_id, self._now
-        )
+        numbered = [(number, stems[number], sightings[number]) for number in plain]
+        staged = self._staging.stage(numbered, spans, first_id, self._now)
         stored.events_new += staged.new
         others = sorted([*others, *staged.others])
         if not (others or learned):
@@ -383,7 +377,10 @@ class Writing:
     def _apart(
         self, sightings: list[Sighting], stems: list[str], learned: set[str]
     ) -> tuple[list[int], list[int]]:
-        """Return the numbers of what can be written at once, and of what is to be computed with its group."""
+        """Return the numbers of what can be written at once, and of what is to be computed with its group.
+
+        SQLite can write an event alone whose line is whole, and whose metrics come out the same.
+        """
         declared, groups = self._groups.declared, list(map(group_of, stems))
         several = learned
         if len(set(groups)) < len(groups):
@@ -391,22 +388,16 @@ class Writing:
         plain: list[int] = []
         others: list[int] = []
         for number, (_, _, fact) in enumerate(sightings):
-            is_plain = _is_plain(fact) and groups[number] not in several
-            if is_plain and declared and fact.context.run and fact.context.phase:
-                is_plain = (fact.context.run.name, fact.context.phase.name) not in declared
-            (plain if is_plain else others).append(number)
+            payload, _, _, context, is_cut, _, own = fact
+            is_plain = not is_cut and own is None and payload[0] < MAX_EXACT and payload[1] < MAX_EXACT
+            if is_plain and declared and context.run and context.phase:
+                is_plain = (context.run.name, context.phase.name) not in declared
+            (plain if is_plain and groups[number] not in several else others).append(number)
         return plain, others
 
     def _count(self, written: Written, stored: Stored) -> None:
         stored.events_new += len(written.inserted)
         stored.events_updated += sum(event_id < self._first_id for event_id in written.updated)
-
-
-def _is_plain(fact: Fact) -> bool:
-    """Whether SQLite can write an event alone: its line is whole, and its metrics come out the same."""
-    payload = fact.payload
-    is_whole_line = not (fact.is_cut or fact.is_executors)
-    return is_whole_line and payload[0] < MAX_EXACT and payload[1] < MAX_EXACT
 
 
 def _reject_values(reject: Reject) -> tuple[int, int, str, str]:

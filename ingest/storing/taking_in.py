@@ -10,10 +10,10 @@ import sqlite3
 from collections.abc import Iterator, Mapping
 
 from ingest.reading.batch import Sighting
-from ingest.storing.escalations import COLUMNS as ESCALATION_COLUMNS
+from ingest.storing import writes
 from ingest.storing.escalations import Said, keep_placeless
-from ingest.storing.rows import READ_COLUMNS, fact_of, fact_of_row
-from ingest.storing.store import REJECT, Stored, Writing
+from ingest.storing.rows import ESCALATION_COLUMNS, READ_COLUMNS, fact_of, fact_of_row
+from ingest.storing.store import Stored, Writing
 
 BATCH = 5_000
 """Sightings that are added at once."""
@@ -33,7 +33,6 @@ _DECLARED = (
     "SELECT run_id, phase_id, deliverables_json, deliverables_complete FROM phase_deliverables "
     "WHERE source_id = ?"
 )
-_DECLARE = "INSERT OR REPLACE INTO phase_deliverables VALUES (?, ?, ?, ?, ?)"
 
 
 def take_in(ours: sqlite3.Connection, theirs: sqlite3.Connection, sources: Mapping[int, int]) -> Stored:
@@ -47,8 +46,8 @@ def take_in(ours: sqlite3.Connection, theirs: sqlite3.Connection, sources: Mappi
     for their_id, source_id in sources.items():
         for batch in _batches(theirs, their_id):
             writing.put_sightings(source_id, batch, stored)
-        rejects = ((source_id, *row) for row in theirs.execute(_REJECTS, [their_id]))
-        ours.executemany(f"INSERT {REJECT}", rejects)
+        rejects = [(source_id, *row) for row in theirs.execute(_REJECTS, [their_id])]
+        writes.insert_rejects(ours, rejects)
         writing.add_escalations(_escalations(theirs, their_id, source_id))
     stored = writing.finish(stored)
     keep_placeless(ours, theirs)
@@ -60,7 +59,7 @@ def _declare(
 ) -> None:
     rows = theirs.execute(_DECLARED, [their_id]).fetchall()
     if rows:
-        ours.executemany(_DECLARE, [(source_id, *row) for row in rows])
+        writes.insert_declared(ours, [(source_id, *row) for row in rows])
         writing.declare_again({(run, phase) for run, phase, *_ in rows})
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from ingest.events import DIGEST_LENGTH
 from ingest.reading.zone import LOCAL, is_same_zone
+from ingest.storing import writes
 from ingest.storing.rows import Row
 from ingest.storing.schema import own_columns
 from ingest.storing.sources import IMPORTED, REPLACED
@@ -91,11 +92,8 @@ class UnitedSources:
                 taken = _reach(theirs) > _reach(ours)
                 self._write(ours["source_id"], ours, theirs, taken)
                 return Match(ours["source_id"], taken)
-        names = [name for name in theirs if name != "source_id"]
-        made = self._ours.execute(
-            f"INSERT INTO log_sources ({', '.join(names)}) VALUES (:{', :'.join(names)})", theirs
-        )
-        return Match(made.lastrowid or 0, taken=True)
+        row = {name: value for name, value in theirs.items() if name != "source_id"}
+        return Match(writes.insert_source(self._ours, row), taken=True)
 
     def _host(self, row: Row) -> str | None:
         """Return where a source was read, as seen from here."""
@@ -113,8 +111,7 @@ class UnitedSources:
             "host": None if None in (ours["host"], theirs["host"]) else stands["host"],
         }
         if row != ours:
-            assignments = ", ".join(f"{name} = :{name}" for name in row if name != "source_id")
-            self._ours.execute(f"UPDATE log_sources SET {assignments} WHERE source_id = :source_id", row)
+            writes.update_source(self._ours, source_id, row)
 
     def _is_same(self, ours: Row, theirs: Row) -> bool:
         exact = ours["fingerprint_bytes"] == theirs["fingerprint_bytes"]
