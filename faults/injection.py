@@ -18,8 +18,8 @@ from typing import Any
 
 import ingest.files.logfile
 import ingest.files.paths
+import ingest.reading.batch_builder
 import ingest.reading.feed
-import ingest.reading.gathering
 import ingest.reading.lines
 import ingest.reading.scan
 from ingest import pipeline
@@ -103,8 +103,8 @@ class Boundaries:
         feed: Any = ingest.reading.feed
         feed.chunks = self._after_each(feed.chunks)
         feed.overlapping_chunks = self._after_each(feed.overlapping_chunks)
-        gathering: Any = ingest.reading.gathering
-        gathering.parts_of = self._after("parse", gathering.parts_of)
+        batch_builder: Any = ingest.reading.batch_builder
+        batch_builder.parts_of = self._after("parse", batch_builder.parts_of)
         paths: Any = ingest.files.paths
         paths._opened_file = self._after("open", paths._opened_file)
         self._trace_connections()

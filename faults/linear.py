@@ -17,8 +17,8 @@ from collections.abc import Callable, Iterator
 from faults import linear_logs
 from ingest.reading.blocks import Numbering, split_blocks
 from ingest.reading.encoding import ENCODINGS
+from ingest.reading.extractor import Extractor
 from ingest.reading.lines import Position
-from ingest.reading.sifting import Sifter
 from ingest.reading.wrap import Joiner, WrapWidth, split_wide
 from ingest.reading.zone import zone_named
 from parsers.line import is_event_line, parse_line, shows_both_prefixes
@@ -154,7 +154,7 @@ def _filled(opening: str, run: str, size: int) -> bytes:
     return opening.encode() + piece * (size // len(piece))
 
 
-SIFTER = Sifter(zone_named("UTC"))
+EXTRACTOR = Extractor(zone_named("UTC"))
 
 
 def read(line: bytes) -> None:
@@ -163,7 +163,7 @@ def read(line: bytes) -> None:
     is_event_line(line)
     shows_both_prefixes(line)
     parse_line(line)
-    list(SIFTER.sift(line + b"\n"))
+    list(EXTRACTOR.extract(line + b"\n"))
     for encoding in ENCODINGS:
         position, chunks = Position(), [line, b"\n"]
         numbering = Numbering(position, None)

@@ -1,7 +1,7 @@
-"""Which source each file of a run is: one question about all of them, answered before any is read.
+"""The assignment of a run's files to sources: one question about all files, answered before any is read.
 
-A pure function on values. What needs a file's bytes it asks of an `Evidence`, and no more than it must:
-a file that looks as it did when it was read to its end is not opened at all.
+A pure function on values. Questions that need a file's bytes go to an `Evidence`, and only if they must: a
+file that looks as it did when it was read to its end is not opened at all.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from ingest.storing.sources import REPLACED, Source
 
 @dataclass(frozen=True, slots=True)
 class Assigned:
-    """What a file is: a source, which goes on at its offset or `is_unchanged`, or a new one (`None`).
+    """The source that a file is, to be resumed at its offset unless it `is_unchanged`; `None` for a new one.
 
-    `rewritten` is what was read of this very file before it was truncated or rewritten.
+    `rewritten` is the source that was read from this file before it was truncated or rewritten.
     """
 
     source: Source | None = None
@@ -30,22 +30,22 @@ class Assigned:
 
 
 class Evidence(Protocol):
-    """What files say that are opened. `LogUnreadable` is raised where one can't be."""
+    """Answers from the bytes of files. Each method raises `LogUnreadable` if a file can't be opened."""
 
-    def ends_as(self, log: LogFile, source: Source) -> bool:
-        """Whether a file ends as the source did, where its time was too fresh to trust."""
+    def has_same_tail(self, log: LogFile, source: Source) -> bool:
+        """Whether a file ends as the source did; asked because its time may have been too fresh to trust."""
 
-    def standing(self, log: LogFile, sources: Sequence[Source]) -> Sequence[Source]:
-        """Return those of some sources of which all that is remembered is where it was in a file."""
+    def matching(self, log: LogFile, sources: Sequence[Source]) -> Sequence[Source]:
+        """Return those of some sources that match a file: all their samples are in it, at their offsets."""
 
-    def alike(self, log: LogFile) -> Sequence[Source]:
+    def candidates(self, log: LogFile) -> Sequence[Source]:
         """Return the sources whose fingerprint a file begins with."""
 
-    def is_at_home(self, source: Source) -> bool:
+    def is_in_place(self, source: Source) -> bool:
         """Whether a source is still in its own file, where it was read last."""
 
     def others(self, log: LogFile, source: Source) -> Iterable[LogFile]:
-        """Return the other files that begin as a source does, and the rotations beside a file."""
+        """Return the other files that begin like a source, and the rotations beside a file."""
 
 
 def assign(  # noqa: PLR0913 - each by its name
@@ -57,44 +57,44 @@ def assign(  # noqa: PLR0913 - each by its name
     finished: bool = False,
     anew: bool = False,
 ) -> dict[LogFile, Assigned]:
-    """Tell for each file which source it is, each source for one file; those `claimed` are others' already.
+    """Return for each file which source it is; no source is given to two files, nor one that is `claimed`.
 
-    A file is first what was read from it. What isn't in its own file any more goes on in another one in which
-    it stands, unless it stands in two: a copy in which one call was changed looks just like its log.
+    A file first gets a source that was read from it. A source that is no longer in its own file goes on in
+    another file that matches it, unless two do: a copy in which one call was changed looks just like its log.
 
-    Where logs are `finished`, a last line without its newline is new. Where they are read `anew`, none is
-    unchanged, and that a source may stand in two is no harm.
+    If logs are `finished`, a last line without its newline is new. If they are read `anew`, no file is
+    unchanged, and a source that matches two files does no harm.
     """
     claims = set(claimed)
 
     def claim(log: LogFile, candidates: Iterable[Source]) -> Source | None:
         left = (source for source in candidates if source.source_id not in claims)
-        for source in sorted(left, key=lambda one: _likelihood(one, log)):
-            if anew or source.has_grown_into(files[log]) or _stands_alone(source, log, evidence):
+        for source in sorted(left, key=lambda candidate: _likelihood(candidate, log)):
+            if anew or source.has_grown_into(files[log]) or _is_only_match(source, log, evidence):
                 claims.add(source.source_id)
                 return source
         return None
 
     found = {log: Assigned() for log in files}
     for log, state in files.items() if not anew else ():
-        unchanged = (one for one in sources.read_from(state) if one.is_unchanged(state, finished))
+        unchanged = (source for source in sources.read_from(state) if source.is_unchanged(state, finished))
         source = next(unchanged, None)
-        with suppress(LogUnreadable):  # here and below: who reads it says so
-            if source is not None and evidence.ends_as(log, source):
+        with suppress(LogUnreadable):  # here and below: reading the file will report it
+            if source is not None and evidence.has_same_tail(log, source):
                 claims.add(source.source_id)
                 found[log] = Assigned(source, is_unchanged=True)
-    changed = [log for log, one in found.items() if not one.is_unchanged]
+    changed = [log for log, assigned in found.items() if not assigned.is_unchanged]
     for log in changed:
         with suppress(LogUnreadable):
             own = sources.read_from(files[log])
-            standing = evidence.standing(log, own)
-            found[log] = Assigned(claim(log, standing), rewritten=_rewritten(log, own, standing))
+            matching = evidence.matching(log, own)
+            found[log] = Assigned(claim(log, matching), rewritten=_rewritten(log, own, matching))
     for log in changed:
         with suppress(LogUnreadable):
             if found[log].source is None:
-                left = (source for source in evidence.alike(log) if source.source_id not in claims)
-                near = [source for source in left if not evidence.is_at_home(source)]
-                found[log] = replace(found[log], source=claim(log, evidence.standing(log, near)))
+                left = (source for source in evidence.candidates(log) if source.source_id not in claims)
+                moved = [source for source in left if not evidence.is_in_place(source)]
+                found[log] = replace(found[log], source=claim(log, evidence.matching(log, moved)))
     return found
 
 
@@ -102,21 +102,21 @@ def _likelihood(source: Source, log: LogFile) -> tuple[bool, bool, int]:
     return source.path != log.stored_path, source.state == REPLACED, -source.offset
 
 
-def _stands_alone(source: Source, log: LogFile, evidence: Evidence) -> bool:
-    """Whether a file is the only one in which a source stands."""
+def _is_only_match(source: Source, log: LogFile, evidence: Evidence) -> bool:
+    """Whether no other file matches a source."""
     for other in evidence.others(log, source):
         with suppress(LogUnreadable):
-            if evidence.standing(other, [source]):
+            if evidence.matching(other, [source]):
                 return False
     return True
 
 
-def _rewritten(log: LogFile, own: Iterable[Source], standing: Collection[Source]) -> Source | None:
-    """Return what was read last of a file by its name, if the file holds it no more."""
+def _rewritten(log: LogFile, own: Iterable[Source], matching: Collection[Source]) -> Source | None:
+    """Return the source read last from a file under its path, if the file doesn't match it any more."""
     before = (
         source
         for source in own
         if source.path == log.stored_path and source.real_path in (None, log.real_path)
     )
     newest = max(before, key=lambda source: source.source_id, default=None)
-    return None if newest in standing or log.found_at is not None else newest
+    return None if newest in matching or log.found_at is not None else newest

@@ -1,7 +1,7 @@
 """An existing Dask cluster as a pool, through its `concurrent.futures` executor.
 
-Workers come and go: what one of them was reading is read again by another. What can't be helped by that
-ends the run with a sentence; what is stored stays, and the next run goes on from there.
+Workers come and go: a task of one that is gone is done again by another. If that is not possible, the run
+ends with a message; what is stored stays, and the next run goes on from there.
 """
 
 from __future__ import annotations
@@ -31,41 +31,41 @@ CONNECT_SECONDS = 10
 """How long to wait for the scheduler, and then for a first worker."""
 
 PATIENCE_SECONDS = 60.0
-"""How long to wait while there is no worker at all: one that was killed may be started again."""
+"""How long to wait while there is no worker at all: a killed one may be started again."""
 
 LOOK_SECONDS = 2.0
-"""How often to look whether there are workers, while a part is long in coming."""
+"""How often to look whether there are workers, while no part comes."""
 
 GROUP_BYTES = 4 << 20
-"""Small logs go together, until there is so much of them: a task costs as much as reading 100 KB."""
+"""Small logs go together, up to this size: a task costs as much as reading 100 KB."""
 
 GROUP_LOGS = 50
 
-MOST_AHEAD = 128
+MAX_IN_FLIGHT = 128
 """Tasks under way at most: each may hold `MAX_PART_ROWS` rows."""
 
 MAX_PART_ROWS = MAX_BATCH_RECORDS
-"""Rows after which a part of a log ends: an answer must fit into memory, many times over."""
+"""Rows after which a part of a log ends: many results must fit into memory."""
 
 STAYS = "what was stored stays; run the command again to go on from there, or without --scheduler"
 
 
 def read_logs(tasks: list[Task]) -> list[list[bytes]]:
-    """Read some logs, on a worker; return what came of each.
+    """Read some logs on a worker; return the parts of each.
 
     Raises:
-        OtherVersion: this worker should not.
+        OtherVersion: this worker has another version of the program.
     """
     return [list(read_log(task)) for task in tasks]
 
 
 class Tasks:
-    """A pool behind an executor, of whichever kind: logs go in groups, and large ones come in parts."""
+    """A pool that uses any `concurrent.futures` executor: logs go in groups, and large ones come in parts."""
 
     def __init__(self) -> None:
         """Begin with no log."""
         self._executor: Executor
-        self._ahead = 0
+        self._max_in_flight = 0
         self._group: list[Task] = []
         self._groups: deque[list[Task]] = deque()
         self._under_way: dict[Future[list[list[bytes]]], list[Task]] = {}
@@ -74,12 +74,12 @@ class Tasks:
         self._last: dict[int, Batch] = {}
         self._refused: dict[int, tuple[LogFile, str]] = {}
 
-    def use(self, executor: Executor, ahead: int) -> None:
-        """Use an executor that somebody else closes, with so many tasks under way."""
-        self._executor, self._ahead = executor, ahead
+    def use(self, executor: Executor, max_in_flight: int) -> None:
+        """Use an executor, which the caller closes, with at most so many tasks at once."""
+        self._executor, self._max_in_flight = executor, max_in_flight
 
     def submit(self, task: Task) -> None:
-        """Have a log read, with others if it is small; by a path that means the same in any folder."""
+        """Have a log read, by its absolute path; small ones are grouped."""
         log = task.log
         if not log.is_remote:
             log = replace(log, path=os.path.abspath(log.path), name=log.shown)
@@ -95,14 +95,14 @@ class Tasks:
         self._send()
 
     def _send(self) -> None:
-        while self._groups and len(self._under_way) < self._ahead:
+        while self._groups and len(self._under_way) < self._max_in_flight:
             tasks = self._groups.popleft()
             future = self._executor.submit(read_logs, tasks)
             self._under_way[future] = tasks
             future.add_done_callback(self._done.put)
 
     def take(self, wait: bool) -> tuple[int, Part] | None:
-        """Return what came of a log, which its number names; `None`: nothing came yet, and nobody waits.
+        """Return the next part of a log, with its number; `None` if none has come and `wait` is false.
 
         Raises:
             ClusterUnusable: nothing will come.
@@ -121,14 +121,14 @@ class Tasks:
             self._send()
 
     def _part(self, task: Task, part: Part) -> Part | None:
-        """Return a part of a log; `None` is the end of what one task reads: the next one is sent."""
+        """Return a part of a log; `None` at the end of a task if a further task has to go on with the log."""
         if isinstance(part, Batch):
             self._last[task.number] = part
             return part
         last = self._last.get(task.number)
         if part.refusal is not None and last is None:
             self._refused[task.number] = (task.log, part.refusal)
-        # What is compressed is unpacked from its start each time: once more here is enough.
+        # A compressed log is unpacked from its start each time, so the writer's process reads the rest.
         if part.is_whole or part.refusal is not None or last is None or last.compression is not None:
             self._last.pop(task.number, None)
             return part
@@ -137,7 +137,7 @@ class Tasks:
         return None
 
     def _received(self, wait: bool) -> list[Task] | None:
-        """Receive what one call read, of logs that are returned; `None`: nothing came yet."""
+        """Receive the parts that one call read, and return its tasks; `None` if none has come."""
         while True:
             try:
                 future = self._done.get(wait, LOOK_SECONDS)
@@ -155,7 +155,7 @@ class Tasks:
         return future.result()
 
     def _look(self) -> None:
-        """See to it that waiting has a sense."""
+        """Check that it makes sense to wait on."""
 
     @property
     def refused(self) -> list[tuple[LogFile, str]]:
@@ -167,13 +167,13 @@ class Cluster(Tasks):
     """The workers of one scheduler; to be used in a `with` statement, which connects to it."""
 
     def __init__(self, scheduler: str) -> None:
-        """Prepare to use a scheduler by its address."""
+        """Prepare to use a scheduler, given its address."""
         super().__init__()
         self._scheduler = scheduler
         self._seen = 0.0
 
     def __enter__(self) -> Self:
-        """Connect to the scheduler, and make sure that its workers are fit.
+        """Connect to the scheduler, and check its workers.
 
         Raises:
             ClusterUnusable: it can't be reached, or used, or the library that talks to it is not installed.
@@ -181,7 +181,7 @@ class Cluster(Tasks):
         self._client = _connected(self._scheduler)
         try:
             threads = self._fit_threads()
-            self.use(self._client.get_executor(pure=False), min(MOST_AHEAD, 2 * threads + 2))
+            self.use(self._client.get_executor(pure=False), min(MAX_IN_FLIGHT, 2 * threads + 2))
         except BaseException:
             self._client.close(timeout=LOOK_SECONDS)
             raise
@@ -190,11 +190,11 @@ class Cluster(Tasks):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Leave it; what is still under way is of no use to anybody."""
+        """Disconnect; what workers are still reading is not needed."""
         self._client.close(timeout=LOOK_SECONDS)
 
     def _fit_threads(self) -> int:
-        """Return how many threads the workers have.
+        """Return how many threads the workers have in all.
 
         Raises:
             ClusterUnusable: there is none, or one lacks this version of the program.
@@ -235,7 +235,7 @@ class Cluster(Tasks):
             raise self._lost(tasks, what) from error
 
     def _look(self) -> None:
-        """Make sure that there is hope for what is under way."""
+        """Check that there were workers recently, so that tasks can still be done."""
         if self._has_workers():
             self._seen = time.monotonic()
         elif time.monotonic() - self._seen > PATIENCE_SECONDS:
@@ -247,7 +247,7 @@ class Cluster(Tasks):
             return False
         try:
             return bool(self._client.sync(self._client.scheduler.ncores, callback_timeout=LOOK_SECONDS))
-        except Exception:  # whatever it is, it tells of no worker
+        except Exception:  # any error means that no worker is known
             return False
 
     def _lost(self, tasks: list[Task], what: str) -> ClusterUnusable:
@@ -255,7 +255,7 @@ class Cluster(Tasks):
         return ClusterUnusable(f"{self._scheduler}: {what} ({tasks[0].log.shown}{more}): {STAYS}")
 
     def notices(self) -> list[Notice]:
-        """Warn of the logs that no worker could read."""
+        """Return a warning about the logs that no worker could read."""
         if not self.refused:
             return []
         log, why = self.refused[0]
@@ -277,11 +277,11 @@ def _connected(scheduler: str) -> Any:
             f'"distributed": {extra_command("distributed")}'
         ) from error
     for name in [name for name in logging.root.manager.loggerDict if name.startswith("distributed")]:
-        logging.getLogger(name).setLevel(logging.CRITICAL)  # what it says of workers is said here
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # our own messages report lost workers
     try:
         return distributed.Client(scheduler, timeout=CONNECT_SECONDS, set_as_default=False)
     except (OSError, ValueError, TypeError, ImportError) as error:
-        sys.unraisablehook = lambda _: None  # a client that was never whole complains when it is let go of
+        sys.unraisablehook = lambda _: None  # a client that never connected complains when it is deleted
         raise ClusterUnusable(
             f"{scheduler}: no Dask scheduler can be reached there ({_short(error)}): check the address and "
             "the network, or run without --scheduler"

@@ -14,7 +14,7 @@ from sqlite_utils import Database
 
 from ingest.events import Fact
 from ingest.files.logfile import LogFile
-from ingest.linking.context import NOTHING_TOLD, Context, better_deliverables, merged
+from ingest.linking.context import NO_CONTEXT, Context, better_deliverables, merged
 from ingest.linking.state import Amendment
 from ingest.reading.batch import Batch, Reject, Sighting
 from ingest.reading.checkpoint import COUNTED, Counters
@@ -217,7 +217,7 @@ class Comparison:
 
         Earlier versions kept no word of a place without a phase.
         """
-        if told == NOTHING_TOLD or (told.phase is None and row["phase_source"] is not None):
+        if told == NO_CONTEXT or (told.phase is None and row["phase_source"] is not None):
             return
         known = of_event = context_of(row)
         if own is not None:

@@ -1,9 +1,9 @@
-"""The events of a group, computed from its facts: the one place that knows when two lines are one event.
+"""The events of a group, computed from its facts: the only place that knows when two lines are one event.
 
-A *fact* is all that one place says: the payload of its line, its time, what the lines around it tell. A
-*group* is what could be one event: the same second of UTC, predicted and actual tokens. `events` returns
-the events of a group from its facts, and nothing else decides that: neither their order, nor how often one
-is given, nor how they came in. docs/identity.md has the rules with their reasons.
+A *fact* is all that one place says: the payload of its line, its time, and its context. A *group* is what
+could be one event: the same second of UTC, predicted and actual tokens. `events` computes the events of a
+group from its facts alone: their order, and how often one is given, make no difference. docs/identity.md has
+the rules with their reasons.
 
 Pure: no database here, only values.
 """
@@ -15,32 +15,32 @@ from functools import reduce
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
-from ingest.linking.context import NOTHING_TOLD, Context, Deliverables, better_deliverables, merged
+from ingest.linking.context import NO_CONTEXT, Context, Deliverables, better_deliverables, merged
 from parsers.records import EstimationEvent
 
 SECOND_LENGTH = 19
 """Characters of a time, and of a key, that are its second."""
 
 DIGEST_LENGTH = 16
-"""Hexadecimal digits of what an event line says behind its numbers."""
+"""Hexadecimal digits of the hash of what an event line says after its two numbers of tokens."""
 
 _SEPARATOR = "\x1f"
 _UNREAD = "\ufffd"
-"""What stands for the bytes of a character that was cut."""
+"""The replacement character, which decoding puts in place of a character that was cut."""
 
 
 class Fact(NamedTuple):
     """All that one place says of an event.
 
-    `timestamp` is UTC as the database writes it, `timestamp_text` as logged. `is_cut` where no newline ended
-    the line, so that the end of its model may be missing. `stem` is the fact's, where that is known already.
-    `own` is there if the place is a row that the executor wrote: what it says that no log tells.
+    `timestamp` is UTC as the database writes it, `timestamp_text` as logged. `is_cut` is set if the line had
+    no newline, so that the end of its model may be missing. `stem` may be empty until it is needed.
+    If the place is a row that the executor wrote, `own` has the values in it that no log has.
     """
 
     payload: EstimationEvent
     timestamp: str
     timestamp_text: str
-    context: Context = NOTHING_TOLD
+    context: Context = NO_CONTEXT
     is_cut: bool = False
     stem: str = ""
     own: tuple[Any, ...] | None = None
@@ -52,12 +52,12 @@ class Fact(NamedTuple):
 
     @property
     def phase(self) -> str | None:
-        """The phase's id, or `None` where the place doesn't tell it."""
+        """The phase's id, or `None` if the place doesn't name it."""
         return self.context.phase.name if self.context.phase else None
 
 
 class Event(NamedTuple):
-    """One event of a group: what its row says, and which facts are of it, by their numbers."""
+    """One event of a group: the values of its row, and the numbers of its facts."""
 
     stem: str
     payload: EstimationEvent
@@ -69,21 +69,21 @@ class Event(NamedTuple):
 
     @property
     def key(self) -> str:
-        """Its `event_key`: the stem and its phase or, while that is unknown, its microseconds."""
+        """Its `event_key`: the stem, and the phase or, while that is unknown, the microseconds."""
         phase = self.context.phase
         return f"{self.stem} {phase.name if phase else '@' + self.timestamp[SECOND_LENGTH + 1 :]}"
 
 
 Declared = Mapping[tuple[str, str], Deliverables]
-"""Deliverables that a file declares for phases, by run and phase."""
+"""Imported deliverables, by run and phase."""
 
 NOTHING_DECLARED: Declared = {}
 
 
 def stem_of(payload: EstimationEvent, timestamp: str) -> str:
-    """Name a payload and its second: what an event's key begins with.
+    """Return the beginning of an event's key, made of its payload and its second.
 
-    The time comes first, so that what is new goes to one end of the index.
+    The time comes first, so that new keys go to one end of the index.
     """
     predicted, actual, *rest = payload
     digest = digest_of(_SEPARATOR.join(map(str, rest)))
@@ -91,12 +91,12 @@ def stem_of(payload: EstimationEvent, timestamp: str) -> str:
 
 
 def digest_of(rest: str) -> str:
-    """Name what an event line says behind its two numbers of tokens."""
+    """Return the hash of what an event line says after its two numbers of tokens."""
     return blake2b(rest.encode("utf-8", "surrogatepass"), digest_size=DIGEST_LENGTH // 2).hexdigest()
 
 
 def with_stem(fact: Fact) -> Fact:
-    """Return a fact that knows its stem."""
+    """Return a fact with its stem."""
     return fact if fact.stem else fact._replace(stem=stem_of(fact.payload, fact.timestamp))
 
 
@@ -106,22 +106,22 @@ def group_of(stem: str) -> str:
 
 
 def events(facts: Sequence[Fact], declared: Declared = NOTHING_DECLARED) -> list[Event]:
-    """Return the events of one group, each with the numbers of the facts that are of it.
+    """Return the events of one group, each with the numbers of its facts.
 
-    Facts with one payload are one event where they have one phase, whatever the precision of their times.
-    Where none has a phase, each time is one. See docs/identity.md for facts without a phase beside others.
+    Facts with the same payload and phase are one event, whatever the precision of their times. If no fact of
+    a payload has a phase, each time is an event. docs/identity.md says what facts without a phase belong to.
     """
     found: list[Event] = []
     for payload, numbers in _by_payload(facts).items():
         stem = stem_of(payload, facts[numbers[0]].timestamp)
         for believed, members in _members(facts, numbers):
-            said, timed = [facts[one] for one in believed], [facts[one] for one in members]
+            said, timed = [facts[number] for number in believed], [facts[number] for number in members]
             found.append(_event(stem, payload, said, timed, declared)._replace(facts=members))
     return found
 
 
 def _members(facts: Sequence[Fact], numbers: list[int]) -> Iterable[tuple[list[int], list[int]]]:
-    """Yield for each event of a payload the facts that are believed, and all that are of it."""
+    """Yield for each event of a payload the facts whose context counts, and all of its facts."""
     phases: dict[str, list[int]] = {}
     strays: list[int] = []
     for number in numbers:
@@ -141,7 +141,7 @@ def _members(facts: Sequence[Fact], numbers: list[int]) -> Iterable[tuple[list[i
 
 
 def _by_time(facts: Sequence[Fact], numbers: list[int]) -> Iterable[list[int]]:
-    """Return facts without a phase, those of one time together; a row of the executor's is of the first."""
+    """Return facts without a phase, grouped by time; the executor's rows belong to the first time."""
     times: dict[str, list[int]] = {}
     for number in numbers:
         if not facts[number].is_executors:
@@ -160,10 +160,13 @@ def _event(
     members: list[Fact],
     declared: Declared,
 ) -> Event:
-    """Compute an event of the facts that are believed; of its time, those that know its phase say more."""
-    told = reduce(merged, (fact.context for fact in believed if not fact.is_executors), NOTHING_TOLD)
-    own = reduce(merged, (fact.context for fact in believed if fact.is_executors), NOTHING_TOLD)
-    context = _above(own, told)
+    """Compute an event: its context from the facts that are believed, its time from its members.
+
+    Members that name the event's phase decide its time, if it has a phase.
+    """
+    logged_context = reduce(merged, (fact.context for fact in believed if not fact.is_executors), NO_CONTEXT)
+    own = reduce(merged, (fact.context for fact in believed if fact.is_executors), NO_CONTEXT)
+    context = _own_first(own, logged_context)
     timed = [fact for fact in members if (fact.phase is None) == (context.phase is None)]
     logged = sorted((fact for fact in timed if not fact.is_executors), key=_precision)
     written = sorted((fact for fact in timed if fact.is_executors), key=_precision)
@@ -176,7 +179,7 @@ def _event(
 
 
 def _own(facts: Iterable[Fact]) -> tuple[Any, ...] | None:
-    """Return what the executor's rows say that no log tells: of two values the smaller."""
+    """Return the values of the executor's rows that no log has; of two different ones the smaller."""
     rows = [fact.own for fact in facts if fact.own is not None]
     if not rows:
         return None
@@ -184,23 +187,23 @@ def _own(facts: Iterable[Fact]) -> tuple[Any, ...] | None:
     return tuple(min(column, key=repr, default=None) for column in known)
 
 
-def _above(own: Context, told: Context) -> Context:
-    """Return what the executor's own row says, and of the rest what logs tell."""
-    if own == NOTHING_TOLD:
-        return told
-    return Context._make(mine if mine is not None else its for mine, its in zip(own, told, strict=True))
+def _own_first(own: Context, logged: Context) -> Context:
+    """Return the context of the executor's own row, its gaps filled from logs."""
+    if own == NO_CONTEXT:
+        return logged
+    return Context._make(mine if mine is not None else its for mine, its in zip(own, logged, strict=True))
 
 
 def _precision(fact: Fact) -> tuple[bool, str, str]:
-    """Order times of one second: one with a fraction before one without, then the earlier."""
+    """Order times of one second: those with a fraction before those without, then the earlier first."""
     return (fact.timestamp.endswith(".000000"), fact.timestamp, fact.timestamp_text)
 
 
-# Which payload a fact is of: its own, but where its line is cut, or where the executor left out some of it
+# The payload of a fact: its own, unless its line is cut or the executor left out a part of it
 
 
 def _by_payload(facts: Sequence[Fact]) -> dict[EstimationEvent, list[int]]:
-    """Return the facts of each payload; whole lines first, since the others may be of theirs."""
+    """Return the facts of each payload; whole lines come first, since cut lines may have their payload."""
     found: dict[EstimationEvent, list[int]] = {}
     cut: list[int] = []
     own: list[int] = []
@@ -221,15 +224,16 @@ def _by_payload(facts: Sequence[Fact]) -> dict[EstimationEvent, list[int]]:
 
 
 def _add_cut(facts: Sequence[Fact], cut: list[int], found: dict[EstimationEvent, list[int]]) -> None:
-    """Add the facts of cut lines: the longest first, since a shorter one may be of what it began."""
+    """Add the facts of cut lines, the longest first: a shorter one may have the longer one's payload."""
     payloads = {payload: _phases(facts, numbers) for payload, numbers in found.items()}
     longest_first = sorted(
-        {facts[number].payload for number in cut}, key=lambda one: (-len(_model(one)), _model(one))
+        {facts[number].payload for number in cut},
+        key=lambda payload: (-len(_model(payload)), _model(payload)),
     )
     begun: dict[EstimationEvent, frozenset[str]] = {}
     for payload in longest_first:
         left: list[int] = []
-        for number in (one for one in cut if facts[one].payload == payload):
+        for number in [number for number in cut if facts[number].payload == payload]:
             whole = _whole_of(facts[number], payloads) or _whole_of(facts[number], begun)
             if whole is None:
                 left.append(number)
@@ -251,7 +255,7 @@ def _model(payload: EstimationEvent) -> str:
 
 
 def _whole_of(fact: Fact, payloads: Mapping[EstimationEvent, frozenset[str]]) -> EstimationEvent | None:
-    """Return the payload whose model goes on as a cut line's begins: of several the first by its model."""
+    """Return the payload whose model begins as a cut line's does; of several the first by its model."""
     beginning = _model(fact.payload).rstrip(_UNREAD)
     return min(
         (
@@ -270,7 +274,7 @@ _AGREEING = ("category", "complexity", "deliverable_count", "selected_budget", "
 
 
 def _logged_as(fact: Fact, payloads: Mapping[EstimationEvent, frozenset[str]]) -> EstimationEvent | None:
-    """Return the payload of the logged event that a row of the executor's is of: the one that agrees most."""
+    """Return the payload of the logged event that agrees most with a row of the executor's."""
 
     def agreement(payload: EstimationEvent) -> tuple[int, str]:
         agreed = sum(getattr(payload, name) == getattr(fact.payload, name) for name in _AGREEING)

@@ -1,4 +1,4 @@
-"""What files say of which source they are: their first bytes, and what is remembered of a source's bytes."""
+"""The evidence for assigning files to sources: their first bytes, and the samples of a source's bytes."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from ingest.reading.resume import (
     evidence_of,
     head_of,
     is_source,
+    matching_samples,
     recall,
-    standing_in,
 )
 from ingest.storing.known_sources import KnownSources, checkpoint_of
 from ingest.storing.sources import Source
@@ -31,7 +31,7 @@ class FileEvidence:
     def __init__(
         self, connection: sqlite3.Connection, sources: KnownSources, files: Iterable[LogFile], met: Files
     ) -> None:
-        """Look at no file yet."""
+        """Begin with no file opened."""
         self._connection = connection
         self._sources = sources
         self._files = files
@@ -40,11 +40,11 @@ class FileEvidence:
         self._fingerprints: dict[LogFile, list[Fingerprint]] = {}
         self._by_fingerprint: dict[Fingerprint, list[LogFile]] = {}
 
-    def ends_as(self, log: LogFile, source: Source) -> bool:
-        """Whether a file ends as the source did, where its time was too fresh to trust."""
-        return source.file is None or source.file.ending is None or log.ends_as(source.file)
+    def has_same_tail(self, log: LogFile, source: Source) -> bool:
+        """Whether a file ends as the source did; true if the source's time was not too fresh to trust."""
+        return source.file is None or source.file.tail_hash is None or log.has_same_tail(source.file)
 
-    def alike(self, log: LogFile) -> list[Source]:
+    def candidates(self, log: LogFile) -> list[Source]:
         """Return the sources whose fingerprint a file begins with."""
         return [source for begins in self._begins(log) for source in self._sources.beginning(begins)]
 
@@ -53,21 +53,27 @@ class FileEvidence:
             sizes = self._sources.head_sizes
             head = head_of(log) if sizes else b""
             begins = [Fingerprint(size, digest(head[:size])) for size in sizes if size <= len(head)]
-            self._fingerprints[log] = [one for one in begins if self._sources.beginning(one)]
+            self._fingerprints[log] = [
+                fingerprint for fingerprint in begins if self._sources.beginning(fingerprint)
+            ]
         return self._fingerprints[log]
 
-    def standing(self, log: LogFile, sources: Sequence[Source]) -> list[Source]:
-        """Return those of some sources that stand in a file: one pass over it for all of them."""
-        if len(sources) < 2:  # as it is opened to be read
+    def matching(self, log: LogFile, sources: Sequence[Source]) -> list[Source]:
+        """Return those of some sources that match a file, in one pass over it for all of them."""
+        if len(sources) < 2:  # the same check as when it is opened to be read
             return [source for source in sources if is_still(self._connection, log, source)]
         samples = {source.source_id: _samples_of(self._connection, source) for source in sources}
-        there = standing_in(log, {sample for of_one in samples.values() for sample in of_one})
-        return [one for one in sources if samples[one.source_id] and there.issuperset(samples[one.source_id])]
+        there = matching_samples(log, {sample for of_source in samples.values() for sample in of_source})
+        return [
+            source
+            for source in sources
+            if samples[source.source_id] and there.issuperset(samples[source.source_id])
+        ]
 
-    def is_at_home(self, source: Source) -> bool:
+    def is_in_place(self, source: Source) -> bool:
         """Whether a source is still in its own file, where it was read last.
 
-        The first version kept only the path that led there.
+        Version 0.1.0 stored no `real_path`, only the path that led there.
         """
         own, path = source.file, source.real_path or source.path
         if own is None:
@@ -86,7 +92,7 @@ class FileEvidence:
         return True
 
     def others(self, log: LogFile, source: Source) -> Iterator[LogFile]:
-        """Yield the other files that begin as a source does, and the rotations beside a file."""
+        """Yield the other files that begin like a source, and the rotations beside a file."""
         if not self._by_fingerprint:
             for other in self._files:
                 with suppress(LogUnreadable):
@@ -99,7 +105,7 @@ class FileEvidence:
 
 
 def is_still(connection: sqlite3.Connection, log: LogFile, source: Source) -> bool:
-    """Whether a log holds what was read of a source, where it was read.
+    """Whether a log still holds, at its offsets, what was read of a source.
 
     Raises:
         LogUnreadable: it can't be opened.
@@ -110,7 +116,7 @@ def is_still(connection: sqlite3.Connection, log: LogFile, source: Source) -> bo
 
 
 def is_damaged(connection: sqlite3.Connection, source: Source) -> bool:
-    """Whether what the database keeps of a source can't be believed: then it stands in no file."""
+    """Whether the checkpoint of a source is damaged, so that no file can match it."""
     return not _samples_of(connection, source)
 
 

@@ -6,7 +6,7 @@ import os
 import sqlite3
 from collections.abc import Sequence
 
-from ingest.files.folders import Folder, label_told
+from ingest.files.folders import Folder, label_for
 from ingest.files.listing import GLOBS, Listing, name_test
 from ingest.files.paths import is_url, shown, stored_path
 from ingest.notices import Notice
@@ -27,7 +27,7 @@ def keep_labels(connection: sqlite3.Connection, folders: tuple[Folder, ...]) -> 
     if not any(folder.label for folder in folders):
         return
     sources = connection.execute("SELECT source_id, path, label FROM log_sources")
-    now = [(label_told(folders, path), source_id, label) for source_id, path, label in sources]
+    now = [(label_for(folders, path), source_id, label) for source_id, path, label in sources]
     changed = [
         (label, source_id) for label, source_id, before in now if label is not None and label != before
     ]

@@ -1,10 +1,10 @@
 """One ingest, from top to bottom: list the files, skip what is unchanged, recognise the others, read, write.
 
-A library call first: it takes paths and options, returns a `Summary`, prints nothing. One bad file never ends
+This is a library: it takes paths and options, returns a `Summary` and prints nothing. One bad file never ends
 the run: it is named among the problems, and the others are read.
 
-Most runs find nothing new. They open no log and ask the database once. What reading and writing need is
-imported by `read_changed` and behind it, and nowhere before.
+Most runs find nothing new. They open no log and query the database once. Modules for reading and writing are
+therefore imported only in `read_changed` and what it calls.
 """
 
 from __future__ import annotations
@@ -46,16 +46,16 @@ if TYPE_CHECKING:
     from ingest.storing.store import Piece, Store
 
 LARGE_BYTES = 48 << 20
-"""How much there must be in several new logs for other processes to be worth their start."""
+"""How many bytes several new logs must have for it to be worth starting other processes."""
 
 TRIES = 3
-"""How often a log is begun anew in one run while somebody rewrites it under our eyes."""
+"""How often a log is begun anew in one run while somebody rewrites it."""
 
 GROUP_LOGS = 50
 GROUP_ROWS = 2_000
 GROUP_SECONDS = 0.5
-"""How many short logs, or rows of them, share a transaction, which costs as much as reading one; and how long
-one waits at most for others, unless reading the next one takes longer."""
+"""How many short logs, or rows of them, share a transaction, since one costs as much as reading a short log;
+and how long a log waits at most for others, unless reading the next one takes longer."""
 
 
 def ingest(paths: Sequence[str], database: StrPath, options: IngestOptions) -> Summary:
@@ -67,7 +67,7 @@ def ingest(paths: Sequence[str], database: StrPath, options: IngestOptions) -> S
     """
     is_new = not os.path.exists(database)
     if is_new and paths and not any(map(_may_be_there, paths)):
-        os.getcwd()  # fails where this folder is gone, which is what is to be said then
+        os.getcwd()  # raises if the current folder is gone, which is then the reason to report
         return _nothing_there(paths, database, options)
     reads_pipe = STANDARD_INPUT in paths
     with held_for_ingest(database, options.wait_seconds, reads_pipe) as (connection, notices):
@@ -87,7 +87,7 @@ def _may_be_there(path: str) -> bool:
 
 
 def _nothing_there(paths: Sequence[str], database: StrPath, options: IngestOptions) -> Summary:
-    """Say that none of the paths leads anywhere; no database is made for that."""
+    """Return a summary which says that no path exists, without making a database."""
     listing = Listing(paths, options.globs)
     summary = Summary(str(database), options.zone.name, exit_code=1, files=len(list(listing)))
     summary.notices += listing.notices
@@ -98,7 +98,7 @@ def _nothing_there(paths: Sequence[str], database: StrPath, options: IngestOptio
 def held_for_ingest(
     database: StrPath, wait_seconds: float, reads_pipe: bool = False
 ) -> Iterator[tuple[sqlite3.Connection, list[Notice]]]:
-    """Open the database for this ingest alone; beside it, what is worth knowing of where it is.
+    """Open the database for this ingest alone; also return notices about the file system that it is on.
 
     Raises:
         DatabaseBusy, DatabaseUnusable: as `ingest`.
@@ -116,10 +116,10 @@ def held_for_ingest(
 
 
 def check_bookkeeping(connection: sqlite3.Connection, database: StrPath, full: bool) -> list[Notice]:
-    """Look whether somebody edited what we keep of logs; a run that reads all of them mends it, and says so.
+    """Check whether somebody edited the bookkeeping of sources; a full run mends it and returns a notice.
 
     Raises:
-        DatabaseUnusable: it can't be gone on with.
+        DatabaseUnusable: it is damaged, and this is no full run.
     """
     trouble = bookkeeping_trouble(connection)
     if trouble is None:
@@ -137,7 +137,7 @@ def check_bookkeeping(connection: sqlite3.Connection, database: StrPath, full: b
 
 
 def match_own_rows(connection: sqlite3.Connection) -> None:
-    """Match what the executor itself has written since, where the database is its own and was adopted."""
+    """Match rows that the executor has written since the last run, if the database was adopted."""
     if has_own_rows(connection):
         from ingest.storing.executors_rows import take_own_rows  # noqa: PLC0415 - of an adopted database only
 
@@ -147,7 +147,7 @@ def match_own_rows(connection: sqlite3.Connection) -> None:
 
 @contextmanager
 def _recorded(connection: sqlite3.Connection, options: IngestOptions, summary: Summary) -> Iterator[None]:
-    """Keep a row of this invocation; one that was killed stays unfinished."""
+    """Store a row for this invocation; that of a killed run stays unfinished."""
     ingest_run_id = begin_run(connection, options.command, summary.recorded())
     yield
     if summary.problems or (options.fail_on_reject and summary.rejects):
@@ -155,12 +155,12 @@ def _recorded(connection: sqlite3.Connection, options: IngestOptions, summary: S
     end_run(connection, ingest_run_id, summary.recorded(), summary.exit_code)
 
 
-# Which files may hold anything new
+# The files that may have changed
 
 
 @dataclass(slots=True)
 class ChangedFiles:
-    """The files that are not plainly unchanged, in their order; `put_off` are left for a later turn."""
+    """The files that are not plainly unchanged, in order; `put_off` are left for a later round."""
 
     listing: Listing
     is_watched: bool = False
@@ -172,7 +172,7 @@ class ChangedFiles:
 def changed_files(
     connection: sqlite3.Connection, options: IngestOptions, listing: Listing, watch: Watch | None = None
 ) -> ChangedFiles:
-    """Look every file up, and open none; a `watch` remembers what a follow's turns before this one saw."""
+    """Look up every file without opening any; a `watch` remembers what a follow saw in earlier rounds."""
     changed = ChangedFiles(listing, is_watched=watch is not None)
     known = {} if options.full else _known_files(connection, options)
     for listed in listing:
@@ -207,7 +207,7 @@ def _known_files(connection: sqlite3.Connection, options: IngestOptions) -> dict
     return known
 
 
-# What is read and written
+# Reading and writing
 
 
 def read_changed(
@@ -217,10 +217,10 @@ def read_changed(
     summary: Summary,
     store: Store | None = None,
 ) -> Store | None:
-    """Read every log that holds anything new, and count it in `summary`.
+    """Read every log that has anything new, and count it in `summary`.
 
     Returns:
-        What wrote it, for a follow's next turn; nothing where nothing ever had to be.
+        The store that wrote it, for a follow's next round; `None` if there never was anything to write.
     """
     listing = changed.listing
     if changed.files or listing.missing:
@@ -261,19 +261,19 @@ class _Run:
         self._done_bytes = changed.unchanged_bytes
         self._under_way_bytes: dict[str, int] = {}
         self._total_bytes = 0
-        self._waiting: list[tuple[Piece, Reading]] = []
-        self._rows_waiting = 0
-        self._waiting_since = 0.0
+        self._group: list[tuple[Piece, Reading]] = []
+        self._group_rows = 0
+        self._group_since = 0.0
 
     def read(self) -> None:
-        """Read every log that holds anything new, and what was read before where one is missing now."""
+        """Read every log that has anything new, and look for sources whose files are missing."""
         try:
             self._read()
         except ClusterUnusable as error:
             self._summary.notices.append(notice_of(error, None))
         finally:
             try:
-                self._commit_waiting()  # who stops a run keeps what was read
+                self._commit_group()  # a run that is stopped keeps what it has read
             finally:
                 self._store.wait()
 
@@ -283,12 +283,12 @@ class _Run:
         self._total_bytes = self._done_bytes + sum(state.size_bytes for state in logs.values() if state)
         self._read_all(logs)
         self._read_replaced([log for log in logs if log in self._identified])
-        self._commit_waiting()  # before anything is said of sources
+        self._commit_group()  # notices look at the sources as they are stored
         self._summary.notices += self._recognition.notices()
         self._summary.notices += self._zones.notices(self._store.connection)
 
     def _looked_up(self) -> Iterator[tuple[LogFile, FileState | None]]:
-        """Yield the logs with what they are; those that couldn't be looked up are tried once more."""
+        """Yield the logs with their states; those that couldn't be looked up are tried once more."""
         from ingest.files.logfile import LogFile  # noqa: PLC0415 - see above
 
         met = self._changed.listing.met
@@ -300,7 +300,7 @@ class _Run:
                     yield log, state
 
     def _read_all(self, logs: dict[LogFile, FileState | None]) -> None:
-        """Read logs: new ones by a pool where there is one, all others here, in the meantime."""
+        """Read logs: new ones in a pool if there is one, and all others here in the meantime."""
         is_new = self._recognition.is_new
         new = [state.size_bytes for log, state in logs.items() if state and state.size_bytes and is_new(log)]
         first_notice = len(self._summary.notices)
@@ -312,7 +312,7 @@ class _Run:
                     self._read_log(log, state, number)
                 if number not in self._under_way:
                     self._report(state)
-                self._take(wait=False)
+                self._write_received(wait=False)
             self._flush()
             if pool is not None:
                 order = {log.shown: number for number, log in enumerate(logs)}
@@ -322,14 +322,14 @@ class _Run:
         self._pool = None
 
     def _report(self, state: FileState | None) -> None:
-        """Report how far the run is; `state` is that of a log that is read now."""
+        """Report the progress of the run; `state` is that of a log whose reading has ended."""
         self._done_bytes += state.size_bytes if state is not None else 0
         if self._options.report is not None:
             under_way = sum(self._under_way_bytes.values())
             self._options.report(self._done_bytes + under_way, self._total_bytes)
 
     def _read_replaced(self, logs: Sequence[LogFile]) -> None:
-        """Read on what the paths of logs led to before, wherever it is now, or say that it is gone."""
+        """Read the rest of sources that were at the logs' paths before, wherever they are, or report them."""
         from ingest.files.discover import Rotations  # noqa: PLC0415 - see above
         from ingest.files.logfile import LogFile  # noqa: PLC0415
         from ingest.recognition import places_of  # noqa: PLC0415
@@ -356,10 +356,10 @@ class _Run:
 
     @contextmanager
     def _noticed(self, log: LogFile, code: str | None = None) -> Iterator[None]:
-        """Name a log that can't be read, and go on with the others."""
+        """Report a log that can't be read, and go on with the others."""
         try:
             yield
-        except (LogVanished, NotALog) as error:  # nothing to worry about if nobody named it
+        except (LogVanished, NotALog) as error:  # a problem only if a person named it
             level: Level = "problem" if log.named else "note"
             self._summary.notice(level, code or error.code, log.shown, str(error))
         except LogUnreadable as error:
@@ -371,14 +371,14 @@ class _Run:
     # One log
 
     def _read_log(self, log: LogFile, state: FileState | None, number: int = -1) -> None:
-        """Read what is new of a log, here or by the pool, in which it has a number."""
+        """Read what is new in a log, here or in the pool, where `number` identifies it."""
         if log.is_stream and log.pipe is None:
             from ingest.files.pipe import piped  # noqa: PLC0415 - most read files
 
             with piped(log) as opened:
                 self._read_log(opened, state)
             return
-        self._store.wait()  # what is asked of sources from here on is asked of the database
+        self._store.wait()  # from here on the database is queried for sources
         reading = self._recognition.resume(log, state)
         if reading is None:
             self._identified.add(log)
@@ -395,13 +395,13 @@ class _Run:
             self._add(reading, batch)
         self._finish(reading, state)
 
-    def _take(self, wait: bool) -> None:
-        """Write what the pool has read so far; or wait, and write all that it was to read."""
+    def _write_received(self, wait: bool) -> None:
+        """Write what has come from the pool so far; or wait, and write all that it was given to read."""
         while self._under_way and self._pool is not None:
-            taken = self._pool.take(wait)
-            if taken is None:
+            received = self._pool.take(wait)
+            if received is None:
                 return
-            number, part = taken
+            number, part = received
             reading, state = self._under_way[number]
             if not isinstance(part, tuple):  # a batch, and not its `End`
                 self._add(reading, part)
@@ -415,7 +415,7 @@ class _Run:
             self._report(state)
 
     def _finish(self, reading: Reading, state: FileState | None) -> None:
-        """Begin a log anew that somebody rewrote under our eyes; then note that it is read."""
+        """Begin a log anew if it was rewritten while it was read; then note that it is done."""
         self._under_way_bytes.pop(reading.log.shown, None)
         for _ in range(TRIES - reading.is_new):
             if reading.last is None or reading.last.state != "replaced":
@@ -430,25 +430,25 @@ class _Run:
         if state is not None and (reading.last is not None or not state.size_bytes):
             self._identified.add(reading.log)
 
-    # What is committed together
+    # Group commit
 
     def _add(self, reading: Reading, batch: Batch) -> None:
         """Commit a batch with its checkpoint: at once, or together with other short logs."""
         from ingest.storing.store import Piece  # noqa: PLC0415 - see above
 
         piece = Piece(batch, reading.log, reading.source, reading.counters)
-        if reading.last is None and self._may_wait(piece):
-            self._wait_for_others(piece, reading)
+        if reading.last is None and self._may_share_commit(piece):
+            self._add_to_group(piece, reading)
         else:
-            self._commit_waiting()
+            self._commit_group()
             self._commit([(piece, reading)])
         reading.last, reading.counters = batch, batch.counters
         if self._options.report is not None and batch.state == "reading":
             self._under_way_bytes[reading.log.shown] = batch.disk_offset
             self._report(None)
 
-    def _may_wait(self, piece: Piece) -> bool:
-        """Whether a piece is all that is to be read of its log, short, and nothing to speak of."""
+    def _may_share_commit(self, piece: Piece) -> bool:
+        """Whether a piece may wait for others: it is short, all that its log has, and has no messages."""
         batch = piece.batch
         return (
             batch.state in ("complete", "unterminated")
@@ -458,25 +458,25 @@ class _Run:
             )
         )
 
-    def _wait_for_others(self, piece: Piece, reading: Reading) -> None:
-        if not self._waiting:
-            self._waiting_since = time.monotonic()
-        self._waiting.append((piece, reading))
-        self._rows_waiting += len(piece.batch.rows)
+    def _add_to_group(self, piece: Piece, reading: Reading) -> None:
+        if not self._group:
+            self._group_since = time.monotonic()
+        self._group.append((piece, reading))
+        self._group_rows += len(piece.batch.rows)
         if (
-            len(self._waiting) >= GROUP_LOGS
-            or self._rows_waiting >= GROUP_ROWS
-            or time.monotonic() - self._waiting_since >= GROUP_SECONDS
+            len(self._group) >= GROUP_LOGS
+            or self._group_rows >= GROUP_ROWS
+            or time.monotonic() - self._group_since >= GROUP_SECONDS
         ):
-            self._commit_waiting()
+            self._commit_group()
 
     def _flush(self) -> None:
-        """Commit all that was read so far, and what the pool is reading."""
-        self._take(wait=True)
-        self._commit_waiting()
+        """Wait for the pool, and commit all that was read."""
+        self._write_received(wait=True)
+        self._commit_group()
 
-    def _commit_waiting(self) -> None:
-        waiting, self._waiting, self._rows_waiting = self._waiting, [], 0
+    def _commit_group(self) -> None:
+        waiting, self._group, self._group_rows = self._group, [], 0
         if waiting:
             self._commit(waiting)
 
@@ -490,7 +490,7 @@ class _Run:
 
 
 def _pool_for(options: IngestOptions, new_bytes: Sequence[int]) -> Pool | None:
-    """Return who reads new logs of these sizes: a cluster that was named, other processes, or only we."""
+    """Return the pool that reads new logs of these sizes: a given cluster, other processes, or `None`."""
     if options.scheduler is not None:
         from ingest.cluster import Cluster  # noqa: PLC0415 - most runs need none
 

@@ -1,8 +1,8 @@
-"""Logs read by other processes, here or on a cluster: a log and a checkpoint go there, batches come back.
+"""A pool of workers that read logs: a log and a checkpoint go to a worker, and batches come back.
 
-What is done there is pure. The database, the checkpoints and the decision which source a log is stay with the
-one writer, so whatever happens to a worker is lost work, and never a lost or a doubled row. Batches come in
-any order of their logs, and each log's in its own.
+Workers only read. The database, the checkpoints and the assignment of logs to sources stay with the single
+writer, so a worker that dies costs work, and never loses or doubles a row. Batches of different logs come in
+any order, those of one log in theirs.
 """
 
 from __future__ import annotations
@@ -24,37 +24,37 @@ from typing import IO, Any, NamedTuple, Protocol, Self
 from ingest.errors import LogUnfinished, LogUnreadable
 from ingest.events import Fact
 from ingest.files.logfile import FileState, LogFile
-from ingest.linking.context import Context, Deliverables, Told
+from ingest.linking.context import Attributed, Context, Deliverables
 from ingest.memory import little_tidying
 from ingest.notices import Notice
 from ingest.reading.batch import Batch, Rows, Sighting
 from ingest.reading.checkpoint import Checkpoint
+from ingest.reading.extractor import Extractor
 from ingest.reading.resume import NotTheSame
 from ingest.reading.scan import ScanOptions, scan
-from ingest.reading.sifting import Sifter
 from ingest.version import program_version
 from parsers.records import EstimationEvent
 
-MOST_WAITING_BYTES = 64 << 20
-"""How much may wait for the writer; a worker that is further ahead stops."""
+MAX_QUEUED_BYTES = 64 << 20
+"""How much may be queued for the writer; workers wait while there is more."""
 
-AHEAD_BYTES = 4 << 20
-"""How much is sent to a process in several logs, so that it need not wait for the next one: to have one named
+PREFETCH_BYTES = 4 << 20
+"""How much a process is sent in several logs at once, so that it need not wait for the next one: a round trip
 takes as long as reading some hundred KB, while the writer is busy."""
 
 _PIPE_BYTES = 1 << 20
-"""What a pipe is asked to hold: a batch comes in a few pieces then, and whoever takes it waits less often."""
+"""The size that is asked for a pipe: a batch comes in fewer pieces then, and the reader waits less often."""
 
 
 class OtherVersion(Exception):
-    """A worker has another version of the program: it might read other things out of the same lines."""
+    """A worker has another version of the program, which might read the same lines differently."""
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
     """A log to read, from its start or from a checkpoint, up to `most_rows` rows (`None`: all of it).
 
-    `number` is the log's in its run; `file` is what it is where the database is.
+    `number` is the log's in its run; `file` is its state on the machine that has the database.
     """
 
     number: int
@@ -69,9 +69,9 @@ class Task:
 
 
 class End(NamedTuple):
-    """The end of what a worker reads of a log: all of it, if it `is_whole`.
+    """The end of a worker's reading of a log; it has read all of it if `is_whole`.
 
-    `refusal` says why it reads nothing, or no more: then the log is read on where the database is.
+    `refusal` says why it reads nothing, or no more: then the writer's process reads the rest.
     """
 
     is_whole: bool = True
@@ -88,10 +88,10 @@ class Pool(Protocol):
         """Have a log read."""
 
     def take(self, wait: bool) -> tuple[int, Part] | None:
-        """Return what came of a log, which its number names; `None`: nothing came yet, and nobody waits."""
+        """Return the next part of a log, with its number; `None` if none has come and `wait` is false."""
 
     def notices(self) -> list[Notice]:
-        """Return what is to be said of the workers in the end."""
+        """Return notices about the workers, at the end."""
 
     def __enter__(self) -> Self: ...
 
@@ -106,14 +106,14 @@ _OF_THREAD = threading.local()
 
 
 def read_log(task: Task) -> Iterator[bytes]:
-    """Read a log, if it is the very log that is seen where the database is; yield its parts, packed.
+    """Read a log, if it is the same file that the writer's process sees; yield its parts, packed.
 
     Raises:
-        OtherVersion: this worker should not.
+        OtherVersion: this worker has another version of the program.
     """
     if task.version != program_version():
         raise OtherVersion(f"it has tokentail {program_version()}, and here is {task.version}")
-    known: dict[str, Sifter] = _OF_THREAD.__dict__.setdefault("known", {})
+    known: dict[str, Extractor] = _OF_THREAD.__dict__.setdefault("known", {})
     rows = 0
     try:
         _compare(task, task.log.state())
@@ -134,21 +134,21 @@ def read_log(task: Task) -> Iterator[bytes]:
 
 
 def _compare(task: Task, there: FileState) -> None:
-    """Make sure that a path leads to the same log here and there, as far as that can be seen.
+    """Check that a path leads to the same log here and at the writer, as far as a `stat` can show it.
 
     Raises:
-        LogUnreadable: it doesn't. Device and inode may differ: they are of the machine that looks.
+        LogUnreadable: it doesn't. Device and inode are not compared: they differ between machines.
     """
-    here = task.file
-    if (here.size_bytes, here.modified_ns) != (there.size_bytes, there.modified_ns):
+    expected = task.file
+    if (expected.size_bytes, expected.modified_ns) != (there.size_bytes, there.modified_ns):
         raise LogUnreadable(f"{task.log.shown}: of another size or time there")
 
 
-# Parts as bytes: plain tuples are marshalled, and made again, sooner than named ones are pickled
+# Parts as bytes: marshalling plain tuples and rebuilding named ones is faster than pickling named ones
 
 
 def packed(part: Part) -> bytes:
-    """Pack what was read of a log: its sightings, which are many, as plain tuples."""
+    """Pack a part of a log: its sightings, which are many, as plain tuples."""
     if isinstance(part, End):
         return marshal.dumps(tuple(part))
     rows = part.rows
@@ -167,7 +167,7 @@ def unpacked(data: bytes) -> Part:
 
 
 def _plain(sightings: list[Sighting]) -> list[tuple[object, ...]]:
-    """Return sightings as plain tuples; a context that several share stays shared."""
+    """Return sightings as plain tuples; a context that several share is converted once."""
     rows: list[tuple[object, ...]] = []
     last, plain = None, None
     for offset, line_number, (payload, timestamp, timestamp_text, context, is_cut, stem, _) in sightings:
@@ -181,14 +181,14 @@ def _plain(sightings: list[Sighting]) -> list[tuple[object, ...]]:
 
 
 def _sightings(rows: list[Any]) -> list[Sighting]:
-    """Return the sightings that plain tuples are."""
+    """Return the sightings that were made plain tuples."""
     make = tuple.__new__
     sightings: list[Sighting] = []
     last, context = None, None
     for offset, line_number, payload, timestamp, timestamp_text, plain, is_cut, stem in rows:
         if plain is not last:
             run, phase, *values, deliverables = last = plain
-            known = (run and make(Told, run), phase and make(Told, phase), *values)
+            known = (run and make(Attributed, run), phase and make(Attributed, phase), *values)
             context = make(Context, (*known, deliverables and make(Deliverables, deliverables)))
         event = make(EstimationEvent, payload)
         fact = make(Fact, (event, timestamp, timestamp_text, context, is_cut, stem, None))
@@ -199,13 +199,13 @@ def _sightings(rows: list[Any]) -> list[Sighting]:
 # Processes of this machine
 
 _HEAD = struct.Struct("!Q?")
-"""What stands before each message in a pipe: its size, and whether it is the last that a task brings."""
+"""The head of each message in a pipe: its size, and whether it is the last one of a task."""
 
 _PROGRAM = "import sys; sys.path[:] = sys.argv[1:]; from ingest.pool import serve; serve()"
 
 
 class _Process:
-    """A process of this program, used by one thread; it ends when its pipe does, so none outlives us."""
+    """A process of this program, used by one thread; it ends with its pipe, so it never outlives us."""
 
     def __init__(self) -> None:
         """Start it.
@@ -229,7 +229,7 @@ class _Process:
         return sum(task.file.size_bytes for task in self.sent)
 
     def send(self, task: Task) -> None:
-        """Have a log read there, behind those that were sent before.
+        """Send a log to be read, after those that were sent before.
 
         Raises:
             OSError: the process has ended.
@@ -239,7 +239,7 @@ class _Process:
         self._stdin.flush()
 
     def receive(self) -> Iterator[bytes]:
-        """Yield the parts of the log that was sent first, as they come.
+        """Yield the parts of the first log that was sent, as they come.
 
         Raises:
             OSError: the process has ended.
@@ -255,11 +255,11 @@ class _Process:
         self.sent.popleft()
 
     def kill(self) -> None:
-        """End it in the middle of its work."""
+        """Kill it in the middle of its work."""
         self._process.kill()
 
     def end(self) -> None:
-        """Let it end, and wait for that."""
+        """Close its pipes, so that it ends, and wait for that."""
         for pipe in (self._stdin, self._stdout):
             with suppress(OSError):  # it has ended already
                 pipe.close()
@@ -267,10 +267,10 @@ class _Process:
 
 
 class Processes:
-    """Processes of this machine as a pool. What one was doing that dies is done here after all."""
+    """Processes of this machine as a pool. The task of one that dies is done by the writer's process."""
 
     def __init__(self, count: int) -> None:
-        """Prepare so many; each is started when there is a log for it."""
+        """Prepare a number of processes; each is started when there is a log for it."""
         self._count = count
         self._threads: list[threading.Thread] = []
         self._processes: list[_Process] = []
@@ -281,7 +281,7 @@ class Processes:
         self._is_closed = False
 
     def __enter__(self) -> Self:
-        """Use them."""
+        """Return the pool."""
         return self
 
     def submit(self, task: Task) -> None:
@@ -294,12 +294,12 @@ class Processes:
             self._threads[-1].start()
 
     def take(self, wait: bool) -> tuple[int, Part] | None:
-        """Return what came of a log, which its number names; `None`: nothing came yet, and nobody waits."""
+        """Return the next part of a log, with its number; `None` if none has come and `wait` is false."""
         with self._changed:
             while not self._parts:
                 if not wait:
                     return None
-                self._changed.wait(1.0)  # without a time, Windows lets no Ctrl-C through
+                self._changed.wait(1.0)  # without a timeout, Ctrl-C would not interrupt it on Windows
             number, data = self._parts.popleft()
             if isinstance(data, Exception):
                 raise data
@@ -308,11 +308,11 @@ class Processes:
         return number, unpacked(data)
 
     def notices(self) -> list[Notice]:
-        """Return nothing: that a process has ended makes no difference."""
+        """Return none: a process that has died makes no difference."""
         return []
 
     def _work(self) -> None:
-        """Have logs read by one process, or by the next one when that has died."""
+        """Send logs to a process, and start another one when it has died."""
         while (task := self._next_task(wait=True)) is not None:
             try:
                 process = _Process()
@@ -329,12 +329,12 @@ class Processes:
                 self._put(task.number, error)
 
     def _keep_busy(self, process: _Process, task: Task | None) -> None:
-        """Have one log after another read by a process; short ones are sent before it has read the last."""
+        """Send logs to a process and queue what comes back; short logs are sent ahead of time."""
         while task is not None:
             process.send(task)
             while process.sent:
                 while (
-                    more := self._next_task(wait=False, most_bytes=AHEAD_BYTES - process.sent_bytes)
+                    more := self._next_task(wait=False, most_bytes=PREFETCH_BYTES - process.sent_bytes)
                 ) is not None:
                     process.send(more)
                 number = process.sent[0].number
@@ -344,7 +344,7 @@ class Processes:
             task = self._next_task(wait=True)
 
     def _next_task(self, wait: bool, most_bytes: int | None = None) -> Task | None:
-        """Return the next log to read, if it is not too large; `None`: there is none now, or in the end."""
+        """Return the next log to read; `None` if it is larger than `most_bytes`, or there is none."""
         with self._changed:
             while wait and not (self._tasks or self._is_closed):
                 self._changed.wait()
@@ -355,10 +355,10 @@ class Processes:
             return self._tasks.popleft()
 
     def _put(self, number: int, data: bytes | Exception) -> bool:
-        """Hand over what came of a log, once not too much waits; return whether it is wanted."""
+        """Queue a part of a log, once the queue is short enough; return whether it is still wanted."""
         size = 0 if isinstance(data, Exception) else len(data)
         with self._changed:
-            while self._waiting_bytes and self._waiting_bytes + size > MOST_WAITING_BYTES:
+            while self._waiting_bytes and self._waiting_bytes + size > MAX_QUEUED_BYTES:
                 if self._is_closed:
                     return False
                 self._changed.wait()
@@ -370,7 +370,7 @@ class Processes:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """End all of them; what is still under way is of no use to anybody."""
+        """Kill all processes; what they are still reading is not needed."""
         with self._changed:
             self._is_closed = True
             self._changed.notify_all()
@@ -379,14 +379,14 @@ class Processes:
         for thread in self._threads:
             thread.join()
         for process in self._processes:
-            process.kill()  # one that was just started, too
+            process.kill()  # also those that were started meanwhile
             process.end()
 
 
 def serve() -> None:
-    """Read the logs that are asked for through standard input, until it ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all; the pipe's end is enough
-    with little_tidying(), suppress(BrokenPipeError):  # whoever asked is gone
+    """Read the logs that come as tasks through standard input, until it ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all processes
+    with little_tidying(), suppress(BrokenPipeError):  # the parent process has ended
         _serve(sys.stdin.buffer, open(sys.stdout.fileno(), "wb", closefd=False))  # noqa: SIM115 - a number
 
 
@@ -414,7 +414,7 @@ def _read(pipe: IO[bytes]) -> tuple[bytes, bool]:
     """Read what `_write` wrote.
 
     Raises:
-        BrokenPipeError: whoever wrote has ended.
+        BrokenPipeError: the other process has ended.
     """
     head = pipe.read(_HEAD.size)
     if len(head) == _HEAD.size:
@@ -426,7 +426,7 @@ def _read(pipe: IO[bytes]) -> tuple[bytes, bool]:
 
 
 def _widen(pipe: IO[bytes]) -> None:
-    """Have a pipe hold more at once, where that can be."""
+    """Enlarge a pipe's buffer, if the system can."""
     if sys.platform == "linux":
         import fcntl  # noqa: PLC0415 - there is none elsewhere
 

@@ -21,8 +21,8 @@ from ingest.files.logfile import LogFile
 from ingest.linking.context import Context
 from ingest.linking.state import Amendment
 from ingest.pipeline import ingest
+from ingest.reading.extractor import find_markers
 from ingest.reading.lines import Line
-from ingest.reading.sifting import find_markers
 from ingest.storing.database import StrPath
 from ingest.summary import IngestOptions, Summary
 from parsers.explain import Explanation, Stop, explain

@@ -1,4 +1,4 @@
-"""What comes of the files of a run: how each is read on or from its start, and what of the sources before."""
+"""Recognition: how each file of a run is read, and what becomes of sources that were at its path before."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ from ingest.zones import Zones
 class Reading:
     """A log that is read as the rest of a source, or as a new one (`None`) in a zone.
 
-    `batches` are those of a known source. `counters` are the source's, all told; `last` is the batch that was
-    added last. `reread` are the sources that a full reading stands for when it has come as far.
+    `batches` are those of a known source. `counters` are those of the whole source; `last` is the batch that
+    was added last. `reread` are the sources that a full reading replaces once it has come as far as they.
     """
 
     log: LogFile
@@ -61,7 +61,7 @@ class Recognition:
     """Recognise the files of one ingest run, all of them before any is read."""
 
     def __init__(self, store: Store, options: IngestOptions, zones: Zones) -> None:
-        """Know the sources of a database as they are before the run."""
+        """Load the sources of a database as they are before the run."""
         self.sources = logs_known(store.connection)
         self._store = store
         self._options = options
@@ -80,7 +80,7 @@ class Recognition:
         self._damaged: dict[LogFile, Notice] = {}
 
     def assign(self, logs: Mapping[LogFile, FileState | None], met: Files) -> None:
-        """Find out which sources logs are; `met` are all files of the run, those that didn't change too."""
+        """Assign logs to sources; `met` are all files of the run, including unchanged ones."""
         files = {log: state for log, state in logs.items() if state is not None}
         self._files |= files
         evidence = FileEvidence(self._store.connection, self.sources, self._files, met)
@@ -89,34 +89,40 @@ class Recognition:
             files, self.sources, evidence, self._claimed, finished=options.finished, anew=options.full
         )
         self._assigned |= found
-        self._claimed.update(one.source.source_id for one in found.values() if one.source is not None)
-        for log, one in found.items():
-            if one.source is None or options.full:
+        self._claimed.update(
+            assigned.source.source_id for assigned in found.values() if assigned.source is not None
+        )
+        for log, assigned in found.items():
+            if assigned.source is None or options.full:
                 self._new[log] = Reading(log)
-                with suppress(LogUnreadable):  # who reads it says so
-                    self._new[log] = self._new_reading(log, one.source, evidence)
-            if one.rewritten is not None and one.rewritten.state != REPLACED:
-                self._mark_rewritten(log, one.rewritten)
+                with suppress(LogUnreadable):  # reading it will report it
+                    self._new[log] = self._new_reading(log, assigned.source, evidence)
+            if assigned.rewritten is not None and assigned.rewritten.state != REPLACED:
+                self._mark_rewritten(log, assigned.rewritten)
 
     def _new_reading(self, log: LogFile, source: Source | None, evidence: FileEvidence) -> Reading:
-        """Read a log from its start; what was read of it before goes when it is read as far."""
-        alike = evidence.alike(log)
-        left = [one for one in alike if one.source_id not in self._claimed]
-        for one in left:
-            was_it = one.path == log.stored_path or (one.file and one.file.number) == self._files[log].number
-            if was_it and one.state != REPLACED and is_damaged(self._store.connection, one):
-                self._damaged[log] = _damaged(log, one)
+        """Return how to read a log from its start, and which sources that replaces."""
+        candidates = evidence.candidates(log)
+        unclaimed = [known for known in candidates if known.source_id not in self._claimed]
+        for known in unclaimed:
+            was_read_here = (
+                known.path == log.stored_path or (known.file and known.file.number) == self._files[log].number
+            )
+            if was_read_here and known.state != REPLACED and is_damaged(self._store.connection, known):
+                self._damaged[log] = _damaged(log, known)
         asked, reread = self._options.zone_asked_of(log.stored_path), [] if source is None else [source]
         if self._options.full:
-            reread += evidence.standing(log, [one for one in left if not evidence.is_at_home(one)])
-            self._claimed.update(one.source_id for one in reread)
+            reread += evidence.matching(
+                log, [known for known in unclaimed if not evidence.is_in_place(known)]
+            )
+            self._claimed.update(known.source_id for known in reread)
         if reread:
             return Reading(log, zone=asked or reread[0].timezone, reread=reread)
         zone = self._options.zone_of(log.stored_path)
-        originals = [one for one in alike if one.timezone != zone]
-        if self._options.full and asked:  # so will they be
+        originals = [known for known in candidates if known.timezone != zone]
+        if self._options.full and asked:  # they will be read in that zone, too
             originals = []
-        for original in evidence.standing(log, originals)[:1]:
+        for original in evidence.matching(log, originals)[:1]:
             self._zones.add_known(log, original.timezone)  # one event, one time
             return Reading(log, zone=original.timezone)
         return Reading(log)
@@ -126,39 +132,39 @@ class Recognition:
         return log in self._new
 
     def resume(self, log: LogFile, state: FileState | None) -> Reading | None:
-        """Return how to read on in the source that a log is; `None`: there is nothing new in it.
+        """Return how to read on in the source that a log is; `None` if there is nothing new in it.
 
         Raises:
             LogUnreadable, LogUnfinished: it can't be opened.
         """
         if state is None:
             return self._piped_reading(log)
-        one = self._assigned[log]
-        if one.source is None or log in self._new:
+        assigned = self._assigned[log]
+        if assigned.source is None or log in self._new:
             return self._new[log]
         try:
-            reading = None if one.is_unchanged else self._rest_of(one.source, log)
-        except NotTheSame as error:  # another one since it was looked at
+            reading = None if assigned.is_unchanged else self._rest_of(assigned.source, log)
+        except NotTheSame as error:  # it was changed since it was assigned
             if isinstance(error, DamagedCheckpoint):
-                self._damaged[log] = _damaged(log, one.source)
-            self._claimed.discard(one.source.source_id)
+                self._damaged[log] = _damaged(log, assigned.source)
+            self._claimed.discard(assigned.source.source_id)
             return Reading(log)
         if reading is None:
-            self._keep_state(log, state, one.source)
-        if one.source.path != log.stored_path:
+            self._keep_state(log, state, assigned.source)
+        if assigned.source.path != log.stored_path:
             self._renamed.add(log)
         return reading
 
     def _keep_state(self, log: LogFile, state: FileState, source: Source) -> None:
-        before = source.file.ending if source.file else None
-        ending = before if state.is_fresh else None
+        before = source.file.tail_hash if source.file else None
+        tail_hash = before if state.is_fresh else None
         moved = log.found_at is not None and source.real_path != log.real_path
-        if moved or (source.path, before) != (log.stored_path, ending):
-            self._store.keep_state(source, log, ending)
+        if moved or (source.path, before) != (log.stored_path, tail_hash):
+            self._store.keep_state(source, log, tail_hash)
         self._zones.add_known(log, source.timezone)
 
     def _piped_reading(self, log: LogFile) -> Reading:
-        """Read a pipe as the rest of one, if all that came through that comes first, else from its start."""
+        """Resume the source of an earlier pipe if this one repeats all of it, else read from the start."""
         before: dict[int, tuple[Sample, list[Sample]]] = {}
         pipes = pipes_known(self._store.connection)
         for source in pipes:
@@ -191,7 +197,7 @@ class Recognition:
         if remembered.provisional is None and remembered.counters != counters:
             raise DamagedCheckpoint
         batches = scan(log, checkpoint, self._scan_options)
-        first = next(batches, None)  # opens it: whether it is the source shows before anything is read
+        first = next(batches, None)  # opens the log, and raises before anything is read
         if first is None:
             return Reading(log, source, counters, iter(()))
         self._zones.add_known(log, source.timezone)
@@ -202,13 +208,13 @@ class Recognition:
         return reading.zone or self._options.zone_of(reading.log.stored_path)
 
     def prefix_of(self, reading: Reading) -> str | None:
-        """Return the template that a new source is read with: the one that was kept, if none is named."""
+        """Return the template that a new source is read with: the recorded one, if none is given."""
         return self._options.prefix or (reading.reread[0].prefix if reading.reread else None)
 
     def scanned(self, reading: Reading) -> Iterator[Batch]:
-        """Read a log from its start, or behind what a worker read of it, in this process.
+        """Read a log in this process, from its start or from where a worker stopped.
 
-        Where another log is now in its place, the last batch says so, as that of a scan does.
+        If another log has taken its place, a last batch has the state `replaced`, as in a scan.
         """
         options, last = self._scan_options, reading.last
         zone, prefix = self.zone_of(reading), self.prefix_of(reading)
@@ -230,17 +236,17 @@ class Recognition:
             )
 
     def remove_reread(self, reading: Reading) -> str | None:
-        """Take away the sources that a full reading stands for now; say what went with them."""
+        """Remove the sources that a full reading replaces; return a message about events that went."""
         offset = -1 if reading.last is None or reading.source is None else reading.source.offset
         gone = sum(self._store.remove(source) for source in reading.reread if source.offset <= offset)
         if not gone:
             return None
-        former_zone = reading.reread[0].timezone
+        old_zone = reading.reread[0].timezone
         events = f"{gone} event{'s' if gone > 1 else ''}"
-        if reading.zone == former_zone:
+        if reading.zone == old_zone:
             return f"{reading.log.shown}: removed {events} that it no longer tells"
         return (
-            f"{reading.log.shown}: read as {reading.zone} now, not as {former_zone}: "
+            f"{reading.log.shown}: read as {reading.zone} now, not as {old_zone}: "
             f"{events} of other times replaced"
         )
 
@@ -248,7 +254,7 @@ class Recognition:
 
     def _mark_rewritten(self, log: LogFile, before: Source) -> None:
         self._mark_replaced(before)
-        if log in self._damaged:  # so whether it is still there can't be told
+        if log in self._damaged:  # then nobody knows whether the log still holds it
             return
         text = (
             f"{log.shown}: truncated or rewritten since it was read up to offset {before.offset} "
@@ -261,18 +267,18 @@ class Recognition:
         self._marked.add(source.source_id)
 
     def replaced_sources(self, log: LogFile) -> list[Source]:
-        """Return what was read at a log's path before and no file of this run is, the newest first."""
+        """Return the sources read at a log's path before that no file of this run is, the newest first."""
         return self.sources.replaced_at(log.stored_path, self._claimed)
 
     def mark_gone(self, log: LogFile, replaced: Source) -> None:
-        """Mark a source that was read at a log's path, and warn of it unless it is known where it went."""
-        if replaced.source_id in self._claimed | self._marked:  # it was said already
+        """Mark a source that was read at a log's path, and warn unless it is known where it went."""
+        if replaced.source_id in self._claimed | self._marked:  # it is found, or was reported
             return
         self._mark_replaced(replaced)
         if self.sources.is_older(replaced) or log in self._renamed:  # a link or a rotation of long ago
             return
         with suppress(LogUnreadable):
-            if is_still(self._store.connection, log, replaced):  # read twice: a full reading was cut short
+            if is_still(self._store.connection, log, replaced):  # read twice: a full reading was interrupted
                 return
         text = (
             f"{log.shown}: another log than the one that was read here up to offset {replaced.offset}, and "
@@ -281,9 +287,9 @@ class Recognition:
         self._gone.append(Notice("warning", "source-gone", log.shown, text))
 
     def notices(self) -> Iterator[Notice]:
-        """Say which sources are gone, and which logs were rewritten.
+        """Yield notices of sources that are gone, and of logs that were rewritten.
 
-        That is no reason to worry where a copy or a rotation shows that nothing is missing.
+        The latter are only notes if a copy or a rotation shows that nothing is missing.
         """
         yield from self._gone
         yield from self._damaged.values()
@@ -292,9 +298,9 @@ class Recognition:
             yield Notice("note" if is_found else "warning", "replaced", log.shown, text)
 
     def _has_copy(self, source: Source) -> bool:
-        """Whether a log that was read for itself, before this run, holds all that was read of a source."""
+        """Whether another source's log, from before this run, holds all that was read of a source."""
         for other in self.sources.beginning(source.fingerprint):
-            copy = source_known(self._store.connection, other.source_id)  # as this run has read it on
+            copy = source_known(self._store.connection, other.source_id)  # with what this run read of it
             if copy is not None and copy.source_id != source.source_id and copy.offset >= source.offset:
                 with suppress(LogUnreadable):
                     there = LogFile(copy.real_path or copy.path, named=False)
@@ -312,8 +318,8 @@ def _damaged(log: LogFile, source: Source) -> Notice:
 
 
 def places_of(sources: Sequence[Source], log: LogFile, rotations: Rotations) -> list[LogFile]:
-    """Return where what was read at a log's path may be now."""
+    """Return the files in which sources that were read at a log's path may be now."""
     changed = [source.file.modified_ns for source in sources if source.file is not None]
     targets = [target for source in sources for target in target_of(source.real_path, log)]
-    former = [source.real_path for source in sources]
-    return [*targets, *rotations.of(log, min(changed, default=0), former)]
+    earlier_paths = [source.real_path for source in sources]
+    return [*targets, *rotations.of(log, min(changed, default=0), earlier_paths)]

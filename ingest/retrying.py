@@ -20,11 +20,11 @@ from ingest.evidence import is_still
 from ingest.files.discover import Rotations
 from ingest.files.logfile import LogFile
 from ingest.files.paths import STANDARD_INPUT
-from ingest.linking.context import NOTHING_TOLD
+from ingest.linking.context import NO_CONTEXT
 from ingest.linking.timestamps import time_text
 from ingest.reading.batch import Sighting
+from ingest.reading.batch_builder import MAX_REJECT_TEXT
 from ingest.reading.clock import moment_of_line
-from ingest.reading.gathering import MAX_REJECT_TEXT
 from ingest.reading.resume import NotTheSame, recall
 from ingest.reading.scan import ScanOptions, scan
 from ingest.reading.zone import Zone, zone_recorded
@@ -167,4 +167,4 @@ def _seen(line: str, parsed: ParsedLine | None, zone: Zone, is_cut: bool) -> Fac
     moment = moment_of_line(zone, data, parsed.stamp)
     if moment is None:
         return None
-    return Fact(parsed.record, time_text(moment), parsed.stamp.text, NOTHING_TOLD, is_cut)
+    return Fact(parsed.record, time_text(moment), parsed.stamp.text, NO_CONTEXT, is_cut)

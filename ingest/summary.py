@@ -12,8 +12,8 @@ if TYPE_CHECKING:  # an ingest that finds nothing new needs none of it
     from ingest.files.folders import Folder
     from ingest.files.logfile import LogFile
     from ingest.reading.batch import Batch
+    from ingest.reading.batch_builder import Watcher
     from ingest.reading.checkpoint import Counters
-    from ingest.reading.gathering import Watcher
     from ingest.reading.unread import Unread
     from ingest.reading.zone import Zone
     from ingest.storing.store import Stored
@@ -59,9 +59,9 @@ class IngestOptions:
     def _zone_told(self, stored_path: str) -> str | None:
         if not self.folders:
             return None
-        from ingest.files.folders import zone_told  # noqa: PLC0415 - most have no folders of their own
+        from ingest.files.folders import zone_for  # noqa: PLC0415 - most have no folders of their own
 
-        return zone_told(self.folders, stored_path)
+        return zone_for(self.folders, stored_path)
 
 
 @dataclass(slots=True)

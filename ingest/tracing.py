@@ -13,13 +13,13 @@ from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from ingest.files.logfile import LogFile
-from ingest.linking.context import NOTHING_TOLD, Context, merged
+from ingest.linking.context import NO_CONTEXT, Context, merged
 from ingest.linking.state import Amendment
 from ingest.linking.timestamps import time_text
 from ingest.reading.clock import NO_SUCH_TIME
+from ingest.reading.extractor import has_marker
 from ingest.reading.lines import Line
 from ingest.reading.scan import ScanOptions, scan
-from ingest.reading.sifting import has_marker
 from ingest.reading.zone import Zone, zone_recorded
 from ingest.storing.rows import TOLD_COLUMNS, payload_row, told_values
 from parsers.explain import Explanation, explain
@@ -110,7 +110,7 @@ class TracedLine:
     line: Line
     explanation: Explanation
     timestamp: str | None
-    context: Context = NOTHING_TOLD
+    context: Context = NO_CONTEXT
     facts: dict[str, Fact] = field(default_factory=dict)
     tells: list[tuple[int, str]] = field(default_factory=list)
     told: int = 0

@@ -1,7 +1,7 @@
 """The anchor: `[TOKEN_BUDGET] phase=P ...`, logged just before the event of the same call.
 
-It names the phase, the ceiling that was really given, and input and total tokens. Other messages
-with the marker (`Context loading:`, `TRUNCATION:`, `HIGH UTILIZATION:`) say nothing of a call.
+It names the phase, the ceiling that the call had, and its input and total tokens. Other messages with the
+marker (`Context loading:`, `TRUNCATION:`, `HIGH UTILIZATION:`) are not about a single call.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ _PATTERN = (
 )
 
 
-def _use(phase: str, complexity: str, *told: str) -> BudgetUse:
+def _use(phase: str, complexity: str, *numbers_and_model: str) -> BudgetUse:
     """Read the anchor line: input, output, ceiling, total, and the model."""
-    return BudgetUse._make((phase, complexity, *map(int, told[:-1]), told[-1]))
+    return BudgetUse._make((phase, complexity, *map(int, numbers_and_model[:-1]), numbers_and_model[-1]))
 
 
 FAMILY = Family(

@@ -1,9 +1,9 @@
-"""The lines that name a phase's deliverable paths, which the event line doesn't carry.
+"""The lines that name a phase's deliverable paths, which the event line doesn't have.
 
-In falling order of trust: files that were applied; the list of required deliverables (which may
-say `... and 10 more`); up to five missing ones; the scope paths, where the scope was inferred from
-the deliverables; those of the scope that are protected; what an answer tried to write. The guards
-(list length against the event's count) are the linker's.
+The most trusted first: files that were applied; the list of required deliverables (which may end in
+`... and 10 more`); up to five missing ones; the scope paths, if the scope was inferred from the deliverables;
+the protected ones among those; the paths that an answer tried to write. The linker has the guards, which
+compare a list's length with the event's count.
 """
 
 from __future__ import annotations
@@ -30,36 +30,36 @@ _LISTED = re.compile(r"  \S{1,6} (?P<path>\S.*)")
 _REST = re.compile(r"  \.\.\. and (?P<count>[0-9]{1,9}) more", re.ASCII)
 _PATH = re.compile(r".*[/\\].*|.*\.(?=\w*[A-Za-z])\w{1,12}", re.ASCII)
 _PLAIN = re.compile(r"(?:[A-Za-z]:)?[\w.@~/\\-][^\s'\"<>|*?:;,]*")
-"""A path without white space or quotes, so that it is surely one."""
+"""Text that is surely a path, since it has no white space or quotes."""
 
 _CUT = "..."
-"""What the executor writes behind the paths that it names, when there may be more."""
+"""What the executor writes after the paths that it names, if there may be more."""
 
 
 def looks_like_path(text: str) -> bool:
-    """Whether a text has a separator or an ending; without either it names a bucket, as `code` does."""
+    """Whether a text has a separator or a suffix; without either it is the name of a bucket, like `code`."""
     return _PATH.fullmatch(text) is not None
 
 
 def _applied(phase: str, literal: str) -> AppliedFiles | None:
-    """Read the files that were written for a phase; a list that is cut off is nothing."""
+    """Read the files that were written for a phase; `None` if the list is cut off."""
     paths = string_list(literal)
     return None if paths is None else AppliedFiles(phase, paths)
 
 
 def _missing(phase: str, count: str) -> MissingList:
-    """Read the header of the list of missing deliverables: their number, all told."""
+    """Read the header of the list of missing deliverables, with their total number."""
     return MissingList(phase, int(count))
 
 
 def _scope(literal: str) -> ScopePaths | None:
-    """Read the scope's paths; a list that is cut off is nothing."""
+    """Read the scope's paths; `None` if the list is cut off."""
     paths = string_list(literal)
     return None if paths is None else ScopePaths(paths)
 
 
 def _protected(phase: str, text: str) -> ProtectedPaths | None:
-    """Read the protected paths of a phase's scope: only what is surely a whole path."""
+    """Read the protected paths of a phase's scope, as far as they are surely whole paths."""
     named = text.removesuffix(_CUT).split(", ")
     paths = tuple(
         path for path in named if looks_like_path(path) and _PLAIN.fullmatch(path) and not path.endswith(_CUT)
@@ -69,7 +69,7 @@ def _protected(phase: str, text: str) -> ProtectedPaths | None:
 
 
 def _attempted(literal: str) -> AttemptedFiles | None:
-    """Read the files that an answer tried to write; a list that is cut off is nothing."""
+    """Read the files that an answer tried to write; `None` if the list is cut off."""
     paths = string_list(literal)
     return None if paths is None else AttemptedFiles(paths)
 
@@ -80,7 +80,7 @@ def _required(_: str) -> RequiredList:
 
 
 def read_listed(message: str) -> ListedPath | ListRest | None:
-    """Read an item of that list, or its last line where it was shortened."""
+    """Read an item of that list, or the last line of a shortened one."""
     text = message.rstrip()
     if rest := _REST.fullmatch(text):
         return ListRest(int(rest["count"]))

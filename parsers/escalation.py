@@ -1,7 +1,6 @@
-"""The lines that repeat a call with more room, in their three historical forms.
+"""The lines of escalations (a call is repeated with a larger ceiling), in their three historical forms.
 
-The arrow may have been mangled by a capture: any run of characters that are neither spaces nor
-digits stands for it.
+A capture may have mangled the arrow, so any run of characters that are neither spaces nor digits matches it.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ _SKIPPED = re.compile(r"\[TELEMETRY\] Skipping invalid event for ")
 
 
 def read(message: str) -> Escalation | None:
-    """Read an escalation in whichever form it was logged."""
+    """Read an escalation in any of its forms."""
     for form in _FORMS:
         found = form.match(message)
         if found is None:

@@ -1,8 +1,8 @@
-r"""What a terminal would not show as text: colours and other escape sequences, and what a `\r` overwrites.
+r"""What a terminal does not show as text: colours and other escape sequences, and text that `\r` overwrites.
 
-Removed before a line is read, in every prefix and family: a run is `run-A`, not `run-A\x1b[0m`, and the
-same call in a coloured log and in a plain one is one event. Each search goes forward only, so the time is
-linear in the length of the line; nothing here reaches across a newline.
+It is removed before a line is read, so that a run is `run-A`, not `run-A\x1b[0m`, and the same call in a
+coloured log and in a plain one is one event. Each search goes forward only, so the time is linear in the
+length of the line; no match crosses a newline.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ _SEQUENCE = re.compile(
 
 
 def without_escapes(text: bytes) -> bytes:
-    """Return text of one or more lines without its escape sequences, and with as many lines."""
+    """Return text of one or more lines without its escape sequences; the number of lines is kept."""
     return _SEQUENCE.sub(b"", text) if ESCAPE in text else text
 
 
 def shown(text: bytes) -> bytes:
-    r"""Return what of a line's text counts: of the parts between `\r`, the last that is not empty."""
+    r"""Return the part of a line that a terminal shows: the last one between `\r` that is not empty."""
     if b"\r" not in text:
         return text
     text = text.rstrip(b"\r")
@@ -33,7 +33,7 @@ def shown(text: bytes) -> bytes:
 
 
 def places_in(line: bytes, indexes: Iterable[int]) -> Iterator[int]:
-    """Yield where in a line the characters are that stand at indexes, in order, of it without its escapes."""
+    """Yield the indexes in a line of characters whose indexes, in order, are those without its escapes."""
     if ESCAPE not in line:
         yield from indexes
         return

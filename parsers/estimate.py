@@ -1,7 +1,7 @@
 """The lines before a call: its estimate, its model and attempt, its ceiling.
 
-None of them names its phase. They belong to the call that follows, which only the order of the
-lines tells; the linker trusts them only where a single executor writes.
+None of them names its phase. Only their order shows that they belong to the next call, so the linker trusts
+them only while a single executor writes.
 """
 
 from __future__ import annotations

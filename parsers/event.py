@@ -1,9 +1,9 @@
 r"""The event lines: `[TokenEstimationV2] predicted_output=... model=...`.
 
-Two forms, unchanged in all their history, and a third line that shares the marker and is no event.
-The values are `%s` of Python values, so `None`, `True` and `False` occur, and a category or a model
-may hold a space: a line is cut at the known keys in their order, never at white space. The search
-for each key goes forward only, so the time is linear in the length of the line.
+There are two forms, and a third line that has the marker and is no event. Values are `%s` of Python values,
+so `None`, `True` and `False` occur, and a category or a model may contain a space: a line is cut at the known
+keys in their order, never at white space. The search for each key goes forward only, so the time is linear
+in the length of the line.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ _WRITE_FAILURE = " Failed to write DB telemetry"
 
 
 class Kind(NamedTuple):
-    """A kind of value: what it is in an event's usual form, how it is read, and why another is none.
+    """A kind of value: its pattern in an event's usual form, how it is read, and the reason if it can't be.
 
-    `read` raises `ValueError` where a text is no such value; `wrong` says why, by the key and the text.
+    `read` raises `ValueError` if a text is no such value; `wrong` returns the reason, given the key and text.
     """
 
     quick: str
@@ -46,7 +46,7 @@ def _number_or_none(text: str) -> int | None:
 
 
 def _percent(text: str) -> float | None:
-    """Read a percentage; `nan` is not known."""
+    """Read a percentage; `None` for `nan`."""
     found = decimal(text.removesuffix("%"))
     if not text.endswith("%") or (found is None and text != "nan%"):
         raise ValueError
@@ -73,7 +73,7 @@ _DECIMAL = re.compile(r"-?[0-9]+(?:\.[0-9]+)?%", re.ASCII)
 
 
 def _no_number(key: str, text: str, form: re.Pattern[str] = _WHOLE) -> str:
-    """Say why a value is no number that is kept: not there, too large or too small, or not understood."""
+    """Return why a value is no number that can be stored: missing, out of range, or not understood."""
     if text in ("", "None", "%", "None%"):
         return f"number missing: {key}"
     return f"number {'out of range' if form.fullmatch(text) else 'not understood'}: {key}"
@@ -99,9 +99,9 @@ TEXT = Kind("([^=]*)", _text, _no_text)
 
 
 class Field(NamedTuple):
-    """A field of the event line: its key, its column, its kind; whether the shorter form has it too.
+    """A field of the event line: its key, its column, its kind, and whether the shorter form has it, too.
 
-    They stand in the order of the line. Each is a part of what an event is: see `ingest.events`.
+    All fields are a part of an event's identity: see `ingest.events`.
     """
 
     key: str
@@ -123,9 +123,9 @@ FIELDS = (
     Field("truncated", "truncated", TRUTH, in_fallback=False),
     Field("model", "model", TEXT),
 )
-"""The one place that lists them: keys, patterns, columns and checks follow from it.
+"""All fields, in the order of the line; keys, patterns, columns and checks follow from this tuple.
 
-`EstimationEvent` has them in this order, with `actual_is_total` behind the second.
+`EstimationEvent` has them in this order, with `actual_is_total` after the second.
 """
 
 COLUMNS = (
@@ -136,24 +136,24 @@ COLUMNS = (
 """The columns of an `EstimationEvent`, in its order."""
 
 _TOTAL = "actual_total"
-"""What the second is called in the shorter form."""
+"""The key of the second field in the shorter form."""
 
 _FULL = tuple(field.key for field in FIELDS)
 _FALLBACK = tuple(_TOTAL if field is FIELDS[1] else field.key for field in FIELDS if field.in_fallback)
 
 _NEW_KEY = re.compile(r" ([A-Za-z_][A-Za-z0-9_.-]{0,59})=")
 MAX_NEW_KEYS = 20
-"""How many keys that we don't know a line may have; one with more is something else."""
+"""How many unknown keys an event line may have; a line with more is a reject."""
 
 
 class _Values(dict[str, str]):
-    """The values of the known keys, and the names of keys that we don't know."""
+    """The values of the known keys, and the names of unknown ones."""
 
     new_keys: tuple[str, ...] = ()
 
 
 def _cut_at_keys(text: str, keys: tuple[str, ...]) -> _Values | Malformed:
-    """Cut `key=value key=value ...` into its values, for these keys in this order; others may be there."""
+    """Cut `key=value key=value ...` at these keys in this order; other keys may be between them."""
     values = _Values()
     start = _start_of(text, keys[0])
     if start < 0:
@@ -166,7 +166,7 @@ def _cut_at_keys(text: str, keys: tuple[str, ...]) -> _Values | Malformed:
     for key, following in pairwise(keys):
         end = text.find(f" {following}=", start)
         if end < 0:
-            # A line that simply stops was cut; one that goes on with other keys is not ours to guess.
+            # A line that simply stops was cut; what goes on with other keys is unknown.
             return Malformed("unknown shape" if "=" in text[start:] else "cut off")
         values[key] = text[start:end]
         start = end + len(following) + 2
@@ -183,7 +183,7 @@ def _cut_at_keys(text: str, keys: tuple[str, ...]) -> _Values | Malformed:
 
 
 def _start_of(text: str, key: str) -> int:
-    """Return where the first key stands: at the beginning, or behind others."""
+    """Return the index of the first key: at the beginning, or after other keys; -1 if it is missing."""
     if text.startswith(f"{key}="):
         return 0
     place = text.find(f" {key}=")
@@ -204,60 +204,60 @@ def _read_values(values: dict[str, str], is_total: bool) -> EstimationEvent | Ma
     return EstimationEvent._make([*read[:2], is_total, *read[2:]])
 
 
-_ENDING_FIELDS = FIELDS[3:]
-_ENDING = re.compile(" ".join(f"{field.key}={field.kind.quick}" for field in _ENDING_FIELDS))
-_ENDING_READERS = tuple(field.kind.read for field in _ENDING_FIELDS)
+_ATTRIBUTE_FIELDS = FIELDS[3:]
+_ATTRIBUTES = re.compile(" ".join(f"{field.key}={field.kind.quick}" for field in _ATTRIBUTE_FIELDS))
+_ATTRIBUTE_READERS = tuple(field.kind.read for field in _ATTRIBUTE_FIELDS)
 
 _ANOTHER_WITHIN = re.compile(rf":[0-9][0-9]:[0-9][0-9]|[0-9]: [A-Za-z]*Warning: |{PRINTED}")
-"""What another line begins with, which may have been appended to this one: `:`, `;` or `[` is in each."""
+"""The beginnings of other lines that may have been appended to this one; each has `:`, `;` or `[` in it."""
 
 WHOLE = (
     r"\[TokenEstimationV2\] predicted_output=(0|[1-9][0-9]{0,11}) actual_output=(0|[1-9][0-9]{0,11}) "
     r"smape=((?:0|[1-9][0-9]{0,8})\.[0-9])% (selected_budget=.*)"
 )
-"""An event in its usual form: predicted, actual, SMAPE, and how the line ends; see `Endings`."""
+"""An event in its usual form: predicted, actual, SMAPE, and its attributes; see `AttributesCache`."""
 
 
-class Ending(NamedTuple):
-    """What an event line says behind its three numbers.
+class Attributes(NamedTuple):
+    """What an event line says after its three numbers.
 
-    `values` are the fields of `EstimationEvent` from `selected_budget` on, `identity` the same as
-    text, as it goes into an event's key.
+    `values` are the fields of `EstimationEvent` from `selected_budget` on; `identity` is the same as text,
+    as the digest in an event's key is made of it.
     """
 
     values: tuple[Any, ...]
     identity: str
 
 
-_MAX_ENDINGS = 50_000
-"""How many different ends of event lines are remembered: some 20 MB, if all are different."""
+_MAX_CACHED = 50_000
+"""How many different texts are cached: some 20 MB, if all are different."""
 
 
-class Endings(dict[str, Ending | None]):
-    """How event lines end, by their text from `selected_budget=` on; `None` where `read` must tell.
+class AttributesCache(dict[str, Attributes | None]):
+    """The attributes of event lines, by their text from `selected_budget=` on; `None` if `read` is needed.
 
     Most events share all their values but three numbers.
     """
 
-    def __missing__(self, rest: str) -> Ending | None:
-        if len(self) >= _MAX_ENDINGS:
+    def __missing__(self, rest: str) -> Attributes | None:
+        if len(self) >= _MAX_CACHED:
             self.clear()
-        values = _read_ending(rest.rstrip("\r").rstrip(" "))
-        ending = self[rest] = None if values is None else Ending(values, "\x1f".join(map(str, values)))
-        return ending
+        values = _read_attributes(rest.rstrip("\r").rstrip(" "))
+        self[rest] = None if values is None else Attributes(values, "\x1f".join(map(str, values)))
+        return self[rest]
 
 
-def _read_ending(text: str) -> tuple[Any, ...] | None:
-    found = _ENDING.fullmatch(text) if text.isascii() and text.isprintable() else None
-    if found is None or not found[len(_ENDING_READERS)]:
+def _read_attributes(text: str) -> tuple[Any, ...] | None:
+    found = _ATTRIBUTES.fullmatch(text) if text.isascii() and text.isprintable() else None
+    if found is None or not found[len(_ATTRIBUTE_READERS)]:
         return None
     if (":" in text or ";" in text or "[" in text) and _ANOTHER_WITHIN.search(text):
         return None
-    return tuple([read(value) for read, value in zip(_ENDING_READERS, found.groups(), strict=True)])
+    return tuple([read(value) for read, value in zip(_ATTRIBUTE_READERS, found.groups(), strict=True)])
 
 
 def read(message: str) -> EstimationEvent | Malformed | Noted:
-    """Read a message that opens with the marker; never `None`: what is no event is malformed."""
+    """Read a message that begins with the marker; one that is no event is `Malformed`."""
     if message.startswith(_WRITE_FAILURE, len(MARKER)):
         return Noted("write_failure")
     values, is_total = _values_of(message)
@@ -265,7 +265,7 @@ def read(message: str) -> EstimationEvent | Malformed | Noted:
 
 
 def new_keys(message: str) -> tuple[str, ...]:
-    """Return the keys of an event's message that we don't know: a newer executor's."""
+    """Return the unknown keys of an event's message, as a newer executor may write them."""
     if message.count("=") <= len(_FALLBACK):
         return ()
     values, _ = _values_of(message)

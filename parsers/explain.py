@@ -1,6 +1,6 @@
-"""Why a line is read as it is: its prefix, its family, and the character at which that stops matching.
+"""The explanation of how a line is read: its prefix, its family, and where that stops matching.
 
-`parsers.line` alone decides what a line says; this explains it to a person, as slowly as it takes.
+`parsers.line` alone decides what a line says; this explains it to a person, and need not be fast.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ _EVENTS = (
     rf"\[TokenEstimationV2\] predicted_output={_WHOLE} actual_total={_WHOLE} {_BEFORE_NAMES} "
     rf"success={_TRUTH} model=([^=]+)",
 )
-"""Both forms of the event line. The parser cuts them at their keys; these say how far a line goes along."""
+"""Both forms of the event line. The parser cuts lines at their keys; these show how far a line matches."""
 
 _ESCALATIONS = tuple(re.sub(r"\?P<\w+>", "", form) + ".*" for form in escalation.FORMS)
 _FORMS = {"event": _EVENTS, "escalation": _ESCALATIONS, "token_escalation": _ESCALATIONS}
 _EXCERPT = 30
-"""Characters that are shown of what stands where a line stops matching."""
+"""How many characters are shown from where a line stops matching."""
 
 _GROUPS = {
     _WHOLE: "a number",
@@ -49,14 +49,14 @@ _GROUPS = {
     _TRUTH: "True, False or None",
     r"(\[": "a list in brackets",
 }
-"""What is asked for where a pattern goes on with a group, by how that begins; the longest counts."""
+"""What a group expects, by the beginning of its pattern; the longest beginning counts."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """Where a message stops looking like its family: `reached` of its characters match.
+    """Where a message stops matching its family: after `reached` characters.
 
-    `expected` says what should stand there instead of `found`, which is empty at the message's end.
+    `expected` says what should be there instead of `found`, which is empty at the message's end.
     """
 
     reached: int
@@ -66,11 +66,12 @@ class Stop:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """What a line is taken for.
+    """How a line is read.
 
-    `prefix` names its kind; `prefix_length` counts its characters, 0 in an object of JSON, where places are
-    those of its message. `family` is the one that the message opens like; `record` is what it says, `stop`
-    where it stops matching. `why` says, where the line says nothing, why not.
+    `prefix` names the kind of its prefix, and `prefix_length` is its length in characters; it is 0 in a JSON
+    object, where indexes are those of the message. `family` is the family whose opening the message has,
+    `record` is what was read, and `stop` where the message stops matching. `why` is the reason if a line
+    gives no record.
     """
 
     prefix: str
@@ -124,13 +125,13 @@ def _openings() -> re.Pattern[bytes]:
 
 
 def family_of(message: bytes) -> Family | None:
-    """Return the family that a message, without its prefix, opens like."""
+    """Return the family whose opening a message, without its prefix, begins with."""
     found = _openings().match(message)
     return None if found is None or found.lastindex is None else FAMILIES[found.lastindex - 1]
 
 
 def _misplaced(message: str) -> str | None:
-    """Say that a marker stands where it doesn't count."""
+    """Return a message if a marker is in a place where it doesn't count."""
     places = [
         (message.find(marker), marker)
         for family in FAMILIES
@@ -144,13 +145,13 @@ def _misplaced(message: str) -> str | None:
 
 
 def stop_in(family: Family, message: str) -> Stop | None:
-    """Return where a message stops matching its family's pattern; `None` where the pattern matches all of it.
+    """Return where a message stops matching its family's pattern; `None` if it matches as a whole.
 
-    Of several forms the one counts that goes furthest.
+    If the family has several forms, the one that matches furthest counts.
     """
     text = message.rstrip()
     forms = _FORMS.get(family.name) or ((family.read.pattern,) if isinstance(family.read, Shape) else ())
-    stops = [_stop(one, text) for form in forms for one in _alternatives(form)]
+    stops = [_stop(alternative, text) for form in forms for alternative in _alternatives(form)]
     if not stops or None in stops:
         return None
     return max((stop for stop in stops if stop is not None), key=lambda stop: stop.reached)
@@ -158,7 +159,7 @@ def stop_in(family: Family, message: str) -> Stop | None:
 
 @cache
 def _beginnings(pattern: str) -> list[tuple[int, re.Pattern[str]]]:
-    """Return the beginnings of a pattern that are patterns too, and where they end: the longest first."""
+    """Return the beginnings of a pattern that are valid patterns, with their ends, the longest first."""
     found = []
     for end in range(len(pattern), 0, -1):
         with suppress(re.error):  # cut within a group or a repetition
@@ -167,7 +168,7 @@ def _beginnings(pattern: str) -> list[tuple[int, re.Pattern[str]]]:
 
 
 def _alternatives(pattern: str) -> Iterator[str]:
-    """Yield a pattern for each way through its groups that are no values: `(?:a|b)`, `(?:a)?`."""
+    """Yield a pattern for each alternative of its groups without a value: `(?:a|b)`, `(?:a)?`."""
     start = pattern.find("(?:")
     if start < 0:
         yield pattern
@@ -180,7 +181,7 @@ def _alternatives(pattern: str) -> Iterator[str]:
         if depth == 0:
             break
     rest = pattern[ends[-1] + 1 :]
-    choices = [pattern[one + 1 : other] for one, other in pairwise(ends)]
+    choices = [pattern[begin + 1 : end] for begin, end in pairwise(ends)]
     if rest.startswith("?"):
         choices, rest = [*choices, ""], rest[1:]
     for choice in choices:
@@ -199,18 +200,18 @@ def _stop(pattern: str, text: str) -> Stop | None:
 
 
 _BRACKETS = re.compile(r"\\.|\[\^?(?:\\.|[^\]\\])*\]|[()|]")
-"""What opens, divides and closes groups; escapes and classes of characters stand by themselves."""
+"""What opens, divides and closes groups, without brackets in escapes and character classes."""
 
 _LITERALS = re.compile(r"(?:(?:\\[^\w\s]|[\w =:,/'-])(?![?*+{]))+")
-"""What a pattern has as it is, some of it escaped."""
+"""Literal text in a pattern, some of it escaped."""
 
 
 def _expected(pattern: str, at: int) -> str:
-    """Say what a pattern wants at an index: a text, whole, or what a group stands for."""
+    """Return what a pattern expects at an index: a whole literal, or what a group stands for."""
     if at >= len(pattern):
         return "the end of the line"
     for found in _LITERALS.finditer(pattern):
         if found.start() <= at < found.end():
             return f"`{found[0].replace(chr(92), '')}`"
-    begins = [one for one in _GROUPS if pattern.startswith(one, at)]
+    begins = [group for group in _GROUPS if pattern.startswith(group, at)]
     return _GROUPS[max(begins, key=len)] if begins else "text"

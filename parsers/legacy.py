@@ -1,7 +1,7 @@
 """The lines of the first telemetry format: counted, never made events.
 
-They say nothing of category, complexity, budget or outcome. Other messages with the same marker
-(`Pattern cache: ...`, prose) are nothing.
+They have no category, complexity, budget or outcome. Other messages with the same marker
+(`Pattern cache: ...`, prose) are ignored.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _LINE = re.compile(
 
 
 def read(message: str) -> Noted | None:
-    """Count a legacy line; anything else with the marker is nothing."""
+    """Read a legacy line, which is only counted; anything else with the marker is `None`."""
     return Noted("legacy") if _LINE.match(message) else None
 
 

@@ -1,10 +1,10 @@
-r"""One line in, what it says out: the prefix and the families put together.
+r"""Reading one line: its prefix, then the family of its message.
 
-Markers count only directly after the prefix: real logs quote whole other logs inside one line, and
-dump raw model output, which may contain anything. A line may hold several, where a writer was killed in the
-middle of one and the next appended to it; what each says is told apart by `parsers.torn`.
+Markers count only directly after the prefix: real logs quote whole other logs inside one line, and dump raw
+model output, which may contain anything. A line may hold several lines, if a writer was killed in the middle
+of one and the next writer appended to it; `parsers.torn` finds where they begin.
 
-Where the event's marker stands anywhere else, the line is counted. Before it stands
+If the event's marker is anywhere else, the line is counted by what is before the marker:
 
     a known prefix, other text, one of the executor's own prefixes   a reject, "behind other text"
     the same, or the marker, directly behind a quotation mark or \n  a quotation
@@ -30,13 +30,13 @@ from parsers.registry import FAMILIES
 from parsers.template import Template, template_of
 from parsers.torn import Tear, closed, is_quoted, objects, own_prefix_before, tears
 
-# Most lines are read without these, so they are compiled when they are needed.
+# Most lines are read without these patterns, so they are compiled when they are needed.
 Match = Callable[..., re.Match[bytes] | None]
 
 
 @cache
 def _opening() -> Match:
-    """Find the family of a message: its number is that of the last group."""
+    """Match the opening of a message; the number of the last group is that of the family."""
     return re.compile("|".join(f"({family.opening})" for family in FAMILIES).encode()).match
 
 
@@ -45,7 +45,7 @@ _MAY_BE_LISTED = re.compile(rf"(?:{POWERSHELL})?+(?:{INNER})?+(?:{_LISTED})".enc
 
 
 def may_be_listed(line: bytes, template: Template | None = None) -> bool:
-    """Whether a line, if it stands directly below a list, may go on with it: it is indented, at least."""
+    """Whether a line directly below a list may continue the list, judging by its indentation."""
     own = template.split(without_escapes(line)) if template is not None else None
     if own is not None and _MAY_BE_LISTED.match(own.message):
         return True
@@ -59,17 +59,17 @@ def may_be_listed(line: bytes, template: Template | None = None) -> bool:
 MARKER = event.MARKER.encode()
 
 _MAX_EVENT_BYTES = 16 * 1024
-"""How long a text may be that is looked at for an event behind other text; longer ones are none."""
+"""The longest text that is read to find out whether it is an event behind other text."""
 
-Standing = Literal["quotation", "unread"]
+MarkerRole = Literal["quotation", "unread"]
 
 
 @dataclass(frozen=True, slots=True)
 class ParsedLine:
-    """What a line says, and when it was logged (`None` where the line has no usable time).
+    """What a line says, and when it was logged (`None` if the line has no usable time).
 
-    `alone` is what `grep` found and put its own prefix before: the lines around it are not its surroundings.
-    `new_keys` are those of an event line that we don't know.
+    `alone` is set for a line with `grep`'s prefix: the lines around it are not those of its log.
+    `new_keys` are the unknown keys of an event line.
     """
 
     stamp: Stamp | None
@@ -82,10 +82,10 @@ class ParsedLine:
 class Part:
     """One of the lines that a line holds; nearly always it is the only one.
 
-    `start` is where it begins in the line, `text` what of it is there, both as logged. `parsed` is `None`
-    where it says nothing. `is_cut` where another line begins in the middle of it. `occurrences` of the
-    event's marker stand in it; `standing` is where the first does, if it is neither an event nor a reject.
-    `may_start_run` where a run may have started in it: how its name begins, as far as that is told.
+    `start` is its index in the line and `text` its bytes, both as logged. `parsed` is `None` if it says
+    nothing. `is_cut` is set if another line begins in the middle of it. `occurrences` counts the event's
+    marker in it; `marker_role` is what the first one is, if the part is neither an event nor a reject.
+    `may_start_run` is set if a run may have started in it: the known beginning of the run's name.
     """
 
     start: int
@@ -93,23 +93,23 @@ class Part:
     parsed: ParsedLine | None
     is_cut: bool = False
     occurrences: int = 0
-    standing: Standing | None = None
+    marker_role: MarkerRole | None = None
     may_start_run: str | None = None
 
     @property
     def quoted(self) -> int:
-        """How many of the occurrences are quotations: all that stand behind the first, at least."""
-        return self.occurrences if self.standing == "quotation" else max(0, self.occurrences - 1)
+        """How many occurrences are quotations: all but the first one, or all."""
+        return self.occurrences if self.marker_role == "quotation" else max(0, self.occurrences - 1)
 
 
 def parse_line(
     line: bytes, container_logs: bool = True, template: Template | None = None
 ) -> ParsedLine | None:
-    """Read a line (UTF-8, without its terminator; invalid bytes are replaced); `None` if it is nothing.
+    """Read a line (UTF-8, without its terminator; invalid bytes are replaced); `None` if it says nothing.
 
-    `container_logs` is false in a log whose lines have the executor's own prefix inside that of a
-    container: there a line without it was printed, as a bare one is elsewhere. Of a line that holds several,
-    the first is read.
+    `container_logs` is false in a log whose lines have the executor's own prefix inside that of a container:
+    there a line without the inner prefix was printed, like a line without any prefix in other logs. If a
+    line holds several, the first one is read.
     """
     return parts_of(line, container_logs, template)[0].parsed
 
@@ -121,37 +121,39 @@ def parts_of(
     is_listing: bool = False,
     is_cut: bool = False,
 ) -> list[Part]:
-    """Return the lines that a line holds, in their order, at least one.
+    """Return the lines that a line holds, in order, at least one.
 
-    `is_listing` directly below a line of a list, where a line may go on with it; `is_cut` where the end of
-    the line is missing for good.
+    `is_listing` is set directly below a line of a list, which this line may continue; `is_cut` is set if the
+    end of the line is missing for good.
     """
     plain = without_escapes(line)
     prefixed = prefixed_of(plain, template)
-    some = objects(plain) if plain.startswith(b"{") and not prefixed.found else []
-    if not some:
+    found_objects = objects(plain) if plain.startswith(b"{") and not prefixed.found else []
+    if not found_objects:
         return _counted(_Reader(line, container_logs, is_listing).parts(prefixed, plain, is_cut), plain)
-    starts = [one.start for one in some]
+    starts = [found.start for found in found_objects]
     parts = []
-    for one, end, place in zip(some, [*starts[1:], len(plain)], places_in(line, starts), strict=True):
-        text = plain[one.start : end]
-        read = _Reader(text, container_logs, is_listing).parts(split_prefix(one.text), text, one.is_cut)
+    for found, end, place in zip(
+        found_objects, [*starts[1:], len(plain)], places_in(line, starts), strict=True
+    ):
+        text = plain[found.start : end]
+        read = _Reader(text, container_logs, is_listing).parts(split_prefix(found.text), text, found.is_cut)
         parts += [replace(part, start=place + part.start) for part in read]
     return _counted(parts, plain)
 
 
 def _counted(parts: list[Part], plain: bytes) -> list[Part]:
-    """Add to a line's last part the occurrences that are in none: overwritten, or in another key."""
+    """Add to the last part the occurrences outside all parts: in overwritten text, or in another JSON key."""
     last = parts[-1]
     others = plain.count(MARKER) - sum(part.occurrences for part in parts)
     if others <= 0:
         return parts
-    standing = last.standing if last.occurrences else "quotation"
-    return [*parts[:-1], replace(last, occurrences=last.occurrences + others, standing=standing)]
+    marker_role = last.marker_role if last.occurrences else "quotation"
+    return [*parts[:-1], replace(last, occurrences=last.occurrences + others, marker_role=marker_role)]
 
 
 def prefixed_of(plain: bytes, template: Template | None) -> Prefixed:
-    """Cut the prefix off a line without escapes: a known one, what `grep` put before it, or one's own."""
+    """Cut the prefix off a line without escapes: a known one, `grep`'s, or that of a custom template."""
     prefixed = split_prefix(plain)
     if not prefixed.found:
         prefixed = split_found(plain) or prefixed
@@ -166,7 +168,7 @@ def prefixed_of(plain: bytes, template: Template | None) -> Prefixed:
 
 
 def _family(prefixed: Prefixed) -> Family | None:
-    """Return the family whose opening stands directly behind the prefix."""
+    """Return the family whose opening follows the prefix."""
     opening = _opening()(prefixed.message)
     if opening is None or opening.lastindex is None:
         return None
@@ -175,7 +177,7 @@ def _family(prefixed: Prefixed) -> Family | None:
 
 
 class _Piece(NamedTuple):
-    """One of the lines that a line holds, not read yet: where it is, its text as logged, its message."""
+    """One of the lines that a line holds, not read yet: its index, its text as logged, its message."""
 
     start: int
     text: bytes
@@ -186,7 +188,7 @@ class _Piece(NamedTuple):
 
 
 class _Reader:
-    """Read what one line holds; `line` is it as logged."""
+    """A reader of the lines that one line holds; `line` is as logged."""
 
     def __init__(self, line: bytes, container_logs: bool, is_listing: bool) -> None:
         self._line = line
@@ -194,7 +196,7 @@ class _Reader:
         self._is_listing = is_listing
 
     def parts(self, prefixed: Prefixed, plain: bytes, is_cut: bool = False) -> list[Part]:
-        """Cut a line where others begin in it, and read each; `is_cut` where its own end is missing."""
+        """Cut a line where others begin in it, and read each; `is_cut` if the line's own end is missing."""
         cuts = list(self._cuts(prefixed, plain))
         if not cuts:
             occurrences = max(plain.count(MARKER), prefixed.message.count(MARKER))
@@ -205,13 +207,13 @@ class _Reader:
                 _Piece(
                     start,
                     self._line[start:end],
-                    one,
+                    piece,
                     is_cut or not is_last,
                     is_quoted,
-                    one.message.count(MARKER),
+                    piece.message.count(MARKER),
                 )
             )
-            for start, end, is_last, (one, is_quoted) in zip(
+            for start, end, is_last, (piece, is_quoted) in zip(
                 starts,
                 [*starts[1:], len(self._line)],
                 [*(False for _ in cuts), True],
@@ -231,14 +233,14 @@ class _Reader:
             part = replace(part, may_start_run=_may_start_run(trusted))
         if not occurrences or (parsed is not None and _counts(parsed.record)):
             return part
-        standing = _standing(prefixed, text)
-        if standing == "reject":
+        marker_role = _marker_role(prefixed, text)
+        if marker_role == "reject":
             rejected = ParsedLine(prefixed.stamp, Malformed("behind other text"), prefixed.alone)
             return replace(part, parsed=rejected)
-        return replace(part, standing=standing)
+        return replace(part, marker_role=marker_role)
 
     def _trusted(self, prefixed: Prefixed) -> Prefixed:
-        """Return what was printed, in a log whose lines have both prefixes, without that of the container."""
+        """Return a printed line without its container's prefix, in a log whose logged lines have both."""
         if not self._container_logs and not prefixed.inner:
             return Prefixed(None, prefixed.message)
         return prefixed
@@ -248,11 +250,11 @@ class _Reader:
         return family is not None and (self._is_listing or bool(family.markers))
 
     def _cuts(self, prefixed: Prefixed, plain: bytes) -> Iterator[Tear]:
-        """Yield where lines end, as long as each is a family's own; the first quotation is the last."""
-        before, message, one = 0, prefixed.message, prefixed
+        """Yield where lines end, as long as each belongs to a family; stop after the first quoted one."""
+        before, message, piece = 0, prefixed.message, prefixed
         for tear in tears(message, partial(_around, plain, message)) if self._may_be_torn(prefixed) else ():
-            one = one if before == 0 else split_prefix(message[before : tear.start])
-            if not self._may_be_torn(replace(one, message=message[: tear.start]) if before == 0 else one):
+            piece = piece if before == 0 else split_prefix(message[before : tear.start])
+            if not self._may_be_torn(replace(piece, message=message[: tear.start]) if before == 0 else piece):
                 return
             yield tear
             if tear.is_quoted:
@@ -261,35 +263,35 @@ class _Reader:
 
     @staticmethod
     def _messages(prefixed: Prefixed, cuts: list[Tear]) -> Iterator[tuple[Prefixed, bool]]:
-        """Yield the lines that a message is cut into, and whether each is only quoted."""
+        """Yield the lines into which a message is cut, and whether each is only quoted."""
         message = prefixed.message
         yield replace(prefixed, message=message[: cuts[0].start]), False
         for cut, end in zip(cuts, [*(cut.start for cut in cuts[1:]), len(message)], strict=True):
-            one = split_prefix(message[cut.start : end])
-            yield replace(one, outer=one.outer or prefixed.outer, alone=prefixed.alone), cut.is_quoted
+            piece = split_prefix(message[cut.start : end])
+            yield replace(piece, outer=piece.outer or prefixed.outer, alone=prefixed.alone), cut.is_quoted
 
     def _starts(self, message: bytes, plain: bytes, cuts: list[Tear]) -> Iterator[int]:
-        """Yield where in the line, as logged, the lines begin that are cut off the message."""
+        """Yield the index, in the line as logged, of each line that is cut off the message."""
         text = plain.rstrip(b"\r")
         if text.endswith(message):
             before = len(text) - len(message)
             yield from places_in(self._line, [before + cut.start for cut in cuts])
             return
         last = 0
-        for cut in cuts:  # within a JSON object, where a prefix stands as it is
+        for cut in cuts:  # within a JSON object, where a prefix is not escaped
             last = max(last + 1, self._line.find(message[cut.start : cut.start + 25], last + 1))
             yield last
 
 
 def _around(plain: bytes, message: bytes) -> bytes:
-    """Return what stands in a line before the executor's own prefix, which stands before its message."""
+    """Return the text of a line before the executor's own prefix of its message."""
     text = plain.rstrip(b"\r")
     begin = own_prefix_before(text, len(text) - len(message)) if text.endswith(message) else None
     return text[:begin] if begin else b""
 
 
 def _counts(record: Record) -> bool:
-    """Whether a record is what becomes of a marker: a sighting, a reject or a failed write."""
+    """Whether a record accounts for a marker: it becomes a sighting, a reject or a failed write."""
     return isinstance(record, EstimationEvent | Malformed) or record == Noted("write_failure")
 
 
@@ -299,7 +301,7 @@ def _read(prefixed: Prefixed, is_cut: bool) -> ParsedLine | None:
         return None
     message = prefixed.message.rstrip(b"\0").decode("utf-8", "replace")
     record = family.read(message)
-    if "\0" in message:  # a part of the file that was never written, or was taken away
+    if "\0" in message:  # a part of the file that was never written, or was removed
         record = Malformed("holds NUL") if isinstance(record, EstimationEvent | Malformed) else None
     elif is_cut:
         record = _as_far_as_cut(family, message, record)
@@ -312,9 +314,9 @@ def _read(prefixed: Prefixed, is_cut: bool) -> ParsedLine | None:
 
 
 def _as_far_as_cut(family: Family, message: str, record: Record | None) -> Record | None:
-    """Return what may be believed of a message that was cut: an event within its model, all that is whole.
+    """Return the record of a message that was cut, as far as it can be believed.
 
-    A value is whole if it stays the same whatever follows.
+    An event that was cut within its model is one; any other record must not change if the message goes on.
     """
     if isinstance(record, Malformed):
         return Malformed("torn")
@@ -329,9 +331,9 @@ _STARTS_RUN = re.compile(
 
 
 def _may_start_run(prefixed: Prefixed) -> str | None:
-    """Return how the name begins of a run that may have started in a line which says nothing; it may be torn.
+    """Return the known beginning of a run's name, if a run may have started in a torn line, else `None`.
 
-    What starts one stands directly behind one of the executor's own prefixes, and that is not quoted.
+    The text that starts a run must follow one of the executor's own prefixes, which must not be quoted.
     """
     message = prefixed.message
     for found in _STARTS_RUN.finditer(message):
@@ -345,11 +347,11 @@ def _may_start_run(prefixed: Prefixed) -> str | None:
     return None
 
 
-def _standing(prefixed: Prefixed, text: bytes) -> Literal["reject", "quotation", "unread"]:
-    """Say where the event's marker stands in a line that is neither an event nor a reject by itself."""
+def _marker_role(prefixed: Prefixed, text: bytes) -> Literal["reject", "quotation", "unread"]:
+    """Return what the event's marker is in a line that is neither an event nor a reject by itself."""
     message = prefixed.message
     at = message.find(MARKER)
-    if at < 0:  # overwritten, in another key of an object, or beyond what was kept
+    if at < 0:  # in overwritten text, in another key of an object, or beyond the limit
         there = text.find(MARKER)
         is_known = prefixed.found and (there < 0 or is_quoted(text, there))
         return "quotation" if b"\r" in text or is_known else "unread"
@@ -374,16 +376,16 @@ def _is_event(message: bytes, at: int) -> bool:
 
 
 def occurrences_in(line: bytes) -> int:
-    """Count the event's marker in a line as it is read, by a plain search."""
+    """Count the event's marker in a line, by a plain search."""
     plain = without_escapes(line)
     count = plain.count(MARKER)
     return count if count or not plain.startswith(b"{") else split_prefix(plain).message.count(MARKER)
 
 
-def standing_of(line: bytes) -> Literal["reject", "quotation", "unread"]:
-    """Say where the event's marker stands in a line of which only the beginning is there."""
+def marker_role_of(line: bytes) -> Literal["reject", "quotation", "unread"]:
+    """Return what the event's marker is in a line of which only the beginning is there."""
     plain = without_escapes(line)
-    return _standing(_beginning(plain), plain)
+    return _marker_role(_beginning(plain), plain)
 
 
 def _beginning(plain: bytes) -> Prefixed:
@@ -394,7 +396,7 @@ def _beginning(plain: bytes) -> Prefixed:
 
 
 def template_for(text: bytes) -> str | None:
-    """Return the template of a prefix with which an unread line would be an event, if one can be told."""
+    """Return a template of a prefix with which an unread line would be an event, if there is one."""
     plain = shown(without_escapes(text))
     at = plain.find(MARKER)
     own = own_prefix_before(plain, at)
@@ -409,11 +411,11 @@ def shows_both_prefixes(line: bytes) -> bool:
 
 
 def is_event_line(line: bytes) -> bool:
-    """Whether the start of a line, however it goes on, is that of an event line."""
+    """Whether a line begins like an event line."""
     return _beginning(without_escapes(line)).message.startswith(MARKER)
 
 
 def is_whole_event(line: bytes) -> bool:
-    """Whether a line is an event, as it stands."""
+    """Whether a line is an event as it is."""
     parsed = parse_line(line)
     return parsed is not None and isinstance(parsed.record, EstimationEvent)

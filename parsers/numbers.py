@@ -1,7 +1,7 @@
 """Numbers and path lists as the executor's format strings write them.
 
-Strict on purpose: ASCII digits only, and nothing that SQLite's 64-bit integers can't hold, so that
-a number of a thousand digits, or one in another script, is a reject and not a crash.
+They are read strictly: only ASCII digits, and only numbers that fit SQLite's 64-bit integers, so that a
+number of a thousand digits, or in another script, is a reject and not a crash.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ _WHOLE = re.compile(r"[0-9]{1,18}", re.ASCII)
 """18 digits: every such number fits SQLite's signed 64-bit integer, and no token count needs more."""
 
 DECIMAL = r"[0-9]{1,9}(?:\.[0-9]{1,9})?"
-"""A plain decimal number, as patterns say it."""
+"""The pattern of a plain decimal number."""
 
 _DECIMAL = re.compile(DECIMAL, re.ASCII)
 
-# Possessive: nothing is tried twice, nor remembered for it.
+# Possessive quantifiers: no backtracking, and no memory for it.
 _STRING = r"'[^'\\]*+(?:\\.[^'\\]*+)*+'|\"[^\"\\]*+(?:\\.[^\"\\]*+)*+\""
 _ITEM = re.compile(_STRING)
 _LIST = re.compile(rf"\[(?:(?:{_STRING})(?:, (?:{_STRING}))*+)?\]")
@@ -36,8 +36,8 @@ def decimal(text: str) -> float | None:
 def string_list(text: str) -> tuple[str, ...] | None:
     """Read a Python list literal of strings, or `None` where it is cut off or holds anything else.
 
-    Only single string literals, with a backslash, are ever handed to `ast.literal_eval`, so neither
-    nesting nor size can hurt, and nothing is evaluated.
+    `ast.literal_eval` gets only single string literals with a backslash, so nesting and size do no harm, and
+    nothing else is evaluated.
     """
     if not _LIST.fullmatch(text):
         return None

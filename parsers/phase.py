@@ -1,7 +1,6 @@
-"""The lines that open a phase, end its builder call, and say what became of it.
+"""The lines that open a phase, end its builder call, and give its outcome.
 
-An event's `success` only says that the answer could be parsed; what became of the phase is said by
-the status lines.
+An event's `success` only says that the answer could be parsed; the status lines give the phase's outcome.
 """
 
 from __future__ import annotations
@@ -10,11 +9,11 @@ from parsers.family import PHASE_TAG, TEXT, Family, Shape
 from parsers.records import BuilderFinished, PhaseOpened, PhaseStatus
 
 _ON_THE_WAY = frozenset({"QUEUED", "PENDING", "EXECUTING", "IN_PROGRESS", "RUNNING", "GATE", "CI_RUNNING"})
-"""Statuses that a phase passes through; every other one says how the attempt ended."""
+"""Statuses that a phase passes through; every other one is an outcome."""
 
 
 def _requested(phase: str) -> PhaseOpened:
-    """Read the line with which the executor's loop takes up a phase."""
+    """Read the line in which the executor's loop begins a phase."""
     return PhaseOpened(phase, "requested")
 
 
@@ -29,7 +28,7 @@ def _finished(phase: str, total: str | None) -> BuilderFinished:
 
 
 def _status(phase: str, status: str) -> PhaseStatus:
-    """Read either line that says what a phase's status now is."""
+    """Read either line that gives a phase's new status."""
     return PhaseStatus(phase, status, status.upper() not in _ON_THE_WAY)
 
 

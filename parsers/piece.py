@@ -1,11 +1,11 @@
-r"""The pieces in which a container's runtime writes a line: CRI's `P` and `F`, Docker's `log` without `\n`.
+r"""The pieces into which a container runtime splits a line: CRI's `P` and `F`, Docker's `log` without `\n`.
 
     2025-12-29T08:40:02.1Z stderr P [2025-12-29 19:40:02] INFO: the beginn
     2025-12-29T08:40:02.2Z stderr F ing and the end
     {"log":"[2025-12-29 19:40:02] INFO: the beginn","stream":"stderr","time":"2025-12-29T08:40:02.1Z"}
     {"log":"ing and the end\n","stream":"stderr","time":"2025-12-29T08:40:02.2Z"}
 
-Each stream has its own; those of two may be interleaved.
+Each stream has its own pieces; those of two streams may be interleaved.
 """
 
 from __future__ import annotations
@@ -25,10 +25,7 @@ _OWN = re.compile(INNER.encode())
 
 
 class Piece(NamedTuple):
-    """One piece of a line: its stream, its text, whether it is the line's last.
-
-    `begins_own` where the text begins with one of the executor's own prefixes; `is_cri` tells the runtime.
-    """
+    """One piece of a line: its stream, its text, whether it is the line's last, and whether it is CRI's."""
 
     stream: str
     text: str | bytes
@@ -37,7 +34,7 @@ class Piece(NamedTuple):
 
     @property
     def begins_own(self) -> bool:
-        """Whether a line of the executor's begins here."""
+        """Whether the text begins with one of the executor's own prefixes."""
         text = self.text if isinstance(self.text, bytes) else self.text[:200].encode("utf-8", "replace")
         return _OWN.match(text) is not None
 
@@ -69,10 +66,10 @@ def _docker_entry(line: bytes) -> dict[str, Any] | None:
 
 
 def joined(first: bytes, texts: Sequence[str | bytes]) -> tuple[bytes, list[int]]:
-    """Return the line that pieces are, as its runtime would have written it whole, with the first one's time.
+    """Join pieces to the line that the runtime would have written without splitting, at the first one's time.
 
     Returns:
-        The line, and the indexes in it at which the texts begin.
+        The line, and the index in it at which each piece's text begins.
     """
     found = _CRI.match(first)
     if found is not None:

@@ -1,4 +1,4 @@
-r"""What stands before the message: the executor's own prefix, and what others put around a line.
+r"""Prefixes: the executor's own, and those that other programs put before a line.
 
     [2025-12-29 19:40:02] INFO: message                          the executor
     [2025-12-29 19:40:02] [INFO] message                         configured in its code, rare
@@ -11,12 +11,12 @@ r"""What stands before the message: the executor's own prefix, and what others p
     python : <any of them>                                       first line of a PowerShell capture
     12:<any of them>, run.log:12:<any of them>                   grep -n, grep -H
 
-What else others put around a line is the table `AROUND`, each with its sample; several may stand one behind
-another. A level may be padded, and a `T` may stand for the space within a time.
+The table `AROUND` has all prefixes of other programs, each with a sample; a line may have several of them. A
+level may be padded, and a time may have a `T` in place of its space.
 
-The inner prefix wins where both are there; where a log has both, a line with the container's alone
-was printed, not logged. A time that doesn't tell its year, or its zone by anything but an offset, gives no
-time: that would be a guess.
+If a line has both kinds, the executor's own (inner) prefix counts; in a log with such lines, a line with the
+container's prefix alone was printed, not logged. A time without its year, or with a zone that is given by
+anything but an offset, is not used: that would be a guess.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _MARK = r"(?:\xef\xbb\xbf)?"
 
 
 class Around(NamedTuple):
-    """A prefix that others put around a line: whose it is, what it looks like, and a sample of it."""
+    """A prefix of another program: the program's name, the pattern, and a sample."""
 
     name: str
     pattern: str
@@ -99,19 +99,19 @@ AROUND = (
     Around("svlogd", r"\d{4}-\d\d-\d\d[_T]\d\d:\d\d:\d\d\.\d{1,9} ", "2025-12-29_08:40:02.12345 "),
     Around("s6-log, ISO 8601", r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{9}  ", "2025-12-29 19:40:02.123456789  "),
 )
-"""The first that fits is taken, so what is more exact stands before what is less so."""
+"""The first that matches counts, so exact patterns come before general ones."""
 
 _AROUND_TIME = (
     (r"\[", r"\] ", (r" *+[A-Z]++ *+: ", r"\[ *+[A-Z]++ *+\] ")),
     ("", " ", (r"- \S+ - *+[A-Z]++ ++- ", r"\[ *+[A-Z]++ *+\] (?:[\w.]+: )?")),
 )
-"""The executor's own prefixes: what stands before and behind the time, and how each goes on after that."""
+"""The executor's own prefixes: the text before and after the time, and what may follow."""
 
 
 def _own(bracketed: str, bare: str) -> str:
     forms = (
-        f"{before}{time}{behind}(?:{'|'.join(rests)})"
-        for time, (before, behind, rests) in zip((bracketed, bare), _AROUND_TIME, strict=True)
+        f"{before}{time}{after}(?:{'|'.join(rests)})"
+        for time, (before, after, rests) in zip((bracketed, bare), _AROUND_TIME, strict=True)
     )
     return "|".join(forms)
 
@@ -124,23 +124,23 @@ _DAY = (
 _TIME_THERE_IS = rf"{_DAY}[ T](?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:[.,][0-9]{{1,9}})?"
 OWN = f"(?>{_own(_TIME_THERE_IS, _TIME_THERE_IS)})"
 OWN_WITH_TIME = f"(?>{_own(*[f'({_TIME_THERE_IS})'] * 2)})"
-"""Any of them, as text, at a time that there is (not on the 29th of February, which takes more care).
+"""Any of them, as text, with a time that exists (but for the 29th of February, which needs a calendar).
 
-Atomic, as a line is cut: what could be a logger's name is never taken for the message. The second has the
-time as one of two groups; the other is empty.
+They are atomic, so that what may be a logger's name is never taken for the message. The second has the time
+as one of two groups; the other group is empty.
 """
 OUTER = "|".join(around.pattern for around in AROUND)
 SYSLOG = f"{_MONTH_DAY}{_UNIT}"
 SURE = f"{_ISO} (?:stdout|stderr) [FP] |{_ISO}{_UNIT}|{SYSLOG}"
-"""Of those, what a line that was wrapped hardly goes on with."""
+"""Those of them with which the rest of a wrapped line hardly begins."""
 
-TOLD = f"{SURE}|{_ISO} "
-"""And of those what no name goes on with: a moment that tells its offset, and then a text."""
+WITH_OFFSET = f"{SURE}|{_ISO} "
+"""The same, and a time with an offset: no name of a run, a phase or a model goes on like any of these."""
 
 POWERSHELL = r"python : "
 JSON = r"\{\s*\""
 _MAX_AROUND = 4
-"""How many may stand one behind another: a priority, a service, a time, and one to spare."""
+"""How many a line may have: a priority, a service, a time, and one more."""
 
 _NAME = r"[^\s:\"'`\[\]{}=,;|<>]"
 _GREP = re.compile(
@@ -155,18 +155,18 @@ _LOGGED = re.compile(_DATE_TIME, re.ASCII)
 _OWN_TIME = re.compile(_TIME_THERE_IS)
 _ISO_TIME = re.compile(_ISO.encode())
 _ANY_TIME = re.compile(rf"{_DATE_TIME}{_OFFSET}?", re.ASCII)
-_TOLD_TIME = re.compile(
+_TIME_AROUND = re.compile(
     rb"(?:[A-Z][a-z][a-z] )?"
     rb"(?:(\d{9,11}\.\d{6}) |(\d{4}-\d\d-\d\d[ _]\d\d:\d\d:\d\d(?:\.\d{1,9})?)(?: (\S+) | ?))"
 )
 _STARTS_LINE = re.compile(rf"(?:{POWERSHELL})?(?:{INNER}|{SURE}|{JSON})".encode())
 _PROGRAM = re.compile(rb"(?:[A-Za-z]:\\[^:\n]{1,255}|[^\s:\[{\"'`|]{1,255}) : ")
-"""What was called, as PowerShell names it before the first line of a capture; a path may hold spaces."""
+"""The program's name, which PowerShell writes before the first line of a capture; it may hold spaces."""
 
 
 @cache
 def _outer() -> Callable[..., re.Match[bytes] | None]:
-    """Match what others put around a line; most logs need it never, and compiling it takes a while."""
+    """Match a prefix of another program; compiled when it is needed, since that takes a while."""
     return re.compile(OUTER.encode("latin-1")).match
 
 
@@ -174,9 +174,9 @@ def _outer() -> Callable[..., re.Match[bytes] | None]:
 class Prefixed:
     """A line cut into its prefix and its message.
 
-    `stamp` is `None` where there is no prefix, or one without a usable time. `inner` and `outer` tell whether
-    the executor's own prefix and that of others are there, `alone` that the line was found by `grep`: those
-    around it are not its surroundings.
+    `stamp` is `None` if there is no prefix, or one without a usable time. `inner` is set if the executor's
+    own prefix is there, `outer` if another program's is. `alone` is set for a line with `grep`'s prefix: the
+    lines around it are not those of its log.
     """
 
     stamp: Stamp | None
@@ -187,24 +187,24 @@ class Prefixed:
 
     @property
     def found(self) -> bool:
-        """Whether the message stands behind any prefix."""
+        """Whether there is any prefix."""
         return self.inner or self.outer
 
 
 def unwrapped(line: bytes, container_logs: bool) -> tuple[bytes, bool] | None:
-    """Return what stands in a container's line, or in an object, where that is a line of the executor's own.
+    """Return the executor's line in a container's line, or in a JSON object.
 
-    An object's message that has no such prefix gets one, of the object's time, where `container_logs`.
+    A message in an object that has no such prefix gets one with the object's time, if `container_logs`.
 
     Returns:
-        The line, with a newline, and whether its prefix is the executor's; `None` if it is another line.
+        The line, with a newline, and whether its prefix is the executor's; `None` if it is no such line.
     """
     time: object = None
     if line.startswith(b"{"):
-        told = _told_in_object(line)
-        if told is None:
+        message_and_time = _message_in_object(line)
+        if message_and_time is None:
             return None
-        message, time = told
+        message, time = message_and_time
     else:
         found = _outer()(line)
         if found is None:
@@ -221,10 +221,10 @@ def unwrapped(line: bytes, container_logs: bool) -> tuple[bytes, bool] | None:
 
 
 def own_line_at(text: bytes, index: int) -> tuple[int, int | None]:
-    """Look for one of the executor's own prefixes whose date, or a container's before it, is at an index.
+    """Find one of the executor's own prefixes, given the index of its date or of a container's before it.
 
     Returns:
-        Where it begins, and where it ends; `None` where there is none.
+        Where it begins, and where it ends; the latter is `None` if there is none.
     """
     begin = index - 1 if index and text.startswith(b"[", index - 1) else index
     own = _INNER.match(text, begin)
@@ -234,24 +234,24 @@ def own_line_at(text: bytes, index: int) -> tuple[int, int | None]:
 
 
 def time_in(prefix: str) -> datetime:
-    """Return the time, naive, of an executor's own prefix that `OWN` matches."""
+    """Return the naive time of an executor's own prefix, as `OWN` matches it."""
     found = _LOGGED.search(prefix)
     assert found is not None  # noqa: S101 - for the type checker
     return datetime.fromisoformat(found[0].replace(",", "."))
 
 
 def is_around(line: bytes) -> bool:
-    """Whether a line begins as one that others put something around."""
+    """Whether a line begins with a prefix of another program."""
     return line.startswith(b"{") or _outer()(line) is not None
 
 
 def starts_with_prefix(line: bytes) -> bool:
-    """Whether a new message starts here, rather than the rest of the one above."""
+    """Whether a new message starts here, rather than the rest of the line above."""
     return _STARTS_LINE.match(line) is not None
 
 
 def split_prefix(line: bytes) -> Prefixed:
-    """Cut the prefix off a line (UTF-8, without its terminator), of which escapes are taken away."""
+    """Cut the prefix off a line (UTF-8, without its terminator); escapes are removed."""
     line = _without_program(without_escapes(line))
     text = _without_program(shown(line))
     own = _split_inner(text)
@@ -265,7 +265,7 @@ def split_prefix(line: bytes) -> Prefixed:
 
 
 def split_found(line: bytes) -> Prefixed | None:
-    """Cut the prefix off a line that `grep` found and put its own before; `None` if it is another line."""
+    """Cut the prefixes off a line with `grep`'s own; `None` if it is another line."""
     line = without_escapes(line)
     found = _GREP.match(line)
     if found is None:
@@ -275,7 +275,7 @@ def split_found(line: bytes) -> Prefixed | None:
 
 
 def _without_program(line: bytes) -> bytes:
-    """Return the first line of a capture without the program's name, which anything known stands behind."""
+    """Return the first line of a capture without the program's name, if a known prefix follows that."""
     if line.startswith((b"[", b"{")):
         return line
     if line.startswith(POWERSHELL.encode()):
@@ -285,22 +285,22 @@ def _without_program(line: bytes) -> bytes:
 
 
 def _split_around(line: bytes) -> Prefixed | None:
-    """Cut off what others put around a line, one prefix behind another, up to the executor's own."""
-    split = _split_one(line)
+    """Cut off the prefixes of other programs, one after another, up to the executor's own."""
+    split = _split_next(line)
     if split is None:
         return None
     split = split if _INNER.match(split.message) else _split_further(split)
     return replace(split, message=shown(split.message)) if b"\r" in split.message else split
 
 
-def _split_one(line: bytes) -> Prefixed | None:
+def _split_next(line: bytes) -> Prefixed | None:
     return _split_json(line) if line.startswith(b"{") else _split_outer(line)
 
 
 def _split_further(split: Prefixed) -> Prefixed:
-    """Cut off the prefixes that stand behind a first one; the last time that is told counts."""
+    """Cut off the prefixes after the first one; the last time among them counts."""
     for _ in range(_MAX_AROUND - 1):
-        further = _split_one(split.message)
+        further = _split_next(split.message)
         if further is None:
             break
         split = further if further.stamp else replace(further, stamp=split.stamp)
@@ -310,7 +310,7 @@ def _split_further(split: Prefixed) -> Prefixed:
 
 
 def times_of(line: bytes) -> tuple[Stamp, Stamp] | None:
-    """Return the exact time of a container's prefix, and the local one of the executor's own inside it."""
+    """Return the times of a container's prefix and of the executor's own in it, if exact and local."""
     outer = _split_around(without_escapes(line))
     inner = None if outer is None else _split_inner(outer.message)
     if outer is None or outer.stamp is None or inner is None or inner.stamp is None:
@@ -335,14 +335,14 @@ def _split_outer(line: bytes) -> Prefixed | None:
 
 
 def _time_around(prefix: bytes) -> Stamp | None:
-    """Return the time that a prefix tells, if it tells it whole."""
+    """Return the time of another program's prefix, if it is complete."""
     iso = _ISO_TIME.match(prefix) or _ISO_TIME.search(prefix)
     if iso is not None:
         return _stamp(iso[0].decode())
-    told = _TOLD_TIME.match(prefix)
-    if told is None:
+    found = _TIME_AROUND.match(prefix)
+    if found is None:
         return None
-    seconds, time, zone = told.groups()
+    seconds, time, zone = found.groups()
     if seconds is not None:
         return _from_seconds(seconds.decode(), float(seconds))
     text = time.decode()
@@ -354,7 +354,7 @@ def _time_around(prefix: bytes) -> Stamp | None:
 
 
 def stamp_of(text: str) -> Stamp | None:
-    """Read the time of a prefix of one's own; `None` where it doesn't tell the day."""
+    """Read the time of a custom prefix; `None` if it has no date."""
     if re.fullmatch(r"[0-9]{9,11}\.[0-9]+", text):
         return _from_seconds(text, float(text))
     day, clock = re.sub("[/.]", "-", text[:10]), text[10:19].replace("_", " ")
@@ -373,16 +373,20 @@ _MESSAGES = (("log", "time"), ("message", "timestamp"), ("MESSAGE", "__REALTIME_
 """The keys of the text in a JSON object, and of its time: Docker's, the executor's, the journal's."""
 
 _OBJECTS = json.JSONDecoder()
-"""Half of what `json.loads` takes for a line is what it does before it reads."""
+"""Used directly, since `json.loads` takes twice as long for a line."""
 
 
 def _split_json(line: bytes) -> Prefixed | None:
-    told = _told_in_object(line)
-    return None if told is None else Prefixed(_json_stamp(told[1]), told[0], outer=True)
+    message_and_time = _message_in_object(line)
+    return (
+        None
+        if message_and_time is None
+        else Prefixed(_json_stamp(message_and_time[1]), message_and_time[0], outer=True)
+    )
 
 
-def _told_in_object(line: bytes) -> tuple[bytes, object] | None:
-    """Return the message of a line that begins as a JSON object, and its time; `None` where there is none."""
+def _message_in_object(line: bytes) -> tuple[bytes, object] | None:
+    """Return the message and the time of a line that is a JSON object; `None` if it has no message."""
     whole = line.decode("utf-8", "replace")
     try:
         entry, end = _OBJECTS.raw_decode(whole)
@@ -400,10 +404,10 @@ def _told_in_object(line: bytes) -> tuple[bytes, object] | None:
 
 
 def _text_of(value: object) -> bytes | None:
-    """Return a message: text, or the bytes of one, as the journal writes what is no plain text."""
+    """Return a message: text, or a list of bytes, which the journal writes for what is no plain text."""
     if isinstance(value, str):
         return value.encode("utf-8", "replace")
-    if isinstance(value, list) and value and all(isinstance(one, int) and 0 <= one < 256 for one in value):
+    if isinstance(value, list) and value and all(isinstance(byte, int) and 0 <= byte < 256 for byte in value):
         return bytes(value)
     return None
 
@@ -417,7 +421,7 @@ def _json_stamp(time: object) -> Stamp | None:
 
 
 def _stamp(text: str) -> Stamp | None:
-    """Read a time in one of the exact forms above; a day or an hour that doesn't exist is none."""
+    """Read a time in one of the exact forms above; `None` if its day or hour doesn't exist."""
     if not _ANY_TIME.fullmatch(text):
         return None
     try:

@@ -1,10 +1,10 @@
-"""The values that lines become: one record for each thing that a line can say.
+"""The records that lines become: one class for each thing that a line can say.
 
-Named tuples rather than dataclasses: a log has millions of them, and they are made, and sent from one
-process to another, several times as fast.
+Most are named tuples rather than dataclasses: a log has millions of them, and named tuples are made, and sent
+between processes, several times as fast.
 
 Token counts are whole numbers of tokens. `phase` and `run` are the executor's ids, as logged.
-A field that is `None` was logged as `None` or is not told by this form of the line.
+A field that is `None` was logged as `None`, or is not in this form of the line.
 """
 
 from __future__ import annotations
@@ -17,9 +17,8 @@ from typing import Literal, NamedTuple
 class Stamp(NamedTuple):
     """A time as a line logged it.
 
-    `text` is the time exactly as written. `moment` is naive where the line gives local time
-    without an offset (the executor's own prefixes), aware where a container's prefix, or a JSON
-    object's time, carries one.
+    `text` is the time exactly as written. `moment` is naive if the line has local time without an offset (the
+    executor's own prefixes), and aware if it has an offset (a container's prefix, or a JSON object's time).
     """
 
     text: str
@@ -54,13 +53,13 @@ class Malformed(NamedTuple):
 
 
 class Noted(NamedTuple):
-    """A line that is counted and otherwise left alone."""
+    """A line that is only counted."""
 
     kind: Literal["legacy", "write_failure", "skipped_event"]
 
 
 class BudgetUse(NamedTuple):
-    """The anchor of an event: which phase's call used how many tokens of which ceiling."""
+    """The anchor of an event: a phase's call, with the tokens that it used of its ceiling (`max_tokens`)."""
 
     phase: str
     complexity: str
@@ -72,7 +71,7 @@ class BudgetUse(NamedTuple):
 
 
 class RunNamed(NamedTuple):
-    """A line that names the run. `starts` where an executor process says so when it starts."""
+    """A line that names the run; `starts` is set if an executor process logs it when it starts."""
 
     run: str
     source: Literal["initialized", "lock", "verified", "manifest"]
@@ -80,7 +79,7 @@ class RunNamed(NamedTuple):
 
 
 class RunEnded(NamedTuple):
-    """An executor process is over; `run` is `None` where the line doesn't name it."""
+    """An executor process has ended; `run` is `None` if the line doesn't name it."""
 
     run: str | None
 
@@ -115,7 +114,7 @@ class BuilderFinished(NamedTuple):
 
 
 class PhaseStatus(NamedTuple):
-    """A phase changed its status; `is_outcome` unless the status is one on the way."""
+    """A phase changed its status; `is_outcome` is false for a status that it only passes through."""
 
     phase: str
     status: str
@@ -132,7 +131,7 @@ class Estimate(NamedTuple):
 
 
 class Ceiling(NamedTuple):
-    """The max tokens that a call will really be given."""
+    """The max tokens that a call will get."""
 
     max_tokens: int
     selected_budget: int | None
@@ -154,32 +153,32 @@ class AppliedFiles(NamedTuple):
 
 
 class DeliverablesRefused(NamedTuple):
-    """A phase's answer lacks deliverables; the required ones are listed a few lines on."""
+    """A phase's answer lacks deliverables; the required ones are listed a few lines below."""
 
     phase: str
 
 
 @dataclass(frozen=True, slots=True)
 class RequiredList:
-    """The header of the list of required deliverables; one `ListedPath` a line follows."""
+    """The header of the list of required deliverables; below it each line is a `ListedPath`."""
 
 
 class ListedPath(NamedTuple):
-    """An item of the list whose header stands above it."""
+    """An item of the list of required deliverables."""
 
     path: str
 
 
 @dataclass(frozen=True, slots=True)
 class ListRest:
-    """The last line of a list that was shortened: so many more, not named."""
+    """The last line of a list that was shortened: the number of items that are not named."""
 
     count: int
 
 
 @dataclass(frozen=True, slots=True)
 class MissingList:
-    """So many required deliverables of a phase are missing; up to five are named below."""
+    """The number of required deliverables of a phase that are missing; up to five are named below."""
 
     phase: str
     count: int
@@ -199,13 +198,13 @@ class ScopeInferred(NamedTuple):
 
 
 class ScopePaths(NamedTuple):
-    """Paths of the scope of whatever phase is being prepared."""
+    """Paths of the scope of a phase, which the line doesn't name."""
 
     paths: tuple[str, ...]
 
 
 class ProtectedPaths(NamedTuple):
-    """Paths that a phase declared and may not write; `whole` unless the line leaves some out."""
+    """Paths that a phase declared and may not write; `whole` is false if the line leaves some out."""
 
     phase: str
     paths: tuple[str, ...]
@@ -213,16 +212,16 @@ class ProtectedPaths(NamedTuple):
 
 
 class AttemptedFiles(NamedTuple):
-    """The paths that an answer tried to write, whichever phase it is of."""
+    """The paths that an answer tried to write; the line doesn't name the phase."""
 
     paths: tuple[str, ...]
 
 
 class Escalation(NamedTuple):
-    """A call will be repeated with more room.
+    """A call will be repeated with a larger ceiling.
 
-    `base_tokens` is where the new ceiling was computed from and `base_source` what that number
-    is; `utilization_percent` is told where it, not a truncation, was the reason.
+    The new ceiling was computed from `base_tokens`, and `base_source` says what that number is.
+    `utilization_percent` is set if it was the reason, and not a truncation.
     """
 
     phase: str

@@ -17,7 +17,7 @@ FAMILIES: tuple[Family, ...] = (
 )
 
 MARKERS: tuple[bytes, ...] = tuple(marker.encode() for family in FAMILIES for marker in family.markers)
-"""Every line that says anything holds one of these, but those directly below a line that begins a list."""
+"""Every line that says anything holds one of these, but for those directly below the header of a list."""
 
 EVENT_MARKER = MARKERS.index(event.MARKER.encode())
-"""Which of them is that of the event line."""
+"""The number of the event line's marker among them."""

@@ -1,8 +1,7 @@
-"""The lines that name the executor's run, or say that an executor process is over.
+"""The lines that name the executor's run, or say that an executor process has ended.
 
-`[TOKEN_SOFT_CAP]` often says `run_id=unknown`, which never stands for a run. The printed
-`[drain_one_phase] Draining: R / P` is trusted for the run; its phase is the requested one and was
-not always the executed one.
+`[TOKEN_SOFT_CAP]` often has `run_id=unknown`, which is no run. The run in the printed line
+`[drain_one_phase] Draining: R / P` is trusted; its phase is the requested one, not always the executed one.
 """
 
 from __future__ import annotations
@@ -11,11 +10,11 @@ from parsers.family import TEXT, TO_END, Family, Shape
 from parsers.records import Draining, RunEnded, RunNamed, SoftCap
 
 UNKNOWN = "unknown"
-"""What the executor logs for a run that it didn't know; our rows say it the same way."""
+"""What the executor logs for a run that it didn't know, and what our rows have for an unknown one."""
 
 
 def _initialized(run: str) -> RunNamed:
-    """Read the best line that names a run: an executor process says which run is its own."""
+    """Read the most trusted line that names a run: a starting executor process names its own."""
     return RunNamed(run, "initialized", starts=True)
 
 
@@ -40,7 +39,7 @@ def _lock(what: str, run: str) -> RunNamed | RunEnded:
 
 
 def _loop_finished(_: str) -> RunEnded:
-    """Read the last words of an executor process, which don't say whose they are."""
+    """Read the last line of an executor process, which doesn't name its run."""
     return RunEnded(None)
 
 

@@ -1,8 +1,8 @@
-"""A prefix of one's own, as a template of named parts: `{time} {word} | `.
+"""Custom prefixes, as templates of named parts: `{time} {word} | `.
 
-The parts are runs of characters up to what follows them in the template, and are never tried twice: any
-template takes time in proportion to the line. `template_of` is the other direction: from a line that
-nobody understands to the template that would read it.
+A part matches up to the text that follows it in the template, without backtracking, so that any template
+takes time linear in the length of the line. `template_of` is the other direction: from a line that is not
+understood to a template that would read it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from functools import cache
 from parsers.prefix import Prefixed, stamp_of
 
 MAX_LENGTH = 200
-"""Characters of a template; a prefix that is longer is no prefix."""
+"""The most characters of a template, and of a prefix."""
 
 _TIME = (
     r"\d{4}[-/.]\d\d[-/.]\d\d[ T_]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?: ?(?:Z|[+-]\d\d:?\d\d))?"
@@ -21,25 +21,25 @@ _TIME = (
     r"|\d\d:\d\d:\d\d(?:[.,]\d{1,9})?|\d{9,11}\.\d{1,9}"
 )
 PARTS = {"time": "2025-12-29 19:40:02", "word": "worker-3", "number": "7", "level": "INFO", "text": "a b"}
-"""The names of parts, each with what may stand there."""
+"""The names of parts, each with an example."""
 
 _PART = re.compile(r"\{(\w*)\}")
 _WORD = re.compile(r"[^\W_][\w./@-]*")
 
 
 class TemplateMistake(ValueError):
-    """A template that can't be one; the message says why, and what is allowed."""
+    """An invalid template; the message says why, and what is allowed."""
 
 
 class Template:
-    """What stands before a message, or before the executor's own prefix, in the logs of one's own.
+    """A custom prefix, which is before a message, or before the executor's own prefix.
 
     Raises:
-        TemplateMistake: it has no part, an unknown one, or two that nothing tells apart.
+        TemplateMistake: it has no part, an unknown one, or two with nothing between them.
     """
 
     def __init__(self, text: str) -> None:
-        """Compile a template, and try it on a sample of itself."""
+        """Compile a template, and test it with a sample of itself."""
         self.text = text
         self._match = re.compile(_pattern(text).encode()).match
         sample = _PART.sub(lambda found: PARTS[found[1]], text).encode()
@@ -84,7 +84,7 @@ def _pattern(text: str) -> str:
 
 
 def _literal(text: str, is_last: bool = False) -> str:
-    """Return what a text between parts matches: of a space one or more, but at the end of all."""
+    """Return the pattern of a text between parts; a space matches several, but not at the template's end."""
     kept = len(text.rstrip(" ")) if is_last else len(text)
     return re.sub(r"(?:\\ )+", " ++", re.escape(text[:kept])) + " " * (len(text) - kept)
 
@@ -104,7 +104,7 @@ def _part(name: str, following: str, first_time: bool) -> str:
 
 
 def template_of(head: bytes) -> str | None:
-    """Return the template of what stands before a message; `None` where there is none to be told."""
+    """Return a template of the text before a message; `None` if there is none."""
     text = head.decode("utf-8", "replace")
     if not text or len(text) > MAX_LENGTH or not text.isprintable() or "{" in text or text[-1] in "\"'`":
         return None

@@ -1,10 +1,9 @@
-"""Where one line ends and another begins within what looks like one.
+"""Torn lines: where another line begins within a line.
 
-A writer that is killed in the middle of a line, and the next one that appends to the same file, leave two
-lines in one. One of the executor's own prefixes (a date, a time and a level), alone or behind a
-container's, is where the second begins; so does what is printed without a prefix, where that is no part of
-any name, and a JSON object behind another. Whether the first may be believed up to there, and whether the
-second was only quoted, is said here too; what either says is not.
+If a writer is killed in the middle of a line and the next one appends to the same file, two lines are in one.
+The second begins at one of the executor's own prefixes (a date, a time and a level), alone or after a
+container's; at text that is printed without a prefix, if it can't be a part of a name; or at a JSON object
+after another. This module also finds out whether the second line is only quoted. It doesn't read the lines.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from collections.abc import Callable, Iterator
 from functools import cache
 from typing import NamedTuple
 
-from parsers.prefix import INNER, SURE, SYSLOG, TOLD, own_line_at
+from parsers.prefix import INNER, SURE, SYSLOG, WITH_OFFSET, own_line_at
 
 PRINTED = (
     r"\[(?:drain_one_phase|PROBE)\] |\[TokenEstimationV2\] (?:predicted_output=|Failed to write )"
@@ -23,14 +22,14 @@ PRINTED = (
     r"|Traceback \(most recent call last\):|Fatal Python error: |Exception (?:ignored in: |in thread )"
     r"|nohup: (?:ignoring|redirecting|appending) |faiss library not installed;|={20}"
 )
-"""How lines begin that are printed without a prefix, as no name of a run, a phase or a model goes on."""
+"""The beginnings of lines printed without a prefix; no name of a run, a phase or a model goes on so."""
 
 _WARNING = r"\.py:\d{1,6}: [A-Za-z]{0,60}Warning: "
 _PICTURE = (
     rb"(?=[\x80-\xff])(?<=[^\s\x80-\xff])(?:[\x80-\xff]++ (?:REQUIRED DELIVERABLES:|Run ')"
     rb"|(?:(?:\xe2[\x98-\x9e][\x80-\xbf]|\xf0\x9f[\x80-\xbf]{2})(?:\xef\xb8\x8f)?)++ (?=[A-Z]))"
 )
-"""A picture that a line is printed behind, no space before it, and what a capture may have made of it."""
+"""A picture at the head of a printed line, directly after other text, or what a capture has made of it."""
 
 _PATH_AT_END = re.compile(rb"(?:[A-Za-z]:\\|/)[^:]*\Z")
 _INNER = re.compile(INNER.encode())
@@ -39,52 +38,52 @@ _AROUND_AT_END = re.compile(rf"(?:{SURE})\Z".encode())
 _OWN_AT_END = re.compile(rf"(?:{INNER})\Z".encode())
 _QUOTED_AT_END = re.compile("(?:[\"'`\u2018-\u201f\u00ab\u00bb]|\\\\[nrt])\\Z")
 _MAX_PREFIX = 240
-"""Bytes before a place that are looked at: no prefix is longer."""
+"""How many bytes before an index are searched: no prefix is longer."""
 
 _OBJECT = re.compile(
     rb"\{\s*\"(?:log|timestamp|message|level|stream|time|MESSAGE|__REALTIME_TIMESTAMP)\"\s*:"
 )
 _MAX_OBJECTS = 64
 _CLOSINGS = ('"}', "}", '":0}', ":0}", "0}", '"":0}')
-"""What may be missing at the end of an object that was cut, and makes it whole again."""
+"""Texts that may be missing at the end of an object that was cut."""
 
 
 @cache
 def _begins() -> re.Pattern[bytes]:
-    """Find where another line may begin: in its prefix, in a warning behind its path, or right there."""
+    """Find where another line may begin: at its time, at a warning after its path, or at its first text."""
     printed = (_WARNING.encode(), PRINTED.encode(), _PICTURE, SYSLOG.encode())
     return re.compile(rb"(?P<time>-\d\d-\d\d[ T]\d\d:\d\d:\d\d)|(?P<warning>%b)|%b|%b|%b" % printed)
 
 
 @cache
-def _told() -> re.Pattern[bytes]:
-    return re.compile(TOLD.encode())
+def _with_offset() -> re.Pattern[bytes]:
+    return re.compile(WITH_OFFSET.encode())
 
 
 class Tear(NamedTuple):
-    """Where another line begins, and whether it is only quoted there."""
+    """The index at which another line begins, and whether it is only quoted there."""
 
     start: int
     is_quoted: bool
 
 
 def is_quoted(text: bytes, index: int) -> bool:
-    r"""Whether a quotation mark, or an escape such as `\\n`, stands directly before an index."""
+    r"""Whether a quotation mark, or an escape such as `\\n`, is directly before an index."""
     return _QUOTED_AT_END.search(text[max(0, index - 4) : index].decode("utf-8", "ignore")) is not None
 
 
 def own_prefix_before(text: bytes, index: int) -> int | None:
-    """Return where one of the executor's own prefixes begins that ends at an index; `None`: there is none."""
+    """Return where one of the executor's own prefixes begins that ends at an index; `None` if none does."""
     first = max(0, index - _MAX_PREFIX)
     found = _OWN_AT_END.search(text[first:index])
     return None if found is None else first + found.start()
 
 
 def tears(message: bytes, before: Callable[[], bytes]) -> Iterator[Tear]:
-    """Yield where other lines begin within a message; behind a quoted one all is quoted.
+    """Yield where other lines begin within a message; all text after a quoted one is quoted, too.
 
-    `before` tells what stands before the line's own prefix: the like of it, but for digits, begins another
-    line too.
+    `before` returns the text before the line's own prefix. If the same text, but for its digits, is before
+    another prefix, it belongs to the other line, too.
     """
     like: bytes | None = None
     done = 0
@@ -104,9 +103,9 @@ def tears(message: bytes, before: Callable[[], bytes]) -> Iterator[Tear]:
 
 
 def _line_at(message: bytes, done: int, found: re.Match[bytes]) -> tuple[int, int] | None:
-    """Return where what a line begins with begins and ends, behind an index; `None` if it is no such.
+    """Return where another line's prefix begins and ends, after index `done`; `None` if there is no line.
 
-    What is printed at that index is the message that begins there.
+    For a line that is printed without a prefix these are the bounds of its first text.
     """
     start, end = found.span()
     if found.lastgroup == "warning":
@@ -121,12 +120,12 @@ def _line_at(message: bytes, done: int, found: re.Match[bytes]) -> tuple[int, in
     begin, own_end = own_line_at(message, start)
     if own_end is not None:
         return begin, own_end
-    told = _told().match(message, start)
-    return None if told is None else told.span()
+    prefix = _with_offset().match(message, start)
+    return None if prefix is None else prefix.span()
 
 
 class Object(NamedTuple):
-    """A JSON object within a line: where it begins, its text, and whether its message was cut."""
+    """A JSON object within a line: its index, its text, and whether its message was cut."""
 
     start: int
     text: bytes
@@ -134,7 +133,7 @@ class Object(NamedTuple):
 
 
 def objects(line: bytes) -> list[Object]:
-    """Return the JSON objects that a line holds, one behind another; none if it is anything else."""
+    """Return the JSON objects of a line that holds several; none if it is another line."""
     starts = [found.start() for found in _OBJECT.finditer(line)][: _MAX_OBJECTS + 1]
     if not starts or starts[0] or len(starts) > _MAX_OBJECTS:
         return []
@@ -143,17 +142,17 @@ def objects(line: bytes) -> list[Object]:
         end = _whole_at(line, start)
         is_torn = end is None
         if end is None:
-            end = next((one for one in starts if one > start), len(line))
-        one = closed(line[start:end]) if is_torn else line[start:end]
-        if one is None:
+            end = next((place for place in starts if place > start), len(line))
+        text = closed(line[start:end]) if is_torn else line[start:end]
+        if text is None:
             return []
-        found.append(Object(start, one, is_torn and _is_cut(line[start:end])))
+        found.append(Object(start, text, is_torn and _is_cut(line[start:end])))
         start = end
     return found if len(found) > 1 else []
 
 
 def _whole_at(line: bytes, start: int) -> int | None:
-    """Return where an object ends that begins at an index, if it is whole."""
+    """Return the end of an object that begins at an index; `None` if it is not whole."""
     text = line[start:].decode("latin-1")  # a byte is a character: indexes stay what they are
     try:
         _, length = json.JSONDecoder().raw_decode(text)
@@ -163,7 +162,7 @@ def _whole_at(line: bytes, start: int) -> int | None:
 
 
 def closed(part: bytes) -> bytes | None:
-    """Return an object that was cut as one that is whole; `None` where it isn't one."""
+    """Return an object that was cut, completed so that it is valid JSON; `None` if that is not possible."""
     text = re.sub(r"\\u[0-9a-fA-F]{0,3}\Z", "", part.decode("utf-8", "replace"))
     if (len(text) - len(text.rstrip("\\"))) % 2:
         text = text[:-1]
@@ -178,7 +177,7 @@ def closed(part: bytes) -> bytes | None:
 
 
 def _is_cut(part: bytes) -> bool:
-    """Whether an object was cut within its message: what would stand behind it changes it."""
+    """Whether an object was cut within its message: further text would change the message."""
 
     def message(end: bytes) -> object:
         try:

@@ -26,14 +26,14 @@ def read_lines(
     encoding: Encoding = UTF_8,
     position: Position | None = None,
     width: WrapWidth | None = None,
-    one_by_one: bool = False,
+    line_by_line: bool = False,
 ) -> Read:
     """Read chunks that begin at a position, which is moved."""
     position = Position() if position is None else position
     numbering = Numbering(position, None)
     joiner = Joiner(position, WrapWidth() if width is None else width)
     if encoding.is_wide:
-        blocks = split_wide(chunks, joiner, numbering, encoding, one_by_one)
+        blocks = split_wide(chunks, joiner, numbering, encoding, line_by_line)
     else:
         blocks = split_blocks(chunks, numbering, encoding, lambda _: True)
     lines, in_text = [], 0

@@ -66,13 +66,13 @@ def test_what_was_prepared_is_told_without_an_anchor(called: Tokentail, tmp_path
 def test_event_directly_below_a_list_ends_it(called: Tokentail, tmp_path: Path) -> None:
     """The list counts for its phase, and the event below it for itself."""
     refused = "[p1] ❌ DELIVERABLES VALIDATION FAILED\n📋 REQUIRED DELIVERABLES:\n  ✓ a.py\n"
-    one, two = stored(
+    listed, below = stored(
         called,
         tmp_path,
         RUN + OPEN + CALL + refused + "EVENT predicted_output=7\n[p1] Applied files: ['b.py']",
     )
-    assert (one["phase_id"], one["deliverables_json"]) == ("p1", '["b.py"]')
-    assert (two["phase_id"], two["deliverables_json"], two["run_id"]) == ("unknown", "[]", "r1")
+    assert (listed["phase_id"], listed["deliverables_json"]) == ("p1", '["b.py"]')
+    assert (below["phase_id"], below["deliverables_json"], below["run_id"]) == ("unknown", "[]", "r1")
 
 
 def test_event_while_two_runs_write_is_not_told_by_the_builder_of_the_one_that_stays(

@@ -60,22 +60,22 @@ class Bytes:
         if log in self.unreadable:
             raise LogUnreadable(log.path)
 
-    def ends_as(self, log: LogFile, source: Source) -> bool:  # noqa: ARG002 - as evidence is asked
+    def has_same_tail(self, log: LogFile, source: Source) -> bool:  # noqa: ARG002 - as evidence is asked
         """Whether it isn't said to end otherwise."""
         return log not in self.ends_otherwise
 
-    def standing(self, log: LogFile, sources: Sequence[Source]) -> list[Source]:
+    def matching(self, log: LogFile, sources: Sequence[Source]) -> list[Source]:
         """Return those that are said to stand there."""
         if sources:
             self._open(log)
-        return [one for one in sources if one.source_id in self.stands.get(log, ())]
+        return [source for source in sources if source.source_id in self.stands.get(log, ())]
 
-    def alike(self, log: LogFile) -> list[Source]:
+    def candidates(self, log: LogFile) -> list[Source]:
         """Return all of them."""
         self._open(log)
         return list(self.sources)
 
-    def is_at_home(self, source: Source) -> bool:
+    def is_in_place(self, source: Source) -> bool:
         """Whether it is said to be."""
         return source.source_id in self.home
 
@@ -191,7 +191,7 @@ def test_likeliest_source_is_taken() -> None:
     replaced = source(5, C, state(23), offset=40, state="replaced")
     left = [shorter, replaced, whole, same_path, own]
     for likeliest in (own, same_path, whole, shorter, replaced):
-        evidence = Bytes(left, {A: [one.source_id for one in left]})
+        evidence = Bytes(left, {A: [source.source_id for source in left]})
         assert assigned({A: state(7, 200)}, evidence)[A].source == likeliest
         left.remove(likeliest)
 

@@ -92,10 +92,10 @@ def test_events_of_the_last_stored_second_are_looked_up(log: Path) -> None:
     database, copy = log.with_name("t.db"), log.with_name("copy.log")
     second = "[2025-12-29 19:00:00] INFO: "
     messages = [event_message(actual_output=500 + number) for number in range(6)]
-    log.write_text("".join(f"{second}{one}\n" for one in messages[:4]), encoding="utf-8")
+    log.write_text("".join(f"{second}{message}\n" for message in messages[:4]), encoding="utf-8")
     later = f"[2025-12-29 19:00:01] INFO: {messages[0]}\n"
     copy.write_text(
-        "a copy\n" + "".join(f"{second}{one}\n" for one in messages[2:]) + later, encoding="utf-8"
+        "a copy\n" + "".join(f"{second}{message}\n" for message in messages[2:]) + later, encoding="utf-8"
     )
     ingest([str(log)], database, OPTIONS)
     summary = ingest([str(copy)], database, OPTIONS)

@@ -140,7 +140,7 @@ def test_times_that_occur_twice_are_those_of_the_standard_library(name: str) -> 
     zone, rules = zone_named(name), ZoneInfo(name)
     days = [datetime(2025, 1, 1) + timedelta(days=day) for day in range(1, 364)]  # noqa: DTZ001
     for day in days:
-        around = {(day + timedelta(days=one)).replace(tzinfo=rules).utcoffset() for one in (-1, 2)}
+        around = {(day + timedelta(days=days)).replace(tzinfo=rules).utcoffset() for days in (-1, 2)}
         for local in (
             day + timedelta(minutes=15 * quarter) for quarter in range(96 if len(around) > 1 else 1)
         ):

@@ -1,4 +1,4 @@
-"""Two tellings of one event become one, whichever comes first and however often."""
+"""Two contexts of one event are merged, in any order and however often."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from ingest.linking.context import (
     DELIVERABLES_SOURCES,
     MAX_PATH_LENGTH,
     MAX_PATHS,
-    NOTHING_TOLD,
+    NO_CONTEXT,
     PHASE_SOURCES,
     RUN_SOURCES,
+    Attributed,
     Context,
     Deliverables,
-    Told,
     deliverables,
     merged,
 )
@@ -26,16 +26,16 @@ from ingest.linking.context import (
 FIELDS = list(Context._fields)
 
 
-def told(sources):
-    """Build a name that one of these kinds of lines told, or none."""
-    return st.none() | st.builds(Told, st.sampled_from("abc"), st.sampled_from(sources))
+def attributed(sources):
+    """Build a name from one of these kinds of lines, or none."""
+    return st.none() | st.builds(Attributed, st.sampled_from("abc"), st.sampled_from(sources))
 
 
 numbers = st.none() | st.integers(min_value=0, max_value=3)
 CONTEXTS = st.builds(
     Context,
-    run=told(RUN_SOURCES),
-    phase=told(PHASE_SOURCES),
+    run=attributed(RUN_SOURCES),
+    phase=attributed(PHASE_SOURCES),
     actual_max_tokens=numbers,
     input_tokens=numbers,
     total_tokens=numbers,
@@ -55,54 +55,57 @@ CONTEXTS = st.builds(
 
 @settings(deadline=None)
 @given(CONTEXTS, CONTEXTS)
-def test_either_order_gives_the_same(one, other):
+def test_either_order_gives_the_same(first, second):
     """Merging is commutative."""
-    assert merged(one, other) == merged(other, one)
+    assert merged(first, second) == merged(second, first)
 
 
 @settings(deadline=None)
 @given(CONTEXTS, CONTEXTS, CONTEXTS)
-def test_any_grouping_gives_the_same(one, two, three):
+def test_any_grouping_gives_the_same(first, second, third):
     """Merging is associative."""
-    assert merged(merged(one, two), three) == merged(one, merged(two, three))
+    assert merged(merged(first, second), third) == merged(first, merged(second, third))
 
 
 @settings(deadline=None)
 @given(CONTEXTS, CONTEXTS)
-def test_telling_it_again_changes_nothing(one, other):
+def test_merging_again_changes_nothing(first, second):
     """Merging is idempotent."""
-    assert merged(one, one) == one
-    assert merged(merged(one, other), other) == merged(one, other)
+    assert merged(first, first) == first
+    assert merged(merged(first, second), second) == merged(first, second)
 
 
 @settings(deadline=None)
 @given(CONTEXTS, CONTEXTS)
-def test_known_is_never_made_unknown(one, other):
-    """Whatever either telling knows is known afterwards, and nothing else is."""
-    result = merged(one, other)
+def test_known_is_never_made_unknown(first, second):
+    """What either context knows is known afterwards, and nothing else is."""
+    result = merged(first, second)
     for name in FIELDS:
-        either = [value for value in (getattr(one, name), getattr(other, name)) if value is not None]
+        either = [value for value in (getattr(first, name), getattr(second, name)) if value is not None]
         assert getattr(result, name) in (either or [None])
 
 
 @settings(deadline=None)
 @given(CONTEXTS)
-def test_nothing_told_changes_nothing(one):
-    """A telling that knows nothing is the neutral one."""
-    assert merged(one, NOTHING_TOLD) == one
-    assert merged(NOTHING_TOLD, one) == one
+def test_empty_context_changes_nothing(context):
+    """An empty context is the neutral element."""
+    assert merged(context, NO_CONTEXT) == context
+    assert merged(NO_CONTEXT, context) == context
 
 
 @pytest.mark.parametrize(
     ("field", "sources"), [("run", RUN_SOURCES), ("phase", PHASE_SOURCES)], ids=["run", "phase"]
 )
 def test_better_source_wins(field, sources):
-    """Where two tellings disagree, the better kind of line is believed, then the smaller name."""
+    """Where two contexts disagree, the better kind of line is believed, then the smaller name."""
     for better, worse in pairwise(sources):
-        one, other = Context(**{field: Told("z", better)}), Context(**{field: Told("a", worse)})
-        assert getattr(merged(one, other), field) == Told("z", better)
-        same = Context(**{field: Told("b", better)})
-        assert getattr(merged(one, same), field) == Told("b", better)
+        trusted, other = (
+            Context(**{field: Attributed("z", better)}),
+            Context(**{field: Attributed("a", worse)}),
+        )
+        assert getattr(merged(trusted, other), field) == Attributed("z", better)
+        same = Context(**{field: Attributed("b", better)})
+        assert getattr(merged(trusted, same), field) == Attributed("b", better)
 
 
 def test_complete_deliverables_win_then_the_better_source():

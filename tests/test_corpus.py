@@ -93,7 +93,7 @@ def test_every_line_of_the_corpus_that_names_protected_paths_is_read(corpus: Pat
     lines = [line for path in logs(corpus) for line in path.read_bytes().splitlines()]
     named = [line for line in lines if b"] ERROR: Plan validation failed" in line or b"Manifest gen" in line]
     parsed = [parse_line(line) for line in named]
-    assert [type(one.record) for one in parsed if one is not None] == [ProtectedPaths] * 14
+    assert [type(found.record) for found in parsed if found is not None] == [ProtectedPaths] * 14
     blocked = [line for line in lines if b"[Isolation] BLOCKED" in line]
     assert len(blocked) == 8
     assert [parse_line(line) for line in blocked] == [None] * 8

@@ -223,8 +223,8 @@ def test_file_found_twice_is_read_once(tmp_path, monkeypatch):
     made(tmp_path, "logs/a.log")
     (tmp_path / "logs" / "b.log").symlink_to("a.log")
     monkeypatch.chdir(tmp_path)
-    here = str(tmp_path / "logs")
-    found = discover(["logs/a.log", here, "logs", "./logs/../logs/a.log", here + "/b.log", "-", "-"])
+    folder = str(tmp_path / "logs")
+    found = discover(["logs/a.log", folder, "logs", "./logs/../logs/a.log", folder + "/b.log", "-", "-"])
     assert [log.path for log in found.logs] == ["logs/a.log", "-"]
 
 
@@ -298,7 +298,7 @@ def test_impossible_path_is_a_problem():
 def test_files_are_told_apart_by_device_and_inode() -> None:
     """Also those whose numbers are beyond what the database can hold: they are the same as it has them."""
     files = Files()
-    found = [files.add(*one) for one in ((1, 2), (1, 2), (2, 2), (1, 3), (2, 2))]
+    found = [files.add(*file) for file in ((1, 2), (1, 2), (2, 2), (1, 3), (2, 2))]
     assert found == [True, False, True, True, False]
     assert files.add(5 + MAX_INTEGER + 1, 7 + MAX_INTEGER + 1)
     assert not files.add(5, 7)

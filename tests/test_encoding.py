@@ -99,8 +99,8 @@ def test_marks_of_files_that_were_put_together_are_no_text(tmp_path: Path, first
     """`cat a b > c` leaves a byte order mark in the middle."""
     folder = tmp_path / "logs"
     folder.mkdir()
-    one, two, three = event_lines(3)
-    (folder / "run.log").write_bytes(one.encode(first) + (two + three).encode(second))
+    head, middle, tail = event_lines(3)
+    (folder / "run.log").write_bytes(head.encode(first) + (middle + tail).encode(second))
     assert ingested(folder).events_new == 3
 
 

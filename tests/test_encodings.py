@@ -27,7 +27,7 @@ COMMANDS = (
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder with a database, in which nearly every name is beyond ASCII."""
     made = tmp_path_factory.mktemp("made")
-    lines = [logged(one) for one in (anchor_message("p"), event_message(category=NAMES, model=NAMES))]
+    lines = [logged(message) for message in (anchor_message("p"), event_message(category=NAMES, model=NAMES))]
     lines.append(logged(f"[TokenEstimationV2] predicted_output={NAMES}"))
     (made / "größer.log").write_text("\n".join(lines) + "\n", encoding="utf-8")
     ingest([str(made / "größer.log")], made / "t.db", IngestOptions("ingest", zone_named("UTC")))
@@ -68,17 +68,17 @@ def test_what_an_encoding_can_say_it_says(folder: Path, encoding: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "command", [("report",), ("sources",), ("status",), ("rejects",)], ids=lambda one: one[0]
+    "command", [("report",), ("sources",), ("status",), ("rejects",)], ids=lambda command: command[0]
 )
 def test_json_is_ascii_and_says_the_same_everywhere(folder: Path, command: tuple[str, ...]) -> None:
     """Any program reads it, whatever the streams' encoding is."""
-    here = [
-        run(folder, one, *command, "--json")
-        for one in ({"PYTHONUTF8": "1"}, {"PYTHONIOENCODING": "cp1252"}, C)
+    outputs = [
+        run(folder, environment, *command, "--json")
+        for environment in ({"PYTHONUTF8": "1"}, {"PYTHONIOENCODING": "cp1252"}, C)
     ]
-    for done in here:
+    for done in outputs:
         assert done.returncode == 0, done.stderr
         assert done.stdout.isascii()
         json.loads(done.stdout)
     if command[0] != "status":  # which tells ages
-        assert len({done.stdout for done in here}) == 1
+        assert len({done.stdout for done in outputs}) == 1

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from event_lines import PLAIN_EVENT
 from ingest.events import Event, Fact, events, group_of, stem_of, with_stem
-from ingest.linking.context import Context, Deliverables, Told
+from ingest.linking.context import Attributed, Context, Deliverables
 from ingest.storing.rows import EXECUTORS_COLUMNS, Row, event_row, fact_of, fact_of_row, own_values
 
 SECOND = "2025-12-29 08:40:02"
@@ -32,8 +32,8 @@ def fact(
     """Build a fact of the plain event; one with a fraction was logged by a script."""
     source = "executor" if own is not None else None
     context = Context(
-        Told(run, source or "initialized") if run else None,
-        Told(phase, source or "budget") if phase else None,
+        Attributed(run, source or "initialized") if run else None,
+        Attributed(phase, source or "budget") if phase else None,
         **more,  # type: ignore[arg-type]
     )
     payload = PLAIN_EVENT if model is None else PLAIN_EVENT._replace(model=model)
@@ -50,10 +50,10 @@ def shown(facts: Sequence[Fact], found: Iterable[Event]) -> Shown:
     """Return the rows of events and the different facts of each, in a fixed order."""
     return sorted(
         (
-            (event.key, event_row(event), sorted({facts[one] for one in event.facts}, key=repr))
+            (event.key, event_row(event), sorted({facts[number] for number in event.facts}, key=repr))
             for event in found
         ),
-        key=lambda one: one[0],
+        key=lambda values: values[0],
     )
 
 
@@ -67,7 +67,7 @@ def restored(facts: Sequence[Fact]) -> list[Fact]:
     found: list[Fact] = []
     for event in events(facts):
         row = fact_of_row(event_row(event))
-        found += [fact_of(row, own_values(facts[one], event)) for one in event.facts]
+        found += [fact_of(row, own_values(facts[number], event)) for number in event.facts]
     return found
 
 
@@ -77,7 +77,7 @@ def restored(facts: Sequence[Fact]) -> list[Fact]:
 def test_same_phase_second_and_payload_are_one_event() -> None:
     """Prefixes of different precision that logged one phase in one second saw one event."""
     (event,) = events([fact("p1"), fact("p1", micros=427_000), fact("p1")])
-    assert (event.context.phase, event.facts) == (Told("p1", "budget"), [0, 1, 2])
+    assert (event.context.phase, event.facts) == (Attributed("p1", "budget"), [0, 1, 2])
     assert (event.timestamp, event.timestamp_text) == (f"{SECOND}.427000", "2025-12-29 19:40:02,427")
 
 
@@ -112,7 +112,7 @@ def test_places_without_a_phase_belong_to_the_first_of_several_by_name() -> None
 def test_what_a_place_without_a_phase_tells_is_believed_while_one_phase_is_known() -> None:
     """It tells its run to the only event that it can have seen, and its time to none."""
     (event,) = events([fact("p2"), fact(run="r9", micros=427_000)])
-    assert event.context.run == Told("r9", "initialized")
+    assert event.context.run == Attributed("r9", "initialized")
     assert event.timestamp == f"{SECOND}.000000"
 
 
@@ -149,7 +149,7 @@ def test_executors_row_ranks_first_and_is_of_the_event_of_its_phase() -> None:
     logged = fact("p1", "r1", actual_max_tokens=16384, total_tokens=9)
     (event,) = events([logged, own])
     assert event.payload == PLAIN_EVENT
-    assert event.context[:5] == (Told("own", "executor"), Told("p1", "executor"), 7, None, 9)
+    assert event.context[:5] == (Attributed("own", "executor"), Attributed("p1", "executor"), 7, None, 9)
     assert (event.timestamp, event.timestamp_text) == (f"{SECOND}.250000", "2025-12-29 19:40:02")
     assert event_row(event)["api_reference_required"] == 1
 
@@ -160,7 +160,7 @@ def test_executors_row_claims_an_event_without_a_phase_that_agrees_most() -> Non
     facts = [fact(), fact()._replace(payload=other), fact("p1", own=OWN)._replace(payload=other)]
     found = {event.payload: event for event in events(facts)}
     assert sorted(found[other].facts) == [1, 2]
-    assert found[other].context.phase == Told("p1", "executor")
+    assert found[other].context.phase == Attributed("p1", "executor")
     assert found[PLAIN_EVENT].context.phase is None
 
 
@@ -232,7 +232,7 @@ def test_every_small_group_has_one_result_in_every_order_and_split() -> None:
     count = 0
     for group in small_groups():
         right = computed(group)
-        assert sorted(repr(one) for *_, facts in right for one in facts) == sorted(set(map(repr, group)))
+        assert sorted(repr(fact) for *_, facts in right for fact in facts) == sorted(set(map(repr, group)))
         for order in permutations(group):
             assert computed(order) == right
         for place in range(1, len(group) + 1):
@@ -288,7 +288,7 @@ def test_no_order_repetition_or_split_changes_the_events(
 @given(facts_of([None, "p1", "p2"]))
 def test_places_are_never_lost(facts: list[Fact]) -> None:
     """Every fact is of exactly one event."""
-    assert sorted(one for event in events(facts) for one in event.facts) == list(range(len(facts)))
+    assert sorted(number for event in events(facts) for number in event.facts) == list(range(len(facts)))
 
 
 @settings(deadline=None)

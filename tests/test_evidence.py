@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest.files.logfile import LogFile, Sample, sample_of
-from ingest.reading.resume import Watch, standing_in
+from ingest.reading.resume import SampleMatcher, matching_samples
 
 DATA = bytes(range(256)) * 20
 
@@ -27,21 +27,21 @@ PLACES = st.lists(st.tuples(st.integers(0, 4_000), st.integers(0, 300)), max_siz
 def test_samples_are_found_however_the_bytes_are_cut(places: list[tuple[int, int]], sizes: list[int]) -> None:
     """Overlapping, adjacent, of no bytes: each is found in chunks of any sizes."""
     samples = samples_of(places)
-    watch, start = Watch(samples), 0
+    watch, start = SampleMatcher(samples), 0
     while start < len(DATA):
         for size in sizes:
             watch.see(start, DATA[start : start + size])
             start += size
-    assert watch.standing == set(samples)
+    assert watch.matched == set(samples)
 
 
 @given(PLACES, st.integers(0, len(DATA) - 1))
 def test_a_single_other_byte_is_noticed(places: list[tuple[int, int]], place: int) -> None:
     """Exactly the samples that hold the byte are missing."""
     samples = samples_of(places)
-    watch = Watch(samples)
+    watch = SampleMatcher(samples)
     watch.see(0, DATA[:place] + bytes([DATA[place] ^ 1]) + DATA[place + 1 :])
-    assert watch.standing == {one for one in samples if not one.offset <= place < one.end_offset}
+    assert watch.matched == {sample for sample in samples if not sample.offset <= place < sample.end_offset}
 
 
 @pytest.mark.parametrize("pack", [bytes, gzip.compress], ids=["plain", "gzip"])
@@ -50,7 +50,7 @@ def test_samples_beyond_the_end_do_not_stand(tmp_path: Path, pack) -> None:
     path = tmp_path / "run.log"
     path.write_bytes(pack(DATA))
     there, beyond = sample_of(10, DATA[10:40]), Sample(len(DATA) - 5, 10, sample_of(0, DATA[:10]).digest)
-    assert standing_in(LogFile(str(path)), [there, beyond]) == {there}
+    assert matching_samples(LogFile(str(path)), [there, beyond]) == {there}
 
 
 def test_samples_before_a_damage_stand(tmp_path: Path) -> None:
@@ -59,4 +59,4 @@ def test_samples_before_a_damage_stand(tmp_path: Path) -> None:
     packed = gzip.compress(DATA) + gzip.compress(DATA)
     path.write_bytes(packed[: len(packed) // 2 + 12])
     samples = [*samples_of([(0, 1000)]), sample_of(2 * len(DATA) - 300, DATA[-300:])]
-    assert standing_in(LogFile(str(path)), samples) == {samples[0]}
+    assert matching_samples(LogFile(str(path)), samples) == {samples[0]}

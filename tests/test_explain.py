@@ -104,7 +104,7 @@ def test_a_line_stops_matching_where_it_goes_wrong(message: str, reached: int, e
 )
 def test_a_line_that_is_cut_matches_to_its_end(message: str) -> None:
     """Wherever a writer was killed, the beginning that is there matches, and the rest is missed."""
-    family = next(one for one in FAMILIES if message.startswith(one.markers[:1] or "\n"))
+    family = next(family for family in FAMILIES if message.startswith(family.markers[:1] or "\n"))
     whole = message.rfind("model=") + len("model=x")
     for end in range(len(message[: message.index("]") + 2]), whole - 1):
         stop = stop_in(family, message[:end])
@@ -113,7 +113,7 @@ def test_a_line_that_is_cut_matches_to_its_end(message: str) -> None:
         assert len(stop.found) < len("False")  # of a number or a name, which is one only when it is whole
 
 
-@given(st.sampled_from([one for family in FAMILIES for one in family.samples]), st.data())
+@given(st.sampled_from([sample for family in FAMILIES for sample in family.samples]), st.data())
 def test_an_explanation_agrees_with_the_parser(message: str, data: st.DataObject) -> None:
     """Whatever becomes of a line, it is explained as it is read, and a place is one within it."""
     at = data.draw(st.integers(0, len(message)))
@@ -162,10 +162,10 @@ def test_what_is_explained_is_what_an_ingest_stores(called: Tokentail, log: Path
     (line,) = explained(called, f"{log}:5", "--tz", "UTC")
     called("ingest", log, "--tz", "UTC")
     (row,) = json.loads(called("events", "--json").stdout)["events"]
-    told = line["event"]
-    assert isinstance(told, dict)
-    assert {name: row[name] for name in told} == {
-        name: int(v) if v is True or v is False else v for name, v in told.items()
+    explained_event = line["event"]
+    assert isinstance(explained_event, dict)
+    assert {name: row[name] for name in explained_event} == {
+        name: int(v) if v is True or v is False else v for name, v in explained_event.items()
     }
 
 
@@ -210,7 +210,7 @@ def test_lines_that_are_pasted_are_all_explained(tokentail: Tokentail) -> None:
     """`-` explains each line; an event without its surroundings has no run."""
     text = f"{PREFIX}{event_message()}\nhello\n".encode()
     found = json.loads(tokentail("explain", "-", "--json", stdin=text).stdout)["lines"]
-    assert [(one["line_number"], one["stored"]) for one in found] == [(1, "event"), (2, None)]
+    assert [(line["line_number"], line["stored"]) for line in found] == [(1, "event"), (2, None)]
     assert "unknown: no line tells it beyond doubt" in tokentail("explain", "-", stdin=text).stdout
 
 
@@ -226,7 +226,7 @@ def test_a_line_is_explained_in_every_form_of_log(called: Tokentail, tmp_path: P
             {"log": f"{line}\n", "stream": "stderr", "time": "2026-01-14T09:12:03Z"}
             for line in text.splitlines()
         ]
-        log.write_text("".join(json.dumps(one) + "\n" for one in objects), encoding="utf-8")
+        log.write_text("".join(json.dumps(entry) + "\n" for entry in objects), encoding="utf-8")
     else:
         encoding = "utf-16" if form == "utf-16" else "utf-8"
         log.write_bytes(text.replace("\n", "\r\n").encode(encoding))
@@ -315,9 +315,9 @@ def test_malformed_lines_of_the_real_logs_have_a_place(corpus: Path, called: Tok
                 and isinstance(parsed.record, Malformed)
                 and parsed.record.reason != "no timestamp"
             ):
-                (told,) = explained(called, f"{log}:{number}")
-                assert told["stored"] == "reject"
-                assert told["stopped_at"]
+                (explanation,) = explained(called, f"{log}:{number}")
+                assert explanation["stored"] == "reject"
+                assert explanation["stopped_at"]
 
 
 @pytest.mark.parametrize("rest", ["[2025-12-29 19:45:00] INFO: x", "Traceback (most recent call last):"])

@@ -94,11 +94,11 @@ def test_going_on_from_a_checkpoint_gives_the_tails_of_one_pass(data, start, siz
     start = min(start, len(data))
     recent = Recent(Position(start), data[:start][-TAIL_BYTES:])
     assert recent.tail_before(start) == tail_of(data[:start])
-    chunks, here = [], start
+    chunks, offset = [], start
     for size in sizes:
-        chunks.append(data[here : here + size])
-        here += size
+        chunks.append(data[offset : offset + size])
+        offset += size
     for _ in recent.through(iter(chunks)):
         pass
-    end = min(here, len(data))
+    end = min(offset, len(data))
     assert recent.tail_before(end) in (None, tail_of(data[:end]))

@@ -26,13 +26,13 @@ def logs(tmp_path: Path) -> Path:
     folder = tmp_path / "logs"
     folder.mkdir()
     for number in range(LOGS):
-        told = [number, number // 10] if number else []
-        lines = [logged(event_message(predicted_output=1_000 + one)) for one in told]
+        numbers = [number, number // 10] if number else []
+        lines = [logged(event_message(predicted_output=1_000 + number)) for number in numbers]
         (folder / f"{number:03d}.log").write_text("\n".join([f"log {number}", *lines, ""]))
     return folder
 
 
-def told(database: Path) -> list[list[dict[str, Any]]]:
+def checked_rows(database: Path) -> list[list[dict[str, Any]]]:
     """Return the events and where they were seen, of a database that is as it must be."""
     check_invariants(database)
     return [events(database), rows(database, "event_sightings", "source_id, byte_offset")]
@@ -64,7 +64,7 @@ def test_short_logs_are_stored_alike_however_many_share_a_transaction(
     together.database = other.database
     assert together == other
     assert (other.files_read, other.events_new, other.further_sightings) == (LOGS, LOGS, LOGS - 2)
-    assert told(logs.parent / "t.db") == told(logs.parent / "other.db")
+    assert checked_rows(logs.parent / "t.db") == checked_rows(logs.parent / "other.db")
     assert read(logs).files_read == 0
 
 
@@ -79,7 +79,7 @@ def test_lines_that_are_cut_are_united_as_they_are_one_by_one(
     read(logs, finished=True)
     monkeypatch.setattr(pipeline, "GROUP_LOGS", 1)
     read(logs, "alone.db", finished=True)
-    assert told(logs.parent / "t.db") == told(logs.parent / "alone.db")
+    assert checked_rows(logs.parent / "t.db") == checked_rows(logs.parent / "alone.db")
 
 
 @pytest.mark.usefixtures("patient")
@@ -89,13 +89,13 @@ def test_all_that_wait_are_stored_or_none(logs: Path) -> None:
     with refusing(database, "NEW.predicted_output_tokens = 1070"):
         with pytest.raises(sqlite3.IntegrityError, match="refused"):
             read(logs)
-        told(database)
+        checked_rows(database)
         whole = rows(database, "log_sources", "source_id")
     assert 0 < len(whole) <= 70
-    assert all(one["sightings"] == 2 for one in whole[1:])  # the first log has none
+    assert all(source["sightings"] == 2 for source in whole[1:])  # the first log has none
     assert read(logs).files_read == LOGS - len(whole)
     read(logs, "at_once.db")
-    assert told(database) == told(logs.parent / "at_once.db")
+    assert checked_rows(database) == checked_rows(logs.parent / "at_once.db")
 
 
 @pytest.mark.usefixtures("patient")
@@ -109,7 +109,7 @@ def test_grown_logs_go_on_from_their_checkpoints_together(logs: Path) -> None:
     grown = read(logs)
     assert (grown.files_read, grown.events_new, grown.warnings, grown.notes) == (61, 60, [], [])
     read(logs, "at_once.db")
-    assert told(logs.parent / "t.db")[0] == told(logs.parent / "at_once.db")[0]
+    assert checked_rows(logs.parent / "t.db")[0] == checked_rows(logs.parent / "at_once.db")[0]
     assert read(logs).files_read == 0
 
 
@@ -139,7 +139,7 @@ def test_logs_that_have_something_to_say_are_told_of_in_their_order(logs: Path) 
     assert (summary.files_read, summary.events_new) == (LOGS + 2, LOGS)
     assert [Path(text.partition(": ")[0]).name for text in summary.warnings] == ["020.log.gz", "060.log.gz"]
     assert summary.further_sightings == LOGS - 2 + 4
-    told(logs.parent / "t.db")
+    checked_rows(logs.parent / "t.db")
 
 
 INIT = logged("Initialized autonomous executor for run: RR")
@@ -210,7 +210,7 @@ def test_logs_that_have_to_do_with_each_other_are_stored_as_one_by_one(
                 (folder / f"{name}.log").write_text(text)
             summary = read(folder, f"{most}.db", finished=True)
         summary.database, summary.events_updated, summary.further_sightings = "", 0, 0
-        found.append((summary, told(tmp_path / f"{most}.db")))
+        found.append((summary, checked_rows(tmp_path / f"{most}.db")))
     assert found[0] == found[1]
 
 

@@ -69,7 +69,7 @@ def test_offsets_and_numbers_are_those_of_the_file(encoding):
         assert text.rstrip("\r\n") == line.data.decode()
         assert text.endswith("\n") is line.terminated
     assert found[0].offset == 0
-    assert all(one.end_offset == two.offset for one, two in pairwise(found))
+    assert all(line.end_offset == following.offset for line, following in pairwise(found))
     assert position == Position(found[-1].offset, 5, 5)
 
 
@@ -111,7 +111,7 @@ def test_last_line_without_a_newline_comes_where_it_is_wanted(wanted):
     found = []
     for block in blocks.split_blocks([b"a\nb\nc"], numbering, UTF_8, lambda _: wanted):
         if block is not None:
-            block.pass_by()
+            block.advance()
             found.append(block)
     assert [block.complete for block in found] == [True, False][: 1 + wanted]
     assert counted == [(0, 4)][:wanted]
@@ -253,9 +253,9 @@ def test_any_chunks_give_the_lines_of_the_model(chunks):
     """However bytes are cut, NULs and all, the lines are those of splitting them whole."""
     data = b"".join(chunks)
     found, position = read(chunks)
-    assert [(one.offset, one.end_offset, one.number, one.data, one.terminated) for one in found] == model(
-        data
-    )
+    assert [
+        (line.offset, line.end_offset, line.number, line.data, line.terminated) for line in found
+    ] == model(data)
     assert position.number == data.count(b"\n")
 
 
@@ -267,9 +267,9 @@ def test_any_cut_between_two_runs_gives_the_lines_of_the_model(chunks, cut):
     first, position = read([data[:cut]])
     again, position = read([data[position.offset :]], position=position)
     whole = [line for line in first if line.terminated] + again
-    assert [(one.offset, one.end_offset, one.number, one.data, one.terminated) for one in whole] == model(
-        data
-    )
+    assert [
+        (line.offset, line.end_offset, line.number, line.data, line.terminated) for line in whole
+    ] == model(data)
 
 
 @settings(deadline=None)
@@ -288,7 +288,7 @@ def test_any_chunks_of_wide_text_give_its_lines(text, sizes, encoding):
     found, _ = read([*chunks, data[start:]], encoding)
     *terminated, last = text.split("\n")
     assert [line.data.decode() for line in found if line.terminated] == [
-        one.rstrip("\r") for one in terminated
+        line.rstrip("\r") for line in terminated
     ]
     assert [line.data.decode() for line in found if not line.terminated] == (
         [last.rstrip("\r")] if last else []

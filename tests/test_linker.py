@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from event_lines import anchor_message, event_message, fallback_message, logged
-from ingest.linking.context import Context, Deliverables, Told, merged
+from ingest.linking.context import Attributed, Context, Deliverables, merged
 from ingest.linking.linker import Linker
 from ingest.linking.state import LinkerState
 from ingest.reading.checkpoint import as_text, from_text
@@ -105,14 +105,14 @@ def _numbers(fields: list[str]) -> dict[str, int | str]:
     return {key: int(value) if value.isdigit() else value for key, value in pairs}
 
 
-def initialized(name: str) -> Told:
-    """Return a run as its own start told it."""
-    return Told(name, "initialized")
+def initialized(name: str) -> Attributed:
+    """Return a run that is known from its own start."""
+    return Attributed(name, "initialized")
 
 
-def budget(name: str) -> Told:
-    """Return a phase as its anchor told it."""
-    return Told(name, "budget")
+def budget(name: str) -> Attributed:
+    """Return a phase that is known from its anchor."""
+    return Attributed(name, "budget")
 
 
 RUN = "Initialized autonomous executor for run: r1\n"
@@ -214,31 +214,31 @@ SMALL_LOGS = {
         "ANCHOR p1\nANCHOR p2\nEVENT\n[p1] Builder succeeded (6213 tokens)",
         [UNKNOWN],
     ),
-    "anchors-of-two-phases-told-apart-by-model": (
+    "anchors-of-two-phases-by-model": (
         RUN + "ANCHOR p1\nANCHOR p2 model=other\nEVENT",
         [ANCHORED],
     ),
-    "builder-two-lines-behind-tells-the-phase": (
+    "builder-two-lines-after-names-the-phase": (
         RUN + OPEN + "EVENT\nsomething else\n[p1] Builder succeeded (6213 tokens)",
-        [Context(run=initialized("r1"), phase=Told("p1", "builder"))],
+        [Context(run=initialized("r1"), phase=Attributed("p1", "builder"))],
     ),
-    "builder-three-lines-behind-tells-the-phase": (
+    "builder-three-lines-after-names-the-phase": (
         RUN + OPEN + "EVENT\nx\ny\n[p1] Builder succeeded (6213 tokens)",
-        [Context(run=initialized("r1"), phase=Told("p1", "builder"))],
+        [Context(run=initialized("r1"), phase=Attributed("p1", "builder"))],
     ),
-    "builder-four-lines-behind-tells-nothing": (
+    "builder-four-lines-after-counts-not": (
         RUN + OPEN + "EVENT\nx\ny\nz\n[p1] Builder succeeded (6213 tokens)",
         [Context(run=initialized("r1"))],
     ),
-    "builder-of-another-outcome-tells-nothing": (
+    "builder-of-another-outcome-counts-not": (
         RUN + OPEN + "EVENT success=True\n[p1] Builder failed: no",
         [Context(run=initialized("r1"))],
     ),
-    "builder-behind-two-events-tells-the-last": (
+    "builder-after-two-events-names-the-last": (
         RUN + "EVENT\nEVENT\n[p1] Builder succeeded (6213 tokens)",
         [
             Context(run=initialized("r1")),
-            Context(run=initialized("r1"), phase=Told("p1", "builder")),
+            Context(run=initialized("r1"), phase=Attributed("p1", "builder")),
         ],
     ),
     "applied-files-of-another-number-are-refused": (
@@ -443,12 +443,12 @@ SMALL_LOGS = {
         RUN + OPEN + "ANCHOR p1 output=1\nEVENT actual_output=1\n" + CALL + ATTEMPTED + "['a.py']",
         [anchored(total_tokens=5057), anchored(deliverables=paths("attempted", "a.py"))],
     ),
-    "attempted-files-of-a-phase-told-from-behind": (
+    "attempted-files-of-a-phase-named-after-the-event": (
         RUN + OPEN + "EVENT\n" + ATTEMPTED + "['a.py']\n[p1] Builder succeeded (6213 tokens)",
         [
             Context(
                 run=initialized("r1"),
-                phase=Told("p1", "builder"),
+                phase=Attributed("p1", "builder"),
                 deliverables=paths("attempted", "a.py"),
             )
         ],
@@ -486,7 +486,7 @@ SMALL_LOGS = {
         "📋 REQUIRED DELIVERABLES:\n  ✓ code\n  ✓ docs\n  ✓ docs/a\n  ✓ .gitignore\n  ✓ b c.py\nafter",
         [anchored(deliverables=paths("required", "docs/a", ".gitignore", "b c.py", complete=False))],
     ),
-    "required-list-of-buckets-tells-nothing": (
+    "required-list-of-buckets-counts-not": (
         RUN + OPEN + "ANCHOR p1\nEVENT deliverables=2\n[p1] ❌ DELIVERABLES VALIDATION FAILED\n"
         "📋 REQUIRED DELIVERABLES:\n  ✓ code\n  ✓ docs\nafter",
         [ANCHORED],
@@ -596,11 +596,11 @@ SMALL_LOGS = {
     ),
     "soft-cap-names-a-run-without-a-start": (
         OPEN + "[TOKEN_SOFT_CAP] run_id=r7 phase_id=p1 est_total=1 soft_cap=2\n" + CALL,
-        [anchored(run=Told("r7", "soft_cap"))],
+        [anchored(run=Attributed("r7", "soft_cap"))],
     ),
     "drained-run": (
         "|[drain_one_phase] Draining: r5 / p9\n" + OPEN + CALL,
-        [anchored(run=Told("r5", "drain"))],
+        [anchored(run=Attributed("r5", "drain"))],
     ),
     "drained-run-that-also-says-its-name": (
         "|[drain_one_phase] Draining: r1 / p9\n" + RUN + OPEN + CALL,
@@ -613,7 +613,7 @@ SMALL_LOGS = {
         + "Autonomous execution loop finished\n"
         + OPEN
         + CALL,
-        [anchored(run=Told("r5", "drain")), anchored(run=None)],
+        [anchored(run=Attributed("r5", "drain")), anchored(run=None)],
     ),
     "lock-and-verified-agree": (
         "[LOCK] Acquired executor lock for run_id=r1 (PID=1, host=box)\n"
@@ -622,7 +622,7 @@ SMALL_LOGS = {
     ),
     "lock-alone": (
         "[LOCK] Acquired executor lock for run_id=r1 (PID=1, host=box)\n" + OPEN + CALL,
-        [anchored(run=Told("r1", "lock"))],
+        [anchored(run=Attributed("r1", "lock"))],
     ),
     "runs-one-after-the-other": (
         RUN
@@ -666,7 +666,7 @@ each_log = pytest.mark.parametrize(("text", "expected"), SMALL_LOGS.values(), id
 
 @each_log
 def test_small_log_gives_these_contexts(text, expected):
-    """Each small log gives its events exactly the context that its lines tell."""
+    """Each small log gives its events exactly the context that is in its lines."""
     assert linked(log_of(text)).contexts == expected
 
 
@@ -767,10 +767,10 @@ def own_contexts(log: list[str]) -> dict[tuple[str | None, str | None], Context]
     }
 
 
-def agrees(told: Context, truth: Context) -> bool:
+def agrees(linked: Context, truth: Context) -> bool:
     """Whether a context says nothing but the truth, as far as it says anything."""
     for name in Context._fields:
-        known, true = getattr(told, name), getattr(truth, name)
+        known, true = getattr(linked, name), getattr(truth, name)
         if known is None:
             continue
         if name in {"run", "phase"}:
@@ -783,7 +783,7 @@ def agrees(told: Context, truth: Context) -> bool:
 
 
 def test_run_alone_is_known_completely():
-    """The log that is interleaved below tells, alone, everything of its events."""
+    """The log that is interleaved below gives, by itself, all context of its events."""
     contexts = own_contexts(run_of_the_executor("r1", ["p1", "p2"], "one", 1157, "0.80", 16384))
     assert contexts == {
         ("one", phase): Context(
@@ -803,7 +803,7 @@ def test_run_alone_is_known_completely():
 
 
 def check_interleaved(logs: list[list[str]], turns: list[int]) -> None:
-    """Mix logs by turns; every event must be told the truth of its own log, or nothing."""
+    """Mix logs by turns; every event must get the context of its own log, or none."""
     truth: dict[tuple[str | None, str | None], Context] = {}
     for log in logs:
         truth |= own_contexts(log)
@@ -813,9 +813,9 @@ def check_interleaved(logs: list[list[str]], turns: list[int]) -> None:
         source = rest[turn % len(rest)]
         mixed += [source.pop(0)] if source else []
     mixed += [line for source in rest for line in source]
-    told = own_contexts(mixed)
-    assert told.keys() == truth.keys()
-    wrong = {mark: (told[mark], truth[mark]) for mark in told if not agrees(told[mark], truth[mark])}
+    linked = own_contexts(mixed)
+    assert linked.keys() == truth.keys()
+    wrong = {mark: (linked[mark], truth[mark]) for mark in linked if not agrees(linked[mark], truth[mark])}
     assert not wrong, "\n".join([*mixed, repr(wrong)])
 
 
@@ -826,19 +826,19 @@ TURNS = st.lists(st.integers(min_value=0, max_value=1), min_size=80, max_size=80
 @settings(max_examples=150, deadline=None, derandomize=True)
 @given(TURNS, st.booleans())
 def test_interleaved_runs_of_different_phases_never_take_each_others_context(turns, same_output):
-    """However two runs' lines are mixed, an event is told its own run, phase and paths, or nothing."""
-    one = run_of_the_executor("r1", ["p1", "p2"], "one", 1157, "0.80", 16384)
+    """However two runs' lines are mixed, an event gets its own run, phase and paths, or none."""
+    first = run_of_the_executor("r1", ["p1", "p2"], "one", 1157, "0.80", 16384)
     other = run_of_the_executor("r2", ["q1", "q2"], "three", 1157 if same_output else 999, "0.60", 12288)
-    check_interleaved([one, other], turns)
+    check_interleaved([first, other], turns)
 
 
 @settings(max_examples=150, deadline=None, derandomize=True)
 @given(TURNS, st.booleans())
 def test_interleaved_runs_of_the_same_phases_never_take_each_others_context(turns, same_output):
-    """Two runs of one plan have the same phases: what can't be told apart is unknown."""
-    one = run_of_the_executor("r1", ["p1", "p2"], "one", 1157, "0.80", 16384)
+    """Two runs of one plan have the same phases: what is ambiguous is unknown."""
+    first = run_of_the_executor("r1", ["p1", "p2"], "one", 1157, "0.80", 16384)
     other = run_of_the_executor("r2", ["p1", "p2"], "three", 1157 if same_output else 999, "0.60", 12288)
-    check_interleaved([one, other], turns)
+    check_interleaved([first, other], turns)
 
 
 @settings(max_examples=80, deadline=None)
@@ -860,7 +860,7 @@ def test_restart_anywhere_in_interleaved_runs_changes_nothing(turns):
 
 
 def test_interleaved_runs_keep_their_anchors():
-    """Two runs in one file each get the phase that their anchors tell, and no run that none tells."""
+    """Two runs in one file each get the phase of their anchors, and no run that no line names."""
     text = (
         RUN + RUN.replace("r1", "r2") + "[BUILD-041] Next phase: p1\n[BUILD-041] Next phase: q1\n"
         "ANCHOR p1 output=1\nANCHOR q1 output=2\nEVENT actual_output=2\nEVENT actual_output=1\n"
@@ -885,7 +885,7 @@ def test_preparation_of_a_run_that_has_ended_is_not_taken():
     assert linked(log_of(text)).contexts == [ANCHORED]
 
 
-def test_anchors_of_one_phase_of_two_runs_tell_no_tokens():
+def test_anchors_of_one_phase_of_two_runs_give_no_tokens():
     """Two runs of one plan may use equally many tokens in one phase: whose anchor it is, is unknown."""
     text = (
         RUN
@@ -899,7 +899,7 @@ def test_anchors_of_one_phase_of_two_runs_tell_no_tokens():
 
 
 def test_escalation_knows_the_answer_that_led_to_it():
-    """An escalation is told its run, and the numbers of the last event of its phase."""
+    """An escalation gets its run, and the numbers of the last event of its phase."""
     link = linked(log_of(RUN + OPEN + CALL))
     record = parse_line(
         logged(

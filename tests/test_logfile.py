@@ -185,7 +185,7 @@ def test_fifo_in_the_place_of_a_log_is_not_waited_for(tmp_path):
     before = LogFile(str(path)).state()
     path.unlink()
     os.mkfifo(path)
-    for look in (content, lambda path: LogFile(str(path)).ends_as(before)):
+    for look in (content, lambda path: LogFile(str(path)).has_same_tail(before)):
         with pytest.raises(LogUnreadable, match=r"a\.log: not a regular file, so not read"):
             look(path)
 

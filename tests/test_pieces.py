@@ -216,11 +216,11 @@ def pieces_of(rng: Random, text: str) -> list[str]:
 
 def interleaved(rng: Random, streams: list[list[str]]) -> Iterator[str]:
     """Mix streams, each in its own order."""
-    streams = [list(reversed(one)) for one in streams if one]
+    streams = [list(reversed(stream)) for stream in streams if stream]
     while streams:
         stream = rng.choice(streams)
         yield stream.pop()
-        streams = [one for one in streams if one]
+        streams = [stream for stream in streams if stream]
 
 
 def log_in_pieces(rng: Random, form: Any) -> tuple[str, str]:
@@ -278,14 +278,17 @@ def test_log_in_pieces_gives_what_it_gives_whole_wherever_it_is_cut(
     rows = []
     for plain in (True, False):
         batches = list(scan.scan(LogFile(str(log)), None, scan.ScanOptions("UTC", plain=plain)))
-        found = [one for batch in batches for one in batch.rows.sightings]
+        found = [sighting for batch in batches for sighting in batch.rows.sightings]
         rows.append(
             (
-                [(one.offset, one.line_number, one.fact._replace(stem="")) for one in found],
+                [
+                    (sighting.offset, sighting.line_number, sighting.fact._replace(stem=""))
+                    for sighting in found
+                ],
                 batches[-1].counters,
             )
         )
-        rows[-1] += ([one for batch in batches for one in batch.rows.amendments],)
+        rows[-1] += ([amendment for batch in batches for amendment in batch.rows.amendments],)
     assert rows[0] == rows[1]
 
 

@@ -67,7 +67,7 @@ def content(batches: list[Batch]) -> tuple[list[object], Batch]:
     return rows, replace(batches[-1], rows=type(batches[-1].rows)(), bytes_read=0)
 
 
-def here(task: Task) -> list[Batch]:
+def read_in_process(task: Task) -> list[Batch]:
     """Read a log in this process."""
     return list(scan(task.log, None, ScanOptions("UTC")))
 
@@ -113,7 +113,7 @@ def test_batches_that_travel_are_those_that_are_read_here(logs: Path) -> None:
     (logs / "binary.log").unlink()
     (logs / "cut.log.gz").unlink()
     tasks = found(logs)
-    expected = {task.number: content(here(task)) for task in tasks}
+    expected = {task.number: content(read_in_process(task)) for task in tasks}
     with Processes(2) as pool:
         for task in tasks:
             pool.submit(task)
@@ -135,10 +135,10 @@ def test_batches_that_travel_are_those_that_are_read_here(logs: Path) -> None:
 @pytest.mark.usefixtures("pooled")
 def test_tables_are_those_of_one_process(logs: Path) -> None:
     """Rows, counts and what is said, in its order, for logs of every kind; and the next run finds nothing."""
-    one, two = read(logs, "one.db", 1), read(logs, "two.db", 2)
-    two.database = one.database
-    assert two == one
-    assert len(one.warnings) == 1
+    alone, pooled = read(logs, "one.db", 1), read(logs, "two.db", 2)
+    pooled.database = alone.database
+    assert pooled == alone
+    assert len(alone.warnings) == 1
     assert tables(logs.parent / "two.db") == tables(logs.parent / "one.db")
     assert read(logs, "two.db", 2).events_new == 0
 
@@ -146,7 +146,7 @@ def test_tables_are_those_of_one_process(logs: Path) -> None:
 @pytest.mark.usefixtures("pooled")
 def test_batches_wait_for_the_writer(logs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where hardly anything may wait, workers stop and go on, and all of it comes."""
-    monkeypatch.setattr("ingest.pool.MOST_WAITING_BYTES", 1)
+    monkeypatch.setattr("ingest.pool.MAX_QUEUED_BYTES", 1)
     read(logs, "one.db", 1)
     read(logs, "two.db", 3)
     assert tables(logs.parent / "two.db") == tables(logs.parent / "one.db")
@@ -211,10 +211,10 @@ class Dying:
 @pytest.mark.parametrize("after", range(5))
 def test_worker_may_end_behind_any_batch(logs: Path, monkeypatch: pytest.MonkeyPatch, after: int) -> None:
     """Also behind the last one: what it read is stored once, and the rest is read here."""
-    one = read(logs, "one.db", 1)
+    expected = read(logs, "one.db", 1)
     monkeypatch.setattr("ingest.pipeline._pool_for", lambda *_: Dying(after))
-    two = read(logs, "two.db", 2)
-    assert (two.files_read, two.events_new) == (one.files_read, one.events_new)
+    found = read(logs, "two.db", 2)
+    assert (found.files_read, found.events_new) == (expected.files_read, expected.events_new)
     assert tables(logs.parent / "two.db") == tables(logs.parent / "one.db")
 
 

@@ -174,7 +174,7 @@ def test_marker_not_directly_after_the_prefix_is_no_event_and_is_counted(line, s
         assert part.parsed.record == Malformed(stands)
         assert part.quoted == part.occurrences - 1
     else:
-        assert (part.parsed, part.standing) == (None, stands)
+        assert (part.parsed, part.marker_role) == (None, stands)
         assert part.quoted == part.occurrences - (stands == "unread")
 
 

@@ -130,8 +130,8 @@ def pieces_of(data: bytes, cuts: Iterable[int]) -> Iterator[bytes]:
 
 def check_cuts(data: bytes, cuts: Sequence[int], finished: bool = False) -> None:
     """Assert that bytes read in pieces give the tables that they give in one."""
-    with folder() as here:
-        whole, grown, log = here / "whole.db", here / "grown.db", here / "executor.log"
+    with folder() as place:
+        whole, grown, log = place / "whole.db", place / "grown.db", place / "executor.log"
         for piece in pieces_of(data, cuts):
             with log.open("ab") as file:
                 file.write(piece)
@@ -278,14 +278,14 @@ def in_some_orders(chosen: Files, seed: int, finished: bool) -> Iterator[Path]:
     """Ingest files together, then one by one in two orders, each into a database of its own."""
     files, rng = chosen.made(), Random(seed)
     assume(files)
-    with folder() as here:
+    with folder() as place:
         for name, data in files.items():
-            (here / name).write_bytes(data)
+            (place / name).write_bytes(data)
         names = sorted(files)
         for number in range(3):
-            database = here / f"{number}.db"
+            database = place / f"{number}.db"
             for batch in [names] if number == 0 else [[name] for name in names]:
-                read(database, *(here / name for name in batch), finished=finished)
+                read(database, *(place / name for name in batch), finished=finished)
             check_invariants(database)
             yield database
             rng.shuffle(names)
@@ -321,17 +321,17 @@ def test_files_that_grow_side_by_side_give_the_events_of_whole_ones(
         name: list(pieces_of(data, [16 + cut % (len(data) - 16) for cut in cuts]))
         for name, data in made.items()
     }
-    with folder() as here:
+    with folder() as place:
         steps = [name for name, pieces in files.items() for _ in pieces]
         Random(seed).shuffle(steps)
         waiting = {name: iter(pieces) for name, pieces in files.items()}
         for name in steps:
-            with (here / name).open("ab") as file:
+            with (place / name).open("ab") as file:
                 file.write(next(waiting[name]))
-            read(here / "grown.db", here / name, finished=finished)
-        read(here / "whole.db", *(here / name for name in sorted(files)), finished=finished)
-        check_invariants(here / "grown.db")
-        assert events(here / "grown.db") == events(here / "whole.db")
+            read(place / "grown.db", place / name, finished=finished)
+        read(place / "whole.db", *(place / name for name in sorted(files)), finished=finished)
+        check_invariants(place / "grown.db")
+        assert events(place / "grown.db") == events(place / "whole.db")
 
 
 @given(FILES, st.booleans())
@@ -339,14 +339,14 @@ def test_files_that_grow_side_by_side_give_the_events_of_whole_ones(
 def test_second_run_changes_no_row(chosen: Files, finished: bool) -> None:
     """Running twice is a no-op, down to the ids and the times of storing."""
     files = chosen.made()
-    with folder() as here:
+    with folder() as place:
         for name, data in files.items():
-            (here / name).write_bytes(data)
-        paths = [here / name for name in sorted(files)]
-        read(here / "t.db", *paths, finished=finished)
-        before = rows_as_stored(here / "t.db")
-        again = read(here / "t.db", *paths, finished=finished)
-        assert rows_as_stored(here / "t.db") == before
+            (place / name).write_bytes(data)
+        paths = [place / name for name in sorted(files)]
+        read(place / "t.db", *paths, finished=finished)
+        before = rows_as_stored(place / "t.db")
+        again = read(place / "t.db", *paths, finished=finished)
+        assert rows_as_stored(place / "t.db") == before
         assert (again.events_new, again.events_updated, again.rejects) == (0, 0, 0)
 
 
@@ -355,16 +355,16 @@ def test_second_run_changes_no_row(chosen: Files, finished: bool) -> None:
 def test_files_touched_or_copied_over_change_no_event(chosen: Files, finished: bool) -> None:
     """A file with a new inode and a new time, but the same bytes, is read again for nothing at most."""
     files = chosen.made()
-    with folder() as here:
-        paths = [here / name for name in sorted(files)]
+    with folder() as place:
+        paths = [place / name for name in sorted(files)]
         found = []
         for _ in range(2):
             for path in paths:
                 path.unlink(missing_ok=True)
                 path.write_bytes(files[path.name])
-            read(here / "t.db", *paths, finished=finished)
-            check_invariants(here / "t.db")
-            found.append(events(here / "t.db"))
+            read(place / "t.db", *paths, finished=finished)
+            check_invariants(place / "t.db")
+            found.append(events(place / "t.db"))
         assert found[0] == found[1]
 
 
@@ -405,12 +405,12 @@ def expected_by_identity(log: Log) -> dict[tuple[object, ...], list[Event]]:
 
 def rows_of(data: bytes, finished: bool = True, prefix: str | None = None) -> list[dict[str, Any]]:
     """Ingest one file and return its events; `verify` finds no difference."""
-    with folder() as here:
-        (here / "executor.log").write_bytes(data)
-        read(here / "t.db", here / "executor.log", finished=finished, prefix=prefix)
-        assert verify([], here / "t.db").differences == []
-        check_invariants(here / "t.db")
-        return events(here / "t.db")
+    with folder() as place:
+        (place / "executor.log").write_bytes(data)
+        read(place / "t.db", place / "executor.log", finished=finished, prefix=prefix)
+        assert verify([], place / "t.db").differences == []
+        check_invariants(place / "t.db")
+        return events(place / "t.db")
 
 
 def check_alone(log: Log, rows: list[dict[str, Any]]) -> None:
@@ -686,9 +686,9 @@ def test_disguised_log_that_grows_gives_what_it_gives_in_one_pass(
 class Rotations:
     """A log that is written and rotated, and its folder ingested, step by step."""
 
-    def __init__(self, here: Path, lines: list[bytes], rng: Random) -> None:
-        self.here, self.lines, self.rng = here, lines, rng
-        self.path, self.database = here / "logs" / "executor.log", here / "t.db"
+    def __init__(self, place: Path, lines: list[bytes], rng: Random) -> None:
+        self.place, self.lines, self.rng = place, lines, rng
+        self.path, self.database = place / "logs" / "executor.log", place / "t.db"
         self.path.parent.mkdir()
         self.generation = 0
 
@@ -736,8 +736,8 @@ def test_rotated_log_gives_each_event_once(seed: int, shape: Shape, steps: list[
     """Renamed, copied and truncated, compressed, read in between or not: each event is one row."""
     log = played(seed, shape)
     lines = [line.encode() + b"\n" for line in log.text().splitlines()]
-    with folder() as here:
-        rotations = Rotations(here, lines, Random(seed))
+    with folder() as place:
+        rotations = Rotations(place, lines, Random(seed))
         for step in steps:
             rotations.step(step)
         rotations.path.parent.joinpath("last.log").write_bytes(b"".join(rotations.lines))

@@ -12,7 +12,7 @@ from collections import deque
 import pytest
 
 from ingest.files.logfile import Sample
-from ingest.linking.context import Told
+from ingest.linking.context import Attributed
 from ingest.linking.state import Anchors, LinkerState, LiveRuns, Preparation, Unanchored
 from ingest.linking.windows import Declared, OpenEvent, OpenList, PathList, Window, Windows
 from ingest.reading.checkpoint import Counters, Provisional, Remembered, as_text, from_text
@@ -30,7 +30,7 @@ def full() -> Remembered:
         width=WrapWidth(119, 121),
         linker=LinkerState(
             runs=LiveRuns(
-                live={"zeta": Told("zeta", "initialized"), "alpha": Told("alpha", "lock")},
+                live={"zeta": Attributed("zeta", "initialized"), "alpha": Attributed("alpha", "lock")},
                 anonymous=True,
                 nameless_ends=1,
                 drained="zeta",
@@ -38,9 +38,9 @@ def full() -> Remembered:
             windows=Windows(
                 by_phase={
                     "p2": Window(
-                        run=Told("zeta", "initialized"),
+                        run=Attributed("zeta", "initialized"),
                         generated=True,
-                        contested=True,
+                        ambiguous=True,
                         closed=True,
                         scope_is_deliverables=True,
                         scope=PathList(("a.py", 'b "quoted".py'), 2),
@@ -90,6 +90,15 @@ def test_order_is_kept():
     assert list(again.linker.runs.live) == ["zeta", "alpha"]
 
 
+def test_keys_that_databases_have_are_kept():
+    """A state that an earlier version stored is read; a field that was renamed keeps its first key."""
+    stored = '{"runs":{"heard":1766997602.5},"windows":{"by_phase":{"p1":{"contested":true}}}}'
+    state = from_text(LinkerState, stored)
+    assert state.runs.last_line_at == 1766997602.5
+    assert state.windows.by_phase["p1"].ambiguous
+    assert as_text(state) == stored
+
+
 def test_quiet_state_is_short():
     """Fields at their default are left out."""
     assert as_text(Remembered()) == "{}"
@@ -98,11 +107,11 @@ def test_quiet_state_is_short():
 
 def test_copy_shares_nothing_with_its_original():
     """A state that was read back can be changed without changing the other."""
-    one = full()
-    again = from_text(Remembered, as_text(one))
+    original = full()
+    again = from_text(Remembered, as_text(original))
     again.linker.windows.by_phase["p2"].events.clear()
     again.counters.sightings += 1
-    assert one == full()
+    assert original == full()
 
 
 @pytest.mark.parametrize(

@@ -97,17 +97,17 @@ def test_bucket_with_plain_and_packed_logs_gives_the_rows_of_the_files(
     (folder / "deep" / ".hidden" / "run.log").write_text(run_text(2))
     (folder / "deep" / "notes.md").write_text("no log")
     put(bucket, folder)
-    here, there = tmp_path / "here.db", tmp_path / "there.db"
-    assert read(str(folder), here).files == read("s3://logs/all", there).files == 7
-    assert tables(here) == tables(there)
+    local, remote = tmp_path / "here.db", tmp_path / "there.db"
+    assert read(str(folder), local).files == read("s3://logs/all", remote).files == 7
+    assert tables(local) == tables(remote)
     requested(caplog, "all/")
-    again = read("s3://logs/all/", there)
+    again = read("s3://logs/all/", remote)
     assert (again.files, again.files_read, again.exit_code) == (7, 0, 0)
     assert requested(caplog, "all/") == []
-    proof = verify([], there)
+    proof = verify([], remote)
     assert (proof.files, proof.differences, proof.problems) == (7, [], [])
     bucket.Object("all/executor.log").delete()
-    left = verify([], there)
+    left = verify([], remote)
     assert (left.files, left.sources_without_log, left.problems) == (6, 1, [])
 
 
@@ -118,21 +118,21 @@ def test_grown_object_is_read_on_in_ranges(
     text = run_text(3, phases=150).encode()
     assert len(text) > 300_000
     half = len(text) - 4_321
-    log, here, there = tmp_path / "run.log", tmp_path / "here.db", tmp_path / "there.db"
+    log, local, remote = tmp_path / "run.log", tmp_path / "here.db", tmp_path / "there.db"
     for data in (text[:half], text, text + run_text(4).encode()):
         log.write_bytes(data)
         bucket.put_object(Key="run.log", Body=data)
         requested(caplog, "run.log")
-        read(str(log), here)
-        found = read("s3://logs/run.log", there)
-        assert {one.code for one in found.notices} <= {"unread"}
-        assert tables(here) == tables(there)
-    assert sum(" 206 " in one for one in requested(caplog, "run.log")) <= 3
-    check_invariants(there)
-    assert verify([], there).differences == []
+        read(str(log), local)
+        found = read("s3://logs/run.log", remote)
+        assert {notice.code for notice in found.notices} <= {"unread"}
+        assert tables(local) == tables(remote)
+    assert sum(" 206 " in request for request in requested(caplog, "run.log")) <= 3
+    check_invariants(remote)
+    assert verify([], remote).differences == []
     with_jobs = tmp_path / "jobs.db"
     read("s3://logs/run.log", with_jobs, "backfill", jobs=2)
-    assert tables(with_jobs) == tables(there)
+    assert tables(with_jobs) == tables(remote)
 
 
 def test_source_read_as_a_file_goes_on_as_an_object(bucket: Any, tmp_path: Path) -> None:
@@ -163,7 +163,9 @@ def test_object_that_changes_while_it_is_read_gives_no_wrong_rows(bucket: Any, t
     bucket.put_object(Key="run.log", Body=version(200_000))
     *_, last = batches
     assert (first.state, last.state) == ("reading", "replaced")
-    assert not any(one.fact.payload.predicted_output_tokens >= 200_000 for one in last.rows.sightings)
+    assert not any(
+        sighting.fact.payload.predicted_output_tokens >= 200_000 for sighting in last.rows.sightings
+    )
     database = tmp_path / "t.db"
     assert read("s3://logs/run.log", database).events_new == 20_000
     bucket.put_object(Key="run.log", Body=version(300_000)[:9_999])
@@ -198,19 +200,19 @@ def test_web_server_gives_the_rows_of_the_files(
     handler: type[PlainHandler], tmp_path: Path, examples: Path
 ) -> None:
     """The logs that a page lists are read, grown and proved, whether its server knows ranges or not."""
-    folder, here, there = tmp_path / "logs", tmp_path / "here.db", tmp_path / "there.db"
+    folder, local, remote = tmp_path / "logs", tmp_path / "here.db", tmp_path / "there.db"
     shutil.copytree(examples / "logs", folder)
     large = run_text(7, phases=200)
     with serving(folder, handler) as (url, requests):
         for text in (large[:-1_000], large):
             (folder / "large.log").write_text(text, newline="")
-            read(str(folder), here)
-            assert read(f"{url}/", there).problems == []
-            assert tables(here) == tables(there)
+            read(str(folder), local)
+            assert read(f"{url}/", remote).problems == []
+            assert tables(local) == tables(remote)
         requests.clear()
-        assert read(f"{url}/", there).bytes_read == 0
-        assert all(one.startswith(("HEAD", "GET / ")) for one in requests) or handler is PlainHandler
-        assert verify([], there).differences == []
+        assert read(f"{url}/", remote).bytes_read == 0
+        assert all(request.startswith(("HEAD", "GET / ")) for request in requests) or handler is PlainHandler
+        assert verify([], remote).differences == []
 
 
 def test_web_server_that_changes_a_file_meanwhile_is_found_out(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from commandline.settings import read_settings
 from conftest import ROOT, Tokentail
 from event_lines import event_message, logged
 from ingest.cli import cli
-from ingest.files.folders import Folder, nearest_first, zone_told
+from ingest.files.folders import Folder, nearest_first, zone_for
 from ingest.files.paths import stored_path
 
 
@@ -317,8 +317,8 @@ def test_folder_holds_what_is_below_it_only() -> None:
     assert Folder(at).holds(at)
     assert not Folder(at).holds(stored_path("/logs/eastern/a.log"))
     folders = nearest_first([Folder(stored_path("/"), "UTC"), Folder(at, "Australia/Sydney")])
-    assert zone_told(folders, stored_path("/logs/east/a.log")) == "Australia/Sydney"
-    assert zone_told(folders, stored_path("/logs/a.log")) == "UTC"
+    assert zone_for(folders, stored_path("/logs/east/a.log")) == "Australia/Sydney"
+    assert zone_for(folders, stored_path("/logs/a.log")) == "UTC"
 
 
 def test_older_database_gets_its_labels(tokentail: Tokentail, tmp_path: Path) -> None:

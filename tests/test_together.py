@@ -9,7 +9,7 @@ import pytest
 from conftest import Tokentail
 from event_lines import anchor_message, event_message, logged
 from faults.tables import check_invariants, opened, tables
-from ingest.linking.context import Told
+from ingest.linking.context import Attributed
 from ingest.reading.checkpoint import from_text
 
 BUILT = "[p1] Builder succeeded (6213 tokens)"
@@ -35,7 +35,7 @@ def test_phase_that_is_told_from_behind_is_that_of_one_sighting(called: Tokentai
     called("ingest", "a.log", "b.log", "--tz", "UTC")
     with opened(tmp_path / "telemetry.db") as connection:
         known = connection.execute("SELECT phase_known FROM event_sightings ORDER BY source_id, byte_offset")
-        assert [one for (one,) in map(tuple, known)] == [0, 1, 0, 0]
+        assert [is_known for (is_known,) in map(tuple, known)] == [0, 1, 0, 0]
 
 
 @pytest.mark.parametrize("names", [("a.log", "b.log"), ("b.log", "a.log")], ids=" ".join)
@@ -87,5 +87,5 @@ def test_two_logs_without_an_event_at_one_path_are_two_sources(called: Tokentail
 
 def test_what_an_older_version_remembered_by_name_is_read() -> None:
     """A value may be remembered as a list of its parts, or by their names."""
-    assert from_text(Told, '{"name": "r1", "source": "lock"}') == Told("r1", "lock")
-    assert from_text(Told, '["r1", "lock"]') == Told("r1", "lock")
+    assert from_text(Attributed, '{"name": "r1", "source": "lock"}') == Attributed("r1", "lock")
+    assert from_text(Attributed, '["r1", "lock"]') == Attributed("r1", "lock")

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from event_lines import PLAIN_EVENT, PREFIX_FORMS, docker, event_message, fallback_message, json_line, logged
 from ingest.files.logfile import LogFile
 from ingest.reading import scan
-from ingest.reading.sifting import Sifter
+from ingest.reading.extractor import Extractor
 from ingest.reading.zone import zone_named
 from parsers.escapes import places_in, shown, without_escapes
 from parsers.line import parse_line, parts_of
@@ -77,7 +77,7 @@ def test_line_that_was_cut_before_its_marker_makes_the_next_one_a_reject_or_unre
     (part,) = parts_of((LINE[:cut] + LINE).encode())
     assert part.occurrences == 1
     has_prefix = cut >= len(logged(""))
-    assert part.standing == (None if has_prefix else "unread")
+    assert part.marker_role == (None if has_prefix else "unread")
     assert (part.parsed and part.parsed.record) == (Malformed("behind other text") if has_prefix else None)
 
 
@@ -142,7 +142,7 @@ def test_event_ends_where_printed_text_begins_within_its_model(printed, form):
     assert isinstance(first.parsed.record, EstimationEvent)
     assert (first.parsed.record.model, first.is_cut) == ("some mo[de]", True)
     assert (second.start, second.text) == (len(line), printed.encode())
-    for _, _, found, _ in Sifter(zone_named("UTC")).sift(f"{line}{printed}\n".encode()):
+    for _, _, found, _ in Extractor(zone_named("UTC")).extract(f"{line}{printed}\n".encode()):
         assert isinstance(found, bytes)
 
 
@@ -153,7 +153,7 @@ def test_no_name_goes_on_with_printed_text(printed):
         line = f"{logged(message)}{printed}"
         first, _ = records(line)
         assert first is None
-        for _, _, found, _ in Sifter(zone_named("UTC")).sift(line.encode() + b"\n"):
+        for _, _, found, _ in Extractor(zone_named("UTC")).extract(line.encode() + b"\n"):
             assert found == line.encode()
 
 
@@ -247,13 +247,13 @@ def test_glued_objects_are_two_lines(form, cut):
     """A JSON object that was cut anywhere ends where the next begins."""
     text = LINE if form is docker else EVENT
     second_text = START if form is docker else "Initialized autonomous executor for run: run-B"
-    one, other = form(text)[:cut], form(second_text)
-    first, second = records(one + other)
+    torn, whole = form(text)[:cut], form(second_text)
+    first, second = records(torn + whole)
     assert second == RUN_B
     assert first is None or first == Malformed("torn") or isinstance(first, EstimationEvent)
     if cut == 1_000:
         assert first == PLAIN_EVENT
-    assert parts_of((one + other).encode())[1].start == len(one)
+    assert parts_of((torn + whole).encode())[1].start == len(torn)
 
 
 @pytest.mark.parametrize(
@@ -273,7 +273,7 @@ def test_quoted_line_behind_one_of_ours_is_a_quotation(quote):
     """A failed builder may show the log that it read: its line ends there, and nothing else begins."""
     first, second = parts_of(logged(f"[p1] Builder failed: see {quote}{LINE}{START}").encode())
     assert first.parsed is not None
-    assert (second.parsed, second.standing, second.occurrences) == (None, "quotation", 1)
+    assert (second.parsed, second.marker_role, second.occurrences) == (None, "quotation", 1)
 
 
 @pytest.mark.parametrize("name", ["app/[id].tsx", "a [2025-12-29] b", "[19:40:02] x", "2025-12-29 19:40:02"])
@@ -282,7 +282,9 @@ def test_brackets_and_times_in_names_are_no_prefix(name):
     (record,) = records(logged(f"Next phase: {name}"))
     assert record is not None
     assert record.phase == name
-    for _, _, found, _ in Sifter(zone_named("UTC")).sift(logged(f"Next phase: {name}").encode() + b"\n"):
+    for _, _, found, _ in Extractor(zone_named("UTC")).extract(
+        logged(f"Next phase: {name}").encode() + b"\n"
+    ):
         parsed = parse_line(found) if isinstance(found, bytes) else None
         assert (parsed.record if parsed else found) == record
 
@@ -394,8 +396,9 @@ PIECES = st.sampled_from(
 def test_block_says_what_its_lines_say_one_by_one_and_every_marker_is_accounted_for(lines, container_logs):
     """Torn, coloured, overwritten, quoted: the quick way agrees with the plain one, and nothing is lost."""
     data = "".join(line + "\n" for line in lines).encode()
-    sifted = {
-        start: (found, end) for start, end, found, _ in Sifter(zone_named("UTC")).sift(data, container_logs)
+    extracted = {
+        start: (found, end)
+        for start, end, found, _ in Extractor(zone_named("UTC")).extract(data, container_logs)
     }
     start = 0
     for raw in lines:
@@ -408,7 +411,7 @@ def test_block_says_what_its_lines_say_one_by_one_and_every_marker_is_accounted_
             for value in record if isinstance(record, tuple) and not isinstance(record, ListedPath) else ():
                 assert "\x1b" not in str(value)
                 assert "] INFO: " not in str(value)
-        found, _ = sifted.get(start, (None, 0))
+        found, _ = extracted.get(start, (None, 0))
         if found is None:
             assert plain.count(b"[TokenEstimationV2]") == 0
         elif isinstance(found, bytes):
@@ -480,7 +483,7 @@ def test_events_behind_a_start_that_may_be_torn_have_no_run(tmp_path, line, run,
     """A start behind other text starts nothing, but what follows may be its; a mention changes nothing."""
     log = LogFile(str(tmp_path / "run.log"))
     first = logged("Initialized autonomous executor for run: run-A")
-    (tmp_path / "run.log").write_text("".join(f"{one}\n" for one in (first, LINE, line, LINE, "end")))
+    (tmp_path / "run.log").write_text("".join(f"{text}\n" for text in (first, LINE, line, LINE, "end")))
     (batch,) = scan.scan(log, None, scan.ScanOptions("UTC", plain=plain))
-    runs = [one.fact.context.run and one.fact.context.run.name for one in batch.rows.sightings]
+    runs = [sighting.fact.context.run and sighting.fact.context.run.name for sighting in batch.rows.sightings]
     assert runs == ["run-A", run]

@@ -27,7 +27,7 @@ def chunked(data: bytes, sizes: list[int]) -> Iterator[bytes]:
 
 def one_by_one(data: bytes, encoding: Encoding) -> Read:
     """Read the logical lines as they are found without blocks of text."""
-    return read_lines([data], encoding, one_by_one=True)
+    return read_lines([data], encoding, line_by_line=True)
 
 
 PIECES = st.one_of(

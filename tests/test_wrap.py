@@ -217,5 +217,5 @@ def test_whole_context_line_is_not_joined_with_what_was_printed(
     text = "".join(f"{line}\r\n" for line in [*physical, logged("end")])
     (tmp_path / "run.txt").write_bytes(b"\xff\xfe" + text.encode("utf-16-le"))
     batches = scan.scan(log, None, scan.ScanOptions("UTC", plain=plain))
-    sightings = [one for batch in batches for one in batch.rows.sightings]
-    assert [one.fact.context.run and one.fact.context.run.name for one in sightings] == [run]
+    sightings = [sighting for batch in batches for sighting in batch.rows.sightings]
+    assert [sighting.fact.context.run and sighting.fact.context.run.name for sighting in sightings] == [run]

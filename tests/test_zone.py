@@ -111,9 +111,9 @@ def test_offsets_are_remembered_right():
     sydney = zone_named("Australia/Sydney")
     before = datetime.fromisoformat("2025-04-06 01:50:00")
     times = [before + timedelta(minutes=5) * step for step in range(60)]
-    assert [sydney.to_utc(one) for one in times] == [sydney.to_utc(one) for one in times]
-    assert [zone_named("Australia/Sydney").to_utc(one) for one in reversed(times)] == [
-        sydney.to_utc(one) for one in reversed(times)
+    assert [sydney.to_utc(moment) for moment in times] == [sydney.to_utc(moment) for moment in times]
+    assert [zone_named("Australia/Sydney").to_utc(moment) for moment in reversed(times)] == [
+        sydney.to_utc(moment) for moment in reversed(times)
     ]
 
 
@@ -128,14 +128,14 @@ def test_offsets_are_remembered_right():
 def test_a_local_time_is_the_same_in_utc_whatever_was_looked_up_before(name, year, minutes):
     """Told by its hour or by its minute; where offsets have seconds, and where a time can't be moved."""
     zone = zone_named(name)
-    for minute in [*minutes, *(one + 1 for one in minutes), 0, 7, 14, 15, 23]:
+    for minute in [*minutes, *(quarter + 1 for quarter in minutes), 0, 7, 14, 15, 23]:
         local = datetime(year, 1, 1) + timedelta(minutes=minute % (365 * 24 * 60), seconds=minute % 60)  # noqa: DTZ001
         moment = zone_named(name).to_utc(local)
-        told = zone.utc_text(local.isoformat(" "))
+        text = zone.utc_text(local.isoformat(" "))
         if moment.second != local.second:
-            assert told is None
-        elif told is not None or year not in (1, 9999):  # times that can't be moved take more care
-            assert told == moment.isoformat(" ")[:19]
+            assert text is None
+        elif text is not None or year not in (1, 9999):  # times that can't be moved take more care
+            assert text == moment.isoformat(" ")[:19]
 
 
 @pytest.mark.parametrize("text", ["2025-02-30 19:40:02", "2025-12-29 24:40:02", "0000-01-01 00:00:00"])
@@ -176,12 +176,12 @@ the rules of zones that are alike now were others."""
 def clock(monkeypatch):
     """Return what sets this machine's clock by `TZ`; `None`: by files that stand for the usual ones."""
 
-    def is_set(told: str | None, clock_file: Path | None = None, name_file: Path | None = None) -> None:
+    def is_set(setting: str | None, clock_file: Path | None = None, name_file: Path | None = None) -> None:
         monkeypatch.setattr(zone, "_CLOCK", str(clock_file))
         monkeypatch.setattr(zone, "_CLOCK_NAME", str(name_file))
-        monkeypatch.setenv("TZ", str(clock_file) if told is None else told)
+        monkeypatch.setenv("TZ", str(clock_file) if setting is None else setting)
         time.tzset()
-        if told is None:  # the C library goes on by the file
+        if setting is None:  # the C library goes on by the file
             monkeypatch.delenv("TZ")
 
     yield is_set
@@ -199,7 +199,7 @@ def as_the_clock_has_it(local: str) -> datetime:
 
 @needs_tzset
 @pytest.mark.parametrize(
-    ("told", "recorded"),
+    ("setting", "recorded"),
     [
         ("Australia/Sydney", "Australia/Sydney"),
         (":Australia/Sydney", "Australia/Sydney"),
@@ -226,9 +226,9 @@ def as_the_clock_has_it(local: str) -> datetime:
         ("", "UTC"),
     ],
 )
-def test_zone_that_nobody_named_is_that_of_the_clock(clock, told, recorded):
+def test_zone_that_nobody_named_is_that_of_the_clock(clock, setting, recorded):
     """Whatever `TZ` holds, times are read as the clock shows them, and so they are by the recorded name."""
-    clock(told)
+    clock(setting)
     found = machine_zone()
     assert found.name == recorded or recorded is None
     for local in MOMENTS:
@@ -303,8 +303,8 @@ def test_slim_rules_are_read(clock, monkeypatch, tmp_path):
 
 def test_only_a_zone_with_a_name_can_be_asked_for():
     """What is recorded of a machine that tells no name is none that a message may advise to give."""
-    assert [is_named(one) for one in ("Australia/Sydney", "EST5EDT", "UTC")] == [True, True, True]
-    assert [is_named(one) for one in ("local", "JST-9", "AEST-10AEDT,M10.1.0,M4.1.0/3")] == [
+    assert [is_named(name) for name in ("Australia/Sydney", "EST5EDT", "UTC")] == [True, True, True]
+    assert [is_named(name) for name in ("local", "JST-9", "AEST-10AEDT,M10.1.0,M4.1.0/3")] == [
         False,
         False,
         False,
@@ -324,9 +324,9 @@ def test_zone_that_a_database_names_and_nobody_knows_is_refused(name):
 
 
 @pytest.mark.parametrize(
-    ("one", "other", "same"),
+    ("name", "other", "same"),
     [("UTC", "Etc/UTC", True), ("Zulu", "Etc/UCT", True), ("UTC", "GMT", False), ("local", "local", True)],
 )
-def test_names_of_utc_are_one_zone(one: str, other: str, same: bool) -> None:
+def test_names_of_utc_are_one_zone(name: str, other: str, same: bool) -> None:
     """A machine may call it `Etc/UTC`, a person `UTC`: no reason to warn."""
-    assert is_same_zone(one, other) is same
+    assert is_same_zone(name, other) is same

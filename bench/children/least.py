@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from ingest.reading.sifting import SiftedEvent, Sifter
+from ingest.reading.extractor import ExtractedEvent, Extractor
 from ingest.reading.zone import zone_named
 from parsers.line import is_whole_event
 
@@ -18,15 +18,15 @@ BLOCK_BYTES = 256 * 1024
 
 def records(log: Path) -> int:
     """Make a record of each line; return how many of them are events."""
-    events, sifter = 0, Sifter(zone_named("UTC"))
+    events, extractor = 0, Extractor(zone_named("UTC"))
     with log.open("rb", buffering=0) as file:
         rest = b""
         while chunk := file.read(BLOCK_BYTES):
             block = rest + chunk
             whole = block.rfind(b"\n") + 1
             block, rest = block[:whole], block[whole:]
-            for _, _, what, _ in sifter.sift(block):
-                events += type(what) is SiftedEvent or (type(what) is bytes and is_whole_event(what))
+            for _, _, what, _ in extractor.extract(block):
+                events += type(what) is ExtractedEvent or (type(what) is bytes and is_whole_event(what))
     return events
 
 

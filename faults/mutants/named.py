@@ -50,8 +50,8 @@ NAMED = (
         "1",
         "of two known numbers the smaller is kept",
         "ingest/linking/context.py",
-        "    return min(one, other)\n",
-        "    return max(one, other)\n",
+        "    return min(left, right)\n",
+        "    return max(left, right)\n",
         ("tests/test_rules.py::test_of_two_known_numbers_the_smaller_is_kept",),
     ),
     Fault(
@@ -122,8 +122,8 @@ NAMED = (
         "10",
         "the windows of a run close when it ends",
         "ingest/linking/state.py",
-        "        if alone:\n            self.windows.close(None)\n",
-        "        if alone:\n            pass\n",
+        "        if is_single:\n            self.windows.close(None)\n",
+        "        if is_single:\n            pass\n",
         ("tests/test_rules.py::test_phase_of_the_next_run_is_not_that_of_a_run_that_ended",),
     ),
     Fault(
@@ -138,8 +138,8 @@ NAMED = (
         "12",
         "a source is continued by at most one file of a run",
         "ingest/assign.py",
-        "            if evidence.standing(other, [source]):\n",
-        "            if not evidence.standing(other, [source]):\n",
+        "            if evidence.matching(other, [source]):\n",
+        "            if not evidence.matching(other, [source]):\n",
         ("tests/test_rules.py::test_two_copies_of_a_log_that_is_gone_are_two_sources",),
     ),
 )

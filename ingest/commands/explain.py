@@ -117,9 +117,9 @@ def _zone(path: str, tz: str | None) -> str:
     if tz is not None and options.is_typed("tz"):
         return zone_named(tz).name
     if folders := options.chosen_folders():
-        from ingest.files.folders import zone_told  # noqa: PLC0415 - most have no folders of their own
+        from ingest.files.folders import zone_for  # noqa: PLC0415 - most have no folders of their own
 
-        if (told := zone_told(folders, LogFile(path).stored_path)) is not None:
+        if (told := zone_for(folders, LogFile(path).stored_path)) is not None:
             return told
     return (machine_zone() if tz is None else zone_named(tz)).name
 

@@ -1,4 +1,4 @@
-"""The logs as files: which there are, on a disk or behind a URL, what each is, and its bytes, decompressed.
+"""Logs as files: which there are, on disk or at a URL, what each one is, and its decompressed bytes.
 
-Nothing here knows what stands in them.
+Nothing here knows what the logs contain.
 """

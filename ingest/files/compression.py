@@ -1,9 +1,8 @@
-"""Compressed files: told by their bytes, unpacked by the libraries' own decompressors.
+"""Compressed files: recognised by their bytes, unpacked by the libraries' own decompressors.
 
-A file may hold many streams, one after another. The libraries' own files take whatever stands after a
-first good stream for padding, some of them, and end there without a word. Here every byte is accounted
-for: the next stream, padding where the format has it, or damage. What unpacks to far more than any log
-is damage too.
+A file may hold many streams, one after another. Some libraries' file classes take anything after a first
+good stream for padding and end there silently. Here every byte is accounted for: the next stream, padding
+if the format allows it, or damage. A file that unpacks to far more than any log is damaged too.
 """
 
 from __future__ import annotations
@@ -19,18 +18,18 @@ from typing import IO, Any, NamedTuple
 from ingest.errors import LogUnreadable
 
 INPUT_BYTES = 1024 * 1024
-"""How much of a file is read at once. Once a piece of memory of this size was given back, glibc keeps
-smaller ones; else it fetches the memory of every chunk anew, which takes a quarter of the time."""
+"""How much of a file is read at once. Once a block of this size was freed, glibc keeps smaller ones for
+reuse; else it would map the memory of every chunk anew, which takes a quarter of the time."""
 
 FIRST_BYTES = 4 * 1024
-"""How much a stream is given first, then twice as much each time. What stands behind its end is copied,
-so a file of many tiny streams would otherwise be copied over and over."""
+"""How much a stream is given first, then twice as much each time. What is left after its end is copied, so
+a file of many tiny streams would otherwise be copied over and over."""
 
 GIVEN_BYTES = 64 * 1024
-"""How much it is given at most. Logs unpack to a whole `logfile.CHUNK_BYTES` of it, mostly."""
+"""How much it is given at most. Most logs unpack to a whole `logfile.CHUNK_BYTES` of it."""
 
 MAX_UNPACKED_BYTES = 1 << 30
-"""What any file may unpack to, however small it is: seconds of work."""
+"""What any file may unpack to, however small it is: that takes seconds."""
 
 MAX_UNPACKED_RATIO = 1_100
 """How many times its size on disk a file may unpack to beyond that. gzip can't reach 1,033; real logs stay
@@ -40,14 +39,14 @@ MAX_DICTIONARY_BYTES = 256 << 20
 """Memory that an xz file may ask for; `xz -9` asks for 65 MiB, a header may claim 4 GiB."""
 
 _GZIP_MEMBER = 31
-"""What zlib calls the largest window, and a header and a trailer of gzip's, which it checks."""
+"""zlib's `wbits` for the largest window and gzip's header and trailer, which it checks."""
 
 
 class Inflating:
-    """A member of a gzip file, unpacked by `zlib` or its like, with the interface of the other decompressors.
+    """A member of a gzip file, unpacked by `zlib` or `zlib_ng`, with the interface of other decompressors.
 
-    Damage has one place, whichever module unpacks and however the file is cut: behind the last byte that
-    can be unpacked. So a checkpoint that was made before damage is reached again.
+    Damage always shows after the last byte that can be unpacked, whichever module unpacks and however the
+    input is cut. So a checkpoint that was made before the damage is reached again.
     """
 
     def __init__(self, module: Any) -> None:
@@ -57,7 +56,7 @@ class Inflating:
         self.needs_input, self.eof, self.unused_data = True, False, b""
 
     def decompress(self, data: bytes, max_length: int) -> bytes:
-        """Return the next bytes; those before damage first, since zlib drops them where it finds it."""
+        """Return the next bytes. Those before damage come first, though zlib drops them when it finds it."""
         data = self._member.unconsumed_tail + data
         before = self._member.copy()
         try:
@@ -73,18 +72,18 @@ class Inflating:
     def _until_damage(self, member: Any, data: bytes) -> bytes:
         found = b""
         with suppress(self._error):
-            found += member.decompress(b"")  # a byte that was taken may hold several letters
+            found += member.decompress(b"")  # a byte that was given before may hold several characters
             for place in range(len(data)):
                 found += member.decompress(data[place : place + 1])
         return found
 
 
 class Compression(NamedTuple):
-    """How one compression is told, and what unpacks it.
+    """How one compression is recognised, and what unpacks it.
 
-    `magic` is a pattern of a file's first bytes. Of `modules` the first that is installed is taken, else
-    `package` is what brings one: `start` begins a stream with it, and `error` is the name of what it raises
-    beside OSError. `padding` is a byte that may stand between streams and after the last, if any.
+    `magic` is a pattern of a file's first bytes. The first of `modules` that is installed is used, and
+    `package` provides one. `start` begins a stream with the module, and `error` is the name of the exception
+    that it raises beside OSError. `padding` is a byte that may follow a stream, if the format has one.
     """
 
     magic: bytes
@@ -116,20 +115,22 @@ COMPRESSIONS = {
         package="backports.zstd",
     ),
 }
-"""A new one is an entry here, and the ending of its files in `names.COMPRESSED`."""
+"""To add a compression, add an entry here, and the suffix of its files to `listing.COMPRESSED`."""
 
 
 def compression_of(head: bytes) -> str | None:
-    """Tell how a file is compressed by its first bytes."""
-    told = (name for name, one in COMPRESSIONS.items() if re.match(one.magic, head, re.DOTALL))
-    return next(told, None)
+    """Return the name of a file's compression by its first bytes; `None` if it has none."""
+    names = (
+        name for name, compression in COMPRESSIONS.items() if re.match(compression.magic, head, re.DOTALL)
+    )
+    return next(names, None)
 
 
 def decompressed(file: io.RawIOBase, name: str, path: str, size_bytes: int) -> IO[bytes]:
     """Open the decompressed bytes of a file of `size_bytes`, which can be read by line as well.
 
     Raises:
-        LogUnreadable: what reads it is not installed.
+        LogUnreadable: no module that unpacks it is installed.
     """
     compression = COMPRESSIONS[name]
     for module in compression.modules:
@@ -161,11 +162,11 @@ class Unpacked(io.RawIOBase):
         self._step = FIRST_BYTES
 
     def readable(self) -> bool:
-        """Say that this can be read."""
+        """Return true: this can be read."""
         return True
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        """Fill a buffer with the next bytes; 0 at the end of a file that is whole.
+        """Fill a buffer with the next bytes; return 0 at the end of a whole file.
 
         Raises:
             EOFError: the file stops in the middle of a stream.
@@ -184,7 +185,7 @@ class Unpacked(io.RawIOBase):
         return len(data)
 
     def _more(self, size: int) -> bytes:
-        """Return at most `size` of the next bytes of a stream; nothing where more input is needed first."""
+        """Return at most `size` of the next bytes of a stream; none if it needs more input first."""
         stream = self._current = self._current or self._start()
         given = self._given() if stream.needs_input else b""
         if stream.needs_input and not given:
@@ -200,17 +201,17 @@ class Unpacked(io.RawIOBase):
         return data
 
     def _goes_on(self) -> bool:
-        """Pass the padding before another stream; false where there is none, at the end of the file."""
+        """Skip the padding before another stream; return false if there is none, at the end of the file."""
         while given := self._given():
-            behind = given.lstrip(self._padding)
-            if behind:
-                self._block.seek(-len(behind), io.SEEK_CUR)
+            rest = given.lstrip(self._padding)
+            if rest:
+                self._block.seek(-len(rest), io.SEEK_CUR)
                 self._step = FIRST_BYTES
                 return True
         return False
 
     def _given(self) -> bytes:
-        """Return the next bytes of the file, more each time; nothing at its end."""
+        """Return the next bytes of the file, more each time; none at its end."""
         given = self._block.read(self._step)
         if not given:
             self._block = io.BytesIO(self._file.read(INPUT_BYTES) or b"")

@@ -1,6 +1,6 @@
-"""Logs as they are discovered: where paths lead, where a link led before, what a rotation left beside.
+"""Discovery: the logs that paths lead to, the file that a link led to before, and the rotations of a log.
 
-A file found twice is one log.
+A file that is found twice is one log.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from ingest.files.logfile import FRESH_NS, LogFile
 
 @dataclass(slots=True)
 class Discovered:
-    """What the paths led to. `missing` were named and are not there; `problems` say so, as sentences."""
+    """What the paths led to; `missing` were named and do not exist, which `problems` says in sentences."""
 
     logs: list[LogFile] = field(default_factory=list)
     missing: list[LogFile] = field(default_factory=list)
@@ -48,29 +48,29 @@ def target_of(real_path: str | None, log: LogFile) -> list[LogFile]:
 
 _PACKED = "|".join(map(re.escape, COMPRESSED))
 _ROTATED = re.compile(rf"[._-]\d[\d_.:T-]*(?i:{_PACKED})?")
-"""What a rotation puts behind a name: a number or a date."""
+"""What a rotation appends to a name: a number or a date."""
 
 _ROTATED_WITHIN = re.compile(r"\.\d+|[._-]\d{4}[\d_.:T-]*")
-"""What it puts before the ending; `app-2.log` is another log beside `app.log`."""
+"""What a rotation inserts before the suffix. `app-2.log` is another log, no rotation of `app.log`."""
 
 
 class Rotations:
-    """The rotations beside logs, wherever links lead; each folder is looked into once."""
+    """The rotations beside logs, with links followed; each folder is listed once."""
 
     def __init__(self) -> None:
-        """Look into no folder yet."""
+        """Begin with no folder listed."""
         self._names: dict[str, list[str]] = {}
 
-    def of(self, log: LogFile, oldest_ns: int, former: Iterable[str | None] = ()) -> list[LogFile]:
+    def of(self, log: LogFile, oldest_ns: int, earlier_paths: Iterable[str | None] = ()) -> list[LogFile]:
         """Return the rotations that may hold what was written since a log was read.
 
-        `run.log.1`, `run.log-20260114`, `run.log.2026-01-14`, `run.1.log`, compressed or not: beside the file
-        that the log's path leads to, and beside those that it led to before (`former`). What was changed last
-        before `oldest_ns` is left out: nobody asked for it.
+        These are `run.log.1`, `run.log-20260114`, `run.log.2026-01-14`, `run.1.log`, compressed or not:
+        beside the file that the log's path leads to, and beside `earlier_paths`, which it led to before.
+        Files that were not changed since `oldest_ns` are left out.
         """
         if log.is_remote:
             return []
-        places = {os.path.realpath(log.path), *filter(None, former)}
+        places = {os.path.realpath(log.path), *filter(None, earlier_paths)}
         oldest = oldest_ns - FRESH_NS  # some tools keep whole seconds
         found = {path for place in places for path in self._beside(place) if _is_newer(path, oldest)}
         return [LogFile(path, named=False, found_at=log.stored_path) for path in sorted(found)]
@@ -94,7 +94,7 @@ class Rotations:
 
 
 def is_rotation(path: str | None, log: str | None) -> bool:
-    """Whether a path is one that a rotation would leave beside a log, by their names alone."""
+    """Whether a path is a rotation of a log, by their names alone."""
     if path is None or log is None or os.path.dirname(path) != os.path.dirname(log):
         return False
     return _is_rotated(os.path.basename(path), *os.path.splitext(os.path.basename(log)))

@@ -1,7 +1,7 @@
-"""Which files paths lead to: those that are named, and the logs below the folders that are named.
+"""The files that paths lead to: those that are named, and the logs below the folders that are named.
 
-Each file is met once, by whatever names it is reached, and looked up once; nothing is opened. Hidden
-folders, loops of symbolic links and what is no log by its name are left out.
+Each file is listed once, whatever names lead to it, and looked up once; nothing is opened. Hidden folders,
+loops of symbolic links and files without a log's name are left out.
 """
 
 from __future__ import annotations
@@ -30,30 +30,30 @@ GLOBS = (*NAMES, *(f"{name}{ending}" for name in NAMES for ending in COMPRESSED)
 """Names that a log may have; `*.log.*` and `*.log-*` cover rotations, dated ones too."""
 
 MAX_INTEGER = (1 << 63) - 1
-"""What SQLite can hold; some file systems number files beyond it."""
+"""The largest integer of SQLite; some file systems have larger inode numbers."""
 
 _MOST_PASSED_OVER, _SHOWN = 1_000, 3
-"""Files that were passed over which are remembered, and named; the others are counted."""
+"""How many of the files that were passed over are remembered, and how many are named in a message."""
 
 _BY_NUMBER = os.scandir in os.supports_fd
-"""Whether what an open folder holds can be found without the folder's path: that is quicker."""
+"""Whether a folder can be listed by its file descriptor, which is quicker than by its path."""
 
 Listed = tuple[str, str, "os.stat_result | ObjectState | None", bool]
-"""A path as it was given, and as it is stored; what the file there is, and whether a person named it.
+"""A path as it was given, and as it is stored; the file's state, and whether a person named it.
 
-What it is, is `None` for standard input and where it can't be told, or is no regular file.
+The state is `None` for standard input, for what is no regular file, and if it can't be looked up.
 """
 
 
 class Files:
-    """A set of files, by their devices and inodes, as the database can hold those."""
+    """A set of files, by device and inode, both cut to what the database can hold."""
 
     def __init__(self) -> None:
         """Begin with none."""
         self._inodes: dict[int, set[int]] = {}
 
     def add(self, device: int, inode: int) -> bool:
-        """Add a file; return whether it is new here."""
+        """Add a file; return whether it is new."""
         inodes = self._inodes.get(device)
         if inodes is None:
             inodes = self._inodes.setdefault(device & MAX_INTEGER, set())
@@ -70,7 +70,7 @@ class Files:
 
 
 class PassedOver:
-    """Files in folders that look like logs, and have no name by which those are found."""
+    """Files in folders that look like logs but don't match the names that are read."""
 
     def __init__(self) -> None:
         """Begin with none."""
@@ -78,7 +78,7 @@ class PassedOver:
         self._more = 0
 
     def add(self, path: str, state: os.stat_result | ObjectState | None) -> None:
-        """Add a file, unless there is nothing in it."""
+        """Add a file, unless it is empty."""
         if state is None or not stat.S_ISREG(state.st_mode) or not state.st_size:
             return
         if len(self._files) < _MOST_PASSED_OVER:
@@ -86,8 +86,8 @@ class PassedOver:
         else:
             self._more += 1
 
-    def told(self, met: Files) -> str | None:
-        """Say how many there are, beside those that were `met` all the same, by another name."""
+    def text(self, met: Files) -> str | None:
+        """Return a message with their number, without those that were `met` under another name; or `None`."""
         left = sorted(path for path, device, inode in self._files if not met.holds(device, inode))
         if not left:
             return None
@@ -103,17 +103,17 @@ class PassedOver:
 
 
 class Listing:
-    """The files that paths lead to, as they are met, and what there is to say of the paths.
+    """The files that paths lead to, in the order in which they are found, and notices about the paths.
 
-    `folders` are those that were walked, as they were before; `empty` are those that were named and hold
-    no log.
+    `folders` are those that were walked, with their state before that; `empty` are those that were named and
+    hold no log.
     """
 
     def __init__(self, paths: Sequence[str], globs: Sequence[str] = (), not_logs: Sequence[str] = ()) -> None:
-        """List what paths lead to: a file is taken as it is, a folder is walked, `-` is a stream.
+        """List what paths lead to: a file is listed as it is, a folder is walked, `-` is a stream.
 
-        `globs` replaces the list of names for folders; `not_logs` are files never to be read there
-        (our own database and what stands beside it).
+        `globs` replaces the names that are read in folders; `not_logs` are files that are never read there
+        (our own database and the files beside it).
         """
         self.files = 0
         self.missing: list[str] = []
@@ -129,7 +129,7 @@ class Listing:
         self._names: set[str] = set()
 
     def __iter__(self) -> Iterator[Listed]:
-        """Yield each file once; what is said of the paths is whole at the end."""
+        """Yield each file once; the notices are complete at the end."""
         for path in self._paths:
             if is_url(path):
                 yield from self._remote(path)
@@ -148,34 +148,34 @@ class Listing:
             else:
                 text = "one of the paths is empty: is a variable unset where they are named?"
                 self._notice("problem", "empty-path", None, text)
-        if (passed_over := self._passed_over.told(self.met)) is not None:
+        if (passed_over := self._passed_over.text(self.met)) is not None:
             self._notice("note", "passed-over", None, passed_over)
 
     def _remote(self, url: str) -> Iterator[Listed]:
         """Yield the object that a URL names, or the logs below it."""
         is_log = name_test(self.globs or GLOBS)
-        nothing, globs = True, ", ".join(self.globs or NAMES)
+        is_empty, globs = True, ", ".join(self.globs or NAMES)
         try:
             found: Iterator[tuple[str, ObjectState, bool]] = remote().listed(url, globs)
-            for one, state, named in found:
-                inner = one[len(url) :].strip("/").split("/")
+            for object_url, state, named in found:
+                inner = object_url[len(url) :].strip("/").split("/")
                 if not named and any(part.startswith(".") for part in inner):
                     continue
                 if not named and not is_log(inner[-1]):
                     if not self.globs and looks_like_log(inner[-1]):
-                        self._passed_over.add(one, state)
+                        self._passed_over.add(object_url, state)
                     continue
-                nothing = False
-                if self._is_first(one, state):
-                    yield one, stored_path(one), state, named
+                is_empty = False
+                if self._is_first(object_url, state):
+                    yield object_url, stored_path(object_url), state, named
         except LogUnreadable as error:
             self.notices.append(notice_of(error, shown(url)))
             return
-        if nothing:
+        if is_empty:
             self._note_empty(url)
 
     def _is_first(self, path: str, state: os.stat_result | ObjectState | None) -> bool:
-        """Whether a file was not met before; another link to one that was is counted, and no more."""
+        """Whether a file was not met before; another link to the same file is only counted."""
         if state is None:
             is_first = self._is_new_name(path)
             self.files += is_first
@@ -196,12 +196,12 @@ class Listing:
     def _below(self, folder: str) -> Iterator[Listed]:
         """Yield the logs below a folder, in the order of their names."""
         is_log = name_test(self.globs or GLOBS)
-        nothing = True
-        for here, entries in self._walked(folder, is_log):
-            prefix, stored_prefix = os.path.join(here, ""), os.path.join(stored_path(here), "")
+        is_empty = True
+        for walked, entries in self._walked(folder, is_log):
+            prefix, stored_prefix = os.path.join(walked, ""), os.path.join(stored_path(walked), "")
             as_given = prefix == stored_prefix
             while entries:
-                entry = entries.pop()  # and let go of what it remembers
+                entry = entries.pop()  # so that its cached state is freed
                 name, state = entry.name, _state_of(entry)
                 path = prefix + name
                 if state is None or not stat.S_ISREG(state.st_mode):
@@ -209,11 +209,11 @@ class Listing:
                         continue
                 elif (state.st_dev, state.st_ino) in self._excluded:
                     continue
-                nothing = False
+                is_empty = False
                 if self._is_first(path, state):
                     stored = path if as_given and path.isascii() else stored_prefix + shown(name)
                     yield path, stored, state, False
-        if nothing:
+        if is_empty:
             self._note_empty(folder)
 
     def _note_empty(self, folder: str) -> None:
@@ -226,7 +226,7 @@ class Listing:
         self.notices.append(Notice(level, code, None if path is None else shown(path), text))
 
     def _is_odd(self, path: str, state: os.stat_result | None) -> bool:
-        """Whether what has a log's name in a folder is none; what can't be looked at is told later."""
+        """Whether an entry with a log's name is no file; one that can't be looked up is noticed later."""
         is_odd = state is not None or os.path.islink(path)
         if is_odd:
             text = f"{shown(path)}: not a regular file, or a link to nothing, so not read"
@@ -236,30 +236,32 @@ class Listing:
     def _walked(
         self, folder: str, is_log: Callable[[str], bool]
     ) -> Iterator[tuple[str, list[os.DirEntry[str]]]]:
-        """Yield each folder, once, with its logs, the last first: they are looked up while it is open."""
+        """Yield each folder once, with its logs in reverse order, which are looked up while it is open."""
         left, visited = [folder], Files()
         while left:
-            here = left.pop()
+            current = left.pop()
             logs: list[os.DirEntry[str]] = []
             folders: list[str] = []
             with ExitStack() as stack:
                 try:
-                    state = os.stat(here)
+                    state = os.stat(current)
                     if not visited.add(state.st_dev, state.st_ino):
                         continue
-                    self.folders.append((here, state))
-                    for entry in stack.enter_context(_entries(here)):
+                    self.folders.append((current, state))
+                    for entry in stack.enter_context(_entries(current)):
                         if _is_folder(entry):
-                            folders += [] if entry.name.startswith(".") else [os.path.join(here, entry.name)]
+                            folders += (
+                                [] if entry.name.startswith(".") else [os.path.join(current, entry.name)]
+                            )
                         elif is_log(entry.name):
                             logs.append(entry)
                         elif not self.globs and looks_like_log(entry.name):
-                            self._passed_over.add(os.path.join(here, entry.name), _state_of(entry))
+                            self._passed_over.add(os.path.join(current, entry.name), _state_of(entry))
                 except OSError as error:
-                    self._complain(here, error)
+                    self._complain(current, error)
                     continue
                 logs.sort(key=attrgetter("name"), reverse=True)
-                yield here, logs
+                yield current, logs
             left += sorted(folders, reverse=True)
 
     def _complain(self, folder: str, error: OSError) -> None:
@@ -277,7 +279,7 @@ def _looked_up(path: str) -> os.stat_result | None:
 
 @contextmanager
 def _entries(folder: str) -> Iterator[Iterator[os.DirEntry[str]]]:
-    """Open a folder, by its number where that can be."""
+    """Open a folder, by its file descriptor if the system can."""
     if not _BY_NUMBER:
         with os.scandir(folder) as entries:
             yield entries
@@ -291,8 +293,8 @@ def _entries(folder: str) -> Iterator[Iterator[os.DirEntry[str]]]:
 
 
 def _state_of(entry: os.DirEntry[str]) -> os.stat_result | None:
-    """Look an entry of an open folder up; where links lead."""
-    if not _BY_NUMBER:  # what Windows tells of entries is not all there is
+    """Look up an entry of an open folder, with links followed."""
+    if not _BY_NUMBER:  # on Windows an entry's own state lacks device and inode
         return _looked_up(entry.path)
     try:
         return entry.stat()
@@ -317,18 +319,18 @@ _LOOKS_LIKE_ONE = re.compile(
     r"|(?:current|previous|messages|console|std(?:out|err)|@[0-9a-f]{24}(?:\.[su])?|[^.]+)\.(?:gz|bz2|xz|zst|lz4|z)"
     r"|current|previous|messages|console|std(?:out|err)|@[0-9a-f]{24}(?:\.[su])?"
 )
-"""Names, in lower case, of what may be a log too: as other programs call, rotate, keep and pack them."""
+"""Names, in lower case, that logs may have too: other programs name, rotate, keep and pack them so."""
 
 
 def looks_like_log(name: str) -> bool:
-    """Whether a name that is none of `GLOBS` is one that a log may have."""
+    """Whether a name may be a log's although none of `GLOBS` matches it."""
     return _LOOKS_LIKE_ONE.fullmatch(name.lower()) is not None
 
 
 def name_test(globs: Sequence[str]) -> Callable[[str], bool]:
-    """Return whether a name is one of those that globs mean, without regard to case, as a test.
+    """Return a function that tells whether any of the globs matches a name, ignoring case.
 
-    Those of a star and an ending, or of something between two stars, cost next to nothing.
+    Globs of a star and a suffix, or of a text between two stars, are tested without a regular expression.
     """
     endings: tuple[str, ...] = ()
     parts: list[str] = []
@@ -352,7 +354,7 @@ def name_test(globs: Sequence[str]) -> Callable[[str], bool]:
 
 
 def _is_literal(text: str) -> bool:
-    return bool(text) and not any(one in text for one in "*?[")
+    return bool(text) and not any(character in text for character in "*?[")
 
 
 def _fits(patterns: Sequence[str]) -> Callable[[str], object]:

@@ -1,7 +1,7 @@
 """One log file on disk at one moment: what it is, and its bytes, decompressed.
 
-Logs are opened read-only, never locked, never touched. What the file *is* is told by its bytes,
-not by its name: a rotation may rename and compress it at any time.
+Logs are opened read-only, never locked, never changed. A file is identified by its bytes, not by its name:
+a rotation may rename and compress it at any time.
 """
 
 from __future__ import annotations
@@ -43,13 +43,13 @@ CHUNK_BYTES = 256 * 1024
 """How much is read at once: large enough that the call costs nothing, small enough for the cache."""
 
 FRESH_NS = 2_000_000_000
-"""How long after a change another one may show the same time, in nanoseconds: FAT ticks every two seconds."""
+"""How long after a change another one may leave the same time, in ns: FAT's clock ticks every two seconds."""
 
 OVERLAP_BYTES = 256
-"""Bytes that are read twice: enough to hold the time of a log line, few enough to cost nothing."""
+"""Bytes that are read twice: enough to hold the time of a log line, and so few that they cost nothing."""
 
 TAIL_BYTES = 256
-"""How many bytes tell how something ends."""
+"""How many bytes a tail hash covers."""
 
 _SQLITE_MAGIC = b"SQLite format 3\0"
 _TEXT_CONTROLS = b"\t\n\r\f\b\x1b"
@@ -58,35 +58,34 @@ _DAMAGE = (OSError, EOFError)
 
 @dataclass(frozen=True, slots=True)
 class FileState:
-    """What one `stat` tells: enough to know an unchanged file without opening it.
+    """The result of one `stat`: enough to recognise an unchanged file without opening it.
 
-    `ending` is the hash of its last bytes, where it was changed so lately that another change, of as
-    many bytes, might leave no trace in the rest: clocks of file systems tick slowly. `None` where it
-    had settled.
+    `tail_hash` is the hash of its last bytes, if it was changed so recently that another change that keeps
+    its size might keep its time as well, since clocks of file systems tick slowly. Else it is `None`.
     """
 
     device: int
     inode: int
     size_bytes: int
     modified_ns: int
-    ending: str | None = field(default=None, compare=False)
+    tail_hash: str | None = field(default=None, compare=False)
 
     @property
     def number(self) -> tuple[int, int]:
-        """What tells it from the other files that are there: a later one may be given the same."""
+        """Device and inode: unique among the files that exist, but a later file may get the same."""
         return self.device, self.inode
 
     @property
     def is_fresh(self) -> bool:
-        """Whether the file was changed so lately that its time can't tell another change."""
+        """Whether the file was changed so recently that another change may leave the same time."""
         return self.modified_ns >= time.time_ns() - FRESH_NS
 
 
 @dataclass(frozen=True, slots=True)
 class OpenLog:
-    """An opened log: its decompressed bytes, how it is compressed, and what the very file is that was opened.
+    """An opened log: its decompressed bytes, its compression, and the state of the file that was opened.
 
-    `file` is `None` for standard input. What is `remote` is better not read twice. `raw` is what is on disk.
+    `file` is `None` for standard input. A `remote` log is better not read twice. `raw` has the bytes on disk.
     """
 
     stream: IO[bytes]
@@ -97,12 +96,12 @@ class OpenLog:
 
     @property
     def disk_offset(self) -> int:
-        """How far it was read, in bytes on disk; 0 of standard input."""
+        """How far it was read, in bytes on disk; 0 for standard input."""
         return 0 if self.raw is None or self.raw.closed else self.raw.tell()
 
     @property
     def is_plain(self) -> bool:
-        """Whether its bytes are those on the disk, where they can be looked at again."""
+        """Whether its bytes are those on disk, so that they can be read again."""
         return self.compression is None and self.file is not None
 
 
@@ -110,9 +109,9 @@ class OpenLog:
 class LogFile:
     """A path to read, and whether a person named it (rather than finding it in a folder).
 
-    `found_at` is the path that led here before: a link that leads elsewhere now, or the name that the
-    file had before its rotation. `stored` is how the path is stored, where whoever found it told; `name` is
-    what messages call it, where it was given by another path. Standard input is read through its `pipe`.
+    `found_at` is the path that led to the file before: a link that leads elsewhere now, or the name that the
+    file had before its rotation. `stored` is the stored path, if it is known already; `name` is the path in
+    messages, if that differs from `path`. Standard input is read through its `pipe`.
     """
 
     path: str
@@ -129,7 +128,7 @@ class LogFile:
 
     @property
     def is_remote(self) -> bool:
-        """Whether this is an object behind a URL."""
+        """Whether this is an object at a URL."""
         return is_url(self.path)
 
     @property
@@ -144,17 +143,17 @@ class LogFile:
 
     @property
     def real_path(self) -> str | None:
-        """Where links lead from the path; `None` for standard input."""
+        """The path with links followed; `None` for standard input."""
         if self.is_remote:
             return self.stored_path
         return None if self.is_stream else shown(os.path.realpath(self.path))
 
     def state(self, found: os.stat_result | ObjectState | None = None) -> FileState:
-        """Look the file up, or tell what was `found` when that was done.
+        """Look the file up, or use what was `found` when it was looked up.
 
         Raises:
-            LogVanished: it is not there.
-            LogUnreadable: it is not a regular file, or not to be seen.
+            LogVanished: it does not exist.
+            LogUnreadable: it is not a regular file, or can't be looked up.
         """
         return self._state(found or looked_up(self.path))
 
@@ -166,11 +165,11 @@ class LogFile:
 
     @contextmanager
     def opened(self) -> Iterator[OpenLog]:
-        """Open the file, never waiting for it; it is looked up when it is open, so that it is the same file.
+        """Open the file without waiting, then look it up by its descriptor, so that both are the same file.
 
         Raises:
-            LogVanished: it is not there.
-            LogUnreadable: it can't be opened, is no regular file, or what reads it is not installed.
+            LogVanished: it does not exist.
+            LogUnreadable: it can't be opened, is no regular file, or no module that unpacks it is installed.
         """
         if self.is_stream:
             yield OpenLog(sys.stdin.buffer)
@@ -188,23 +187,23 @@ class LogFile:
             yield OpenLog(stream, compression, state, self.is_remote, raw)
 
     def _state_of(self, raw: io.RawIOBase) -> FileState:
-        """Tell what an opened file is, with the hash of its end where its time can't tell a change."""
+        """Return the state of an opened file, with a tail hash if its time is too fresh to be trusted."""
         found = state_of(raw)
         state = self._state(found)
         if state.is_fresh and not getattr(found, "tagged", False):
-            state = replace(state, ending=_ending(raw, state.size_bytes))
+            state = replace(state, tail_hash=_tail_hash(raw, state.size_bytes))
         return state
 
-    def ends_as(self, state: FileState) -> bool:
-        """Whether the file's last bytes are still those that `state.ending` is the hash of."""
+    def has_same_tail(self, state: FileState) -> bool:
+        """Whether the file's last bytes still have the hash `state.tail_hash`."""
         with opened_raw(self.path) as raw:
             try:
-                return _ending(raw, state.size_bytes) == state.ending
+                return _tail_hash(raw, state.size_bytes) == state.tail_hash
             except OSError as error:
                 raise unreadable(self.path, error) from error
 
 
-def _ending(raw: io.RawIOBase, size_bytes: int) -> str:
+def _tail_hash(raw: io.RawIOBase, size_bytes: int) -> str:
     raw.seek(max(0, size_bytes - TAIL_BYTES))
     found = digest(raw.read(TAIL_BYTES) or b"")
     raw.seek(0)
@@ -214,7 +213,7 @@ def _ending(raw: io.RawIOBase, size_bytes: int) -> str:
 def chunks(
     stream: IO[bytes], path: str, by_line: bool = False, most_bytes: int | None = None
 ) -> Iterator[bytes]:
-    """Yield what is left of a stream, as much at once as there is, up to `most_bytes` (`CHUNK_BYTES`).
+    """Yield the rest of a stream, each time as much as there is, up to `most_bytes` (`CHUNK_BYTES`).
 
     `by_line` ends each chunk after a newline, as Python's own reading of lines does.
 
@@ -237,12 +236,11 @@ def chunks(
 
 
 def overlapping_chunks(stream: IO[bytes], path: str, newest: bytes) -> Iterator[bytes]:
-    """Yield what is left of a plain file that may be truncated and written anew at any moment.
+    """Yield the rest of a plain file that may be truncated and written anew at any moment.
 
-    `newest` are the bytes before the place where it stands. Each read begins with the newest bytes that
-    were read before: if others stand there now, what follows belongs to another generation of the file and
-    is never joined to what came before. The same holds at the end, where a file that has become shorter
-    shows it.
+    `newest` are the bytes before its position. Each read begins with the newest bytes that were read before:
+    if they differ now, the bytes after them are of another generation of the file, and are never joined to
+    those before. The last read does the same, so that a file that became shorter is noticed.
 
     Raises:
         Rewritten: the file was truncated or written anew meanwhile.
@@ -264,10 +262,10 @@ def overlapping_chunks(stream: IO[bytes], path: str, newest: bytes) -> Iterator[
 
 @contextmanager
 def reading(path: str) -> Iterator[None]:
-    """Name the log that can't be read on.
+    """Turn errors of the system into one that names the log.
 
     Raises:
-        LogUnreadable: for any error of the system's.
+        LogUnreadable: for any of them.
     """
     try:
         yield
@@ -285,10 +283,10 @@ def is_database(path: str | os.PathLike[str]) -> bool:
 
 
 def what_is_not_a_log(head: bytes) -> str | None:
-    """Say what a file is whose first bytes are no text; `None` if it may be a log.
+    """Return what a file is whose first bytes are no text; `None` if it may be a log.
 
-    NULs are left out: real logs quote UTF-16 text, and a truncated log may begin with a hole. A line
-    that was logged makes it a log, whatever a model's answer holds around it.
+    NULs are ignored: real logs quote UTF-16 text, and a truncated log may begin with a hole. A file with a
+    line that has a known prefix is a log, whatever else is in it (a model's answer, for one).
     """
     if head.startswith(_SQLITE_MAGIC):
         return "a SQLite database"
@@ -301,7 +299,7 @@ def what_is_not_a_log(head: bytes) -> str | None:
     return "a binary file" if controls * 20 > len(text) else None
 
 
-# Bytes remembered by their place and their hash
+# Samples: bytes remembered by offset and hash
 
 
 def digest(data: bytes) -> str:
@@ -310,13 +308,13 @@ def digest(data: bytes) -> str:
 
 
 def running_digest() -> hashlib.blake2b:
-    """Begin the same hash of what comes in pieces."""
+    """Begin the same hash for data that comes in chunks."""
     return hashlib.blake2b(digest_size=16)
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """Some bytes of a source: where they begin, how many they are, their hash."""
+    """A sample of a source's bytes: offset, size and hash."""
 
     offset: int
     size_bytes: int
@@ -329,5 +327,5 @@ class Sample:
 
 
 def sample_of(offset: int, data: bytes) -> Sample:
-    """Remember bytes by their hash."""
+    """Return the sample of bytes at an offset."""
     return Sample(offset, len(data), digest(data))

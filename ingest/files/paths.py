@@ -1,7 +1,7 @@
-"""Paths: as they are stored, as a message may show them, and what they lead to, looked up and opened.
+"""Paths and URLs: as they are stored, as messages show them, and the files that they lead to.
 
-That is a file on disk, or an object behind a URL. A password or a signature opens a door, so it is handed
-to the library that reads and to nobody else: what is shown and stored has none.
+A password or a signature in a URL is a secret: it is given to the library that reads the object, and is
+neither shown nor stored.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def stored_path(path: str) -> str:
 
 
 def shown(path: str) -> str:
-    """Return a path as text, whatever its bytes are; of a URL what anybody may see."""
+    """Return a path as text, whatever its bytes are; a URL without its secrets."""
     if is_url(path):
         path = shown_url(path)
     return os.fsencode(path).decode("utf-8", "backslashreplace")
@@ -54,7 +54,7 @@ def is_url(path: str) -> bool:
 
 
 def shown_url(url: str) -> str:
-    """Return a URL without what opens doors: passwords, and for the web users and signed parameters."""
+    """Return a URL without its secrets: passwords, and for the web also users and signed parameters."""
     if not url.lower().startswith(("http://", "https://")):
         return re.sub(_USER_AND_MORE, r"\1@", url)
     place, _, query = re.sub(_USER, "://", url, count=1).partition("#")[0].partition("?")
@@ -63,18 +63,20 @@ def shown_url(url: str) -> str:
 
 
 def _open_parameters(query: str) -> str:
-    """Return the parameters of a query that open nothing; where Azure signed them, all are its own."""
-    parameters = [one for one in query.split("&") if one]
-    names = {one.partition("=")[0].lower() for one in parameters}
+    """Return the parameters of a query that are no secrets; none if Azure signed them."""
+    parameters = [parameter for parameter in query.split("&") if parameter]
+    names = {parameter.partition("=")[0].lower() for parameter in parameters}
     if "sig" in names:
         return ""
     return "&".join(
-        one for one in parameters if not re.search(_OPENING, one.partition("=")[0], re.IGNORECASE)
+        parameter
+        for parameter in parameters
+        if not re.search(_OPENING, parameter.partition("=")[0], re.IGNORECASE)
     )
 
 
 def without_secrets(text: str, url: str) -> str:
-    """Return what a library said of a URL as it may be shown."""
+    """Return a library's message about a URL without the URL's secrets."""
     said = re.sub(_USER, "://", text.replace(url, shown_url(url)))
     return re.sub(r"([?&][\w-]+)=[^\s&'\")]+", r"\1=...", said)
 
@@ -146,7 +148,7 @@ def opened_raw(path: str) -> AbstractContextManager[io.RawIOBase]:
 
 
 def state_of(raw: io.RawIOBase) -> os.stat_result | ObjectState:
-    """Tell what the very thing is that was opened."""
+    """Return the state of an opened file or object."""
     found: ObjectState | None = getattr(raw, "found", None)
     return found or os.fstat(raw.fileno())
 
@@ -156,13 +158,13 @@ def _opened_object(url: str) -> Iterator[io.RawIOBase]:
     try:
         with remote().opened(url) as ranges:
             yield ranges
-    except Rewritten as error:  # under the eyes of one who only looks at it
+    except Rewritten as error:  # raised to a caller that only looks at it
         raise LogUnreadable(f"{shown(url)}: changed while it was read: the next run reads it") from error
 
 
 def _opened_file(path: str) -> io.FileIO:
     try:
-        # Unbuffered: what is read again must come from the file, which may be another one by now.
+        # Unbuffered: bytes that are read again must come from the file, which may have changed meanwhile.
         raw = open(path, "rb", buffering=0, opener=_open_at_once)  # noqa: SIM115 - closed by callers
     except FileNotFoundError as error:
         raise LogVanished(f"{shown(path)}: vanished before it could be read") from error
@@ -175,12 +177,12 @@ def _opened_file(path: str) -> io.FileIO:
 
 
 def _open_at_once(path: str, flags: int) -> int:
-    """Open for reading without waiting: a pipe may have taken the place of the file that was there."""
+    """Open for reading without waiting: the file may have been replaced by a pipe."""
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0))
 
 
 def unreadable(path: str, error: OSError | ValueError) -> LogUnreadable:
-    """Return what it means that a path can't be looked at or opened."""
+    """Return an error of ours for a path that can't be looked up or opened."""
     advice = "the next run tries again"
     if isinstance(error, PermissionError):
         advice = "let the user that runs tokentail read it"
@@ -190,6 +192,6 @@ def unreadable(path: str, error: OSError | ValueError) -> LogUnreadable:
 
 
 def reason_of(error: BaseException) -> str:
-    """Say what an error means, as the end of a sentence."""
+    """Return an error's text as the end of a sentence."""
     text = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return str(text)[:1].lower() + str(text)[1:]

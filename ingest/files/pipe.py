@@ -1,7 +1,7 @@
-"""Standard input: what comes through it will not come again, and may be long in coming.
+"""Standard input: bytes that come only once, and perhaps slowly.
 
-While nothing comes an empty chunk says so, so that what came before can be stored meanwhile. A signal is the
-pipe's end: it does what it does once all that came before it is stored.
+While nothing comes, an empty chunk is yielded, so that what came before can be stored meanwhile. A signal
+counts as the pipe's end: it takes effect once all that came before it is stored.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from ingest.files.logfile import CHUNK_BYTES, LogFile, Sample, reading, running_
 from ingest.stopping import Stopping
 
 _LOOK_SECONDS = 0.1
-"""How long nothing comes before that is said, and before a signal is heard."""
+"""How long to wait for bytes before an empty chunk is yielded, and before a signal is noticed."""
 
 _MOST_HELD_BYTES = 1 << 20
-"""What a pipe may hold when a signal comes: so much is read yet, if it is there."""
+"""How much is still read after a signal, if it is in the pipe."""
 
 _MOST_KEPT_IN_MEMORY_BYTES = 4 << 20
 
 
 class Pipe:
-    """What comes through standard input, until it ends or a signal comes."""
+    """The bytes of standard input, until it ends or a signal comes."""
 
     def __init__(self, stream: IO[bytes], stopping: Stopping) -> None:
         """Begin to read."""
@@ -42,11 +42,11 @@ class Pipe:
         self._size_bytes, self._hash = 0, running_digest()
 
     def sample(self) -> Sample:
-        """Return all that `chunks` has yielded by its hash."""
+        """Return a sample of all that `chunks` has yielded."""
         return Sample(0, self._size_bytes, self._hash.hexdigest())
 
     def chunks(self, path: str) -> Iterator[bytes]:
-        """Yield what was kept, then what comes, up to `CHUNK_BYTES`; nothing where nothing came for a while.
+        """Yield what was kept, then what comes, up to `CHUNK_BYTES` at once; an empty chunk if nothing comes.
 
         Raises:
             LogUnreadable: it can't be read.
@@ -61,7 +61,7 @@ class Pipe:
         """Yield what comes, and keep it: `chunks` will yield it once more.
 
         Raises:
-            LogUnreadable: it can't be read, or not be kept.
+            LogUnreadable: it can't be read or kept.
         """
         with reading(path), self._keeping() as kept:
             while (chunk := self._next()) is not None:
@@ -86,7 +86,7 @@ class Pipe:
         return chunk
 
     def _next(self) -> bytes | None:
-        """Wait for what comes; nothing, if nothing does for a while; `None` at the end."""
+        """Return the next bytes; an empty chunk if none come for a while; `None` at the end."""
         if self._stopping.is_asked:
             if self._held_bytes <= 0 or not self._is_readable(0):
                 return None
@@ -100,7 +100,7 @@ class Pipe:
         return bytes(read(CHUNK_BYTES) or b"")
 
     def _is_readable(self, wait_seconds: float) -> bool:
-        """Wait until there is something to read, or the end; Windows can't be asked: there a read waits."""
+        """Wait until there is something to read, or the end. Windows can't: there a read itself waits."""
         if sys.platform == "win32":
             return True
         return bool(select.select([self._stream], [], [], wait_seconds)[0])
@@ -108,7 +108,7 @@ class Pipe:
 
 @contextmanager
 def piped(log: LogFile) -> Iterator[LogFile]:
-    """Open standard input; a signal that comes meanwhile is its end, and does what it does after that.
+    """Open standard input; a signal that comes meanwhile ends it, and takes effect after that.
 
     Raises:
         LogUnreadable: it is closed.
@@ -122,7 +122,7 @@ def piped(log: LogFile) -> Iterator[LogFile]:
 
 
 def _may_hold(stream: IO[bytes]) -> bool:
-    """Whether signals can wait: a file stays where it is, and where a read can't be left they must not."""
+    """Whether signals can wait: not while a read can't be interrupted, and not needed if stdin is a file."""
     if sys.platform == "win32" or threading.current_thread() is not threading.main_thread():
         return False
     return not stat.S_ISREG(os.fstat(stream.fileno()).st_mode)

@@ -1,7 +1,7 @@
-"""A remote object as a file: its bytes come in ranges, all of them of one version of it, or none.
+"""A remote object as a file: its bytes come in ranges, all of one version of it, or not at all.
 
-Ranges are small where somebody looks at a place and grow where he reads on: a look costs little, and a
-whole object few requests.
+The first range at a place is small, and ranges grow while reading goes on from there: looking at a place
+costs little, and a whole object needs few requests.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from ingest.files.paths import Rewritten
 from ingest.files.trouble import trouble_of
 
 FIRST_BYTES = 256 << 10
-"""What a look at a place fetches: many logs as a whole."""
+"""The size of the first range at a place: many logs are no longer."""
 
 BEFORE_BYTES = 64 << 10
 """How much of that is before the place."""
 
 MOST_BYTES = 8 << 20
-"""What is fetched at once where an object is read on: the time to ask is then nothing beside it."""
+"""The size up to which ranges grow: a request's latency is then negligible."""
 
 _GROWTH = 4
 _SPOOLED_BYTES = 16 << 20
@@ -32,10 +32,10 @@ _SPOOLED_BYTES = 16 << 20
 
 
 class ObjectState(NamedTuple):
-    """What is known of an object without opening it, under the names that a file's `stat` has.
+    """What is known of an object without opening it, under the names of a file's `stat`.
 
-    `st_ino` is made of its key, `st_mtime_ns` of its time and its ETag; `version` is both as the server
-    tells them. `tagged` says that there is an ETag, so that no change can leave the rest as it was.
+    `st_ino` is made of its key, `st_mtime_ns` of its time and its ETag; `version` is both as the server gives
+    them. `tagged` means that there is an ETag, so that every change shows.
     """
 
     st_mode: int
@@ -48,19 +48,19 @@ class ObjectState(NamedTuple):
     tagged: bool
 
     def is_same(self, other: ObjectState) -> bool:
-        """Whether this is the same version of an object, as far as the server tells."""
+        """Whether this is the same version of an object, as far as the server shows it."""
         return (self.st_size, self.version) == (other.st_size, other.version)
 
 
 class Ranges(io.RawIOBase):
-    """One version of an object; `found` is what it was when it was opened.
+    """One version of an object; `found` is its state when it was opened.
 
-    `look` tells what the object is now; `None` where the server itself refuses ranges of another version.
-    `whole` opens all of it in one answer, for a server without ranges.
+    `look` returns its state now; `None` if the server itself refuses ranges of another version.
+    `whole` opens all of it in one response, for a server without ranges.
     """
 
     _looks: ClassVar[deque[tuple[tuple[str, str, int], bytes]]] = deque(maxlen=4)
-    """The newest looks, of which objects: who has looked at a log looks again in a moment, or reads on."""
+    """The newest first ranges, by URL, version and start: the same place is often read again soon."""
 
     def __init__(
         self,
@@ -70,7 +70,7 @@ class Ranges(io.RawIOBase):
         look: Callable[[], ObjectState] | None,
         whole: Callable[[], IO[bytes]],
     ) -> None:
-        """Read from what fsspec opened, without a cache of its own."""
+        """Read from a file of fsspec's, which has no cache of its own."""
         self._url = url
         self._file = file
         self.found = found
@@ -82,11 +82,11 @@ class Ranges(io.RawIOBase):
         self._step = FIRST_BYTES
 
     def readable(self) -> bool:
-        """Say that this can be read."""
+        """Return true: this can be read."""
         return True
 
     def seekable(self) -> bool:
-        """Say that this can be read at any place."""
+        """Return true: this can be read at any place."""
         return True
 
     def tell(self) -> int:
@@ -94,32 +94,32 @@ class Ranges(io.RawIOBase):
         return self._place
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Go to a place; nothing is fetched."""
+        """Move to a place without fetching anything."""
         base = {io.SEEK_SET: 0, io.SEEK_CUR: self._place, io.SEEK_END: self.found.st_size}[whence]
         self._place = max(0, base + offset)
         return self._place
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        """Fill a buffer; less of it only at the object's end.
+        """Fill a buffer, or less of it at the object's end.
 
         Raises:
-            Rewritten: the object is another one now.
-            LogUnreadable: it can't be read, or reached any more.
+            Rewritten: the object has another version now.
+            LogUnreadable: it can't be read, or can't be reached any more.
         """
         filled = 0
         while filled < len(buffer) and self._place < self.found.st_size:
-            behind = self._place - self._start
-            if not 0 <= behind < len(self._block):
-                self._start, self._block = self._fetched(behind == len(self._block) > 0)
-                behind = self._place - self._start
-            data = memoryview(self._block)[behind : behind + len(buffer) - filled]
+            index = self._place - self._start
+            if not 0 <= index < len(self._block):
+                self._start, self._block = self._fetched(index == len(self._block) > 0)
+                index = self._place - self._start
+            data = memoryview(self._block)[index : index + len(buffer) - filled]
             buffer[filled : filled + len(data)] = data
             filled += len(data)
             self._place += len(data)
         return filled
 
     def _fetched(self, reads_on: bool) -> tuple[int, bytes]:
-        """Fetch what follows, more each time, or look around a place: the next is often before it."""
+        """Fetch a range: the next one, each time larger, or a first one, which begins before its place."""
         self._step = min(MOST_BYTES, self._step * _GROWTH) if reads_on else FIRST_BYTES
         start = self._place if reads_on else max(0, self._place - BEFORE_BYTES)
         look = (self._url, self.found.version, start)
@@ -141,12 +141,12 @@ class Ranges(io.RawIOBase):
         return data
 
     def _range(self, start: int, end: int) -> bytes:
-        with self._told():
+        with self._translated_errors():
             self._file.seek(start)
             return self._file.read(end - start)
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
+    def _translated_errors(self) -> Iterator[None]:
         try:
             yield
         except ValueError:
@@ -157,14 +157,14 @@ class Ranges(io.RawIOBase):
             raise trouble_of(error, self._url) from error
 
     def _check(self) -> None:
-        """Make sure that what was fetched is of the version that was opened: none comes back."""
+        """Make sure that the object still has the version that was opened."""
         if self._look is not None and not self.found.is_same(self._look()):
             raise Rewritten
 
     def fetch_whole(self) -> None:
-        """Fetch the object in one answer: from here on it is read where it was put."""
+        """Fetch the object in one response; from now on it is read from the local copy."""
         whole = tempfile.SpooledTemporaryFile(_SPOOLED_BYTES)  # noqa: SIM115 - closed with this
-        with self._told(), closing(self._whole()) as stream:
+        with self._translated_errors(), closing(self._whole()) as stream:
             shutil.copyfileobj(stream, whole, MOST_BYTES)
         self._check()
         self.found = self.found._replace(st_size=whole.tell())
@@ -172,7 +172,7 @@ class Ranges(io.RawIOBase):
         self._file, self._look = cast(IO[bytes], whole), None
 
     def close(self) -> None:
-        """Let go of it."""
+        """Close the file."""
         if not self.closed:
             self._file.close()
         super().close()

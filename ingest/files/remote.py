@@ -1,7 +1,7 @@
-"""Objects behind URLs: found, looked up and opened through fsspec. The one module that talks to it.
+"""Objects at URLs: found, looked up and opened through fsspec. The only module that talks to it.
 
-fsspec's libraries find credentials where they always do (environment, profiles, instance roles); an
-object's key says which log it is, its ETag, size and time whether it changed.
+fsspec's libraries find credentials in their usual places (environment, profiles, instance roles). An object's
+key identifies it; its ETag, size and time show whether it changed.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Info = Mapping[str, Any]
 
 
 def look_up(url: str) -> ObjectState:
-    """Ask what an object is; one request, and no byte of it is read.
+    """Return the state of an object, with one request that reads no byte of it.
 
     Raises:
         LogVanished: there is none.
@@ -43,7 +43,7 @@ def look_up(url: str) -> ObjectState:
 
 
 def listed(url: str, globs_text: str) -> Iterator[tuple[str, ObjectState, bool]]:
-    """Yield the object that a URL names, or all below it by their keys, with whether it was named itself.
+    """Yield the object that a URL names, or all objects below it, each with whether the URL names itself.
 
     Raises:
         LogVanished: there is nothing.
@@ -60,8 +60,12 @@ def listed(url: str, globs_text: str) -> Iterator[tuple[str, ObjectState, bool]]
         if not found and not files.exists(path):
             raise LogVanished(f"{shown_url(url)}: nothing here (looked for {globs_text})")
         for key, info in sorted(found.items()):
-            one = _url_of(url, path, key)
-            yield one, _state(one, info if info.get("size") is not None else _info(files, key)), False
+            object_url = _url_of(url, path, key)
+            yield (
+                object_url,
+                _state(object_url, info if info.get("size") is not None else _info(files, key)),
+                False,
+            )
 
 
 @contextmanager
@@ -116,7 +120,7 @@ def _info(files: Any, path: str) -> Info:
 
 
 def _url_of(url: str, path: str, key: str) -> str:
-    """Return the URL of a key below a path, with the scheme, the host and the account that were given."""
+    """Return the URL of a key below a path, with the given scheme, host and account."""
     return key if "://" in key else url.rstrip("/") + key.removeprefix(path.rstrip("/"))
 
 
@@ -124,7 +128,7 @@ def _state(url: str, info: Info) -> ObjectState:
     etag = next((str(info[name]) for name in _ETAGS if info.get(name)), "")
     moment = _moment(next((info[name] for name in _TIMES if info.get(name)), None))
     second = 0 if moment is None else int(moment.timestamp()) * _SECOND
-    # Where nothing tells a change, it is looked into each time.
+    # If nothing would show a change, the object is read each time.
     modified = second + _number(etag) % _SECOND if etag else second or time.time_ns()
     shown = shown_url(url)
     host = shown.partition("://")[2].partition("/")[0]
@@ -145,14 +149,14 @@ def _number(text: str) -> int:
     return int.from_bytes(digest, "big") >> (64 - _BITS)
 
 
-def _moment(told: object) -> datetime | None:
-    """Return a time that a library tells: as one, in seconds, as in a header, or in ISO form."""
+def _moment(value: object) -> datetime | None:
+    """Return a time from a library: a `datetime`, seconds, or the text of a header or of ISO 8601."""
     try:
-        if isinstance(told, datetime):
-            return told if told.tzinfo is not None else told.replace(tzinfo=UTC)
-        if isinstance(told, int | float):
-            return datetime.fromtimestamp(told, UTC)
-        text = str(told or "")
+        if isinstance(value, datetime):
+            return value if value.tzinfo is not None else value.replace(tzinfo=UTC)
+        if isinstance(value, int | float):
+            return datetime.fromtimestamp(value, UTC)
+        text = str(value or "")
         return parsedate_to_datetime(text) if "," in text else datetime.fromisoformat(text)
     except (ValueError, OverflowError, OSError):
         return None
@@ -160,10 +164,10 @@ def _moment(told: object) -> datetime | None:
 
 @contextmanager
 def _named(url: str) -> Iterator[None]:
-    """Say what went wrong with an object, and what to do.
+    """Turn what libraries raise into errors that name the object and the next step.
 
     Raises:
-        LogVanished, LogUnreadable: for whatever a library raises.
+        LogVanished, LogUnreadable: for anything that a library raises.
     """
     try:
         yield

@@ -1,6 +1,6 @@
-"""What an error of a remote store's library means to a person, and what to do next.
+"""Errors of remote stores' libraries, turned into messages with the reason and the next step.
 
-The libraries are many and raise what they like; what they say may hold the very URL with its password.
+The libraries raise many kinds of exceptions, and their texts may hold the URL with its password.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ def trouble_of(error: Exception, url: str) -> LogUnreadable:
     causes = list(_causes(error))
     root = causes[-1]  # fsspec says of anything on the web that it is not found
     reason = _short(without_secrets(str(root) or type(root).__name__, url))
-    told_status = (getattr(one, "status", None) for one in causes)
-    status = next((one for one in told_status if isinstance(one, int)), 0)
-    told = f"{type(root).__name__} {root}"
-    if any(isinstance(one, ImportError) for one in causes):
+    statuses = (getattr(cause, "status", None) for cause in causes)
+    status = next((number for number in statuses if isinstance(number, int)), 0)
+    message = f"{type(root).__name__} {root}"
+    if any(isinstance(cause, ImportError) for cause in causes):
         return LogUnreadable(f"{shown}: {_missing(scheme)}")
-    if isinstance(error, ValueError) and "rotocol" in told:
+    if isinstance(error, ValueError) and "rotocol" in message:
         return LogUnreadable(f"{shown}: nothing known reads {scheme}://; s3, gs, az, http and https are")
-    if status in (401, 403) or isinstance(error, PermissionError) or (not status and _DENIED.search(told)):
+    if status in (401, 403) or isinstance(error, PermissionError) or (not status and _DENIED.search(message)):
         return LogUnreadable(f"{shown}: access denied ({reason}): {_credentials(scheme)}")
-    if not status and (isinstance(root, ConnectionError | TimeoutError) or _NETWORK.search(told)):
+    if not status and (isinstance(root, ConnectionError | TimeoutError) or _NETWORK.search(message)):
         advice = "check the network and the endpoint; the next run goes on"
         return LogUnreadable(f"{shown}: can't be reached ({reason}): {advice}")
     if status in (404, 410) or (not status and isinstance(error, FileNotFoundError)):

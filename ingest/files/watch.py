@@ -1,7 +1,7 @@
-"""When a follow is to read again, and what: how all files looked in its last round, and which it tried.
+"""When a follow reads again, and what: the state of all files in its last round, and which it tried to read.
 
-A look is one `stat` and opens nothing. It only says that a round is worth while; the round itself finds what
-is new. So what a look can't see is late, until the next round that is due anyway, and never lost.
+A look is one `stat` and opens nothing. It only decides whether to begin a round; the round itself finds what
+is new. So a change that looks don't show is read late, in the next round that is due anyway, and never lost.
 """
 
 from __future__ import annotations
@@ -19,28 +19,28 @@ from ingest.notices import Notice
 
 POLL_SECONDS = 0.2
 WARM_NS = 60_000_000_000
-"""How often what was written within a minute is looked at: who writes now goes on, mostly."""
+"""How often to look, and which files are looked at each time: those written within the last minute."""
 
 LOOKS = 300
-"""How many of the other files, in turn, each time: 1,000 in 0.7 s, for half a percent of a processor."""
+"""How many of the other files are looked at each time, in turn: 1,000 in 0.7 s, for 0.5% of a processor."""
 
 ROUND_SECONDS, ROUND_SECONDS_A_FILE = 2.2, 0.005
-"""When there is a round whatever the looks say: a file's time tells of every change only when it has settled
-(`FRESH_NS`), and some file systems keep times badly. The later, the more files there are."""
+"""The longest time between two rounds, whatever looks show, and what each file adds to it. A fresh time may
+hide a change (`FRESH_NS`), and some file systems keep times badly."""
 
 BUSY_SECONDS_A_FILE = 0.000_05
-"""How long there is none, whatever is written: the way through many files takes a fifth of a processor."""
+"""The shortest time between two rounds, by the number of files: rounds take a fifth of a processor."""
 
 MOST_DELAY_SECONDS, MOST_PACKING_SECONDS = 600.0, 30.0
-"""How long at most a file that was tried in vain is left alone: at first two seconds, then twice as long each
-time. The second is of a compressed log that is being written, which is unpacked from its start each time."""
+"""The longest delay before a file that gave nothing is read again: two seconds at first, then twice as long
+each time. The second is for a compressed log that is being written, as it is unpacked from its start."""
 
 Look = tuple[int, int, int, int, int]
 """Device, inode, size, and the times of the last change to the bytes and to the file's own data."""
 
 
 class Try(NamedTuple):
-    """How a file looked when it was read, and when to read it again if it still looks so."""
+    """A file's look when it was read, and when to read it again if the look stays the same."""
 
     look: Look
     due: float
@@ -48,10 +48,10 @@ class Try(NamedTuple):
 
 
 class Watch:
-    """The files of the last round, as they looked then."""
+    """The files of the last round, with their looks."""
 
     def __init__(self) -> None:
-        """Know nothing: a round is due."""
+        """Begin with no file; a round is due."""
         self._looks: dict[str, Look | None] = {}
         self._warm: list[str] = []
         self._tries: dict[str, Try] = {}
@@ -62,20 +62,20 @@ class Watch:
     # In a round
 
     def begin(self) -> None:
-        """Begin a round, which shows every file that it lists."""
+        """Begin a round; `see` is called with each file that it lists."""
         self._looks, self._packing = {}, set()
 
     def see(self, listed: Listed) -> None:
-        """Remember how a file looks."""
+        """Remember the look of a file."""
         path, _, state, _ = listed
         self._looks[path] = _look_of(state) if isinstance(state, os.stat_result) else _looked_at(path)
 
     def wants(self, listed: Listed, is_sure: bool) -> bool:
         """Whether a file that was seen, and is not plainly unchanged, is to be read in this round.
 
-        It is if it looks otherwise than when it was tried last, or that was long enough ago: it may be empty,
-        or can't be read, or its last line has no newline. `is_sure` is false where several sources were read
-        at its path: it leads to them, so it is always wanted.
+        It is if its look has changed since it was tried last, or that was long enough ago. (It may be empty,
+        be unreadable, or have a last line without a newline.) `is_sure` is false if several sources were
+        read at its path; such a file is always wanted.
         """
         path, _, state, _ = listed
         look = self._looks[path]
@@ -93,7 +93,7 @@ class Watch:
         return True
 
     def end(self, listing: Listing, elsewhere: Iterable[str]) -> None:
-        """End a round; `elsewhere` are files that are looked at as well, though they were not listed."""
+        """End a round; `elsewhere` are further files to look at, which were not listed."""
         looks = self._looks
         looks |= {folder: _look_of(state) for folder, state in listing.folders}
         looks |= dict.fromkeys(listing.missing)
@@ -107,17 +107,17 @@ class Watch:
 
     @property
     def is_packing(self) -> bool:
-        """Whether the last round met a compressed log that was being written, as far as its time tells."""
+        """Whether the last round met a compressed log that was being written, judging by its time."""
         return bool(self._packing)
 
     def expects(self, notice: Notice) -> bool:
-        """Whether a notice only says that a log is not whole yet which is just being compressed."""
+        """Whether a notice only says that a log which is being compressed is not whole yet."""
         return notice.code == "unfinished" and notice.path in self._packing
 
     # Between rounds
 
     def is_due(self) -> bool:
-        """Whether a round is worth while: it is time for one, or something looks otherwise now."""
+        """Whether to begin a round: it is time for one, or the look of a file has changed."""
         now, looks = time.monotonic(), self._looks
         if now < self._not_before:
             return False
@@ -137,5 +137,5 @@ def _looked_at(path: str) -> Look | None:
 
 
 def _is_near(look: Look, span_ns: int) -> bool:
-    """Whether a file was changed within a span of time before now, or is said to be soon."""
+    """Whether a file's time is within a span of now, before or after it."""
     return abs(time.time_ns() - look[3]) < span_ns

@@ -1,4 +1,4 @@
-"""From records to events: what the lines around an event tell of it, and when two lines are one.
+"""From records to events with context: run, phase, budget and paths, read from the lines around them.
 
 Pure: no file, no database, only values.
 """

@@ -1,9 +1,8 @@
-"""What the lines around an event tell of it, and how two tellings become one.
+"""An event's context, read from the lines around it, and how the contexts of two sightings are merged.
 
 `merged` is commutative, associative and idempotent, so the result depends neither on the order of
 files nor on how often anything is read. It fills gaps and never replaces a known value with an
-unknown one; where two sightings know different values, the better source wins, then the smaller
-value, so that both orders agree.
+unknown one. Where two sightings have different values, the better source wins, then the smaller value.
 """
 
 from __future__ import annotations
@@ -20,14 +19,14 @@ MAX_PATH_LENGTH = 200
 RUN_SOURCES = ("executor", "initialized", "lock", "verified", "manifest", "soft_cap", "drain")
 PHASE_SOURCES = ("executor", "budget", "builder")
 DELIVERABLES_SOURCES = ("imported", "applied", "required", "missing", "scope", "protected", "attempted")
-"""Best first. What a person imports is what the phase declared; applied files were guarded; `executor`
-is its own row in an adopted database."""
+"""Kinds of lines that name a run, a phase or paths, the most trusted first. `imported` is what a person
+imported as the phase's declaration; `executor` is the executor's own row in an adopted database."""
 
 
 class Deliverables(NamedTuple):
-    """The deliverable paths of an event's phase, and which kind of line told them.
+    """The deliverable paths of an event's phase, and the kind of line that they are from (`source`).
 
-    `paths` keeps the executor's limits; `complete` is false where some are missing from it.
+    `paths` keeps the executor's limits; `complete` is false if some are missing.
     """
 
     source: str
@@ -55,12 +54,12 @@ def deliverables(source: str, paths: tuple[str, ...], complete: bool) -> Deliver
 
 
 def storable(text: str) -> str:
-    """Return text that UTF-8 can hold: half a surrogate pair, as an escape can name it, stays its escape."""
+    r"""Return text that UTF-8 can hold: half a surrogate pair, from a `\u` escape, stays an escape."""
     return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
 
 
-class Told(NamedTuple):
-    """A name, and which kind of line told it."""
+class Attributed(NamedTuple):
+    """The name of a run or a phase, and the kind of line that it is from."""
 
     name: str
     source: str
@@ -72,8 +71,8 @@ class Context(NamedTuple):
     Tokens are counts, `confidence` is 0..1, `attempt_index` counts from 0.
     """
 
-    run: Told | None = None
-    phase: Told | None = None
+    run: Attributed | None = None
+    phase: Attributed | None = None
     actual_max_tokens: int | None = None
     input_tokens: int | None = None
     total_tokens: int | None = None
@@ -84,48 +83,50 @@ class Context(NamedTuple):
     deliverables: Deliverables | None = None
 
 
-NOTHING_TOLD = Context()
+NO_CONTEXT = Context()
 
 _BOTH = object()
 
 
-def merged(one: Context, other: Context) -> Context:
-    """Unite what two places tell of one event."""
-    if one is NOTHING_TOLD or one == other:
-        return other
-    if other is NOTHING_TOLD:
-        return one
-    told = [
-        mine if its is None else its if mine is None else _BOTH for mine, its in zip(one, other, strict=True)
+def merged(left: Context, right: Context) -> Context:
+    """Merge the contexts of two sightings of one event."""
+    if left is NO_CONTEXT or left == right:
+        return right
+    if right is NO_CONTEXT:
+        return left
+    values = [
+        mine if its is None else its if mine is None else _BOTH for mine, its in zip(left, right, strict=True)
     ]
-    if _BOTH not in told:
-        return Context._make(told)
+    if _BOTH not in values:
+        return Context._make(values)
     return Context._make(
         [
-            better_told(one.run, other.run, RUN_SOURCES),
-            better_told(one.phase, other.phase, PHASE_SOURCES),
-            *map(_smaller, one[2:-1], other[2:-1]),
-            better_deliverables(one.deliverables, other.deliverables),
+            better_name(left.run, right.run, RUN_SOURCES),
+            better_name(left.phase, right.phase, PHASE_SOURCES),
+            *map(_smaller, left[2:-1], right[2:-1]),
+            better_deliverables(left.deliverables, right.deliverables),
         ]
     )
 
 
-def _smaller(one: Any, other: Any) -> Any:
-    """Return the smaller of two known values, or the one that is known."""
-    if one is None or other is None:
-        return other if one is None else one
-    return min(one, other)
+def _smaller(left: Any, right: Any) -> Any:
+    """Return the smaller of two values; a known one before `None`."""
+    if left is None or right is None:
+        return right if left is None else left
+    return min(left, right)
 
 
-def better_told(one: Told | None, other: Told | None, sources: tuple[str, ...]) -> Told | None:
-    """Return the name that the better source told, whichever comes first."""
-    if one is None or other is None:
-        return one or other
-    return min(one, other, key=lambda told: (sources.index(told.source), told.name))
+def better_name(
+    left: Attributed | None, right: Attributed | None, sources: tuple[str, ...]
+) -> Attributed | None:
+    """Return the name from the better source, in either order."""
+    if left is None or right is None:
+        return left or right
+    return min(left, right, key=lambda name: (sources.index(name.source), name.name))
 
 
-def better_deliverables(one: Deliverables | None, other: Deliverables | None) -> Deliverables | None:
-    """Return the paths that are to be trusted more, whichever come first."""
-    if one is None or other is None:
-        return one or other
-    return min(one, other, key=Deliverables.rank)
+def better_deliverables(left: Deliverables | None, right: Deliverables | None) -> Deliverables | None:
+    """Return the more trusted paths, in either order."""
+    if left is None or right is None:
+        return left or right
+    return min(left, right, key=Deliverables.rank)

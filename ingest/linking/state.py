@@ -1,11 +1,11 @@
-"""What linking remembers of a source: the runs that write to it, the calls under way, and its phases.
+"""What linking remembers of a source: its live runs, its builder calls under way, and its phases.
 
-Interleaved runs in one file must not take each other's context. While exactly one run writes, every line
-is its own. As soon as two may, a line that names neither its run nor its phase is nobody's: ambiguous
-means unknown, never a guess; and a line that names its phase counts only for the window of that phase,
-and not at all where two runs may have opened it.
+Runs that write to one file at the same time must not get each other's context. While exactly one run
+writes, every line belongs to it. As soon as two may be writing, a line that names neither its run nor its
+phase is ignored: ambiguous means unknown, never a guess. A line that names its phase then counts only for
+the window of that phase, and not at all if two runs may have opened that window.
 
-`LinkerState` is stored with the checkpoint as JSON; everything in it is bounded, whatever the log.
+`LinkerState` is stored with the checkpoint as JSON. Everything in it is bounded, whatever the log holds.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from ingest.linking.context import RUN_SOURCES, Context, Told, better_told
+from ingest.linking.context import RUN_SOURCES, Attributed, Context, better_name
 from ingest.linking.windows import Declared, OpenEvent, Window, Windows
 from parsers.records import (
     BudgetUse,
@@ -29,76 +29,77 @@ from parsers.records import (
 )
 
 MAX_PENDING = 32
-"""Anchors that wait for their event; in real logs it is one, or one for each parallel run."""
+"""Anchors that wait for their event. Real logs have one at a time, or one for each concurrent run."""
 
 MAX_LIVE = 64
-"""More runs than that in one file at once are not told apart; they stay "more than one"."""
+"""Live runs that are remembered by name; beyond that it is only known that there are more."""
 
 SILENCE_SECONDS = 3600.0
-"""An executor polls every ten seconds and gives up a call after minutes: if a log had no line for so
-long, whoever wrote to it before is over."""
+"""After so long without a line the run that was writing is taken to be over: an executor polls every ten
+seconds and gives up a call after minutes."""
 
 
 @dataclass(slots=True)
 class LiveRuns:
-    """The runs that have started, or shown themselves, and not ended.
+    """The runs that have started, or been named, and have not ended.
 
-    A run that was killed leaves no trace of its end, so another run's start soon after it counts as a
-    second one.
+    A run that was killed logs no end, so a run that starts soon after it counts as a second one.
 
-    `anonymous` is a run that works here without having said its name (its start is in an older
-    file). `nameless_ends` counts processes that ended without saying whose they were.
+    `anonymous` is set while a run works whose name is not known (its start is in an older
+    file). `beginning` is how its name begins, where the line with the name was cut.
+    `nameless_ends` counts processes that ended without saying whose they were.
+    `last_line_at` is the time of the newest line (seconds since the epoch) while a single run wrote.
     """
 
-    live: dict[str, Told] = field(default_factory=dict)
+    live: dict[str, Attributed] = field(default_factory=dict)
     anonymous: bool = False
     nameless_ends: int = 0
     drained: str | None = None
-    beginning: str | None = None  # of the anonymous one's name, where a line that told it was cut
-    heard: float | None = None  # seconds since the epoch, of the newest line while one run wrote
+    beginning: str | None = None
+    last_line_at: float | None = field(default=None, metadata={"stored_as": "heard"})
 
     @property
-    def crowded(self) -> bool:
+    def concurrent(self) -> bool:
         """Whether more than one run may be writing."""
         return len(self.live) + self.anonymous > 1
 
-    def only(self) -> Told | None:
+    def only(self) -> Attributed | None:
         """Return the one run that is writing, if it is one and has a name."""
         if len(self.live) == 1 and not self.anonymous:
             return next(iter(self.live.values()))
         if not self.live and self.drained is not None:
-            return Told(self.drained, "drain")
+            return Attributed(self.drained, "drain")
         return None
 
     def name(self, run: str, source: str, starts: bool) -> None:
-        """Take a line that names a run; unless it `starts` one, it may name the anonymous one."""
+        """Apply a line that names a run: a new one if it `starts` one, else perhaps the anonymous one."""
         began = self.beginning is not None and run.startswith(self.beginning)
         if self.anonymous and (began or run == self.drained or (not starts and not self.live)):
             self.anonymous, self.beginning = False, None
-        told = Told(run, source)
+        attributed = Attributed(run, source)
         if run in self.live:
-            self.live[run] = better_told(self.live[run], told, RUN_SOURCES) or told
+            self.live[run] = better_name(self.live[run], attributed, RUN_SOURCES) or attributed
             return
         if len(self.live) >= MAX_LIVE:
             self.live.pop(next(iter(self.live)))
             self.anonymous = True
-        self.live[run] = told
+        self.live[run] = attributed
 
     def drain(self, run: str) -> None:
-        """Take the printed line of the drain script, which may stand before or after the run's own."""
+        """Apply the drain script's printed line, which may come before or after the run's own."""
         self.drained = run
 
     def work(self) -> None:
-        """Take note that somebody works here, whose name may not have been said."""
+        """Note a builder call: if no run is known, an anonymous one is working."""
         if not self.live and self.drained is None:
             self.anonymous = True
 
     def doubt(self, beginning: str) -> None:
-        """Take note that a run may have started of whose name the beginning is known, or nothing."""
+        """Note that a run may have started; of its name only the beginning is known, or nothing."""
         self.anonymous, self.beginning = True, beginning or None
 
     def end(self, run: str | None) -> None:
-        """Take the end of a process; a nameless one is attributed once all must have ended."""
+        """Apply the end of a process; nameless ends count once there are as many as live runs."""
         if run is not None:
             self.live.pop(run, None)
             self.nameless_ends = max(0, self.nameless_ends - 1)
@@ -108,27 +109,27 @@ class LiveRuns:
             self.clear()
 
     def clear(self) -> None:
-        """Forget all runs: each of them is over."""
+        """Forget all runs, since each of them is over."""
         self.live.clear()
         self.anonymous, self.beginning = False, None
         self.nameless_ends = 0
         self.drained = None
 
     def is_over(self, seconds: float | None) -> bool:
-        """Whether the one run that was writing has been silent for too long to be alive."""
-        if seconds is None or self.heard is None or self.crowded:
+        """Whether the single run that was writing has logged nothing for too long."""
+        if seconds is None or self.last_line_at is None or self.concurrent:
             return False
-        return seconds - self.heard >= SILENCE_SECONDS
+        return seconds - self.last_line_at >= SILENCE_SECONDS
 
 
 # The calls under way
 
 
 class Anchored(NamedTuple):
-    """What the anchors tell of an event: its phase, and its own anchor.
+    """What the anchors say of an event: its phase, and its own anchor.
 
-    The phase may be sure where the anchor is not: two runs may be at a phase of the same name.
-    `undecided` where anchors of several phases could be the event's.
+    The phase may be known where the anchor is not, if two runs may be in a phase of the same name.
+    `undecided` is set where anchors of several phases could be the event's.
     """
 
     phase: str | None
@@ -141,10 +142,10 @@ _NO_ANCHOR = Anchored(None, None, undecided=False)
 
 @dataclass(slots=True)
 class Anchors:
-    """The anchors that no event has taken yet, oldest first; `lost` counts those that none will.
+    """The anchors that wait for their event, oldest first; `lost` counts those that were given up.
 
-    An anchor (`[TOKEN_BUDGET] phase=...`) is right for the event whose actual it equals.
-    `undecided` counts events that had one of several anchors, nobody knows which.
+    An anchor (`[TOKEN_BUDGET] phase=...`) fits an event that has the same actual tokens.
+    `undecided` counts events that belong to one of several anchors, without knowing which.
     """
 
     pending: deque[BudgetUse] = field(default_factory=deque)
@@ -173,16 +174,16 @@ class Anchors:
         self.lost += len(gone)
         return bool(gone)
 
-    def take(self, event: EstimationEvent, crowded: bool) -> Anchored:
-        """Find the anchor of an event, and take it out."""
+    def pop_for(self, event: EstimationEvent, concurrent: bool) -> Anchored:
+        """Find the anchor of an event, and remove it from those that wait."""
         if not self.pending:
             return _NO_ANCHOR
         fitting = [anchor for anchor in self.pending if _fits(anchor, event)]
-        if len(fitting) == 1 and not crowded:
+        if len(fitting) == 1 and not concurrent:
             self.pending.remove(fitting[0])
             return Anchored(fitting[0].phase, fitting[0], undecided=False)
         undecided = len({anchor.phase for anchor in fitting}) > 1
-        if undecided or crowded:
+        if undecided or concurrent:
             fitting = [
                 anchor
                 for anchor in fitting
@@ -193,21 +194,21 @@ class Anchors:
             return Anchored(None, None, undecided)
         anchor = fitting[-1]
         self.pending.remove(anchor)
-        one = not crowded or all(other == anchor for other in fitting)
-        return Anchored(anchor.phase, anchor if one else None, undecided=False)
+        is_sure = not concurrent or all(other == anchor for other in fitting)
+        return Anchored(anchor.phase, anchor if is_sure else None, undecided=False)
 
 
 def _fits(anchor: BudgetUse, event: EstimationEvent) -> bool:
-    told = anchor.total_tokens if event.actual_is_total else anchor.output_tokens
-    return told == event.actual_output_tokens
+    tokens = anchor.total_tokens if event.actual_is_total else anchor.output_tokens
+    return tokens == event.actual_output_tokens
 
 
 @dataclass(slots=True)
 class Preparation:
-    """What was said before the next call, each in its last version.
+    """The newest line of each kind that prepares a call.
 
-    Such lines name nothing at all, so they count only while a single run writes, and only for the very
-    next event.
+    Such lines name neither run nor phase, so they count only while a single run writes, and only for the
+    very next event.
     """
 
     estimate: Estimate | None = None
@@ -216,7 +217,7 @@ class Preparation:
     model: BuilderModel | None = None
 
     def estimate_for(self, event: EstimationEvent) -> Estimate | None:
-        """Return the estimate that led to this event: its numbers are the event's own."""
+        """Return the estimate that led to this event: the one with the event's numbers."""
         for estimate in (self.estimate, self.selection):
             if estimate is None or estimate.output_tokens != event.predicted_output_tokens:
                 continue
@@ -238,7 +239,7 @@ class Preparation:
 
 
 NOT_PREPARED = Preparation()
-"""What was said before a call of which nothing was."""
+"""The preparation of a call before which no such line was logged."""
 
 
 # All of it together
@@ -259,7 +260,7 @@ class Amendment(NamedTuple):
 
 
 class Unanchored(NamedTuple):
-    """The last event, while its phase may still be told from behind."""
+    """The last event, while a line after it may still name its phase."""
 
     offset: int
     ordinal: int
@@ -269,9 +270,9 @@ class Unanchored(NamedTuple):
 
 
 class EscalationContext(NamedTuple):
-    """What is known around an escalation: its run, and the answer that led to it."""
+    """The context of an escalation: its run, and the answer that led to it."""
 
-    run: Told | None
+    run: Attributed | None
     selected_budget: int | None
     actual_max_tokens: int | None
     tokens_used: int | None
@@ -279,7 +280,7 @@ class EscalationContext(NamedTuple):
 
 @dataclass(slots=True)
 class LinkerState:
-    """All that linking must remember of what was read; bounded, whatever the log."""
+    """All that linking must remember between lines."""
 
     runs: LiveRuns = field(default_factory=LiveRuns)
     windows: Windows = field(default_factory=Windows)
@@ -290,73 +291,73 @@ class LinkerState:
     calls_lost: int = 0
 
     @property
-    def crowded(self) -> bool:
-        """Whether more than one run may be writing: what was said before may be another's."""
-        return self.windows.overlapping or self.runs.crowded
+    def concurrent(self) -> bool:
+        """Whether more than one run may be writing, or phases overlap: earlier lines may be another's."""
+        return self.windows.overlapping or self.runs.concurrent
 
     def window_of(self, phase: str) -> Window:
-        """Return the window that a line about a call belongs to; without an opening line, open it."""
+        """Return the window that a line about a call belongs to; open one if none is open."""
         self.runs.work()
         window = self.windows.get(phase)
         return self._open_window(phase) if window is None or window.closed else window
 
-    def run_of(self, window: Window | None) -> Told | None:
-        """Return the run that a line in a window, or in none, belongs to."""
-        if window is not None and (window.contested or window.run is not None):
-            return None if window.contested else window.run
-        return None if self.crowded else self.runs.only()
+    def run_of(self, window: Window | None) -> Attributed | None:
+        """Return the run that a line belongs to, given its window (if it has one)."""
+        if window is not None and (window.ambiguous or window.run is not None):
+            return None if window.ambiguous else window.run
+        return None if self.concurrent else self.runs.only()
 
     def open_phase(self, record: PhaseOpened) -> None:
-        """Take a line that opens a phase."""
+        """Apply a line that opens a phase."""
         self.runs.work()
-        generating, crowded = record.by == "generating", self.crowded
+        generating, concurrent = record.by == "generating", self.concurrent
         known = self.windows.get(record.phase)
         if generating and known is not None and not (known.generated or known.closed or known.events):
             known.generated = True  # the second line of one opening, unless a second run came between
-            known.contested |= crowded and known.run is not None
+            known.ambiguous |= concurrent and known.run is not None
             return
-        if not crowded:
+        if not concurrent:
             self.anchors.drop(None)
             self.preparation = NOT_PREPARED
         self._open_window(record.phase).generated = generating
 
     def _open_window(self, phase: str) -> Window:
-        crowded = self.crowded
-        former = self.windows.get(phase)
-        run = None if crowded else self.runs.only()
-        window = Window(run=run, contested=crowded and former is not None)
-        if former is not None and _are_same(run, former.run):
-            window.complete = former.complete
+        concurrent = self.concurrent
+        earlier = self.windows.get(phase)
+        run = None if concurrent else self.runs.only()
+        window = Window(run=run, ambiguous=concurrent and earlier is not None)
+        if earlier is not None and _is_same_run(run, earlier.run):
+            window.complete = earlier.complete
         return self.windows.open(phase, window)
 
     def name_run(self, record: RunNamed, seconds: float | None) -> None:
-        """Take a line that names a run, logged so many seconds after the epoch."""
+        """Apply a line that names a run; `seconds` is when it was logged, since the epoch."""
         runs = self.runs
         if record.starts and runs.is_over(seconds):
             runs.clear()
             self.windows.close(None)
         runs.name(record.run, record.source, record.starts)
         if record.starts and record.source == "initialized":
-            self.windows.close(Told(record.run, record.source))
+            self.windows.close(Attributed(record.run, record.source))
 
     def end_run(self, record: RunEnded) -> None:
-        """Take the end of an executor process."""
-        alone = not self.runs.crowded
+        """Apply the end of an executor process."""
+        is_single = not self.runs.concurrent
         self.runs.end(record.run)
-        if alone:
+        if is_single:
             self.windows.close(None)
         elif record.run is not None:
-            self.windows.close(Told(record.run, "lock"))
+            self.windows.close(Attributed(record.run, "lock"))
 
     def cap(self, record: SoftCap) -> None:
-        """Take a line that names run and phase together."""
+        """Apply a line that names run and phase together."""
         if record.run is None:
             return
         self.runs.name(record.run, "soft_cap", starts=False)
         window = self.windows.get(record.phase)
-        if window is not None and window.run is None and not window.contested:
-            window.run = Told(record.run, "soft_cap")
+        if window is not None and window.run is None and not window.ambiguous:
+            window.run = Attributed(record.run, "soft_cap")
 
 
-def _are_same(run: Told | None, other: Told | None) -> bool:
+def _is_same_run(run: Attributed | None, other: Attributed | None) -> bool:
     return run is not None and other is not None and run.name == other.name

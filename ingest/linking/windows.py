@@ -1,12 +1,12 @@
 """A phase's window: from the line that opens the phase to the line that says what became of it.
 
-Lines that name their phase reach the events of its window, and those alone. The bounds here keep
-what a checkpoint must remember small; a phase so old that it was dropped keeps its gaps.
+A line that names its phase changes only events in the newest window of that phase. The limits here keep
+checkpoints small; events of a phase whose window was dropped gain no more context.
 
-The deliverable paths that such lines declare have guards of their own. Applied files, and the lists of
-required and of missing deliverables, come after the event; each counts only where its length agrees with
-the number of deliverables that the event itself logged. Scope paths come before the event, and so do the
-protected ones among them. A complete list goes for the later tries of its phase, too.
+The deliverable paths in such lines have guards of their own. Applied files, and the lists of required and
+of missing deliverables, come after the event; each counts only if its length agrees with the number of
+deliverables that the event itself logged. Scope paths come before the event, and so do protected ones.
+A complete list also counts for later tries of its phase.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from ingest.linking.context import MAX_PATHS, Context, Deliverables, Told, deliverables
+from ingest.linking.context import MAX_PATHS, Attributed, Context, Deliverables, deliverables
 from parsers.deliverables import looks_like_path
 from parsers.records import (
     AppliedFiles,
@@ -33,7 +33,7 @@ from parsers.records import (
 
 MAX_WINDOWS = 32
 MAX_EVENTS = 16
-"""Events of one window that can still gain context: the last ones."""
+"""The last events of a window, which can still gain context."""
 
 LINES_TO_LIST = 8
 """How many lines below the refusal the list of required deliverables may begin."""
@@ -43,7 +43,7 @@ NAMED_MISSING = 5
 
 
 class OpenEvent(NamedTuple):
-    """An event that may still gain context, as far as the guards and escalations need it.
+    """An event that may still gain context: what the guards and escalations must know of it.
 
     `offset` names the sighting within the source. `declared` is the number of deliverables that
     the event logged, `estimated` the one of the estimate before it.
@@ -60,7 +60,7 @@ class OpenEvent(NamedTuple):
     def of(
         cls, record: EstimationEvent, offset: int, estimate: Estimate | None, ceiling: int | None
     ) -> OpenEvent:
-        """Return what must be remembered of an event, whose estimate and ceiling may be known."""
+        """Return what must be remembered of an event, with its estimate and ceiling if known."""
         return cls(
             offset=offset,
             declared=record.deliverable_count,
@@ -73,7 +73,7 @@ class OpenEvent(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class PathList:
-    """The first paths of a list, and how many it had, all told."""
+    """The first paths of a list, and how many it had in all."""
 
     paths: tuple[str, ...]
     count: int
@@ -83,15 +83,15 @@ class PathList:
 class Window:
     """One opening of a phase.
 
-    `generated` once a builder call began, until it is closed; `contested` where two runs may have
-    opened it, so that what follows may be either's; `closed` once its outcome is known or its process
-    is over; `awaits_builder` while its last event is not followed by the end of its call. `complete` is the
-    newest list of all paths that the phase had to deliver, in this run.
+    `generated` is set once a builder call began, until the window is closed. `ambiguous` is set where two
+    runs may have opened it, so that later lines may belong to either. `closed` is set once its outcome is
+    known or its process is over, `awaits_builder` until the end of its last event's call is logged.
+    `complete` is the newest list of all paths that the phase had to deliver in this run.
     """
 
-    run: Told | None = None
+    run: Attributed | None = None
     generated: bool = False
-    contested: bool = False
+    ambiguous: bool = field(default=False, metadata={"stored_as": "contested"})
     closed: bool = False
     awaits_builder: bool = False
     scope_is_deliverables: bool = False
@@ -108,7 +108,7 @@ class Window:
         self.awaits_builder = True
 
     def close(self) -> None:
-        """Begin no call here any more: what only one could need is not remembered."""
+        """Close it: no call begins here any more, so what only a call needs is forgotten."""
         self.closed = True
         self.generated = self.scope_is_deliverables = False
         self.scope = self.protected = None
@@ -129,7 +129,7 @@ class Windows:
     def followed(self, phase: str) -> Window | None:
         """Return the window whose events a line about this phase may complete."""
         window = self.by_phase.get(phase)
-        return None if window is None or window.contested else window
+        return None if window is None or window.ambiguous else window
 
     def followed_events(self, phase: str) -> list[OpenEvent]:
         """Return the events that a line about this phase may complete."""
@@ -142,7 +142,7 @@ class Windows:
         return None if window is None or window.closed else window
 
     def open(self, phase: str, window: Window) -> Window:
-        """Make a window the newest; the oldest is forgotten when there are too many."""
+        """Make a window the newest one; drop the oldest when there are too many."""
         self.by_phase.pop(phase, None)
         if self.overlapping:
             self.overlapping = not all(other.closed for other in self.by_phase.values())
@@ -152,8 +152,8 @@ class Windows:
             self.by_phase.pop(next(iter(self.by_phase)))
         return window
 
-    def alive(self, phase: str) -> None:
-        """Take a sign of life of a phase: if another was opened since, the two run side by side."""
+    def saw_activity(self, phase: str) -> None:
+        """Note a line of a phase's builder call: if another phase was opened since, the two overlap."""
         window = self.by_phase.get(phase)
         current = self.by_phase.get(self.current) if self.current is not None else None
         if window is None or current is None or window is current:
@@ -161,8 +161,8 @@ class Windows:
         if window.generated and not window.closed and not current.closed:
             self.overlapping = True
 
-    def close(self, run: Told | None) -> None:
-        """Close the windows of a run whose process is over or begins anew; `None` closes all."""
+    def close(self, run: Attributed | None) -> None:
+        """Close the windows of a run whose process ended or started again; `None` closes all."""
         for window in self.by_phase.values():
             if run is None or (window.run is not None and window.run.name == run.name):
                 window.close()
@@ -185,7 +185,7 @@ DeclaringRecord = (
 
 @dataclass(frozen=True, slots=True)
 class OpenList:
-    """The list of required deliverables that is being read; `ordinal` is that of its last line."""
+    """A list of required deliverables that is being read; `ordinal` is that of its last line so far."""
 
     phase: str
     ordinal: int
@@ -194,23 +194,23 @@ class OpenList:
 
 @dataclass(slots=True)
 class Declared:
-    """The lists under way. The list of required deliverables names no phase; its refusal does."""
+    """The lists being read. A list of required deliverables names no phase; the refusal above it does."""
 
     refused: tuple[str, int] | None = None
     open_list: OpenList | None = None
 
-    def take(self, record: DeclaringRecord, ordinal: int, windows: Windows, crowded: bool) -> _Completed:
-        """Take a line; yield what it tells of which events."""
+    def apply(self, record: DeclaringRecord, ordinal: int, windows: Windows, concurrent: bool) -> _Completed:
+        """Apply a line; yield the events that gain context by it, with that context."""
         match record:
             case AppliedFiles():
                 yield from _applied(record, windows)
             case ProtectedPaths():
                 yield from _protected(record, windows)
             case DeliverablesRefused():
-                self.refused = None if crowded else (record.phase, ordinal)
+                self.refused = None if concurrent else (record.phase, ordinal)
             case RequiredList():
                 refused, self.refused = self.refused, None
-                if refused is not None and ordinal - refused[1] <= LINES_TO_LIST and not crowded:
+                if refused is not None and ordinal - refused[1] <= LINES_TO_LIST and not concurrent:
                     self.open_list = OpenList(refused[0], ordinal)
             case ListedPath() | ListRest():
                 yield from self._list(record, ordinal, windows)
@@ -222,7 +222,7 @@ class Declared:
                 yield from _missing(record, windows)
 
     def reach(self, ordinal: int, windows: Windows) -> _Completed:
-        """Take note that all lines up to this one were read: a list that did not go on has ended."""
+        """Note that all lines up to this one were read: a list that did not go on has ended."""
         if self.open_list is not None and ordinal > self.open_list.ordinal:
             yield from self._end_list(self.open_list, 0, windows)
 
@@ -245,18 +245,18 @@ class Declared:
         for event in window.events:
             if event.declared in (0, count):
                 complete = rest == 0 and len(paths) == len(listed)
-                yield _told(window, event, deliverables("required", paths, complete))
+                yield _with_paths(window, event, deliverables("required", paths, complete))
 
 
-def _told(window: Window, event: OpenEvent, found: Deliverables) -> tuple[OpenEvent, Context]:
-    """Tell an event its paths; where these are all, the later tries of the phase have them, too."""
+def _with_paths(window: Window, event: OpenEvent, found: Deliverables) -> tuple[OpenEvent, Context]:
+    """Return an event with its paths; a complete list is kept for later tries of the phase."""
     if found.complete:
         window.complete = found
     return event, Context(deliverables=found)
 
 
 def _only_paths(listed: tuple[str, ...]) -> tuple[str, ...]:
-    """Leave out the names of buckets, which a list holds where the phase has its deliverables in some."""
+    """Leave out the names of buckets (`code`, `docs`), which a list has if its phase groups deliverables."""
     return tuple(path for path in listed if looks_like_path(path))
 
 
@@ -266,14 +266,14 @@ def _applied(record: AppliedFiles, windows: Windows) -> _Completed:
 
 
 def attempted(record: AttemptedFiles, window: Window) -> _Completed:
-    """Tell the last event of a window what its answer tried to write."""
+    """Return the last event of a window with the paths that its answer tried to write."""
     return _written("attempted", record.paths, window, window.events[-1:])
 
 
 def _written(source: str, paths: tuple[str, ...], window: Window, events: list[OpenEvent]) -> _Completed:
     for event in events:
         if paths and len(paths) == (event.declared or event.estimated):
-            yield _told(window, event, deliverables(source, paths, complete=True))
+            yield _with_paths(window, event, deliverables(source, paths, complete=True))
 
 
 def _protected(record: ProtectedPaths, windows: Windows) -> _Completed:
@@ -284,7 +284,7 @@ def _protected(record: ProtectedPaths, windows: Windows) -> _Completed:
     for event in window.events:
         found = _protected_in(window, event)
         if found is not None:
-            yield _told(window, event, found)
+            yield _with_paths(window, event, found)
 
 
 def _missing(record: MissingPath, windows: Windows) -> _Completed:
@@ -299,28 +299,28 @@ def _missing(record: MissingPath, windows: Windows) -> _Completed:
     for event in window.events if paths else ():
         if event.declared == 0 or count <= event.declared:
             complete = len(paths) == count == event.declared
-            yield _told(window, event, deliverables("missing", paths, complete))
+            yield _with_paths(window, event, deliverables("missing", paths, complete))
 
 
-def known_before(window: Window, event: OpenEvent, crowded: bool) -> Deliverables | None:
-    """Return the paths of an event that are known at its line: the best that was told of its phase."""
-    if window.contested:
+def known_before(window: Window, event: OpenEvent, concurrent: bool) -> Deliverables | None:
+    """Return the best paths that are known of an event when its line is read."""
+    if window.ambiguous:
         return None
-    scope = None if crowded else _scope_of(window, event)
+    scope = None if concurrent else _scope_of(window, event)
     if scope is not None and scope.complete:
         window.complete = scope
     return scope or _earlier(window, event) or _protected_in(window, event)
 
 
 def _scope_of(window: Window, event: OpenEvent) -> Deliverables | None:
-    """Return the scope's paths, where their number is that of the event's deliverables."""
+    """Return the scope's paths, if there are as many as the event has deliverables."""
     if window.scope is None or window.scope.count != event.declared or event.declared == 0:
         return None
     return deliverables("scope", window.scope.paths, complete=True)
 
 
 def _earlier(window: Window, event: OpenEvent) -> Deliverables | None:
-    """Return the complete list of an earlier try, where the event doesn't log another number."""
+    """Return the complete list of an earlier try, unless the event logs another number."""
     found = window.complete
     if found is None or (event.declared or event.estimated or len(found.paths)) != len(found.paths):
         return None
@@ -328,7 +328,7 @@ def _earlier(window: Window, event: OpenEvent) -> Deliverables | None:
 
 
 def _protected_in(window: Window, event: OpenEvent) -> Deliverables | None:
-    """Return the protected paths of the scope, where the event doesn't log fewer deliverables."""
+    """Return the scope's protected paths, unless the event logs fewer deliverables."""
     found = window.protected
     if found is None or (event.declared and len(found.paths) > event.declared):
         return None

@@ -1,4 +1,4 @@
-"""What one stretch of a source holds: the unit that is committed, or not, as a whole."""
+"""A batch: the rows of one stretch of a source, committed as a whole or not at all."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from ingest.reading.unread import Unread
 from parsers.records import Escalation
 
 State = Literal["reading", "complete", "unterminated", "unfinished", "damaged", "replaced"]
-"""How a source was left: in the middle; read to its end; a last line waits for its newline;
-compressed data waits for its end; damaged from the checkpoint on; or its file is now another one."""
+"""How a source was left: read in part; read to its end; with a last line that has no newline yet; with
+compressed data that has no end yet; damaged from the checkpoint on; or with another file in its place."""
 
 
 class Sighting(NamedTuple):
@@ -28,7 +28,7 @@ class Sighting(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Reject:
-    """A marker line that could not become an event, and why. `line` is text, cut to a sane length."""
+    """A marker line that could not become an event, and why. `line` is its text, cut at `MAX_REJECT_TEXT`."""
 
     offset: int
     line_number: int
@@ -38,7 +38,7 @@ class Reject:
 
 @dataclass(frozen=True, slots=True)
 class SeenEscalation:
-    """One place where an escalation was seen: its time (aware UTC and as logged), what is known around it."""
+    """One place where an escalation was seen: its time (aware UTC and as logged) and its context."""
 
     offset: int
     line_number: int
@@ -52,7 +52,7 @@ class SeenEscalation:
 class Rows:
     """What a stretch of a source becomes in the database.
 
-    `amendments` reach events that earlier batches stored; those of this one are amended already.
+    `amendments` are for events of earlier batches; events of this one have their amendments already.
     """
 
     sightings: list[Sighting] = field(default_factory=list)
@@ -69,14 +69,13 @@ class Rows:
 class Batch:
     """The rows of a stretch of one source, and the checkpoint that covers them.
 
-    `file` is what was opened to read it: the bytes are of this file, whatever its path leads to now.
-    `taken_back_from` names the offset from which an unterminated line was stored before, which
-    this batch reads again. `counters` are the source's, all told. `unread_bytes` are left for the
-    next run; `problem` says why, where that is not only a line that is not finished. `remarks` are
-    worth knowing once, `warnings` need a look. `unread` tells of lines that were not understood.
-    `occurrences` of the event's marker were counted by a plain search, where lines were read plainly.
-    `new_keys` are those of event lines that we don't know, with how many lines of the stretch have each.
-    `disk_offset` is how far the file was read, in bytes as they are on disk.
+    `file` is the file that was opened to read it, whatever its path leads to now. `taken_back_from` is the
+    offset of an unterminated line that was stored before and is read again by this batch. `counters` are
+    those of the whole source. `unread_bytes` are left for the next run; `problem` says why, unless it is
+    only a line without its newline. `remarks` are said once, `warnings` need a look. `unread` describes
+    lines that were not understood. `occurrences` of the event's marker were counted by a plain search, if
+    lines were read one by one. `new_keys` counts the event lines with keys that we don't know.
+    `disk_offset` is how far the file was read, in bytes on disk (compressed ones, where it is compressed).
     """
 
     rows: Rows

@@ -1,8 +1,8 @@
-"""From chunks to blocks of whole lines, most of which are never cut.
+"""From chunks to blocks of whole lines, which are not cut into lines unless they must be.
 
-What is not plain text (a hole, a byte order mark in the middle) or has a line beyond the limit is cut into
-lines, as `ingest.reading.lines` does it. Lines are counted no sooner than their numbers are needed: in a log
-without a marker counting them would take longer than finding that out.
+A chunk that is not plain text (it has a hole, or a byte order mark in the middle), or has a line beyond the
+limit, is cut into lines by `ingest.reading.lines`. Lines are counted only when a number is needed: in a log
+without markers counting would take longer than searching it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ from ingest.reading.lines import (
 )
 
 _MAX_LOOKS = 500
-"""How often a byte order mark is looked for by its first byte, which few other characters have."""
+"""How often a byte order mark is searched by its first byte, before it is searched as a whole: few other
+characters have that byte, and a search for one byte is faster."""
 
 
 class Place(NamedTuple):
@@ -34,10 +35,11 @@ class Place(NamedTuple):
 
 
 class Cuts(NamedTuple):
-    """How a block is cut in the file, where that is not plain from its text.
+    """Where the lines of a block are in the file, if its text doesn't show it.
 
-    `raw` is the block as it is in the file, `ends` are the indexes in it after each physical line, `firsts`
-    the numbers (from 0) of those that begin a logical one, and last how many there are.
+    `raw` is the block as it is in the file, and `ends` are the indexes in it after each physical line.
+    `firsts` are the numbers (from 0) of the physical lines that begin a logical one, and at the end how many
+    physical lines there are.
     """
 
     raw: bytes
@@ -47,24 +49,24 @@ class Cuts(NamedTuple):
 
 
 class Block:
-    """Whole logical lines of a log from an offset on; `data` is their text as UTF-8, a newline behind each.
+    """Whole logical lines of a log from an offset on; `data` is their text as UTF-8, a newline after each.
 
-    Where some are not what they seem, all come as `lines`, and are to be read one by one. In one that is not
-    `complete`, the lines have no newline, or wait for an end that is not there.
+    Lines that are to be read one by one come in `lines`. In a block that is not `complete`, the lines have
+    no newline in the file, or may still go on.
     """
 
     def __init__(self, numbering: Numbering, offset: int, data: bytes, cuts: Cuts | None = None) -> None:
-        """Count no line yet."""
+        """Count no line before one is asked for."""
         self.offset, self.data = offset, data
         self.lines: Sequence[Line] = ()
         self.complete = True
         self._numbering, self._cuts = numbering, cuts
-        self._before = -1  # so many physical lines are before it, once that is asked for
-        self._counted = self._passed = 0  # up to this index of `data` there are so many lines
+        self._before = -1  # the number of physical lines before the block; -1: not asked for yet
+        self._counted = self._passed = 0  # an index of `data`, and the number of lines before it
 
     @classmethod
     def of(cls, lines: Sequence[Line], numbering: Numbering, complete: bool = True) -> Block:
-        """Make a block of lines which the position is moved past already."""
+        """Make a block of lines; the position is past them already."""
         block = cls(numbering, lines[0].offset, b"".join(line.data + b"\n" for line in lines))
         block.lines, block.complete = lines, complete
         return block
@@ -91,7 +93,7 @@ class Block:
         return self.offset + (self._cuts.ends[first - 1] if first else 0)
 
     def place(self, start: int) -> Place:
-        """Return where the line is that begins at an index of `data`; best asked for in order."""
+        """Return where the line is that begins at an index of `data`; asking in order is fastest."""
         if self._before < 0:
             self._before = self._numbering.before(self.offset)
         passed, before = self._count(start), self._before
@@ -128,10 +130,10 @@ class Block:
             end = self.data.find(b"\n", start) + 1
             yield self.line(start, end)
             start = end
-        self.pass_by()
+        self.advance()
 
-    def pass_by(self) -> None:
-        """Move the position past all lines; count them where that was begun, or can't be done later."""
+    def advance(self) -> None:
+        """Move the position past all lines; count them if that was begun or can't be done later."""
         if self.lines:
             return
         if self._cuts is not None:
@@ -146,9 +148,9 @@ class Block:
 
 
 class Numbering:
-    """The numbers of lines, counted where one is needed, and the position, which is kept up to date.
+    """The numbers of lines, counted when one is needed, and the position, which is kept up to date.
 
-    `recount` counts the newlines between two offsets anew, from the file; `None` where it can't be read
+    `recount` reads the file again to count the newlines between two offsets. `None` where it can't be read
     again: then all lines are counted as they pass.
     """
 
@@ -159,10 +161,10 @@ class Numbering:
         self._offset = position.offset if position.counted_offset is None else position.counted_offset
         self._number = position.number
         self._wrapped = position.number - position.ordinal
-        self.joined = self._wrapped  # so many lines before were no logical lines of their own
+        self.joined = self._wrapped  # the number of physical lines so far that continue a logical one
 
     def join(self, in_pieces: int) -> None:
-        """Take note that so many lines were pieces of a container's."""
+        """Note how many lines so far were further pieces of a container's lines."""
         self.joined = self._wrapped + in_pieces
 
     @property
@@ -171,13 +173,13 @@ class Numbering:
         return self._recount is not None
 
     def before(self, offset: int) -> int:
-        """Return how many lines are before an offset at which one begins, and all counted ones end."""
+        """Return how many lines are before an offset at which a line begins; ask in order."""
         if self._offset < offset and self._recount is not None:
             self.counted(offset, self._number + self._recount(self._offset, offset))
         return self._number
 
     def counted(self, offset: int, number: int, wrapped: int = 0) -> None:
-        """Take note that so many lines are before an offset, and that some more of them were wrapped."""
+        """Note the number of lines before an offset, and how many more of them were wrapped."""
         self._offset, self._number = offset, number
         self._wrapped += wrapped
         self.joined += wrapped
@@ -190,12 +192,12 @@ class Numbering:
         position.counted_offset = None if self._offset == offset else self._offset
 
     def before_lines(self) -> None:
-        """Count all that is before the position: line by line from here."""
+        """Count all lines before the position, before lines are read one by one."""
         self.before(self.position.offset)
         self.move(self.position.offset)
 
     def pass_lines(self) -> None:
-        """Take note of where line by line has led the position."""
+        """Take over the position to which reading one by one has led."""
         position = self.position
         wrapped = position.number - position.ordinal - self._wrapped
         self.counted(position.offset, position.number, wrapped)
@@ -204,10 +206,10 @@ class Numbering:
 def split_blocks(
     chunks: Iterable[bytes], numbering: Numbering, encoding: Encoding, wanted: Callable[[bytes], bool]
 ) -> Iterator[Block | None]:
-    """Yield blocks of a log of one byte a character.
+    """Yield the blocks of a log whose encoding has newlines of one byte.
 
-    The consumer moves the position past each (`Block.pass_by`). After each chunk comes a `None`, so that
-    whoever reads has a say though no line ends. A last line that no newline ends comes where it is wanted.
+    The consumer moves the position past each (`Block.advance`). A `None` comes after each chunk, so that the
+    consumer can act even if no line ends in it. A last line without a newline comes only if it is wanted.
     """
     rest, position = Rest(), numbering.position
     offset = position.offset
@@ -242,7 +244,7 @@ def _by_line(data: bytes, rest: Rest, numbering: Numbering) -> Iterator[Block]:
 
 
 def _is_plain_text(block: bytes) -> bool:
-    """Whether a block holds neither a NUL nor a byte order mark: all of its lines are what they seem."""
+    """Whether a block holds neither a NUL nor a byte order mark."""
     if b"\0" in block:
         return False
     at = block.find(UTF_8_MARK[:1])

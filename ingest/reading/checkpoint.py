@@ -1,12 +1,13 @@
-"""How far a source was read, and all that must be known to go on: stored with the rows.
+"""How far a source was read, and what must be remembered to go on: stored with the rows.
 
-A checkpoint is a value. It is made by the scan at the end of a batch, committed by the store in the
-same transaction as the batch's rows, and handed back to the next scan.
+A checkpoint is a value. The scan makes it at the end of a batch, the store commits it in the same
+transaction as the batch's rows, and the next scan starts from it.
 
 What it must remember is JSON text: the state of dataclasses, by their own types. A dataclass is an
 object, in which fields at their default are left out, so that the text of a quiet source is short; a
 named tuple is an array (and was an object once). Reading it back is strict: text that doesn't fit the
-types raises, and the source is then read again from the start.
+types raises, and the source is then read again from the start. A field that was renamed keeps its first
+key there (`stored_as` in its metadata), since databases have it.
 """
 
 from __future__ import annotations
@@ -36,8 +37,8 @@ HEAD_BYTES = 1024
 class Fingerprint:
     """The hash of a file's first `size_bytes` bytes (decompressed), in hexadecimal.
 
-    What a log file is, whatever its name is now. It only saves work: it covers as many bytes as there
-    were, up to `HEAD_BYTES`, and grows with the file until then.
+    It identifies a log whatever its name is now. It covers as many bytes as there were, up to
+    `HEAD_BYTES`, and grows with the file until then.
     """
 
     size_bytes: int
@@ -49,15 +50,15 @@ class Fingerprint:
 
 
 def fingerprint_of(head: bytes) -> Fingerprint:
-    """Name a file by its first bytes; a hole behind them may be filled yet."""
+    """Return the fingerprint of a file's first bytes, without NULs at their end, which may be filled yet."""
     covered = head[:HEAD_BYTES]
     covered = covered.rstrip(b"\0") or covered
     return Fingerprint(len(covered), digest(covered))
 
 
 RULES = 1
-"""Of the rules by which lines are linked. They rise where the same lines tell more of deliverable paths than
-before; what was read by older ones stays as it is until it is read in full."""
+"""The version of the rules by which lines are linked. It rises when the same lines give more deliverable
+paths than before; what was read by older rules stays as it is until it is read in full."""
 
 
 @dataclass(slots=True)
@@ -65,7 +66,7 @@ class Counters:
     """What was counted in a source. Marker lines = sightings + rejects, always.
 
     Each occurrence of the event's marker is a sighting, a reject, a failed write, a quotation or unread.
-    The last two are `None` in a source that was read in part before they were counted.
+    The last two are `None` in a source of which a part was read before they were counted.
     """
 
     marker_lines: int = 0
@@ -90,12 +91,12 @@ UNCLAIMED = ("quoted_lines", "unread_lines")
 """Counts that may not be known."""
 
 COUNTED = tuple(field.name for field in fields(Counters))
-"""What is counted, by its names: columns of `log_sources`."""
+"""The names of the counters, which are columns of `log_sources`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Provisional:
-    """An unterminated last line that was stored: its beginning, and the offset after it as it was then."""
+    """An unterminated last line that was stored: its beginning, and the offset after it at that time."""
 
     sample: Sample
     end_offset: int
@@ -105,16 +106,16 @@ class Provisional:
 class Remembered:
     """The part of a checkpoint that is no column: the state of reading and linking.
 
-    `provisional` is the unterminated last line that was stored, though the checkpoint stands before
-    it: if the file grows, what was stored of it is taken back and the line read again.
-    `last_marker` is the newest marker line: a file that was truncated and grew again may have the
-    same banner and the same tail, but not the same event at the same time in the same place.
-    `container_logs` until a line shows the executor's own prefix inside a container's. `foreign` once
-    a line was in another encoding than its file, and that was said. `piped` is all that came through a
-    pipe: another pipe that begins so goes on with the source. `pieces` tells of those of a container's
-    lines. `unread` once a line with the event's marker was not understood. `new_keys` of event lines, with
-    how many lines have each. `doubted` once a difference of clocks that the zone doesn't explain was said.
-    `rules` are those by which the source's first line was read; 0 are those of versions that stored none.
+    `provisional` is the unterminated last line that was stored although the checkpoint is before it: if the
+    file grows, its rows are removed and the line is read again. `last_marker` is the newest marker line: a
+    file that was truncated and grew again may have the same banner and the same tail, but not the same event
+    at the same time in the same place. `container_logs` is true until a line shows the executor's own prefix
+    inside a container's. `foreign` is set once it was said that a line is in another encoding than its file,
+    `doubted` once it was said that two clocks differ by more than the zone explains. `piped` is a hash of
+    all that came through a pipe: another pipe that begins so continues the source. `pieces` is the state of
+    joining a container's lines. `unread` is set once a line with the event's marker was not understood.
+    `new_keys` counts the event lines with keys that we don't know. `rules` is the version of the rules by
+    which the source's first line was read; 0 is that of versions that stored none.
     """
 
     position: Position = field(default_factory=Position)
@@ -137,11 +138,10 @@ class Remembered:
 class Checkpoint:
     """Where to go on in a source.
 
-    `tail` is the hash of the bytes before the offset, `None` where they were out of reach: a file that
-    was truncated and has grown past the old offset, or begins with the same banner, is known by it to be
-    another one, and is read from its start.
-    `remembered` is JSON text: what it holds is copied by writing and reading it, never shared. `prefix` is
-    the template of one's own that the source is read with.
+    `tail` is the hash of the bytes before the offset, `None` where they could not be read. It shows that a
+    file was truncated even if it has grown past the old offset, or begins with the same banner; such a file
+    is read from its start. `remembered` is JSON text, so that nothing in it is shared with a scan.
+    `prefix` is the custom template that the source is read with.
     """
 
     fingerprint: Fingerprint
@@ -174,13 +174,13 @@ def from_text(kind: type[T], text: str) -> T:
     return state
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, deque):
-        return list(value)
+def _plain(state: Any) -> Any:
+    if isinstance(state, deque):
+        return list(state)
     return {
-        name: one
-        for name, default in _defaults(value.__class__)
-        if (one := getattr(value, name)) is not default and one != default
+        key: part
+        for key, name, default in _stored_fields(state.__class__)
+        if (part := getattr(state, name)) is not default and part != default
     }
 
 
@@ -188,9 +188,15 @@ _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=_
 
 
 @cache
-def _defaults(kind: Any) -> tuple[tuple[str, Any], ...]:
-    """Return the fields of a dataclass, with the values that are left out."""
-    return tuple((field.name, _default(field)) for field in dataclasses.fields(kind))
+def _stored_fields(kind: Any) -> tuple[tuple[str, str, Any], ...]:
+    """Return of each field its key in the stored text, its name, and the value that is left out."""
+    return tuple((_stored_key(field), field.name, _default(field)) for field in dataclasses.fields(kind))
+
+
+def _stored_key(field: dataclasses.Field[Any]) -> str:
+    """Return the key under which databases have a field: where it was renamed since, the first name."""
+    key: str = field.metadata.get("stored_as", field.name)
+    return key
 
 
 def _default(field: dataclasses.Field[Any]) -> Any:
@@ -201,7 +207,7 @@ def _default(field: dataclasses.Field[Any]) -> Any:
 
 @cache
 def _reader(kind: Any) -> Reader:
-    """Return what reads back values of a type: finding out how takes longer than all the rest of it."""
+    """Return the reader of values of a type; cached, since looking at a type takes longer than reading."""
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if origin in (types.UnionType, typing.Union):
         return _reader_of_optional(_reader(next(part for part in arguments if part is not types.NoneType)))
@@ -245,12 +251,15 @@ def _reader_of_parts(inner: list[Reader]) -> Reader:
 
 def _reader_of_fields(kind: Any) -> Reader:
     readers = {name: _reader(hint) for name, hint in typing.get_type_hints(kind).items()}
-    names = getattr(kind, "_fields", None)
+    order = getattr(kind, "_fields", None)
+    fields_stored = () if order is not None else dataclasses.fields(kind)
+    names = {_stored_key(field): field.name for field in fields_stored} or {name: name for name in readers}
 
     def read(value: Any) -> Any:
-        if names is not None and isinstance(value, list):
-            return kind(*[readers[name](item) for name, item in zip(names, value, strict=True)])
-        return kind(**{name: readers[name](item) for name, item in _required(value, dict).items()})
+        if order is not None and isinstance(value, list):
+            return kind(*[readers[name](item) for name, item in zip(order, value, strict=True)])
+        items = _required(value, dict).items()
+        return kind(**{names[key]: readers[names[key]](item) for key, item in items})
 
     return read
 

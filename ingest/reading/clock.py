@@ -1,6 +1,6 @@
-"""The two clocks of a container's log: that of its own prefix, which is exact, and the executor's.
+"""The two clocks of a container's log: the container's, with an exact offset, and the executor's local one.
 
-Where both stand in one line the exact one settles an hour that occurs twice, and shows a zone that is wrong.
+A line with both times shows which of two readings of a local time is meant, and whether the zone is wrong.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ from parsers.prefix import times_of
 from parsers.records import Stamp
 
 _APART = timedelta(minutes=5)
-"""How much later a container may take a line than it was written; zones differ by a quarter of an hour."""
+"""How much later a container may log a line; wrong zones differ by a quarter of an hour at least."""
 
 
 NO_SUCH_TIME = "time out of range"
-"""Why an event is a reject whose time UTC has no year for: what is not moved there would be false."""
+"""The reason of a reject whose time in UTC is before the year 1 or after 9999."""
 
 
 def moment_of_line(zone: Zone, line: bytes, stamp: Stamp) -> datetime | None:
-    """Return the aware UTC time of a line whose time is known as it was logged; `None`: UTC has none."""
+    """Return the aware UTC time of a line, from its time as logged; `None` if it is out of range in UTC."""
     if stamp.moment.tzinfo is None and zone.occurs_twice(stamp.moment):
         times = times_of(line)
         if times is not None:

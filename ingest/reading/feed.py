@@ -1,4 +1,4 @@
-"""The bytes of an open log from its checkpoint on, in the manner that fits it; the newest are remembered."""
+"""The bytes of an open log from its checkpoint on, in chunks; the newest ones are kept to be hashed."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from ingest.reading.lines import Position, newlines_in
 from ingest.reading.resume import Opened
 
 _KEPT_BYTES = 2 * TAIL_BYTES
-"""Bytes before the newest chunk that are remembered: some lines are told a few bytes after their end."""
+"""Bytes before the newest chunk that are kept: the end of some lines shows only a few bytes after it."""
 
 
 class Feed:
-    """Chunks of one log; `end_offset` is after the last byte that was handed out.
+    """The chunks of one log; `end_offset` is after the last byte that was yielded.
 
-    `plain` reads line by line; `last_offset` is where reading is to stop, `None` at the file's end.
+    `plain` reads line by line. Reading stops at `last_offset`, or at the file's end if that is `None`.
     """
 
     def __init__(
         self, log: LogFile, opened: Opened, position: Position, plain: bool, last_offset: int | None
     ) -> None:
-        """Start at a checkpoint; `position` is that of the lines which are cut from the chunks."""
+        """Start at a checkpoint; `position` is moved past the lines that are cut from the chunks."""
         self._log = log
         self._opened = opened
         self._position = position
@@ -40,7 +40,7 @@ class Feed:
         self.end_offset = opened.offset
 
     def chunks(self) -> Iterator[bytes]:
-        """Yield what is there, as it comes.
+        """Yield chunks as they come.
 
         Raises:
             Rewritten: the file was truncated or written anew meanwhile.
@@ -52,7 +52,7 @@ class Feed:
             yield chunk
 
     def tail(self, offset: int) -> str | None:
-        """Return the tail at an offset; where it has passed out of reach it is read again."""
+        """Return the tail at an offset; it is read again if it is kept no longer."""
         stream = self._opened.log.stream
         tail = self._recent.tail_before(offset)
         if tail is None and self._opened.log.is_plain:
@@ -65,7 +65,7 @@ class Feed:
         return tail
 
     def newlines(self, start: int, end: int) -> int:
-        """Count the newlines between two offsets of a plain file, which is read again for it.
+        """Count the newlines between two offsets of a plain file by reading it again.
 
         Raises:
             LogUnreadable: it can't be read.
@@ -82,14 +82,14 @@ class Feed:
 
     def _all_chunks(self) -> Iterator[bytes]:
         opened, stream, path = self._opened, self._opened.log.stream, self._log.shown
-        if opened.ahead:
-            yield opened.ahead
+        if opened.after:
+            yield opened.after
         if opened.trouble is not None:
             raise opened.trouble
         if self._log.pipe is not None:
             yield from self._log.pipe.chunks(path)
         elif opened.log.is_plain and not self._plain:
-            yield from overlapping_chunks(stream, path, opened.before + opened.ahead)
+            yield from overlapping_chunks(stream, path, opened.before + opened.after)
         elif isinstance(stream, io.RawIOBase):  # a line at a time would be a byte at a time
             buffered = io.BufferedReader(stream)
             try:
@@ -114,17 +114,17 @@ class Feed:
 
 
 def tail_of(before: bytes) -> str:
-    """Return the hash of the last `TAIL_BYTES` of what stands before an offset."""
+    """Return the hash of the last `TAIL_BYTES` of the bytes before an offset."""
     return digest(before[-TAIL_BYTES:])
 
 
 class Recent:
-    """Remember the newest bytes of what passes through, to hash those before a checkpoint."""
+    """Keep the newest bytes of a stream, to hash those before a checkpoint."""
 
     def __init__(self, position: Position, before: bytes) -> None:
         """Start at a position, with the bytes before it as far as they are known.
 
-        The tail at the position is kept whenever the bytes move on, however long the line after it.
+        The hash of the tail at the position is kept, however long the line after it is.
         """
         self._position = position
         self._kept: tuple[int, str | None] = (position.offset, tail_of(before))
@@ -133,7 +133,7 @@ class Recent:
         self._start = position.offset - len(before)
 
     def through(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
-        """Pass chunks on; the last one is remembered, and what stands before it."""
+        """Yield chunks; the last one is kept, with some bytes before it."""
         for chunk in chunks:
             self._kept = (self._position.offset, self.tail_before(self._position.offset))
             end = self._start + len(self._before) + len(self._chunk)
@@ -143,7 +143,7 @@ class Recent:
             yield chunk
 
     def tail_before(self, offset: int) -> str | None:
-        """Return the tail at an offset; `None` where it was never kept and is out of reach."""
+        """Return the hash of the tail at an offset; `None` if its bytes are not kept."""
         if offset == self._kept[0]:
             return self._kept[1]
         first, end = max(0, offset - TAIL_BYTES) - self._start, offset - self._start

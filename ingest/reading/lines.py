@@ -3,9 +3,9 @@
 A line is bytes without its terminator, plus the offset of its start. A line longer than the limit
 is cut and its true length kept; it is never buffered whole.
 
-A hole is a run of NULs: a writer that goes on at its old offset after a truncation leaves one at the
-head, a file that was made large in advance has one at its end, a power cut leaves one anywhere. A hole
-ends a line; at the end of what is there it is left unread, since it may be filled yet.
+A hole is a run of NULs. A writer that goes on at its old offset after a truncation leaves one at the head, a
+file that was made large in advance has one at its end, a power cut leaves one anywhere. A hole ends a line;
+at the end of the file it is left unread, since it may be filled yet.
 """
 
 from __future__ import annotations
@@ -31,20 +31,20 @@ MAX_LINE_BYTES = 1 << 20
 """Longest line that is kept whole; the longest in several hundred real logs had 319,000 bytes."""
 
 SAMPLE_BYTES = 256
-"""Bytes at a line's start that are remembered by their hash; the time stands among them."""
+"""Bytes at a line's start that a sample covers; the line's time is among them."""
 
 _MARKERS = (MARKER.encode(), b"\0".join(bytes([byte]) for byte in MARKER.encode()))
 """The event's marker with one byte a character, and with two, in either order."""
 
 _MARKER_REACH = 2 * len(MARKER) - 1
-"""Bytes of a marker that may stand on one side of a cut."""
+"""The most bytes of a marker that may be on one side of a cut."""
 
 _HOLE = re.compile(rb"\0{16,}")
-"""What can't be a part of a line: quoted UTF-16 and binary numbers have shorter runs of NULs."""
+"""No line holds so many NULs: quoted UTF-16 and binary numbers have shorter runs of them."""
 
 
 def newlines_in(data: bytes) -> int:
-    """Count newlines; `bytes.count` looks at each byte by itself, up to Python 3.12."""
+    """Count newlines; up to Python 3.12 `bytes.count` is slower, since it looks at each byte by itself."""
     return len(data) - len(data.replace(b"\n", b""))
 
 
@@ -52,13 +52,12 @@ class Line(NamedTuple):
     """One line of a log file.
 
     `offset` and `end_offset` are bytes of the decompressed file, `end_offset` after the terminator.
-    `number` is the physical line's, `ordinal` the logical line's; both count from 1 and differ only
-    in captures that were wrapped. `data` is UTF-8 without terminator, `size_bytes` what the line
-    really had where it was cut. `terminated` is false for the rest of a file that may still grow.
-    `foreign` lines are not in the encoding of their file. `raw` is how the line begins in the file,
-    where that is not as in `data`. `dropped_markers` are the event's in what of it was not kept.
-    `joints` are the indexes of `data` at which the pieces begin that it was joined of, each with its offset.
-    `is_torn` where its end is missing for good.
+    `number` is the physical line's, `ordinal` the logical line's; both count from 1 and differ only where
+    lines were wrapped or in pieces. `data` is UTF-8 without the terminator, and `size_bytes` the length of
+    the line before it was cut. `terminated` is false for a last line without a newline. `foreign` lines are
+    not in the encoding of their file. `raw` is how the line begins in the file, where `data` differs.
+    `dropped_markers` counts the event's markers beyond the cut. `joints` has the index of `data` at which
+    each joined piece begins, with its offset. `is_torn` is set where the line's end is missing for good.
     """
 
     offset: int
@@ -80,7 +79,7 @@ class Line(NamedTuple):
         return self.size_bytes > MAX_LINE_BYTES
 
     def offset_at(self, index: int) -> int:
-        """Return the offset of what stands at an index of `data`, in a line that was not wrapped."""
+        """Return the offset of an index of `data`, in a line that was not wrapped."""
         for start, offset in reversed(self.joints):
             if start <= index:
                 return offset + index - start
@@ -89,7 +88,7 @@ class Line(NamedTuple):
         return self.offset + index
 
     def sample(self) -> Sample:
-        """Return the beginning of the line as it is in the file, to be looked for later."""
+        """Return a sample of the line's beginning as it is in the file."""
         return sample_of(self.offset, (self.raw or self.data)[:SAMPLE_BYTES])
 
 
@@ -97,8 +96,8 @@ class Line(NamedTuple):
 class Position:
     """The point up to which a source was read: its offset, and how many lines are before it.
 
-    The lines are counted up to `counted_offset` only, where that is not `None`: those behind it hold
-    nothing of ours, and counting them would take longer than finding that out.
+    If `counted_offset` is not `None`, lines are counted only up to there. Those after it hold no marker, and
+    counting them would take longer than searching them.
     """
 
     offset: int = 0
@@ -108,12 +107,11 @@ class Position:
 
 
 class Rest:
-    """Of the line that is under way: what is kept, how much of it is not, how many NULs are before it.
+    """A line whose end was not read yet: its bytes up to the limit, and what is beyond and before them.
 
-    Of what is not kept, only the event's markers are counted.
-
-    Small reads are put together only when a newline comes, or there is too much to keep: a line that
-    comes byte by byte takes no longer than one that comes at once.
+    `dropped` is the number of bytes beyond the limit, of which only the event's markers are counted, and
+    `hole` the number of NULs before the line. Small reads are joined only when a newline comes, or the limit
+    is passed: a line that comes byte by byte takes no longer than one that comes at once.
     """
 
     def __init__(self) -> None:
@@ -122,26 +120,26 @@ class Rest:
         self.dropped = 0
         self.hole = 0
         self._markers = 0
-        self._end = b""  # of what was dropped: a marker may be cut there
+        self._end = b""  # the last dropped bytes: a marker may go on in the next ones
 
     def add(self, chunk: bytes) -> bool:
-        """Keep a chunk; return whether it is time to look for lines."""
+        """Add a chunk; return whether it is time to look for lines."""
         self._pieces.append(chunk)
         self._size += len(chunk)
         return b"\n" in chunk or self._size > 2 * MAX_LINE_BYTES
 
     def take(self) -> bytes:
-        """Hand out what was kept."""
+        """Remove the kept bytes and return them."""
         block = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
         self._pieces, self._size = [], 0
         return block
 
     def give_back(self, block: bytes) -> None:
-        """Keep again what was taken."""
+        """Keep again bytes that were taken."""
         self._pieces, self._size = [block], len(block)
 
     def keep(self, carry: bytes, step: int) -> None:
-        """Keep the beginning of a line, as much as is ever needed, and an end that may be half a newline."""
+        """Keep the beginning of a line up to the limit, and its end if that may be half a newline."""
         if len(carry) > MAX_LINE_BYTES:
             half = len(carry) % step
             end = len(carry) - half
@@ -158,7 +156,7 @@ class Rest:
         self._end = (before + dropped)[-_MARKER_REACH:]
 
     def dropped_markers(self, line: bytes) -> int:
-        """Return how many markers were in what is not kept of a line that ends here; begin with the next."""
+        """Return how many markers were dropped of a line that ends now; begin to count for the next line."""
         if len(line) > MAX_LINE_BYTES or self._end:
             self._drop(line, len(line))
         count, self._markers, self._end = self._markers, 0, b""
@@ -166,12 +164,12 @@ class Rest:
 
 
 def last_line(rest: Rest, position: Position, encoding: Encoding) -> Iterator[Line]:
-    """Yield what no newline ends; the position stays before it."""
+    """Yield the last line, which has no newline; the position stays before it."""
     carry, start = rest.take(), position.offset + rest.hole
-    one = encoding_of_rest(carry, encoding)
-    data = one.as_utf8(carry).rstrip(b"\r")
-    if len(carry) >= len(one.newline):
-        size, foreign = len(carry) + rest.dropped, one is not encoding
+    line_encoding = encoding_of_rest(carry, encoding)
+    data = line_encoding.as_utf8(carry).rstrip(b"\r")
+    if len(carry) >= len(line_encoding.newline):
+        size, foreign = len(carry) + rest.dropped, line_encoding is not encoding
         number, ordinal = position.number + 1, position.ordinal + 1
         raw = carry[:SAMPLE_BYTES] if encoding.is_wide or foreign else b""
         markers = rest.dropped_markers(carry)
@@ -179,7 +177,7 @@ def last_line(rest: Rest, position: Position, encoding: Encoding) -> Iterator[Li
 
 
 def narrow_lines(rest: Rest, position: Position) -> Iterator[Line]:
-    """Cut what is there of a file with one byte a character, and move the position past each line."""
+    """Cut the lines of a file with newlines of one byte, and move the position past each."""
     block = rest.take()
     holes = b"\0" in block or UTF_8_MARK in block
     *lines, carry = block.split(b"\n")
@@ -191,10 +189,10 @@ def narrow_lines(rest: Rest, position: Position) -> Iterator[Line]:
         number += 1
         ordinal += 1
         for data, place, raw in _parts(line) if holes else ((line, 0, b""),):
-            size_here = size if len(line) < size else len(raw or data)
+            part_size = size if len(line) < size else len(raw or data)
             kept, first = data[:MAX_LINE_BYTES].rstrip(b"\r"), start + place
-            markers = rest.dropped_markers(data) if size_here > MAX_LINE_BYTES else 0
-            yield Line(first, offset, number, ordinal, kept, size_here, True, bool(raw), raw, markers)
+            markers = rest.dropped_markers(data) if part_size > MAX_LINE_BYTES else 0
+            yield Line(first, offset, number, ordinal, kept, part_size, True, bool(raw), raw, markers)
     position.offset, position.number, position.ordinal = offset, number, ordinal
     if holes and not rest.dropped:
         rest.hole += len(carry) - len(carry := carry.lstrip(b"\0"))
@@ -202,7 +200,7 @@ def narrow_lines(rest: Rest, position: Position) -> Iterator[Line]:
 
 
 def _parts(line: bytes) -> Iterator[tuple[bytes, int, bytes]]:
-    """Yield what is between the holes of a line, and where; the bytes as they are where it is UTF-16."""
+    """Yield each part between the holes of a line, its index, and for UTF-16 its bytes as in the file."""
     start = 0
     for end, following in (*((hole.start(), hole.end()) for hole in _HOLE.finditer(line)), (len(line), 0)):
         data = without_mark(line[start:end].lstrip(b"\0"))
@@ -214,21 +212,21 @@ def _parts(line: bytes) -> Iterator[tuple[bytes, int, bytes]]:
 
 
 def wide_lines(rest: Rest, position: Position, encoding: Encoding) -> Iterator[Line]:
-    """Cut what is there of a UTF-16 file, and move the position past each line."""
+    """Cut the lines of a UTF-16 file, and move the position past each."""
     block = rest.take()
     reached, offset = 0, position.offset
     number, ordinal = position.number, position.ordinal
-    for start, end, one in cut_wide(block, encoding):
+    for start, end, line_encoding in cut_wide(block, encoding):
         first = offset + start - reached
         size = end - start + rest.dropped
-        reached = end + len(one.newline)
-        offset = first + size + len(one.newline)
+        reached = end + len(line_encoding.newline)
+        offset = first + size + len(line_encoding.newline)
         rest.dropped = 0
         number += 1
         ordinal += 1
         data = block[start:end]
-        text = one.as_utf8(data[:MAX_LINE_BYTES])[:MAX_LINE_BYTES].rstrip(b"\r")
-        foreign, raw = one is not encoding, data[:SAMPLE_BYTES]
+        text = line_encoding.as_utf8(data[:MAX_LINE_BYTES])[:MAX_LINE_BYTES].rstrip(b"\r")
+        foreign, raw = line_encoding is not encoding, data[:SAMPLE_BYTES]
         markers = rest.dropped_markers(data) if size > MAX_LINE_BYTES else 0
         yield Line(first, offset, number, ordinal, text, size, True, foreign, raw, markers)
     position.offset, position.number, position.ordinal = offset, number, ordinal

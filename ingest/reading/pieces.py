@@ -1,9 +1,9 @@
-"""Pieces of a container's lines are one line again, with the place and the time of the first.
+"""The pieces into which a container's log splits long lines, joined again at the place and time of the first.
 
-Each stream has its own pieces, and those of two are interleaved. Lines come out in the order in which they
-begin, so what stands between the pieces of one waits for its end: as much as `MAX_LINE_BYTES`; then the line
-is cut there, and the rest of it is other text. While something waits, the checkpoint stands before it, as it
-does before a line without its newline: the next run reads it again.
+Each stream has its own pieces, and those of two streams may be interleaved. Lines are yielded in the order
+in which they begin, so lines between the pieces of another one wait for its end. Once `MAX_LINE_BYTES` wait,
+the open line is cut there, and the rest of it is other text. The checkpoint stays before the first line that
+waits, as before a line without its newline: the next run reads it again.
 """
 
 from __future__ import annotations
@@ -25,21 +25,22 @@ _SAMPLES = 16
 """How many lines of a large block are looked at to see whether a container wrote it."""
 
 _ENDED = b'\\n","stream":"std'
-"""What each line of Docker's own holds that is no piece; of another program's, each is looked at."""
+"""What Docker writes in each line that is no piece; lines of other programs are looked at one by one."""
 
 _SLICE_BYTES = 32 * 1024
-"""Of a block of Docker's so much is looked at more closely where a line in it is a piece."""
+"""The size of the slices of a block of Docker's that are looked at line by line if they hold a piece."""
 
 _REST = "\u2026".encode()
-"""What stands for the beginning of a line that was cut."""
+"""The text in place of the beginning of a line that was cut."""
 
 
 @dataclass(slots=True)
 class PieceState:
     r"""What must be remembered of pieces at a position.
 
-    `joined` lines were no lines of their own. Where `has_newlines`, a `log` of Docker's without `\n` is a
-    piece; other programs write none. Of `skipped` streams the line was cut: what comes is the rest of it.
+    `joined` is the number of lines that were further pieces. If `has_newlines`, a `log` value without `\n`
+    is a piece; programs other than Docker write no `\n`. In `skipped` streams the open line was cut, so
+    what comes next is the rest of it.
     """
 
     joined: int = 0
@@ -47,12 +48,12 @@ class PieceState:
     skipped: list[str] = field(default_factory=list)
 
     def copy(self) -> PieceState:
-        """Return the state as it is now."""
+        """Return a copy that doesn't change with the state."""
         return PieceState(self.joined, self.has_newlines, list(self.skipped))
 
 
 class _Waiting:
-    """A line that waits for its end, or for that of one before it; `before` is the state at its beginning."""
+    """A line that waits for its own end or an earlier line's; `before` is the state at its beginning."""
 
     def __init__(self, line: Line, piece: Piece | None, before: PieceState) -> None:
         self.lines = [line]
@@ -80,7 +81,7 @@ class _Waiting:
             self._dropped_markers += occurrences_in(line.data)
 
     def whole(self) -> Iterator[Line]:
-        """Yield the line that the pieces are, or the lines, if nothing tells that they are pieces."""
+        """Yield the line joined from the pieces, or each by itself if nothing shows that they are pieces."""
         first, number = self.lines[0], self.lines[0].number - self.before.joined
         if len(self.lines) == 1 or not self.is_sure:
             for place, line in enumerate(self.lines):
@@ -111,11 +112,11 @@ class _Waiting:
 class Pieces:
     """Join the pieces of one source's lines, from a position and a state on, which are kept up to date.
 
-    `remarks` are worth saying once.
+    `remarks` are to be said once.
     """
 
     def __init__(self, position: Position, state: PieceState) -> None:
-        """Begin with nothing that waits."""
+        """Begin with no line that waits."""
         self._position = position
         self._state = state
         self._queue: list[_Waiting] = []
@@ -123,7 +124,7 @@ class Pieces:
 
     @property
     def position(self) -> Position:
-        """Where to go on: before all that waits."""
+        """The position from which to go on: before all lines that wait."""
         if not self._queue:
             return self._position
         first = self._queue[0].lines[0]
@@ -131,11 +132,11 @@ class Pieces:
 
     @property
     def state(self) -> PieceState:
-        """What to remember there."""
+        """The state at that position."""
         return self._queue[0].before if self._queue else self._state
 
     def through(self, blocks: Iterable[Block | None], numbering: Numbering) -> Iterator[Block | None]:
-        """Yield blocks in which no line is a piece; in the end, what still waits."""
+        """Yield blocks in which no line is a piece; at the end, the lines that still wait."""
         numbering.join(self._state.joined)
         for block in blocks:
             if block is None:
@@ -160,7 +161,7 @@ class Pieces:
         start, data = 0, block.data
         starts.append(len(data))
         while start < len(data):
-            first = start if self._is_busy else next(one for one in starts if one >= start)
+            first = start if self._is_busy else next(place for place in starts if place >= start)
             if first > start:
                 self._pass(data[start:first], is_dockers)
                 yield Block(numbering, block.offset + start, data[start:first])
@@ -172,10 +173,10 @@ class Pieces:
             start = end
 
     def _through_lines(self, lines: Iterable[Line], numbering: Numbering) -> Iterator[Block]:
-        whole = [one for line in lines for one in self._take(line)]
+        whole_lines = [whole_line for line in lines for whole_line in self._add(line)]
         numbering.join(self._state.joined)
         for complete in (True, False):
-            some = [line for line in whole if line.terminated is complete]
+            some = [line for line in whole_lines if line.terminated is complete]
             if some:
                 yield Block.of(some, numbering, complete)
 
@@ -188,7 +189,7 @@ class Pieces:
         return Line(offset, end_offset, number, number, data[:-1].rstrip(b"\r"), len(data) - 1)
 
     def _pass(self, data: bytes, is_dockers: bool) -> None:
-        """Take note of lines without pieces."""
+        """Note what lines without pieces show of the log."""
         if is_dockers and not self._state.has_newlines:
             self._state.has_newlines = ends_in_newlines(data)
 
@@ -196,8 +197,8 @@ class Pieces:
     def _is_busy(self) -> bool:
         return bool(self._queue or self._state.skipped)
 
-    def _take(self, line: Line) -> Iterator[Line]:
-        """Take the next physical line, and yield those that are whole now."""
+    def _add(self, line: Line) -> Iterator[Line]:
+        """Add the next physical line, and yield the lines that are whole now."""
         piece = None if line.foreign or line.is_cut else piece_of(line.data)
         if piece is not None and piece.stream in self._state.skipped:
             yield from self._skip(line, piece)
@@ -216,7 +217,7 @@ class Pieces:
         yield from self._whole()
 
     def _opened(self, piece: Piece) -> _Waiting | None:
-        """Return the line that a piece goes on with."""
+        """Return the open line that a piece continues."""
         for waiting in self._queue:
             if waiting.is_open and waiting.stream == piece.stream:
                 if waiting.is_sure or piece.is_last or not piece.begins_own:
@@ -225,20 +226,22 @@ class Pieces:
         return None
 
     def _whole(self) -> Iterator[Line]:
-        """Yield what waits no more: up to the first line without its end, if none before ends behind it."""
+        """Yield the lines before the first open one, unless one of them ends after that one begins."""
         self._cut_the_longest()
-        number = next((number for number, one in enumerate(self._queue) if one.is_open), len(self._queue))
+        number = next(
+            (number for number, waiting in enumerate(self._queue) if waiting.is_open), len(self._queue)
+        )
         done = self._queue[:number]
         if number < len(self._queue):
             first = self._queue[number].lines[0].offset
-            if any(one.last.offset > first for one in done):
+            if any(waiting.last.offset > first for waiting in done):
                 return
         del self._queue[:number]
         for waiting in done:
             yield from waiting.whole()
 
     def _cut_the_longest(self) -> None:
-        """Cut lines that others have waited for long enough."""
+        """Cut an open line for which too many bytes of other lines wait."""
         size = sum(waiting.kept_bytes for waiting in self._queue)
         for waiting in self._queue:
             if waiting.is_open and size - waiting.kept_bytes > MAX_LINE_BYTES:
@@ -252,7 +255,7 @@ class Pieces:
                 )
 
     def _skip(self, line: Line, piece: Piece) -> Iterator[Line]:
-        """Take the rest of a line that was cut as what it is: it stands behind other text."""
+        """Add the rest of a line that was cut; a marker in it is behind other text."""
         self._state.joined += 1
         if piece.is_last:
             self._state.skipped.remove(piece.stream)
@@ -268,9 +271,9 @@ def ends_in_newlines(data: bytes) -> bool:
 
 
 def pieces_in(data: bytes) -> tuple[list[int], bool]:
-    """Return where the lines of a block begin that are no line's last piece, and whether it is Docker's.
+    """Return where the lines begin that are pieces without a line's end, and whether the block is Docker's.
 
-    Of a large block some lines are looked at first: most logs were not written by a container.
+    Of a large block a few lines are looked at first, since most logs were not written by a container.
     """
     forms = _forms(data)
     starts = set()
@@ -284,7 +287,7 @@ def pieces_in(data: bytes) -> tuple[list[int], bool]:
 
 
 def _forms(data: bytes) -> set[bytes]:
-    """Return how containers' lines begin, of those that are looked at."""
+    """Return the first bytes of containers' lines, among the lines that are looked at."""
     if len(data) <= _SMALL_BYTES:
         places = [0, *(found.end() for found in re.finditer(rb"\n", data))]
     else:

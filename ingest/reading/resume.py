@@ -1,8 +1,8 @@
-"""Go on where a source was left: from an open log file to its first unread byte.
+"""Resuming a source: from an open log file to its first unread byte.
 
-Here the bytes decide whether the file is the source at all. What a checkpoint remembers of them must
-stand where it stood: its head, the bytes before the checkpoint, the newest marker line, an unterminated
-line that was stored. Each is a place and a hash. All of them must be there; none of them alone is proof.
+Here the bytes decide whether the file is the source at all. A checkpoint remembers samples of them, each an
+offset and a hash: the head, the bytes before the checkpoint, the newest marker line, and an unterminated line
+that was stored. All of them must match; none of them alone is proof.
 """
 
 from __future__ import annotations
@@ -39,28 +39,28 @@ from ingest.reading.encoding import Encoding, encoding_named, encoding_of, is_ut
 from ingest.reading.lines import Position, newlines_in
 
 MAX_OFFSET = 1 << 60
-"""No file reaches as far; an offset beyond it was not written by us."""
+"""No file is so long: a larger offset in the database was not written by us."""
 
 
 class NotTheSame(Exception):
-    """The bytes before the checkpoint are others: this file is not the source it seemed to be."""
+    """The bytes before the checkpoint differ: the file is not the source that it seemed to be."""
 
 
 class DamagedCheckpoint(NotTheSame):
-    """What is kept of a source can't be, whatever its file holds: it can't be gone on with."""
+    """What the database keeps of a source is damaged, so it can't be resumed in any file."""
 
 
 @dataclass(slots=True)
 class Opened:
-    """An open log that stands at the checkpoint, the bytes read past it on the way, what is remembered.
+    """An open log at its checkpoint, with the bytes `before` and `after` it that were read on the way.
 
-    `trouble` came up while they were read: it is due when they are used up.
+    `trouble` came up while `after` was read: it is raised when those bytes are used up.
     """
 
     log: OpenLog
     offset: int
     before: bytes
-    ahead: bytes
+    after: bytes
     fingerprint: Fingerprint
     encoding: Encoding
     remembered: Remembered
@@ -69,14 +69,14 @@ class Opened:
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """A stream's first bytes, and what ended them too early."""
+    """A stream's first bytes, and the error that ended them too early."""
 
     data: bytes
     trouble: LogUnfinished | LogUnreadable | None = None
 
 
-def stand_at(log: LogFile, opened: OpenLog, checkpoint: Checkpoint | None) -> Opened | None:
-    """Bring an opened log to its checkpoint, or past its byte order mark; `None` if it is empty.
+def open_at(log: LogFile, opened: OpenLog, checkpoint: Checkpoint | None) -> Opened | None:
+    """Move an open log to its checkpoint, or past its byte order mark; `None` if it is empty.
 
     Raises:
         NotTheSame: its bytes before the checkpoint are not those of the source.
@@ -91,34 +91,34 @@ def _begin(log: LogFile, opened: OpenLog) -> Opened | None:
     if head.trouble is not None and not head.data:
         raise head.trouble
     _refuse_utf32(log, head.data)
-    if may_be_half_a_mark(head.data):  # or nothing at all: what it will be is not told yet
+    if may_be_half_a_mark(head.data):  # or nothing at all: its encoding is not known yet
         return None
     not_a_log = what_is_not_a_log(head.data)
     if not_a_log is not None:
         raise NotALog(f"{log.shown}: {not_a_log}, not a log, so not read")
     encoding = encoding_of(head.data)
-    before, ahead = head.data[: len(encoding.mark)], head.data[len(encoding.mark) :]
+    before, after = head.data[: len(encoding.mark)], head.data[len(encoding.mark) :]
     fingerprint = fingerprint_of(head.data)
     remembered = Remembered(rules=RULES)
-    return Opened(opened, len(before), before, ahead, fingerprint, encoding, remembered, head.trouble)
+    return Opened(opened, len(before), before, after, fingerprint, encoding, remembered, head.trouble)
 
 
 def _go_on(log: LogFile, opened: OpenLog, checkpoint: Checkpoint) -> Opened:
     remembered, encoding = recall(checkpoint)
     samples, offset = evidence_of(checkpoint, remembered), checkpoint.offset
     head = b""
-    if checkpoint.fingerprint.size_bytes < HEAD_BYTES:  # the name of a file grows with it
+    if checkpoint.fingerprint.size_bytes < HEAD_BYTES:  # the fingerprint grows with the file
         head = read_head(opened.stream, log).data
         _refuse_utf32(log, head)
     if opened.is_plain:
-        before, ahead = _seek(log, opened, offset, samples), b""
+        before, after = _seek(log, opened, offset, samples), b""
     else:
-        before, ahead, newlines = _skip(log, opened.stream, head, remembered.position, samples)
+        before, after, newlines = _skip(log, opened.stream, head, remembered.position, samples)
         if remembered.position.counted_offset is not None:
             number = remembered.position.number + newlines
             remembered.position = Position(offset, number, number)
     fingerprint = fingerprint_of(head) if head else checkpoint.fingerprint
-    return Opened(opened, offset, before, ahead, fingerprint, encoding, remembered)
+    return Opened(opened, offset, before, after, fingerprint, encoding, remembered)
 
 
 def _refuse_utf32(log: LogFile, head: bytes) -> None:
@@ -130,9 +130,9 @@ def _refuse_utf32(log: LogFile, head: bytes) -> None:
 
 
 def _seek(log: LogFile, opened: OpenLog, offset: int, samples: list[Sample]) -> bytes:
-    """Go to an offset of a plain file; return the last bytes before it."""
+    """Move to an offset of a plain file; return the last bytes before it."""
     too_short = opened.file is not None and opened.file.size_bytes < offset
-    if too_short or not stands_in(opened.stream, samples, log):
+    if too_short or not all_match(opened.stream, samples, log):
         raise NotTheSame
     first = max(0, offset - TAIL_BYTES)
     with reading(log.shown):
@@ -143,29 +143,29 @@ def _seek(log: LogFile, opened: OpenLog, offset: int, samples: list[Sample]) -> 
 def _skip(
     log: LogFile, stream: IO[bytes], head: bytes, position: Position, samples: list[Sample]
 ) -> tuple[bytes, bytes, int]:
-    """Decompress up to a position, and past it as far as a sample goes.
+    """Decompress up to a position, and past it as far as a sample reaches.
 
     Returns:
-        What is on both sides of it, and how many newlines before it were not counted yet.
+        The bytes before and after the position, and how many newlines before it were not counted yet.
     """
-    watch, offset = Watch(samples), position.offset
+    matcher, offset = SampleMatcher(samples), position.offset
     counted = offset if position.counted_offset is None else position.counted_offset
-    watch.see(0, head)
+    matcher.see(0, head)
     newlines = newlines_in(head[counted:offset])
-    before, ahead = head[:offset], head[offset:]
+    before, after = head[:offset], head[offset:]
     try:
         rest = chunks(stream, log.shown) if log.pipe is None else log.pipe.chunks(log.shown)
-        for start, chunk in _upto(rest, len(head), max(offset, watch.end_offset)):
-            watch.see(start, chunk)
+        for start, chunk in _upto(rest, len(head), max(offset, matcher.end_offset)):
+            matcher.see(start, chunk)
             split = max(0, offset - start)
             newlines += newlines_in(chunk[max(0, counted - start) : split])
             before = (before + chunk[:split])[-TAIL_BYTES:]
-            ahead += chunk[split:]
-    except (LogUnfinished, LogUnreadable) as error:  # nothing shows that this is the source
+            after += chunk[split:]
+    except (LogUnfinished, LogUnreadable) as error:  # not all samples can be compared
         raise NotTheSame from error
-    if not watch.standing.issuperset(samples):
+    if not matcher.matched.issuperset(samples):
         raise NotTheSame
-    return before[-TAIL_BYTES:], ahead, newlines
+    return before[-TAIL_BYTES:], after, newlines
 
 
 def _upto(stream: Iterator[bytes], start: int, end_offset: int) -> Iterator[tuple[int, bytes]]:
@@ -178,13 +178,13 @@ def _upto(stream: Iterator[bytes], start: int, end_offset: int) -> Iterator[tupl
 
 
 def head_of(log: LogFile) -> bytes:
-    """Open a log and read its first bytes, as many as its compressed data gives."""
+    """Open a log and return its first bytes, as many as can be decompressed."""
     with log.opened() as opened:
         return read_head(opened.stream, log, HEAD_BYTES).data
 
 
 def read_head(stream: IO[bytes], log: LogFile, most_bytes: int | None = None) -> Head:
-    """Read a stream's first bytes: those that its fingerprint may cover, or all there are.
+    """Read a stream's first bytes: as many as its fingerprint may cover, or all there are.
 
     `most_bytes` are read at once, so what comes back may be more.
     """
@@ -203,7 +203,7 @@ def read_head(stream: IO[bytes], log: LogFile, most_bytes: int | None = None) ->
 def is_source(log: LogFile, checkpoint: Checkpoint) -> bool:
     """Whether a log file holds, before a checkpoint, the bytes that were there when it was made."""
     with log.opened() as opened, suppress(NotTheSame, LogUnfinished, LogUnreadable):
-        return stand_at(log, opened, checkpoint) is not None
+        return open_at(log, opened, checkpoint) is not None
     return False
 
 
@@ -211,7 +211,7 @@ def is_source(log: LogFile, checkpoint: Checkpoint) -> bool:
 
 
 def evidence_of(checkpoint: Checkpoint, remembered: Remembered) -> list[Sample]:
-    """Return what must stand in a file for it to be the source of a checkpoint."""
+    """Return the samples that a file must match to be the source of a checkpoint."""
     fingerprint, offset = checkpoint.fingerprint, checkpoint.offset
     samples = [Sample(0, fingerprint.size_bytes, fingerprint.digest)]
     if checkpoint.tail is not None:
@@ -225,10 +225,10 @@ def evidence_of(checkpoint: Checkpoint, remembered: Remembered) -> list[Sample]:
 
 
 def recall(checkpoint: Checkpoint) -> tuple[Remembered, Encoding]:
-    """Read back what a checkpoint remembers, and the encoding that it names.
+    """Return what a checkpoint remembers, and the encoding that it names.
 
     Raises:
-        DamagedCheckpoint: a part of it can't be, so nothing is known of the source: its log is read anew.
+        DamagedCheckpoint: a part of it is invalid; the log must be read again from its start.
     """
     try:
         remembered = from_text(Remembered, checkpoint.remembered)
@@ -243,37 +243,37 @@ def recall(checkpoint: Checkpoint) -> tuple[Remembered, Encoding]:
     return remembered, encoding
 
 
-def stands_in(stream: IO[bytes], samples: Collection[Sample], log: LogFile) -> bool:
-    """Whether all samples are where they were in a plain file.
+def all_match(stream: IO[bytes], samples: Collection[Sample], log: LogFile) -> bool:
+    """Whether a plain file has all samples at their offsets.
 
     Raises:
         LogUnreadable: it can't be read.
     """
     with reading(log.shown):
-        return all(_stands(stream, sample) for sample in samples)
+        return all(_matches(stream, sample) for sample in samples)
 
 
-def _stands(stream: IO[bytes], sample: Sample) -> bool:
+def _matches(stream: IO[bytes], sample: Sample) -> bool:
     stream.seek(sample.offset)
     return digest(stream.read(sample.size_bytes)) == sample.digest
 
 
-class Watch:
-    """Look for samples in the bytes of a stream as they pass: one pass for any number of sources."""
+class SampleMatcher:
+    """Compare samples with the bytes of a stream as they pass: one pass for the samples of many sources."""
 
     def __init__(self, samples: Collection[Sample]) -> None:
-        """Look for these."""
+        """Begin with none that matched, but for empty ones."""
         self._waiting = sorted(set(samples), key=lambda sample: sample.offset)
         self._begun: dict[Sample, bytes] = {}
-        self.standing: set[Sample] = {sample for sample in self._waiting if not sample.size_bytes}
+        self.matched: set[Sample] = {sample for sample in self._waiting if not sample.size_bytes}
         self.end_offset = max((sample.end_offset for sample in samples), default=0)
 
-    def may_stand(self, samples: Collection[Sample], offset: int) -> bool:
-        """Whether all of some samples are there as far as has been seen: up to an offset."""
-        return all(sample in self.standing or sample.end_offset > offset for sample in samples)
+    def may_match(self, samples: Collection[Sample], offset: int) -> bool:
+        """Whether some samples match as far as was read: up to an offset."""
+        return all(sample in self.matched or sample.end_offset > offset for sample in samples)
 
     def see(self, offset: int, chunk: bytes) -> None:
-        """Look at a chunk that begins at an offset."""
+        """Compare a chunk that begins at an offset."""
         end = offset + len(chunk)
         while self._waiting and self._waiting[0].offset < end:
             self._begun[self._waiting.pop(0)] = b""
@@ -281,54 +281,55 @@ class Watch:
             first = max(sample.offset, offset)
             self._begun[sample] += chunk[first - offset : sample.end_offset - offset]
             if sample.end_offset <= end and digest(self._begun.pop(sample)) == sample.digest:
-                self.standing.add(sample)
+                self.matched.add(sample)
 
 
-def standing_in(log: LogFile, samples: Collection[Sample]) -> set[Sample]:
-    """Return the samples that are where they were in a log, which is read once, compressed or not.
+def matching_samples(log: LogFile, samples: Collection[Sample]) -> set[Sample]:
+    """Return the samples that a log has at their offsets; it is read once, compressed or not.
 
     Raises:
         LogUnreadable: it can't be opened.
     """
-    watch, offset = Watch(samples), 0
+    matcher, offset = SampleMatcher(samples), 0
     with log.opened() as opened:
         if opened.is_plain:
-            return {sample for sample in samples if stands_in(opened.stream, [sample], log)}
-        with suppress(LogUnfinished, LogUnreadable):  # what comes before the damage is what it was
+            return {sample for sample in samples if all_match(opened.stream, [sample], log)}
+        with suppress(LogUnfinished, LogUnreadable):  # what was read before the damage counts
             for chunk in chunks(opened.stream, log.shown):
-                watch.see(offset, chunk)
+                matcher.see(offset, chunk)
                 offset += len(chunk)
-                if offset >= watch.end_offset:
+                if offset >= matcher.end_offset:
                     break
-    return watch.standing
+    return matcher.matched
 
 
 _PATIENCE_SECONDS, _PACE_BYTES = 5.0, 256 << 10
-"""How long a pipe may be in repeating another one: so long, and a second more for each so many bytes."""
+"""How long a pipe may take to repeat an earlier one: so many seconds, and one more for each so many bytes."""
 
 
 def piped_again(chunks: Iterator[bytes], before: Mapping[int, tuple[Sample, Collection[Sample]]]) -> set[int]:
-    """Return the sources of which all that came through their pipes comes through this one, and first.
+    """Return the ids of the sources whose pipes this one repeats: it begins with all that came through them.
 
-    `before` has all that came of each, and its evidence. No more is read than it takes to know, and who
-    repeats what was there is quick: what else may come slowly is not to wait for being stored.
+    `before` has, for each source, a sample of all that came through its pipe, and its evidence. Reading
+    stops as soon as the answer is known. It also stops if the pipe is slow: a program that repeats old
+    output is quick, and new lines that come slowly must not wait to be stored.
     """
-    watch = Watch({sample for _, samples in before.values() for sample in samples})
+    matcher = SampleMatcher({sample for _, samples in before.values() for sample in samples})
     offset, started, hashed = 0, 0.0, running_digest()
     left, same = dict(before), set[int]()
     for chunk in chunks:
         now = time.monotonic()
         started = started if offset else now
-        watch.see(offset, chunk)
+        matcher.see(offset, chunk)
         for end, digest_there in _digests(
             hashed, offset, chunk, {whole.end_offset for whole, _ in left.values()}
         ):
-            for one in [one for one, (whole, _) in left.items() if whole.end_offset == end]:
-                whole, samples = left.pop(one)
-                if whole.digest == digest_there and watch.standing.issuperset(samples):
-                    same.add(one)
+            for source_id in [source_id for source_id, (whole, _) in left.items() if whole.end_offset == end]:
+                whole, samples = left.pop(source_id)
+                if whole.digest == digest_there and matcher.matched.issuperset(samples):
+                    same.add(source_id)
         offset += len(chunk)
-        left = {one: found for one, found in left.items() if watch.may_stand(found[1], offset)}
+        left = {source_id: found for source_id, found in left.items() if matcher.may_match(found[1], offset)}
         if not left or (offset and now - started > _PATIENCE_SECONDS + offset / _PACE_BYTES):
             break
     return same
@@ -337,7 +338,7 @@ def piped_again(chunks: Iterator[bytes], before: Mapping[int, tuple[Sample, Coll
 def _digests(
     hashed: hashlib.blake2b, offset: int, chunk: bytes, ends: Collection[int]
 ) -> Iterator[tuple[int, str]]:
-    """Add a chunk, which begins at an offset, to a hash; yield the hash at the ends that are within."""
+    """Add a chunk, which begins at an offset, to a hash; yield the hash at each end within the chunk."""
     done = 0
     for end in sorted(end for end in ends if offset < end <= offset + len(chunk)):
         hashed.update(chunk[done : end - offset])

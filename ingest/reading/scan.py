@@ -1,7 +1,7 @@
-"""Read one source from its checkpoint on: bytes to lines to records to linked batches.
+"""The scan of one source from its checkpoint on: bytes to lines to records to linked batches.
 
-Pure but for reading the log: no database. So it can run in another process, and what it yields is
-all that the store needs.
+It reads the log and touches no database, so it can run in another process. What it yields is all that the
+store needs.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from ingest.errors import LogUnfinished, LogUnreadable, UsageMistake
 from ingest.files.logfile import LogFile
 from ingest.files.paths import Rewritten
 from ingest.reading.batch import Batch, State
+from ingest.reading.batch_builder import BatchBuilder, Watcher
 from ingest.reading.blocks import Block, Numbering, split_blocks
 from ingest.reading.checkpoint import Checkpoint, Provisional, as_text
+from ingest.reading.extractor import Extractor
 from ingest.reading.feed import Feed
-from ingest.reading.gathering import Gathering, Watcher
 from ingest.reading.lines import Line, Position
 from ingest.reading.pieces import Pieces
-from ingest.reading.resume import NotTheSame, Opened, stand_at
-from ingest.reading.sifting import Sifter
+from ingest.reading.resume import NotTheSame, Opened, open_at
 from ingest.reading.wrap import Joiner, split_wide
 from ingest.reading.zone import zone_recorded
 from parsers.line import occurrences_in, parts_of
@@ -31,25 +31,24 @@ from parsers.records import EstimationEvent, Malformed
 from parsers.template import Template, TemplateMistake, template
 
 MAX_BATCH_RECORDS = 8_000
-"""Rows of one transaction: few enough for memory, many enough that commits cost nothing."""
+"""Rows of one transaction: few enough for memory, so many that commits cost next to nothing."""
 
 MAX_BATCH_BYTES = 64 << 20
 """Bytes of one transaction, so that a kill in a log without events loses little work."""
 
 
 WAIT_SECONDS = 1.0
-"""How long what came through a pipe may wait to be stored."""
+"""How long rows from a pipe may wait to be stored."""
 
 
 @dataclass(frozen=True, slots=True)
 class ScanOptions:
-    """How to scan: the zone and the prefix of a source read for the first time; whether the log is finished.
+    """How to scan: the zone and the prefix of a new source, and whether the log is finished.
 
-    `plain` reads line by line and parses every one, instead of by chunks with a cheap test first;
-    `verify` does, and reads no further than `end_offset`, as may others.
-    A `watcher` sees each line, and what becomes of it: lines are read one by one then, too.
-    After `batch_bytes` a batch is full, whatever is in it.
-    `known` is filled by scans: what one log showed of times and events helps to read the next.
+    `plain` parses every line by itself, as `verify` does, instead of searching chunks for markers first.
+    Reading stops at `end_offset`, if that is given. A `watcher` sees each line and what becomes of it; lines
+    are then read one by one, too. After `batch_bytes` a batch is full, whatever is in it.
+    `known` has an extractor for each zone, whose caches help to read the next log.
     """
 
     zone: str
@@ -59,13 +58,13 @@ class ScanOptions:
     watcher: Watcher | None = None
     batch_bytes: int = MAX_BATCH_BYTES
     prefix: str | None = None
-    known: dict[str, Sifter] = field(default_factory=dict)
+    known: dict[str, Extractor] = field(default_factory=dict)
 
 
 def scan(log: LogFile, checkpoint: Checkpoint | None, options: ScanOptions) -> Iterator[Batch]:
-    """Yield what a log file holds from a checkpoint on, at least one batch if it holds any bytes.
+    """Yield the batches of a log file from a checkpoint on, at least one if it holds any bytes.
 
-    Damage ends the last batch and is told in its `problem`; what came before it counts.
+    Damage ends the last batch and is described in its `problem`; what was read before it counts.
 
     Raises:
         NotALog: it is something else altogether.
@@ -74,7 +73,7 @@ def scan(log: LogFile, checkpoint: Checkpoint | None, options: ScanOptions) -> I
     """
     with log.opened() as open_log:
         try:
-            opened = stand_at(log, open_log, checkpoint)
+            opened = open_at(log, open_log, checkpoint)
         except LogUnfinished:
             return  # not even its head is there yet
         if opened is not None:
@@ -91,8 +90,8 @@ class _Scan:
         self._opened = opened
         self._open_log = opened.log
         self._options = options
-        self._sifter = _sifter_for(log, checkpoint.zone if checkpoint else options.zone, options.known)
-        self._zone = self._sifter.zone
+        self._extractor = _extractor_for(log, checkpoint.zone if checkpoint else options.zone, options.known)
+        self._zone = self._extractor.zone
         self._prefix = checkpoint.prefix if checkpoint else options.prefix
         self._template = _template_of(log, self._prefix)
         self._remembered = opened.remembered
@@ -102,7 +101,7 @@ class _Scan:
         self._remembered.provisional = None
         if options.watcher is not None:
             options.watcher.begin(log, self._template)
-        self._gathering = Gathering(self._remembered, self._zone, self._template, options.watcher)
+        self._builder = BatchBuilder(self._remembered, self._zone, self._template, options.watcher)
         self._feed = Feed(log, opened, self._remembered.position, options.plain, options.end_offset)
         position, plain = self._remembered.position, opened.log.is_plain
         recounts = plain and (position.counted_offset is not None or not opened.log.remote)
@@ -116,7 +115,7 @@ class _Scan:
 
     @property
     def _position(self) -> Position:
-        """Where the checkpoint stands: before what waits for its end."""
+        """The position of the checkpoint: before lines whose end has not come yet."""
         return self._pieces.position
 
     def batches(self) -> Iterator[Batch]:
@@ -131,17 +130,17 @@ class _Scan:
         except Rewritten as error:
             state, trouble = "replaced", NotTheSame(error)
         if trouble is not None and self._taken_back_from == self._position.offset:
-            raise trouble  # the unterminated line that was stored is not reached: it stays
+            raise trouble  # the unterminated line that was stored was not reached, so it stays stored
         yield self._last_batch(state, None if isinstance(trouble, NotTheSame) else trouble)
 
     def _whole_lines(self) -> Iterator[Batch]:
-        """Take all lines but one that no newline ends, and yield the batches that are full."""
+        """Add all lines but a last one without a newline; yield each batch that is full."""
         try:
             for block in self._blocks():
                 if block is not None and not block.complete:
                     self._last_lines += block.lines
                 elif block is not None:
-                    self._take_block(block)
+                    self._add_block(block)
                 if self._is_full():
                     yield self._batch(self._checkpoint(), "reading")
         except (Exception, GeneratorExit):
@@ -151,39 +150,39 @@ class _Scan:
                 yield self._last_batch("reading", None)
             raise
 
-    def _take_block(self, block: Block) -> None:
-        if block.lines or self._is_one_by_one:
+    def _add_block(self, block: Block) -> None:
+        if block.lines or self._is_line_by_line:
             for line in block.each():
-                self._take(line)
+                self._add_line(line)
         else:
-            sifted = self._sifter.sift(block.data, self._remembered.container_logs, self._template)
-            self._gathering.take_block(block, sifted)
+            extracted = self._extractor.extract(block.data, self._remembered.container_logs, self._template)
+            self._builder.add_block(block, extracted)
 
-    def _take(self, line: Line) -> None:
+    def _add_line(self, line: Line) -> None:
         if self._options.plain:
             self._occurrences += occurrences_in(line.data) + line.dropped_markers
-        self._gathering.take(line)
+        self._builder.add_line(line)
 
     def _last_batch(self, state: State, trouble: Exception | None) -> Batch:
-        """Hand over the rest, with a last line that no newline ends where that counts."""
+        """Return the rest, with a last line that has no newline if it counts."""
         lines = self._last_lines if state == "complete" else []
         taken = [line for line in lines if self._counts_unterminated(line)]
         if taken:
             self._remembered.provisional = Provisional(lines[0].sample(), lines[-1].end_offset)
         checkpoint = self._checkpoint()
         for line in taken:
-            self._take(line)
+            self._add_line(line)
         unread = 0 if taken else max(0, self._feed.end_offset - self._position.offset)
         if unread and state == "complete":
             state = "unterminated"
         return self._batch(checkpoint, state, unread, None if trouble is None else str(trouble))
 
     def _counts_unterminated(self, line: Line) -> bool:
-        """Whether the last line is read though no newline ends it.
+        """Whether the last line is read although it has no newline.
 
-        Where nothing can follow, any line is. In a finished log an event or a reject is: it can be
-        taken back, should the file turn out to go on. A context line that is only a fragment could
-        tell something wrong, which no later reading could take back.
+        If nothing can follow, any line is. In a finished log an event or a reject is, since its rows can be
+        removed again if the file does go on. A context line is not: a fragment may name a wrong run or
+        phase, and no later reading could undo that.
         """
         if not self._open_log.is_plain:
             return True
@@ -195,34 +194,34 @@ class _Scan:
         return finished and (marker or line.is_cut or line.terminated)
 
     @property
-    def _is_one_by_one(self) -> bool:
+    def _is_line_by_line(self) -> bool:
         return self._options.plain or self._options.watcher is not None
 
     def _blocks(self) -> Iterator[Block | None]:
-        """Yield the logical lines from the checkpoint on; captures that may be wrapped are joined."""
+        """Yield the logical lines from the checkpoint on; wrapped lines and pieces are joined."""
         chunks, encoding = self._feed.chunks(), self._opened.encoding
         if encoding.is_wide:
-            return split_wide(chunks, self._joiner, self._numbering, encoding, self._is_one_by_one)
+            return split_wide(chunks, self._joiner, self._numbering, encoding, self._is_line_by_line)
         blocks = split_blocks(chunks, self._numbering, encoding, self._wants)
         return self._pieces.through(blocks, self._numbering)
 
     def _wants(self, line: bytes) -> bool:
-        """Whether a last line may matter by itself, or may be a piece of one that does."""
-        return self._is_one_by_one or self._gathering.wants(line) or is_containers(line, 0)
+        """Whether a last line may say something, or may be a piece of a line that does."""
+        return self._is_line_by_line or self._builder.wants(line) or is_containers(line, 0)
 
     def _is_full(self) -> bool:
-        if self._log.is_stream and len(self._gathering) and time.monotonic() >= self._stream_due:
+        if self._log.is_stream and len(self._builder) and time.monotonic() >= self._stream_due:
             self._stream_due = time.monotonic() + WAIT_SECONDS
             return True
         return (
-            len(self._gathering) >= MAX_BATCH_RECORDS
+            len(self._builder) >= MAX_BATCH_RECORDS
             or self._position.offset - self._batch_start >= self._options.batch_bytes
         )
 
     def _checkpoint(self) -> Checkpoint:
         self._remembered.width = self._joiner.width
         self._remembered.piped = self._log.pipe.sample() if self._log.pipe is not None else None
-        self._gathering.settle()
+        self._builder.sync_state()
         position, pieces = self._pieces.position, self._pieces.state
         remembered = replace(self._remembered, position=position, pieces=pieces)
         return Checkpoint(
@@ -238,12 +237,12 @@ class _Scan:
     def _batch(
         self, checkpoint: Checkpoint, state: State, unread_bytes: int = 0, problem: str | None = None
     ) -> Batch:
-        """Hand over what was gathered since the last batch, and begin the next one."""
-        self._gathering.settle()
-        said = (*self._gathering.remarks, *self._pieces.remarks)
+        """Return what was read since the last batch, and begin the next one."""
+        self._builder.sync_state()
+        said = (*self._builder.remarks, *self._pieces.remarks)
         remarks = tuple(f"{self._log.shown}: {remark}" for remark in said)
         batch = Batch(
-            rows=self._gathering.hand_over(),
+            rows=self._builder.build(),
             checkpoint=checkpoint,
             counters=replace(self._remembered.counters),
             state=state,
@@ -256,15 +255,15 @@ class _Scan:
             remarks=remarks,
             unread=copy.deepcopy(self._remembered.unread),
             occurrences=self._occurrences,
-            warnings=tuple(f"{self._log.shown}: {warning}" for warning in self._gathering.warnings),
+            warnings=tuple(f"{self._log.shown}: {warning}" for warning in self._builder.warnings),
             disk_offset=self._open_log.disk_offset,
-            new_keys=self._gathering.new_keys,
+            new_keys=self._builder.new_keys,
         )
         self._taken_back_from, self._occurrences = None, 0
-        self._gathering.remarks.clear()
-        self._gathering.new_keys = {}
+        self._builder.remarks.clear()
+        self._builder.new_keys = {}
         self._pieces.remarks.clear()
-        self._gathering.warnings.clear()
+        self._builder.warnings.clear()
         self._batch_start, self._fed_upto = self._position.offset, self._feed.end_offset
         return batch
 
@@ -273,7 +272,7 @@ def _template_of(log: LogFile, prefix: str | None) -> Template | None:
     """Return the template that a source is read with.
 
     Raises:
-        LogUnreadable: what is recorded of it is none.
+        LogUnreadable: the recorded one can't be used.
     """
     try:
         return None if prefix is None else template(prefix)
@@ -284,15 +283,15 @@ def _template_of(log: LogFile, prefix: str | None) -> Template | None:
         ) from error
 
 
-def _sifter_for(log: LogFile, zone: str, known: dict[str, Sifter]) -> Sifter:
-    """Find what sifts the logs of the zone that a source is read in.
+def _extractor_for(log: LogFile, zone: str, known: dict[str, Extractor]) -> Extractor:
+    """Return the extractor of the zone that a source is read in.
 
     Raises:
-        LogUnreadable: this machine knows none of that name, though the one that read it first did.
+        LogUnreadable: this machine knows no zone of that name, though the one that read it first did.
     """
     try:
         if zone not in known:
-            known[zone] = Sifter(zone_recorded(zone))
+            known[zone] = Extractor(zone_recorded(zone))
         return known[zone]
     except UsageMistake as error:
         raise LogUnreadable(

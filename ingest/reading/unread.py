@@ -1,4 +1,4 @@
-"""Lines with the event's marker that aren't understood, or not wholly: what is said of them."""
+"""Lines with the event's marker that were not understood, or have new keys: the messages about them."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 from parsers.event import MARKER
 
 MAX_SHAPES = 8
-"""How many shapes of unread lines are told apart; a log has one, if any."""
+"""How many shapes of unread lines are counted; a log has one, if any."""
 
 
 @dataclass(slots=True)
 class Unread:
-    """The first of a source's lines that aren't understood, and the shapes of all.
+    """The place of a source's first line that was not understood, and the shapes of all such lines.
 
-    `shapes` are templates of what stands before the marker, each with how many lines begin so.
+    `shapes` are templates of the text before the marker, each with the number of lines that begin so.
     """
 
     offset: int
@@ -22,21 +22,21 @@ class Unread:
     shapes: dict[str, int] = field(default_factory=dict)
 
     def add(self, shape: str | None) -> None:
-        """Count a line's shape, if it has one that can be told."""
+        """Count a line's shape, if it has one."""
         if shape is not None and (shape in self.shapes or len(self.shapes) < MAX_SHAPES):
             self.shapes[shape] = self.shapes.get(shape, 0) + 1
 
 
 def keys_text(path: str, counts: dict[str, int]) -> str:
-    """Say which keys of event lines are new, and how many lines have each."""
-    told = ", ".join(f"{key} ({count:,})" for key, count in sorted(counts.items()))
-    return f"{path}: event lines have keys that this version doesn't know, and doesn't store: {told}"
+    """Return a message: which keys of event lines are new, and how many lines have each."""
+    keys = ", ".join(f"{key} ({count:,})" for key, count in sorted(counts.items()))
+    return f"{path}: event lines have keys that this version doesn't know, and doesn't store: {keys}"
 
 
 def unread_text(path: str, count: int, unread: Unread) -> str:
-    """Say how many there are in a log, where the first is, and what to do.
+    """Return a message: how many such lines a log has, where the first one is, and what to do.
 
-    Where most begin with one shape, that is the template to set.
+    If most of them have one shape, the message proposes it as a template.
     """
     lines = f"1 line with {MARKER} is" if count == 1 else f"{count:,} lines with {MARKER} are"
     first = f"{path}: {lines} not read, since what stands before it is not known: the first is line"

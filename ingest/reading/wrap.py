@@ -1,15 +1,14 @@
-"""Hard-wrapped captures: what Windows PowerShell 5.1 wrote in several lines is one again.
+"""Hard-wrapped captures: lines that Windows PowerShell 5.1 wrapped at the console's width, joined again.
 
-A physical line without a prefix continues the one before it if that one reached the console's
-width or ends in a space; joining is plain concatenation. The width is told nowhere: it is the
-length of the longest line so far, since nothing can be longer. As long as only lines that are whole by their
-own pattern have that length it may be no width at all, and they are not joined with what follows. Of such a
-context line the last value is not believed then: it may be cut, or what follows was printed. Only UTF-16
-captures are treated so; in ordinary logs unprefixed dumps follow event lines.
+A physical line without a prefix continues the one before it if that one reached the console's width or ends
+in a space; joining is plain concatenation. The width is written nowhere, so it is taken to be the length of
+the longest line so far. While only lines that are whole by their own pattern have that length, it may be no
+width at all, and they are not joined with the next line. The last value of such a context line is not
+believed, since it may be cut. Only UTF-16 captures are joined: in other logs unprefixed dumps follow events.
 
-A chunk is decoded and cut at once. Where no line in it teaches anything about the width, only those that may
-go on with the next are looked at. What is no plain text (a hole, a mark, half a character, a line of one byte
-a character), or wider than all before, goes line by line.
+A chunk is decoded and cut at once. If no line in it changes what is known of the width, only the lines that
+may go on are looked at. Blocks that are not plain text (a hole, a mark, half a character, a line of UTF-8),
+or have a line wider than all before, are read line by line.
 """
 
 from __future__ import annotations
@@ -27,27 +26,27 @@ from parsers.prefix import starts_with_prefix
 from parsers.records import Malformed
 
 MIN_WIDTH = 40
-"""Columns; no console is narrower, and shorter lines say nothing of the width."""
+"""Columns; no console is narrower, so shorter lines show nothing of the width."""
 
 _ERROR_BLOCK = re.compile(rb"At (?:line:\d+|[A-Za-z]:\\[^:\n]*:\d+) char:\d+|\+ |    \+ ")
-"""What PowerShell puts below the first line that a program wrote to standard error."""
+"""The beginnings of what PowerShell adds below the first line that a program wrote to standard error."""
 
 MAX_EVENT_BYTES = 16 * 1024
-"""How long a line may be to be looked at for an event that is whole: longer ones are none, and looking at
-each of their pieces anew would take time by the square of their number."""
+"""The longest line that may be a whole event. Trying longer ones after each of their pieces would take time
+by the square of the number of pieces."""
 
 
 _BEYOND = "\u0100"
-"""A line that begins with this or anything behind it may be one of one byte a character, or a mark."""
+"""A line whose first character is this or a later one may be UTF-8, or begin with a mark."""
 
 
 @dataclass(frozen=True, slots=True)
 class WrapWidth:
     """What is known of a capture's width: the longest physical line so far.
 
-    It is measured twice, in characters and in UTF-16 units, since a capture may have been cut by
-    either and an emoji has one of the former and two of the latter. `reached` is 1 once a line of that
-    length was not whole by its own pattern: it was cut there, while whole lines may be of any length.
+    It is measured in characters and in UTF-16 units, since a capture may have been wrapped by either; an
+    emoji is one character and two units. `reached` is 1 once a line of that length was not whole by its own
+    pattern: it was wrapped there, while whole lines may be of any length.
     """
 
     characters: int = MIN_WIDTH
@@ -65,7 +64,7 @@ class WrapWidth:
         return WrapWidth(length, units, int(reached))
 
     def may_go_on(self, lines: list[str]) -> list[int] | None:
-        """Return the numbers, from 0, of the lines that may go on with the next; `None` if one is news."""
+        """Return the numbers (from 0) of lines that may go on; `None` if one of them changes the width."""
         lengths, units = list(map(len, lines)), list(map(units_in, lines))
         longest, most = max(lengths), max(units)
         if longest > self.characters or most > self.units:
@@ -97,30 +96,30 @@ def _measured(data: bytes) -> tuple[int, int]:
 class Joiner:
     """Join the physical lines of one capture, from a position and a known width on.
 
-    `position` and `width` are those at the end of the last whole logical line: what follows is
-    unread, so that half an event is never stored, and going on from there reads the same again.
+    `position` and `width` are those at the end of the last whole logical line. The pieces after it count as
+    unread, so that half an event is never stored and the next run reads them again.
     """
 
     def __init__(self, position: Position, width: WrapWidth) -> None:
-        """Start where `position` says; both are kept up to date."""
+        """Start at a position; both are kept up to date."""
         self.position = position
         self.width = width
         self._pieces: list[Line] = []
         self._size = 0
-        self._seen = width  # with the pieces
-        self._is_doubtful = False  # whether the only piece may be a whole line, or cut
+        self._seen = width  # the width as known with the pieces
+        self._is_doubtful = False  # whether the only piece may be a whole line or a wrapped one
 
     @property
     def is_waiting(self) -> bool:
         """Whether there are pieces of a line that may go on."""
         return bool(self._pieces)
 
-    def take(self, line: Line) -> Iterator[Line]:
-        """Take the next physical line, and yield the logical ones that are whole now."""
+    def add(self, line: Line) -> Iterator[Line]:
+        """Add the next physical line, and yield the logical lines that are whole now."""
         data, pieces = line.data, self._pieces
-        is_told = self._is_doubtful and line.terminated
-        if pieces and (is_told or self._size > MAX_LINE_BYTES or is_new(data)):
-            yield self._whole(is_torn=is_told and not is_new(data))
+        is_doubtful = self._is_doubtful and line.terminated
+        if pieces and (is_doubtful or self._size > MAX_LINE_BYTES or is_new(data)):
+            yield self._whole(is_torn=is_doubtful and not is_new(data))
         pieces.append(line)
         self._size += line.size_bytes
         length, units = _measured(data)
@@ -135,7 +134,7 @@ class Joiner:
             yield self._whole()
 
     def forget(self) -> None:
-        """Leave what waits: it is read again, from the position on."""
+        """Drop the pieces: they are read again, from the position on."""
         self._pieces.clear()
         self._size, self._seen, self._is_doubtful = 0, self.width, False
 
@@ -158,12 +157,12 @@ class Joiner:
 
 
 def is_new(data: bytes) -> bool:
-    """Whether a line can't go on with the one above."""
+    """Whether a line can't continue the one above."""
     return not data or starts_with_prefix(data) or _ERROR_BLOCK.match(data) is not None
 
 
 def _is_whole_context(data: bytes) -> bool:
-    """Whether a line tells something of events around it, as it stands."""
+    """Whether a line is a context line, or an event, as it is."""
     parsed = parse_line(data)
     return parsed is not None and not isinstance(parsed.record, Malformed)
 
@@ -185,20 +184,20 @@ def split_wide(
     joiner: Joiner,
     numbering: Numbering,
     encoding: Encoding,
-    one_by_one: bool = False,
+    line_by_line: bool = False,
 ) -> Iterator[Block | None]:
     """Yield blocks of logical lines; `chunks` begin at the joiner's position.
 
-    The consumer moves the position past each block. After each chunk comes a `None`. The last line comes in
-    a block that is not complete where no newline ends it, or it may still go on.
-    Lines that may go on are cut again with the next chunk, but no more than came with the last one:
-    so what comes byte by byte takes no longer. Where `one_by_one`, each line is looked at for itself.
+    The consumer moves the position past each block. A `None` comes after each chunk. The last line comes in
+    a block that is not complete, if it has no newline or may still go on.
+    Lines that may go on are cut again with the next chunk, if they are no longer than the last one, so
+    that reading byte by byte takes no longer. With `line_by_line`, each line is read by itself.
     """
     rest, physical = Rest(), replace(joiner.position)
     for chunk in chunks:
         if rest.add(chunk):
             data, start = rest.take(), physical.offset
-            in_one_piece = not (rest.dropped or joiner.is_waiting or one_by_one)
+            in_one_piece = not (rest.dropped or joiner.is_waiting or line_by_line)
             cut = _block(data, len(chunk), joiner, encoding) if in_one_piece else None
             if cut is not None:
                 text, cuts = cut
@@ -224,18 +223,16 @@ def split_wide(
 
 def _by_line(lines: Iterable[Line], joiner: Joiner, numbering: Numbering) -> Iterator[Block]:
     """Yield the logical lines that are whole with the next physical ones."""
-    whole = [one for line in lines for one in joiner.take(line)]
-    if whole:
+    whole_lines = [logical for line in lines for logical in joiner.add(line)]
+    if whole_lines:
         numbering.pass_lines()
-        yield Block.of(whole, numbering)
+        yield Block.of(whole_lines, numbering)
 
 
 def _block(data: bytes, most_left: int, joiner: Joiner, encoding: Encoding) -> tuple[bytes, Cuts] | None:
-    """Cut the whole logical lines off the beginning of what is there, as many as there are.
+    """Cut off all whole logical lines at once; return their text, and where they are in the file.
 
-    Returns their text, and how they are cut.
-    `None` where they must be looked at one by one, or more than `most_left` bytes of whole lines would
-    be left.
+    `None` if they must be read one by one, or more than `most_left` bytes of physical lines would be left.
     """
     raw = data[: _end_of_lines(data, encoding.newline)]
     cut = _cut(raw, encoding) if raw and len(data) <= MAX_LINE_BYTES else None
@@ -248,7 +245,7 @@ def _block(data: bytes, most_left: int, joiner: Joiner, encoding: Encoding) -> t
     last = len(lines) - 1
     waits = bool(may_go_on) and may_go_on[-1] == last
     goes_on = {number for number in may_go_on if number < last and not is_new(lines[number + 1].encode())}
-    if waits:  # it is left for the next chunk, with all that goes on in it
+    if waits:  # the last line is left for the next chunk, with all lines that it continues
         while last - 1 in goes_on:
             last -= 1
         start = ends[last - 1] if last else 0
@@ -266,7 +263,7 @@ def _block(data: bytes, most_left: int, joiner: Joiner, encoding: Encoding) -> t
 
 
 def _cut(raw: bytes, encoding: Encoding) -> tuple[list[str], list[int]] | None:
-    """Cut whole physical lines; return them, and the indexes after them; `None` if any is no plain text."""
+    """Cut whole physical lines; return them and the indexes after them; `None` if they are not plain text."""
     try:
         text = raw.decode(encoding.name)
     except UnicodeDecodeError:

@@ -1,15 +1,15 @@
 """Time zones: from local times without an offset to UTC. The one module that talks to dateutil.
 
-Rules with a name are read by the standard library, from the system or the package `tzdata`: dateutil takes
-"slim" files for UTC, and is wrong for hours where winter counts as the exception, as in Dublin. It has zones
-where a system has none, and reads rules that are spelled out. Both are imported with the first time that is
-read: a run that finds nothing new needs a zone's name only.
+Named zones are read by the standard library, from the system or the package `tzdata`: dateutil reads "slim"
+files as UTC, and is wrong in zones whose winter time is the exception, as in Dublin. dateutil is used where
+the system has no zones, and for rules that are spelled out. Both are imported when the first time is read: a
+run that finds nothing new needs only a zone's name.
 
-An hour that occurs twice takes its first reading; an hour that doesn't exist is moved past the gap, as a
-clock that was set wrong would be.
+Of an hour that occurs twice the first reading is taken. An hour that doesn't exist is moved past the gap, as
+if the clock had not been changed.
 
-A zone that nobody named is that of this machine's clock, whatever the machine calls it: a name is taken
-only where its rules give what the clock gives.
+If no zone is named, it is that of this machine's clock. The machine's name for it is used only if its rules
+give what the clock gives.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ from ingest.errors import UsageMistake
 
 _UTC = frozenset({"UTC", "UCT", "Zulu", "Universal", "Etc/UTC", "Etc/UCT", "Etc/Zulu", "Etc/Universal"})
 _MAX_REMEMBERED = 10_000
-"""Hours and quarters that are remembered: a hostile log may name every one there is."""
+"""Hours and quarters that are cached: a hostile log may name every one there is."""
 
 _AFTER_CHANGE = timedelta(hours=4)
-"""After so long a clock that goes back has done so, and shows no time for a second time."""
+"""So long after its first reading no time occurs for a second time, even if the clock goes back."""
 
 _UNEVEN = "uneven"
 _DAY = ((0, 0), (23, 45))
@@ -43,13 +43,13 @@ _SPELLED_OUT = re.compile(rf"{_SPELLED_NAME}{_HOURS}(?:{_SPELLED_NAME}(?:{_HOURS
 """Rules as `TZ` may spell them out: `JST-9`, `AEST-10AEDT,M10.1.0,M4.1.0/3`, `<+0330>-3:30`."""
 
 LOCAL = "local"
-"""What a machine's own zone is called that has no other name."""
+"""The name of a machine's own zone if it has no other."""
 
 _CLOCK, _CLOCK_NAME = "/etc/localtime", "/etc/timezone"
-"""The rules of this machine's clock, where `TZ` doesn't tell any, and what may once have been their name."""
+"""The rules of this machine's clock if `TZ` is not set, and a file that may hold their name or an old one."""
 
 _COMPARED_SECONDS = range(946_684_800, 1 << 31, 7 * 86_400)
-"""When rules are compared with the clock: each week of this century, as far as 32 bits go."""
+"""The times at which rules are compared with the clock: each week from 2000 on, as far as 32 bits go."""
 
 _MOST_BYTES = 1 << 20
 """More than the rules of any zone have."""
@@ -61,9 +61,9 @@ _FOLDERS = ("/usr/share/zoneinfo", "/usr/lib/zoneinfo", "/usr/share/lib/zoneinfo
 class Zone:
     """A time zone with its name.
 
-    What was looked up is remembered: asking for an offset costs a hundred times more than adding it. No zone
-    in the database changes its offset but at a whole quarter of an hour, and none does so twice on a day. An
-    hour that occurs twice has its first reading, where nothing exact stands beside it.
+    Offsets are cached, since looking one up costs a hundred times more than adding it. The caches rely on
+    two facts: every zone of the database changes its offset at a whole quarter of an hour, and none does so
+    twice in a day.
     """
 
     def __init__(self, name: str) -> None:
@@ -77,12 +77,12 @@ class Zone:
     def to_utc(self, moment: datetime) -> datetime:
         """Return the aware UTC time of a local (naive) one; an aware one keeps its own offset.
 
-        One that UTC has no year for, or that this machine's clock can't tell, stays as it is: see `in_utc`.
+        One for which `in_utc` gives `None` keeps its local reading.
         """
         return self.in_utc(moment) or moment.replace(tzinfo=UTC)
 
     def in_utc(self, moment: datetime) -> datetime | None:
-        """Return the same; `None` where it can't be told, as before the year 1 and after 9999."""
+        """Return the same; `None` if it is out of range, before the year 1 or after 9999 in UTC."""
         try:
             if moment.tzinfo is not None:
                 return moment.astimezone(UTC)
@@ -91,29 +91,29 @@ class Zone:
             return None
 
     def to_local(self, moment: datetime) -> datetime:
-        """Return what clocks of this zone show at an aware moment, naive."""
+        """Return the naive local time of an aware moment."""
         try:
             if self.name == LOCAL:
                 return datetime.fromtimestamp(moment.timestamp())  # noqa: DTZ006 - what the clock shows
             return moment.astimezone(self._found_rules()).replace(tzinfo=None)
-        except (OverflowError, ValueError, OSError):  # the first and the last day that can be written down
+        except (OverflowError, ValueError, OSError):  # on the first or the last day of the range
             return moment.astimezone(UTC).replace(tzinfo=None)
 
     def to_utc_near(self, moment: datetime, exact: datetime) -> datetime:
-        """Return a local time in UTC; of two readings that which is nearer to an exact time."""
+        """Return the UTC time of a local one; of two readings the one that is nearer to an exact time."""
         first, later = self.to_utc(moment), self._later(moment)
         second = first if later is None else first + later
-        return min(first, second, key=lambda one: abs(one - exact))
+        return min(first, second, key=lambda reading: abs(reading - exact))
 
     def occurs_twice(self, moment: datetime) -> bool:
-        """Whether a clock shows a local time twice, as when it goes back in autumn."""
+        """Whether a local time occurs twice, as when clocks go back in autumn."""
         return self._later(moment) is not None
 
     def utc_text(self, second: str) -> str | None:
         """Return `YYYY-MM-DD HH:MM:SS` of UTC for a local time of that form.
 
-        `None` where there is no such time, or two, or its seconds are others in UTC, as before zones were
-        agreed.
+        `None` if there is no such time, or there are two, or its offset is no whole minute, as those before
+        zones were agreed.
         """
         hour = self._shown.get(second[:13]) or self._remember(second[:13])
         if hour != _UNEVEN:
@@ -122,7 +122,7 @@ class Zone:
         return None if minute == _UNEVEN else minute + second[16:]
 
     def _remember(self, beginning: str) -> str:
-        """Look up an hour, or a minute, in UTC: `_UNEVEN` where what follows isn't the same there."""
+        """Cache an hour, or a minute, in UTC: `_UNEVEN` if what follows it differs in UTC."""
         if len(self._shown) >= _MAX_REMEMBERED:
             self._shown.clear()
         shown = _UNEVEN
@@ -131,14 +131,14 @@ class Zone:
             is_hour = len(beginning) == 13
             offset = self._of_hour(start) if is_hour else self._of_quarter(start)
             unit = timedelta(hours=1) if is_hour else timedelta(minutes=1)
-            is_told = offset is not None and not offset % unit and (is_hour or not self.occurs_twice(start))
-            if offset is not None and is_told:
+            is_even = offset is not None and not offset % unit and (is_hour or not self.occurs_twice(start))
+            if offset is not None and is_even:
                 shown = (start - offset).isoformat(" ")[: len(beginning)]
         self._shown[beginning] = shown
         return shown
 
     def _of_hour(self, start: datetime) -> timedelta | None:
-        """Return the offset of a whole hour; `None` where it changes within it, or a part occurs twice."""
+        """Return the offset of a whole hour; `None` if it changes within the hour, or a part occurs twice."""
         morning, night = (start.replace(hour=hour, minute=minute) for hour, minute in _DAY)
         first, last = self._of_quarter(morning), self._of_quarter(night)
         if first != last or self.occurs_twice(night):
@@ -149,7 +149,7 @@ class Zone:
         return first if first == last else None
 
     def _later(self, moment: datetime) -> timedelta | None:
-        """Return how much later the second reading of a local time is; `None` where there is but one."""
+        """Return how much later the second reading of a local time is; `None` if there is only one."""
         quarter = (moment.year, moment.month, moment.day, moment.hour, moment.minute // 15)
         if quarter not in self._twice:
             if len(self._twice) >= _MAX_REMEMBERED:
@@ -170,7 +170,7 @@ class Zone:
         return offset
 
     def _between_readings(self, moment: datetime) -> timedelta | None:
-        """Look for another time in UTC at which a clock shows the same, with the offset of hours later."""
+        """Look for a later reading of a local time, with the offset that holds some hours later."""
         with suppress(OverflowError, ValueError, OSError):
             first = moment - self._of_quarter(moment)
             later_offset = self._offset_at(first + _AFTER_CHANGE)
@@ -213,7 +213,7 @@ def zone_named(name: str) -> Zone:
 
 
 def _is_installed(name: str) -> bool:
-    """Whether a zone's rules are seen where they are looked for: they are sure to be found, now or later."""
+    """Whether a file with a zone's rules is where the libraries will look for it."""
     if not _NAME.fullmatch(name) or "PYTHONTZPATH" in os.environ:
         return False
     with suppress(OSError), open(_file_of(name), "rb") as rules:
@@ -222,7 +222,7 @@ def _is_installed(name: str) -> bool:
 
 
 def _file_of(name: str) -> str:
-    """Return the first file in which the rules of a zone are found; an empty path if there is none."""
+    """Return the first file with the rules of a zone; an empty path if there is none."""
     folders = (*_FOLDERS, *(f"{path}/tzdata/zoneinfo" for path in sys.path))
     return next((file for folder in folders if os.path.isfile(file := f"{folder}/{name}")), "")
 
@@ -256,7 +256,7 @@ def _recorded_rules(name: str) -> tzinfo:
 
 
 def _meant(name: str) -> str:
-    """Ask whether a zone was meant whose name is like one that there is none of, or ends so."""
+    """Return a question whether another zone was meant, with a similar name or the same ending."""
     from difflib import get_close_matches  # noqa: PLC0415 - once, before the end
     from zoneinfo import available_timezones  # noqa: PLC0415
 
@@ -283,13 +283,13 @@ def _dateutil() -> ModuleType:
 
 
 def names_of(name: str) -> frozenset[str]:
-    """Return all names of a zone, as far as they are plain: UTC has many."""
+    """Return all known names of a zone: UTC has many."""
     return _UTC if name in _UTC else frozenset({name})
 
 
-def is_same_zone(one: str, other: str) -> bool:
-    """Whether two names are of one zone, as far as that is plain."""
-    return other in names_of(one)
+def is_same_zone(name: str, other: str) -> bool:
+    """Whether two names are known to be of one zone."""
+    return other in names_of(name)
 
 
 def is_named(zone: str) -> bool:
@@ -298,10 +298,10 @@ def is_named(zone: str) -> bool:
 
 
 def zone_recorded(name: str) -> Zone:
-    """Find the zone that a source was first read with: a name, rules spelled out, or this machine's `local`.
+    """Find the zone that a source was first read in: a name, rules spelled out, or this machine's `local`.
 
     Raises:
-        UsageMistake: this machine knows none of that name.
+        UsageMistake: this machine knows no zone of that name.
     """
     if name != LOCAL and not _is_installed(name):
         _recorded_rules(name)
@@ -314,16 +314,16 @@ def zone_recorded(name: str) -> Zone:
 def machine_zone() -> Zone:
     """Return the zone of this machine's clock, by a name under which any later run finds the same one.
 
-    That is the IANA name where the machine tells one, or the rules that `TZ` spells out; `local` where
-    neither gives what the clock gives.
+    That is the machine's IANA name, or the rules that `TZ` spells out; `local` if neither gives what the
+    clock gives.
     """
-    told = os.environ.get("TZ")
-    if told is None:
+    setting = os.environ.get("TZ")
+    if setting is None:
         file, names = _CLOCK, [_name_of(_CLOCK), _name_in_text(_CLOCK_NAME)]
     else:
-        told = told.removeprefix(":")
-        file = os.path.join(os.environ.get("TZDIR") or _FOLDERS[0], told)
-        names = [_name_of(file)] if os.path.isabs(told) else [told, _name_of(file)]
+        setting = setting.removeprefix(":")
+        file = os.path.join(os.environ.get("TZDIR") or _FOLDERS[0], setting)
+        names = [_name_of(file)] if os.path.isabs(setting) else [setting, _name_of(file)]
     for name in (*filter(None, names), "UTC"):  # a clock that nobody set is at UTC
         if _is_of_file(name, file) or _is_of_clock(name):
             return Zone(name)
@@ -331,18 +331,18 @@ def machine_zone() -> Zone:
 
 
 def _name_of(file: str) -> str:
-    """Return the name of a zone by the path of its rules, wherever links lead from there."""
+    """Return the name of a zone by the path of its rules, with links followed."""
     return os.path.realpath(file).partition("zoneinfo/")[2].removeprefix("posix/")
 
 
 def _name_in_text(file: str) -> str:
-    with suppress(OSError, UnicodeDecodeError), open(file, encoding="ascii") as told:
-        return told.read().strip()
+    with suppress(OSError, UnicodeDecodeError), open(file, encoding="ascii") as text:
+        return text.read().strip()
     return ""
 
 
 def _is_of_file(name: str, file: str) -> bool:
-    """Whether the rules of a name, as they are read here, are those of the file that the clock reads."""
+    """Whether the rules of a name are those in the file that the clock reads."""
     if not _is_installed(name) or name.startswith("right/"):  # the clock counts leap seconds there
         return False
     with suppress(OSError), open(file, "rb") as clock, open(_file_of(name), "rb") as rules:
@@ -351,35 +351,35 @@ def _is_of_file(name: str, file: str) -> bool:
 
 
 def _is_of_clock(name: str) -> bool:
-    """Whether the rules of a name give what this machine's clock gives, at any time."""
+    """Whether the rules of a name agree with this machine's clock at all times."""
     try:
         rules = UTC if name in _UTC else _recorded_rules(name)
         if rules is not UTC and isinstance(
             rules, _dateutil().tzlocal
         ):  # an abbreviation that holds only here
             return False
-        weeks, changes = map(partial(_is_alike, rules), _COMPARED_SECONDS), _changes_of_clock()
-        return all(weeks) and all(map(partial(_is_alike, rules), changes))
+        weeks, changes = map(partial(_agrees_with_clock, rules), _COMPARED_SECONDS), _changes_of_clock()
+        return all(weeks) and all(map(partial(_agrees_with_clock, rules), changes))
     except (UsageMistake, OSError, OverflowError, ValueError):
         return False
 
 
-def _is_alike(rules: tzinfo, seconds: int) -> bool:
-    here = datetime.fromtimestamp(seconds)  # noqa: DTZ006 - what the clock shows is asked for
-    return here == datetime.fromtimestamp(seconds, rules).replace(tzinfo=None)
+def _agrees_with_clock(rules: tzinfo, seconds: int) -> bool:
+    clock = datetime.fromtimestamp(seconds)  # noqa: DTZ006 - what the clock shows is asked for
+    return clock == datetime.fromtimestamp(seconds, rules).replace(tzinfo=None)
 
 
 def _changes_of_clock() -> Iterator[int]:
-    """Yield the last second before each change of the clock's offset, and the first one behind it."""
+    """Yield the last second before each change of the clock's offset, and the first one after it."""
     for start in _COMPARED_SECONDS:
-        before, behind = start, start + _COMPARED_SECONDS.step
-        if _clock_offset(before) == _clock_offset(behind):
+        before, after = start, start + _COMPARED_SECONDS.step
+        if _clock_offset(before) == _clock_offset(after):
             continue
-        while behind - before > 1:
-            middle = (before + behind) // 2
+        while after - before > 1:
+            middle = (before + after) // 2
             is_before = _clock_offset(middle) == _clock_offset(start)
-            before, behind = (middle, behind) if is_before else (before, middle)
-        yield from (before, behind)
+            before, after = (middle, after) if is_before else (before, middle)
+        yield from (before, after)
 
 
 def _clock_offset(seconds: int) -> int:

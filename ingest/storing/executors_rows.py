@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 from ingest.errors import UnusableImport
 from ingest.events import Fact, group_of, with_stem
-from ingest.linking.context import Context, Told, deliverables
+from ingest.linking.context import Attributed, Context, deliverables
 from ingest.linking.timestamps import moment_of, time_text
 from ingest.storing import writes
 from ingest.storing.database import EVENTS_TABLE
@@ -104,8 +104,8 @@ def _fact(row: Row) -> Fact:
     return with_stem(Fact(payload, timestamp, row["timestamp"], context, own=own))
 
 
-def _told(name: str | None) -> Told | None:
-    return None if name in (None, "", UNKNOWN) else Told(str(name), "executor")
+def _told(name: str | None) -> Attributed | None:
+    return None if name in (None, "", UNKNOWN) else Attributed(str(name), "executor")
 
 
 def _paths(text: str | None) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ import json
 from typing import Any
 
 from ingest.events import Event, Fact, stem_of
-from ingest.linking.context import NOTHING_TOLD, Context, Deliverables, Told
+from ingest.linking.context import NO_CONTEXT, Attributed, Context, Deliverables
 from parsers.event import COLUMNS as LOGGED_COLUMNS
 from parsers.records import EstimationEvent
 from parsers.run import UNKNOWN
@@ -132,8 +132,8 @@ def context_of(row: Row) -> Context:
         found = Deliverables(
             row["deliverables_source"], _paths(row["deliverables_json"]), bool(row["deliverables_complete"])
         )
-    run = Told(row["run_id"], row["run_source"]) if row["run_source"] else None
-    phase = Told(row["phase_id"], row["phase_source"]) if row["phase_source"] else None
+    run = Attributed(row["run_id"], row["run_source"]) if row["run_source"] else None
+    phase = Attributed(row["phase_id"], row["phase_source"]) if row["phase_source"] else None
     return Context._make((run, phase, *(row[name] for name in TOLD_COLUMNS[4:11]), found))
 
 
@@ -214,7 +214,7 @@ def own_values(fact: Fact, event: Event) -> str | None:
         own |= {"timestamp": fact.timestamp, "timestamp_text": fact.timestamp_text}
     if not own and event.own is None and fact.context == event.context:
         return None
-    if fact.context != NOTHING_TOLD:
+    if fact.context != NO_CONTEXT:
         told = zip(TOLD_COLUMNS, told_values(fact.context), strict=True)
         own |= {name: value for name, value in told if value is not None}
     return json.dumps(own, ensure_ascii=False, separators=(",", ":"))

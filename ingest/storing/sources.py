@@ -152,7 +152,7 @@ def _values(batch: Batch, log: LogFile) -> Row:
         **{name: getattr(batch.counters, name) for name in COUNTED},
         "remembered": checkpoint.remembered,
         "real_path": log.real_path,
-        "ending": file.ending if file else None,
+        "ending": file.tail_hash if file else None,
         "prefix": checkpoint.prefix,
     }
 

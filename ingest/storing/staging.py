@@ -14,7 +14,7 @@ from functools import partial
 from typing import NamedTuple
 
 from ingest.events import DIGEST_LENGTH, SECOND_LENGTH
-from ingest.linking.context import NOTHING_TOLD
+from ingest.linking.context import NO_CONTEXT
 from ingest.reading.batch import Sighting
 from ingest.storing import writes
 from ingest.storing.rows import EVENT_COLUMNS, EXECUTORS_COLUMNS, TOLD_COLUMNS, told_values
@@ -62,7 +62,7 @@ _STAGE_BARE = _insert(*_OF_LINE)
 _STAGE_OF_RUN = _insert(*_OF_LINE, "says_more", "run_id", "run_source")
 _STAGE = _insert(*_OF_LINE, "says_more", *TOLD_COLUMNS)
 """Of most events in a dense log only the line and the run are known; what isn't bound costs nothing."""
-_NO_MORE = NOTHING_TOLD[1:]
+_NO_MORE = NO_CONTEXT[1:]
 _STAGE_ENDING = f"INSERT INTO staged_endings VALUES ({', '.join('?' * (1 + len(_ENDING_COLUMNS)))})"
 _UNTOLD = {
     "run_id": f"'{UNKNOWN}'",
@@ -228,7 +228,7 @@ class Staging:
             line = (number, offset, line_number, stem, timestamp, timestamp_text)
             is_total = 1 if payload[2] else 0  # a truth binds ten times as slow as a number
             values = (*line, payload[0], payload[1], payload[3], numbers[payload[4:]], is_total)
-            if context is NOTHING_TOLD:
+            if context is NO_CONTEXT:
                 bare.append(values)
             elif context[1:] == _NO_MORE:
                 of_runs.append((*values, 1, *(context.run or (None, None))))

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from ingest.errors import LogUnreadable
 from ingest.events import group_of, stem_of
 from ingest.files.logfile import LogFile
-from ingest.linking.context import NOTHING_TOLD, Context, merged
+from ingest.linking.context import NO_CONTEXT, Context, merged
 from ingest.linking.state import Amendment
 from ingest.linking.timestamps import time_text
 from ingest.reading.batch import Batch, Reject, Sighting
@@ -343,7 +343,7 @@ class Writing:
         """Take up the facts of a source of which lines behind tell more."""
         told: dict[int, Context] = {}
         for one in amendments:
-            told[one.offset] = merged(told.get(one.offset, NOTHING_TOLD), one.context)
+            told[one.offset] = merged(told.get(one.offset, NO_CONTEXT), one.context)
         for offset, context in told.items():
             changed = self._groups.take_up(source_id, offset, context)
             if changed is not None:

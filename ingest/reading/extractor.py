@@ -1,10 +1,10 @@
-"""Out of a block of lines those that say something, read family by family.
+"""From a block of lines to the records in it, read family by family.
 
 One automaton finds the lines that hold a marker. All lines of one family are then read by one call of one
 pattern, prefix and message together, in C. A line that its family's pattern doesn't read is left to
-`parsers.line.parse_line`, which agrees with the patterns on every line; a property test says so.
+`parsers.line.parse_line`, which agrees with the patterns on every line; a property test checks that.
 
-Nothing here depends on any other block. What the lines mean together is the linker's.
+No block depends on another one here. What the lines mean together is left to the linker.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from ingest.events import digest_of
 from ingest.reading.zone import Zone
 from parsers import event
 from parsers.escapes import ESCAPE, without_escapes
-from parsers.event import Ending, Endings
+from parsers.event import Attributes, AttributesCache
 from parsers.family import Shape
 from parsers.line import may_be_listed
 from parsers.prefix import OWN, OWN_WITH_TIME, unwrapped
@@ -33,29 +33,29 @@ Found = tuple[int, int, int]
 """Which marker was found, and the indexes where it begins and ends."""
 
 _BYTES_OF_TEXT = (b'"MESSAGE":[', b'"MESSAGE": [', b'"MESSAGE" : [', b'"MESSAGE" :[')
-"""How the journal writes a message that is no plain text: its bytes, as numbers. No marker is seen in it."""
+"""How the journal writes a message that is no plain text: its bytes, as numbers. No marker is found in it."""
 
 _AUTOMATON = BytesAhoCorasick((*MARKERS, *_BYTES_OF_TEXT), matchkind=MatchKind.LeftmostFirst)
 
 
 def find_markers(block: bytes) -> list[Found]:
-    """Return where markers stand in a block, in their order; those that overlap one before are left out.
+    """Return where markers are in a block, in order; one that overlaps the marker before it is left out.
 
-    Numbers behind those of the markers are of lines that may hold one which isn't seen.
+    Numbers after those of the markers are of `_BYTES_OF_TEXT`: a marker may be hidden in such a line.
     """
     found: list[Found] = _AUTOMATON.find_matches_as_indexes(block)
     return found
 
 
 def has_marker(line: bytes) -> bool:
-    """Whether a line may say something by itself: it holds a marker, once its escapes are taken away."""
+    """Whether a line holds a marker, once its escapes are removed."""
     return bool(find_markers(without_escapes(line)))
 
 
-class SiftedEvent(NamedTuple):
+class ExtractedEvent(NamedTuple):
     """An event line in its usual form.
 
-    `stem` is what its key begins with, `timestamp` its time as the database writes it.
+    `stem` is the beginning of its key, `timestamp` its time as the database writes it.
     """
 
     stem: str
@@ -64,20 +64,20 @@ class SiftedEvent(NamedTuple):
     predicted: int
     actual: int
     smape: float
-    ending: Ending
+    attributes: Attributes
 
 
-Sifted = tuple[int, int, Record | SiftedEvent | bytes, str]
-"""A line: the indexes in its block where it begins and ends, what it says, and the executor's own prefix.
+Extracted = tuple[int, int, Record | ExtractedEvent | bytes, str]
+"""A line: the indexes in its block where it begins and ends, its content, and the executor's own prefix.
 
-What it says is a record, an event in its usual form, or the line as it is, without its terminator: that is to
-be read by itself, and says something only directly below a line of a list if it holds no marker.
+The content is a record, an event in its usual form, or the bytes of the line without its terminator. Such
+bytes are to be read by `parse_line`; without a marker they count only directly below a line of a list.
 """
 
 _EVENT = FAMILIES.index(event.FAMILY)
 _LISTED = len(FAMILIES)
-"""Lines that are to be read by themselves come after the families: those below the head of a list, which hold
-no marker, those in which the event's marker stands as well, and those in which one may stand unseen."""
+"""The number, after those of the families, of lines that are to be read one by one: those below the head of a
+list, which hold no marker, those that hold the event's marker as well, and those that may hide one."""
 
 _OF_MARKER = [number for number, family in enumerate(FAMILIES) for _ in family.markers]
 _OF_MARKER += [_LISTED] * len(_BYTES_OF_TEXT)
@@ -87,11 +87,10 @@ _BRACKET = ord("[")
 
 @cache
 def _pattern(number: int) -> re.Pattern[str] | None:
-    """Return what reads the lines of a family, joined: each gives one row, of empty groups if it is another.
+    """Return the pattern that reads a family's joined lines: one row a line, with empty groups if it fails.
 
-    Nothing in it matches a newline but at its end. The first group is the prefix, the second one is never
-    empty; those of events begin with their time, in one of two groups. `None` where each line is to be
-    read by itself.
+    It matches a newline only at its end. The first group is the prefix, and the second one is never empty;
+    those of events begin with their time, in one of two groups. `None` where lines are to be read one by one.
     """
     family = FAMILIES[number] if number < _LISTED else None
     if family is event.FAMILY:
@@ -105,7 +104,7 @@ def _pattern(number: int) -> re.Pattern[str] | None:
 
 
 def _rows(number: int, lines: list[bytes]) -> list[tuple[str, ...]]:
-    """Read the lines of a family: one row a line; none where each is to be read by itself."""
+    """Read the lines of a family: one row a line, an empty one where a line is to be read by itself."""
     pattern = _pattern(number) if lines else None
     if pattern is None:
         return [()] * len(lines)
@@ -123,18 +122,18 @@ def _row(pattern: re.Pattern[str], line: bytes) -> tuple[str, ...]:
     return () if "\r" in text else pattern.findall(f"{text}\n")[0]
 
 
-class Sifter:
-    """Sift blocks of logs whose local times are of one zone."""
+class Extractor:
+    """Extract the records of blocks whose local times are in one zone; what is looked up is cached."""
 
     def __init__(self, zone: Zone) -> None:
-        """Remember what was looked up, from block to block."""
+        """Begin with empty caches."""
         self.zone = zone
-        self._endings = Endings()
+        self._attributes = AttributesCache()
 
-    def sift(
+    def extract(
         self, data: bytes, container_logs: bool = True, template: Template | None = None
-    ) -> Iterator[Sifted]:
-        """Yield the lines of a block that may say something; it holds whole lines of plain text.
+    ) -> Iterator[Extracted]:
+        """Yield the lines that may say something of a block of plain text, which holds whole lines.
 
         `container_logs` and `template` as for `parse_line`.
         """
@@ -154,18 +153,18 @@ class Sifter:
             event = self._event(row) if number == _EVENT and row and row[2] else None
             yield start, end, event or data[start : end - 1].rstrip(b"\r"), ""
 
-    def _event(self, row: tuple[str, ...]) -> SiftedEvent | None:
+    def _event(self, row: tuple[str, ...]) -> ExtractedEvent | None:
         bracketed, other, predicted, actual, smape, rest = row
         text = bracketed or other
-        ending, moment = self._endings[rest], self.zone.utc_text(text[:19])
-        if ending is None or moment is None:
+        attributes, moment = self._attributes[rest], self.zone.utc_text(text[:19])
+        if attributes is None or moment is None:
             return None
         fraction = (text[20:] + "000000")[:6] if len(text) > 19 else "000000"
-        digest = digest_of(f"False\x1f{smape}\x1f{ending.identity}")
+        digest = digest_of(f"False\x1f{smape}\x1f{attributes.identity}")
         stem = f"{moment} {predicted} {actual} {digest}"
         numbers = (int(predicted), int(actual), float(smape))
-        values = (stem, f"{moment}.{fraction}", text, *numbers, ending)
-        return tuple.__new__(SiftedEvent, values)
+        values = (stem, f"{moment}.{fraction}", text, *numbers, attributes)
+        return tuple.__new__(ExtractedEvent, values)
 
 
 def _nothing(*_: Any) -> None:
@@ -174,19 +173,19 @@ def _nothing(*_: Any) -> None:
 
 _BUILDERS = [family.read.build if isinstance(family.read, Shape) else _nothing for family in FAMILIES]
 _BEGINS_LIST = {[family.name for family in FAMILIES].index("required_list"), _LISTED}
-"""Below a line in which such a marker stands, wherever, others may go on with a list."""
+"""Below a line that holds such a marker, anywhere, a list may go on."""
 
 
 def _found(
     data: bytes, container_logs: bool, template: Template | None = None
 ) -> tuple[list[tuple[int, int, int]], list[list[bytes]]]:
-    """Find the lines that may say something; of those in a container's, take what stands in them.
+    """Find the lines that may say something, without a container's prefix.
 
-    The first of a block that has both prefixes is left to be read by itself, which remembers that.
+    The first line of a block that has both prefixes is left as it is: reading it by itself notes that.
 
     Returns:
-        Of each the number of its family, and the indexes where it begins and ends; and the lines of each
-        family, with their newlines.
+        For each line the number of its family and the indexes where it begins and ends; and the lines of
+        each family, with their newlines.
     """
     places: list[tuple[int, int, int]] = []
     lines: list[list[bytes]] = [[] for _ in range(_LISTED + 1)]
@@ -218,7 +217,7 @@ def _found(
 
 
 def _read_by_itself(places: list[tuple[int, int, int]], lines: list[list[bytes]], start: int) -> None:
-    """Have the newest line with a marker, which begins at an index, read by itself."""
+    """Leave the newest line with a marker, which begins at an index, to be read by itself."""
     index = len(places) - 1
     while places[index][1] != start:  # those of a list stand below it
         index -= 1
@@ -229,7 +228,7 @@ def _read_by_itself(places: list[tuple[int, int, int]], lines: list[list[bytes]]
 
 
 def _as_logged(places: list[tuple[int, int, int]], plain: bytes, data: bytes) -> list[tuple[int, int, int]]:
-    """Return where lines are in a block as it is, found in one of which the escapes were taken away."""
+    """Return where lines are in a block as logged, given where they are without its escapes."""
     ends = [0, *accumulate(len(line) + 1 for line in data.split(b"\n"))]
     logged, reached, passed = [], 0, 0
     for number, start, _ in places:

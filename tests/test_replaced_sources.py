@@ -1,4 +1,4 @@
-"""What a path led to is looked for: a link's old target, rotations of a named file; else that is said."""
+"""A source that left its path is looked for: a link's old target, rotations; else a warning says so."""
 
 from __future__ import annotations
 
@@ -106,12 +106,12 @@ def test_only_rotations_of_the_very_name_are_found(log: Path) -> None:
     ]
     for named in (True, False):
         found = Rotations().of(LogFile(str(log), named=named), 0)
-        assert [Path(one.path).name for one in found] == expected
+        assert [Path(log.path).name for log in found] == expected
     link = log.parent.parent / "current"
     link.symlink_to(log)
     beside = Rotations().of(LogFile(str(link)), 0)
-    assert [Path(one.path).name for one in beside] == expected
-    assert {one.stored_path for one in beside} == {str(link)}
+    assert [Path(log.path).name for log in beside] == expected
+    assert {log.stored_path for log in beside} == {str(link)}
     link.unlink()
     assert Rotations().of(LogFile(str(link)), 0, [str(log), None]) == beside
 

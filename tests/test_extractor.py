@@ -1,4 +1,4 @@
-"""Blocks sifted at once say what their lines say one by one, in this process or in others.
+"""Blocks read at once say what their lines say one by one, in this process or in others.
 
 Keeps the invariant that speed never costs truth: the quick way agrees with the plain one on every line.
 """
@@ -22,8 +22,8 @@ from ingest.files.logfile import LogFile
 from ingest.linking.timestamps import time_text
 from ingest.pipeline import ingest
 from ingest.reading import scan
+from ingest.reading.extractor import ExtractedEvent, Extractor, has_marker
 from ingest.reading.resume import recall
-from ingest.reading.sifting import SiftedEvent, Sifter, has_marker
 from ingest.reading.zone import zone_named
 from ingest.storing.database import open_for_writing
 from ingest.storing.store import Piece, Store
@@ -78,43 +78,43 @@ def event_texts(draw: st.DrawFn) -> str:
 def test_event_line_read_at_once_is_the_event_that_it_is_line_by_line(text: str, prefix: str) -> None:
     """Time, payload and key are the same; where they might not be, the line is left to the plain way."""
     data = f"{prefix}{text}\n".encode()
-    sifted = list(Sifter(SYDNEY).sift(data))
+    extracted = list(Extractor(SYDNEY).extract(data))
     parsed = parse_line(data[:-1].rstrip(b"\r"))
-    for _, _, one, _ in sifted:
-        if not isinstance(one, SiftedEvent):
-            assert one == data[:-1].rstrip(b"\r")
+    for _, _, event, _ in extracted:
+        if not isinstance(event, ExtractedEvent):
+            assert event == data[:-1].rstrip(b"\r")
             continue
         assert parsed is not None
         assert parsed.stamp is not None
         assert isinstance(parsed.record, EstimationEvent)
         moment = SYDNEY.to_utc(parsed.stamp.moment)
-        payload = EstimationEvent(one.predicted, one.actual, False, one.smape, *one.ending.values)
+        payload = EstimationEvent(event.predicted, event.actual, False, event.smape, *event.attributes.values)
         assert payload == parsed.record
         assert list(map(type, payload)) == list(map(type, parsed.record))
-        assert (one.timestamp, one.timestamp_text) == (time_text(moment), parsed.stamp.text)
-        assert one.stem == stem_of(parsed.record, one.timestamp)
+        assert (event.timestamp, event.timestamp_text) == (time_text(moment), parsed.stamp.text)
+        assert event.stem == stem_of(parsed.record, event.timestamp)
     if parsed is not None and has_marker(data[:-1]):
-        assert sifted
+        assert extracted
 
 
 def test_usual_event_lines_are_read_at_once() -> None:
     """Otherwise the property above would hold of nothing."""
     for prefix in (PREFIXES[0], PREFIXES[4]):
-        ((_, _, event, _),) = Sifter(SYDNEY).sift(f"{prefix}{event_message()}\n".encode())
-        assert isinstance(event, SiftedEvent)
+        ((_, _, event, _),) = Extractor(SYDNEY).extract(f"{prefix}{event_message()}\n".encode())
+        assert isinstance(event, ExtractedEvent)
 
 
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
-def test_every_sample_holds_a_marker_of_its_family_and_is_sifted(family: Any) -> None:
+def test_every_sample_holds_a_marker_of_its_family_and_is_extracted(family: Any) -> None:
     """A line without a marker is never looked at, so each family's lines must have one."""
     for sample in family.samples:
         line = f"{PREFIXES[0]}{sample}".encode()
         if family.markers:
             assert any(marker in sample for marker in family.markers), sample
-        ((_, _, record, prefix),) = Sifter(SYDNEY).sift(line + b"\n")
+        ((_, _, record, prefix),) = Extractor(SYDNEY).extract(line + b"\n")
         parsed = parse_line(line)
         assert parsed is not None
-        if not isinstance(record, bytes | SiftedEvent):
+        if not isinstance(record, bytes | ExtractedEvent):
             assert parsed.stamp is not None
             assert record == parsed.record
             assert time_in(prefix) == parsed.stamp.moment
@@ -142,7 +142,7 @@ def test_context_line_read_at_once_says_what_it_says_line_by_line(message: str, 
     """Whichever family's marker it holds: the family that opens it first reads it, at the same time."""
     line = f"{prefix}{message}".encode()
     parsed = parse_line(line)
-    for _, _, record, logged in Sifter(SYDNEY).sift(line + b"\n"):
+    for _, _, record, logged in Extractor(SYDNEY).extract(line + b"\n"):
         if not isinstance(record, bytes):
             assert parsed is not None
             assert parsed.stamp is not None
@@ -157,19 +157,19 @@ def test_context_line_read_at_once_says_what_it_says_line_by_line(message: str, 
         )
     )
 )
-def test_when_a_line_was_heard_last_is_the_same_line_by_line(
+def test_time_of_the_last_line_is_the_same_line_by_line(
     tmp_path_factory: pytest.TempPathFactory, lines: list[tuple[str, str]]
 ) -> None:
     """A time that there isn't is no time, and the one before it stands; fractions come to the last bit."""
     log = LogFile(str(tmp_path_factory.mktemp("heard") / "run.log"))
     Path(log.path).write_text("".join(f"{prefix}{message}\n" for prefix, message in lines) + "end\n")
-    heard = [
-        recall(batch.checkpoint)[0].linker.runs.heard
+    last_lines = [
+        recall(batch.checkpoint)[0].linker.runs.last_line_at
         for plain in (True, False)
         for batch in scan.scan(log, None, scan.ScanOptions("Australia/Sydney", plain=plain))
     ]
-    assert len(heard) == 2
-    assert heard[0] == heard[1]
+    assert len(last_lines) == 2
+    assert last_lines[0] == last_lines[1]
 
 
 AROUND = (
@@ -194,17 +194,18 @@ AROUND = (
 @example([1, AROUND[8]])
 @example([1, "noise", "noise", "noise", AROUND[8]])
 def test_what_is_known_of_events_is_the_same_line_by_line(
-    tmp_path_factory: pytest.TempPathFactory, told: list[int | str]
+    tmp_path_factory: pytest.TempPathFactory, drawn: list[int | str]
 ) -> None:
-    """Of one before which nothing was said there is still its run, and its phase may be told behind it."""
+    """An event with no line before it still has its run, and a later line may name its phase."""
     log = LogFile(str(tmp_path_factory.mktemp("known") / "run.log"))
-    messages = [one if isinstance(one, str) else event_message(predicted_output=one) for one in told]
+    messages = [line if isinstance(line, str) else event_message(predicted_output=line) for line in drawn]
     Path(log.path).write_text("".join(f"{PREFIXES[0]}{message}\n" for message in messages) + "end\n")
     seen = []
     for plain in (True, False):
         batches = list(scan.scan(log, None, scan.ScanOptions("Australia/Sydney", plain=plain)))
         rows = [
-            (one.offset, one.line_number, one.fact._replace(stem="")) for one in batches[0].rows.sightings
+            (sighting.offset, sighting.line_number, sighting.fact._replace(stem=""))
+            for sighting in batches[0].rows.sightings
         ]
         linker = recall(batches[-1].checkpoint)[0].linker
         seen.append((len(batches), rows, batches[0].rows.amendments, linker, batches[-1].counters))
@@ -230,7 +231,10 @@ def test_places_of_lines_are_the_same_line_by_line(
     seen = []
     for plain in (True, False):
         (batch,) = scan.scan(log, None, scan.ScanOptions("Australia/Sydney", plain=plain))
-        sightings = [(one.offset, one.line_number, one.fact.payload) for one in batch.rows.sightings]
+        sightings = [
+            (sighting.offset, sighting.line_number, sighting.fact.payload)
+            for sighting in batch.rows.sightings
+        ]
         seen.append((sightings, batch.rows.rejects, batch.counters))
     assert seen[0] == seen[1]
 
