@@ -88,9 +88,8 @@ def test_event_line_read_at_once_is_the_event_that_it_is_line_by_line(text: str,
         assert parsed.stamp is not None
         assert isinstance(parsed.record, EstimationEvent)
         moment = SYDNEY.to_utc(parsed.stamp.moment)
-        payload = EstimationEvent(event.predicted, event.actual, False, event.smape, *event.attributes.values)
-        assert payload == parsed.record
-        assert list(map(type, payload)) == list(map(type, parsed.record))
+        assert event.payload == parsed.record
+        assert list(map(type, event.payload)) == list(map(type, parsed.record))
         assert (event.timestamp, event.timestamp_text) == (time_text(moment), parsed.stamp.text)
         assert event.stem == stem_of(parsed.record, event.timestamp)
     if parsed is not None and has_marker(data[:-1]):

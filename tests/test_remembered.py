@@ -83,6 +83,13 @@ def test_state_comes_back_as_it_was(state):
     assert isinstance(again.linker.anchors.pending, deque)
 
 
+def test_what_an_older_version_remembered_beyond_this_one_is_left_out():
+    """Version 0.1.0 kept the time of the last event as well."""
+    stored = json.loads(as_text(full()))
+    stored["linker"]["unanchored"].append(["2025-12-29 19:40:02.000000", "2025-12-29 19:40:02"])
+    assert from_text(Remembered, json.dumps(stored)) == full()
+
+
 def test_order_is_kept():
     """The order of runs and windows is part of the state."""
     again = from_text(Remembered, as_text(full()))

@@ -20,7 +20,6 @@ from ingest.linking.state import (
     Amendment,
     EscalationContext,
     LinkerState,
-    Logged,
     Preparation,
     Unanchored,
 )
@@ -140,20 +139,14 @@ class Linker:
         for event, context in self.state.declared.reach(ordinal, self.state.windows):
             self._amend(event, context)
 
-    def event(
-        self,
-        record: EstimationEvent,
-        offset: int,
-        ordinal: int,
-        logged: Logged | None = None,
-    ) -> Context:
+    def event(self, record: EstimationEvent, offset: int, ordinal: int) -> Context:
         """Apply an event line; return the event's context as far as it is known by then."""
         state = self.state
         if state.declared.open_list is not None:
             self.reach(ordinal)
         concurrent = not self._may_prepare
         if state.preparation is NOT_PREPARED and not (concurrent or state.anchors.pending):
-            return self._bare_event(record, offset, ordinal, logged)
+            return self._bare_event(record, offset, ordinal)
         anchored = state.anchors.pop_for(record, concurrent)
         phase, anchor = anchored.phase, anchored.anchor
         window = state.window_of(phase) if phase is not None else None
@@ -171,7 +164,7 @@ class Linker:
             window.add(opened)
             self._update_concurrency()  # the window may have been opened here
         elif not anchored.undecided and not concurrent:
-            state.unanchored = Unanchored(offset, ordinal, record.success, opened, logged)
+            state.unanchored = Unanchored(offset, ordinal, record.success, opened)
         return Context(
             state.run_of(window),
             Attributed(phase, "budget") if phase is not None else None,
@@ -184,14 +177,11 @@ class Linker:
             deliverables=None if window is None else known_before(window, opened, concurrent),
         )
 
-    def _bare_event(
-        self, record: EstimationEvent, offset: int, ordinal: int, logged: Logged | None
-    ) -> Context:
+    def _bare_event(self, record: EstimationEvent, offset: int, ordinal: int) -> Context:
         """Return the context of an event with no anchor and no preparation: its run, if it is known."""
         values = (offset, record.deliverable_count, None, record.selected_budget, None)
         opened = tuple.__new__(OpenEvent, (*values, record.actual_output_tokens))
-        unanchored = (offset, ordinal, record.success, opened, logged)
-        self.state.unanchored = tuple.__new__(Unanchored, unanchored)
+        self.state.unanchored = tuple.__new__(Unanchored, (offset, ordinal, record.success, opened))
         run = self.state.runs.only()
         if run is None:
             return NO_CONTEXT

@@ -245,13 +245,6 @@ NOT_PREPARED = Preparation()
 # All of it together
 
 
-class Logged(NamedTuple):
-    """The time of an event's line: as the database writes it, and as logged."""
-
-    moment: str
-    text: str
-
-
 class Amendment(NamedTuple):
     """Context that came after its event, which was seen at `offset` of the same source."""
 
@@ -266,7 +259,6 @@ class Unanchored(NamedTuple):
     ordinal: int
     success: bool | None
     opened: OpenEvent
-    logged: Logged | None = None
 
 
 class EscalationContext(NamedTuple):

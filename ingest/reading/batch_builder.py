@@ -12,7 +12,7 @@ from ingest.events import Fact
 from ingest.files.logfile import LogFile, sample_of
 from ingest.linking.context import NO_CONTEXT, Context, merged
 from ingest.linking.linker import MAX_ID_LENGTH, POSITIONAL, Linker
-from ingest.linking.state import Amendment, Logged
+from ingest.linking.state import Amendment
 from ingest.linking.timestamps import time_text
 from ingest.reading.batch import Reject, Rows, SeenEscalation, Sighting
 from ingest.reading.blocks import Block
@@ -142,10 +142,9 @@ class BatchBuilder:
         block.advance()
 
     def _add_event(self, event: ExtractedEvent, block: Block, start: int) -> None:
-        stem, timestamp, text, predicted, actual, smape, attributes = event
+        stem, timestamp, text, payload = event
         offset, number, ordinal = block.place(start)
-        payload = tuple.__new__(EstimationEvent, (predicted, actual, False, smape, *attributes.values))
-        context = self._linker.event(payload, offset, ordinal, tuple.__new__(Logged, (timestamp, text)))
+        context = self._linker.event(payload, offset, ordinal)
         fact = tuple.__new__(Fact, (payload, timestamp, text, context, False, stem, None))
         rows = self._rows.sightings
         self._by_offset[offset] = len(rows)
@@ -265,16 +264,15 @@ class BatchBuilder:
         if moment is None:
             self._add_reject(line, NO_SUCH_TIME)
             return
-        logged = Logged(time_text(moment), parsed.stamp.text)
         self._compare_clocks(line.data)
         context = NO_CONTEXT
         if not parsed.alone:
-            context = self._linker.event(record, line.offset, line.ordinal, logged)
+            context = self._linker.event(record, line.offset, line.ordinal)
         if self._watcher is not None:
             self._watcher.sighted(line.offset, context)
         self._collect_amendments()
         self._count_keys(parsed.new_keys)
-        fact = Fact(record, *logged, context, is_cut=is_cut)
+        fact = Fact(record, time_text(moment), parsed.stamp.text, context, is_cut=is_cut)
         self._by_offset[line.offset] = len(self._rows.sightings)
         self._rows.sightings.append(Sighting(line.offset, line.number, fact))
         self._counters.sightings += 1

@@ -257,7 +257,8 @@ def _reader_of_fields(kind: Any) -> Reader:
 
     def read(value: Any) -> Any:
         if order is not None and isinstance(value, list):
-            return kind(*[readers[name](item) for name, item in zip(order, value, strict=True)])
+            known = value[: len(order)]  # older versions may have kept more
+            return kind(*[readers[name](item) for name, item in zip(order, known, strict=True)])
         items = _required(value, dict).items()
         return kind(**{names[key]: readers[names[key]](item) for key, item in items})
 

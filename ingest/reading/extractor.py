@@ -21,11 +21,11 @@ from ingest.events import digest_of
 from ingest.reading.zone import Zone
 from parsers import event
 from parsers.escapes import ESCAPE, without_escapes
-from parsers.event import Attributes, AttributesCache
+from parsers.event import AttributesCache
 from parsers.family import Shape
 from parsers.line import may_be_listed
 from parsers.prefix import OWN, OWN_WITH_TIME, unwrapped
-from parsers.records import Record
+from parsers.records import EstimationEvent, Record
 from parsers.registry import EVENT_MARKER, FAMILIES, MARKERS
 from parsers.template import Template
 
@@ -61,10 +61,7 @@ class ExtractedEvent(NamedTuple):
     stem: str
     timestamp: str
     timestamp_text: str
-    predicted: int
-    actual: int
-    smape: float
-    attributes: Attributes
+    payload: EstimationEvent
 
 
 Extracted = tuple[int, int, Record | ExtractedEvent | bytes, str]
@@ -162,9 +159,9 @@ class Extractor:
         fraction = (text[20:] + "000000")[:6] if len(text) > 19 else "000000"
         digest = digest_of(f"False\x1f{smape}\x1f{attributes.identity}")
         stem = f"{moment} {predicted} {actual} {digest}"
-        numbers = (int(predicted), int(actual), float(smape))
-        values = (stem, f"{moment}.{fraction}", text, *numbers, attributes)
-        return tuple.__new__(ExtractedEvent, values)
+        values = (int(predicted), int(actual), False, float(smape), *attributes.values)
+        payload = tuple.__new__(EstimationEvent, values)
+        return tuple.__new__(ExtractedEvent, (stem, f"{moment}.{fraction}", text, payload))
 
 
 def _nothing(*_: Any) -> None:
