@@ -1,8 +1,8 @@
 """What other programs load of tokentail, under a name that is nobody else's: its command and its plugins.
 
-Its packages have plain names (`ingest`, `parsers`, `reports`). A project of the user's that has a folder of
-such a name, and is found first, would be imported in their place: nothing of it is, and one sentence says so.
-What a plugin adds is missing then, and sqlite-utils and Datasette go on without it.
+Its packages have plain names (`commandline`, `ingest`, `parsers`, `reports`). A project of the user's that
+has a folder of such a name, and is found first, would be imported in their place: nothing of it is, and one
+sentence says so. What a plugin adds is missing then, and sqlite-utils and Datasette go on without it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _PLUGINS = ("sqlite_utils_plugin", "datasette_plugin")
 
 def main() -> None:
     """Run the command line and exit; the entry point of the console script."""
-    if (trouble := _shadowed("ingest", "parsers", "reports")) is not None:
+    if (trouble := _shadowed("commandline", "ingest", "parsers", "reports")) is not None:
         sys.exit(f"tokentail: {trouble}")
     from ingest.cli import main as run  # noqa: PLC0415 - see above
 

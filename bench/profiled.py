@@ -32,7 +32,7 @@ CASES: dict[str, Callable[[Inputs], Path]] = {
 }
 
 SHOWN_FUNCTIONS = 30
-_OURS = ("ingest", "parsers")
+_OURS = ("commandline", "ingest", "parsers")
 
 Place = tuple[str, int]
 """File and first line of a function."""

@@ -1,4 +1,4 @@
-"""Merging: databases united into ours, as if one ingest had read all of their logs.
+"""Merging: other databases into ours, as if one ingest had read all of their logs.
 
 Each of them is one transaction. It is opened for reading only; one of an older version, or of an earlier
 cutoff, is brought up to ours in a copy of our own.
@@ -25,17 +25,22 @@ from ingest.storing.database import (
     take_away,
 )
 from ingest.storing.ingest_runs import ingest_lock
+from ingest.storing.merged_sources import (
+    SourceMatcher,
+    host_of,
+    read_in_two_zones,
+    source_rows,
+    take_in,
+)
 from ingest.storing.retention import cutoff_of, move_cutoff, prune_stored
 from ingest.storing.store import Store
-from ingest.storing.taking_in import take_in
-from ingest.storing.united_sources import UnitedSources, host_of, read_in_two_zones, source_rows
 from ingest.storing.upgrading import upgraded_copy
 
 _UNTOLD = "SELECT COUNT(*) FROM token_estimation_v2_events WHERE event_key IS NULL"
 
 
 @dataclass(frozen=True, slots=True)
-class United:
+class MergedDatabase:
     """What one database brought; `sources_further` were known here and had been read further there."""
 
     database: str
@@ -52,7 +57,7 @@ class United:
 class Merged:
     """What a merge did; `problems` name the databases that could not be taken in, the others are."""
 
-    united: list[United] = field(default_factory=list)
+    databases: list[MergedDatabase] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -72,8 +77,8 @@ def merge(others: Sequence[StrPath], database: StrPath, wait_seconds: float = 0.
     with ingest_lock(database, wait_seconds):
         is_new = not os.path.exists(database)
         with open_for_writing(database) as db:
-            _merge([one for one in others if one not in itself], db.conn, merged)
-        if is_new and not merged.united:
+            _merge([other for other in others if other not in itself], db.conn, merged)
+        if is_new and not merged.databases:
             take_away(database)
     return merged
 
@@ -83,7 +88,7 @@ def _merge(others: Sequence[StrPath], ours: sqlite3.Connection, merged: Merged) 
     for other in others:
         try:
             with _readable(other, cutoff_of(ours)) as theirs:
-                merged.united.append(_unite(store, theirs, os.fspath(other), here, merged.notes))
+                merged.databases.append(_merge_into(store, theirs, os.fspath(other), here, merged.notes))
         except TokentailError as error:
             merged.problems.append(f"{error}" if os.fspath(other) in str(error) else f"{other}: {error}")
 
@@ -110,21 +115,23 @@ def _readable(other: StrPath, cutoff: str | None) -> Iterator[sqlite3.Connection
             yield copy
 
 
-def _unite(store: Store, theirs: sqlite3.Connection, other: str, here: str, notes: list[str]) -> United:
+def _merge_into(
+    store: Store, theirs: sqlite3.Connection, other: str, here: str, notes: list[str]
+) -> MergedDatabase:
     ours = store.connection
     with store.transaction():
         cutoff = cutoff_of(theirs)
         if cutoff is not None and cutoff > (cutoff_of(ours) or ""):
             prune_stored(ours, move_cutoff(ours, moment_of(cutoff)))
         known = {source_id for (source_id,) in ours.execute("SELECT source_id FROM log_sources")}
-        sources = UnitedSources(ours, theirs, here)
+        sources = SourceMatcher(ours, theirs, here)
         matches = {row["source_id"]: sources.match(row) for row in source_rows(theirs, "ORDER BY source_id")}
         taken = {theirs_id: match.source_id for theirs_id, match in matches.items() if match.taken}
         further = known.intersection(taken.values())
         stored = take_in(ours, theirs, taken)
         (events,) = theirs.execute("SELECT COUNT(*) FROM token_estimation_v2_events").fetchone()
     _remark(ours, theirs, other, {match.source_id for match in matches.values()}, notes)
-    return United(
+    return MergedDatabase(
         database=other,
         sources=len(matches),
         sources_new=len({match.source_id for match in matches.values()} - known),

@@ -232,11 +232,11 @@ def read_changed(
     elif options.report is not None:
         options.report(changed.unchanged_bytes, changed.unchanged_bytes)
     if listing.empty:
-        from ingest.emptied import with_emptied  # noqa: PLC0415 - most folders hold some
+        from ingest.log_folders import with_emptied  # noqa: PLC0415 - most folders hold some
 
         summary.notices = with_emptied(connection, listing, summary.notices)
     if options.folders and (changed.files or not changed.is_watched):
-        from ingest.storing.labels import keep_labels  # noqa: PLC0415 - see above
+        from ingest.log_folders import keep_labels  # noqa: PLC0415 - see above
 
         keep_labels(connection, options.folders)
     return store

@@ -6,6 +6,7 @@ ingest does. Logs are only read, and no database is needed.
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -39,7 +40,7 @@ from parsers.records import (
 )
 from parsers.template import Template
 
-SOURCE_LINES = {
+_SOURCE_LINES = {
     "initialized": "the line that starts the run",
     "lock": "the line that locks the run",
     "verified": "the line that verifies the run",
@@ -84,6 +85,17 @@ class Fact(NamedTuple):
     value: Any
     source: str | None
     line: int | None
+
+    def value_text(self) -> str:
+        """Return the value as a person reads it."""
+        if isinstance(self.value, tuple | list):
+            return ", ".join(map(str, self.value)) or "none"
+        return f"{self.value:,}" if isinstance(self.value, int) else str(self.value)
+
+    def said_by(self, path: str) -> str:
+        """Return which line of a log said it, as the end of a sentence."""
+        by = _SOURCE_LINES.get(self.source or "", f"the {self.source} line")
+        return f", from {by}" + (f", {os.path.basename(path)}:{self.line}" if self.line else "")
 
 
 @dataclass(slots=True)

@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-import ingest.cli as program
+import commandline
+from ingest.cli import cli
 
 ROOT = Path(__file__).resolve().parent.parent
 CORPUS = ROOT.parent / "shared" / "corpus"
@@ -103,7 +104,7 @@ def called(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
             patch.setattr(sys, "argv", words)
             for name, value in environment.items():
                 patch.setenv(name, value)
-            code = program._run()
+            code = commandline.run(cli)
         told = capsys.readouterr()
         return subprocess.CompletedProcess(words, code, told.out, told.err)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-import ingest.cli as program
+import commandline
 from ingest.cli import COMMANDS, cli
 
 DOCUMENT = Path(__file__).parent.parent / "docs/cli.md"
@@ -48,7 +48,7 @@ def commands() -> dict[str, click.Command]:
 
 def exit_codes() -> set[int]:
     """Return every code that the program can end with."""
-    return {value for name, value in vars(program).items() if name.startswith("EXIT_")} | {0}
+    return {value for name, value in vars(commandline).items() if name.startswith("EXIT_")} | {0}
 
 
 def reference() -> str:

@@ -364,10 +364,11 @@ def test_signals_end_it_cleanly(called: Tokentail, log: Path, tmp_path: Path, nu
     assert "1 event new" in called("ingest", log).stdout
 
 
-@pytest.mark.parametrize(("asked", "code"), [("KeyboardInterrupt", 130), ("cli.Terminated", 143)])
+@pytest.mark.parametrize(("asked", "code"), [("KeyboardInterrupt", 130), ("commandline.Terminated", 143)])
 def test_signal_while_a_class_is_made_ends_it_cleanly_too(asked: str, code: int) -> None:
     """Python 3.11 wraps what is raised then, as in the import of a library, in another exception."""
     program = f"""
+import commandline
 from ingest import cli
 
 class Field:

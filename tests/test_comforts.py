@@ -13,8 +13,8 @@ import ingest.reading.scan as scanning
 from conftest import EXAMPLES, ROOT, Tokentail
 from event_lines import event_message, logged
 from ingest import extras
-from ingest.cli import progress
-from ingest.cli.progress import progress_line
+from ingest.commands import progress
+from ingest.commands.progress import progress_line
 from test_docs import commands
 
 # Quiet

@@ -12,7 +12,7 @@ import pytest
 
 from conftest import ROOT
 
-PACKAGES = ("ingest", "parsers", "reports")
+PACKAGES = ("commandline", "ingest", "parsers", "reports")
 VERSION = "import sys, tokentail_plugins; sys.argv = ['tokentail', '--version']; tokentail_plugins.main()"
 PLUGINS = {"sqlite_utils": "sqlite_utils_plugin", "datasette": "datasette_plugin"}
 

@@ -585,7 +585,7 @@ _MEASURED = """
 import sys
 from pathlib import Path
 from ingest.cli import cli
-import ingest.cli.export, pyarrow.parquet
+import reports.commands.export, pyarrow.parquet
 def peak(name):
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith(name))

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from commandline.options import data_database
 from conftest import EXAMPLES, Tokentail
 from event_lines import event_message, logged
-from ingest.cli.places import data_database
 
 NAMES = ["Verdict", "How sure", "To set", "Not read", "Fresh", "Database", "Logs", "Next"]
 

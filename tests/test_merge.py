@@ -80,7 +80,7 @@ def test_merge_of_databases_in_any_order_is_one_ingest_of_everything(
             results.append(whole(target))
             before = rows_as_stored(target)
             again = merge(made, target)
-            assert [(one.events_new, one.events_updated, one.sources_new) for one in again.united] == [
+            assert [(one.events_new, one.events_updated, one.sources_new) for one in again.databases] == [
                 (0, 0, 0)
             ] * len(made)
             assert rows_as_stored(target) == before

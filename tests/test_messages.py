@@ -17,7 +17,7 @@ import pytest
 from conftest import EXAMPLES, ROOT, Tokentail
 from ingest.storing.explaining import explanation
 
-OURS = ("ingest", "parsers", "reports")
+OURS = ("commandline", "ingest", "parsers", "reports")
 FILES = [file for name in OURS for file in sorted((ROOT / name).rglob("*.py"))]
 
 ENDS = {"reason_of", "_trouble", "explanation", "schema_trouble"}

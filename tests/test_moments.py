@@ -11,8 +11,8 @@ from click.testing import CliRunner
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from commandline.moments import FORMS, parse_since, parse_until
 from ingest.cli import cli
-from ingest.cli.moments import FORMS, parse_since, parse_until
 from ingest.errors import UsageMistake
 
 NOW = datetime(2026, 3, 1, 12, 34, 56, 789, tzinfo=UTC)

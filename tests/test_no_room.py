@@ -218,7 +218,7 @@ def test_file_that_finds_no_room_is_named(
         def write(self, data: bytes) -> int:
             return len(data)
 
-    monkeypatch.setattr("ingest.cli.sink._made", lambda *_: Full())
+    monkeypatch.setattr("commandline.sink._made", lambda *_: Full())
     done = called(*command, "--db", database)
     assert done.returncode == 1
     name = {"init": "tokentail.toml"}.get(command[0], command[-1])

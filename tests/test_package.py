@@ -11,7 +11,7 @@ from pathlib import Path
 
 from conftest import ROOT
 
-FOLDERS = ("ingest", "parsers", "reports")
+FOLDERS = ("commandline", "ingest", "parsers", "reports")
 ENTRIES = ("datasette_plugin", "main", "sqlite_utils_plugin")
 FILES = ("tokentail_plugins.py", "schema.sql", "setup.cfg", "pyproject.toml", "README.md", "LICENSE")
 
@@ -33,7 +33,7 @@ def test_wheel_holds_exactly_our_packages_and_the_schema(tmp_path: Path) -> None
         (entry_points,) = [name for name in names if name.endswith("entry_points.txt")]
         script = opened.read(entry_points).decode()
     top = {name.partition("/")[0] for name in names}
-    ours = {"ingest", "parsers", "reports", "tokentail_plugins.py"}
+    ours = {*FOLDERS, "tokentail_plugins.py"}
     assert {name for name in top if not name.endswith(".dist-info")} == ours
     assert "ingest/schema.sql" in names
     points = [line.partition(" = ")[2] for line in script.splitlines() if " = " in line]
@@ -61,7 +61,7 @@ def test_every_package_is_shipped() -> None:
     """A folder of modules that the wheel would lack is one that only works in a checkout."""
     found = {
         ".".join(init.parent.relative_to(ROOT).parts)
-        for top in ("ingest", "parsers", "reports")
+        for top in FOLDERS
         for init in (ROOT / top).rglob("__init__.py")
     }
     config = configparser.ConfigParser()

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from commandline.moments import parse_since, parse_until
 from conftest import Tokentail
 from event_rows import Row, event_row, holding, stored
-from ingest.cli.moments import parse_since, parse_until
 from ingest.reading.zone import zone_named
 from ingest.storing.database import open_for_writing
 from reports.against import compared

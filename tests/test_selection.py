@@ -19,9 +19,9 @@ from sqlite_utils import Database
 from conftest import Tokentail
 from event_rows import Row, event_row, holding, stored
 from ingest.cli import cli
-from ingest.cli.selecting import know_days
 from ingest.errors import UsageMistake
 from ingest.storing.database import open_for_writing
+from reports.commands.filters import know_days
 from reports.replaying.events import replay_events
 from reports.selection import CATEGORY_NAMES, Population, Selection, normalized_category, population
 from reports.strata import DEFAULT_BUCKETS, DIMENSIONS, Bucket, Strata, parse_buckets

@@ -12,11 +12,12 @@ from pathlib import Path
 
 import pytest
 
-import ingest.cli as program
+import commandline
+from commandline.options import data_database, data_folder
+from commandline.settings import read_settings
 from conftest import ROOT, Tokentail
 from event_lines import event_message, logged
-from ingest.cli.places import data_database, data_folder
-from ingest.cli.settings import read_settings
+from ingest.cli import cli
 from ingest.files.folders import Folder, nearest_first, zone_for
 from ingest.files.paths import stored_path
 
@@ -37,7 +38,7 @@ def tokentail(
             for name, value in environment.items():
                 patch.setenv(name, value)
             patch.setattr(sys, "argv", ["tokentail", *map(str, arguments)])
-            code = program._run()
+            code = commandline.run(cli)
         said = capsys.readouterr()
         return subprocess.CompletedProcess([], code, said.out, said.err)
 
@@ -169,7 +170,7 @@ def test_every_command_reads_the_settings(tokentail: Tokentail, tmp_path: Path) 
 
 def test_start_without_settings_reads_no_toml() -> None:
     """What most starts don't need is not imported."""
-    code = "import sys; import ingest.cli.ingest; assert 'tomllib' not in sys.modules"
+    code = "import sys; import ingest.commands.ingest; assert 'tomllib' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ingest.cli.sink import opened_sink
+from commandline.sink import opened_sink
 from ingest.errors import Unwritable
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="other permissions there")

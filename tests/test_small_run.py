@@ -120,7 +120,7 @@ def test_three_lines_enter_few_modules(tmp_path: Path) -> None:
         text=True,
     )
     assert "1 event new" in done.stdout
-    ours = tuple(f"{ROOT / folder}{os.sep}" for folder in ("ingest", "parsers"))
+    ours = tuple(f"{ROOT / folder}{os.sep}" for folder in ("commandline", "ingest", "parsers"))
     functions = [place for place in done.stdout.splitlines() if place.startswith(ours)]
     modules = sorted({os.path.relpath(place.rpartition(":")[0], ROOT) for place in functions})
     told = f"{len(modules)} modules, {len(functions)} functions are entered: {' '.join(modules)}"

@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
+from commandline.moments import parse_span, span_text
 from conftest import Tokentail
 from event_lines import event_message, logged
-from ingest.cli.moments import parse_span, span_text
 from ingest.errors import UsageMistake
 from ingest.pipeline import ingest
 from ingest.reading.zone import zone_named

@@ -30,7 +30,7 @@ AREAS = {
 }
 """What the sample is drawn from, an equal share of each; a file counts for the first that names it."""
 
-MODULES = ("ingest", "parsers", "reports")
+MODULES = ("commandline", "ingest", "parsers", "reports")
 
 
 def modules(root: Path) -> list[str]:

@@ -124,7 +124,7 @@ def ingested(world: World) -> None:
 
 
 def merged(world: World) -> None:
-    """United with a database of an excerpt, into it and the other way round, twice."""
+    """Merged with a database of an excerpt, into it and the other way round, twice."""
     calls, before = read_and_gone(world)
     former = world.root / "former.db"
     call(world, "backup", "--db", world.database, former)

@@ -7,12 +7,15 @@ caller's, and knows nothing of why.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 from ingest.storing.database import EVENTS_TABLE as EVENTS
-from ingest.storing.rows import ESCALATION_COLUMNS, EVENT_COLUMNS, READ_COLUMNS, Row
 
 ESCALATIONS = "token_budget_escalation_events"
+
+Row = Mapping[str, Any]
+"""Values by the names of their columns."""
 
 Ids = Iterable[int]
 Places = Iterable[tuple[int, int]]
@@ -21,27 +24,32 @@ Places = Iterable[tuple[int, int]]
 Values = Sequence[object]
 
 
-def _insert(table: str, columns: Iterable[str]) -> str:
+def _insert(table: str, columns: Iterable[str], how: str = "INSERT") -> str:
     names = list(columns)
-    return f"INSERT INTO {table} ({', '.join(names)}) VALUES ({', '.join(f':{name}' for name in names)})"
+    return f"{how} INTO {table} ({', '.join(names)}) VALUES ({', '.join(f':{name}' for name in names)})"
 
 
 def _update(table: str, columns: Iterable[str], which: str) -> str:
     return f"UPDATE {table} SET {', '.join(f'{name} = :{name}' for name in columns)} WHERE {which}"
 
 
+def _for_each(connection: sqlite3.Connection, rows: Iterable[Row], made: Callable[[Row], str]) -> None:
+    """Run the statement that is made for the columns of the first row, once for each."""
+    rows = list(rows)
+    if rows:
+        connection.executemany(made(rows[0]), rows)
+
+
 # Events
 
-_INSERT_EVENT = _insert(EVENTS, EVENT_COLUMNS)
-_UPDATE_EVENT = _update(EVENTS, READ_COLUMNS[1:], "event_id = :event_id")
 _FREE_KEY = f"UPDATE {EVENTS} SET event_key = '~' || event_id WHERE event_id = ?"
 _SET_KEY = f"UPDATE {EVENTS} SET event_key = ? WHERE event_id = ?"
 _DELETE_EVENT = f"DELETE FROM {EVENTS} WHERE event_id = ?"
 
 
 def insert_events(connection: sqlite3.Connection, rows: Iterable[Row]) -> None:
-    """Insert events, with all their columns."""
-    connection.executemany(_INSERT_EVENT, rows)
+    """Insert events, all with the same columns."""
+    _for_each(connection, rows, lambda row: _insert(EVENTS, row))
 
 
 def insert_staged_events(
@@ -53,8 +61,8 @@ def insert_staged_events(
 
 
 def update_events(connection: sqlite3.Connection, rows: Iterable[Row]) -> None:
-    """Write events anew, all but when their rows were made."""
-    connection.executemany(_UPDATE_EVENT, rows)
+    """Write columns of events anew, the same of all."""
+    _for_each(connection, rows, lambda row: _update(EVENTS, row, "event_id = :event_id"))
 
 
 def free_keys(connection: sqlite3.Connection, event_ids: Ids) -> None:
@@ -146,10 +154,8 @@ def delete_rejects_at(connection: sqlite3.Connection, places: Places) -> None:
 
 # Escalations
 
-_INSERT_ESCALATION = _insert(ESCALATIONS, (*ESCALATION_COLUMNS, "escalation_key", "created_at"))
 _NOT_EXECUTORS = "timestamp_text IS NOT NULL"
 """A row that an executor wrote itself, into a database that was adopted, stays as it is."""
-_UPDATE_ESCALATION = _update(ESCALATIONS, ESCALATION_COLUMNS, f"event_id = :event_id AND {_NOT_EXECUTORS}")
 _DELETE_ESCALATION = f"DELETE FROM {ESCALATIONS} WHERE event_id = ? AND {_NOT_EXECUTORS}"
 _PLACE_ESCALATION = """
 INSERT OR REPLACE INTO escalation_sightings (event_id, source_id, byte_offset, line_number, own_values)
@@ -169,17 +175,18 @@ _GIVE_WAY = (
 
 def insert_escalation(connection: sqlite3.Connection, row: Row) -> int:
     """Insert an escalation; return its id."""
-    return connection.execute(_INSERT_ESCALATION, row).lastrowid or 0
+    return connection.execute(_insert(ESCALATIONS, row), row).lastrowid or 0
 
 
 def insert_unknown_escalations(connection: sqlite3.Connection, rows: Iterable[Row]) -> None:
     """Insert the escalations whose keys are not known yet."""
-    connection.executemany(_INSERT_ESCALATION.replace("INSERT", "INSERT OR IGNORE", 1), rows)
+    _for_each(connection, rows, lambda row: _insert(ESCALATIONS, row, "INSERT OR IGNORE"))
 
 
 def update_escalation(connection: sqlite3.Connection, row: Row) -> None:
-    """Write an escalation anew, unless an executor wrote it itself."""
-    connection.execute(_UPDATE_ESCALATION, row)
+    """Write columns of an escalation anew, unless an executor wrote it itself."""
+    which = f"event_id = :event_id AND {_NOT_EXECUTORS}"
+    connection.execute(_update(ESCALATIONS, row, which), row)
 
 
 def delete_escalation(connection: sqlite3.Connection, event_id: int | None) -> None:
@@ -277,7 +284,7 @@ def insert_source(connection: sqlite3.Connection, row: Row) -> int:
 def update_source(connection: sqlite3.Connection, source_id: int, row: Row, was: int | None = None) -> bool:
     """Write columns of a source anew, if its checkpoint is where it `was`; return whether it is."""
     which = "source_id = :source_id" if was is None else "source_id = :source_id AND byte_offset = :was"
-    values = row | {"source_id": source_id, "was": was}
+    values = {**row, "source_id": source_id, "was": was}
     return connection.execute(_update("log_sources", row, which), values).rowcount == 1
 
 
@@ -384,7 +391,7 @@ def insert_run(connection: sqlite3.Connection, row: Row) -> int:
 def update_run(connection: sqlite3.Connection, run_id: int, row: Row) -> None:
     """Write columns of an ingest run anew."""
     statement = _update("ingest_runs", row, "ingest_run_id = :ingest_run_id")
-    connection.execute(statement, row | {"ingest_run_id": run_id})
+    connection.execute(statement, {**row, "ingest_run_id": run_id})
 
 
 def put_problems(connection: sqlite3.Connection, rows: Iterable[Values]) -> None:

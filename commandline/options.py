@@ -1,0 +1,229 @@
+"""Options that several commands share, what the environment adds to them, and where data may live.
+
+That is the place that the system has for it, and never a virtual environment: who makes one anew
+(`python -m venv --clear`, an upgrade of pipx) deletes what is in it.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+from click.core import ParameterSource
+
+from ingest.errors import UsageMistake
+from ingest.files.paths import split_paths
+from ingest.storing.database import DEFAULT_PATH, database_path
+
+if TYPE_CHECKING:
+    from commandline.settings import Settings
+    from ingest.files.folders import Folder
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+CONFIG_VARIABLE = "TOKENTAIL_CONFIG"
+CONFIG_FILE = "tokentail.toml"
+LOGS_VARIABLE = "TOKENTAIL_LOGS"
+SWITCH_VARIABLE = "TELEMETRY_DB_ENABLED"
+_OFF = frozenset({"0", "false", "no", "off"})
+
+_MARKS = ("pyvenv.cfg", "conda-meta")
+"""What tells a folder that it is an environment of Python's, or of conda's."""
+
+
+def finite(_: click.Context, __: click.Parameter, value: float | None) -> float | None:
+    """Refuse `nan`, which Click takes for a number within every range."""
+    if value is not None and math.isnan(value):
+        raise click.BadParameter("not a number")
+    return value
+
+
+any_path = click.Path(readable=False)
+"""The type of what names a file: shells complete it. Whether it is there is looked at when it is used."""
+
+
+class _Logs(click.Path):
+    """Paths and URLs, which in a variable of the environment stand behind one another."""
+
+    def split_envvar_value(self, rv: str) -> list[str]:
+        """Cut them; the `:` within a URL separates nothing."""
+        return split_paths(rv, os.pathsep)
+
+
+paths_argument = click.argument(
+    "paths", nargs=-1, metavar="[PATH]...", type=_Logs(readable=False), envvar=LOGS_VARIABLE
+)
+
+_database_option = click.option(
+    "--db",
+    type=any_path,
+    metavar="PATH",
+    help="The database. Default: that of DATABASE_URL, of the settings, or telemetry.db.",
+)
+
+
+def _take_settings(ctx: click.Context, _: click.Parameter, named: str | None) -> None:
+    take_settings(ctx, named)
+
+
+def take_settings(ctx: click.Context, named: str | None) -> None:
+    """Let the settings be the defaults of this command, where there are any."""
+    file = named or os.environ.get(CONFIG_VARIABLE) or (CONFIG_FILE if os.path.lexists(CONFIG_FILE) else None)
+    if file is None or ctx.resilient_parsing:  # the latter is a completion
+        return
+    from commandline.settings import read_settings  # noqa: PLC0415 - most have none
+
+    ctx.obj = read_settings(file)
+    ctx.default_map = ctx.obj.defaults
+
+
+_settings_option = click.option(
+    "--config",
+    type=any_path,
+    metavar="FILE",
+    is_eager=True,  # before those whose defaults it has
+    expose_value=False,
+    callback=_take_settings,
+    help="The settings. Default: those of TOKENTAIL_CONFIG, or tokentail.toml here.",
+)
+
+
+def db_option(command: Command) -> Command:
+    """Give a command `--db`, and the settings, in which the database may stand as well."""
+    return _database_option(_settings_option(command))
+
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
+quiet_option = click.option("--quiet", "-q", is_flag=True, help="Print only trouble.")
+dry_run_option = click.option("--dry-run", is_flag=True, help="Say what would be done, and change nothing.")
+glob_option = click.option(
+    "--glob",
+    "globs",
+    multiple=True,
+    metavar="PATTERN",
+    help="Names of logs in a folder, instead of *.log and others. May be repeated.",
+)
+wait_option = click.option(
+    "--wait",
+    "wait_seconds",
+    type=click.FloatRange(min=0),
+    callback=finite,
+    default=0.0,
+    metavar="SECONDS",
+    help="How long to wait for another ingest of this database.",
+)
+
+
+def chosen_database(option: str | None) -> str:
+    """Return the path of the database that this command is about; `DATABASE_URL` beats that of the settings.
+
+    The `--db` of `sources` may stand before `forget` too.
+
+    Raises:
+        UsageMistake: `DATABASE_URL` names none, or nobody does and it would lie in a virtual environment.
+    """
+    context = click.get_current_context()
+    contexts = [one for one in (context, context.parent) if one is not None and is_typed("db", one)]
+    typed = contexts[0].params["db"] if contexts else None
+    if not (typed or option or os.environ.get("DATABASE_URL")):
+        return default_database()
+    return database_path(typed, os.environ, option)
+
+
+def data_folder() -> str:
+    """Return the folder in which this system keeps a user's data of this program; it need not be there."""
+    if os.name == "nt":
+        base = os.environ.get("LOCALAPPDATA") or os.path.join("~", "AppData", "Local")
+    elif sys.platform == "darwin":
+        base = os.path.join("~", "Library", "Application Support")
+    else:
+        base = os.environ.get("XDG_DATA_HOME", "")
+        base = base if os.path.isabs(base) else os.path.join("~", ".local", "share")
+    return os.path.join(os.path.expanduser(base), "tokentail")
+
+
+def data_database() -> str:
+    """Return the database in that folder."""
+    return os.path.join(data_folder(), DEFAULT_PATH)
+
+
+def other_database() -> str:
+    """Say where a database is, if there is one in that folder, where the one that was meant isn't there."""
+    place = data_database()
+    if not os.path.exists(place):
+        return ""
+    return f"there is one at {place}: name it with --db, or go where its tokentail.toml is"
+
+
+def environment_around(path: str) -> str | None:
+    """Return the virtual environment that a path lies in; `None`: it lies in none."""
+    folder = os.path.dirname(os.path.realpath(path))
+    while True:
+        if any(os.path.exists(os.path.join(folder, mark)) for mark in _MARKS):
+            return folder
+        above = os.path.dirname(folder)
+        if above == folder:
+            return None
+        folder = above
+
+
+def default_database() -> str:
+    """Return the database that is meant where nobody names one: `telemetry.db` in the current folder.
+
+    Raises:
+        UsageMistake: it would be made within a virtual environment. One that is there already is used.
+    """
+    environment = None if os.path.exists(DEFAULT_PATH) else environment_around(DEFAULT_PATH)
+    if environment is None:
+        return DEFAULT_PATH
+    raise UsageMistake(
+        f"the database, {DEFAULT_PATH}, would lie inside the virtual environment {environment}, and be "
+        f"deleted with it: name another place with --db, such as {data_database()}, or go to another folder; "
+        "`tokentail init` there writes settings that name a place"
+    )
+
+
+def is_typed(parameter: str, context: click.Context | None = None) -> bool:
+    """Whether a person gave an option with this call, so that neither settings nor defaults did."""
+    context = context or click.get_current_context()
+    return context.get_parameter_source(parameter) is ParameterSource.COMMANDLINE
+
+
+def chosen_settings() -> Settings | None:
+    """Return what the file of settings says, if there is one."""
+    settings: Settings | None = click.get_current_context().obj
+    return settings
+
+
+def chosen_folders() -> tuple[Folder, ...]:
+    """Return what the settings say of single folders; a zone named as an option stands above theirs."""
+    settings = chosen_settings()
+    if settings is None:
+        return ()
+    if is_typed("tz"):
+        return tuple(replace(folder, zone=None) for folder in settings.folders)
+    return settings.folders
+
+
+def required_paths(paths: tuple[str, ...]) -> list[str]:
+    """Return the paths to read.
+
+    Raises:
+        UsageMistake: there are none.
+    """
+    if not paths:
+        raise UsageMistake(
+            f"no logs to read: name files or folders, set {LOGS_VARIABLE}, or name them in {CONFIG_FILE} "
+            "(`tokentail init` writes one)"
+        )
+    return list(paths)
+
+
+def is_switched_off() -> bool:
+    """Whether the executor's own switch turns telemetry off; unset means on."""
+    return os.environ.get(SWITCH_VARIABLE, "").strip().lower() in _OFF

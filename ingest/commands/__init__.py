@@ -1,0 +1,1 @@
+"""The commands of the ingest: thin, one file each, or one for what is alike."""

@@ -1,0 +1,276 @@
+"""Sources of another database, into ours: which of ours each is, and what it holds.
+
+Two are the same if what was read of both is the same as far as the shorter reading goes, and both were read
+at the same path, or from the same file. Of two readings the further one stands, with all its places.
+Everything here happens inside a transaction of the caller's.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+
+from ingest.events import DIGEST_LENGTH
+from ingest.reading.batch import Sighting
+from ingest.reading.zone import LOCAL, is_same_zone
+from ingest.storing import writes
+from ingest.storing.escalations import Said, keep_placeless
+from ingest.storing.rows import ESCALATION_COLUMNS, READ_COLUMNS, Row, fact_of, fact_of_row
+from ingest.storing.schema import own_columns
+from ingest.storing.sources import IMPORTED, REPLACED
+from ingest.storing.store import Stored, Writing
+
+_MARKERS = f"""
+SELECT byte_offset, SUBSTR(event_key, 1,
+    LENGTH(SUBSTR(timestamp, 1, 19) || predicted_output_tokens || actual_output_tokens) + 3 + {DIGEST_LENGTH})
+FROM event_sightings JOIN token_estimation_v2_events USING (event_id)
+WHERE source_id = :source_id AND byte_offset < :end_offset
+UNION ALL
+SELECT byte_offset, NULL FROM rejected_lines WHERE source_id = :source_id AND byte_offset < :end_offset
+ORDER BY byte_offset
+"""
+_CANDIDATES = """
+WHERE path = :path OR (device = :device AND inode = :inode)
+    OR (state = 'imported' AND fingerprint = :fingerprint)
+ORDER BY path <> :path, source_id
+"""
+_TWO_TIMES = """
+SELECT there.source_id AS source_id, here.source_id AS our_id, COUNT(DISTINCT one.event_id) AS events,
+    MIN(ABS(STRFTIME('%s', one.timestamp) - STRFTIME('%s', other.timestamp))) AS least_seconds,
+    MAX(ABS(STRFTIME('%s', one.timestamp) - STRFTIME('%s', other.timestamp))) AS most_seconds
+FROM event_sightings AS there
+JOIN token_estimation_v2_events AS one ON one.event_id = there.event_id
+JOIN token_estimation_v2_events AS other ON other.timestamp_text = one.timestamp_text
+    AND other.timestamp <> one.timestamp
+    AND other.predicted_output_tokens = one.predicted_output_tokens
+    AND other.actual_output_tokens = one.actual_output_tokens
+    AND (other.category, other.complexity, other.model) IS (one.category, one.complexity, one.model)
+JOIN event_sightings AS here ON here.event_id = other.event_id
+WHERE there.source_id IN (SELECT value FROM JSON_EACH(:there))
+    AND here.source_id NOT IN (SELECT value FROM JSON_EACH(:there))
+GROUP BY there.source_id, here.source_id
+ORDER BY there.source_id, events DESC, here.source_id
+"""
+_HOST = "SELECT host FROM ingest_runs ORDER BY ingest_run_id DESC LIMIT 1"
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """The source of ours that one of another database is, and whether the other one's reading stands."""
+
+    source_id: int
+    taken: bool
+
+
+def host_of(connection: sqlite3.Connection) -> str | None:
+    """Return the machine on which a database was written last, if it says so."""
+    row = connection.execute(_HOST).fetchone()
+    return None if row is None else str(row[0])
+
+
+def source_rows(connection: sqlite3.Connection, which: str, values: Row | None = None) -> list[Row]:
+    """Return sources with all of our columns; `which` is what follows the name of their table."""
+    columns = ", ".join(own_columns("log_sources"))
+    cursor = connection.execute(f"SELECT {columns} FROM log_sources {which}", values or {})
+    names = [column[0] for column in cursor.description]
+    return [dict(zip(names, row, strict=True)) for row in cursor]
+
+
+class SourceMatcher:
+    """The sources of another database, each put beside ours or into it."""
+
+    def __init__(self, ours: sqlite3.Connection, theirs: sqlite3.Connection, here: str) -> None:
+        """Compare a database with ours, which is on the machine `here`."""
+        self._ours = ours
+        self._theirs = theirs
+        self._here = here
+        self._there = host_of(theirs)
+
+    def match(self, row: Row) -> Match:
+        """Find the source of ours that one of theirs is, or make it; its row is then that of what stands."""
+        theirs = {**row, "host": self._host(row)}
+        for ours in source_rows(self._ours, _CANDIDATES, theirs):
+            if self._is_same(ours, theirs):
+                taken = _reach(theirs) > _reach(ours)
+                self._write(ours["source_id"], ours, theirs, taken)
+                return Match(ours["source_id"], taken)
+        row = {name: value for name, value in theirs.items() if name != "source_id"}
+        return Match(writes.insert_source(self._ours, row), taken=True)
+
+    def _host(self, row: Row) -> str | None:
+        """Return where a source was read, as seen from here."""
+        host = row["host"] or self._there
+        return None if host == self._here else host
+
+    def _write(self, source_id: int, ours: Row, theirs: Row, taken: bool) -> None:
+        stands = theirs if taken else ours
+        both = (ours, theirs)
+        row = stands | {
+            "source_id": source_id,
+            "first_seen": min(one["first_seen"] for one in both),
+            "last_seen": max(one["last_seen"] for one in both),
+            "label": min((one["label"] for one in both if one["label"]), default=None),
+            "host": None if None in (ours["host"], theirs["host"]) else stands["host"],
+        }
+        if row != ours:
+            writes.update_source(self._ours, source_id, row)
+
+    def _is_same(self, ours: Row, theirs: Row) -> bool:
+        exact = ours["fingerprint_bytes"] == theirs["fingerprint_bytes"]
+        if exact and ours["fingerprint"] != theirs["fingerprint"]:
+            return False
+        if IMPORTED in (ours["state"], theirs["state"]):
+            return bool(ours["state"] == theirs["state"] and exact)
+        if ours["path"] == "-" and ours["first_seen"] != theirs["first_seen"]:  # each pipe is one of its own
+            return False
+        if any(ours[name] != theirs[name] for name in ("encoding", "prefix")):
+            return False
+        if not is_same_zone(ours["timezone"], theirs["timezone"]):
+            return False
+        tails = {ours["tail_fingerprint"], theirs["tail_fingerprint"]} - {None}
+        if ours["byte_offset"] == theirs["byte_offset"] and len(tails) > 1:
+            return False
+        same_file = ours["device"] is not None and all(
+            ours[name] == theirs[name] for name in ("device", "inode", "host")
+        )
+        compared = self._compared(ours, theirs)
+        return compared is not None and (exact or same_file or compared > 0)
+
+    def _compared(self, ours: Row, theirs: Row) -> int | None:
+        """Count the marker lines that both readings have; `None` if they are others."""
+        end_offset = min(ours["byte_offset"], theirs["byte_offset"])
+        gaps = any(row["pruned_sightings"] + row["pruned_rejects"] for row in (ours, theirs))
+        one = self._markers(self._ours, ours["source_id"], end_offset)
+        other = self._markers(self._theirs, theirs["source_id"], end_offset)
+        count, here, there = 0, next(one, None), next(other, None)
+        while here is not None or there is not None:
+            if here is not None and there is not None and here[0] == there[0]:
+                if None not in (here[1], there[1]) and here[1] != there[1]:
+                    return None
+                count += 1
+                here, there = next(one, None), next(other, None)
+            elif not gaps:
+                return None
+            elif there is None or (here is not None and here[0] < there[0]):
+                here = next(one, None)
+            else:
+                there = next(other, None)
+        return count
+
+    @staticmethod
+    def _markers(
+        connection: sqlite3.Connection, source_id: int, end_offset: int
+    ) -> Iterator[tuple[int, str | None]]:
+        return connection.execute(_MARKERS, {"source_id": source_id, "end_offset": end_offset})
+
+
+@dataclass(frozen=True, slots=True)
+class TwoTimes:
+    """A source that another database brought, and one of ours that tells its events at another time."""
+
+    theirs: Row
+    ours: Row
+    events: int
+    least_seconds: int
+    most_seconds: int
+
+
+def read_in_two_zones(connection: sqlite3.Connection, brought: Collection[int]) -> Iterator[TwoTimes]:
+    """Yield the sources that were brought of which ours has the same events, as logged, in another zone.
+
+    Each once, with the one of ours that has most of them.
+    """
+    rows = {row["source_id"]: row for row in source_rows(connection, "")}
+    zones = {row["timezone"] for source_id, row in rows.items() if source_id not in brought}
+    doubted = [one for one in brought if any(_may_differ(rows[one]["timezone"], zone) for zone in zones)]
+    told: set[int] = set()
+    query = (_TWO_TIMES, {"there": json.dumps(doubted)})
+    for their_id, our_id, events, least, most in connection.execute(*query) if doubted else ():
+        theirs, ours = rows[their_id], rows[our_id]
+        if their_id not in told and _may_differ(theirs["timezone"], ours["timezone"]):
+            told.add(their_id)
+            yield TwoTimes(theirs, ours, events, least, most)
+
+
+def _may_differ(zone: str, other: str) -> bool:
+    return LOCAL in (zone, other) or not is_same_zone(zone, other)
+
+
+def _reach(row: Row) -> tuple[object, ...]:
+    """Order two readings of one log: the further first, then the one that understood more, then the later."""
+    return (
+        row["byte_offset"],
+        row["marker_lines"],
+        row["sightings"],
+        row["state"] == REPLACED,
+        row["last_seen"],
+    )
+
+
+# What they hold
+
+BATCH = 5_000
+"""Sightings that are added at once."""
+
+_FACTS = f"""
+SELECT byte_offset, line_number, own_values, {", ".join(f"event.{name}" for name in READ_COLUMNS)}
+FROM event_sightings JOIN token_estimation_v2_events AS event USING (event_id)
+WHERE source_id = ? ORDER BY byte_offset
+"""
+_REJECTS = "SELECT byte_offset, line_number, reason, line FROM rejected_lines WHERE source_id = ?"
+_ESCALATIONS = f"""
+SELECT byte_offset, line_number, own_values, {", ".join(ESCALATION_COLUMNS)}
+FROM escalation_sightings JOIN token_budget_escalation_events USING (event_id)
+WHERE source_id = ? ORDER BY byte_offset
+"""
+_DECLARED = (
+    "SELECT run_id, phase_id, deliverables_json, deliverables_complete FROM phase_deliverables "
+    "WHERE source_id = ?"
+)
+
+
+def take_in(ours: sqlite3.Connection, theirs: sqlite3.Connection, sources: Mapping[int, int]) -> Stored:
+    """Let sources of ours hold what those of another database do (theirs to ours), and nothing else."""
+    writing, stored = Writing(ours), Stored()
+    writing.begin()
+    for source_id in sources.values():
+        writing.take_away(source_id)
+    for their_id, source_id in sources.items():
+        _declare(ours, theirs, their_id, source_id, writing)
+    for their_id, source_id in sources.items():
+        for batch in _batches(theirs, their_id):
+            writing.put_sightings(source_id, batch, stored)
+        rejects = [(source_id, *row) for row in theirs.execute(_REJECTS, [their_id])]
+        writes.insert_rejects(ours, rejects)
+        writing.add_escalations(_escalations(theirs, their_id, source_id))
+    stored = writing.finish(stored)
+    keep_placeless(ours, theirs)
+    return stored
+
+
+def _declare(
+    ours: sqlite3.Connection, theirs: sqlite3.Connection, their_id: int, source_id: int, writing: Writing
+) -> None:
+    rows = theirs.execute(_DECLARED, [their_id]).fetchall()
+    if rows:
+        writes.insert_declared(ours, [(source_id, *row) for row in rows])
+        writing.declare_again({(run, phase) for run, phase, *_ in rows})
+
+
+def _batches(theirs: sqlite3.Connection, source_id: int) -> Iterator[list[Sighting]]:
+    rows = theirs.execute(_FACTS, [source_id])
+    while some := rows.fetchmany(BATCH):
+        yield [_sighting(*row) for row in some]
+
+
+def _sighting(offset: int, line_number: int, own: str | None, *values: object) -> Sighting:
+    of_row = fact_of_row(dict(zip(READ_COLUMNS, values, strict=True)))
+    return Sighting(offset, line_number, fact_of(of_row, own))
+
+
+def _escalations(theirs: sqlite3.Connection, their_id: int, source_id: int) -> Iterator[Said]:
+    for offset, line_number, own, *values in theirs.execute(_ESCALATIONS, [their_id]):
+        row = dict(zip(ESCALATION_COLUMNS, values, strict=True)) if own is None else json.loads(own)
+        yield source_id, offset, line_number, row

@@ -1,0 +1,1 @@
+"""The commands of the reports: thin, one file each. What they print the modules above find out."""
