@@ -32,10 +32,6 @@ _TABLES = (
     """,
     "CREATE INDEX IF NOT EXISTS escalation_sightings_event ON escalation_sightings (event_id)",
 )
-_OWN_INDEX = (
-    "CREATE INDEX IF NOT EXISTS event_sightings_own ON event_sightings (event_id) "
-    "WHERE own_values IS NOT NULL"
-)
 _PAYLOAD = (
     *("predicted_output_tokens", "actual_output_tokens", "actual_is_total", "logged_smape_percent"),
     *("selected_budget", "category", "complexity", "deliverable_count", "success", "stop_reason"),
@@ -101,7 +97,6 @@ def give_places_their_word(connection: sqlite3.Connection) -> None:
     for statement in _TABLES:
         connection.execute(statement)
     connection.execute("ALTER TABLE event_sightings ADD COLUMN own_values TEXT")
-    connection.execute(_OWN_INDEX)
     connection.execute(_STRAYS)
     for row in _rows(connection, _ODD):
         _give(connection, row)

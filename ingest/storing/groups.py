@@ -42,8 +42,16 @@ FROM event_sightings JOIN token_estimation_v2_events AS event USING (event_id)
 WHERE source_id = ? AND byte_offset = ?
 """
 OWN_VALUES = """
-SELECT DISTINCT own_values FROM event_sightings WHERE event_id = ? AND own_values IS NOT NULL
+WITH RECURSIVE own (text) AS (
+    SELECT MIN(own_values) FROM event_sightings WHERE event_id = :event_id
+    UNION ALL SELECT (
+        SELECT MIN(own_values) FROM event_sightings WHERE event_id = :event_id AND own_values > own.text
+    ) FROM own WHERE own.text IS NOT NULL
+)
+SELECT text FROM own WHERE text IS NOT NULL
 """
+"""The different texts among the places of an event, however many: one seek for each."""
+
 SAYS_THE_ROW = "SELECT 1 FROM event_sightings WHERE event_id = ? AND own_values IS NULL LIMIT 1"
 _DECLARED = "SELECT run_id, phase_id, deliverables_json, deliverables_complete FROM phase_deliverables"
 _GROUP = "SUBSTR(timestamp, 1, 19) || ' ' || predicted_output_tokens || ' ' || actual_output_tokens"

@@ -163,6 +163,13 @@ def m009_facts(db: Database) -> None:
     give_places_their_word(db.conn)
 
 
+def m010_own_values(db: Database) -> None:
+    """Let one index tell what the places of an event say: each different text is one seek."""
+    db.conn.execute("DROP INDEX IF EXISTS event_sightings_own")
+    db.conn.execute("DROP INDEX IF EXISTS event_sightings_event")
+    db.conn.execute("CREATE INDEX event_sightings_event ON event_sightings (event_id, own_values)")
+
+
 MIGRATION_SET = "tokentail"
 """The name under which sqlite-utils records our migrations."""
 
@@ -176,6 +183,7 @@ MIGRATIONS = (
     m007_problems,
     m008_views,
     m009_facts,
+    m010_own_values,
 )
 """Every migration, in its order. What they are called is recorded, and must never change."""
 
