@@ -30,7 +30,7 @@ from ingest.storing.database import (
     immediate,
     open_for_writing,
     opened_as_it_is,
-    take_away,
+    remove_database,
 )
 from ingest.storing.escalations import Said
 from ingest.storing.executors_rows import executors_facts, own_escalations
@@ -83,7 +83,7 @@ def _held(database: StrPath, wait_seconds: float) -> Iterator[Database]:
                 yield db
         except BaseException:
             if is_new:
-                take_away(database)
+                remove_database(database)
             raise
 
 
@@ -109,7 +109,7 @@ def _replace(
     """Let a source hold these facts and escalations, and nothing else."""
     writing, cutoff = Writing(connection), cutoff_of(connection)
     writing.begin()
-    writing.take_away(source_id)
+    writing.remove(source_id)
     count = new = updated = pruned = 0
     for batch in as_batches(facts, BATCH):
         kept = [placed for placed in batch if cutoff is None or placed.fact.timestamp >= cutoff]

@@ -104,7 +104,7 @@ class _Retry:
         if self._reread(source):
             self._done.whole += before - self._count(source)
         elif understood.sightings:
-            new = self._store.take_rejects(source.source_id, understood.sightings)
+            new = self._store.convert_rejects(source.source_id, understood.sightings)
             self._done.alone += len(understood.sightings)
             self._done.events_new += new
             self._done.notes.append(

@@ -21,7 +21,7 @@ from ingest.reading.extractor import has_marker
 from ingest.reading.lines import Line
 from ingest.reading.scan import ScanOptions, scan
 from ingest.reading.zone import Zone, zone_recorded
-from ingest.storing.rows import TOLD_COLUMNS, payload_row, told_values
+from ingest.storing.rows import CONTEXT_COLUMNS, context_values, payload_row
 from parsers.explain import Explanation, explain
 from parsers.line import parse_line
 from parsers.records import (
@@ -122,7 +122,7 @@ class TracedLine:
         record = self.explanation.record
         if not isinstance(record, EstimationEvent):
             return None
-        told = dict(zip(TOLD_COLUMNS, told_values(self.context), strict=True))
+        told = dict(zip(CONTEXT_COLUMNS, context_values(self.context), strict=True))
         return {"timestamp": self.timestamp, **payload_row(record), **told}
 
 

@@ -40,7 +40,7 @@ COPIED_PAGES = 2_000
 def upgrade(database: StrPath, wait_seconds: float = 0.0, remark: Remark = unsaid) -> list[str]:
     """Apply every migration that a database lacks; return their names, in their order.
 
-    `remark` is told how much room it takes, before anything is written.
+    `remark` is called with how much room it takes, before anything is written.
 
     Raises:
         DatabaseUnusable: it isn't there, holds nothing of ours, or can't be written.
