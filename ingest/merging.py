@@ -1,7 +1,7 @@
 """Merging: other databases into ours, as if one ingest had read all of their logs.
 
-Each of them is one transaction. It is opened for reading only; one of an older version, or of an earlier
-cutoff, is brought up to ours in a copy of our own.
+Each database is merged in one transaction, and only read itself. If it is of an older version, or has an
+earlier cutoff, a temporary copy of it is upgraded or pruned first.
 """
 
 from __future__ import annotations

@@ -78,7 +78,7 @@ def ingest(paths: Sequence[str], database: StrPath, options: IngestOptions) -> S
         match_own_rows(connection)
         with _recorded(connection, options, summary), little_tidying():
             read_changed(connection, options, changed, summary)
-            summary.told_before = keep_problems(connection, summary.notices, paths)
+            summary.known_notices = keep_problems(connection, summary.notices, paths)
     return summary
 
 
