@@ -257,7 +257,7 @@ def _shown(value: Any) -> str:
 
 
 class _Stored:
-    """The stored lines of one source in the order of their offsets, taken from the front."""
+    """The stored lines of one source in the order of their offsets, read one after another."""
 
     def __init__(self, rows: Iterator[tuple[Any, ...]]) -> None:
         self._rows = iter(rows)

@@ -97,7 +97,7 @@ def follow(
     """Read logs as they grow; return what was done when nothing was new for `idle_seconds` (`None`: never).
 
     What is raised from outside, such as Ctrl-C, ends it too, after one more turn. The problems of what is
-    returned are those that stand in the end.
+    returned are those that are left in the end.
 
     Raises:
         DatabaseHeld: another ingest holds the database when this one begins.

@@ -111,7 +111,7 @@ class Summary:
 
     @property
     def warnings(self) -> list[str]:
-        """What may mean that bytes were gone before anybody could read them, or needs a look."""
+        """What a person should look at: bytes may have been lost before they could be read."""
         return self._texts("warning")
 
     @property

@@ -21,7 +21,7 @@ SELECT source_id, path, fingerprint, fingerprint_bytes, tail_fingerprint, device
 FROM log_sources
 """
 REPLACED = "replaced"
-"""The state of a source in whose file's place another file stands."""
+"""The state of a source whose file was replaced by another one."""
 
 IMPORTED = "imported"
 """The state of a source that is an export of events: it is no log, and no log goes on with it."""
@@ -164,7 +164,7 @@ def keep_state(connection: sqlite3.Connection, source: Source, log: LogFile, end
 
 
 def mark_replaced(connection: sqlite3.Connection, source: Source) -> None:
-    """Store that another file stands in the place of a source's file."""
+    """Store that a source's file was replaced by another one."""
     writes.update_source(connection, source.source_id, {"state": REPLACED})
 
 

@@ -174,7 +174,7 @@ class Store:
             keep_state(self._conn, source, log, ending)
 
     def mark_replaced(self, source: Source) -> None:
-        """Store that another file stands in the place of a source's file."""
+        """Store that a source's file was replaced by another one."""
         with self.transaction():
             mark_replaced(self._conn, source)
 

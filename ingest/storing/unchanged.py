@@ -29,10 +29,10 @@ def seen_files(
 ) -> dict[str, SeenFile]:
     """Return for each path the file that was read there.
 
-    A file that still has these values is unchanged, and need not be opened. Values that no file can have
-    stand where that can't be known, or isn't enough: the path has several sources, the file was written too
-    shortly before it was read for its time to show a change, it was read in none of the `zones` (`None`: any
-    zone is right), or logs are `finished` and its last line was not read.
+    A file that still has these values is unchanged, and need not be opened. A path gets values that no file
+    can have, so that its file is looked at, if it has several sources, if its file was written too shortly
+    before it was read for its time to show a change, if it was read in none of the `zones` (`None`: any will
+    do), or if logs are `finished` and its last line was not read.
     """
     conditions = ["unread_bytes = 0" if finished else "1"]
     if zones is not None:

@@ -62,7 +62,7 @@ def upgrade(database: StrPath, wait_seconds: float = 0.0, remark: Remark = unsai
 
 @contextmanager
 def upgraded_copy(connection: sqlite3.Connection, path: StrPath) -> Iterator[sqlite3.Connection]:
-    """Open a copy of an open database that has every migration; it is gone at the end.
+    """Open a copy of an open database that has every migration; it is deleted at the end.
 
     Raises:
         DatabaseUnusable: there is no place for the copy.

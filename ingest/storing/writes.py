@@ -374,7 +374,7 @@ def mend_bookkeeping(connection: sqlite3.Connection) -> None:
         connection.execute(statement)
 
 
-# Runs, and problems that stand
+# Runs, and problems that last
 
 _PUT_PROBLEM = (
     "INSERT INTO log_problems VALUES (?, ?, ?, ?, ?) "
