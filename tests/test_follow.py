@@ -24,7 +24,7 @@ import pytest
 from conftest import ROOT, Tokentail
 from event_lines import event_message, logged
 from ingest.errors import DatabaseBusy
-from ingest.follow import News, follow
+from ingest.follow import TurnReport, follow
 from ingest.reading.zone import zone_named
 from ingest.storing.ingest_runs import ingest_lock
 from ingest.summary import IngestOptions, Summary
@@ -63,16 +63,16 @@ class Enough(BaseException):
 class Ear:
     """Hears how a follow goes."""
 
-    told: list[News] = field(default_factory=list)
+    reports: list[TurnReport] = field(default_factory=list)
     total: Summary | None = None
 
     def begun(self, total: Summary) -> None:
         """Keep the summary that is kept up to date."""
         self.total = total
 
-    def news(self, news: News) -> None:
+    def report(self, turn: TurnReport) -> None:
         """Keep what a round brought."""
-        self.told.append(news)
+        self.reports.append(turn)
 
     def beat(self, total: Summary) -> None:
         """Need no word."""
@@ -84,8 +84,8 @@ class Ear:
         """Return every sentence so far."""
         return [
             text
-            for news in self.told
-            for text in (*news.summary.problems, *news.summary.warnings, *news.summary.notes, *news.mended)
+            for turn in self.reports
+            for text in (*turn.summary.problems, *turn.summary.warnings, *turn.summary.notes, *turn.mended)
         ]
 
 
@@ -116,12 +116,12 @@ class Following:
 
     def ends_round(self) -> None:
         """Wait until it has read what there is now."""
-        known = len(self.ear.told)
-        wait_until(lambda: len(self.ear.told) > known, "a round with news")
+        known = len(self.ear.reports)
+        wait_until(lambda: len(self.ear.reports) > known, "a turn with something to report")
 
     def says_again(self, text: str) -> None:
         """Wait until it is told that a problem is over."""
-        wait_until(lambda: any(text in one for news in self.ear.told for one in news.mended), text)
+        wait_until(lambda: any(text in mended for turn in self.ear.reports for mended in turn.mended), text)
 
     def end(self) -> Summary:
         """End it; what it did in all is returned."""
@@ -188,7 +188,7 @@ def test_copytruncate_and_rewrites_are_noticed(logs: Path, database: Path) -> No
     os.truncate(log, 0)
     write(log, 3, 4, 5)
     following.has(1, 2, 3, 4, 5)
-    assert [warning for news in following.ear.told for warning in news.summary.warnings] == []
+    assert [warning for turn in following.ear.reports for warning in turn.summary.warnings] == []
     log.write_text(logged(event_message(predicted_output=6)) + "\n")
     following.has(1, 2, 3, 4, 5, 6)
     assert following.end().problems == []
@@ -278,7 +278,7 @@ def test_what_stays_unsettled_is_left_alone(logs: Path, database: Path) -> None:
     for number in range(3, 10):
         write(logs / "run.log", number)
         following.has(1, *range(3, number + 1))
-    first, *later = [news.summary for news in following.ear.told]
+    first, *later = [turn.summary for turn in following.ear.reports]
     assert first.files_read > 1
     assert [summary.files_read for summary in later] == [1] * 7
     assert sum("the rest when it is whole" in text for text in following.ear.said()) == 1

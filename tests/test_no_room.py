@@ -20,7 +20,7 @@ from conftest import EXAMPLES, ROOT, Tokentail
 from event_lines import event_message, logged
 from faults.tables import events
 from ingest.errors import DatabaseBusy, DatabaseHeld, DatabaseUnusable, NoRoom
-from ingest.follow import News, follow
+from ingest.follow import TurnReport, follow
 from ingest.pipeline import ingest
 from ingest.reading.zone import zone_named
 from ingest.storing.explaining import explanation
@@ -257,9 +257,9 @@ class Ear:
         """Be told that the database is open."""
         self.has_begun = True
 
-    def news(self, news: News) -> None:
+    def report(self, turn: TurnReport) -> None:
         """Keep what is said."""
-        self.said += [*news.summary.problems, *(f"no longer: {text}" for text in news.mended)]
+        self.said += [*turn.summary.problems, *(f"no longer: {text}" for text in turn.mended)]
 
     def beat(self, _: Summary) -> None:
         """Be told that all is well."""

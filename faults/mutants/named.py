@@ -90,7 +90,7 @@ NAMED = (
         "6",
         "verify notices a value that a row lost",
         "ingest/compare.py",
-        "            lost = getattr(absorbed, name) != there\n",
+        "            lost = getattr(absorbed, name) != stored\n",
         "            lost = False\n",
         ("tests/test_rules.py::test_verify_names_what_lines_around_an_event_said",),
     ),
