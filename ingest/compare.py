@@ -217,13 +217,15 @@ class Comparison:
 
         Earlier versions kept no context of a place without a phase.
         """
-        if logged == NO_CONTEXT or (logged.phase is None and row["phase_source"] is not None):
+        if logged == NO_CONTEXT:
             return
         known = of_event = context_of(row)
         if own is not None:
             known = fact_of(fact_of_row(row), own).context
             best = better_deliverables(known.deliverables, of_event.deliverables)
             known = known._replace(deliverables=best)
+        if row["phase_source"] is not None and logged.phase is None and known.phase is None:
+            return
         absorbed = merged(known, logged)  # lines that are read later may say it better
         for name in Context._fields:
             found, stored = getattr(logged, name), getattr(known, name)

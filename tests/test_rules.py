@@ -19,6 +19,7 @@ import pytest
 from conftest import ROOT, Tokentail
 from event_lines import anchor_message, event_message, logged
 from faults.tables import check_invariants, events, rows_as_stored, tables
+from ingest.reading.scan import MAX_BATCH_RECORDS
 from ingest.storing.database import connected_for_writing
 from older import forget_how_to_read
 
@@ -303,6 +304,19 @@ def test_verify_names_what_lines_around_an_event_said(
     done = called("verify")
     assert done.returncode == 1
     assert words in done.stdout + done.stderr
+
+
+def test_verify_names_what_a_line_far_behind_an_event_said(called: Tokentail, tmp_path: Path) -> None:
+    """Another batch begins between an event and the line that says how its phase ended."""
+    torn = ["[TokenEstimationV2] predicted"] * (MAX_BATCH_RECORDS + 1)
+    lines = ["[BUILD-041] Next phase: p1", anchor_message("p1"), event_message(), *torn]
+    write(tmp_path / "run.log", *lines, "Updated phase p1 status to COMPLETE")
+    called("ingest", "run.log", "--tz", "UTC")
+    assert called("verify").returncode == 0
+    altered(tmp_path / "telemetry.db", "UPDATE token_estimation_v2_events SET phase_outcome = NULL")
+    done = called("verify")
+    assert done.returncode == 1
+    assert "run.log:3: phase_outcome is 'COMPLETE' in the log, None in the database" in done.stdout
 
 
 def test_empty_log_has_nothing_to_prove(called: Tokentail, proven: Path) -> None:

@@ -84,7 +84,7 @@ NAMED = (
         "ingest/compare.py",
         "        for amendment in batch.rows.amendments:\n",
         "        for amendment in batch.rows.amendments[:0]:\n",
-        ("tests/test_rules.py::test_verify_names_what_lines_around_an_event_said",),
+        ("tests/test_rules.py::test_verify_names_what_a_line_far_behind_an_event_said",),
     ),
     Fault(
         "6",
