@@ -140,8 +140,8 @@ def under_ceilings(needs: Needs) -> list[tuple[float, int]]:
     There are none if a whole answer went beyond its own: then they cut nothing.
     """
     known = [math.isfinite(ceiling) for ceiling in needs.ceilings]
-    told = zip(needs.ratios, needs.ceilings, needs.cut, strict=True)
-    if any(ratio > ceiling and not cut for ratio, ceiling, cut in compress(told, known)):
+    cases = zip(needs.ratios, needs.ceilings, needs.cut, strict=True)
+    if any(ratio > ceiling and not cut for ratio, ceiling, cut in compress(cases, known)):
         return []
     return [*compress(zip(needs.ceilings, needs.phases, strict=True), known)]
 
