@@ -67,12 +67,12 @@ class Kept:
 @cache
 def kept(name: str) -> Kept:
     """Unpack a database by its name."""
-    told = json.loads((FIXTURES / f"{name}.json").read_text(encoding="utf-8"))
+    expected = json.loads((FIXTURES / f"{name}.json").read_text(encoding="utf-8"))
     plain = io.BytesIO(lzma.decompress((FIXTURES / f"{name}.tar.xz").read_bytes()))
     with tarfile.open(fileobj=plain) as archive:
         opened = {entry.name: archive.extractfile(entry) for entry in archive}
         files = {path: file.read() for path, file in opened.items() if file is not None}
-    return Kept(name, files, told["how"], told["events"], told["escalations"])
+    return Kept(name, files, expected["how"], expected["events"], expected["escalations"])
 
 
 def as_text(name: str, data: bytes) -> str:

@@ -57,7 +57,7 @@ def times(folder: Path) -> list[str]:
 
 @pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
 @pytest.mark.parametrize("grown", [False, True], ids=["whole", "grown"])
-def test_exact_time_settles_an_hour_that_occurs_twice(
+def test_exact_time_decides_an_hour_that_occurs_twice(
     called: Tokentail, tmp_path: Path, form: Wrapped, grown: bool
 ) -> None:
     """Sydney's clock went back from 3 to 2 at 16:00 UTC: each event is at its own time, whatever it shows."""
@@ -212,7 +212,7 @@ def test_event_whose_time_utc_has_no_year_for_is_a_reject(
     assert "a reject: time out of range" in called("explain", "run.log:3").stdout
 
 
-def test_clock_that_cannot_tell_a_time_gives_none(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_clock_that_cannot_give_a_time_gives_none(monkeypatch: pytest.MonkeyPatch) -> None:
     """The machine's clock has an end; what it doesn't know is not taken for UTC."""
     zone = Zone("local")
     monkeypatch.setattr(Zone, "_offset", lambda *_: (_ for _ in ()).throw(OSError("no such time")))

@@ -23,7 +23,7 @@ from test_docs import commands
 def test_every_command_can_be_quiet() -> None:
     """`-q` is an option of each command, once."""
     for name, command in commands().items():
-        assert [one.name for one in command.params].count("quiet") == 1, name
+        assert [param.name for param in command.params].count("quiet") == 1, name
 
 
 @pytest.mark.parametrize(

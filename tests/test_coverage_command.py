@@ -301,7 +301,7 @@ def test_one_event_of_a_log_counts_once(called: Tokentail, tmp_path: Path) -> No
     assert found["population"]["left_out_totals"] == 1
 
 
-def test_what_the_log_does_not_tell_is_a_name_of_its_own(tmp_path: Path) -> None:
+def test_what_the_log_does_not_say_is_a_name_of_its_own(tmp_path: Path) -> None:
     """NULL is null for programs and `(none)` for people, and stands last."""
     events = [event_row(category=None, complexity=None, success=None, truncated=None), event_row()]
     database = stored(tmp_path / "telemetry.db", events)

@@ -47,7 +47,7 @@ def by_model(called: Tokentail, *options: str) -> dict[str | None, int]:
 
 
 @pytest.mark.parametrize("last", CUTS.values(), ids=CUTS)
-def test_cut_model_is_listed_as_cut_until_a_whole_line_tells_it(
+def test_cut_model_is_listed_as_cut_until_a_whole_line_has_it(
     called: Tokentail, tmp_path: Path, log: Path, last: str
 ) -> None:
     """In whichever source that line stands: a copy, or the same log as it goes on."""

@@ -295,7 +295,7 @@ def test_impossible_path_is_a_problem():
     assert len(found.problems) + len(found.logs) == 1
 
 
-def test_files_are_told_apart_by_device_and_inode() -> None:
+def test_files_are_distinguished_by_device_and_inode() -> None:
     """Also those whose numbers are beyond what the database can hold: they are the same as it has them."""
     files = Files()
     found = [files.add(*file) for file in ((1, 2), (1, 2), (2, 2), (1, 3), (2, 2))]

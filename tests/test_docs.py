@@ -70,7 +70,7 @@ def test_every_command_in_the_documents_exists() -> None:
             r"(?:^    |[`/])tokentail ((?:[a-z]+ ?)+)([^`\n]*)", document.read_text("utf-8"), re.MULTILINE
         ):
             name = next((name for name in known if f"{words[0]}{words[1]}".startswith(name)), None)
-            group = words[0].split()[0] in {one.split()[0] for one in known}
+            group = words[0].split()[0] in {name.split()[0] for name in known}
             assert name is not None or group, (document.name, words)
             options = re.findall(r"(?<![\w-])--[a-z-]+", re.split(r"\||&&| -- ", words[1])[0])
             if name is not None:

@@ -81,7 +81,7 @@ def event_lines(count: int) -> list[str]:
 
 @pytest.mark.parametrize("codec", ["utf-16-le", "utf-16-be"])
 @pytest.mark.parametrize("hole", [0, 2, 16, 40, 41, 4096])
-def test_line_behind_a_hole_in_a_capture_is_whole(tmp_path: Path, codec: str, hole: int) -> None:
+def test_line_after_a_hole_in_a_capture_is_whole(tmp_path: Path, codec: str, hole: int) -> None:
     """A power cut leaves NULs in UTF-16 too, an odd number of them or not."""
     folder = tmp_path / "logs"
     folder.mkdir()

@@ -109,7 +109,7 @@ def test_places_without_a_phase_belong_to_the_first_of_several_by_name() -> None
     assert [event.context.run for event in found.values()] == [None, None]
 
 
-def test_what_a_place_without_a_phase_tells_is_believed_while_one_phase_is_known() -> None:
+def test_what_a_place_without_a_phase_says_is_believed_while_one_phase_is_known() -> None:
     """It tells its run to the only event that it can have seen, and its time to none."""
     (event,) = events([fact("p2"), fact(run="r9", micros=427_000)])
     assert event.context.run == Attributed("r9", "initialized")
@@ -177,7 +177,7 @@ def test_declared_paths_fill_events_that_know_less() -> None:
 
 
 @pytest.mark.parametrize("field", PLAIN_EVENT._fields, ids=lambda name: name)
-def test_every_field_of_the_payload_tells_events_apart(field: str) -> None:
+def test_every_field_of_the_payload_distinguishes_events(field: str) -> None:
     """Events that differ in any field of the line are different events."""
     value = getattr(PLAIN_EVENT, field)
     other = value + "x" if isinstance(value, str) else not value if isinstance(value, bool) else value + 1

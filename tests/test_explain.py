@@ -144,7 +144,7 @@ def test_a_line_that_says_nothing_says_why(line: str, why: str) -> None:
 # A line of a log
 
 
-def test_an_event_is_explained_with_the_lines_that_told_of_it(called: Tokentail, log: Path) -> None:
+def test_an_event_is_explained_with_the_lines_it_comes_from(called: Tokentail, log: Path) -> None:
     """Run, phase, paths and outcome of an event come each with the kind and the number of its line."""
     (line,) = explained(called, f"{log}:5", "--tz", "Australia/Sydney")
     assert (line["family"], line["stored"], line["stopped_at"]) == ("event", "event", None)
@@ -169,7 +169,7 @@ def test_what_is_explained_is_what_an_ingest_stores(called: Tokentail, log: Path
     }
 
 
-def test_a_list_of_paths_is_told_by_its_head(called: Tokentail, tmp_path: Path) -> None:
+def test_a_list_of_paths_is_named_by_its_head(called: Tokentail, tmp_path: Path) -> None:
     """A list of required deliverables ends at the line below it; what is named is the line that begins it."""
     head = [
         RUN,
@@ -186,7 +186,7 @@ def test_a_list_of_paths_is_told_by_its_head(called: Tokentail, tmp_path: Path) 
     assert facts["deliverables"] == (["src/a.py"], "required", 7)
 
 
-def test_a_context_line_names_the_events_it_tells_of(called: Tokentail, log: Path) -> None:
+def test_a_context_line_names_its_events(called: Tokentail, log: Path) -> None:
     """Of the budget line and of a line behind the event it is said of which event they tell what."""
     budget, applied = explained(called, f"{log}:4", f"{log}:7")
     assert budget["tells"] == [{"line_number": 5, "what": "phase, max tokens, input tokens, total tokens"}]

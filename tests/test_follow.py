@@ -112,7 +112,9 @@ class Following:
 
     def says(self, text: str) -> None:
         """Wait until a sentence holds a text."""
-        wait_until(lambda: any(text in one for one in self.ear.said()), f"{text!r}: {self.ear.said()}")
+        wait_until(
+            lambda: any(text in sentence for sentence in self.ear.said()), f"{text!r}: {self.ear.said()}"
+        )
 
     def ends_round(self) -> None:
         """Wait until it has read what there is now."""
@@ -121,7 +123,7 @@ class Following:
 
     def says_again(self, text: str) -> None:
         """Wait until it is told that a problem is over."""
-        wait_until(lambda: any(text in one for news in self.ear.told for one in news.mended), text)
+        wait_until(lambda: any(text in sentence for news in self.ear.told for sentence in news.mended), text)
 
     def end(self) -> Summary:
         """End it; what it did in all is returned."""
@@ -261,7 +263,7 @@ def test_compressed_log_is_read_when_it_is_whole(
     assert following.ear.said() == []
 
 
-def test_what_stays_unsettled_is_left_alone(logs: Path, database: Path) -> None:
+def test_empty_unfinished_and_cut_files_are_read_once_and_named_once(logs: Path, database: Path) -> None:
     """Empty, unfinished, cut, or no log at all: looked at, read once, and spoken of once."""
     packed = gzip.compress(b"".join(os.urandom(20).hex().encode() + b"\n" for _ in range(200)))
     for name, data in {
@@ -288,7 +290,7 @@ def test_what_stays_unsettled_is_left_alone(logs: Path, database: Path) -> None:
 # What is said
 
 
-def test_problem_is_told_once_and_again_when_it_is_over(logs: Path, database: Path) -> None:
+def test_problem_is_said_once_and_again_when_it_is_over(logs: Path, database: Path) -> None:
     """A path that is not there and a folder that vanishes are problems, not news of every round."""
     later = logs.parent / "later"
     following = Following(database, logs, later)
@@ -415,7 +417,7 @@ def test_signal_ends_it_with_everything_committed(
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signal")
-def test_kill_loses_nothing_and_the_record_tells_when_it_was_alive(
+def test_kill_loses_nothing_and_the_record_holds_when_it_last_ran(
     started: subprocess.Popen[bytes], logs: Path, database: Path, tokentail: Tokentail
 ) -> None:
     """A killed follow has no exit code, and blocks nobody; the next ingest goes on from there."""

@@ -36,7 +36,7 @@ def content(path) -> tuple[bytes, str | None]:
 
 @each_compression
 @pytest.mark.parametrize("file_name", ["a.log", "a.log.1.gz", "a.txt"])
-def test_compression_is_told_by_bytes_not_by_name(tmp_path, name, compress, file_name):
+def test_compression_is_recognised_by_bytes_not_by_name(tmp_path, name, compress, file_name):
     """A rotation may be renamed and compressed at any time: only its first bytes count."""
     path = tmp_path / file_name
     path.write_bytes(compress(TEXT))
@@ -153,7 +153,7 @@ def test_directory_is_refused(tmp_path):
         LogFile(str(tmp_path)).state()
 
 
-def test_directory_in_the_place_of_a_log_is_told_when_it_is_opened(tmp_path):
+def test_directory_in_the_place_of_a_log_is_named_when_it_is_opened(tmp_path):
     """A file that became a folder since it was looked up is our error, with its name."""
     with pytest.raises(LogUnreadable, match=tmp_path.name):
         content(tmp_path)
@@ -317,7 +317,7 @@ def test_log_is_not_touched_by_reading(tmp_path):
 
 
 @pytest.mark.parametrize("compress", [bz2.compress, lzma.compress], ids=["bzip2", "xz"])
-def test_damage_in_a_second_stream_is_told_and_what_came_before_counts(tmp_path, compress):
+def test_damage_in_a_second_stream_is_said_and_what_came_before_counts(tmp_path, compress):
     """A file of several compressed streams is read to its end, or its damage is named."""
     path = tmp_path / "a.log"
     whole = compress(b"first\n") + compress(b"second\n")

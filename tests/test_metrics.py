@@ -92,9 +92,9 @@ def test_p90_of_ten_or_more_is_the_last_decile(values: list[float]) -> None:
 
 
 @given(LISTS, st.floats(0, 100), st.floats(0, 100))
-def test_percentile_rises_within_the_values(values: list[float], one: float, other: float) -> None:
+def test_percentile_rises_within_the_values(values: list[float], share: float, other_share: float) -> None:
     """It lies between least and largest, reaches both, and a higher one is never lower."""
-    low, high = sorted((one, other))
+    low, high = sorted((share, other_share))
     at_low, at_high = percentile(values, low), percentile(values, high)
     assert at_low is not None
     assert at_high is not None

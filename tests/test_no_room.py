@@ -64,7 +64,7 @@ def database(tmp_path: Path) -> Path:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no limit of a file's size")
 @pytest.mark.parametrize("command", ["dashboard --html page.html", "backup copy.db"])
-def test_limit_on_the_size_of_files_is_told_as_what_it_is(database: Path, command: str) -> None:
+def test_limit_on_the_size_of_files_is_named_as_what_it_is(database: Path, command: str) -> None:
     """Neither the disk nor the place is to blame, whatever is written."""
     program = (
         "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (33_000, 1 << 30)); "
@@ -96,7 +96,7 @@ def test_disk_that_failed_is_no_limit(
 # Temporary files
 
 
-def test_reader_who_finds_no_room_is_told_the_variable(database: Path) -> None:
+def test_reader_who_finds_no_room_gets_the_name_of_the_variable(database: Path) -> None:
     """Who reads a database writes nothing but temporary files."""
     assert "set SQLITE_TMPDIR to a folder" in str(
         explanation(database, error_of("SQLITE_FULL"), reading=True)
@@ -148,10 +148,10 @@ def test_estimator_without_a_temporary_folder_names_the_variable(
 @pytest.mark.parametrize("name", ["SQLITE_FULL", "SQLITE_IOERR_SHMSIZE"])
 def test_full_disk_is_not_a_broken_one(database: Path, name: str) -> None:
     """SQLite says so of a file of its own, too, as an error of the disk."""
-    told = explanation(database, error_of(name))
-    assert isinstance(told, NoRoom)
-    assert f"the disk of {database.parent}" in str(told)
-    assert "failed" not in str(told)
+    error = explanation(database, error_of(name))
+    assert isinstance(error, NoRoom)
+    assert f"the disk of {database.parent}" in str(error)
+    assert "failed" not in str(error)
 
 
 def test_failure_is_one_of_room_only_where_there_is_none(
@@ -164,7 +164,7 @@ def test_failure_is_one_of_room_only_where_there_is_none(
     assert isinstance(explanation(database, error_of("SQLITE_IOERR_WRITE")), NoRoom)
 
 
-def test_locks_that_fail_are_told_as_that(database: Path) -> None:
+def test_locks_that_fail_are_named_as_that(database: Path) -> None:
     """SQLite gives up on them with a word of its own, which says nothing to a person."""
     assert "its locks can't be taken" in str(explanation(database, error_of("SQLITE_PROTOCOL")))
 
@@ -173,8 +173,8 @@ def test_failure_to_read_is_none_of_temporary_files(database: Path, monkeypatch:
     """Where there is no folder for them either, a disk that can't be read is told as that."""
     monkeypatch.setattr("ingest.storing.explaining.temporary_folder", lambda: None)
     assert "the disk failed" in str(explanation(database, error_of("SQLITE_IOERR_READ"), reading=True))
-    told = str(explanation(database, error_of("SQLITE_IOERR_GETTEMPPATH"), reading=True))
-    assert "no folder for them may be written" in told
+    message = str(explanation(database, error_of("SQLITE_IOERR_GETTEMPPATH"), reading=True))
+    assert "no folder for them may be written" in message
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")

@@ -31,7 +31,7 @@ def test_prefix_is_cut_off_and_its_time_kept_as_logged(put, text):
 
 
 @FORMS
-def test_event_is_read_behind_every_form(put, text):
+def test_event_is_read_after_every_form(put, text):
     """An event line means the same behind every prefix."""
     parsed = parse_line(put(event_message()).encode())
     assert parsed is not None
@@ -266,7 +266,7 @@ def test_sample_of_a_prefix_is_cut_off_whatever_the_executors_own_is(around, own
 
 
 @pytest.mark.parametrize("around", AROUND, ids=[around.name for around in AROUND])
-def test_time_of_a_prefix_counts_where_the_executors_own_is_missing_and_it_tells_it_whole(around):
+def test_time_of_a_prefix_counts_where_the_executors_own_is_missing_and_it_is_whole(around):
     """A year, or a zone, that isn't told would be a guess."""
     parsed = parse_line(f"{around.sample}{event_message()}".encode())
     assert parsed is not None
@@ -293,7 +293,7 @@ def test_time_of_a_prefix_counts_where_the_executors_own_is_missing_and_it_tells
         "\x1b[36mexecutor-1  |\x1b[0m ",
     ],
 )
-def test_prefixes_stand_one_behind_another(prefix):
+def test_prefixes_stand_one_after_another(prefix):
     """A priority, a service and a time may all be there."""
     parsed = parse_line(f"{prefix}{logged(event_message())}".encode())
     assert parsed is not None

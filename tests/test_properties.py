@@ -75,7 +75,7 @@ ANY_SHAPES = st.builds(
     killed=st.booleans(),
     payloads=st.sampled_from((1, 3, 5_000)),
     burst=st.booleans(),
-    alike=st.booleans(),
+    uniform=st.booleans(),
 )
 
 
@@ -529,7 +529,7 @@ def test_interleaved_runs_whose_start_was_rotated_away_keep_their_phases(
 
 @given(SEEDS, MIXED_SHAPES, st.integers(1, 3), st.sampled_from(("run", "anchor", "paths", "outcome")))
 @examples(60)
-def test_grepped_lines_tell_nothing_wrong(seed: int, shape: Shape, runs: int, kind: str) -> None:
+def test_grepped_lines_say_nothing_wrong(seed: int, shape: Shape, runs: int, kind: str) -> None:
     """Event lines with one kind of the lines around them: right, or unknown."""
     log = played(seed, shape, runs, "by time").excerpt(kind)
     check_never_anothers(log, rows_of(log.text().encode()))

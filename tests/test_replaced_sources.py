@@ -188,7 +188,7 @@ def test_file_written_within_a_tick_of_its_reading_is_looked_at_again(log: Path)
     assert {row["model"] for row in events(log.parent.parent / "t.db")} == {"some-model-4", "some-model-5"}
 
 
-def test_full_reading_that_was_cut_short_leaves_nothing_behind(log: Path) -> None:
+def test_full_reading_that_was_cut_short_leaves_no_second_source(log: Path) -> None:
     """A second source of the same bytes is neither warned of nor kept by the next full reading."""
     append(log, 1, 2, 3)
     read(log)

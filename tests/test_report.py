@@ -173,13 +173,13 @@ def test_tries_of_a_phase_count_once(called: Tokentail, tmp_path: Path) -> None:
     ]
     stored(tmp_path / "telemetry.db", rows)
     found = json.loads(called("report", "--json").stdout)
-    (one,) = found["strata"]
-    assert (one["n"], one["phases"], found["samples"], found["phases"]) == (30, 3, 30, 3)
-    assert (found["status"], one["unstable_because"]) == (
+    (stratum,) = found["strata"]
+    assert (stratum["n"], stratum["phases"], found["samples"], found["phases"]) == (30, 3, 30, 3)
+    assert (found["status"], stratum["unstable_because"]) == (
         "not enough data",
         ["phases < 5", "variation > 0.5"],
     )
-    assert one["underestimated_low"] == pytest.approx(1 - 0.975 ** (1 / 3))
+    assert stratum["underestimated_low"] == pytest.approx(1 - 0.975 ** (1 / 3))
     shown = called("report").stdout
     assert "Risk, over all 30 events of 3 phases" in shown
     assert "3 of at least 30 phases" in shown

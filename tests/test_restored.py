@@ -28,7 +28,7 @@ def restore(path: Path, to: Path) -> None:
     path.unlink()
 
 
-def test_packed_logs_with_one_beginning_are_told_apart_when_they_come_back(
+def test_packed_logs_with_one_beginning_are_distinguished_when_they_come_back(
     called: Tokentail, tmp_path: Path
 ) -> None:
     """The bytes at their ends decide, wherever in the file they stand; no line is read again."""

@@ -69,7 +69,7 @@ def test_truncated_file_is_read_again_from_its_start_and_that_is_said(
     assert ingest([str(tmp_path)], tmp_path / "t.db", OPTIONS).events_new == 0
 
 
-def test_truncation_behind_a_long_unfinished_line_is_noticed(tmp_path: Path) -> None:
+def test_truncation_after_a_long_unfinished_line_is_noticed(tmp_path: Path) -> None:
     """The bytes before the checkpoint are remembered however much unfinished text stood behind it."""
     log = tmp_path / "run.log"
     log.write_text(BANNER + "y" * 700_000, encoding="utf-8")

@@ -64,8 +64,8 @@ def test_of_two_known_numbers_the_smaller_is_kept(
     for logs in [[name] for name in order] if apart else [order]:
         called("ingest", *logs, "--tz", "UTC")
     (event,) = events(tmp_path / "telemetry.db")
-    told = (event["actual_max_tokens"], event["input_tokens"], event["total_tokens"])
-    assert told == (8192, 700, 700 + 1157)
+    tokens = (event["actual_max_tokens"], event["input_tokens"], event["total_tokens"])
+    assert tokens == (8192, 700, 700 + 1157)
 
 
 @pytest.mark.parametrize(("lines_between", "known"), [(7, ["a.py"]), (8, [])], ids=["eighth", "ninth"])
@@ -111,11 +111,11 @@ def test_phase_of_the_next_run_is_not_that_of_a_run_that_ended(
         "Updated phase p1 status to COMPLETE",
     )
     called("ingest", "run.log", "--tz", "UTC")
-    told = asked(
+    phases = asked(
         tmp_path / "telemetry.db",
         "SELECT run_id, phase_id, phase_outcome FROM token_estimation_v2_events ORDER BY event_id",
     )
-    assert told == [("first", "p1", None), ("second", "p1", "COMPLETE")]
+    assert phases == [("first", "p1", None), ("second", "p1", "COMPLETE")]
 
 
 def test_two_copies_of_a_log_that_is_gone_are_two_sources(called: Tokentail, tmp_path: Path) -> None:

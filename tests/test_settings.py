@@ -366,7 +366,7 @@ def test_every_line_of_init_that_is_commented_out_is_right(tokentail: Tokentail,
     found = read_settings(str(file))
     assert set(found.defaults) == {"db", "paths", "globs", "tz", "jobs", "wait_seconds", "metrics"}
     assert found.defaults["paths"] == ["/var/log/executor"] or sys.platform == "win32"
-    assert [one.label for one in found.folders] == ["sydney"]
+    assert [folder.label for folder in found.folders] == ["sydney"]
 
 
 def test_init_replaces_nothing_unless_forced(tokentail: Tokentail, tmp_path: Path) -> None:
@@ -384,7 +384,7 @@ def test_init_replaces_nothing_unless_forced(tokentail: Tokentail, tmp_path: Pat
 @pytest.mark.parametrize("name", ["it's", 'say "so"', "back\\slash", "50%", "tab\there", "ünï"])
 def test_init_quotes_paths(tokentail: Tokentail, tmp_path: Path, name: str) -> None:
     """Whatever is in a path, the file names it; a file elsewhere names it from the root."""
-    if sys.platform == "win32" and any(one in name for one in '"\\\t'):
+    if sys.platform == "win32" and any(char in name for char in '"\\\t'):
         pytest.skip("no name on Windows")
     write_log(tmp_path / name / "a.log")
     (tmp_path / "elsewhere").mkdir()

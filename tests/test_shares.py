@@ -62,7 +62,7 @@ def test_five_values_have_no_interval_of_the_median() -> None:
     assert [median_shares(n) is None for n in (0, 0.5, 1, 5, 6)] == [True, True, True, True, False]
 
 
-def test_answers_alike_are_as_sure_as_their_phases() -> None:
+def test_tries_with_one_result_are_as_sure_as_their_phases() -> None:
     """Three tries that end alike say what one says: the interval is that of the phases."""
     chance = random.Random(5)
     hit = [number for number in range(60) if chance.random() < 0.3]
@@ -106,7 +106,7 @@ def test_effective_number_is_between_phases_and_answers(share: float, variance: 
     assert phases <= effective_number(share, variance, phases, phases, 3 * phases) <= 3 * phases
 
 
-def test_shares_of_phases_alike_are_held_as_often_as_is_said() -> None:
+def test_shares_of_similar_phases_are_held_as_often_as_is_said() -> None:
     """Of 400 samples of 40 phases, five tries each, nearly alike, the interval holds the truth in 95%."""
     held = 0
     for seed in range(400):

@@ -36,7 +36,7 @@ EVENT = event_message()
         ("{word} says> ", "worker-3 says> ", None),
     ],
 )
-def test_template_cuts_a_prefix_off_and_tells_its_time(text: str, prefix: str, stamp: str | None) -> None:
+def test_template_cuts_a_prefix_off_and_reads_its_time(text: str, prefix: str, stamp: str | None) -> None:
     """What follows is a message, or a line with the executor's own prefix; only a whole time is one."""
     found = template(text).split(f"{prefix}{EVENT}".encode())
     assert found is not None

@@ -38,13 +38,13 @@ def test_documented_rates_are_within_what_is_promised() -> None:
     table = DOCUMENT.partition(BEGIN)[2].partition(END)[0].strip()
     rows = [line.strip("| ").split(" | ") for line in table.splitlines() if line.startswith("| ")][2:]
     nothing = Found(0, 0, 0, 0, None)
-    assert [tuple(one[:5]) for one in rows] == [row(world, nothing)[:5] for world in WORLDS]
-    for world, one in zip(WORLDS, rows, strict=True):
-        told = dict(zip(HEADER, one, strict=True))
-        share, held = (told[name].strip() for name in ("verdict", "interval holds"))
+    assert [tuple(cells[:5]) for cells in rows] == [row(world, nothing)[:5] for world in WORLDS]
+    for world, cells in zip(WORLDS, rows, strict=True):
+        shown = dict(zip(HEADER, cells, strict=True))
+        share, held = (shown[name].strip() for name in ("verdict", "interval holds"))
         covered = None if held == "-" else float(held.rstrip("%")) / 100
-        samples = int(told["samples"].replace(",", ""))
-        assert kept(world, Found(samples, float(share.rstrip("%")) / 100, 0, 0, covered)), one
+        samples = int(shown["samples"].replace(",", ""))
+        assert kept(world, Found(samples, float(share.rstrip("%")) / 100, 0, 0, covered)), cells
 
 
 def test_promise_is_broken_by_more_than_chance_gives() -> None:

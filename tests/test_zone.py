@@ -266,7 +266,7 @@ def test_stale_name_beside_the_clock_is_not_believed(clock, tmp_path, rules, cal
 
 
 @needs_tzset
-def test_link_to_the_clocks_rules_tells_their_name(clock, tmp_path):
+def test_link_to_the_clocks_rules_gives_their_name(clock, tmp_path):
     """However many links lead there; what /etc/timezone says is not asked then."""
     link, name = tmp_path / "localtime", tmp_path / "timezone"
     (tmp_path / "further").symlink_to("/usr/share/zoneinfo/Australia/Sydney")

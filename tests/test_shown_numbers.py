@@ -19,8 +19,8 @@ def test_last_event_of_a_log_is_its_own(called: Tokentail, tmp_path: Path) -> No
         lines = [logged(event_message(), at=f"{day} {hour}:00:00") for hour in (10, 11, 12)]
         (tmp_path / name).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
     called("ingest", *days, "--tz", "UTC")
-    told = json.loads(called("status", "--json").stdout)["sources"]
-    assert {Path(one["path"]).name: one["last_event"][:19] for one in told} == {
+    sources = json.loads(called("status", "--json").stdout)["sources"]
+    assert {Path(source["path"]).name: source["last_event"][:19] for source in sources} == {
         name: f"{day} 12:00:00" for name, day in days.items()
     }
 
