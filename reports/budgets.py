@@ -44,7 +44,7 @@ class Budget:
     """The budget that truncates at most `max_truncation` (0..1), over `n` answers, `censored` of them cut.
 
     `factor` is the one that is advised, `own_factor` or `pooled_factor`, as `advised` says and for the
-    reason in `why`. `safe_factor` holds in 95 of 100 samples. Each is `None` where the data can't tell;
+    reason in `why`. `safe_factor` holds in 95 of 100 samples. Each is `None` where the data isn't enough;
     `phases_needed` is how many more phases it takes for a number of the stratum's own, at the share of
     cuts seen, 0 where it has one, and `None` where no number of them would do. `largest` is what a
     whole answer needed at most.

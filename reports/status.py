@@ -88,7 +88,7 @@ class Status:
     """Everything that `status` shows; times are UTC as the database holds them.
 
     Each source has, beside its columns, `on_disk`: what is at its path now, in a word; and `behind_bytes`:
-    how much there is to read, `None` where that can't be told without reading. Where its file was renamed and
+    how much there is to read, `None` where that isn't known without reading. Where its file was renamed and
     holds more than was read, `rotated_to` is where it is now. `problems` are the logs that couldn't be read
     when it was tried last. `last_success` is the newest ingest that went well, with its age in seconds;
     `None`: there was none.

@@ -29,7 +29,7 @@ class Event:
 
     `applied` says that they are listed as applied while the phase is open; `refused` that the
     list of required deliverables names them all. `outcome` is known where the phase ends before its
-    next call begins. `told_by` is the kind of line that names its phase.
+    next call begins. `said_by` is the kind of line that names its phase.
     """
 
     moment: datetime
@@ -42,7 +42,7 @@ class Event:
     total_tokens: int | None
     max_tokens: int | None
     attempt_index: int
-    told_by: str
+    said_by: str
     applied: bool = False
     refused: bool = False
     outcome: str | None = None
@@ -123,7 +123,7 @@ class Shape:
     """What a run's log may hold. `payloads` is how many different numbers calls may return.
 
     `requested` says that the executor's loop names the next phase before its first call, `burst`
-    that everything happens within a second or two, `alike` that every call returns the same.
+    that everything happens within a second or two, `uniform` that every call returns the same.
     """
 
     phases: int = 3
@@ -403,7 +403,7 @@ class _Executor:
                 total_tokens=total if anchored else None,
                 max_tokens=ceiling if anchored else None,
                 attempt_index=attempt,
-                told_by="budget" if anchored else "builder",
+                said_by="budget" if anchored else "builder",
             )
         )
         self.open_events.append(number)
@@ -444,9 +444,9 @@ class _Executor:
         if self.maybe(0.1):
             paths = [*paths, f"src/{self.run}/extra.py"]  # one that nobody asked for: the guard refuses it
         self.say(f"[{phase.name}] Applied files: {paths!r}", "paths")
-        self.tell(applied=paths == list(phase.paths))
+        self.note(applied=paths == list(phase.paths))
         self.chatter()
-        self.settle(phase, "COMPLETE")
+        self.finish(phase, "COMPLETE")
         return False
 
     def fail(self, phase: Phase, status: str) -> bool:
@@ -454,10 +454,10 @@ class _Executor:
         if self.shape.dumps and self.maybe(0.3):
             self.say(f"[{phase.name}] Execution failed: 'db'", level="ERROR")
             self.dump(*_TRACEBACK)
-        self.settle(phase, status)
+        self.finish(phase, status)
         return self.shape.retries and self.maybe(0.6)
 
-    def settle(self, phase: Phase, status: str) -> None:
+    def finish(self, phase: Phase, status: str) -> None:
         """Write the status lines."""
         if self.maybe(0.3):
             self.say(f"Updated phase {phase.name} status to EXECUTING", "outcome")
@@ -466,7 +466,7 @@ class _Executor:
             self.say(f"Updated phase {phase.name} status to {status}", "outcome")
         if not is_updated or self.maybe(0.7):
             self.say(f"Phase {phase.name} finished with status: {status}", "outcome")
-        self.tell(outcome=status)
+        self.note(outcome=status)
 
     def refuse(self, phase: Phase) -> None:
         """Write the lists of missing and required deliverables."""
@@ -483,9 +483,9 @@ class _Executor:
         self.dump("📋 REQUIRED DELIVERABLES:", *listed, *rest, kind="paths")
         self.dump("", "📄 FILES IN YOUR PATCH:", "  • other/made-up.md", "", "❌ MISSING FILES:")
         self.dump(*(f"  - {path}" for path in missing))
-        self.tell(refused=len(phase.paths) <= 10)
+        self.note(refused=len(phase.paths) <= 10)
 
-    def tell(self, **known: object) -> None:
+    def note(self, **known: object) -> None:
         """Note what became true of the events of this attempt."""
         for number in self.open_events:
             self.log.events[number] = replace(self.log.events[number], **known)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""What a line tells of events around it, and what it can't: two runs in one log, and lines too far behind."""
+"""What a line says of events around it, and what it can't: two runs in one log, and lines too far below."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def stored(called: Tokentail, folder: Path, text: str) -> list[dict[str, Any]]:
 
 
 def test_what_was_prepared_is_known_without_an_anchor(called: Tokentail, tmp_path: Path) -> None:
-    """An estimate of the event's own numbers is its own, though no line tells the phase."""
+    """An estimate of the event's own numbers is its own, though no line names the phase."""
     (event,) = stored(called, tmp_path, RUN + OPEN + PREPARED + "EVENT")
     assert (event["phase_id"], event["confidence"], event["attempt_index"]) == ("unknown", 0.8, 2)
 
@@ -85,7 +85,7 @@ def test_event_while_two_runs_write_gets_nothing_from_the_builder_of_the_run_tha
 
 
 def test_builders_line_of_a_call_says_nothing_of_the_call_before(called: Tokentail, tmp_path: Path) -> None:
-    """After its end a phase may make another call, whose event its builder tells again."""
+    """After its end a phase may make another call, whose event its builder logs again."""
     text = RUN + OPEN + CALL + "EVENT predicted_output=7" + BUILT
     assert [event["phase_id"] for event in stored(called, tmp_path, text)] == ["p1", "p1"]
 

@@ -124,7 +124,7 @@ LINKED = "run_id, phase_id, attempt_index, confidence, input_tokens, actual_max_
 
 @pytest.mark.parametrize("form", [form for form in prefixes.FORMS if form != prefixes.EXECUTOR])
 def test_each_prefix_gives_the_same_events(form: str, tmp_path: Path, ingested: Ingested) -> None:
-    """A case that read other events behind another prefix would compare nothing."""
+    """A case that read other events after another prefix would compare nothing."""
     inputs = Inputs(tmp_path / "inputs", SCALE)
     dense = inputs.dense(100_000 * 2)
     found = ingested(inputs.prefixed(dense, form).path, SAID)
@@ -318,7 +318,7 @@ def test_every_target_names_competitors_of_its_case(tmp_path: Path, monkeypatch:
 
 
 def test_targets_about_what_is_not_everywhere_name_competitors_too(tmp_path: Path) -> None:
-    """Each case has something that is to be no slower than before, and its pair stands right behind it."""
+    """Each case has something that is to be no slower than before, and its pair follows it."""
     inputs, last = Inputs(tmp_path / "inputs", SCALE), Program(ROOT, LAST_VERSION)
     for name, make in cases.CASES.items():
         shutil.rmtree(tmp_path / "work", ignore_errors=True)
@@ -412,7 +412,7 @@ def test_ratios_are_medians_over_pairs() -> None:
 
 
 def test_what_leads_stands_apart() -> None:
-    """The ratios that say most are told first, and once."""
+    """The ratios that say most are shown first, and once."""
     verdicts = [Verdict("c", leading(at_most("a", 1, "b")), 0.5), Verdict("c", at_most("a", 2, "d"), 0.7)]
     first, rest = table.leading("Here.", verdicts), table.report("Here.", [], verdicts)
     assert [("1 x b" in text, "2 x d" in text) for text in (first, rest)] == [(True, False), (False, True)]

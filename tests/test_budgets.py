@@ -125,7 +125,7 @@ def test_tries_weigh_as_one_phase() -> None:
 
 
 def test_new_answers_go_beyond_it_as_often_as_is_said() -> None:
-    """On average over samples at most 2% and at least 2% - 1 / (n + 1), also of tries that are alike."""
+    """On average over samples at most 2% and at least 2% - 1 / (n + 1), also of tries with one result."""
     for phases, tries in ((60, 1), (100, 1), (100, 3)):
         beyond = []
         for seed in range(200):

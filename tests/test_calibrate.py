@@ -1,4 +1,4 @@
-"""Factors and budgets: against plain computations, against known truth, and where the data can't tell."""
+"""Factors and budgets: against plain computations, against known truth, and where the data isn't enough."""
 
 from __future__ import annotations
 
@@ -230,7 +230,7 @@ def test_a_factor_that_did_not_help_forward_in_time_is_not_proposed(empty: Datab
 
 
 def test_tries_of_a_phase_are_not_taken_for_evidence(empty: Database) -> None:
-    """Eight phases of ten tries each, alike: what eight answers can't tell, eighty of them can't."""
+    """Eight phases of ten equal tries each: what eight answers don't show, these eighty don't either."""
     chance, events = random.Random(5), []
     for ratio in (0.4, 0.6, 0.7, 1.3, 0.8, 1.5, 0.5, 0.9):
         first = ratio_row(ratio)
@@ -266,7 +266,7 @@ def test_cut_answers_do_not_pull_the_factor_down(empty: Database) -> None:
 
 
 def test_cut_answers_needed_their_final_ceiling_or_what_they_got(empty: Database) -> None:
-    """Where a line tells the final ceiling it is that; a selected budget is not what cut an answer."""
+    """Where a line has the final ceiling it is that; a selected budget is not what cut an answer."""
     events = [
         *(ratio_row(1) for _ in range(3)),
         ratio_row(2, truncated=1, selected_budget=16_000, actual_max_tokens=8000),
@@ -355,7 +355,7 @@ def test_a_factor_for_the_budget_is_the_budget(empty: Database) -> None:
 
 
 def test_small_strata_get_a_pooled_budget_of_the_same_sureness(empty: Database) -> None:
-    """Ten strata of eight phases: none has enough of its own, each gets one, and both are told."""
+    """Ten strata of eight phases: none has enough of its own, each gets one, and both are shown."""
     chance, events = random.Random(11), []
     for stratum in range(10):
         level = chance.lognormvariate(0, 0.8)

@@ -140,7 +140,7 @@ def test_a_change_that_is_nothing_to_act_on_is_not_said() -> None:
 
 
 def test_equal_ratios_have_no_order() -> None:
-    """All alike: no difference, no division by nothing."""
+    """All equal: no difference, no division by nothing."""
     found = [Unit(f"{number:03}", DOCS, 1.0) for number in range(50)]
     assert find_changes(found) == []
     assert difference([(DOCS, 1.0)] * 50, [True] * 50)[1] == 1

@@ -63,7 +63,7 @@ def test_version_is_printed(called: Tokentail) -> None:
 
 
 def test_ingest_says_what_it_did_in_two_lines(called: Tokentail, log: Path) -> None:
-    """The summary tells files, bytes, marker lines, events, sightings, rejects, calls, zone, database."""
+    """The summary has files, bytes, marker lines, events, sightings, rejects, calls, zone, database."""
     done = called("ingest", log, "--tz", "UTC")
     assert (done.returncode, done.stderr) == (0, "")
     first, second = done.stdout.splitlines()

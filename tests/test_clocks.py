@@ -1,4 +1,4 @@
-"""A container's own prefix tells the exact time, the executor's a local one: what one says of the other."""
+"""A container's own prefix has the exact time, the executor's a local one: what one says of the other."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ def test_container_that_is_a_little_late_is_no_difference(
 
 @pytest.mark.parametrize("apart", [-26 * 60, -15, -6, 6, 15, 11 * 60])
 def test_any_difference_of_more_than_minutes_is_one(apart: int) -> None:
-    """Whichever clock is ahead."""
+    """Whichever clock shows the later time."""
     at = datetime(2025, 12, 29, 8, 40, 2, tzinfo=UTC) + timedelta(minutes=apart)
     line = cri(logged(event_message(), "2025-12-29 08:40:02"), at).encode()
     assert what_the_zone_leaves(zone_named("UTC"), line) is not None
@@ -186,7 +186,7 @@ def test_clock_without_a_name_shows_times_twice_too(monkeypatch: pytest.MonkeyPa
 def test_event_whose_time_utc_has_no_year_for_is_a_reject(
     called: Tokentail, tmp_path: Path, command: str, put: Callable[[str, str], str], zone: str, text: str
 ) -> None:
-    """It would be stored hours off. The last and the first time that can be told are events."""
+    """It would be stored hours off. The last and the first time that can be stored are events."""
     there = "9999-12-31 18:59:59" if text.startswith("9999") and "York" in zone else "2025-12-29 19:40:02"
     at_last = "0001-01-01 10:05:00" if "Sydney" in zone else there
     lines = [

@@ -164,7 +164,7 @@ def test_targets_buckets_and_the_number_of_proposals_are_the_callers(database: P
 def test_cells_are_what_plain_python_counts(
     empty: Database, events: list[Row], selection: Selection, buckets: tuple[Bucket, ...], target: int
 ) -> None:
-    """Any events: the full grid of what occurs, every selected event in one cell or told to be in none."""
+    """Any events: the full grid of what occurs, every selected event in one cell or counted as in none."""
     with holding(empty, events):
         found = coverage(empty, selection, Strata(buckets=buckets), target, (30, 50))
         counted = Counter(

@@ -1,4 +1,4 @@
-"""A model that was cut is no model of its own in reports: it is listed as cut until a whole line tells it."""
+"""A model that was cut is no model of its own in reports: it is listed as cut until a whole line has it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ CUTS = {
     "where another model ends": LAST[:-2],
     "at its end": LAST,
 }
-"""How a last line may end that no newline ended: nobody can tell which."""
+"""How a last line may end that no newline ended: which of them is unknown."""
 
 
 @pytest.fixture

@@ -459,7 +459,7 @@ def test_strata_are_sorted_by_any_column(browser: Browser, opened: Any) -> None:
 
 
 def test_the_worst_and_the_newest_have_their_line_in_the_log(browser: Browser, opened: Any) -> None:
-    """Each list has at most ten events, in its order, with the log, the line, and what told the phase."""
+    """Each list has at most ten events, in its order, with the log, the line, and what said the phase."""
     opened(LONG)
     listed = """['worst', 'newest'].map((name) => [...document.getElementById(name).tBodies[0].rows]
         .map((row) => [...row.cells].map((cell) => cell.innerText)))"""

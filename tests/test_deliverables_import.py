@@ -24,7 +24,7 @@ ENTRY = {"run_id": "run-1", "phase_id": "p1", "deliverables": ["src/a.py"]}
 
 @pytest.fixture
 def database(tmp_path: Path) -> Path:
-    """Return a database with one event of phase p1 of run-1, whose paths no line told."""
+    """Return a database with one event of phase p1 of run-1, whose paths no line named."""
     log = tmp_path / "run.log"
     lines = ["Initialized autonomous executor for run: run-1", anchor_message("p1"), event_message()]
     log.write_text("".join(logged(line) + "\n" for line in lines), encoding="utf-8")

@@ -229,7 +229,7 @@ def test_file_found_twice_is_read_once(tmp_path, monkeypatch):
 
 
 def test_missing_path_is_a_problem_and_the_others_are_found(tmp_path):
-    """A path that leads nowhere is told with its name, and ends nothing."""
+    """A path that leads nowhere is named, and ends nothing."""
     made(tmp_path, "a.log")
     found = discover([str(tmp_path / "gone.log"), str(tmp_path / "a.log")])
     assert found.problems == [f"{tmp_path / 'gone.log'}: no such file or folder"]
@@ -290,7 +290,7 @@ def test_standard_input_is_a_stream():
 
 
 def test_impossible_path_is_a_problem():
-    """A path that can't be one is told like any that leads nowhere."""
+    """A path that can't be one is named like any that leads nowhere."""
     found = discover(["a\0b.log"])
     assert len(found.problems) + len(found.logs) == 1
 

@@ -172,7 +172,7 @@ def test_columns_named_in_the_documents_exist() -> None:
 
 
 def test_figures_of_identity_are_those_of_the_code() -> None:
-    """What one transaction takes, and how many bytes tell what a file is, docs/identity.md says as it is."""
+    """What one transaction takes, and how many bytes identify a file, docs/identity.md says as it is."""
     text = (ROOT / "docs/identity.md").read_text(encoding="utf-8")
     for said in (
         f"of about {MAX_BATCH_RECORDS:,} rows or {MAX_BATCH_BYTES >> 20} MiB of log at most",

@@ -1,4 +1,4 @@
-"""The events themselves: newest or worst, filtered, and one in full with the lines that told of it."""
+"""The events themselves: newest or worst, filtered, and one in full with the lines it comes from."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def shown_event(called: Tokentail, name: object, *arguments: object) -> dict[str
 
 
 def test_one_event_has_its_provenance_and_the_lines_around_it(called: Tokentail, log: Path) -> None:
-    """Each fact comes with the file and the line that told it; the log around the event is shown."""
+    """Each fact comes with the file and the line that said it; the log around the event is shown."""
     called("ingest", log, "--tz", "UTC")
     found = shown_event(called, 1, "--around", "2")
     facts = {fact["what"]: (fact["value"], fact["path"], fact["line"]) for fact in found["facts"]}  # type: ignore[attr-defined]
@@ -116,7 +116,7 @@ def test_one_event_has_its_provenance_and_the_lines_around_it(called: Tokentail,
 
 
 def test_facts_of_several_logs_are_found_in_each(called: Tokentail, log: Path, tmp_path: Path) -> None:
-    """A grepped sample tells nothing of run and phase: those are found in the log that told them."""
+    """A grepped sample has neither run nor phase: those are found in the log that has them."""
     samples = tmp_path / "a-samples.txt"
     samples.write_text(log.read_text("utf-8").splitlines(keepends=True)[2], encoding="utf-8")
     called("ingest", samples, log, "--tz", "UTC")
@@ -136,7 +136,7 @@ def test_an_event_is_named_by_the_beginning_of_its_key(called: Tokentail, log: P
 
 @pytest.mark.parametrize("what", ["gone", "another"])
 def test_an_event_whose_log_is_gone_keeps_what_is_stored(called: Tokentail, log: Path, what: str) -> None:
-    """Without its log an event is shown with the kinds of lines that told, and never with another's lines."""
+    """Without its log an event is shown with the kinds of its lines, and never with another's lines."""
     called("ingest", log, "--tz", "UTC")
     if what == "gone":
         log.unlink()

@@ -142,7 +142,7 @@ def test_filters_choose_and_are_recorded(called: Tokentail, tmp_path: Path) -> N
 
 
 def test_categories_are_written_as_they_were_selected(called: Tokentail, tmp_path: Path) -> None:
-    """`--normalize-categories` names them alike; a full export keeps what the database holds."""
+    """`--normalize-categories` gives them one name; a full export keeps what the database holds."""
     made(tmp_path, [logged(event_message(category="Documentation"))])
     asked = ("--normalize-categories", "--category", "docs")
     assert [row["category"] for row in objects(called, *asked)] == ["docs"]

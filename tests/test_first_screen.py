@@ -60,7 +60,7 @@ def test_a_new_folder_is_shown_how_to_begin(called: Tokentail, tmp_path: Path) -
 
 
 def test_with_settings_only_what_is_left_to_do_is_shown(called: Tokentail, tmp_path: Path) -> None:
-    """Who has called `init` isn't told to do so again: it would refuse."""
+    """Who has called `init` isn't asked to do so again: it would refuse."""
     (tmp_path / "tokentail.toml").write_text('database = "x.db"\n', encoding="utf-8")
     text = screen(called)
     assert "x.db is not there" in text

@@ -70,7 +70,7 @@ def test_short_logs_are_stored_the_same_however_many_share_a_transaction(
 
 @pytest.mark.usefixtures("patient")
 def test_cut_lines_become_events_as_if_stored_singly(logs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Logs that end within an event which others tell whole, before them and behind them."""
+    """Logs that end within an event which others hold whole, before them and after them."""
     for number in range(1, LOGS, 7):
         log = logs / f"{number:03d}.log"
         log.write_bytes(log.read_bytes()[: -1 - number % 4])
@@ -146,7 +146,7 @@ CALL = (
     logged(anchor_message("pX")),
 )
 EVENT, OTHER = logged(event_message()), logged(event_message(predicted_output=7))
-BEHIND = logged("[pX] Builder succeeded (9 tokens)")
+LATER = logged("[pX] Builder succeeded (9 tokens)")
 
 
 def lines(*texts: str) -> str:
@@ -155,17 +155,17 @@ def lines(*texts: str) -> str:
 
 
 TOGETHER = {
-    "what is told of a stored event, and a copy of it": [
+    "a later line about a stored event, and a copy of it": [
         {"a": lines(EVENT)},
-        {"a": lines(EVENT, BEHIND), "b": lines(INIT, EVENT)},
+        {"a": lines(EVENT, LATER), "b": lines(INIT, EVENT)},
     ],
-    "the same, and the copy tells another phase": [
+    "the same, and the copy names another phase": [
         {"a": lines(EVENT)},
-        {"a": lines(EVENT, BEHIND), "b": lines(INIT, *(line.replace("pX", "pY") for line in CALL), EVENT)},
+        {"a": lines(EVENT, LATER), "b": lines(INIT, *(line.replace("pX", "pY") for line in CALL), EVENT)},
     ],
     "two copies that learn different phases": [
         {"a": lines(EVENT), "b": lines(INIT, EVENT)},
-        {"a": lines(EVENT, BEHIND), "b": lines(INIT, EVENT, BEHIND.replace("pX", "pY"))},
+        {"a": lines(EVENT, LATER), "b": lines(INIT, EVENT, LATER.replace("pX", "pY"))},
     ],
     "a line that is taken back, and an event that is known": [
         {"a": EVENT, "b": lines(OTHER)},

@@ -172,7 +172,7 @@ def test_overlong_line_is_never_held_whole():
 
 @pytest.mark.parametrize("size", range(1, 24))
 def test_hole_of_nuls_before_a_line_is_dropped(size):
-    """The NULs that a truncation under a writer leaves are no part of the line behind them."""
+    """The NULs that a truncation under a writer leaves are no part of the line after them."""
     data = b"before\n" + b"\0" * 11 + b"after\nlast\n"
     found, position = read(in_chunks(data, size))
     assert [(line.data, line.offset, line.number) for line in found] == [
@@ -184,14 +184,14 @@ def test_hole_of_nuls_before_a_line_is_dropped(size):
 
 
 def test_line_after_a_hole_is_the_same_at_every_size_of_read():
-    """The size of a line behind a hole does not depend on where the hole was cut."""
+    """The size of a line after a hole does not depend on where the hole was cut."""
     data = b"before\n" + b"\0" * 11 + b"after\nlast\n"
     for size in range(1, len(data) + 1):
         assert read(in_chunks(data, size)) == read([data]), size
 
 
 def test_line_after_a_hole_is_not_overlong(monkeypatch):
-    """A hole does not count against the limit: the line behind it is whole at every size of read."""
+    """A hole does not count against the limit: the line after it is whole at every size of read."""
     limit_lines(monkeypatch, 8)
     for size in range(1, 26):
         found, _ = read(in_chunks(b"\0" * 20 + b"after\n", size))

@@ -85,7 +85,7 @@ def reference(data: bytes) -> tuple[bytes, str]:
 
 
 def byte_by_byte(data: bytes) -> bytes:
-    """Unpack one member as far as it goes; `data` begins behind its header."""
+    """Unpack one member as far as it goes; `data` begins after its header."""
     inflating, found = zlib.decompressobj(wbits=-15), b""
     try:
         for place in range(len(data)):
@@ -264,7 +264,7 @@ def test_damage_is_named_in_the_words_of_zlib(module: ModuleType) -> None:
 
 @each_module
 def test_lines_are_those_of_the_standard_library(module: ModuleType) -> None:
-    """A stream is read by line as well, also behind what was read in chunks."""
+    """A stream is read by line as well, also after what was read in chunks."""
     text = b"".join(b"line %d\n" % number for number in range(50_000)) + b"no newline"
     with unpacked_by(module):
         stream = opened(gzip.compress(text[:90_000]) + gzip.compress(text[90_000:]))

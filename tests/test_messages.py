@@ -1,4 +1,4 @@
-"""What a person is told is ours to say: never what Python, SQLite or the system raised, and nothing else."""
+"""What a person reads is in our words: never what Python, SQLite or the system raised, and nothing else."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def _has_words(text: ast.expr) -> bool:
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.relative_to(ROOT).as_posix())
 def test_no_message_is_the_text_of_an_exception_alone(file: Path) -> None:
-    """Who meets `[Errno 5]`, or `not an error`, is told in a sentence of ours of what, and what to do."""
+    """Who meets `[Errno 5]`, or `not an error`, gets a sentence of ours that says of what, and what to do."""
     module = _module(file)
     for name, kind, body in _error_variables(ast.parse(file.read_text(encoding="utf-8"))):
         for text in [] if _is_ours(kind, module) else _texts(body, name):

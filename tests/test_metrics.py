@@ -59,7 +59,7 @@ def test_sample_sd_agrees_with_the_standard_library(values: list[float]) -> None
 
 @given(st.lists(st.lists(NUMBERS, max_size=12), max_size=6))
 def test_merged_moments_are_those_of_all_numbers(parts: list[list[float]]) -> None:
-    """Moments of parts, some of them empty, unite to those of the whole, in any order of the parts."""
+    """Moments of parts, some of them empty, merge to those of the whole, in any order of the parts."""
     whole = moments([value for part in parts for value in part])
     size = max((abs(value) for part in parts for value in part), default=0)
     for ordered in (parts, parts[::-1]):

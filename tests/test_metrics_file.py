@@ -108,7 +108,7 @@ def test_failure_is_written_too(called: Tokentail, log: Path, file: Path, tmp_pa
 def test_metrics_load_neither_numpy_nor_pandas(
     tokentail: Tokentail, log: Path, file: Path, tmp_path: Path, command: str
 ) -> None:
-    """Where both are installed, telling a monitor that nothing is new doesn't wait half a second for them."""
+    """Where both are installed, metrics of an unchanged run don't wait half a second for them."""
     assert tokentail("ingest", log).returncode == 0
     for name in ("numpy", "pandas"):
         (tmp_path / f"{name}.py").write_text(f"raise RuntimeError('{name} was loaded')\n")

@@ -44,7 +44,7 @@ def test_fault_that_no_longer_fits_says_so() -> None:
 
 
 def test_named_faults_are_noticed_and_a_harmless_change_is_not(tmp_path: Path) -> None:
-    """A fault that breaks a rule is noticed by its tests; one that changes nothing is reported alive."""
+    """A fault that breaks a rule is noticed by its tests; one that changes nothing is reported to survive."""
     noticed = [fault for fault in NAMED if fault.id in {"1", "4"}]
     harmless = Fault(
         "0",

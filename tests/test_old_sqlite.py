@@ -1,4 +1,4 @@
-"""The oldest SQLite that is said to do, and what an older one is told."""
+"""The oldest SQLite that is said to do, and the message for an older one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a person is told of trouble is so: no more than was found, and what to do about it."""
+"""What a person reads about a problem is true: no more than was found, and what to do about it."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_import_of_another_encoding_says_which_is_wanted(called: Tokentail, comm
 
 
 def test_wait_is_not_advised_for_a_pipe_that_may_never_end(called: Tokentail, tmp_path: Path) -> None:
-    """Whoever meets an ingest of standard input is told what it is; another ingest may be waited for."""
+    """Whoever meets an ingest of standard input learns what it is; another ingest may be waited for."""
     database = tmp_path / "t.db"
     with ingest_lock(database, 0, reads_pipe=True):
         done = called("ingest", LOGS, "--db", database)

@@ -137,7 +137,7 @@ def test_each_recipe_is_run_or_marked() -> None:
 
 
 def test_each_file_of_recipes_is_in_the_guide() -> None:
-    """No file lies there that nobody is told of."""
+    """No file lies there that no document names."""
     for file in FILES.iterdir():
         assert f"](../examples/recipes/{file.name})" in GUIDE, file.name
 
@@ -263,7 +263,7 @@ def test_units_run_commands_that_exist(machine: Machine) -> None:
             assert (asked.returncode, asked.stderr) == (0, ""), unit.name
 
 
-# Being told
+# Alerts
 
 
 @contextmanager
@@ -487,7 +487,7 @@ def test_recipe_completion_powershell(bare: Machine) -> None:
 
 
 def test_paths_are_completed_by_the_shell() -> None:
-    """Where a path is wanted, the shell is told to offer its files."""
+    """Where a path is wanted, the shell offers its files."""
     completion = BashComplete(cli, {}, "tokentail", "_TOKENTAIL_COMPLETE")
     for words in ("ingest", "verify --config", "export --output", "dashboard --html", "import"):
         assert [item.type for item in completion.get_completions(words.split(), "")] == ["file"], words

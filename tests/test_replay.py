@@ -327,7 +327,7 @@ def test_several_strata_are_corrected_for_looking_at_all_of_them() -> None:
 
 
 def test_tries_of_a_phase_are_one_piece_of_evidence(tmp_path: Path) -> None:
-    """Forty tries of five phases tell nothing; those of six do, whatever run the seventh is of."""
+    """Forty tries of five phases show nothing; those of six do, whatever run the seventh is of."""
     for phases, verdict in ((5, "too few"), (6, "better")):
         rows = [
             event_row(phase_id=f"p{number % phases}", predicted_output_tokens=3000 + number)
@@ -362,7 +362,7 @@ def test_real_only_leaves_out_and_counts_what_is_made_up() -> None:
 def test_real_only_on_the_command_line_needs_no_warning(
     tokentail: Tokentail, tmp_path: Path, code: Path
 ) -> None:
-    """What is left is told to be real, what was left out is counted, and nothing is warned of."""
+    """What is left is said to be real, what was left out is counted, and nothing is warned of."""
     stored(tmp_path / "telemetry.db", [with_paths("a.py"), event_row(), event_row(deliverable_count=0)])
     environment = with_source(code, HALF)
     done = tokentail("replay", "--estimator", "mine:Half", "--real-only", **environment)
@@ -858,7 +858,7 @@ def test_a_script_that_exits_is_no_success(tokentail: Tokentail, tmp_path: Path,
 def test_a_module_that_cannot_be_imported_says_why(
     code: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], source: str, said: str
 ) -> None:
-    """Whatever goes wrong inside of a module is told as its own error, and nothing is printed as a result."""
+    """Whatever fails inside of a module is shown as its own error, and nothing is printed as a result."""
     (code / "mine_that_fails.py").write_text(source)
     monkeypatch.syspath_prepend(code)
     with pytest.raises(UnusableEstimator, match=rf"mine_that_fails:X: can.t be imported \({said}"):

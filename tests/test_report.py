@@ -346,7 +346,7 @@ def test_values_that_can_not_be_meant_are_wrong_use(called: Tokentail, arguments
 
 
 def test_filters_that_nothing_passes_say_so(called: Tokentail, tmp_path: Path) -> None:
-    """A mistyped name is told apart from an empty database."""
+    """A mistyped name is another message than that of an empty database."""
     written(tmp_path, *EVENTS)
     called("ingest", "run.log")
     shown = called("report", "--category", "dosc").stdout
@@ -357,7 +357,7 @@ def test_filters_that_nothing_passes_say_so(called: Tokentail, tmp_path: Path) -
 def test_counts_beyond_the_precision_of_floats_are_compared_exactly(
     called: Tokentail, tmp_path: Path, actual: int, count: int
 ) -> None:
-    """Equal is not underestimated, one more is, whatever a float can tell apart; a whole factor is exact."""
+    """Equal is not underestimated, one more is, whatever a float can distinguish; a whole factor is exact."""
     predicted = 9007199254740993
     line = event_message(predicted_output=predicted, actual_output=actual)
     (tmp_path / "run.log").write_text(logged(line) + "\n")

@@ -10,7 +10,7 @@ from event_lines import event_message, logged
 from faults.tables import events, opened, rows_as_stored
 
 CHUNKS_OF_LINES = 9_000
-"""So many lines are more than is read at a time, so that what tells logs apart comes later."""
+"""So many lines are more than is read at a time, so that logs begin to differ later."""
 
 
 def pack(path: Path, *numbers: int) -> None:

@@ -240,7 +240,7 @@ def test_strata_hold_what_plain_python_puts_in_them(
 @SEARCH
 @given(rows())
 def test_tokens_keep_what_the_log_says_of_each_event(empty: Database, events: list[Row]) -> None:
-    """Parsed, truncated and real paths stay as told, NULL as `None`, and the ceiling is the final one."""
+    """Parsed, truncated and real paths stay as logged, NULL as `None`, and the ceiling is the final one."""
     selection = Selection(min_actual=0, with_totals=True)
     with holding(empty, [row | {"selected_budget": 7, "actual_max_tokens": None} for row in events]):
         by_stratum = tokens_by_stratum(empty, selection, Strata(()))
@@ -269,7 +269,7 @@ def test_tokens_keep_what_the_log_says_of_each_event(empty: Database, events: li
 def test_ceiling_is_the_final_one_or_else_the_selected_budget(
     empty: Database, final: int | None, selected: int, ceiling: int
 ) -> None:
-    """A selected budget of 0 is one that the line doesn't tell, not a ceiling of no tokens."""
+    """A selected budget of 0 is one that the line doesn't have, not a ceiling of no tokens."""
     with holding(empty, [event_row(actual_max_tokens=final, selected_budget=selected)]):
         ((kinds,),) = (tokens_by_stratum(empty, Selection(), Strata(())).values(),)
     ((tokens,),) = (kinds.values(),)

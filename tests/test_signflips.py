@@ -84,7 +84,7 @@ def test_equal_estimators_differ_in_at_most_one_of_twenty_patterns(sizes: tuple[
 
 @pytest.mark.parametrize(("tries", "unlike"), [(1, 1.0), (3, 0.0), (3, 0.3)])
 def test_equal_estimators_rarely_differ_with_retries_either(tries: int, unlike: float) -> None:
-    """Tries that are alike are one piece of evidence: taken one by one, 24 to 32% would be told apart."""
+    """Equal tries are one piece of evidence: counted singly, 24 to 32% would differ."""
     chance = random.Random(11)
     wrong = 0
     for _ in range(120):

@@ -155,7 +155,7 @@ def test_unchanged_log_of_another_zone_is_said(logs: Path) -> None:
 
 
 def test_unfinished_line_of_an_unchanged_log_counts_when_it_is_finished(logs: Path) -> None:
-    """What an ingest left for the next run is no news to it, and is to a backfill."""
+    """What an ingest left for the next run is nothing new to it, and is to a backfill."""
     log = logs / "a.log"
     log.write_text(logged(event_message(predicted_output=9)))
     os.utime(log, (1_000_000, 1_000_000))

@@ -1,4 +1,4 @@
-"""`tokentail status`: how far each log is behind, in a screen full, and when all was well last."""
+"""`tokentail status`: how much of each log is unread, in a screen full, and when all was well last."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def read(logs: Path) -> Summary:
 
 
 def sources(logs: Path) -> dict[str, dict[str, Any]]:
-    """Return what the status tells of each log, by its name."""
+    """Return what the status shows of each log, by its name."""
     with open_for_reading(logs.parent / "telemetry.db") as db:
         return {Path(source["path"]).name: source for source in status(db).sources}
 

@@ -109,7 +109,7 @@ def test_few_phases_count_their_cut_answers_on_both_sides() -> None:
 
 
 def drawn(seed: int, phases: int, tries: int, cut: bool, likeness: float = 0.75) -> list[Needed]:
-    """Return answers whose true median is 1, tries of a phase alike, cut at ceilings drawn apart."""
+    """Return answers whose true median is 1, tries of a phase equal, cut at ceilings drawn apart."""
     chance, found = random.Random(seed), []
     for phase in range(phases):
         common = chance.gauss(0, math.sqrt(likeness))

@@ -62,7 +62,7 @@ def test_no_value_holds_what_a_file_lost(nuls):
 
 @pytest.mark.parametrize("cut", range(len(logged("[TokenEstimationV2]")), len(LINE)))
 def test_event_that_was_cut_before_its_last_field_is_a_reject(cut):
-    """Within its model it is an event; before that it is torn; the line behind it is read all the same."""
+    """Within its model it is an event; before that it is torn; the line after it is read all the same."""
     first, second = records(LINE[:cut] + START)
     if cut > LINE.index("model=") + len("model="):
         assert isinstance(first, EstimationEvent)
@@ -135,7 +135,7 @@ PRINTED = (
 @pytest.mark.parametrize("printed", PRINTED, ids=lambda text: text[:24])
 @pytest.mark.parametrize("form", [event_message, fallback_message])
 def test_event_ends_where_printed_text_begins_within_its_model(printed, form):
-    """What has no prefix is told by how it begins, as no model goes on: the event is one that was cut."""
+    """What has no prefix is recognised by how it begins, as no model goes on: the event was cut."""
     line = logged(form(model="some mo[de]"))
     first, second = parts_of(f"{line}{printed}".encode())
     assert first.parsed is not None
@@ -159,7 +159,7 @@ def test_no_name_goes_on_with_printed_text(printed):
 
 @pytest.mark.parametrize("cut", range(len(logged("[TokenEstimationV2]")), LINE.index("model=") + 1, 7))
 def test_printed_start_of_a_run_is_read_after_what_was_torn(cut):
-    """Before its last field the event is torn; the run that was printed behind it counts."""
+    """Before its last field the event is torn; the run that was printed after it counts."""
     assert records(f"{LINE[:cut]}{DRAINING}") == [Malformed("torn"), Draining("run-B", "p1")]
 
 
@@ -193,7 +193,7 @@ def test_object_after_a_torn_line_is_a_line_of_its_own(form):
 
 @pytest.mark.parametrize("printed", PRINTED, ids=lambda text: text[:24])
 def test_printed_text_after_a_prefix_is_its_message(printed):
-    """Logged, not printed: it is no line of its own, at the beginning or behind what was torn."""
+    """Logged, not printed: it is no line of its own, at the beginning or after what was torn."""
     assert len(parts_of(logged(printed).encode())) == 1
     assert len(parts_of(f"{LINE}{logged(printed)}".encode())) == 2
 
@@ -331,7 +331,7 @@ def test_last_part_that_is_not_empty_counts(text, counts):
 
 @pytest.mark.parametrize("put", [put for put, _ in PREFIX_FORMS.values()], ids=PREFIX_FORMS.keys())
 def test_progress_before_a_line_changes_nothing(put):
-    """What was overwritten is not there, before the prefix or, in a container's line, behind it."""
+    """What was overwritten is not there, before the prefix or, in a container's line, after it."""
     line = put(EVENT)
     overwritten = line if line.startswith("{") else f"10%\r20% \x1b[K\r{line}"
     assert parse_line(overwritten.encode()) == parse_line(line.encode())
@@ -480,7 +480,7 @@ def test_hostile_lines_take_little_time(line):
 )
 @pytest.mark.parametrize("plain", [False, True], ids=["blocks", "lines"])
 def test_events_after_a_start_that_may_be_torn_have_no_run(tmp_path, line, run, plain):
-    """A start behind other text starts nothing, but what follows may be its; a mention changes nothing."""
+    """A start after other text starts nothing, but what follows may be its; a mention changes nothing."""
     log = LogFile(str(tmp_path / "run.log"))
     first = logged("Initialized autonomous executor for run: run-A")
     (tmp_path / "run.log").write_text("".join(f"{text}\n" for text in (first, LINE, line, LINE, "end")))

@@ -28,7 +28,7 @@ def test_bootstrap_of_answers_would_find_differences_far_more_often() -> None:
 
 
 def test_better_estimator_is_found_on_57_phases() -> None:
-    """Where the former test found it in four of five samples."""
+    """Where the bootstrap found it in four of five samples."""
     found = try_out(World(57, error=0.4), repeats=12, seed=3)
     assert found.verdict >= 0.7
 
