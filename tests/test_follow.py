@@ -112,7 +112,9 @@ class Following:
 
     def says(self, text: str) -> None:
         """Wait until a sentence holds a text."""
-        wait_until(lambda: any(text in one for one in self.ear.said()), f"{text!r}: {self.ear.said()}")
+        wait_until(
+            lambda: any(text in sentence for sentence in self.ear.said()), f"{text!r}: {self.ear.said()}"
+        )
 
     def ends_round(self) -> None:
         """Wait until it has read what there is now."""
@@ -159,7 +161,7 @@ def database(tmp_path: Path) -> Path:
 
 
 def test_lines_new_files_and_rotations_become_rows_as_they_are_written(logs: Path, database: Path) -> None:
-    """Appended, in a new file, in a new folder, behind a rename: each is noticed, and nothing is said."""
+    """Appended, in a new file, in a new folder, after a rename: each is noticed, and nothing is said."""
     following = Following(database, logs)
     following.has(1)
     write(logs / "run.log", 2)
@@ -261,7 +263,7 @@ def test_compressed_log_is_read_when_it_is_whole(
     assert following.ear.said() == []
 
 
-def test_what_stays_unsettled_is_left_alone(logs: Path, database: Path) -> None:
+def test_empty_unfinished_and_cut_files_are_read_once_and_named_once(logs: Path, database: Path) -> None:
     """Empty, unfinished, cut, or no log at all: looked at, read once, and spoken of once."""
     packed = gzip.compress(b"".join(os.urandom(20).hex().encode() + b"\n" for _ in range(200)))
     for name, data in {
@@ -288,8 +290,8 @@ def test_what_stays_unsettled_is_left_alone(logs: Path, database: Path) -> None:
 # What is said
 
 
-def test_problem_is_told_once_and_again_when_it_is_over(logs: Path, database: Path) -> None:
-    """A path that is not there and a folder that vanishes are problems, not news of every round."""
+def test_problem_is_said_once_and_again_when_it_is_over(logs: Path, database: Path) -> None:
+    """A path that is not there and a folder that vanishes are problems, not said in every round."""
     later = logs.parent / "later"
     following = Following(database, logs, later)
     following.says("later: no such file or folder")
@@ -405,7 +407,7 @@ def runs(database: Path) -> list[tuple[Any, ...]]:
 def test_signal_ends_it_with_everything_committed(
     started: subprocess.Popen[bytes], logs: Path, database: Path, name: str, code: int
 ) -> None:
-    """What was written just before is read, the whole is told, and the record says how it ended."""
+    """What was written just before is read, the whole is summed up, and the record says how it ended."""
     write(logs / "run.log", 2, 3)
     started.send_signal(signal.Signals[name])
     output, _ = started.communicate(timeout=SOON_SECONDS)
@@ -415,7 +417,7 @@ def test_signal_ends_it_with_everything_committed(
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signal")
-def test_kill_loses_nothing_and_the_record_tells_when_it_was_alive(
+def test_kill_loses_nothing_and_the_record_holds_when_it_last_ran(
     started: subprocess.Popen[bytes], logs: Path, database: Path, tokentail: Tokentail
 ) -> None:
     """A killed follow has no exit code, and blocks nobody; the next ingest goes on from there."""
@@ -448,7 +450,7 @@ def test_another_ingest_at_the_beginning_ends_it(logs: Path, database: Path) -> 
 def test_writer_that_locks_the_database_is_waited_for(
     logs: Path, database: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Somebody who writes for long is a problem that is told and passes, not the end."""
+    """Somebody who writes for long is a problem that is said and passes, not the end."""
     monkeypatch.setattr("ingest.storing.database.BUSY_SECONDS", 0.1)
     monkeypatch.setattr("ingest.storing.database.POLL_SECONDS", 0.05)
     following = Following(database, logs)

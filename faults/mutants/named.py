@@ -72,7 +72,7 @@ NAMED = (
     ),
     Fault(
         "4",
-        "the list of required deliverables begins at most eight lines behind its refusal",
+        "the list of required deliverables begins at most eight lines after its refusal",
         "ingest/linking/windows.py",
         "LINES_TO_LIST = 8\n",
         "LINES_TO_LIST = 9\n",
@@ -80,7 +80,7 @@ NAMED = (
     ),
     Fault(
         "5",
-        "verify compares what lines behind an event said of it",
+        "verify compares what lines after an event said of it",
         "ingest/compare.py",
         "        for amendment in batch.rows.amendments:\n",
         "        for amendment in batch.rows.amendments[:0]:\n",
