@@ -227,7 +227,7 @@ def read_changed(
         if store is None:
             from ingest.storing.store import Store  # noqa: PLC0415 - see above
 
-            store = Store(connection)
+            store = Store(connection, compares_all=options.full)
         _Run(store, options, changed, summary).read()
     elif options.report is not None:
         options.report(changed.unchanged_bytes, changed.unchanged_bytes)

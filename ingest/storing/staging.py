@@ -17,7 +17,13 @@ from ingest.events import DIGEST_LENGTH, SECOND_LENGTH
 from ingest.linking.context import NO_CONTEXT
 from ingest.reading.batch import Sighting
 from ingest.storing import writes
-from ingest.storing.rows import CONTEXT_COLUMNS, EVENT_COLUMNS, EXECUTORS_COLUMNS, context_values
+from ingest.storing.rows import (
+    CONTEXT_COLUMNS,
+    EVENT_COLUMNS,
+    EXECUTORS_COLUMNS,
+    PAYLOAD_COLUMNS,
+    context_values,
+)
 from parsers.records import EstimationEvent
 from parsers.run import UNKNOWN
 
@@ -81,21 +87,6 @@ event.event_key >= staged.stem || ' ' AND event.event_key < staged.stem || '!'
 AND event.timestamp = staged.timestamp AND event.timestamp_text = staged.timestamp_text
 AND (SELECT COUNT(*) FROM token_estimation_v2_events WHERE {_IN_GROUP}) = 1
 """
-_MARK_KNOWN = f"""
-UPDATE staged SET event_id = COALESCE(
-    (
-        SELECT event.event_id FROM token_estimation_v2_events AS event
-        WHERE {_SAME_LINE} AND event.event_key = {_KEY} AND {_SAME_CONTEXT}
-            AND COALESCE({", ".join(f"event.{name}" for name in EXECUTORS_COLUMNS)}) IS NULL
-    ),
-    (SELECT -1 FROM token_estimation_v2_events WHERE {_IN_GROUP} LIMIT 1)
-)
-WHERE staged.stem < ?
-"""
-"""Set the id of an event stored with the same values; -1 if its group has other events; NULL if it is new.
-
-Events of a second later than every stored one are new, and not looked up.
-"""
 _MARK_BARE = f"""
 UPDATE staged SET own_values = '{{}}', event_id = COALESCE(
     (SELECT event.event_id FROM token_estimation_v2_events AS event WHERE {_SAME_LINE}), -1
@@ -125,6 +116,35 @@ _EXPRESSIONS = {
 _INSERTED = {
     name: _EXPRESSIONS.get(name, f"ending.{name}") for name in EVENT_COLUMNS if name not in EXECUTORS_COLUMNS
 }
+_SAME_PAYLOAD = " AND ".join(f"event.{name} IS ({_INSERTED[name]})" for name in PAYLOAD_COLUMNS)
+
+
+def _marking(which: str) -> str:
+    """Set the id of an event stored with the same values; -1 if its group has others; NULL if it is new.
+
+    Events of a second later than every stored one are new, and not looked up.
+    """
+    return f"""
+    UPDATE staged SET event_id = COALESCE(
+        (
+            SELECT event.event_id FROM token_estimation_v2_events AS event
+            WHERE {_SAME_LINE} AND event.event_key = {_KEY} AND {_SAME_CONTEXT} AND {which}
+                AND COALESCE({", ".join(f"event.{name}" for name in EXECUTORS_COLUMNS)}) IS NULL
+        ),
+        (SELECT -1 FROM token_estimation_v2_events WHERE {_IN_GROUP} LIMIT 1)
+    )
+    WHERE staged.stem < ?
+    """
+
+
+_MARK_KNOWN = _marking("1")
+"""Its key tells what an event's line says."""
+
+_MARK_SAME = _marking(
+    f"EXISTS (SELECT 1 FROM staged_endings AS ending WHERE ending.ending = staged.ending AND {_SAME_PAYLOAD})"
+)
+"""Also where somebody may have changed a row by hand."""
+
 _NEW = """
 FROM staged JOIN staged_endings AS ending USING (ending)
 WHERE staged.event_id IS NULL
@@ -183,9 +203,10 @@ class EndingNumbers(dict[tuple[object, ...], int]):
 class Staging:
     """The staging tables of one connection."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: sqlite3.Connection, compares_all: bool = False) -> None:
         """Make the tables, where they are not there yet."""
         self._conn = connection
+        self._marking = _MARK_SAME if compares_all else _MARK_KNOWN
         self._endings = EndingNumbers()
         for statement in _TABLES:
             connection.execute(statement)
@@ -244,7 +265,7 @@ class Staging:
         ((latest,),) = self._conn.execute("SELECT MAX(event_key) FROM token_estimation_v2_events")
         if latest is None:
             return False
-        known = self._conn.execute(_MARK_KNOWN, [latest[:SECOND_LENGTH] + "~"]).rowcount > 0
+        known = self._conn.execute(self._marking, [latest[:SECOND_LENGTH] + "~"]).rowcount > 0
         if known:
             self._conn.execute(_MARK_BARE)
         return known

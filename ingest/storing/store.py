@@ -85,10 +85,13 @@ class Piece:
 class Store:
     """Write batches to one open database."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        """Use a connection that `ingest.storing.database` opened for writing."""
+    def __init__(self, connection: sqlite3.Connection, compares_all: bool = False) -> None:
+        """Use a connection that `ingest.storing.database` opened for writing.
+
+        Where it `compares_all`, no value of a stored row is trusted: somebody may have changed it by hand.
+        """
         self._conn = connection
-        self._writing = Writing(connection)
+        self._writing = Writing(connection, compares_all)
         self._thread: ThreadPoolExecutor | None = None
         self._unfinished: Future[None] | None = None
 
@@ -195,11 +198,11 @@ class Writing:
     now is added, and the groups of both are computed.
     """
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        """Use a connection that is open for writing."""
+    def __init__(self, connection: sqlite3.Connection, compares_all: bool = False) -> None:
+        """Use a connection that is open for writing; `compares_all` as for `Store`."""
         self._conn = connection
         self._groups = Groups(connection)
-        self._staging = Staging(connection)
+        self._staging = Staging(connection, compares_all)
         self._first_id = 0  # of the events that it inserts
         self._lost_escalations: set[str] = set()
         self._now = ""
