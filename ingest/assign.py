@@ -63,7 +63,7 @@ def assign(  # noqa: PLR0913 - each by its name
     another file that matches it, unless two do: a copy in which one call was changed looks just like its log.
 
     If logs are `finished`, a last line without its newline is new. If they are read `anew`, no file is
-    unchanged, and a source that matches two files does no harm.
+    unchanged, a source that matches two files does no harm, and the file at its path gets it first.
     """
     claims = set(claimed)
 
@@ -84,11 +84,16 @@ def assign(  # noqa: PLR0913 - each by its name
                 claims.add(source.source_id)
                 found[log] = Assigned(source, is_unchanged=True)
     changed = [log for log, assigned in found.items() if not assigned.is_unchanged]
+    for log in changed if anew else ():  # a file made anew may have the number of another one that is gone
+        with suppress(LogUnreadable):
+            there = [source for source in evidence.candidates(log) if source.path == log.stored_path]
+            found[log] = Assigned(claim(log, evidence.matching(log, there)))
     for log in changed:
         with suppress(LogUnreadable):
             own = sources.read_from(files[log])
             matching = evidence.matching(log, own)
-            found[log] = Assigned(claim(log, matching), rewritten=_rewritten(log, own, matching))
+            source = found[log].source or claim(log, matching)
+            found[log] = Assigned(source, rewritten=_rewritten(log, own, matching))
     for log in changed:
         with suppress(LogUnreadable):
             if found[log].source is None:

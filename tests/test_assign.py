@@ -129,6 +129,14 @@ def test_file_that_ends_otherwise_is_looked_at() -> None:
     assert assigned({A: state(7)}, rewritten) == {A: Assigned(rewritten=known)}
 
 
+def test_files_made_anew_are_told_by_their_paths_where_all_is_read_again() -> None:
+    """The longer one got the number of the shorter one, which it begins with."""
+    short, long = source(1, A, state(7)), source(2, B, state(8))
+    evidence = Bytes([short, long], {A: [1], B: [1, 2]})
+    found = assigned({A: state(9), B: state(7, 300)}, evidence, anew=True)
+    assert (found[A].source, found[B].source) == (short, long)
+
+
 def test_log_that_grew_is_its_source_beside_a_copy() -> None:
     """The copy grew, too, and all stands in both; the file is opened once."""
     known = source(1, A, state(7))

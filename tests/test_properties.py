@@ -613,10 +613,13 @@ PRINTED = (
 
 
 def torn(rng: Random, log: Log) -> str:
-    """Leave out newlines, and the ends of lines that are no events: the next writer appended, or printed."""
+    """Leave out newlines, and the ends of lines that are no events: the next writer appended, or printed.
+
+    The last line stays whole: cut, and with the newline behind it, it would be as good as one that is shorter.
+    """
     text = ""
     for line in log.lines:
-        rendered, is_glued = line.rendered(), rng.random() < 0.1
+        rendered, is_glued = line.rendered(), rng.random() < 0.1 and line is not log.lines[-1]
         if is_glued and line.event is None:
             rendered = rendered[: rng.randrange(len(rendered) + 1)]
         printed = rng.choice(("", *PRINTED)) if is_glued and line.level is not None else ""
