@@ -17,21 +17,13 @@ from parsers.run import UNKNOWN
 
 Row = dict[str, Any]
 
+PLAIN_TOLD_COLUMNS = Context._fields[2:-1]
+"""What a context tells in a column of the same name: all but the run, the phase and the paths."""
+
 TOLD_COLUMNS = (
-    "run_id",
-    "run_source",
-    "phase_id",
-    "phase_source",
-    "actual_max_tokens",
-    "input_tokens",
-    "total_tokens",
-    "confidence",
-    "attempt_index",
-    "estimated_deliverable_count",
-    "phase_outcome",
-    "deliverables_source",
-    "deliverables_json",
-    "deliverables_complete",
+    *("run_id", "run_source", "phase_id", "phase_source"),
+    *PLAIN_TOLD_COLUMNS,
+    *("deliverables_source", "deliverables_json", "deliverables_complete"),
 )
 """What a context tells."""
 
@@ -134,7 +126,7 @@ def context_of(row: Row) -> Context:
         )
     run = Attributed(row["run_id"], row["run_source"]) if row["run_source"] else None
     phase = Attributed(row["phase_id"], row["phase_source"]) if row["phase_source"] else None
-    return Context._make((run, phase, *(row[name] for name in TOLD_COLUMNS[4:11]), found))
+    return Context._make((run, phase, *(row[name] for name in PLAIN_TOLD_COLUMNS), found))
 
 
 def _paths(text: str) -> tuple[str, ...]:
