@@ -9,7 +9,7 @@ in the length of the line.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -135,6 +135,12 @@ COLUMNS = (
 )
 """The columns of an `EstimationEvent`, in its order."""
 
+
+def identity_of(values: Iterable[Any]) -> str:
+    """Return values of an event line as text, as the digest in an event's key is made of it."""
+    return "\x1f".join(map(str, values))
+
+
 _TOTAL = "actual_total"
 """The key of the second field in the shorter form."""
 
@@ -244,7 +250,7 @@ class AttributesCache(dict[str, Attributes | None]):
         if len(self) >= _MAX_CACHED:
             self.clear()
         values = _read_attributes(rest.rstrip("\r").rstrip(" "))
-        self[rest] = None if values is None else Attributes(values, "\x1f".join(map(str, values)))
+        self[rest] = None if values is None else Attributes(values, identity_of(values))
         return self[rest]
 
 
