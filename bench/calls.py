@@ -59,42 +59,43 @@ def asking(
     run: str, phase: str, attempt: int, values: Values, rng: Random, soft_cap: bool | None = None
 ) -> list[str]:
     """Return what is said before the model is asked; `soft_cap`: `None` where the generator draws it."""
-    one, complexity = values, values.complexity
+    complexity = values.complexity
     lines = [
-        f"{INFO}[MODEL-SELECT] Builder: model={one.model}, complexity={complexity}->{complexity}, "
-        f"attempt={attempt}, category={one.category}",
-        f"{INFO}[TokenEstimator] Budget selection: base={one.budget}, estimated={one.predicted}, "
-        f"with_buffer={one.predicted * 6 // 5}, selected={one.budget}, confidence=80.0%, buffer_margin=1.20x",
-        f"{INFO}[BUILD-129] Token estimate: {one.predicted} output tokens ({one.deliverables} deliverables, "
-        f"confidence=0.80), selected budget: {one.budget}",
+        f"{INFO}[MODEL-SELECT] Builder: model={values.model}, complexity={complexity}->{complexity}, "
+        f"attempt={attempt}, category={values.category}",
+        f"{INFO}[TokenEstimator] Budget selection: base={values.budget}, estimated={values.predicted}, "
+        f"with_buffer={values.predicted * 6 // 5}, selected={values.budget}, confidence=80.0%, "
+        "buffer_margin=1.20x",
+        f"{INFO}[BUILD-129] Token estimate: {values.predicted} output tokens "
+        f"({values.deliverables} deliverables, confidence=0.80), selected budget: {values.budget}",
     ]
     if soft_cap is None:
         soft_cap = rng.random() < 0.3
     if soft_cap:
         lines.append(
             f"{WARNING}[TOKEN_SOFT_CAP] run_id={run if rng.random() < 0.7 else 'unknown'} phase_id={phase} "
-            f"est_total={one.input + one.budget} soft_cap=12000 "
-            f"(prompt={one.input} completion={one.budget} complexity={complexity})"
+            f"est_total={values.input + values.budget} soft_cap=12000 "
+            f"(prompt={values.input} completion={values.budget} complexity={complexity})"
         )
     lines.append(
-        f"{INFO}[BUILD-129:P4] Final max_tokens enforcement: {one.max_tokens} "
-        f"(token_selected_budget={one.budget})"
+        f"{INFO}[BUILD-129:P4] Final max_tokens enforcement: {values.max_tokens} "
+        f"(token_selected_budget={values.budget})"
     )
     return lines
 
 
 def answering(phase: str, values: Values) -> list[str]:
     """Return the anchor, the event and what follows within a few lines."""
-    one, total = values, values.input + values.output
+    total = values.input + values.output
     outcome = (
-        f"Builder succeeded ({total} tokens)" if one.success else "Builder failed: nothing could be parsed"
+        f"Builder succeeded ({total} tokens)" if values.success else "Builder failed: nothing could be parsed"
     )
     return [
-        f"{INFO}[TOKEN_BUDGET] phase={phase} complexity={one.complexity} input={one.input} "
-        f"output={one.output}/{one.max_tokens} total={total} "
-        f"utilization={100 * one.output / one.max_tokens:.1f}% model={one.model}",
-        f"{INFO}[Builder] {one.deliverables} file(s) in the answer",
-        f"{INFO}{one.line()}",
+        f"{INFO}[TOKEN_BUDGET] phase={phase} complexity={values.complexity} input={values.input} "
+        f"output={values.output}/{values.max_tokens} total={total} "
+        f"utilization={100 * values.output / values.max_tokens:.1f}% model={values.model}",
+        f"{INFO}[Builder] {values.deliverables} file(s) in the answer",
+        f"{INFO}{values.line()}",
         f"{INFO}[{phase}] {outcome}",
     ]
 

@@ -165,7 +165,7 @@ def many(inputs: Inputs, _folder: Path) -> Case:
 
 
 def prefixed(inputs: Inputs, _folder: Path) -> Case:
-    """Return event lines behind each prefix."""
+    """Return event lines after each prefix."""
     dense = inputs.dense(100_000)
     executor = _in_form(prefixes.EXECUTOR)
     targets = [at_most(_in_form(form), 1.5, executor) for form in prefixes.OWN if form != prefixes.EXECUTOR]
@@ -173,7 +173,7 @@ def prefixed(inputs: Inputs, _folder: Path) -> Case:
     logs = {form: inputs.prefixed(dense, form) for form in prefixes.FORMS}
     return Case(
         "prefixes",
-        f"{dense.tally.events:,} event lines behind each prefix",
+        f"{dense.tally.events:,} event lines after each prefix",
         tuple(log.path for log in logs.values()),
         tuple(ours.first(_in_form(form), log.path, log.tally) for form, log in logs.items()),
         tuple(targets),
@@ -220,14 +220,14 @@ def gz(inputs: Inputs, _folder: Path) -> Case:
 def utf16(inputs: Inputs, _folder: Path) -> Case:
     """Return a capture in two encodings."""
     narrow, wide = inputs.sparse(100), inputs.utf16()
-    one, other = "tokentail, UTF-8", "tokentail, UTF-16"
+    narrow_name, wide_name = "tokentail, UTF-8", "tokentail, UTF-16"
     return Case(
         "utf16",
         f"{narrow.size_bytes / 1e6:,.0f} MB as UTF-8, and as UTF-16 with CRLF",
         (narrow.path, wide.path),
-        (ours.first(one, narrow.path, narrow.tally), ours.first(other, wide.path, wide.tally)),
-        (at_most(other, 3, one), *below_100_mb(other)),
-        (not_slower(other),),
+        (ours.first(narrow_name, narrow.path, narrow.tally), ours.first(wide_name, wide.path, wide.tally)),
+        (at_most(wide_name, 3, narrow_name), *below_100_mb(wide_name)),
+        (not_slower(wide_name),),
     )
 
 
@@ -268,8 +268,8 @@ def unchanged(inputs: Inputs, folder: Path) -> Case:
     made = [inputs.small(files).path for files in counts]
     names = [f"tokentail ingest, {files:,} unchanged files" for files in counts]
     walks = [f"os.walk, os.stat and a look-up, {files:,} files" for files in counts]
-    one = ours.unchanged(ONE_UNCHANGED, inputs.events(100).path, folder)
-    competitors: list[Competitor] = [one]
+    ours_unchanged = ours.unchanged(ONE_UNCHANGED, inputs.events(100).path, folder)
+    competitors: list[Competitor] = [ours_unchanged]
     targets: list[Target] = [cpu_above(names[-1], 0.8 * inputs.scale, ONE_UNCHANGED)]
     for path, name, walk in zip(made, names, walks, strict=True):
         competitors += [_fixed(walk, child("listing", str(path))), ours.unchanged(name, path, folder)]
@@ -300,7 +300,7 @@ def growth(inputs: Inputs, folder: Path) -> Case:
 def follow(inputs: Inputs, folder: Path) -> Case:
     """Return how soon a follow makes a row of a line, and what it costs while nothing happens."""
     files = inputs.small(FILES_FOLLOWED)
-    one, many, idle = FOLLOWED
+    single_name, many_name, idle_name = FOLLOWED
     single = folder / "followed"
     single.mkdir()
     return Case(
@@ -308,11 +308,11 @@ def follow(inputs: Inputs, folder: Path) -> Case:
         f"a follow: {ours.LINES_FOLLOWED} appended lines, and {FILES_FOLLOWED:,} files that nobody writes",
         (files.path,),
         (
-            ours.followed(one, "latency", single),
-            ours.followed(many, "latency", files.path),
-            ours.followed(idle, "idle", files.path),
+            ours.followed(single_name, "latency", single),
+            ours.followed(many_name, "latency", files.path),
+            ours.followed(idle_name, "idle", files.path),
         ),
-        (in_seconds(one, 0.5), in_seconds(many, 0.5), in_seconds(idle, 0.01)),
+        (in_seconds(single_name, 0.5), in_seconds(many_name, 0.5), in_seconds(idle_name, 0.01)),
     )
 
 

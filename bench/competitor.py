@@ -31,7 +31,7 @@ def _nothing_found(_place: Path, _output: str) -> Tally | None:
 class Competitor:
     """One way. Each run has a folder of its own, empty but for what `prepare` puts there, untimed.
 
-    `find` tells what it found, which must be `expected`; `None` where there is nothing to find.
+    `find` returns what it found, which must be `expected`; `None` where there is nothing to find.
     `prove` is called once, after the first run. `added` is how many events it brings, where that is
     less than what it finds. `by` makes the same competitor of another version of ours.
     """
@@ -70,7 +70,7 @@ def _table(place: Path, actual: str) -> Tally:
     return of_table(place / DATABASE, "events", "predicted", actual)
 
 
-def _phases_told(place: Path) -> None:
+def _phases_known(place: Path) -> None:
     """Make sure that the context is there.
 
     Raises:
@@ -146,6 +146,6 @@ def duckdb(log: Path, expected: Tally, with_context: bool = False) -> list[Compe
             lambda place: child("duck", str(log), str(place / DATABASE), *extra),
             expected,
             lambda place, _: _table(place, "coalesce(nullif(output, ''), total)"),
-            prove=_phases_told if with_context else _nothing,
+            prove=_phases_known if with_context else _nothing,
         )
     ]

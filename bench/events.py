@@ -30,7 +30,7 @@ _MODELS = (
 )
 _BUDGETS = (4096, 8192, 12288, 16384, 32768)
 _FALLBACK_SHARE = 0.01
-"""Of events whose output alone is not told."""
+"""Of events whose output alone is unknown."""
 
 _LOW, _MEDIUM, _HIGH = _COMPLEXITIES
 _DRAWN_COMPLEXITIES = (_LOW, _LOW, _MEDIUM, _MEDIUM, _MEDIUM, _HIGH)
@@ -80,7 +80,7 @@ def draw(rng: Random) -> Values:
     deliverables = 0 if random() < 0.04 else 1 + int(random() ** 3 * 20)
     size = _CATEGORIES[category] * _COMPLEXITIES[complexity] * (0.7 + 0.15 * deliverables)
     predicted = min(24_000, int(size * (0.8 + 0.4 * random())) + 50)
-    budget = next((one for one in _BUDGETS if one >= predicted * 1.2), _BUDGETS[-1])
+    budget = next((size for size in _BUDGETS if size >= predicted * 1.2), _BUDGETS[-1])
     max_tokens = max(16_384, budget)
     output = max(51, int(predicted * rng.lognormvariate(-0.05, 0.55)))
     truncated = output >= max_tokens

@@ -28,7 +28,7 @@ LOG_BYTES = 340_000
 
 _LOG_BYTES_SPREAD, _LARGEST_LOG_BYTES = 1.4, 30_000_000
 _STAMP = STAMP.encode()
-_BEGAN = datetime(2024, 3, 1, 6, 0, 0)  # noqa: DTZ001  logs tell local times without an offset
+_BEGAN = datetime(2024, 3, 1, 6, 0, 0)  # noqa: DTZ001  logs have local times without an offset
 
 
 class Clock:
@@ -52,16 +52,16 @@ class Clock:
 class Executor:
     """An executor that goes from run to run and phase to phase, with as much noise as room is left for.
 
-    `told` is the share of phases around whose calls the usual lines stand; of the others there is nothing
+    `with_context` is the share of phases whose calls have the usual lines; of the others there is nothing
     but the event.
     """
 
-    def __init__(self, seed: int, told: float = 1.0) -> None:
+    def __init__(self, seed: int, with_context: float = 1.0) -> None:
         self._rng = Random(f"calls {seed}")
         self._noise = Noise(seed)
         self._clock = Clock(seed)
         self._tag = f"s{seed}"
-        self._told = told
+        self._with_context = with_context
         self.tally = Tally()
 
     def noise(self, room_bytes: int) -> Iterator[bytes]:
@@ -84,7 +84,7 @@ class Executor:
                 yield self._said([calls.LOOP_FINISHED])
             yield self._said(calls.run_lines(run, rng))
         values = draw(rng)
-        if number and self._told < 1 and rng.random() >= self._told:
+        if number and self._with_context < 1 and rng.random() >= self._with_context:
             yield from self.noise(7500)
             yield self._said([f"{calls.INFO}{values.line()}"])
             self.tally.add(values)
@@ -151,9 +151,9 @@ class Executor:
         self.tally.add(values)
 
 
-def write_sparse(path: Path, size_bytes: int, seed: int, told: float = 1.0) -> Tally:
-    """Write a real-shaped log of about so many bytes; return what is in it. `told`: see `Executor`."""
-    executor = Executor(seed, told)
+def write_sparse(path: Path, size_bytes: int, seed: int, with_context: float = 1.0) -> Tally:
+    """Write a real-shaped log of about so many bytes, as an `Executor` does; return what is in it."""
+    executor = Executor(seed, with_context)
     written = number = 0
     with path.open("wb", buffering=1 << 20) as file:
         while written < size_bytes:

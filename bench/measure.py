@@ -56,7 +56,7 @@ def run(command: Sequence[str], environment: Mapping[str, str] | None = None) ->
             raise Failed(f"{list(command)}: exit code {done.returncode}: {complained[-2000:]}")
         wall, cpu, peak = map(float, result.read_text(encoding="ascii").split())
     own = _own_figures(said)
-    peak_bytes = int(peak) * (1 if sys.platform == "darwin" else 1024)  # macOS tells bytes
+    peak_bytes = int(peak) * (1 if sys.platform == "darwin" else 1024)  # macOS reports bytes
     return Measured(
         own.get("seconds", wall), cpu, int(own.get("peak_bytes", peak_bytes)), said, "seconds" in own
     )

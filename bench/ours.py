@@ -73,7 +73,7 @@ def with_jobs(log: Path, expected: Tally) -> list[Competitor]:
 
 
 def weighed(log: Path, expected: Tally) -> list[Competitor]:
-    """Return the first ingest with two processes, which are weighed together where the system can tell."""
+    """Return the first ingest with two processes, whose memory is summed where the system shows it."""
     if not Path("/proc/self/smaps_rollup").exists():
         return []
     ingest = first(TWO_WEIGHED, log, expected, 2)

@@ -18,7 +18,7 @@ _PART_BYTES = 16_384
 class Line:
     """A line of an executor's log.
 
-    `time` and `milliseconds` are those of the last prefix. `message` is what stands behind the line's own
+    `time` and `milliseconds` are those of the last prefix. `message` is what follows the line's own
     prefix; without one it is the whole line, and `level` is empty.
     """
 

@@ -47,9 +47,9 @@ def one_ingest(log: Path) -> None:
 
 def _functions() -> Iterator[FunctionType]:
     """Yield all functions and methods of our modules that are loaded."""
-    modules = [one for name, one in sys.modules.items() if name.split(".", maxsplit=1)[0] in _OURS]
+    modules = [module for name, module in sys.modules.items() if name.split(".", maxsplit=1)[0] in _OURS]
     for module in modules:
-        classes = [one for _, one in inspect.getmembers(module, inspect.isclass)]
+        classes = [member for _, member in inspect.getmembers(module, inspect.isclass)]
         for owner in (module, *classes):
             for value in list(vars(owner).values()):
                 found = inspect.unwrap(value.fget if isinstance(value, property) else value)  # type: ignore[arg-type]
@@ -73,7 +73,10 @@ def line_by_line(log: Path, places: list[Place], count: int) -> None:
     """Print the lines of the hottest functions of ours, with the time of each."""
     from line_profiler import LineProfiler  # noqa: PLC0415  only where it is installed
 
-    by_place = {(one.__code__.co_filename, one.__code__.co_firstlineno): one for one in _functions()}
+    by_place = {
+        (function.__code__.co_filename, function.__code__.co_firstlineno): function
+        for function in _functions()
+    }
     chosen = [by_place[place] for place in places if place in by_place][:count]
     profiler: Any = LineProfiler(*chosen)
     profiler.runcall(one_ingest, log)

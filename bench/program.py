@@ -17,7 +17,7 @@ from bench.measure import Failed
 
 ROOT = Path(__file__).parent.parent
 ENVIRONMENT = {"PYTHONPATH": str(ROOT), "LC_ALL": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": ""}
-"""For all competitors alike: children of this package are found, and grep takes bytes for UTF-8.
+"""The same for all competitors: children of this package are found, and grep takes bytes for UTF-8.
 
 Compiled modules are kept, as they are where a program is installed, whatever this shell says of it.
 """

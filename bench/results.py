@@ -1,4 +1,4 @@
-"""What came of a competitor's runs, as the numbers that are told: medians, spread, peaks."""
+"""The results of a competitor's runs: medians, spread, peaks."""
 
 from __future__ import annotations
 
@@ -58,4 +58,4 @@ class Result:
 
 def named(results: Sequence[Result], name: str) -> Result | None:
     """Return the result of this competitor, `None` where it was not there."""
-    return next((one for one in results if one.name == name), None)
+    return next((result for result in results if result.name == name), None)

@@ -22,7 +22,7 @@ class Case:
     """What is read, who reads it, and what is wanted of it.
 
     `optional` targets name what is not everywhere: the last version, or processes that can be weighed.
-    `times` is how many times as many rounds it takes until what takes milliseconds is told from noise.
+    `times` multiplies the rounds, since what takes milliseconds needs more of them to stand out from noise.
     """
 
     name: str
@@ -40,7 +40,7 @@ class Case:
 
 
 def paired(case: Case, last: Program) -> Case:
-    """Put what the last version does behind what is to be compared with it."""
+    """Put the last version after the competitor that is compared with it."""
     wanted = {target.other for target in case.optional}
     competitors: list[Competitor] = []
     for competitor in case.competitors:
@@ -58,7 +58,10 @@ def play(case: Case, rounds: int, folder: Path, say: Callable[[str], None]) -> l
     """
     for path in case.inputs:
         warm(path)
-    results = {one.name: Result(case.name, one.name, added=one.added) for one in case.competitors}
+    results = {
+        competitor.name: Result(case.name, competitor.name, added=competitor.added)
+        for competitor in case.competitors
+    }
     for number in range(rounds * case.times):
         for competitor in case.competitors:
             result = results[competitor.name]

@@ -42,14 +42,17 @@ def _row(result: Result) -> list[str]:
 
 def results_of(results: Sequence[Result]) -> Rows:
     """Return the table of a case, a competitor a row."""
-    return [RESULT_HEADER, *(_row(one) for one in results)]
+    return [RESULT_HEADER, *(_row(result) for result in results)]
 
 
 def targets_of(verdicts: Sequence[Verdict]) -> Rows:
     """Return the table of targets."""
     return [
         TARGET_HEADER,
-        *([one.case, one.target.text, one.shown, one.word, one.cpu_shown] for one in verdicts),
+        *(
+            [verdict.case, verdict.target.text, verdict.shown, verdict.word, verdict.cpu_shown]
+            for verdict in verdicts
+        ),
     ]
 
 
@@ -70,14 +73,14 @@ def markdown(rows: Rows) -> str:
 
 def summary(verdicts: Sequence[Verdict]) -> str:
     """Say how many targets were met."""
-    counts = [sum(one.is_met is want for one in verdicts) for want in (True, False, None)]
+    counts = [sum(verdict.is_met is want for verdict in verdicts) for want in (True, False, None)]
     return f"{counts[0]} targets met, {counts[1]} not met, {counts[2]} not measured"
 
 
 def report(conditions: str, played: Sequence[tuple[Case, Rows]], verdicts: Sequence[Verdict]) -> str:
     """Return all of it for a document."""
     parts = [conditions, f"{summary(verdicts)}."]
-    parts += [markdown(targets_of([one for one in verdicts if not one.target.leads]))]
+    parts += [markdown(targets_of([verdict for verdict in verdicts if not verdict.target.leads]))]
     for case, rows in played:
         parts += [f"### {case.name}: {case.title}", markdown(rows)]
     return "\n\n".join(parts)
@@ -85,7 +88,9 @@ def report(conditions: str, played: Sequence[tuple[Case, Rows]], verdicts: Seque
 
 def leading(conditions: str, verdicts: Sequence[Verdict]) -> str:
     """Return the ratios that say most, for the head of a document."""
-    return f"{conditions}\n\n{markdown(targets_of([one for one in verdicts if one.target.leads]))}"
+    return (
+        f"{conditions}\n\n{markdown(targets_of([verdict for verdict in verdicts if verdict.target.leads]))}"
+    )
 
 
 def write(document: Path, text: str, marks: tuple[str, str] = (BEGIN, END)) -> None:

@@ -31,9 +31,9 @@ class Tally:
         return Tally(self.events + other.events, predicted, (self.actual or 0) + (other.actual or 0))
 
     def agrees(self, other: Tally) -> bool:
-        """Whether two tallies are the same, as far as both tell."""
-        told = ((self.predicted, other.predicted), (self.actual, other.actual))
-        return self.events == other.events and all(a == b for a, b in told if None not in (a, b))
+        """Whether two tallies are equal in what both know."""
+        pairs = ((self.predicted, other.predicted), (self.actual, other.actual))
+        return self.events == other.events and all(a == b for a, b in pairs if None not in (a, b))
 
     def save(self, path: Path) -> None:
         """Write it beside an input."""

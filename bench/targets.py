@@ -109,9 +109,9 @@ def _value(target: Target, results: Sequence[Result]) -> float | None:
         return None
     if target.kind is Kind.CPU_ABOVE:
         return ours.cpu_s - other.cpu_s
-    walls = [(one.wall_s, another.wall_s) for one, another in zip(ours.runs, other.runs, strict=False)]
+    walls = [(run.wall_s, other_run.wall_s) for run, other_run in zip(ours.runs, other.runs, strict=False)]
     if target.kind is Kind.ABOVE:
-        return median(one - another for one, another in walls)
+        return median(wall - other_wall for wall, other_wall in walls)
     return _ratio(target, walls)
 
 
@@ -126,9 +126,9 @@ def _by_cpu(target: Target, results: Sequence[Result]) -> float | None:
     ours, other = named(results, target.ours), named(results, target.other)
     if ours is None or other is None or target.kind not in (Kind.AT_MOST_TIMES, Kind.TIMES_FASTER):
         return None
-    pairs = [(one.cpu_s, another.cpu_s) for one, another in zip(ours.runs, other.runs, strict=False)]
-    told = ours.has_cpu and other.has_cpu and all(min(pair) > 0 for pair in pairs)
-    return _ratio(target, pairs) if told else None
+    pairs = [(run.cpu_s, other_run.cpu_s) for run, other_run in zip(ours.runs, other.runs, strict=False)]
+    is_measured = ours.has_cpu and other.has_cpu and all(min(pair) > 0 for pair in pairs)
+    return _ratio(target, pairs) if is_measured else None
 
 
 def judge(case: str, targets: Sequence[Target], results: Sequence[Result]) -> list[Verdict]:
@@ -171,15 +171,15 @@ def in_seconds(ours: str, seconds: float) -> Target:
 
 
 def leading(target: Target) -> Target:
-    """Have this target told first."""
+    """Show this target first."""
     return replace(target, leads=True)
 
 
 def below_200_mb(*ours: str) -> list[Target]:
     """All processes of ours together never had 200 MB."""
-    return [Target(one, Kind.PEAK, 200) for one in ours]
+    return [Target(name, Kind.PEAK, 200) for name in ours]
 
 
 def below_100_mb(*ours: str) -> list[Target]:
     """None of the processes of ours ever had 100 MB."""
-    return [Target(one, Kind.PEAK, 100) for one in ours]
+    return [Target(name, Kind.PEAK, 100) for name in ours]

@@ -31,11 +31,11 @@ def main(repeats: int, seed: int, jobs: int, worlds: str, keep: Path | None, wri
     cases = [case for case in dict.fromkeys([*WORLDS, *USEFUL]) if worlds in table.world_text(case[0])]
     cases = [case for case in cases if case not in found or found[case].repeats < repeats]
     with ProcessPoolExecutor(jobs) as pool:
-        for one in pool.map(partial(tried, repeats=repeats, seed=seed), cases):
-            found[one.world, one.wish] = one
+        for measured in pool.map(partial(tried, repeats=repeats, seed=seed), cases):
+            found[measured.world, measured.wish] = measured
             if keep is not None:
-                kept.add(keep, one)
-            click.echo(f"  {table.world_text(one.world)}", err=True)
+                kept.add(keep, measured)
+            click.echo(f"  {table.world_text(measured.world)}", err=True)
     rows, held = table.promises_rows([*found.values()])
     click.echo(f"{table.plain(rows)}\n\n{table.plain(table.worlds_rows([*found.values()]))}")
     if write is not None:

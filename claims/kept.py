@@ -18,7 +18,7 @@ def read(file: Path | None) -> dict[Case, Found]:
     if file is None or not file.exists():
         return {}
     with file.open(encoding="utf-8") as lines:
-        return {(one.world, one.wish): one for one in map(_found, lines)}
+        return {(measured.world, measured.wish): measured for measured in map(_found, lines)}
 
 
 def add(file: Path, found: Found) -> None:

@@ -54,10 +54,12 @@ class Promise:
 
     def worst(self, found: Sequence[Found]) -> tuple[float, Found] | None:
         """Return the worst number and where it was found; `None` if there is none at all."""
-        told = [
-            (value, one) for one in found if self.applies(one) and (value := self.measured(one)) is not None
+        values = [
+            (value, case)
+            for case in found
+            if self.applies(case) and (value := self.measured(case)) is not None
         ]
-        return (min if self.least else max)(told, key=lambda pair: pair[0], default=None)
+        return (min if self.least else max)(values, key=lambda pair: pair[0], default=None)
 
 
 def _nothing_changes(found: Found) -> bool:

@@ -46,31 +46,31 @@ def worlds_rows(found: Sequence[Found]) -> Rows:
     header = ["phases", "cut", "target", "budget shown", "it truncates", "factor shown", "interval holds"]
     rows = [[*header, "proposed", "change seen"]]
     groups: dict[tuple[int, float, float], list[Found]] = {}
-    for one in found:
-        if one.world.changes_at is None:
-            groups.setdefault((one.world.phases, one.world.cut, one.wish.limit), []).append(one)
+    for case in found:
+        if case.world.changes_at is None:
+            groups.setdefault((case.world.phases, case.world.cut, case.wish.limit), []).append(case)
     for (phases, cut, limit), group in sorted(groups.items()):
-        often = [one for one in group if one.shown("budget") >= RARELY]
-        single = [one for one in group if one.world.strata == 1]
+        often = [case for case in group if case.shown("budget") >= RARELY]
+        single = [case for case in group if case.world.strata == 1]
         rows.append(
             [
                 *(f"{phases}", f"{cut:.0%}", f"{limit:.0%}"),
-                _range([one.shown("budget") for one in group], 0),
-                _range([one.mean("budget") for one in often], 1),
-                _range([one.shown("factor") for one in single], 0),
-                _range([one.mean("factor covered") for one in single], 1),
-                _range([one.mean("proposed") for one in single], 1),
-                _range([one.mean("change") for one in group], 1),
+                _range([case.shown("budget") for case in group], 0),
+                _range([case.mean("budget") for case in often], 1),
+                _range([case.shown("factor") for case in single], 0),
+                _range([case.mean("factor covered") for case in single], 1),
+                _range([case.mean("proposed") for case in single], 1),
+                _range([case.mean("change") for case in group], 1),
             ]
         )
     return rows
 
 
 def _range(values: Sequence[float | None], digits: int) -> str:
-    told = [value for value in values if value is not None]
-    if not told:
+    known = [value for value in values if value is not None]
+    if not known:
         return "-"
-    low, high = f"{min(told):.{digits}%}", f"{max(told):.{digits}%}"
+    low, high = f"{min(known):.{digits}%}", f"{max(known):.{digits}%}"
     return low if low == high else f"{low} to {high}"
 
 
@@ -85,7 +85,7 @@ def write(document: Path, found: Sequence[Found]) -> None:
     Raises:
         ValueError: the document has no marks.
     """
-    repeats = sorted({one.repeats for one in found})
+    repeats = sorted({case.repeats for case in found})
     samples = f"{repeats[0]:,}" if len(repeats) == 1 else f"{repeats[0]:,} to {repeats[-1]:,}"
     said = f"{len(found)} worlds, {samples} samples of each, 1,000 new answers held against each sample."
     parts = [said, _markdown(promises_rows(found)[0]), _markdown(worlds_rows(found))]

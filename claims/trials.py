@@ -57,11 +57,11 @@ def _once(found: Found, rows: Rows, chance: random.Random) -> None:
     db = rows.hold(world.rows(levels, chance))
     calibration = calibrate(db, Selection(min_actual=0), Strata(("category",)), found.wish)
     found.repeats += 1
-    news = sorted(world.new_answers(chance, NEW_ANSWERS))
+    new_answers = sorted(world.new_answers(chance, NEW_ANSWERS))
     add["change"].append(any(change.of == ESTIMATES for change in calibration.changes))
-    for one in calibration.strata:
-        level = math.exp(levels[int(str(one.key[0]).removeprefix("work-"))])
-        _truncated(found, one, level, news)
+    for stratum in calibration.strata:
+        level = math.exp(levels[int(str(stratum.key[0]).removeprefix("work-"))])
+        _truncated(found, stratum, level, new_answers)
         if calibration.overall.budget.factor is not None:
             add["whole size"].append(math.log(calibration.overall.budget.factor / level))
     if world.strata == 1:
@@ -69,25 +69,27 @@ def _once(found: Found, rows: Rows, chance: random.Random) -> None:
         _risk(found, rows)
 
 
-def _truncated(found: Found, one: Calibrated, level: float, news: list[float]) -> None:
+def _truncated(found: Found, stratum: Calibrated, level: float, new_answers: list[float]) -> None:
     """See how many new answers of a stratum go beyond its budgets."""
-    budgets = {"budget": one.budget.factor, "safe": one.budget.safe_factor}
+    budgets = {"budget": stratum.budget.factor, "safe": stratum.budget.safe_factor}
     for name, factor in budgets.items():
         if factor is not None:
-            share = 1 - bisect_right(news, factor / level) / len(news)
+            share = 1 - bisect_right(new_answers, factor / level) / len(new_answers)
             found.numbers[name].append(share)
             found.numbers[f"{name} size"].append(math.log(factor / level))
-            found.numbers[f"{name} held"].append(share <= one.budget.max_truncation)
-            own = one.budget.phases if one.budget.advised == OWN else found.world.phases
-            found.numbers[f"{name} least"].append(one.budget.max_truncation - 1 / (own + 1))
+            found.numbers[f"{name} held"].append(share <= stratum.budget.max_truncation)
+            own = stratum.budget.phases if stratum.budget.advised == OWN else found.world.phases
+            found.numbers[f"{name} least"].append(stratum.budget.max_truncation - 1 / (own + 1))
 
 
-def _centered(found: Found, one: Calibrated) -> None:
-    if one.factor is not None:
-        found.numbers["factor"].append(one.factor)
-    if one.factor_interval is not None:
-        found.numbers["factor covered"].append(one.factor_interval.low <= 1 <= one.factor_interval.high)
-    found.numbers["proposed"].append(one.proposed_factor is not None)
+def _centered(found: Found, stratum: Calibrated) -> None:
+    if stratum.factor is not None:
+        found.numbers["factor"].append(stratum.factor)
+    if stratum.factor_interval is not None:
+        found.numbers["factor covered"].append(
+            stratum.factor_interval.low <= 1 <= stratum.factor_interval.high
+        )
+    found.numbers["proposed"].append(stratum.proposed_factor is not None)
 
 
 def _risk(found: Found, rows: Rows) -> None:

@@ -1,7 +1,7 @@
-"""Replay's verdicts: how often two equal estimators are told apart, and how often a better one is found.
+"""Replay's verdicts: how often two equal estimators seem to differ, and how often a better one is found.
 
 Both estimators err by a factor whose logarithm is normal, once for each phase: tries get the same
-estimate. The new one's deviation is a share of the old one's. What tries of a phase need is alike.
+estimate. The new one's deviation is a share of the old one's. What tries of a phase need is similar.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ OLD_ERROR = 0.6
 LIKENESS = 0.75
 """The intraclass correlation of what a phase's tries need."""
 
-RESAMPLES, LEAST_FORMERLY = 2000, 5
+RESAMPLES, LEAST_ANSWERS = 2000, 5
 
 Row = tuple[str, ...]
 
@@ -90,7 +90,7 @@ def _event(phase: int, number: int, stratum: str, predicted: int, actual: int, c
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """In which share of so many samples there was a verdict: over all, in any stratum, and formerly.
+    """In which share of so many samples there was a verdict: over all, in any stratum, by the bootstrap.
 
     `covered` is how often the interval held the true difference, of the samples that have one.
     """
@@ -98,21 +98,21 @@ class Found:
     samples: int
     verdict: float
     in_a_stratum: float
-    formerly: float
+    bootstrap: float
     covered: float | None
 
 
-def try_out(world: World, repeats: int, seed: int, formerly: bool = True) -> Found:
+def try_out(world: World, repeats: int, seed: int, with_bootstrap: bool = True) -> Found:
     """Replay so many samples of a world."""
     chance = random.Random(f"{seed} {world}")
     truth = _truth(world)
-    verdicts, any_stratum, former, covered = [], [], [], []
+    verdicts, any_stratum, bootstraps, covered = [], [], [], []
     for _ in range(repeats):
         found = world.replayed(chance)
         verdicts.append(found.overall.verdict in ("better", "worse"))
-        any_stratum.append(any(one.verdict in ("better", "worse") for one in found.strata))
-        if formerly:
-            former.append(_formerly(found, chance))
+        any_stratum.append(any(stratum.verdict in ("better", "worse") for stratum in found.strata))
+        if with_bootstrap:
+            bootstraps.append(_bootstrapped(found, chance))
         interval = found.overall.smape.interval
         if interval is not None:
             covered.append(interval.low <= truth <= interval.high)
@@ -120,7 +120,7 @@ def try_out(world: World, repeats: int, seed: int, formerly: bool = True) -> Fou
         samples=repeats,
         verdict=fmean(verdicts),
         in_a_stratum=fmean(any_stratum),
-        formerly=fmean(former or [0.0]),
+        bootstrap=fmean(bootstraps or [0.0]),
         covered=fmean(covered) if covered else None,
     )
 
@@ -139,18 +139,18 @@ def _truth(world: World) -> float:
     return fmean(errors)
 
 
-def _smape(one: float, other: float) -> float:
-    return 200 * abs(one - other) / (one + other)
+def _smape(value: float, other: float) -> float:
+    return 200 * abs(value - other) / (value + other)
 
 
-def _formerly(found: Replay, chance: random.Random) -> bool:
-    """Whether a paired bootstrap of answers tells the estimators apart, which was the test before."""
+def _bootstrapped(found: Replay, chance: random.Random) -> bool:
+    """Whether a paired bootstrap of answers finds a difference, which was the test before."""
     differences = [
         _smape(row.predicted, row.event.actual) - _smape(row.event.predicted, row.event.actual)
         for row in found.rows
         if not row.event.truncated
     ]
-    if len(differences) < LEAST_FORMERLY:
+    if len(differences) < LEAST_ANSWERS:
         return False
     numbers = np.array(differences)
     drawn = np.random.default_rng(chance.getrandbits(32)).integers(
@@ -192,7 +192,7 @@ def row(world: World, found: Found) -> Row:
         f"{found.samples:,}",
         f"{found.verdict:.1%}",
         f"{found.in_a_stratum:.1%}" if world.strata > 1 else "",
-        f"{found.formerly:.1%}",
+        f"{found.bootstrap:.1%}",
         "-" if found.covered is None else f"{found.covered:.1%}",
     )
 

@@ -1,4 +1,4 @@
-"""Worlds whose truth is known: answers of phases, as rows, and new answers to hold claims against.
+"""Worlds whose truth is known: answers of phases, as rows, and new answers to compare claims with.
 
 An answer needs exp(shape(z)) times its prediction and its stratum's level, z a standard normal number
 of which a part belongs to the phase. So its median and every quantile are known, however skewed it is.
@@ -27,8 +27,8 @@ _COLUMNS = (
     "predicted_output_tokens, actual_output_tokens, selected_budget, actual_max_tokens, success, truncated, "
     "actual_is_total, deliverables_complete"
 )
-_UNTOLD = "model, phase_outcome, deliverables_source, estimated_deliverable_count"
-_TABLE = f"CREATE TABLE token_estimation_v2_events (event_id INTEGER PRIMARY KEY, {_COLUMNS}, {_UNTOLD})"
+_ALWAYS_NULL = "model, phase_outcome, deliverables_source, estimated_deliverable_count"
+_TABLE = f"CREATE TABLE token_estimation_v2_events (event_id INTEGER PRIMARY KEY, {_COLUMNS}, {_ALWAYS_NULL})"
 
 Row = tuple[Any, ...]
 

@@ -1,7 +1,7 @@
-"""What the commands of the ingest and of the reports stand on; it knows neither.
+"""What the commands of the ingest and of the reports share; it imports no command.
 
-Here is how a command ends: each error becomes a message and an exit code, and a signal an error. What
-commands ask for is in `commandline.options`, what they print in `commandline.output`.
+This module runs a command and ends it: each error becomes a message and an exit code, and a signal an error.
+Shared options are in `commandline.options`, printing is in `commandline.output`.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ EXIT_TERMINATED = 143
 
 
 class Terminated(BaseException):
-    """The process was asked to end (SIGTERM); raised so that everything is closed on the way."""
+    """The process was asked to end (SIGTERM); raised so that everything is closed on the way out."""
 
 
 def run(program: click.Command) -> int:
-    """Run a program with the words that it was called with; return the exit code, errors being told."""
+    """Run a program with its arguments; print its errors, and return the exit code."""
     show_escapes()
     try:
         result = program.main(prog_name="tokentail", standalone_mode=False)
@@ -50,7 +50,7 @@ def run(program: click.Command) -> int:
         return exit_code_of(error)
     except (KeyboardInterrupt, click.Abort, Terminated) as error:
         return _ended(error)
-    except RuntimeError as error:  # Python 3.11 makes one of what a signal raises while a class is made
+    except RuntimeError as error:  # Python 3.11 wraps what a signal raises while a class is made
         if not isinstance(error.__cause__, KeyboardInterrupt | Terminated):
             raise
         return _ended(error.__cause__)
@@ -74,7 +74,7 @@ def _complain_of(error: TokentailError) -> None:
 
 
 def _ended(asked: BaseException) -> int:
-    """Return the code for an end that a signal asked for; a person is told."""
+    """Return the exit code for a signal; say that nothing is lost."""
     if isinstance(asked, Terminated):
         return EXIT_TERMINATED
     click.echo("tokentail: interrupted; nothing is lost, the next run goes on from here", err=True)
@@ -102,14 +102,14 @@ def _flush() -> None:
 
 
 def _discard_output() -> None:
-    """Keep Python from trying again, and complaining, when it ends."""
+    """Keep Python from flushing again, and complaining, when it exits."""
     if sys.stdout is not None:
         with suppress(UnsupportedOperation):  # it is no file
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def exit_code_of(error: BaseException) -> int:
-    """Return what the program leaves with after an error."""
+    """Return the exit code of an error."""
     match error:
         case click.ClickException():
             return error.exit_code

@@ -1,4 +1,4 @@
-"""`--metrics FILE.prom`: what a monitor is told, whatever becomes of the command."""
+"""`--metrics FILE.prom`: metrics for a monitor, however the command ends."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ingest.version import program_version
 
 ENDING = ".prom"
 COST_FACTOR = 200
-"""How often a follow writes metrics: what takes long is done seldom, so that it takes 0.5% of a processor."""
+"""A follow writes metrics again after so many times the processor time that it took: 0.5% of it."""
 
 
 def _checked(_: click.Context, __: click.Parameter, file: str | None) -> str | None:
@@ -47,7 +47,7 @@ class Metrics:
         self._complaint = ""
 
     def around(self, run: Callable[[], int]) -> int:
-        """Run a command and write what came of it; return its exit code, or 1 if that can't be written."""
+        """Run a command and write its metrics; return its exit code, or 1 if they can't be written."""
         try:
             code = run()
         except BaseException as error:
@@ -56,14 +56,14 @@ class Metrics:
         return code if self.write(code) else code or 1
 
     def write_seldom(self, exit_code: int) -> None:
-        """Write, unless that was done so lately that it would cost too much."""
+        """Write, unless the last time is too recent for the cost."""
         if time.monotonic() >= self._due:
             began = time.process_time()
             self.write(exit_code)
             self._due = time.monotonic() + COST_FACTOR * (time.process_time() - began)
 
     def write(self, exit_code: int) -> bool:
-        """Write the file; where it can't be written that is told, once, and false is returned."""
+        """Write the file; return whether that succeeded. The same failure is reported once."""
         if self._file is None:
             return True
         from commandline.sink import opened_sink  # noqa: PLC0415 - most write no metrics
@@ -86,7 +86,7 @@ class Metrics:
         return None
 
     def _text(self, exit_code: int) -> str:
-        import_library()  # before the metrics do, with pandas and numpy
+        import_library()  # before the metrics import it, with pandas and numpy
         from reports.prometheus import Metric, command_metrics, database_metrics, rendered  # noqa: PLC0415
 
         database = self._database()

@@ -1,4 +1,4 @@
-"""Times as a person types them: `2026-01-14`, `2026-01-14 09:30`, `7d`, `yesterday`.
+"""Read times as a person types them: `2026-01-14`, `2026-01-14 09:30`, `7d`, `yesterday`.
 
 Only forms with one meaning are read. A time without an offset is of the zone that is given, else UTC.
 """
@@ -29,7 +29,7 @@ _SPAN_UNITS = {"s": 1, **_UNITS}
 
 
 def parse_span(text: str) -> timedelta:
-    """Return how long a span is that was typed: `90s`, `15m`, `1h30m`, `2d`, `1w`.
+    """Read a span of time: `90s`, `15m`, `1h30m`, `2d`, `1w`.
 
     Raises:
         UsageMistake: it is none; the message says how one is written.
@@ -37,7 +37,9 @@ def parse_span(text: str) -> timedelta:
     asked = text.strip().lower().replace(" ", "")
     if not _SPAN.fullmatch(asked):
         raise UsageMistake(f"{text!r} is no span of time: write for example 90s, 15m, 1h, 1h30m or 2d")
-    return timedelta(seconds=sum(float(one) * _SPAN_UNITS[unit] for one, unit in _SPAN_PART.findall(asked)))
+    return timedelta(
+        seconds=sum(float(count) * _SPAN_UNITS[unit] for count, unit in _SPAN_PART.findall(asked))
+    )
 
 
 def span_text(seconds: float) -> str:

@@ -1,6 +1,6 @@
 """Options that several commands share, what the environment adds to them, and where data may live.
 
-That is the place that the system has for it, and never a virtual environment: who makes one anew
+Data lives in the system's folder for it, and never in a virtual environment: whoever recreates one
 (`python -m venv --clear`, an upgrade of pipx) deletes what is in it.
 """
 
@@ -33,25 +33,25 @@ SWITCH_VARIABLE = "TELEMETRY_DB_ENABLED"
 _OFF = frozenset({"0", "false", "no", "off"})
 
 _MARKS = ("pyvenv.cfg", "conda-meta")
-"""What tells a folder that it is an environment of Python's, or of conda's."""
+"""Names in a folder by which it is a virtual environment of Python's or conda's."""
 
 
 def finite(_: click.Context, __: click.Parameter, value: float | None) -> float | None:
-    """Refuse `nan`, which Click takes for a number within every range."""
+    """Refuse `nan`, which Click accepts in every range."""
     if value is not None and math.isnan(value):
         raise click.BadParameter("not a number")
     return value
 
 
 any_path = click.Path(readable=False)
-"""The type of what names a file: shells complete it. Whether it is there is looked at when it is used."""
+"""The type of an argument that names a file: shells complete it. Its existence is checked when it is used."""
 
 
 class _Logs(click.Path):
-    """Paths and URLs, which in a variable of the environment stand behind one another."""
+    """Paths and URLs; in a variable of the environment they are separated as in `PATH`."""
 
     def split_envvar_value(self, rv: str) -> list[str]:
-        """Cut them; the `:` within a URL separates nothing."""
+        """Split them; the `:` within a URL separates nothing."""
         return split_paths(rv, os.pathsep)
 
 
@@ -67,14 +67,14 @@ _database_option = click.option(
 )
 
 
-def _take_settings(ctx: click.Context, _: click.Parameter, named: str | None) -> None:
-    take_settings(ctx, named)
+def _apply_settings(ctx: click.Context, _: click.Parameter, named: str | None) -> None:
+    apply_settings(ctx, named)
 
 
-def take_settings(ctx: click.Context, named: str | None) -> None:
-    """Let the settings be the defaults of this command, where there are any."""
+def apply_settings(ctx: click.Context, named: str | None) -> None:
+    """Make the settings, if there are any, the defaults of a command."""
     file = named or os.environ.get(CONFIG_VARIABLE) or (CONFIG_FILE if os.path.lexists(CONFIG_FILE) else None)
-    if file is None or ctx.resilient_parsing:  # the latter is a completion
+    if file is None or ctx.resilient_parsing:  # a shell completes a word
         return
     from commandline.settings import read_settings  # noqa: PLC0415 - most have none
 
@@ -86,15 +86,15 @@ _settings_option = click.option(
     "--config",
     type=any_path,
     metavar="FILE",
-    is_eager=True,  # before those whose defaults it has
+    is_eager=True,  # before the options whose defaults it sets
     expose_value=False,
-    callback=_take_settings,
+    callback=_apply_settings,
     help="The settings. Default: those of TOKENTAIL_CONFIG, or tokentail.toml here.",
 )
 
 
 def db_option(command: Command) -> Command:
-    """Give a command `--db`, and the settings, in which the database may stand as well."""
+    """Give a command `--db`, and `--config`, since settings may name the database."""
     return _database_option(_settings_option(command))
 
 
@@ -120,15 +120,15 @@ wait_option = click.option(
 
 
 def chosen_database(option: str | None) -> str:
-    """Return the path of the database that this command is about; `DATABASE_URL` beats that of the settings.
+    """Return the path of the database of this command; `DATABASE_URL` overrides that of the settings.
 
-    The `--db` of `sources` may stand before `forget` too.
+    The `--db` of `sources` may stand before `forget`, too.
 
     Raises:
         UsageMistake: `DATABASE_URL` names none, or nobody does and it would lie in a virtual environment.
     """
     context = click.get_current_context()
-    contexts = [one for one in (context, context.parent) if one is not None and is_typed("db", one)]
+    contexts = [given for given in (context, context.parent) if given is not None and is_typed("db", given)]
     typed = contexts[0].params["db"] if contexts else None
     if not (typed or option or os.environ.get("DATABASE_URL")):
         return default_database()
@@ -136,7 +136,7 @@ def chosen_database(option: str | None) -> str:
 
 
 def data_folder() -> str:
-    """Return the folder in which this system keeps a user's data of this program; it need not be there."""
+    """Return the folder in which this system keeps this program's data of a user; it may not exist."""
     if os.name == "nt":
         base = os.environ.get("LOCALAPPDATA") or os.path.join("~", "AppData", "Local")
     elif sys.platform == "darwin":
@@ -153,7 +153,7 @@ def data_database() -> str:
 
 
 def other_database() -> str:
-    """Say where a database is, if there is one in that folder, where the one that was meant isn't there."""
+    """Say that there is a database in the data folder, if there is one, where another is missing."""
     place = data_database()
     if not os.path.exists(place):
         return ""
@@ -173,7 +173,7 @@ def environment_around(path: str) -> str | None:
 
 
 def default_database() -> str:
-    """Return the database that is meant where nobody names one: `telemetry.db` in the current folder.
+    """Return the database if nobody names one: `telemetry.db` in the current folder.
 
     Raises:
         UsageMistake: it would be made within a virtual environment. One that is there already is used.
@@ -189,7 +189,7 @@ def default_database() -> str:
 
 
 def is_typed(parameter: str, context: click.Context | None = None) -> bool:
-    """Whether a person gave an option with this call, so that neither settings nor defaults did."""
+    """Whether an option was given with this call, and not by settings or defaults."""
     context = context or click.get_current_context()
     return context.get_parameter_source(parameter) is ParameterSource.COMMANDLINE
 
@@ -201,7 +201,7 @@ def chosen_settings() -> Settings | None:
 
 
 def chosen_folders() -> tuple[Folder, ...]:
-    """Return what the settings say of single folders; a zone named as an option stands above theirs."""
+    """Return the folders of the settings; a zone that is given as an option overrides theirs."""
     settings = chosen_settings()
     if settings is None:
         return ()

@@ -1,6 +1,6 @@
-"""What commands print: results on standard output, all else on standard error, all of it harmless.
+"""What commands print: results on standard output, all else on standard error, without control characters.
 
-Whatever encoding the streams have, what it can't say is shown as an escape; JSON is ASCII.
+Characters that the encoding of a stream lacks are shown as escapes; JSON is ASCII.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from reports.terminal import counted, printable, wrapped
 
 
 def show_escapes() -> None:
-    """Let both streams write what their encoding has no character for as an escape."""
+    """Let both streams write characters that their encoding lacks as escapes."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
@@ -30,9 +30,9 @@ _QUIET = "tokentail.quiet"
 
 def page_width() -> int | None:
     """Return how wide a page is: `COLUMNS` if it is set, else the terminal's width; `None` in a pipe."""
-    told = os.environ.get("COLUMNS", "")
-    if told.isascii() and told.isdigit() and int(told[:6]) > 0:
-        return int(told[:6])
+    columns = os.environ.get("COLUMNS", "")
+    if columns.isascii() and columns.isdigit() and int(columns[:6]) > 0:
+        return int(columns[:6])
     with suppress(OSError, ValueError, AttributeError):
         return os.get_terminal_size(sys.stdout.fileno()).columns or None
     return None
@@ -49,18 +49,18 @@ def _is_quiet() -> bool:
 
 
 def say(text: str, as_is: bool = False) -> None:
-    """Print a line of the result, unless only trouble is asked for; one to be copied is never cut."""
+    """Print a line of the result, unless the command is quiet; `as_is`: unwrapped, to be copied."""
     if not _is_quiet():
         for line in [printable(text)] if as_is else wrapped(printable(text)):
             _print(line)
 
 
 def say_lines(lines: Iterable[str]) -> None:
-    """Print lines of the result that are made harmless already, likewise."""
+    """Print lines of the result that hold no control characters, likewise."""
     if not _is_quiet():
         for line in lines:
-            for one in wrapped(line):
-                _print(one)
+            for part in wrapped(line):
+                _print(part)
 
 
 def say_json(value: Any) -> None:
@@ -77,7 +77,7 @@ def say_json_rows(about: dict[str, Any], name: str, rows: Iterable[Any]) -> None
 
 
 def say_json_line(value: Any) -> None:
-    """Print one JSON object of several, on a line of its own, at once."""
+    """Print one of several JSON objects, on a line of its own, at once."""
     _print(_json_text(value))
 
 
@@ -91,7 +91,7 @@ def _print(text: str, ends_line: bool = True) -> None:
 
 
 def lost_output(error: OSError) -> OutputLost:
-    """Return what a failure of standard output is."""
+    """Return the error for a failure of standard output."""
     return OutputLost(f"standard output can't be written ({error.strerror}): look where it leads")
 
 
@@ -102,7 +102,7 @@ def _json_text(value: Any, indent: int | None = None) -> str:
 
 
 def say_unclaimed(quoted: int, unread: int) -> None:
-    """Print where the event's marker stands beside the marker lines, if it does."""
+    """Print how often the event's marker stands in other lines than marker lines, if it does."""
     parts = [counted(quoted, "quotation")] if quoted else []
     parts += [f"{counted(unread, 'line')} not read"] if unread else []
     if parts:
@@ -110,11 +110,11 @@ def say_unclaimed(quoted: int, unread: int) -> None:
 
 
 def complain(text: str) -> None:
-    """Name what is wrong."""
+    """Print what is wrong."""
     click.echo(f"tokentail: {printable(text)}", file=sys.stderr)
 
 
 def remark(text: str) -> None:
-    """Say what is worth knowing, beside the result, unless only trouble is asked for."""
+    """Print what is worth knowing beside the result, unless the command is quiet."""
     if not _is_quiet():
         click.echo(printable(text), file=sys.stderr)

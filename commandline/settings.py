@@ -1,7 +1,7 @@
-"""`tokentail.toml`: what options are where neither a person nor the environment says otherwise.
+"""`tokentail.toml`: the values of options that neither a person nor the environment gives.
 
-A key stands for an option: Click takes it from the command's `default_map`, and checks it as if it had
-been typed. Imported only where there is such a file, since most of what it takes is needed for nothing else.
+A key stands for an option: Click reads it from the command's `default_map`, and checks it as if it had been
+typed. This module is imported only if there is such a file, since most of its imports serve nothing else.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _PARAMETERS = {
     "wait": "wait_seconds",
     "metrics": "metrics",
 }
-"""What a file may say above its folders: for which parameter of a command each key stands."""
+"""The keys that may stand before the folders, each with its parameter of a command."""
 
 _FOLDER_KEYS = ("path", "zone", "label")
 _PATHS = ("database", "logs", "metrics", "path")
@@ -38,7 +38,7 @@ _PATHS = ("database", "logs", "metrics", "path")
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What a file says: values of parameters, by their names, and the folders, the nearest first."""
+    """The settings of a file: values of parameters, by their names, and the folders, the nearest first."""
 
     file: str
     defaults: dict[str, Any]
@@ -62,11 +62,11 @@ def read_settings(file: str) -> Settings:
         UsageMistake: it can't be read, is no TOML, or has a key or a value that means nothing; the
             message names the file, the key and what is allowed.
     """
-    told = _parsed(file)
-    tables = told.pop("folder", [])
-    if not isinstance(tables, list) or not all(isinstance(one, dict) for one in tables):
+    top = _parsed(file)
+    tables = top.pop("folder", [])
+    if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
         raise UsageMistake(f"{file}: folder: must be tables, each headed [[folder]] in double brackets")
-    defaults = {_PARAMETERS[key]: value for key, value in _values(file, "", told, _PARAMETERS).items()}
+    defaults = {_PARAMETERS[key]: value for key, value in _values(file, "", top, _PARAMETERS).items()}
     folders = [_folder(file, f"folder {number}: ", table) for number, table in enumerate(tables, 1)]
     return Settings(file, defaults, nearest_first(folders))
 
@@ -89,16 +89,16 @@ def _parsed(file: str) -> dict[str, Any]:
 
 
 def _folder(file: str, where: str, table: dict[str, Any]) -> Folder:
-    told = _values(file, where, table, _FOLDER_KEYS)
-    if "path" not in told:
+    values = _values(file, where, table, _FOLDER_KEYS)
+    if "path" not in values:
         raise UsageMistake(f"{file}: {where}has no path, so it says nothing of any log: add one")
-    return folder_at(told["path"], told.get("zone"), told.get("label"))
+    return folder_at(values["path"], values.get("zone"), values.get("label"))
 
 
-def _values(file: str, where: str, told: dict[str, Any], keys: Collection[str]) -> dict[str, Any]:
-    """Return what a table says, each value as its option would have it."""
+def _values(file: str, where: str, table: dict[str, Any], keys: Collection[str]) -> dict[str, Any]:
+    """Return the values of a table, each as its option would have it."""
     found = {}
-    for key, value in told.items():
+    for key, value in table.items():
         if key not in keys:
             hint = "; it belongs above the first [[folder]]" if where and key in _PARAMETERS else ""
             known = ", ".join(keys if where else [*keys, "folder"])
@@ -117,11 +117,11 @@ def _value(file: str, key: str, value: Any) -> Any:
         return _text(file, key, value)
     if not isinstance(value, list):
         raise UsageMistake(f'must be a list in brackets, such as ["one", "other"], not {value!r}')
-    return [_text(file, key, one) for one in value]
+    return [_text(file, key, item) for item in value]
 
 
 def _text(file: str, key: str, value: Any) -> str:
-    """Return a text; a path as from the current folder, which in the file is as from the file's."""
+    """Return a text; a relative path is joined to the folder of the file."""
     if not isinstance(value, str) or not value.strip() or "\0" in value:
         raise UsageMistake(f"must be text in quotes, not {value!r}")
     if key == "zone":

@@ -1,4 +1,4 @@
-"""Where a command writes a file: nobody ever sees half of it under its name."""
+"""Writing a file so that nobody ever sees half of it under its name."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def goes_to_terminal(output: str | None) -> bool:
 def opened_sink(
     output: str | None, kept: Sequence[str] = (), leave_same: bool = False
 ) -> Iterator[IO[bytes]]:
-    """Open a file to write, or standard output (`None` or `-`); it takes its name when it is whole.
+    """Open a file to write, or standard output (`None` or `-`); the file gets its name when it is whole.
 
     With `leave_same` a file that holds the same already is left as it is, with its time.
 
@@ -48,7 +48,7 @@ def opened_sink(
             raise lost_output(error) from error
         return
     path = Path(os.path.realpath(output))
-    if any(path == Path(os.path.realpath(one)) for one in kept):
+    if any(path == Path(os.path.realpath(name)) for name in kept):
         raise UsageMistake(f"{output}: the database itself: choose another file with --output")
     if path.exists() and not path.is_file():  # a pipe or a device: there is nothing to replace
         with _named(output), path.open("wb") as file:
@@ -60,7 +60,7 @@ def opened_sink(
 
 @contextmanager
 def _replacing(output: str, path: Path, leave_same: bool) -> Iterator[IO[bytes]]:
-    """Write beside a file, and put the result in its place at the end; without an end, nothing is left."""
+    """Write beside a file, and replace it at the end; after an error nothing is left."""
     part = path.with_name(f".tokentail-{secrets.token_hex(8)}.part")
     try:
         with _named(output):
@@ -78,7 +78,7 @@ def _replacing(output: str, path: Path, leave_same: bool) -> Iterator[IO[bytes]]
 
 
 def _made(path: Path, mode: int) -> IO[bytes]:
-    """Make a file that was not there: nothing that somebody put in its place is written to."""
+    """Make a new file; what somebody put in its place is not written to."""
     return open(path, "xb", opener=lambda name, flags: os.open(name, flags, mode))
 
 

@@ -26,12 +26,15 @@ from faults.world import Tailer
 def main(ids: tuple[str, ...], others: bool, write: Path | None, keep: Path | None, jobs: int) -> None:
     """Play the scenarios, or those with these IDS, with our program and with other tailers."""
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background would have it ignored
-    chosen = [one for one in SCENARIOS if not ids or one.id in ids]
+    chosen = [scenario for scenario in SCENARIOS if not ids or scenario.id in ids]
     ours: list[tuple[Scenario, Tailer, str]] = [
-        (one, Tokentail(), mode) for one in chosen for mode in one.all_modes
+        (scenario, Tokentail(), mode) for scenario in chosen for mode in scenario.all_modes
     ]
     theirs: list[tuple[Scenario, Tailer, str]] = [
-        (one, other, "named") for other in (installed() if others else ()) for one in chosen if one.others
+        (scenario, other, "named")
+        for other in (installed() if others else ())
+        for scenario in chosen
+        if scenario.others
     ]
     verdicts: list[Verdict] = []
     with ThreadPoolExecutor(jobs) as pool:
@@ -43,9 +46,9 @@ def main(ids: tuple[str, ...], others: bool, write: Path | None, keep: Path | No
         click.echo("\n".join(["", *table.side_by_side(verdicts)]))
     if write is not None:
         table.write(write, verdicts)
-    our_verdicts = [one for one in verdicts if one.tailer == Tokentail.name]
+    our_verdicts = [verdict for verdict in verdicts if verdict.tailer == Tokentail.name]
     click.echo(table.summary(our_verdicts))
-    sys.exit(0 if all(one.is_clean for one in our_verdicts) else 1)
+    sys.exit(0 if all(verdict.is_clean for verdict in our_verdicts) else 1)
 
 
 if __name__ == "__main__":

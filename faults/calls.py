@@ -1,7 +1,7 @@
 """What the invented executor of a scenario logs: builder calls, each with a number that names it.
 
-A call is three lines: the phase is opened, the anchor tells its tokens, the event tells the outcome.
-The number is in the event's payload and in its time, so that any line tells which call it is of.
+A call is three lines: one opens the phase, the anchor has its tokens, the event has the outcome.
+The number is in the event's payload and in its time, so that every line identifies its call.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Call:
 
     @property
     def anchor(self) -> str:
-        """The line that tells its phase and its ceiling."""
+        """The line with its phase and its ceiling."""
         return self.logged(
             f"[TOKEN_BUDGET] phase={self.phase} complexity=low input=900 output={self.actual}/16384 "
             f"total={900 + self.actual} utilization=7.1% model=some-model-4"
@@ -73,7 +73,7 @@ class Call:
         return [self.opening, self.anchor, self.event]
 
     def applied(self, path: str) -> str:
-        """Return the line that tells its deliverable, seconds later."""
+        """Return the line with its deliverable, seconds later."""
         return self.logged(f"[{self.phase}] Applied files: [{path!r}]")
 
     def logged(self, message: str) -> str:

@@ -47,19 +47,19 @@ class Cluster:
 
     def start(self) -> None:
         """Start all of it, and wait for the address."""
-        told = self.folder / "scheduler.json"
+        scheduler_file = self.folder / "scheduler.json"
         place = ["--host", "127.0.0.1", "--port", "0", "--no-dashboard"]
-        self.scheduler = _started([*_DASK, "scheduler", *place, "--scheduler-file", str(told)])
+        self.scheduler = _started([*_DASK, "scheduler", *place, "--scheduler-file", str(scheduler_file)])
         for _ in range(WORKERS):
             self.add_worker()
-        _wait(told.exists)
-        self.address = json.loads(told.read_text(encoding="utf-8"))["address"]
+        _wait(scheduler_file.exists)
+        self.address = json.loads(scheduler_file.read_text(encoding="utf-8"))["address"]
 
     def add_worker(self) -> None:
         """Start a worker, which waits for the scheduler."""
-        told = self.folder / "scheduler.json"
+        scheduler_file = self.folder / "scheduler.json"
         alone = ["--no-nanny", "--no-dashboard", "--nthreads", "1", "--host", "127.0.0.1"]
-        where = ["--scheduler-file", str(told), "--local-directory", str(self.folder)]
+        where = ["--scheduler-file", str(scheduler_file), "--local-directory", str(self.folder)]
         self.workers.append(_started([*_DASK, "worker", *alone, *where]))
 
     def kill_worker(self) -> None:
@@ -177,10 +177,14 @@ def main(number: int) -> None:
         began = time.monotonic()
         subprocess.run(backfill(root / "logs", root / "whole.db", started.address), check=True)
         click.echo(f"by {WORKERS} workers: {time.monotonic() - began:.1f} s")
-        one = killing_a_worker(started, root / "logs", root / "worker.db", number // 10)
+        without_worker = killing_a_worker(started, root / "logs", root / "worker.db", number // 10)
         started.add_worker()
-        other = killing_the_client(started, root / "logs", root / "client.db", number // 5)
-        found = {"whole": tables(root / "whole.db"), "a worker killed": one, "the client killed": other}
+        without_client = killing_the_client(started, root / "logs", root / "client.db", number // 5)
+        found = {
+            "whole": tables(root / "whole.db"),
+            "a worker killed": without_worker,
+            "the client killed": without_client,
+        }
     wrong = [what for what, its in found.items() if its != expected]
     click.echo(f"WRONG: other tables: {', '.join(wrong)}" if wrong else "the same tables each time")
     sys.exit(1 if wrong else 0)

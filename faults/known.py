@@ -10,7 +10,7 @@ from faults.calls import Call
 from faults.tables import opened
 
 UNKNOWN: tuple[Any, ...] = (None, "unknown", "[]")
-"""What stands where no line told a value: it may be told later."""
+"""The values of what is unknown: a later line may say it."""
 
 IDS = ("event_id", "created_at", "source_id")
 """Columns in which two databases of the same logs differ."""
@@ -20,7 +20,7 @@ _KINDS = (
     ("escalation", "token_budget_escalation_events", "escalation_key"),
     ("reject", "rejected_lines", "line"),
 )
-"""What is known, and by which column one is told from another: an event by the number of its call."""
+"""What is known, and the column that identifies it: an event by the number of its call."""
 
 Known = dict[str, dict[str, Any]]
 """Each event, escalation and reject, with the values that are known of it."""
@@ -48,7 +48,7 @@ def known(database: Path) -> Known:
 def lost(before: Known, after: Known, besides: Collection[str] = ()) -> list[str]:
     """Return, as sentences, which values were known before and are not now, `besides` those of some columns.
 
-    The key of an event whose phase was not known tells the phase as soon as it is.
+    The key of an event changes when its phase becomes known.
     """
     gone = []
     for what, values in before.items():

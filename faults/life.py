@@ -167,7 +167,7 @@ class Life:
         self.reopen()
 
     def restore(self) -> None:
-        """Write an older file over the log, and go on behind it."""
+        """Write an older file over the log, and append to it."""
         if others := self.others(compressed=False):
             self.finish_line()
             text = self.rng.choice(others).read_text()

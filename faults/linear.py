@@ -198,10 +198,10 @@ def main() -> int:
         times, took = ratio(small, large)
         found.append((times if took >= FASTEST_SECONDS else 0.0, took, name))
     found += linear_logs.ratios()
-    bad = [one for one in found if one[0] > MAX_RATIO]
+    bad = [measured for measured in found if measured[0] > MAX_RATIO]
     for times, took, name in sorted(bad, reverse=True):
         print(f"NOT LINEAR: {times:.1f} times as long for {FACTOR} times the length, {took:.3f} s: {name}")
-    worst, slowest = max(found), max(found, key=lambda one: one[1])
+    worst, slowest = max(found), max(found, key=lambda measured: measured[1])
     print(
         f"linear: {'FAILED' if bad else 'yes'}, {len(found)} families; the worst took {worst[0]:.1f} times "
         f"as long for {FACTOR} times the length ({worst[2]}); the slowest {slowest[1]:.3f} s ({slowest[2]})"

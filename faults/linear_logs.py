@@ -37,34 +37,36 @@ def _anchor(phase: str) -> str:
     )
 
 
-def _paired(count: int, one: Callable[[int], str], other: Callable[[int], str]) -> bytes:
-    return _narrow(*(line for number in range(count) for line in (one(number), other(number))))
+def _paired(count: int, first: Callable[[int], str], second: Callable[[int], str]) -> bytes:
+    return _narrow(*(line for number in range(count) for line in (first(number), second(number))))
 
 
 LOGS: dict[str, Callable[[int], bytes]] = {
     "one event again and again": lambda count: _narrow(*[_EVENT] * count),
-    "events of one second": lambda count: _narrow(*(logged(event_message(one)) for one in range(count))),
+    "events of one second": lambda count: _narrow(
+        *(logged(event_message(number)) for number in range(count))
+    ),
     "one event in ever new phases": lambda count: _paired(
-        count, lambda one: _anchor(f"p{one}"), lambda _: _EVENT
+        count, lambda number: _anchor(f"p{number}"), lambda _: _EVENT
     ),
     "anchors, then events": lambda count: _narrow(
-        *(_anchor(f"p{one}") for one in range(count)), *[_EVENT] * count
+        *(_anchor(f"p{number}") for number in range(count)), *[_EVENT] * count
     ),
     "phases that never end": lambda count: _paired(
-        count, lambda one: logged(f"Next phase: p{one}"), lambda one: logged(event_message(one))
+        count, lambda number: logged(f"Next phase: p{number}"), lambda number: logged(event_message(number))
     ),
     "paths without end": lambda count: _narrow(
         logged("[p] ❌ DELIVERABLES VALIDATION FAILED"), "📋 REQUIRED DELIVERABLES:", *["  ✓ a.md"] * count
     ),
     "runs without end": lambda count: _paired(
-        count, lambda one: logged(f"Generating manifest for run: r{one}"), lambda _: _EVENT
+        count, lambda number: logged(f"Generating manifest for run: r{number}"), lambda _: _EVENT
     ),
     "wrapped lines of an unsure width": lambda count: _wide(
         "x" * (len(_START) + 2), f"{_START}😀", *[f"{'y' * len(_START)}😀"] * count
     ),
     "a wrapped line without end": lambda count: _wide(_EVENT, *["z" * len(_EVENT)] * count),
     "a wrapped line that ever grows": lambda count: _wide(
-        _EVENT, *("z" * (40 + one % 900) for one in range(count))
+        _EVENT, *("z" * (40 + number % 900) for number in range(count))
     ),
     "holes": lambda count: b"".join([b"\0" * 20 + _EVENT.encode() + b"\0" * 20 + b"\n"] * count),
 }

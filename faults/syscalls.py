@@ -224,8 +224,8 @@ def _judged(life: Life, ended: Ended, point: Point, expected: State) -> tuple[st
     if "(INJECTED)" not in ended.trace:
         return "not reached", ""
     if ended.status:
-        told = ended.said.strip() and "Traceback" not in ended.said and ended.status > 0
-        return "said", "" if told else f"left with {ended.status}, saying {ended.said[-600:]!r}"
+        is_said = ended.said.strip() and "Traceback" not in ended.said and ended.status > 0
+        return "said", "" if is_said else f"left with {ended.status}, saying {ended.said[-600:]!r}"
     difference = differences(expected, life.state())
     return "without effect", f"silent: {difference}; said {ended.said!r}" if difference else ""
 
@@ -233,8 +233,8 @@ def _judged(life: Life, ended: Ended, point: Point, expected: State) -> tuple[st
 def differences(expected: State, found: State) -> str:
     """Name the rows that are missing or too many, if any are."""
     wanted, got = Counter(_rows(expected)), Counter(_rows(found))
-    told = {"lost": list((wanted - got).elements()), "too many": list((got - wanted).elements())}
-    return "; ".join(f"{len(rows)} {what}: {rows[0][:200]}" for what, rows in told.items() if rows)
+    differing = {"lost": list((wanted - got).elements()), "too many": list((got - wanted).elements())}
+    return "; ".join(f"{len(rows)} {what}: {rows[0][:200]}" for what, rows in differing.items() if rows)
 
 
 def _rows(state: State) -> Iterator[str]:
@@ -270,8 +270,8 @@ def main(names: tuple[str, ...], every: int, first: int, jobs: int) -> None:
                 click.echo(f"{outcomes.total():,} of {len(chosen):,}", err=True)
             if wrong:
                 click.echo(f"WRONG: {point}: {wrong}")
-    told = ", ".join(f"{count:,} {what}" for what, count in sorted(outcomes.items()))
-    click.echo(f"{len(chosen):,} points ({told}): {troubles} wrong ({time.monotonic() - started:.0f} s)")
+    counts = ", ".join(f"{count:,} {what}" for what, count in sorted(outcomes.items()))
+    click.echo(f"{len(chosen):,} points ({counts}): {troubles} wrong ({time.monotonic() - started:.0f} s)")
     sys.exit(1 if troubles or not chosen else 0)
 
 

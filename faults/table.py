@@ -29,51 +29,59 @@ def line(verdict: Verdict) -> str:
 
 def summary(verdicts: Sequence[Verdict]) -> str:
     """Say what came of all scenarios together."""
-    played = [one for one in verdicts if one.skipped is None]
-    wrong = [one for one in played if not one.is_clean]
-    awaited = [one for one in played if one.awaited]
+    played = [verdict for verdict in verdicts if verdict.skipped is None]
+    wrong = [verdict for verdict in played if not verdict.is_clean]
+    awaited = [verdict for verdict in played if verdict.awaited]
     return (
-        f"{len({one.scenario.id for one in played})} scenarios in {len(played)} plays: "
-        f"{sum(one.expected for one in played):,} calls expected in all, "
-        f"{sum(one.lost for one in played)} lost, "
-        f"{sum(one.doubled for one in played)} doubled, {sum(one.damaged for one in played)} damaged, "
+        f"{len({verdict.scenario.id for verdict in played})} scenarios in {len(played)} plays: "
+        f"{sum(verdict.expected for verdict in played):,} calls expected in all, "
+        f"{sum(verdict.lost for verdict in played)} lost, "
+        f"{sum(verdict.doubled for verdict in played)} doubled, "
+        f"{sum(verdict.damaged for verdict in played)} damaged, "
         f"{len(wrong)} wrong, {len(awaited)} expected failures; {len(verdicts) - len(played)} not played"
     )
 
 
 def _cell(verdicts: Sequence[Verdict]) -> str:
-    played = [one for one in verdicts if one.skipped is None]
+    played = [verdict for verdict in verdicts if verdict.skipped is None]
     if not played:
         return "-"
-    worst = max(played, key=lambda one: one.lost + one.doubled + one.damaged)
+    worst = max(played, key=lambda verdict: verdict.lost + verdict.doubled + verdict.damaged)
     parts = [
         f"{count} {what}"
         for count, what in ((worst.lost, "lost"), (worst.doubled, "doubled"), (worst.damaged, "damaged"))
         if count
     ]
-    awaited = any(one.awaited for one in played)
+    awaited = any(verdict.awaited for verdict in played)
     return ", ".join(parts) or (f"expected failure: {worst.scenario.awaited}" if awaited else "exact")
 
 
 def rows(verdicts: Sequence[Verdict]) -> list[list[str]]:
     """Return the table: a scenario a row, a tailer a column."""
-    there = {one.tailer for one in verdicts}
+    there = {verdict.tailer for verdict in verdicts}
     names = [Tokentail.name, *(other.name for other in OTHERS if other.name in there)]
     found = [["id", "scenario", "calls", *names]]
-    scenarios = {one.scenario.id: one.scenario for one in verdicts}
+    scenarios = {verdict.scenario.id: verdict.scenario for verdict in verdicts}
     for scenario in scenarios.values():
-        of_it = [one for one in verdicts if one.scenario is scenario]
-        calls = max(one.expected for one in of_it)
-        cells = [_cell([one for one in of_it if one.tailer == name]) for name in names]
+        of_it = [verdict for verdict in verdicts if verdict.scenario is scenario]
+        calls = max(verdict.expected for verdict in of_it)
+        cells = [_cell([verdict for verdict in of_it if verdict.tailer == name]) for name in names]
         found.append([scenario.id, scenario.title, f"{calls:,}" if calls else "", *cells])
-    tried = [[one for one in verdicts if one.tailer == name and one.skipped is None] for name in names]
-    exact = [f"{len(_exact(of))} of {len({one.scenario.id for one in of})}" for of in tried]
+    tried = [
+        [verdict for verdict in verdicts if verdict.tailer == name and verdict.skipped is None]
+        for name in names
+    ]
+    exact = [f"{len(_exact(of))} of {len({verdict.scenario.id for verdict in of})}" for of in tried]
     return [*found, ["", "exact in", "", *exact]]
 
 
 def _exact(verdicts: Sequence[Verdict]) -> set[str]:
-    wrong = {one.scenario.id for one in verdicts if one.lost or one.doubled or one.damaged or one.awaited}
-    return {one.scenario.id for one in verdicts} - wrong
+    wrong = {
+        verdict.scenario.id
+        for verdict in verdicts
+        if verdict.lost or verdict.doubled or verdict.damaged or verdict.awaited
+    }
+    return {verdict.scenario.id for verdict in verdicts} - wrong
 
 
 def side_by_side(verdicts: Sequence[Verdict]) -> list[str]:

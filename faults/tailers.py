@@ -211,4 +211,4 @@ OTHERS: tuple[_Printing, ...] = (Logtail(), Logtail2(), Since(), Pygtail())
 
 def installed() -> list[Tailer]:
     """Return the other tailers that are on this machine."""
-    return [one for one in OTHERS if shutil.which(one.command(Path("log"), Path("offset"))[0])]
+    return [tailer for tailer in OTHERS if shutil.which(tailer.command(Path("log"), Path("offset"))[0])]

@@ -171,7 +171,7 @@ def _check_counted(database: Path, log: Made, summary: Summary) -> None:
     """Hold the rows against a plain count of the valid lines that were written."""
     if not log.counted:
         return
-    trouble = {one.code for one in summary.notices if one.level != "note"}
+    trouble = {notice.code for notice in summary.notices if notice.level != "note"}
     assert trouble <= {"only-rejects", "unread"}, (summary.problems, summary.warnings)
     numbers = Counter(row["predicted_output_tokens"] for row in events(database))
     found = {number: count for number, count in numbers.items() if number >= FIRST_NUMBER}

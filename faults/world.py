@@ -100,7 +100,7 @@ class World:
 
     @property
     def paths(self) -> list[Path]:
-        """What the tailer is told to read."""
+        """What the tailer is given to read."""
         if self.watched is not None:
             return self.watched()
         return [self.log] if self.mode == "named" or not self.is_tokentail else [self.logs]

@@ -1,4 +1,4 @@
-"""Backup: a copy of one moment of the database, also while it is written, checked before it gets its name."""
+"""Back up a database: a consistent copy, also while it is written, checked before it gets its name."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def back_up(database: StrPath, file: StrPath, force: bool = False) -> Backup:
     """
     require_database(database)
     path = Path(os.path.realpath(file))
-    if path in {Path(os.path.realpath(one)) for one in files_of(database)}:
+    if path in {Path(os.path.realpath(name)) for name in files_of(database)}:
         raise UsageMistake(f"{file}: the database itself: choose another file")
     if path.exists() and not (force and path.is_file()):
         advice = "--force replaces it" if path.is_file() else "not a file that can be replaced"
@@ -55,8 +55,8 @@ def back_up(database: StrPath, file: StrPath, force: bool = False) -> Backup:
             shutil.copymode(path if path.exists() else database, part)
         return Backup(os.fspath(file), _named(file, part, path, force), events)
     finally:
-        for ending in ("", "-journal", "-wal", "-shm"):
-            Path(f"{part}{ending}").unlink(missing_ok=True)
+        for suffix in ("", "-journal", "-wal", "-shm"):
+            Path(f"{part}{suffix}").unlink(missing_ok=True)
 
 
 def _reserve(file: StrPath, part: Path) -> None:

@@ -1,6 +1,6 @@
 """The program: the commands of the ingest and those of the reports, assembled to one command line.
 
-No command is imported here: each one is when it is used.
+No command is imported at the start: each one is when it is used.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ class LazyGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command that is asked for; of one that there is none of, say which may be meant."""
+        """Find a command; if there is none of that name, say which may be meant."""
         try:
             return super().resolve_command(ctx, args)
         except click.NoSuchCommand as error:
@@ -166,10 +166,10 @@ def cli(context: click.Context) -> int:
     if context.invoked_subcommand is not None:
         return 0
     import_library()
-    from commandline.options import take_settings  # noqa: PLC0415
+    from commandline.options import apply_settings  # noqa: PLC0415
     from reports.commands.first_screen import show_first_screen  # noqa: PLC0415 - of no other command
 
-    take_settings(context, None)
+    apply_settings(context, None)
     return show_first_screen()
 
 
@@ -180,13 +180,13 @@ def main() -> None:
 
 
 _SHARED = ("db", "wait_seconds", "adopt", "metrics", "scheduler", "quiet", "as_json", "wide", "config")
-"""Parameters of many commands, which stand behind a command's own."""
+"""Parameters of many commands, which are listed after a command's own."""
 
 _HEADING = re.compile(r"^\x08\nExamples?:\n")
 
 
 def completed(command: click.Command, has_tables: bool) -> click.Command:
-    """Give a command, and those below it, what every command has; doing it again changes nothing."""
+    """Add to a command, and to those below it, the options that every command has, if they are missing."""
     names = {parameter.name for parameter in command.params}
     if "quiet" not in names:
         command.params.append(click.Option(["--quiet", "-q"], **_QUIET))
@@ -200,15 +200,15 @@ def completed(command: click.Command, has_tables: bool) -> click.Command:
 
 
 def _place(parameter: click.Parameter) -> int:
-    """Order a command's own options before those that all have."""
+    """Order a command's own options before shared ones."""
     return _SHARED.index(parameter.name) if parameter.name in _SHARED else -1
 
 
 def _with_example_first(text: str) -> str:
-    """Let a help go on with its examples after its first sentence."""
+    """Move the examples of a help text after its first paragraph."""
     paragraphs = cleandoc(text).split("\n\n")
-    examples = [_HEADING.sub("\b\n", one) for one in paragraphs if one.startswith("\b")]
-    others = [one for one in paragraphs if not one.startswith("\b")]
+    examples = [_HEADING.sub("\b\n", paragraph) for paragraph in paragraphs if paragraph.startswith("\b")]
+    others = [paragraph for paragraph in paragraphs if not paragraph.startswith("\b")]
     return "\n\n".join([*others[:1], *examples, *others[1:]])
 
 

@@ -1,7 +1,7 @@
-"""Hold one log against what the database knows of it, line by line.
+"""Compare one log with what the database knows of it, line by line.
 
-Both are walked side by side in the order of offsets, so nothing is kept in memory. Each difference
-names the file and the line.
+Both are read side by side in the order of offsets, so nothing is kept in memory. Each difference names
+the file and the line.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class Verification:
 
 
 class Comparison:
-    """Walk one log and the database's knowledge of it side by side, in the order of offsets."""
+    """Compares one log with what the database knows of it, in the order of offsets."""
 
     def __init__(
         self, db: Database, log: LogFile, source_id: int, result: Verification, by_older_rules: bool
@@ -117,7 +117,7 @@ class Comparison:
         self._balance_occurrences()
 
     def _balance_occurrences(self) -> None:
-        """Hold each occurrence of the marker, counted by a plain search, against what became of it."""
+        """Compare the occurrences of the marker, counted by a plain search, with what became of them."""
         result, name = self._result, self._log.shown
         stored = Counters(*self._db.conn.execute(_COUNTS, [self._source_id]).fetchone())
         counted = self._counters
@@ -146,7 +146,7 @@ class Comparison:
             )
 
     def _balance_pruned(self) -> None:
-        """Hold what the log has and the database hasn't against how much of it was pruned."""
+        """Compare what only the log has with how much was pruned."""
         self._result.pruned += self._old_events + self._pruned_rejects
         if self._cutoff is None and self._pruned_events:
             self._result.differences.append(
@@ -195,7 +195,7 @@ class Comparison:
         self._compare_context(sighting.line_number, sighting.fact.context, row, own, bool(alone))
 
     def _compare_line(self, sighting: Sighting, stored: Row | Fact) -> None:
-        """Hold the line itself against what the place says: its event's row, or its own word."""
+        """Compare the line itself with the place's values: those of its event's row, or its own."""
         if isinstance(stored, Fact):
             stored = payload_row(stored.payload) | {"timestamp": stored.timestamp}
         for name, value in payload_row(sighting.fact.payload).items():
@@ -211,29 +211,31 @@ class Comparison:
             )
 
     def _compare_context(
-        self, line_number: int, told: Context, row: Row, own: str | None, alone: bool
+        self, line_number: int, logged: Context, row: Row, own: str | None, alone: bool
     ) -> None:
-        """Hold what the lines around it tell against what the place says, as it is stored.
+        """Compare the context in the log with that of the place, as it is stored.
 
-        Earlier versions kept no word of a place without a phase.
+        Earlier versions kept no context of a place without a phase.
         """
-        if told == NO_CONTEXT or (told.phase is None and row["phase_source"] is not None):
+        if logged == NO_CONTEXT:
             return
         known = of_event = context_of(row)
         if own is not None:
             known = fact_of(fact_of_row(row), own).context
             best = better_deliverables(known.deliverables, of_event.deliverables)
             known = known._replace(deliverables=best)
-        absorbed = merged(known, told)  # lines that are read later may tell better
+        if row["phase_source"] is not None and logged.phase is None and known.phase is None:
+            return
+        absorbed = merged(known, logged)  # lines that are read later may say it better
         for name in Context._fields:
-            here, there = getattr(told, name), getattr(known, name)
-            lost = getattr(absorbed, name) != there
-            other = alone and here is not None and here != there and name != "deliverables"
+            found, stored = getattr(logged, name), getattr(known, name)
+            lost = getattr(absorbed, name) != stored
+            other = alone and found is not None and found != stored and name != "deliverables"
             if lost and self._by_older_rules and name == "deliverables" and not row["deliverables_complete"]:
                 self._lacking_paths.add(line_number)
             elif lost or other:
                 self._differ(
-                    line_number, f"{name} is {_shown(here)} in the log, {_shown(there)} in the database"
+                    line_number, f"{name} is {_shown(found)} in the log, {_shown(stored)} in the database"
                 )
 
     def _compare_reject(self, reject: Reject) -> None:
@@ -248,7 +250,7 @@ class Comparison:
 
 
 def _begins(whole: Any, cut: Any) -> bool:
-    """Whether a model is what a cut line told the beginning of."""
+    """Whether a model begins with what a cut line has of it."""
     return str(whole).startswith(str(cut).rstrip("\ufffd"))
 
 
@@ -257,25 +259,25 @@ def _shown(value: Any) -> str:
 
 
 class _Stored:
-    """The stored lines of one source in the order of their offsets, taken from the front."""
+    """The stored lines of one source in the order of their offsets, read one after another."""
 
     def __init__(self, rows: Iterator[tuple[Any, ...]]) -> None:
         self._rows = iter(rows)
         self._next = next(self._rows, None)
 
-    def _take(self) -> tuple[Any, ...]:
-        taken = self._next
-        assert taken is not None  # noqa: S101 - the callers look first
+    def _pop(self) -> tuple[Any, ...]:
+        first = self._next
+        assert first is not None  # noqa: S101 - the callers look first
         self._next = next(self._rows, None)
-        return taken
+        return first
 
     def before(self, offset: int) -> Iterator[tuple[Any, ...]]:
         while self._next is not None and self._next[0] < offset:
-            yield self._take()
+            yield self._pop()
 
     def at(self, offset: int) -> tuple[Any, ...] | None:
-        return self._take() if self._next is not None and self._next[0] == offset else None
+        return self._pop() if self._next is not None and self._next[0] == offset else None
 
     def rest(self) -> Iterator[tuple[Any, ...]]:
         while self._next is not None:
-            yield self._take()
+            yield self._pop()

@@ -1,8 +1,8 @@
-"""Import of deliverable paths that people or the executor's own database know.
+"""Import of deliverable paths from files that people wrote, or from the executor's own database.
 
-An import is read whole before anything is written: a broken file changes nothing. An odd phase among
-others is named, and the others count. What a file declares of a phase is kept, in a source of that file, and
-fills events of that run and phase that know less, whenever they are ingested.
+A file is read whole before anything is written: a broken file changes nothing. Odd entries are named, and the
+others are imported. What a file declares of a phase is stored with a source of that file, and completes
+events of that run and phase, whenever they are ingested.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ _NEEDED = "needs deliverables as a list of paths, or of objects with a path, or 
 
 @dataclass(frozen=True, slots=True)
 class Odd:
-    """An entry that tells no deliverables though it should: where it stands in the file, and why."""
+    """An entry that can't be read: where it stands in the file, and why."""
 
     where: str
     why: str
 
 
 class Declared(NamedTuple):
-    """What a file tells: deliverable paths by (run, phase), and the entries that tell none."""
+    """What a file declares: deliverable paths by (run, phase), and the entries that can't be read."""
 
     paths: dict[tuple[str, str], tuple[str, ...]]
     odd: list[Odd]
@@ -48,8 +48,8 @@ class Declared(NamedTuple):
 class Imported:
     """What an import did.
 
-    `phases` stand in the file, `phases_unmatched` of them without an event here; `counts_differing`
-    events logged another number of deliverables than the file has; `odd` entries were left out.
+    `phases` stand in the file, `phases_unmatched` of them have no event; `counts_differing` events
+    logged another number of deliverables than the file has; `odd` entries were left out.
     """
 
     phases: int

@@ -63,7 +63,7 @@ class NoRoom(DatabaseUnusable):
 
 
 class SchemaChanged(DatabaseUnusable):
-    """A table or a column of ours is not as it was made; waiting changes nothing of it."""
+    """Somebody changed a table or a column of ours; waiting doesn't help."""
 
 
 class ClusterUnusable(TokentailError):
@@ -85,7 +85,7 @@ class MissingExtra(TokentailError):
 
 
 class Unwritable(TokentailError):
-    """A file that was to be written can't be; what was asked for is not there."""
+    """A file can't be written; what was asked for was not done."""
 
 
 class OutputLost(Unwritable):

@@ -1,7 +1,7 @@
 """One line of a full export, checked as strictly as if somebody had written it by hand.
 
 The event's key must be the one that its content has, so that a foreign or edited line can't become
-an event that no log ever told.
+an event that no log ever had.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from ingest.storing.groups import Place, Placed
 from ingest.storing.rows import (
     EVENT_COLUMNS,
     EXECUTORS_COLUMNS,
-    PLAIN_TOLD_COLUMNS,
+    PLAIN_CONTEXT_COLUMNS,
     Row,
     event_row,
     fact_of_row,
@@ -93,7 +93,7 @@ _OF_KIND: Mapping[Kind, _Check] = {
 CHECKS: Mapping[str, _Check] = {
     "event_id": _whole,
     **{field.column: _OF_KIND[field.kind] for field in FIELDS},
-    **{name: _OF_TYPE[_TYPES[name]] for name in PLAIN_TOLD_COLUMNS},
+    **{name: _OF_TYPE[_TYPES[name]] for name in PLAIN_CONTEXT_COLUMNS},
     **dict.fromkeys(_TEXT, _text),
     **dict.fromkeys(("smape_percent", "waste_ratio"), _or_null(_real)),
     **dict.fromkeys(("underestimated", "is_truncated_output"), _or_null(_truth)),
@@ -143,15 +143,15 @@ def _key_of_0_1_0(fact: Fact) -> str:
 
 
 def _check_agreement(row: Row, fact: Fact, where: str) -> None:
-    """Refuse a row that says anything but what its own line and context make of it."""
+    """Refuse a row that differs from what is computed from its line and context."""
     made = event_row(Event(fact.stem, *fact[:4], fact.own, []))
     if row["event_key"] not in (made["event_key"], _key_of_0_1_0(fact)):
         raise UnusableImport(
             f"{where}: the event's key is not that of its content: it was changed since it was exported; "
             f"{NOTHING}"
         )
-    untold = dict.fromkeys(row.keys() - EVENT_COLUMNS)  # columns that no log tells
-    made = untold | made | {"event_key": row["event_key"]}
+    others = dict.fromkeys(row.keys() - EVENT_COLUMNS)  # columns that are not ours
+    made = others | made | {"event_key": row["event_key"]}
     if wrong := sorted(name for name, value in made.items() if row[name] != value):
         raise UnusableImport(
             f"{where}: {wrong[0]} can't be {row[wrong[0]]!r:.80} by the rest of its event: it was changed "

@@ -1,4 +1,4 @@
-"""The command that brings what is missing, for the way in which this program was installed."""
+"""The command that installs a missing package, for the way in which this program was installed."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _OF_EXTRA = re.compile(r"""^(?P<requirement>[^;]+?)\s*;\s*extra == ["'](?P<extra
 def extra_command(extra: str) -> str:
     """Return the command that installs what an extra needs beside this very program."""
     try:
-        found = [_OF_EXTRA.match(one) for one in requires("tokentail") or ()]
+        found = [_OF_EXTRA.match(requirement) for requirement in requires("tokentail") or ()]
     except PackageNotFoundError:  # run from a checkout that nobody installed
         found = []
-    packages = [one["requirement"] for one in found if one and one["extra"] == extra]
+    packages = [match["requirement"] for match in found if match and match["extra"] == extra]
     return install_command(packages or [f"{_CHECKOUT}[{extra}]"])
 
 

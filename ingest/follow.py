@@ -1,7 +1,7 @@
 """Follow logs as they grow: one turn of an ingest after another, whenever a look at the files says so.
 
-A turn is that of `ingest.pipeline`: it lists, looks and reads what changed. The database stays
-open and the ingest's from the beginning to the end. What goes wrong with it is waited out.
+A turn is that of `ingest.pipeline`: it lists files, looks which changed, and reads those. The database
+stays open, and locked, from beginning to end. If it can't be used for a while, that is waited out.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ if TYPE_CHECKING:  # a follow that finds nothing new needs none
     from ingest.storing.store import Store
 
 BEAT_SECONDS, SOON_SECONDS = 15.0, 1.0
-"""How often `ingest_runs` is told that the follow is alive; and how soon that there is news."""
+"""How often `ingest_runs` records that the follow is alive; and how soon that something new was read."""
 
 RETRY_SECONDS, MAX_RETRY_SECONDS = 0.5, 30.0
 """How long to wait for a database that can't be used: twice as long each time."""
@@ -44,15 +44,15 @@ INTERRUPTED = 130
 
 
 @dataclass(slots=True)
-class News:
-    """What one turn brought: its counts, the notices that are new, the problems that are over."""
+class TurnReport:
+    """What one turn did: its counts, the notices that are new, the problems that are over."""
 
     summary: Summary
     mended: list[str] = field(default_factory=list)
 
     @property
-    def is_any(self) -> bool:
-        """Whether there is anything to say; lines that hold nothing of ours are no news."""
+    def is_worth_saying(self) -> bool:
+        """Whether there is anything to report; lines without a marker are not reported."""
         found = self.summary
         counts = (found.events_new, found.events_updated, found.further_sightings, found.rejects)
         is_said = any(counts) or bool(found.notices or self.mended)
@@ -60,29 +60,29 @@ class News:
 
 
 class Listener(Protocol):
-    """Whoever wants to know how a follow goes."""
+    """Is called with what happens in a follow."""
 
     def begun(self, total: Summary) -> None:
-        """Be told that the database is open, and nothing read yet."""
+        """Is called when the database is open, and nothing read yet."""
 
-    def news(self, news: News) -> None:
-        """Be told what a turn brought."""
+    def report(self, turn: TurnReport) -> None:
+        """Is called after a turn in which there was something to report."""
 
     def beat(self, total: Summary) -> None:
-        """Be told, from time to time, that all is committed that was read."""
+        """Is called from time to time, when all that was read is committed."""
 
     def waits(self) -> None:
-        """Be told, again and again, that no turn is under way; what is raised here ends the follow."""
+        """Is called again and again between turns; what it raises ends the follow."""
 
 
 class _Hindered(TokentailError):
-    """A turn could not be done; the next one may be."""
+    """A turn could not be done; the next one may succeed."""
 
     code = "hindered"
 
 
 class _Moved(_Hindered):
-    """The database's file has another one in its place, or none."""
+    """In the place of the database's file there is another file, or none."""
 
     code = "moved"
 
@@ -97,7 +97,7 @@ def follow(
     """Read logs as they grow; return what was done when nothing was new for `idle_seconds` (`None`: never).
 
     What is raised from outside, such as Ctrl-C, ends it too, after one more turn. The problems of what is
-    returned are those that stand in the end.
+    returned are those that are left in the end.
 
     Raises:
         DatabaseHeld: another ingest holds the database when this one begins.
@@ -209,7 +209,7 @@ class _Following:
     # A turn
 
     def _turn(self) -> None:
-        """Do one turn of an ingest, and say what is new in it."""
+        """Do one turn of an ingest, and report what is new in it."""
         if self._identity() != self._opened:
             raise _Moved(f"{self._database}: moved or deleted while it was in use: opened anew")
         watch, connection, options = self._watch, self._connection, self._options
@@ -234,7 +234,7 @@ class _Following:
             self._say(summary, changed.put_off if is_done else None)
 
     def _elsewhere(self) -> list[str]:
-        """Return where logs are that were read at a path that is named: rotations, a link's old target."""
+        """Return other places of logs that were read at a named path: rotations, a link's old target."""
         return [real_path for real_path, path in self._connection.execute(_ELSEWHERE) if path in self._named]
 
     def _identity(self) -> tuple[int, int] | None:
@@ -245,7 +245,7 @@ class _Following:
         return (state.st_dev, state.st_ino)
 
     def _count(self, summary: Summary) -> None:
-        """Add a turn to what was done in all."""
+        """Add a turn's counts to the totals."""
         total = self._total
         for name in _COUNTED:
             setattr(total, name, getattr(total, name) + getattr(summary, name))
@@ -253,25 +253,25 @@ class _Following:
         total.read_as(summary.zones)
         if summary.files_read:
             self._last_new = time.monotonic()
-            self._record.has_news = True
+            self._record.has_new = True
 
     def _say(self, summary: Summary, put_off: Collection[str] | None) -> None:
-        """Say what is new in a turn that `put_off` some files; `None`: it was not done, nothing is over."""
+        """Report what is new in a turn that `put_off` some files; `None`: it failed, so nothing is over."""
         found = [notice for notice in summary.notices if not self._watch.expects(notice)]
         over = [] if put_off is None else self._standing.clear(found, put_off)
         summary.notices = self._standing.add(found)
         total = self._total
         total.notices = self._standing.problems
         if put_off is not None and (summary.notices or over or not self._kept_problems):
-            self._kept_problems = True  # those of a run before this one, too
+            self._kept_problems = True  # those of the run before this one, too
             keep_problems(self._connection, total.notices, self._paths)
         total.exit_code = int(bool(total.problems or (self._options.fail_on_reject and total.rejects)))
-        news = News(summary, [notice.text for notice in over if notice.level == "problem"])
-        if news.is_any:
-            self._listener.news(news)
+        turn = TurnReport(summary, [notice.text for notice in over if notice.level == "problem"])
+        if turn.is_worth_saying:
+            self._listener.report(turn)
 
     def wait_for_database(self) -> None:
-        """Wait until the database is tried once more: each time twice as long."""
+        """Wait before the database is tried again: each time twice as long."""
         deadline = time.monotonic() + self.retry_seconds
         while time.monotonic() < deadline and not self.is_idle:
             self._listener.waits()
@@ -279,7 +279,7 @@ class _Following:
         self.retry_seconds = min(2 * self.retry_seconds, MAX_RETRY_SECONDS)
 
     def say_trouble(self, error: TokentailError) -> None:
-        """Say what hindered a turn, once."""
+        """Report once what hindered a turn."""
         summary = Summary(str(self._database), self._options.zone.name)
         summary.notices.append(notice_of(error, None, "warning" if isinstance(error, _Moved) else "problem"))
         self._say(summary, None)
@@ -293,21 +293,21 @@ class _Record:
         self._connection, self._total = connection, total
         self._run_id = begin_run(connection, options.command, total.recorded())
         self._beaten_at = float("-inf")
-        self.has_news = False
+        self.has_new = False
 
     def beat(self) -> bool:
-        """Record that all is well if it is time to; while a problem stands, when it was so last stays."""
+        """Record that all is well, if it is time to; while there are problems, the last such time stays."""
         now = time.monotonic()
-        if now < self._beaten_at + (SOON_SECONDS if self.has_news else BEAT_SECONDS):
+        if now < self._beaten_at + (SOON_SECONDS if self.has_new else BEAT_SECONDS):
             return False
-        self._beaten_at, self.has_news = now, False
+        self._beaten_at, self.has_new = now, False
         total = self._total
         end_run(self._connection, self._run_id, total.recorded(), None, is_well=not total.problems)
         return True
 
     def end(self, exit_code: int) -> None:
         """Record how it ended."""
-        with suppress(sqlite3.Error):  # it is a record, and no more
+        with suppress(sqlite3.Error):  # nothing depends on this record
             end_run(self._connection, self._run_id, self._total.recorded(), exit_code)
 
 

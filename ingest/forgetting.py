@@ -1,4 +1,4 @@
-"""Sources, listed and forgotten: what only they told goes with them, and nothing else."""
+"""List and forget sources: events without another sighting are deleted with them, and nothing else."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ SELECT source_id, path, real_path, host, state, timezone, marker_lines, last_see
     pruned_sightings + pruned_rejects AS pruned,
     (
         SELECT COUNT(*)
-        FROM (SELECT DISTINCT event_id FROM event_sightings AS s WHERE s.source_id = one.source_id) AS seen
+        FROM (SELECT DISTINCT event_id FROM event_sightings AS s WHERE s.source_id = source.source_id) AS seen
         WHERE NOT EXISTS (
             SELECT 1 FROM event_sightings AS other
-            WHERE other.event_id = seen.event_id AND other.source_id <> one.source_id
+            WHERE other.event_id = seen.event_id AND other.source_id <> source.source_id
         )
     ) AS events_alone
-FROM log_sources AS one ORDER BY path, source_id
+FROM log_sources AS source ORDER BY path, source_id
 """
 
 _SEEN = """
@@ -52,14 +52,14 @@ SELECT COUNT(*), COALESCE(SUM(
 ), 0)
 FROM seen JOIN token_estimation_v2_events USING (event_id)
 """
-"""How many events some sources saw, and how many of them no other source did: these go with them."""
+"""How many events some sources have, and how many of these no other source has."""
 
 Row = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Forgotten:
-    """What was forgotten; `events_kept` of those that the sources told stay, since others saw them too."""
+    """What was forgotten; `events_kept` of the sources' events stay, since other sources have them, too."""
 
     sources: list[Row]
     events: int
@@ -69,7 +69,7 @@ class Forgotten:
 
 
 def listed_sources(database: StrPath, remark: Remark = unsaid) -> list[Row]:
-    """Return all sources of a database; `events_alone` are those that no other source saw.
+    """Return all sources of a database; `events_alone` are those that no other source has.
 
     Raises:
         DatabaseUnusable: see `ingest.storing.database`.
@@ -127,9 +127,9 @@ def _chosen(names: Sequence[str], sources: list[Row]) -> list[Row]:
 
 def _many_pipes(found: Sequence[Row]) -> str:
     each = "; ".join(
-        f"{one['source_id']} (last read {one['last_seen'][:16]}, {one['marker_lines']:,} marker lines, "
-        f"{one['events_alone']:,} events only there)"
-        for one in found
+        f"{source['source_id']} (last read {source['last_seen'][:16]}, {source['marker_lines']:,} marker "
+        f"lines, {source['events_alone']:,} events only there)"
+        for source in found
     )
     return f"-: {len(found)} pipes were read, so name by their ids those to forget: {each}"
 
@@ -141,4 +141,4 @@ def _is_named(source: Row, name: str) -> bool:
         return bool(source["path"] == STANDARD_INPUT)
     path = stored_path(name)
     at = {source["path"], source["real_path"]} - {None}
-    return bool(at & {name, path}) or any(one.startswith(os.path.join(path, "")) for one in at)
+    return bool(at & {name, path}) or any(place.startswith(os.path.join(path, "")) for place in at)

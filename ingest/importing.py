@@ -1,8 +1,8 @@
 """Import of what other databases hold: events of a full export, or the rows that an executor wrote itself.
 
-An import is whole or not at all, twice as once. It becomes a source of its own, with a sighting of each of
-its events, so that every event was seen somewhere and the balance of sources holds. Identity is by content,
-as everywhere: an event that is known already only gains what it lacks.
+An import happens wholly or not at all, and importing twice changes nothing. The file becomes a source, with a
+sighting of each of its events, so that every event has a place and the counters of sources balance. Identity
+is by content, as everywhere: an event that is known already only gains what it lacks.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from ingest.storing.database import (
     immediate,
     open_for_writing,
     opened_as_it_is,
-    take_away,
+    remove_database,
 )
 from ingest.storing.escalations import Said
 from ingest.storing.executors_rows import executors_facts, own_escalations
@@ -58,7 +58,7 @@ class ImportedEvents:
 
 
 def import_events(file: str, database: StrPath, wait_seconds: float = 0.0) -> ImportedEvents:
-    """Take events into a database: of a full export (NDJSON; `-` is standard input), or an executor's own.
+    """Import events of a full export (NDJSON; `-` is standard input), or of an executor's own database.
 
     Raises:
         UnusableImport: the file can't be read, or a line is no event of an export; nothing was changed.
@@ -75,7 +75,7 @@ def import_events(file: str, database: StrPath, wait_seconds: float = 0.0) -> Im
 
 @contextmanager
 def _held(database: StrPath, wait_seconds: float) -> Iterator[Database]:
-    """Hold a database in a transaction; one that is made in vain is taken away."""
+    """Hold a database in a transaction; one that is made in vain is removed."""
     with ingest_lock(database, wait_seconds):
         is_new = not os.path.exists(database)
         try:
@@ -83,12 +83,12 @@ def _held(database: StrPath, wait_seconds: float) -> Iterator[Database]:
                 yield db
         except BaseException:
             if is_new:
-                take_away(database)
+                remove_database(database)
             raise
 
 
 def _import_rows(connection: sqlite3.Connection, theirs: sqlite3.Connection, file: str) -> ImportedEvents:
-    """Take in all that an executor has written by now, in place of what it had when it was imported last."""
+    """Import all that an executor has written, in place of what was imported before."""
     digest = hashlib.blake2b(os.path.abspath(file).encode(), digest_size=16).hexdigest()
     source_id = source_at(connection, file, digest, 0)
     try:
@@ -106,10 +106,10 @@ def _replace(
     facts: Iterable[Placed],
     escalations: Iterable[Said] = (),
 ) -> ImportedEvents:
-    """Let a source hold these facts and escalations, and nothing else."""
+    """Replace what a source holds by these facts and escalations."""
     writing, cutoff = Writing(connection), cutoff_of(connection)
     writing.begin()
-    writing.take_away(source_id)
+    writing.remove(source_id)
     count = new = updated = pruned = 0
     for batch in as_batches(facts, BATCH):
         kept = [placed for placed in batch if cutoff is None or placed.fact.timestamp >= cutoff]

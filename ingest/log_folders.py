@@ -1,4 +1,4 @@
-"""Folders of logs: their sources get their label; one that had logs, and has none now, is a warning."""
+"""Folders of logs: their sources get their label, and a folder that has no logs any more is a warning."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ingest.notices import Notice
 from ingest.storing import writes
 from ingest.storing.database import immediate
 
-_READ_HERE = """
+_READ_LOCALLY = """
 SELECT path, real_path FROM log_sources
 WHERE path <> '-' AND state NOT IN ('replaced', 'imported') AND host IS NULL
 """
@@ -40,7 +40,7 @@ def keep_labels(connection: sqlite3.Connection, folders: tuple[Folder, ...]) -> 
 def with_emptied(connection: sqlite3.Connection, listing: Listing, notices: Sequence[Notice]) -> list[Notice]:
     """Return the notices of an ingest, with a warning in place of the note of each folder that had logs."""
     is_log = name_test(listing.globs or GLOBS)
-    places = [{row[0], row[1] or row[0]} for row in connection.execute(_READ_HERE)]
+    places = [{row[0], row[1] or row[0]} for row in connection.execute(_READ_LOCALLY)]
     emptied: list[Notice] = []
     for folder in listing.empty:
         names = [Folder(stored_path(folder))]

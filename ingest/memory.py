@@ -1,4 +1,4 @@
-"""How often the interpreter, and the C library below it, tidy up the memory of what they made."""
+"""How often the interpreter collects garbage, and the C library returns memory to the system."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 COLLECT_EVERY = 50_000
-"""Objects made before cycles among them are looked for: rows have none, and looking often takes a third of
-the time of a dense log; looking never lets those of the interpreter's own libraries pile up."""
+"""Objects made between two garbage collections: rows form no cycles, and collecting often takes a third of
+the time of a dense log. Without any collection cycles of the interpreter's own libraries would pile up."""
 
 KEPT_BYTES = 4 << 20
 """The size of a buffer that is made and freed at once. From it the GNU C library learns that buffers up to
@@ -18,7 +18,7 @@ which clears every page of the next one. A log that says nothing is read in two 
 
 @contextmanager
 def little_tidying() -> Iterator[None]:
-    """Look for cycles of objects seldom, and use the memory of freed buffers again."""
+    """Collect garbage seldom, and keep the memory of freed buffers for the next ones."""
     before = gc.get_threshold()
     gc.set_threshold(COLLECT_EVERY, 20, 1_000)
     bytes(KEPT_BYTES)

@@ -1,7 +1,7 @@
 """Merging: other databases into ours, as if one ingest had read all of their logs.
 
-Each of them is one transaction. It is opened for reading only; one of an older version, or of an earlier
-cutoff, is brought up to ours in a copy of our own.
+Each database is merged in one transaction, and only read itself. If it is of an older version, or has an
+earlier cutoff, a temporary copy of it is upgraded or pruned first.
 """
 
 from __future__ import annotations
@@ -22,26 +22,26 @@ from ingest.storing.database import (
     is_current,
     open_for_writing,
     opened_as_it_is,
-    take_away,
+    remove_database,
 )
 from ingest.storing.ingest_runs import ingest_lock
 from ingest.storing.merged_sources import (
     SourceMatcher,
+    copy_sources,
     host_of,
     read_in_two_zones,
     source_rows,
-    take_in,
 )
 from ingest.storing.retention import cutoff_of, move_cutoff, prune_stored
 from ingest.storing.store import Store
 from ingest.storing.upgrading import upgraded_copy
 
-_UNTOLD = "SELECT COUNT(*) FROM token_estimation_v2_events WHERE event_key IS NULL"
+_EXECUTORS_ROWS = "SELECT COUNT(*) FROM token_estimation_v2_events WHERE event_key IS NULL"
 
 
 @dataclass(frozen=True, slots=True)
 class MergedDatabase:
-    """What one database brought; `sources_further` were known here and had been read further there."""
+    """What was merged from one database; `sources_further` were known, and had been read further there."""
 
     database: str
     sources: int
@@ -55,7 +55,7 @@ class MergedDatabase:
 
 @dataclass(slots=True)
 class Merged:
-    """What a merge did; `problems` name the databases that could not be taken in, the others are."""
+    """What a merge did; `problems` name the databases that could not be merged, all others were."""
 
     databases: list[MergedDatabase] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
@@ -63,7 +63,7 @@ class Merged:
 
 
 def merge(others: Sequence[StrPath], database: StrPath, wait_seconds: float = 0.0) -> Merged:
-    """Take other databases into one, which is made if it isn't there and any of them can be taken.
+    """Merge other databases into one, which is made if it isn't there and any of them can be merged.
 
     Raises:
         UsageMistake: all of them are the database itself; nothing was changed.
@@ -79,16 +79,16 @@ def merge(others: Sequence[StrPath], database: StrPath, wait_seconds: float = 0.
         with open_for_writing(database) as db:
             _merge([other for other in others if other not in itself], db.conn, merged)
         if is_new and not merged.databases:
-            take_away(database)
+            remove_database(database)
     return merged
 
 
 def _merge(others: Sequence[StrPath], ours: sqlite3.Connection, merged: Merged) -> None:
-    here, store = host_of(ours) or platform.node(), Store(ours)
+    host, store = host_of(ours) or platform.node(), Store(ours)
     for other in others:
         try:
             with _readable(other, cutoff_of(ours)) as theirs:
-                merged.databases.append(_merge_into(store, theirs, os.fspath(other), here, merged.notes))
+                merged.databases.append(_merge_into(store, theirs, os.fspath(other), host, merged.notes))
         except TokentailError as error:
             merged.problems.append(f"{error}" if os.fspath(other) in str(error) else f"{other}: {error}")
 
@@ -116,7 +116,7 @@ def _readable(other: StrPath, cutoff: str | None) -> Iterator[sqlite3.Connection
 
 
 def _merge_into(
-    store: Store, theirs: sqlite3.Connection, other: str, here: str, notes: list[str]
+    store: Store, theirs: sqlite3.Connection, other: str, host: str, notes: list[str]
 ) -> MergedDatabase:
     ours = store.connection
     with store.transaction():
@@ -124,11 +124,11 @@ def _merge_into(
         if cutoff is not None and cutoff > (cutoff_of(ours) or ""):
             prune_stored(ours, move_cutoff(ours, moment_of(cutoff)))
         known = {source_id for (source_id,) in ours.execute("SELECT source_id FROM log_sources")}
-        sources = SourceMatcher(ours, theirs, here)
+        sources = SourceMatcher(ours, theirs, host)
         matches = {row["source_id"]: sources.match(row) for row in source_rows(theirs, "ORDER BY source_id")}
-        taken = {theirs_id: match.source_id for theirs_id, match in matches.items() if match.taken}
-        further = known.intersection(taken.values())
-        stored = take_in(ours, theirs, taken)
+        copied = {their_id: match.source_id for their_id, match in matches.items() if match.is_copied}
+        further = known.intersection(copied.values())
+        stored = copy_sources(ours, theirs, copied)
         (events,) = theirs.execute("SELECT COUNT(*) FROM token_estimation_v2_events").fetchone()
     _remark(ours, theirs, other, {match.source_id for match in matches.values()}, notes)
     return MergedDatabase(
@@ -151,16 +151,17 @@ def _remark(
     notes: list[str],
 ) -> None:
     for found in read_in_two_zones(ours, brought):
-        there, here = found.theirs, found.ours
-        name = "" if here["path"] == there["path"] else f", by the name {here['path']}"
+        their_row, our_row = found.theirs, found.ours
+        name = "" if our_row["path"] == their_row["path"] else f", by the name {our_row['path']}"
         shift = timedelta(seconds=found.least_seconds)
         apart = f", {shift} apart" if found.least_seconds == found.most_seconds else ""
         notes.append(
-            f"{other}: {there['path']} was read as {there['timezone']} there and as {here['timezone']} here"
-            f"{name}: {found.events:,} of its events are at two times{apart}; "
-            f"`tokentail sources forget {there['source_id']}` takes the one of there out, "
-            f"`tokentail sources forget {here['source_id']}` the one of here"
+            f"{other}: {their_row['path']} was read as {their_row['timezone']} there "
+            f"and as {our_row['timezone']} here{name}: "
+            f"{found.events:,} of its events are at two times{apart}; "
+            f"`tokentail sources forget {their_row['source_id']}` takes the one of there out, "
+            f"`tokentail sources forget {our_row['source_id']}` the one of here"
         )
-    (untold,) = theirs.execute(_UNTOLD).fetchone()
-    if untold:
-        notes.append(f"{other}: {untold} rows of the executor's own that no log told were left out")
+    (executors_rows,) = theirs.execute(_EXECUTORS_ROWS).fetchone()
+    if executors_rows:
+        notes.append(f"{other}: {executors_rows} rows of the executor's own that no log told were left out")

@@ -1,7 +1,7 @@
-"""What an ingest has to say beside its counts: values, of which nobody has to read the text.
+"""Notices: what an ingest reports beside its counts, as values whose text no code has to read.
 
-A notice is known by its code and its path. So what is new in a follow's turn, and what is over, are
-differences of sets, whatever the sentences are.
+Code and path identify a notice. So what is new in a follow's turn, and what is over, are differences of
+sets, whatever the sentences are.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from typing import Literal, NamedTuple
 from ingest.errors import TokentailError
 
 Level = Literal["problem", "warning", "note"]
-"""A file could not be read, or not wholly; bytes may be gone, or it needs a look; worth knowing once."""
+"""problem: a file could not be read, or not wholly; warning: bytes may be lost, or a person should look;
+note: worth knowing once."""
 
 HAPPENED = frozenset(
     {
@@ -28,12 +29,12 @@ HAPPENED = frozenset(
         "elsewhere",
     }
 )
-"""Codes of what happened once: it is said each time that it happens. All else is a state, which stands until
-somebody looks again and doesn't find it so."""
+"""Codes of what happened once, and is reported each time. All others are states, which last until they are
+not found any more."""
 
 
 class Notice(NamedTuple):
-    """One thing to say. `path` is the file or folder that it is about, as it is shown; `None`: none."""
+    """A sentence for a person. `path` is the file or folder that it is about, as it is shown, if any."""
 
     level: Level
     code: str
@@ -47,12 +48,12 @@ class Notice(NamedTuple):
 
 
 def notice_of(error: TokentailError, path: str | None, level: Level = "problem") -> Notice:
-    """Return the notice that an error of ours is."""
+    """Return an error of ours as a notice."""
     return Notice(level, error.code, path, str(error))
 
 
 class Standing:
-    """The notices that stand, over the turns of a follow."""
+    """The notices that last over the turns of a follow."""
 
     def __init__(self) -> None:
         """Begin with none."""
@@ -60,7 +61,7 @@ class Standing:
 
     @property
     def problems(self) -> list[Notice]:
-        """The problems that stand."""
+        """The problems that last."""
         return [notice for notice in self._notices.values() if notice.level == "problem"]
 
     def add(self, notices: Iterable[Notice]) -> list[Notice]:
@@ -71,7 +72,7 @@ class Standing:
         return new
 
     def clear(self, found: Iterable[Notice], put_off: Collection[str]) -> list[Notice]:
-        """Take away, and return, what was not found again by a turn that left only some paths for later."""
+        """Remove and return the notices that a turn did not find again, except for paths that it put off."""
         keys = {notice.key for notice in found}
         over = [
             notice

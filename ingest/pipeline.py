@@ -34,7 +34,7 @@ from ingest.storing import writes
 from ingest.storing.bookkeeping import bookkeeping_trouble
 from ingest.storing.database import StrPath, connected_for_writing, files_of, immediate, network_kind
 from ingest.storing.ingest_runs import begin_run, end_run, ingest_lock, keep_problems
-from ingest.storing.settled import Settled, has_own_rows, settled_sources
+from ingest.storing.unchanged import SeenFile, has_own_rows, seen_files
 from ingest.summary import IngestOptions, Summary
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def ingest(paths: Sequence[str], database: StrPath, options: IngestOptions) -> S
         match_own_rows(connection)
         with _recorded(connection, options, summary), little_tidying():
             read_changed(connection, options, changed, summary)
-            summary.told_before = keep_problems(connection, summary.notices, paths)
+            summary.known_notices = keep_problems(connection, summary.notices, paths)
     return summary
 
 
@@ -139,10 +139,10 @@ def check_bookkeeping(connection: sqlite3.Connection, database: StrPath, full: b
 def match_own_rows(connection: sqlite3.Connection) -> None:
     """Match rows that the executor has written since the last run, if the database was adopted."""
     if has_own_rows(connection):
-        from ingest.storing.executors_rows import take_own_rows  # noqa: PLC0415 - of an adopted database only
+        from ingest.storing.executors_rows import import_own_rows  # noqa: PLC0415 - of an adopted database only
 
         with immediate(connection):
-            take_own_rows(connection)
+            import_own_rows(connection)
 
 
 @contextmanager
@@ -195,11 +195,11 @@ def changed_files(
     return changed
 
 
-def _known_files(connection: sqlite3.Connection, options: IngestOptions) -> dict[str, Settled]:
+def _known_files(connection: sqlite3.Connection, options: IngestOptions) -> dict[str, SeenFile]:
     if not any(folder.zone for folder in options.folders):
         zones = names_of(options.zone.name) if options.zone_asked else None
-        return settled_sources(connection, options.finished, zones)
-    known = settled_sources(connection, options.finished, None)
+        return seen_files(connection, options.finished, zones)
+    known = seen_files(connection, options.finished, None)
     for path, zone in connection.execute("SELECT path, timezone FROM log_sources"):
         asked = options.zone_asked_of(path)
         if asked is not None and not is_same_zone(zone, asked):
@@ -227,7 +227,7 @@ def read_changed(
         if store is None:
             from ingest.storing.store import Store  # noqa: PLC0415 - see above
 
-            store = Store(connection)
+            store = Store(connection, compares_all=options.full)
         _Run(store, options, changed, summary).read()
     elif options.report is not None:
         options.report(changed.unchanged_bytes, changed.unchanged_bytes)

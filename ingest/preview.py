@@ -1,7 +1,7 @@
 """What an ingest would do: the same ingest, into a copy of the database that is thrown away.
 
-So it says what the ingest would say, of rotations, zones and copies, too. On the way each line is looked
-at, to say which kinds there are, and where those stop matching that look like one and are not understood.
+So it reports what the ingest would, about rotations, zones and copies, too. It also counts the kinds of
+lines, and shows where lines stop matching that look like a kind and are not understood.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ from parsers.records import Malformed
 from parsers.template import Template
 
 MAX_KINDS = 1_000
-"""Kinds of lines that are not understood that are told apart: a hostile log could have any number."""
+"""Kinds of lines not understood that are distinguished: a hostile log could have any number."""
 
-_TOLD = """
+_KNOWN_BY = """
 SELECT {source}, COUNT(*) FROM token_estimation_v2_events
 WHERE event_id > ? AND {source} IS NOT NULL GROUP BY 1 ORDER BY 2 DESC, 1
 """
@@ -44,7 +44,7 @@ class NotUnderstood:
     """Lines that look like a family and are not of it, or hold a marker where it doesn't count.
 
     `why` is the reason of a reject where `is_reject`. `first` is the file and line of the first, of which
-    `stop` says where it stops matching, counted from 0 in its message, behind `prefix_length` characters.
+    `stop` says where it stops matching, counted from 0 in its message, after `prefix_length` characters.
     """
 
     family: str | None
@@ -60,14 +60,14 @@ class NotUnderstood:
 class Preview:
     """What an ingest would do.
 
-    `families` counts the lines of each kind that were understood. `told` says of the new events how many have
-    their run, their phase and deliverables, by the kind of line that told.
+    `families` counts the lines of each kind that were understood. `known_by` counts the new events with a
+    run, a phase and deliverables, by the kind of line that said so.
     """
 
     summary: Summary
     families: Counter[str] = field(default_factory=Counter)
     not_understood: list[NotUnderstood] = field(default_factory=list)
-    told: dict[str, dict[str, int]] = field(default_factory=dict)
+    known_by: dict[str, dict[str, int]] = field(default_factory=dict)
 
 
 def preview(paths: Sequence[str], database: StrPath, options: IngestOptions) -> Preview:
@@ -85,12 +85,12 @@ def preview(paths: Sequence[str], database: StrPath, options: IngestOptions) -> 
         try:
             newest = _newest_event(copy)
             summary = ingest(paths, copy, options)
-            told = _told(copy, newest)
+            known_by = _known_by(copy, newest)
         except DatabaseUnusable as error:
             raise DatabaseUnusable(str(error).replace(copy, os.fspath(database))) from error
     summary.database = os.fspath(database)
-    found = sorted(census.not_understood.values(), key=lambda one: (not one.is_reject, -one.lines))
-    return Preview(summary, census.families, found, told)
+    found = sorted(census.not_understood.values(), key=lambda kind: (not kind.is_reject, -kind.lines))
+    return Preview(summary, census.families, found, known_by)
 
 
 def _newest_event(copy: str) -> int:
@@ -104,12 +104,12 @@ def _newest_event(copy: str) -> int:
     return int(found[0] or 0)
 
 
-def _told(copy: str, newest: int) -> dict[str, dict[str, int]]:
+def _known_by(copy: str, newest: int) -> dict[str, dict[str, int]]:
     if not os.path.exists(copy):
         return {}
     with closing(sqlite3.connect(copy)) as connection:
         return {
-            what: dict(connection.execute(_TOLD.format(source=source), [newest]).fetchall())
+            what: dict(connection.execute(_KNOWN_BY.format(source=source), [newest]).fetchall())
             for what, source in _SOURCES.items()
         }
 
@@ -124,7 +124,7 @@ class _Census:
         self._template: Template | None = None
 
     def begin(self, log: LogFile, template: Template | None) -> None:
-        """Note whose lines follow."""
+        """Note the log whose lines follow."""
         self._log, self._template = log.shown, template
 
     def see(self, line: Line, container_logs: bool) -> None:
@@ -150,7 +150,7 @@ class _Census:
             self.not_understood[key].lines += 1
 
     def sighted(self, offset: int, context: Context) -> None:
-        """See nothing in this: what is stored is counted when it is."""
+        """Do nothing: stored events are counted in the database."""
 
     def amended(self, amendment: Amendment) -> None:
-        """See nothing in this, likewise."""
+        """Do nothing, likewise."""

@@ -30,9 +30,9 @@ from ingest.storing.retention import count_old, cutoff_of, move_cutoff, moved_cu
 
 @dataclass(frozen=True, slots=True)
 class Pruned:
-    """What a pruning took away; `kept_from` is the cutoff (UTC), `freed_bytes` what the file is smaller.
+    """What was pruned; `kept_from` is the cutoff (UTC), `freed_bytes` how much smaller the file is now.
 
-    `events_before` is how many events there were. `trouble` is why the space was not given back, though the
+    `events_before` is how many events there were. `trouble` is why the file was not made smaller, though the
     rows are gone.
     """
 
@@ -57,7 +57,7 @@ def prune(
     wait_seconds: float = 0.0,
     vacuum: bool = True,
 ) -> Pruned:
-    """Take away what is older than a moment (aware), for good; a cutoff that is later already stays.
+    """Delete what is older than a moment (aware), for good; the cutoff is never moved back.
 
     Raises:
         UsageMistake: the moment is in the future.
@@ -76,7 +76,7 @@ def prune(
 
 
 def preview(database: StrPath, moment: datetime, remark: Remark = unsaid) -> Pruned:
-    """Return what `prune` would take away; nothing is locked or changed.
+    """Return what `prune` would delete; nothing is locked or changed.
 
     Raises:
         UsageMistake: the moment is in the future.
@@ -90,8 +90,8 @@ def preview(database: StrPath, moment: datetime, remark: Remark = unsaid) -> Pru
 
 
 def _pruned(kept_from: str, gone: dict[str, int], before: int) -> Pruned:
-    taken = (gone["events"], gone["sightings"], gone["rejects"], gone["escalations"])
-    return Pruned(kept_from, *taken, events_before=before)
+    counts = (gone["events"], gone["sightings"], gone["rejects"], gone["escalations"])
+    return Pruned(kept_from, *counts, events_before=before)
 
 
 def _count(db: Database) -> int:
@@ -134,8 +134,8 @@ def _vacuumed(db: Database, database: StrPath, done: Pruned) -> Pruned:
     return replace(done, freed_bytes=freed, trouble=trouble)
 
 
-def lift(database: StrPath, wait_seconds: float = 0.0) -> str | None:
-    """Let events of any time be kept again; return where the cutoff was, `None` if there was none.
+def clear(database: StrPath, wait_seconds: float = 0.0) -> str | None:
+    """Clear the cutoff, so that events of any time are kept; return where it was, `None` if there was none.
 
     What was pruned comes back only when its log is read from its start.
 

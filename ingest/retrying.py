@@ -1,8 +1,8 @@
-"""Rejects, read again: after an upgrade that understands more, what it understands becomes events.
+"""Read rejects again: after an upgrade that understands more, some of them become events.
 
-Where the log is still there it is read from its start into the same source, in one transaction, so that
-the lines around an event tell what they would have told the first time. Where it is gone, the line that
-was kept is read alone: its event has its numbers and its time, and no context.
+If the log is still there, it is read from its start into the same source, in one transaction, so that the
+events get the context that they would have got the first time. If it is gone, the stored line is read alone:
+its event has its numbers and its time, and no context.
 """
 
 from __future__ import annotations
@@ -44,14 +44,14 @@ SELECT byte_offset, line_number, line FROM rejected_lines WHERE source_id = ? OR
 _WITH_REJECTS = "SELECT DISTINCT source_id FROM rejected_lines ORDER BY source_id"
 _COUNT = "SELECT COUNT(*) FROM rejected_lines WHERE source_id = ?"
 _REPLACED_BYTE = re.compile(r"\\x[0-9a-f]{2}")
-"""What stands for a byte that was no UTF-8: what the line said there is known from the log alone."""
+"""What stands for a byte that was no UTF-8: only the log has that byte."""
 
 
 @dataclass(slots=True)
 class Retried:
-    """What came of rejects; `whole` and `alone` are those that are events now, with their log and without.
+    """What became of rejects; `whole` and `alone` are those that are events now, with their log and without.
 
-    `notes` say of which logs only the stored lines could be read.
+    `notes` name the logs of which only the stored lines could be read.
     """
 
     rejects: int = 0
@@ -80,7 +80,7 @@ def retry_rejects(database: StrPath, wait_seconds: float = 0.0) -> Retried:
 
 @dataclass(frozen=True, slots=True)
 class _Understood:
-    """The stored rejects that are events now, and whether others can't be told without their log."""
+    """The stored rejects that are events now, and whether others need their log to be read."""
 
     sightings: list[Sighting]
     needs_log: bool
@@ -104,7 +104,7 @@ class _Retry:
         if self._reread(source):
             self._done.whole += before - self._count(source)
         elif understood.sightings:
-            new = self._store.take_rejects(source.source_id, understood.sightings)
+            new = self._store.convert_rejects(source.source_id, understood.sightings)
             self._done.alone += len(understood.sightings)
             self._done.events_new += new
             self._done.notes.append(

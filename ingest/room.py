@@ -15,14 +15,14 @@ def largest_file() -> int | None:
     """Return how large this process may make a file, in bytes; `None`: as large as it likes."""
     if sys.platform == "win32":
         return None
-    import resource  # noqa: PLC0415 - where a write has failed alone; Windows has none
+    import resource  # noqa: PLC0415 - only where a write has failed; Windows has none
 
     limit = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
     return None if limit == resource.RLIM_INFINITY else limit
 
 
 def what_makes_room(error: OSError) -> str | None:
-    """Say what to do about an error of the operating system's, if it is one of room."""
+    """Return what to do about an error of the operating system, if it is about room."""
     if is_full(error):
         return "free some space"
     limit = largest_file() if error.errno == errno.EFBIG else None

@@ -109,8 +109,7 @@ CREATE TABLE event_sightings (
     PRIMARY KEY (source_id, byte_offset)
 ) WITHOUT ROWID;
 CREATE INDEX event_sightings_cut ON event_sightings (event_id) WHERE line_cut = 1;
-CREATE INDEX event_sightings_own ON event_sightings (event_id) WHERE own_values IS NOT NULL;
-CREATE INDEX event_sightings_event ON event_sightings (event_id);
+CREATE INDEX event_sightings_event ON event_sightings (event_id, own_values);
 
 -- What files declare to be the deliverables of phases: see `tokentail deliverables import`.
 CREATE TABLE phase_deliverables (

@@ -1,4 +1,4 @@
-"""Signals held back: what is under way when one comes is finished and stored first, if that is soon done."""
+"""Delay signals: what is under way when one comes is finished and stored first, if that takes little time."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ _NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
 
 
 class Stopping:
-    """Holds the first signal back until `check` is called; a second one, or the end of the grace, isn't."""
+    """Delays the first signal until `check` is called, a second one comes, or the grace period ends."""
 
     def __init__(self, grace_seconds: float | None = None) -> None:
-        """Hear nothing yet.
+        """Set the grace period; no signal is caught yet.
 
-        `grace_seconds` is how long what is under way may take to its end, before it is ended as any command
-        is; `None`: it takes no time to speak of.
+        After `grace_seconds` what is under way is ended as in any command; `None`: there is no such limit,
+        since it takes hardly any time.
         """
         self._grace_seconds = grace_seconds
         self._usual: dict[int, Callable[[int, FrameType | None], Any]] = {}
@@ -26,7 +26,7 @@ class Stopping:
         self._timer: threading.Timer | None = None
 
     def __enter__(self) -> Stopping:
-        """Hear signals from here on; those that are ignored stay so."""
+        """Catch signals from now on; those that are ignored stay so."""
         for name in _NAMES:
             number = getattr(signal, name, None)
             usual = None if number is None else signal.getsignal(number)
@@ -38,7 +38,7 @@ class Stopping:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Let signals do again what they did."""
+        """Restore the usual handlers of signals."""
         if self._timer is not None:
             self._timer.cancel()
         for number, usual in self._usual.items():
@@ -50,7 +50,7 @@ class Stopping:
         return self._first is not None
 
     def check(self) -> None:
-        """Let the signal that came, if one did, do what it usually does: it raises."""
+        """Call the usual handler of the signal that came, if one did: it raises."""
         if self._first is not None:
             self._usual[self._first](self._first, None)
 

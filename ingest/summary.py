@@ -1,4 +1,4 @@
-"""What is asked of one ingest, and what it did: values, handed in and out."""
+"""The options of an ingest, and the summary of what it did."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class IngestOptions:
     cluster at `scheduler` read new ones. `report` is called with the bytes
     read so far of those there are (compressed files count as they are on disk). `folders`, the nearest
     first, may name another zone for the logs below them, and a label. `prefix` is the template of what stands
-    before the lines of sources that are new. A `watcher` sees each line that is read here, which takes
+    before the lines of sources that are new. A `watcher` sees each line that this process reads, which takes
     several times as long.
     """
 
@@ -50,13 +50,13 @@ class IngestOptions:
 
     def zone_of(self, stored_path: str) -> str:
         """Return the name of the zone in which a log is read that is new."""
-        return self._zone_told(stored_path) or self.zone.name
+        return self._zone_of_folder(stored_path) or self.zone.name
 
     def zone_asked_of(self, stored_path: str) -> str | None:
         """Return the zone that a person named for a log; `None`: nobody did."""
-        return self._zone_told(stored_path) or (self.zone.name if self.zone_asked else None)
+        return self._zone_of_folder(stored_path) or (self.zone.name if self.zone_asked else None)
 
-    def _zone_told(self, stored_path: str) -> str | None:
+    def _zone_of_folder(self, stored_path: str) -> str | None:
         if not self.folders:
             return None
         from ingest.files.folders import zone_for  # noqa: PLC0415 - most have no folders of their own
@@ -65,8 +65,8 @@ class IngestOptions:
 
 
 @dataclass(slots=True)
-class Told:
-    """What one log told in a run: how many sightings and rejects, and how many lines have which new keys."""
+class LogCounts:
+    """What was read of one log in a run: sightings, rejects, and how many lines have which new keys."""
 
     sightings: int = 0
     rejects: int = 0
@@ -78,8 +78,8 @@ class Summary:
     """What one ingest did. An event that it stored and then completed is new, not updated.
 
     `timezone` is the zone, or all of them, in which times were read; where none was, that of new logs.
-    `notices` are what there is to say of files, `told` what each of them told; an ingest before has told
-    those of the keys `told_before`. `pruned` lines are older than what is kept.
+    `notices` are about files; an earlier ingest has reported those with keys in `known_notices`. `by_log` has
+    the counts of each log. `pruned` lines are older than what is kept.
     """
 
     database: str
@@ -101,43 +101,43 @@ class Summary:
     calls_without_telemetry: int = 0
     notices: list[Notice] = field(default_factory=list)
     zones: list[str] = field(default_factory=list)
-    told_before: frozenset[tuple[str, str | None]] = frozenset()
-    told: dict[str, Told] = field(default_factory=dict, compare=False, repr=False)
+    known_notices: frozenset[tuple[str, str | None]] = frozenset()
+    by_log: dict[str, LogCounts] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def problems(self) -> list[str]:
-        """What is said of files that could not be read, or not wholly."""
+        """Files that could not be read, or not wholly."""
         return self._texts("problem")
 
     @property
     def warnings(self) -> list[str]:
-        """What may mean that bytes were gone before anybody could read them, or needs a look."""
+        """What a person should look at: bytes may have been lost before they could be read."""
         return self._texts("warning")
 
     @property
     def notes(self) -> list[str]:
-        """What is worth knowing once."""
+        """What is worth knowing."""
         return self._texts("note")
 
     def _texts(self, level: Level) -> list[str]:
         return [notice.text for notice in self.notices if notice.level == level]
 
     def values(self) -> dict[str, Any]:
-        """Return all of it by name, as JSON has it: notices as texts, by their levels."""
+        """Return everything by name, as JSON has it: notices as texts, by their levels."""
         counts = {item.name: getattr(self, item.name) for item in fields(self) if item.name not in _NO_COUNTS}
         return {**counts, "problems": self.problems, "warnings": self.warnings, "notes": self.notes}
 
     def troubles(self, only_new: bool = False) -> list[str]:
-        """Return problems and warnings, problems first; or only those that no ingest before has told."""
+        """Return problems and warnings, problems first; or only those that no earlier ingest has reported."""
         return [
             notice.text
             for level in ("problem", "warning")
             for notice in self.notices
-            if notice.level == level and not (only_new and notice.key in self.told_before)
+            if notice.level == level and not (only_new and notice.key in self.known_notices)
         ]
 
     def recorded(self) -> dict[str, int | str]:
-        """Return what is kept of it in `ingest_runs`, by the names of its columns."""
+        """Return what `ingest_runs` keeps of it, by the names of columns."""
         counts = {name: getattr(self, name) for name in _RECORDED}
         return {**counts, "problems": len(self.problems), "timezone": self.timezone}
 
@@ -146,7 +146,7 @@ class Summary:
         self.notices.append(Notice(level, code, path, text))
 
     def read_as(self, zones: Iterable[str]) -> None:
-        """Say in which zones times were read."""
+        """Add the zones in which times were read."""
         self.zones += [zone for zone in zones if zone not in self.zones]
         self.timezone = ", ".join(self.zones) or self.timezone
 
@@ -174,8 +174,8 @@ class Summary:
         unread = (counters.unread_lines or 0) - (before.unread_lines or 0)
         self.unread_lines += unread
         if unread > 0 and batch.unread is not None:
-            self._say_unread(log.shown, counters.unread_lines or 0, batch.unread)
-        self._tell_of(batch, before, log.shown)
+            self._notice_unread(log.shown, counters.unread_lines or 0, batch.unread)
+        self._add_notices(batch, before, log.shown)
         for remark in batch.remarks:
             self.notice("note", "changed-encoding", log.shown, remark)
         for warning in batch.warnings:
@@ -193,38 +193,40 @@ class Summary:
             )
             self.notice("warning", "rewritten", log.shown, text)
 
-    def _say_unread(self, path: str, count: int, unread: Unread) -> None:
-        """Say of a log that lines of it with the marker are not understood."""
+    def _notice_unread(self, path: str, count: int, unread: Unread) -> None:
+        """Add a notice that a log has marked lines that are not understood."""
         from ingest.reading.unread import unread_text  # noqa: PLC0415 - most logs have none
 
-        self._say_anew("warning", "unread", path, unread_text(path, count, unread))
+        self._replace_notice("warning", "unread", path, unread_text(path, count, unread))
 
-    def _tell_of(self, batch: Batch, before: Counters, path: str) -> None:
-        """Say of a log that its events have new keys, and that all that is new in it are rejects."""
+    def _add_notices(self, batch: Batch, before: Counters, path: str) -> None:
+        """Add notices that the events of a log have new keys, and that it brought only rejects."""
         counters = batch.counters
         if counters.marker_lines == before.marker_lines:
             return
-        told = self.told.setdefault(path, Told())
-        told.sightings += counters.sightings - before.sightings
-        told.rejects += max(0, counters.rejects - before.rejects)
+        counts = self.by_log.setdefault(path, LogCounts())
+        counts.sightings += counters.sightings - before.sightings
+        counts.rejects += max(0, counters.rejects - before.rejects)
         for key, count in batch.new_keys.items():
-            told.new_keys[key] = told.new_keys.get(key, 0) + count
-        if told.new_keys:
+            counts.new_keys[key] = counts.new_keys.get(key, 0) + count
+        if counts.new_keys:
             from ingest.reading.unread import keys_text  # noqa: PLC0415 - most logs have none
 
-            self._say_anew("note", "new-keys", path, keys_text(path, told.new_keys))
-        lines = "the only new marker line" if told.rejects == 1 else f"all {told.rejects:,} new marker lines"
+            self._replace_notice("note", "new-keys", path, keys_text(path, counts.new_keys))
+        lines = (
+            "the only new marker line" if counts.rejects == 1 else f"all {counts.rejects:,} new marker lines"
+        )
         rejected = f"{path}: {lines} became no event: `tokentail rejects` says why"
-        self._say_anew("warning", "only-rejects", path, None if told.sightings else rejected)
+        self._replace_notice("warning", "only-rejects", path, None if counts.sightings else rejected)
 
-    def _say_anew(self, level: Level, code: str, path: str, text: str | None) -> None:
-        """Say something of a log once, whatever was said of it before; nothing, where there is no text."""
-        self.notices = [one for one in self.notices if one.key != (code, path)]
+    def _replace_notice(self, level: Level, code: str, path: str, text: str | None) -> None:
+        """Replace the notice of a log with a code; without a text, only remove it."""
+        self.notices = [notice for notice in self.notices if notice.key != (code, path)]
         if text is not None:
             self.notice(level, code, path, text)
 
 
-_NO_COUNTS = ("notices", "told", "told_before", "zones")
+_NO_COUNTS = ("notices", "by_log", "known_notices", "zones")
 _RECORDED = (
     "files",
     "files_read",

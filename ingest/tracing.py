@@ -1,7 +1,7 @@
-"""Where what is known of an event was said: a log read once more, line by line, with an eye on some lines.
+"""Trace lines of a log: which lines say what is known of an event, and what a line says of events.
 
-It is the ordinary way from lines to linked events that is watched, so that what is told here is what an
-ingest does. Logs are only read, and no database is needed.
+The log is read by the code of an ingest, which is watched line by line, so the trace shows what an ingest
+does. Logs are only read, and no database is needed.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from ingest.reading.extractor import has_marker
 from ingest.reading.lines import Line
 from ingest.reading.scan import ScanOptions, scan
 from ingest.reading.zone import Zone, zone_recorded
-from ingest.storing.rows import TOLD_COLUMNS, payload_row, told_values
+from ingest.storing.rows import CONTEXT_COLUMNS, context_values, payload_row
 from parsers.explain import Explanation, explain
 from parsers.line import parse_line
 from parsers.records import (
@@ -60,19 +60,19 @@ _SOURCE_LINES = {
     "imported": "an import",
     "executor": "the executor's own row",
 }
-"""What a person calls the kinds of lines that tell something."""
+"""What a person calls the kinds of context lines."""
 
 MAX_REMEMBERED = 10_000
-"""Lines that are remembered because events may be about to come that they tell something of."""
+"""Lines that are remembered since they may be context of later events."""
 
-MAX_TOLD = 3
-"""Events that are named of those that a line tells something of."""
+MAX_NAMED = 3
+"""Events that are named of those that a line says something of."""
 
 BATCH_BYTES = 4 << 20
-"""After how much of a log it is asked whether enough is known."""
+"""After how much of a log `is_enough` is called."""
 
 _MAX_SHOWN = 2_000
-"""Bytes of a line around another one that are kept."""
+"""Bytes that are kept of a line around one that was asked for."""
 
 
 class Fact(NamedTuple):
@@ -102,9 +102,9 @@ class Fact(NamedTuple):
 class TracedLine:
     """A line that was asked for.
 
-    Of an event `facts` are known, and `row` is what is stored. Other lines tell something of `told` events,
-    of which the first are in `tells`: their line numbers, and what. `around` are the lines before and after
-    it, with their numbers, itself among them.
+    An event has `facts`, and `row` is what is stored of it. Another line says something of `event_count`
+    events, of which the first are in `tells`: their line numbers, and what. `around` are the lines before
+    and after it and itself, with their numbers.
     """
 
     line: Line
@@ -113,7 +113,7 @@ class TracedLine:
     context: Context = NO_CONTEXT
     facts: dict[str, Fact] = field(default_factory=dict)
     tells: list[tuple[int, str]] = field(default_factory=list)
-    told: int = 0
+    event_count: int = 0
     around: list[tuple[int, str]] = field(default_factory=list)
 
     @property
@@ -122,8 +122,8 @@ class TracedLine:
         record = self.explanation.record
         if not isinstance(record, EstimationEvent):
             return None
-        told = dict(zip(TOLD_COLUMNS, told_values(self.context), strict=True))
-        return {"timestamp": self.timestamp, **payload_row(record), **told}
+        context = dict(zip(CONTEXT_COLUMNS, context_values(self.context), strict=True))
+        return {"timestamp": self.timestamp, **payload_row(record), **context}
 
 
 class ReadWith(NamedTuple):
@@ -142,8 +142,8 @@ def trace(
 ) -> list[TracedLine]:
     """Read a log from its start and return the lines that are wanted, with `around` lines on each side.
 
-    It is read to its end, since what is told of an event may stand far behind it, unless `is_enough`, which
-    is asked now and then, says of what was found so far that no more is needed.
+    It is read to its end, since context of an event may stand far after it, unless `is_enough`, which is
+    called now and then with what was found, returns true.
 
     Raises:
         LogUnreadable, LogUnfinished: it can't be opened.
@@ -181,7 +181,7 @@ class _Tracer:
         self._template = template
 
     def see(self, line: Line, container_logs: bool) -> None:
-        """Look at a line, and remember what it may tell of events to come."""
+        """Look at a line, and remember what it may say of later events."""
         self._number = line.number
         parsed = parse_line(line.data, container_logs, self._template) if has_marker(line.data) else None
         self._record = None if parsed is None else parsed.record
@@ -190,16 +190,16 @@ class _Tracer:
                 _remember(self._places, key, line.number)
         self._look_around(line)
         if self._wants(line):
-            self._take(line, container_logs)
+            self._add(line, container_logs)
 
-    def _take(self, line: Line, container_logs: bool) -> None:
+    def _add(self, line: Line, container_logs: bool) -> None:
         explanation = explain(line.data, container_logs, self._template)
         stamp = explanation.stamp
-        told = None if stamp is None else self._zone.in_utc(stamp.moment)
-        moment = None if told is None else time_text(told)
-        if stamp is not None and told is None and isinstance(explanation.record, EstimationEvent):
+        moment = None if stamp is None else self._zone.in_utc(stamp.moment)
+        timestamp = None if moment is None else time_text(moment)
+        if stamp is not None and moment is None and isinstance(explanation.record, EstimationEvent):
             explanation = replace(explanation, record=Malformed(NO_SUCH_TIME))
-        traced = TracedLine(line, explanation, moment, around=list(self._newest))
+        traced = TracedLine(line, explanation, timestamp, around=list(self._newest))
         self.traced.append(traced)
         self._followed.append(traced)
         self._by_number[line.number] = self._by_offset[line.offset] = traced
@@ -213,38 +213,38 @@ class _Tracer:
             self._followed.popleft()
 
     def sighted(self, offset: int, context: Context) -> None:
-        """Find out which lines told what is known of an event at its line."""
+        """Find out which lines said what is known of an event at its line."""
         _remember(self._events, offset, self._number)
         assert isinstance(self._record, EstimationEvent)  # noqa: S101 - a line that was sighted is one
         event, places = self._record, self._places
-        for what, value, source, key in _told_before(context, event):
+        for what, value, source, key in _facts_before(context, event):
             self._say(offset, Fact(what, value, source, places.get(key)))
         if offset in self._by_offset:
             self._by_offset[offset].context = context
 
     def amended(self, amendment: Amendment) -> None:
-        """Take what the line that was seen last tells of an event before it."""
+        """Add what the line that was seen last says of an event before it."""
         if amendment.offset in self._by_offset:
             traced = self._by_offset[amendment.offset]
             traced.context = merged(traced.context, amendment.context)
-        for what, value, source in _told_behind(amendment.context):
+        for what, value, source in _facts_after(amendment.context):
             by_list = source == "required"  # whose end is seen at the line below it
             line = self._places.get(("required",)) if by_list else self._number
             self._say(amendment.offset, Fact(what, value, source, line))
 
     def _say(self, offset: int, fact: Fact) -> None:
-        """Note a fact of an event with the event, and with the line that told it, if either was asked for."""
+        """Note a fact with its event, and with the line that said it, if these were asked for."""
         if offset in self._by_offset:
             self._by_offset[offset].facts.setdefault(fact.what, fact)
-        telling = self._by_number.get(fact.line or 0)
+        source_line = self._by_number.get(fact.line or 0)
         event = self._events.get(offset)
-        if telling is not None and event is not None:
-            last = telling.tells[-1][0] if telling.tells else None
-            telling.told += event != last
+        if source_line is not None and event is not None:
+            last = source_line.tells[-1][0] if source_line.tells else None
+            source_line.event_count += event != last
             if event == last:
-                telling.tells[-1] = (event, f"{telling.tells[-1][1]}, {fact.what}")
-            elif len(telling.tells) < MAX_TOLD:
-                telling.tells.append((event, fact.what))
+                source_line.tells[-1] = (event, f"{source_line.tells[-1][1]}, {fact.what}")
+            elif len(source_line.tells) < MAX_NAMED:
+                source_line.tells.append((event, fact.what))
 
 
 def _remember(places: dict[Any, int], key: Any, line: int) -> None:
@@ -255,7 +255,7 @@ def _remember(places: dict[Any, int], key: Any, line: int) -> None:
 
 
 def _keys(record: Record) -> list[tuple[Any, ...]]:
-    """Return by what a line is looked up that tells something of later events."""
+    """Return the keys by which a line is looked up that says something of later events."""
     match record:
         case RunNamed():
             return [(record.source, record.run)]
@@ -279,7 +279,7 @@ def _keys(record: Record) -> list[tuple[Any, ...]]:
     return []
 
 
-def _told_before(
+def _facts_before(
     context: Context, event: EstimationEvent
 ) -> list[tuple[str, Any, str | None, tuple[Any, ...]]]:
     """Return what was known of an event at its line: what, value, kind of line, and how that is looked up."""
@@ -302,8 +302,8 @@ def _told_before(
     return [(what, value, source, key or ()) for what, value, source, key in found if value is not None]
 
 
-def _told_behind(context: Context) -> list[tuple[str, Any, str]]:
-    """Return what a line tells of an event before it: what, value, kind of line."""
+def _facts_after(context: Context) -> list[tuple[str, Any, str]]:
+    """Return what a line says of an event before it: what, value, kind of line."""
     found: list[tuple[str, Any, str]] = []
     if context.phase is not None:
         found.append(("phase", context.phase.name, context.phase.source))

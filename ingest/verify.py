@@ -1,4 +1,4 @@
-"""The proof: read the logs again, slowly and plainly, and hold them against the database.
+"""The proof: read the logs again, slowly and plainly, and compare them with the database.
 
 Every line is read from its file's start, in one pass, without checkpoints and without the cheap
 test that skips uninteresting lines. Each event line must be a sighting of a row that says the same,
@@ -33,7 +33,7 @@ from ingest.storing.proof import rows_that_differ
 from ingest.storing.sources import Source
 
 PROGRESS_BYTES = 4 << 20
-"""After how much of a log it is time to say how far that is: half a second's reading."""
+"""After how much of a log progress is reported: half a second's reading."""
 
 Report = Callable[[int, int], None]
 
@@ -88,21 +88,21 @@ def verify(
             except LogUnreadable as error:
                 result.problems.append(str(error))
             reading.end(log)
-        known = [one.source.source_id for one in assigned.values() if one.source is not None]
+        known = [match.source.source_id for match in assigned.values() if match.source is not None]
         result.sources_without_log = count_without(db.conn, known)
     return result
 
 
 def _assigned(connection: sqlite3.Connection, logs: Sequence[LogFile]) -> dict[LogFile, Assigned]:
-    """Find out which sources logs are, whatever is new in them; a file that has several names is one log."""
-    met, files = Files(), dict[LogFile, FileState]()
+    """Assign logs to sources; a file that has several names is one log."""
+    seen, files = Files(), dict[LogFile, FileState]()
     for log in logs:
         with suppress(LogUnreadable):
             state = None if log.is_stream else log.state()
-            if state is not None and met.add(*state.number):
+            if state is not None and seen.add(*state.number):
                 files[log] = state
     sources = logs_known(connection)
-    return assign(files, sources, FileEvidence(connection, sources, files, met), anew=True)
+    return assign(files, sources, FileEvidence(connection, sources, files, seen), anew=True)
 
 
 class _Reading:
@@ -120,7 +120,7 @@ class _Reading:
             self._report(self._done + batch.disk_offset, self._total)
 
     def end(self, log: LogFile) -> None:
-        """Take note that a log was read, or was not to be."""
+        """Count a log as done, whether it was read or not."""
         self._done += self._sizes.get(log, 0)
 
 

@@ -1,4 +1,4 @@
-"""The version of the program. `setup.cfg` takes it from here: asking what is installed delays each start."""
+"""The version of the program, for `setup.cfg`, too: asking what is installed would delay each start."""
 
 from __future__ import annotations
 

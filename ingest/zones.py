@@ -1,4 +1,4 @@
-"""In which zones the logs of one run are read, where a person may have meant another.
+"""Warn where the logs of one run are read in another zone than a person may have meant.
 
 A log keeps the zone that it was read in first; a new one gets this machine's, if nobody named one.
 """
@@ -34,20 +34,20 @@ SELECT event_id, timestamp FROM token_estimation_v2_events WHERE event_id IN (
 ORDER BY timestamp
 """
 _AT_THE_OTHER_TIME = """
-SELECT source.path FROM token_estimation_v2_events AS one
+SELECT source.path FROM token_estimation_v2_events AS event
 JOIN token_estimation_v2_events AS other ON other.timestamp = :timestamp
-    AND other.timestamp_text = one.timestamp_text
-    AND other.predicted_output_tokens = one.predicted_output_tokens
-    AND other.actual_output_tokens = one.actual_output_tokens
-    AND (other.category, other.complexity, other.model) IS (one.category, one.complexity, one.model)
+    AND other.timestamp_text = event.timestamp_text
+    AND other.predicted_output_tokens = event.predicted_output_tokens
+    AND other.actual_output_tokens = event.actual_output_tokens
+    AND (other.category, other.complexity, other.model) IS (event.category, event.complexity, event.model)
 JOIN event_sightings AS seen ON seen.event_id = other.event_id
 JOIN log_sources AS source ON source.source_id = seen.source_id
-WHERE one.event_id = :event_id AND source.timezone = :zone
+WHERE event.event_id = :event_id AND source.timezone = :zone
 """
 
 
 class _Twice(NamedTuple):
-    """A new log whose events are there already, by another log that was read in another zone."""
+    """A new log whose events are stored already, from another log that was read in another zone."""
 
     log: LogFile
     source_id: int
@@ -82,7 +82,7 @@ class Zones:
     def notices(self, connection: sqlite3.Connection) -> Iterator[Notice]:
         """Warn of logs that keep another zone than was asked for, and of new ones that got an unusual one.
 
-        Of these, too, that tell the events of another log at another time.
+        Also of logs that have the events of another log at another time.
         """
         for (zone, asked), logs in self._kept.items():
             more = f" and {len(logs) - 1:,} more" if len(logs) > 1 else ""
@@ -98,7 +98,7 @@ class Zones:
             yield from self._unusual(connection)
 
     def _twice(self, connection: sqlite3.Connection) -> Iterator[_Twice]:
-        """Yield new logs of which some events are there at the time, too, that another zone gives them."""
+        """Yield new logs some of whose events are stored at the times, too, that another zone gives them."""
         zones = [str(zone) for zone, _ in connection.execute(_ZONES)]
         for log in self._new[:_MOST_LOGS] if len(zones) > 1 else ():
             source_id, zone = connection.execute(_NEWEST_SOURCE, [log.stored_path]).fetchone()
@@ -109,7 +109,7 @@ class Zones:
     def _unusual(self, connection: sqlite3.Connection) -> Iterator[Notice]:
         ours, others = 0, {}
         for zone, count in connection.execute(_ZONES):
-            if zone == LOCAL or is_same_zone(zone, self._options.zone.name):  # whatever it is called now
+            if zone == LOCAL or is_same_zone(zone, self._options.zone.name):  # whatever its name is now
                 ours += count
             else:
                 others[zone] = count
@@ -133,13 +133,13 @@ class Zones:
 def _event_of(
     connection: sqlite3.Connection, log: LogFile, source_id: int, zone: str, other: str
 ) -> _Twice | None:
-    """Find an event of a source that one read in another zone tells as well, at the time that this gives."""
+    """Find an event of a source that another source has, too, read in another zone and so at another time."""
     with suppress(UsageMistake):  # this machine doesn't know every zone
-        here, there = zone_recorded(zone), zone_recorded(other)
+        own, others = zone_recorded(zone), zone_recorded(other)
         sample = connection.execute(_EVENTS, {"source_id": source_id, "most": _MOST_EVENTS}).fetchall()
         for event_id, text in sample:
             moment = moment_of(text)
-            elsewhere = _elsewhere(moment, here, there)
+            elsewhere = _elsewhere(moment, own, others)
             values = {"event_id": event_id, "timestamp": time_text(elsewhere), "zone": other}
             found = connection.execute(_AT_THE_OTHER_TIME, values).fetchone() if elsewhere != moment else None
             if found is not None:
@@ -147,14 +147,14 @@ def _event_of(
     return None
 
 
-def _elsewhere(moment: datetime, here: Zone, there: Zone) -> datetime:
-    """Return when it was in UTC, had the clock that showed a moment been one of another zone."""
-    return there.to_utc(here.to_local(moment))
+def _elsewhere(moment: datetime, own: Zone, other: Zone) -> datetime:
+    """Return the moment at which clocks of the other zone show what those of its own show at this one."""
+    return other.to_utc(own.to_local(moment))
 
 
 def _at_two_times(found: list[_Twice]) -> Notice:
     first, *others = found
-    others = [one for one in others if one.log.stored_path != first.other]  # of a pair one is enough
+    others = [twice for twice in others if twice.log.stored_path != first.other]  # of a pair one is enough
     more = f" (and so of {len(others):,} more new logs)" if others else ""
     zone = first.other_zone if is_named(first.other_zone) else "ZONE"
     mends = (

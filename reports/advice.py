@@ -40,32 +40,32 @@ def change_record(change: Change, dimensions: Sequence[str]) -> dict[str, Any]:
     return {"stratum": None if key is None else dict(zip(dimensions, key, strict=True)), **record}
 
 
-def advice(one: Calibrated, purpose: str, name: str, day: str | None) -> str:
+def advice(stratum: Calibrated, purpose: str, name: str, day: str | None) -> str:
     """Say in one sentence what to change in a stratum, and on what that rests: answers since `day`."""
-    rests = f"{counted(one.n + one.truncated, 'answer')} of {counted(one.phases, 'phase')}"
+    rests = f"{counted(stratum.n + stratum.truncated, 'answer')} of {counted(stratum.phases, 'phase')}"
     since = f" since {day}" if day else ""
-    return f"{name}: {_factor(one, purpose)}, {_budget(one)}; {rests}{since}"
+    return f"{name}: {_factor(stratum, purpose)}, {_budget(stratum)}; {rests}{since}"
 
 
-def worth_saying(one: Calibrated) -> bool:
+def worth_saying(stratum: Calibrated) -> bool:
     """Whether there is anything to change: a factor is proposed, or a budget is known."""
-    return one.proposed_factor is not None or one.budget.factor is not None
+    return stratum.proposed_factor is not None or stratum.budget.factor is not None
 
 
-def _factor(one: Calibrated, purpose: str) -> str:
-    if one.proposed_factor is None:
-        return f"leave the predictions as they are ({one.why})"
-    said = f"multiply by {one.proposed_factor:.2f}"
-    if purpose == CENTER and one.factor_interval:
-        return f"{said} (95%: {one.factor_interval.low:.2f} to {one.factor_interval.high:.2f})"
+def _factor(stratum: Calibrated, purpose: str) -> str:
+    if stratum.proposed_factor is None:
+        return f"leave the predictions as they are ({stratum.why})"
+    said = f"multiply by {stratum.proposed_factor:.2f}"
+    if purpose == CENTER and stratum.factor_interval:
+        return f"{said} (95%: {stratum.factor_interval.low:.2f} to {stratum.factor_interval.high:.2f})"
     if purpose == GATE:
         return f"{said}, so that at most {UNDERESTIMATION_GATE:.0%} are underestimated"
     assert purpose == BUDGET  # noqa: S101 - a factor that centres has an interval
     return f"{said}, so that the prediction is a budget"
 
 
-def _budget(one: Calibrated) -> str:
-    limit = f"{one.budget.max_truncation * 100:.3g}%"
-    if one.budget.factor is None:
-        return f"no budget for {limit} yet ({one.budget.why})"
-    return f"budget {one.budget.factor:.2f} x what is predicted now, for {limit} truncated"
+def _budget(stratum: Calibrated) -> str:
+    limit = f"{stratum.budget.max_truncation * 100:.3g}%"
+    if stratum.budget.factor is None:
+        return f"no budget for {limit} yet ({stratum.budget.why})"
+    return f"budget {stratum.budget.factor:.2f} x what is predicted now, for {limit} truncated"

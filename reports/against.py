@@ -56,7 +56,7 @@ _NONE: tuple[int, float | None] = (0, None)
 
 def _errors(strata: Iterable[Stratum]) -> _Errors:
     """Return of each stratum how many events can be measured, and their mean SMAPE."""
-    return {one.key: (one.smape.n, one.smape.mean) for one in strata if one.smape.n}
+    return {stratum.key: (stratum.smape.n, stratum.smape.mean) for stratum in strata if stratum.smape.n}
 
 
 def _mean(errors: Iterable[tuple[int, float | None]]) -> float | None:

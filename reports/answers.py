@@ -15,7 +15,7 @@ from typing import Any
 from sqlite_utils import Database
 
 from reports.changes import Change, Unit, find_changes
-from reports.futile import CEILING_TOLD
+from reports.futile import CEILING_KNOWN
 from reports.phases import PHASE, Phases
 from reports.selection import CEILING, CLEAN, Selection
 from reports.strata import Key, Strata
@@ -32,7 +32,7 @@ _ANSWERS = f"""
 SELECT {{key}} {PHASE}, timestamp, predicted_output_tokens, actual_output_tokens,
     CASE WHEN truncated = 1 THEN MAX(actual_output_tokens, COALESCE(actual_max_tokens, 0))
         ELSE actual_output_tokens END,
-    COALESCE(actual_max_tokens, 0), COALESCE({CEILING}, 0), {CEILING_TOLD}, truncated, COALESCE({CLEAN}, 0)
+    COALESCE(actual_max_tokens, 0), COALESCE({CEILING}, 0), {CEILING_KNOWN}, truncated, COALESCE({CLEAN}, 0)
 FROM token_estimation_v2_events
 WHERE {{where}} AND truncated IS NOT NULL AND predicted_output_tokens > 0 AND actual_output_tokens > 0
     AND {{sampled}}
@@ -45,10 +45,9 @@ _SAMPLED = "event_id IN (SELECT value FROM json_each(:sampled))"
 class Answers:
     """Answers side by side, in tokens; `at` is when each was logged, as the database writes times.
 
-    A cut one needed more than `needed`: the ceiling that the log tells, else its own actual; a whole
-    one just that. `final` is the ceiling as [TOKEN_BUDGET] tells it, `ceiling` that or what was
-    selected, `cut_at` the one at which a cut answer surely was; 0 is not known. `clean` ones are whole
-    and were parsed.
+    `needed` is what a whole answer needed; a cut answer needed more than it: the ceiling in the log, else its
+    actual. `final` is the ceiling of the [TOKEN_BUDGET] line, `ceiling` that or the selected budget, `cut_at`
+    the ceiling that certainly cut the answer; 0 is unknown. `clean` answers are whole and were parsed.
     """
 
     at: list[str]
@@ -64,12 +63,12 @@ class Answers:
 
     @classmethod
     def of(cls, columns: Iterable[Iterable[Any]] = ()) -> Answers:
-        """Make them of so many columns, or of none."""
+        """Make answers of columns in the order of our fields; without columns there are none."""
         at, *numbers = columns or [()] * 10
         return cls([*at], *(array(size, column) for size, column in zip("qqqqqqqbb", numbers, strict=True)))
 
     def append(self, phase: int, rest: tuple[Any, ...]) -> None:
-        """Take in one more: the number of its phase, and what else is known, in the order of our fields."""
+        """Add an answer: the number of its phase, and its values in the order of our fields."""
         at, predicted, actual, needed, final, ceiling, cut_at, cut, clean = rest
         self.at.append(at)
         self.phase.append(phase)
@@ -101,8 +100,8 @@ class Answers:
         return [needed / predicted for needed, predicted in zip(self.needed, self.predicted, strict=True)]
 
     @property
-    def tell(self) -> list[int]:
-        """Which tell what a good answer needs: the clean ones, and the cut ones."""
+    def usable(self) -> list[int]:
+        """Which answers show what a good one needs: the clean ones, and the cut ones."""
         return [*map(or_, self.clean, self.cut)]
 
     def needs(self) -> Needs:
@@ -111,7 +110,7 @@ class Answers:
             final / predicted if final else math.inf
             for final, predicted in zip(self.final, self.predicted, strict=True)
         ]
-        return Needs.ordered(self.ratios, self.cut, self.phase, ceilings, self.tell)
+        return Needs.ordered(self.ratios, self.cut, self.phase, ceilings, self.usable)
 
 
 ByStratum = dict[Key, Answers]
@@ -167,7 +166,7 @@ def units(by_stratum: ByStratum) -> list[Unit]:
     for key, answers in by_stratum.items():
         starts = _beginnings(answers)
         began += [
-            (starts[phase], key, phase) for phase in dict.fromkeys(compress(answers.phase, answers.tell))
+            (starts[phase], key, phase) for phase in dict.fromkeys(compress(answers.phase, answers.usable))
         ]
     began.sort(key=itemgetter(0))
     looked_at = began[:: max(1, -(-len(began) // MAX_UNITS))]
@@ -176,7 +175,7 @@ def units(by_stratum: ByStratum) -> list[Unit]:
         ratios[key][phase] = []
     for key, answers in by_stratum.items():
         own = ratios[key]
-        for phase, ratio in compress(zip(answers.phase, answers.ratios, strict=True), answers.tell):
+        for phase, ratio in compress(zip(answers.phase, answers.ratios, strict=True), answers.usable):
             if phase in own:
                 own[phase].append(ratio)
     return [Unit(at, key, statistics.median(ratios[key][phase])) for at, key, phase in looked_at]

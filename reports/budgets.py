@@ -44,7 +44,7 @@ class Budget:
     """The budget that truncates at most `max_truncation` (0..1), over `n` answers, `censored` of them cut.
 
     `factor` is the one that is advised, `own_factor` or `pooled_factor`, as `advised` says and for the
-    reason in `why`. `safe_factor` holds in 95 of 100 samples. Each is `None` where the data can't tell;
+    reason in `why`. `safe_factor` holds in 95 of 100 samples. Each is `None` where the data isn't enough;
     `phases_needed` is how many more phases it takes for a number of the stratum's own, at the share of
     cuts seen, 0 where it has one, and `None` where no number of them would do. `largest` is what a
     whole answer needed at most.
@@ -140,8 +140,8 @@ def under_ceilings(needs: Needs) -> list[tuple[float, int]]:
     There are none if a whole answer went beyond its own: then they cut nothing.
     """
     known = [math.isfinite(ceiling) for ceiling in needs.ceilings]
-    told = zip(needs.ratios, needs.ceilings, needs.cut, strict=True)
-    if any(ratio > ceiling and not cut for ratio, ceiling, cut in compress(told, known)):
+    cases = zip(needs.ratios, needs.ceilings, needs.cut, strict=True)
+    if any(ratio > ceiling and not cut for ratio, ceiling, cut in compress(cases, known)):
         return []
     return [*compress(zip(needs.ceilings, needs.phases, strict=True), known)]
 

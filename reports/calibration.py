@@ -191,14 +191,14 @@ class _Group(NamedTuple):
 def _calibrated(group: _Group, wish: Wish) -> Calibrated:
     answers, clean = group.answers, group.answers.only(group.answers.clean)
     ratios, errors = sorted(clean.ratios), _errors(clean.predicted, clean.actual, repeat(1.0))
-    told = Curve(group.needs.only(group.needs.tell))
-    middle = median_needed(told)
+    usable = Curve(group.needs.only(group.needs.usable))
+    middle = median_needed(usable)
     phases = len(set(clean.phase))
     enough = phases >= wish.min_phases
     error = spread(Ordered(sorted(errors)), moments(errors))
     budgets = Budgets(group.needs)
     limit, gate = budgets.at(wish.limit, group.pooled), budgets.at(UNDERESTIMATION_GATE, group.pooled_gate)
-    forward = _forward(group, clean, errors, told, wish) if enough else None
+    forward = _forward(group, clean, errors, usable, wish) if enough else None
     if wish.purpose == CENTER:
         proposed, why = _centered(phases, wish.min_phases, middle, forward)
     else:
@@ -208,7 +208,7 @@ def _calibrated(group: _Group, wish: Wish) -> Calibrated:
         since=group.since,
         n=len(clean),
         truncated=sum(answers.cut),
-        phases=len(told.needs.sizes),
+        phases=len(usable.needs.sizes),
         mean_predicted=rate(sum(clean.predicted), len(clean)),
         mean_actual=rate(sum(clean.actual), len(clean)),
         smape=error,
@@ -218,7 +218,7 @@ def _calibrated(group: _Group, wish: Wish) -> Calibrated:
         factor=middle.value,
         factor_interval=middle.interval if enough else None,
         error_before=error.mean if enough else None,
-        error_after=_error_left_out(clean, told) if enough else None,
+        error_after=_error_left_out(clean, usable) if enough else None,
         forward=forward,
         proposed_factor=proposed,
         why=why,
@@ -231,8 +231,8 @@ def _calibrated(group: _Group, wish: Wish) -> Calibrated:
 def _errors(predicted: Iterable[int], actual: Iterable[int], factors: Iterable[float]) -> list[float]:
     """Return SMAPE in percent, each prediction multiplied by its factor."""
     return [
-        200 * abs(factor * one - other) / (factor * one + other)
-        for one, other, factor in zip(predicted, actual, factors, strict=False)
+        200 * abs(factor * estimate - answer) / (factor * estimate + answer)
+        for estimate, answer, factor in zip(predicted, actual, factors, strict=False)
     ]
 
 
@@ -267,15 +267,15 @@ def _reached(goal: Budget, forward: Forward | None) -> tuple[float | None, str]:
 
 
 def _forward(
-    group: _Group, clean: Answers, errors: Sequence[float], told: Curve, wish: Wish
+    group: _Group, clean: Answers, errors: Sequence[float], usable: Curve, wish: Wish
 ) -> Forward | None:
-    """Try the factor of the earlier half of the phases on the later; `None` if that half tells none.
+    """Try the factor of the earlier half of the phases on the later; `None` if that half gives no factor.
 
     `errors` are those of the clean answers as they were predicted.
     """
     earlier, later = halves(group.answers)
     if wish.goal is None:
-        factor = told.median(without=later)
+        factor = usable.median(without=later)
     else:
         fitted = group.needs.only([phase in earlier for phase in group.needs.phases])
         factor = Budgets(fitted).sample.conformal(wish.goal)
@@ -297,14 +297,14 @@ def _forward(
     )
 
 
-def _error_left_out(clean: Answers, told: Curve) -> float | None:
+def _error_left_out(clean: Answers, usable: Curve) -> float | None:
     """Return mean SMAPE of the clean answers, each with the factor of the other phases.
 
     Phases are left out one by one, or many of them in parts.
     """
-    phases = [*dict.fromkeys(told.needs.phases)]
-    number = min(len(phases), MAX_FOLDS, max(2, MAX_REPLAYED // len(told.needs)))
-    found = [told.median(without=set(phases[start::number])) for start in range(number)]
+    phases = [*dict.fromkeys(usable.needs.phases)]
+    number = min(len(phases), MAX_FOLDS, max(2, MAX_REPLAYED // len(usable.needs)))
+    found = [usable.median(without=set(phases[start::number])) for start in range(number)]
     factors = [factor for factor in found if factor is not None]
     if len(factors) < number:
         return None

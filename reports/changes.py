@@ -114,7 +114,7 @@ def _strata_changes(units: Sequence[Unit], found: list[Change]) -> bool:
     ]
     known = len(found)
     looks = len(tried)
-    for p_value, key in sorted(tried, key=lambda one: one[0]):
+    for p_value, key in sorted(tried, key=lambda pair: pair[0]):
         if p_value * looks > STRATA_DOUBT:
             break
         list(_segments(by_key[key], key, STRATA_DOUBT, found, looks))
@@ -275,5 +275,5 @@ def _chance_of(largest: float, unlike: Sequence[float]) -> float:
         return 1.0
     density = math.exp(-largest * largest / 2) / math.sqrt(2 * math.pi)
     alone = math.erfc(largest / math.sqrt(2))
-    added = sum(min(alone, density * (largest - 1 / largest) * 2 * one) for one in unlike)
+    added = sum(min(alone, density * (largest - 1 / largest) * 2 * difference) for difference in unlike)
     return min(1.0, 4 * density / largest + added)

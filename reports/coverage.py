@@ -31,7 +31,7 @@ SELECT {key} COUNT(*), TOTAL({clean}) FROM token_estimation_v2_events WHERE {whe
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """Events of one category, complexity and bucket; `None` where events don't tell.
+    """Events of one category, complexity and bucket; `None` where events don't say it.
 
     `need` is how many more the target asks for, `clean` how many of `have` are parsed and whole.
     `weight` is how often such work may be expected, 0..1: the share of the category and complexity
@@ -49,7 +49,7 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """All cells, in order; `without_bucket` events tell no number of deliverables and are in no cell.
+    """All cells, in order; `without_bucket` events have no number of deliverables and are in no cell.
 
     `rejects` and `unread_lines` are lines of all logs with the marker that are no events, and in no cell.
     """

@@ -57,5 +57,5 @@ def event_named(db: Database, name: str) -> Row | None:
 
 
 def sightings_of(db: Database, event_id: int) -> list[Row]:
-    """Return the places where an event was seen, the most telling first."""
+    """Return the places where an event was seen, those whose lines say most of it first."""
     return list(db.query(_SIGHTINGS, {"event_id": event_id}))

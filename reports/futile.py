@@ -23,7 +23,7 @@ from reports.selection import Selection
 from reports.strata import Key, Strata
 from reports.terminal import counted
 
-CEILING_TOLD = """COALESCE(actual_max_tokens,
+CEILING_KNOWN = """COALESCE(actual_max_tokens,
     CASE WHEN truncated = 1 THEN (
         SELECT MAX(said.retry_max_tokens) FROM token_budget_escalation_events AS said
         WHERE said.run_id = token_estimation_v2_events.run_id
@@ -31,8 +31,8 @@ CEILING_TOLD = """COALESCE(actual_max_tokens,
             AND said.timestamp <= token_estimation_v2_events.timestamp
     ) END,
     CASE WHEN 20 * actual_output_tokens >= 19 * selected_budget THEN selected_budget END, 0)"""
-"""The ceiling that an answer surely had, 0 if none is told: its own, of a cut one the one that an escalation
-set, or the selected budget where it was filled."""
+"""The ceiling that an answer certainly had, 0 if it is unknown: its own, for a cut answer the one that an
+escalation set, or the selected budget where the answer filled it."""
 
 FILLED = 0.95
 """The share of a ceiling that an answer has if it filled it: counts of tokens differ a little."""
@@ -46,7 +46,7 @@ SELECT run_id, phase_id FROM token_estimation_v2_events WHERE truncated = 1 AND 
 GROUP BY run_id, phase_id HAVING COUNT(*) > 1
 """
 _TRIES = f"""
-SELECT {{key}} {PHASE}, {CEILING_TOLD}, actual_output_tokens, truncated, {{selected}}
+SELECT {{key}} {PHASE}, {CEILING_KNOWN}, actual_output_tokens, truncated, {{selected}}
 FROM token_estimation_v2_events
 WHERE actual_is_total = 0 AND truncated IS NOT NULL AND (run_id, phase_id) IN ({_CUT_AGAIN})
 ORDER BY timestamp, event_id
@@ -75,11 +75,11 @@ def futile(tries: Sequence[Try], longest: int) -> set[int]:
 
     The tries of a phase come in the order of time; `longest` is the longest whole answer of the stratum.
     """
-    cuts = Counter(one.phase for one in tries if one.cut)
+    cuts = Counter(attempt.phase for attempt in tries if attempt.cut)
     places: dict[int, list[int]] = {phase: [] for phase, number in cuts.items() if number > 1}
-    for place, one in enumerate(tries):
-        if one.phase in places:
-            places[one.phase].append(place)
+    for place, attempt in enumerate(tries):
+        if attempt.phase in places:
+            places[attempt.phase].append(place)
     return {
         some[number]
         for some in places.values()
@@ -90,20 +90,20 @@ def futile(tries: Sequence[Try], longest: int) -> set[int]:
 def _filled_again(tries: list[Try], longest: int) -> set[int]:
     """Return the numbers of a phase's cut tries whose next, larger ceiling was filled, and what filled it."""
     found: set[int] = set()
-    for number, one in enumerate(tries):
-        if one.cut and one.ceiling:
+    for number, attempt in enumerate(tries):
+        if attempt.cut and attempt.ceiling:
             later = range(number + 1, len(tries))
-            larger = next((place for place in later if tries[place].ceiling > one.ceiling), None)
-            if larger is not None and _is_no_better(one, tries[larger], longest):
+            larger = next((place for place in later if tries[place].ceiling > attempt.ceiling), None)
+            if larger is not None and _is_no_better(attempt, tries[larger], longest):
                 found |= {number, larger}
-    needed = max((one.actual for one in tries if not one.cut), default=0)
+    needed = max((attempt.actual for attempt in tries if not attempt.cut), default=0)
     return {number for number in found if tries[number].ceiling >= needed}
 
 
-def _is_no_better(one: Try, larger: Try, longest: int) -> bool:
+def _is_no_better(smaller: Try, larger: Try, longest: int) -> bool:
     """Whether a larger ceiling was filled as well, or gave no more, though whole answers need no more."""
     filled = larger.actual >= FILLED * larger.ceiling
-    capped = FILLED * larger.actual <= one.actual
+    capped = FILLED * larger.actual <= smaller.actual
     return larger.cut and (filled or capped) and larger.actual >= longest
 
 
@@ -117,8 +117,8 @@ def read_futile(db: Database, selection: Selection, strata: Strata) -> Futile:
     phases, query = Phases(), _TRIES.format(key=key, selected=selection.where())
     for row in db.conn.execute(query, selection.values()):
         phase, ceiling, actual, cut, selected = row[width:]
-        one = Try(phases.number(phase), ceiling, actual, bool(cut))
-        tries.setdefault(row[:width], []).append(one)
+        attempt = Try(phases.number(phase), ceiling, actual, bool(cut))
+        tries.setdefault(row[:width], []).append(attempt)
         asked.setdefault(row[:width], []).append(bool(selected))
     longest = _longest(db, key, width, tries)
     found = [

@@ -87,7 +87,7 @@ def moments(values: Sequence[float]) -> Moments:
     return Moments(len(values), middle, math.dist(values, [middle] * len(values)) ** 2)
 
 
-def united_moments(parts: Sequence[Moments]) -> Moments:
+def merged_moments(parts: Sequence[Moments]) -> Moments:
     """Return the moments of all numbers together (Chan, Golub and LeVeque, 1979)."""
     n = sum(part.n for part in parts)
     if not n:

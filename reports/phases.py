@@ -1,8 +1,8 @@
-"""The sampling unit: answers of one phase of one run are alike, so that it is phases that are counted.
+"""The sampling unit is the phase of a run, since answers of one phase resemble each other.
 
-Tries of a phase do the same work, and often end alike. Taken one by one they would look like more
+Tries of a phase do the same work, and often end the same way. Counted singly they would look like more
 evidence than they are: intervals would be too narrow and differences too certain. An event whose
-phase the log doesn't tell is a unit of its own.
+phase is unknown is a unit of its own.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from collections.abc import Sequence
 from itertools import count
 
 UNKNOWN = "unknown"
-"""What the database says where no line tells the phase."""
+"""What the database holds where the phase is unknown."""
 
 PHASE = f"CASE WHEN phase_id <> '{UNKNOWN}' THEN run_id || CHAR(10) || phase_id END"
-"""The SQL expression of an event's phase in its run, `NULL` where no line tells it.
+"""The SQL expression of an event's phase in its run, `NULL` where it is unknown.
 
 Neither name holds the end of a line, since both stood in one.
 """

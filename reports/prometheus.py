@@ -94,7 +94,7 @@ def command_metrics(
 
 
 def database_metrics(db: Database) -> list[Metric]:
-    """Return what a database tells, and what its logs look like on disk."""
+    """Return the metrics of a database, and of its logs as they are on disk."""
     sources = sources_now(db)
     sums = sums_of(sources)
     ((events, last_event),) = (row.values() for row in db.query(_EVENTS))
@@ -158,7 +158,7 @@ def _logs(sources: list[Row]) -> Iterator[Metric]:
     there = [source for source in sources if source["on_disk"] not in ("-", "gone")]
     there.sort(key=lambda source: (source["last_seen"], source["source_id"]))
     newest = {source["real_path"] or source["path"]: source for source in there}
-    shown = sorted(newest.items(), key=lambda one: one[1]["last_seen"])[-MAX_LOGS:]
+    shown = sorted(newest.items(), key=lambda item: item[1]["last_seen"])[-MAX_LOGS:]
     for name, column, help_text in _PER_LOG:
         samples = []
         for path, source in sorted(shown):

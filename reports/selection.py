@@ -31,7 +31,7 @@ CLEAN = "success = 1 AND truncated = 0"
 """The answer was parsed and is whole, so that its actual is what it needed (totals aside)."""
 
 CEILING = "COALESCE(actual_max_tokens, NULLIF(selected_budget, 0))"
-"""The ceiling that the answer had: the final one, or the selected budget where no line tells it."""
+"""The ceiling that the answer had: the final one, or the selected budget where that is unknown."""
 
 LOCAL_DAY = "tokentail_local_day"
 """The SQL function that gives the day (`YYYY-MM-DD`) of a stored time, in the zone of who asks."""
@@ -225,17 +225,17 @@ def _hints(db: Database, selection: Selection) -> Iterator[str]:
         query = f"SELECT DISTINCT {column} FROM token_estimation_v2_events LIMIT {_MOST_NAMES}"
         known = sorted(row[0] for row in db.conn.execute(query) if row[0]) if values else []
         if set(values).isdisjoint(known):
-            yield from (f"No {name} is {value!r}: {_alike(value, known)}" for value in values)
+            yield from (f"No {name} is {value!r}: {_suggestion(value, known)}" for value in values)
     query = "SELECT MIN(timestamp), MAX(timestamp) FROM token_estimation_v2_events"
     first, last = db.conn.execute(query).fetchone()
     if selection.since is not None or selection.until is not None:
         yield f"All events were logged from {first[:16]} to {last[:16]}, UTC"
 
 
-def _alike(name: str, known: Sequence[str]) -> str:
+def _suggestion(name: str, known: Sequence[str]) -> str:
     """Say which of the known names a mistyped one is like, or else what there is."""
-    if alike := get_close_matches(name, known, 3, 0.5):
-        return f"did you mean {' or '.join(alike)}?"
+    if similar := get_close_matches(name, known, 3, 0.5):
+        return f"did you mean {' or '.join(similar)}?"
     more = len(known) - _SHOWN_NAMES
     return f"there are {', '.join(known[:_SHOWN_NAMES])}" + (f" and {more:,} more" if more > 0 else "")
 

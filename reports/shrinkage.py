@@ -1,11 +1,11 @@
 """Budgets of small strata: their locations shrunk towards the whole, their residuals pooled.
 
-A stratum of nine phases can't tell where one in fifty lies. But strata differ in where their answers
-lie more than in how far these spread: so each stratum's location is estimated (on the logarithm of
-actual / predicted), the less its own phases tell the nearer to the mean of all (empirical Bayes), and
-what is left over, in units of how far off it may be, is pooled over all strata. A phase's own answers
-take no part in the location that they are held against, so that what is left over is what it would be
-for a phase yet to come. The multiple is then split-conformal (`reports.budgets`), over all phases.
+From nine phases of a stratum its 98th percentile can't be computed. But strata differ in the location of
+their answers more than in their spread. So each stratum's location is estimated on the logarithm of actual /
+predicted, the nearer to the mean of all the less its own phases show (empirical Bayes), and the residuals,
+each divided by its expected deviation, are pooled over all strata. A phase's own answers are left out of the
+location that they are compared with, so that their residuals are what those of a new phase would be. The
+multiple is then split-conformal (`reports.budgets`), over all phases.
 
 Sources: Efron and Morris, Data analysis using Stein's estimator, 1975; DerSimonian and Laird,
 Meta-analysis in clinical trials, 1986; Barber and others, Predictive inference with the jackknife+, 2021.
@@ -40,7 +40,7 @@ class Locations:
     between: float
 
     def shrunk(self, n: int) -> tuple[float, float]:
-        """Return how much of what a stratum's n phases tell is kept, and how far off its next one may be."""
+        """Return the weight of a stratum's own n phases, and the expected deviation of its next one."""
         if not n or not self.between:
             return 0.0, math.sqrt(self.within + self.between / (n + 1))
         kept = self.between / (self.between + self.within / n)
@@ -62,17 +62,17 @@ class Locations:
 
 
 def pooled_factors(strata: Mapping[Key, Needs], limits: Sequence[float]) -> list[dict[Key, float]]:
-    """Return the budget of each stratum from all of them, for each limit; none where even all can't tell."""
-    told = {key: needs for key, needs in strata.items() if len(needs)}
-    locations = _locations(told) if len(told) >= MIN_STRATA else None
+    """Return the budget of each stratum from all of them, for each limit; none where all are too few."""
+    known = {key: needs for key, needs in strata.items() if len(needs)}
+    locations = _locations(known) if len(known) >= MIN_STRATA else None
     if locations is None or not locations.within:
         return [{} for _ in limits]
-    cut = _expected_cut(told, locations)
+    cut = _expected_cut(known, locations)
     if cut > max(limits):
         return [{} for _ in limits]
-    left_over = _left_over(told, locations)
+    left_over = _left_over(known, locations)
     reaches = [None if cut > limit else left_over.conformal(limit) for limit in limits]
-    return [{} if reach is None else {key: _at(locations, key, reach) for key in told} for reach in reaches]
+    return [{} if reach is None else {key: _at(locations, key, reach) for key in known} for reach in reaches]
 
 
 def _expected_cut(strata: Mapping[Key, Needs], locations: Locations) -> float:

@@ -132,7 +132,7 @@ def _sums(values: Sequence[float]) -> list[float]:
     """Return the sum of each set of at most eight values, by its bits."""
     sums = [0.0]
     for value in values:
-        sums += [one + value for one in sums]
+        sums += [total + value for total in sums]
     return sums
 
 

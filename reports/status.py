@@ -1,4 +1,4 @@
-"""The status: what was read of every source, how far that is behind, and when an ingest last ran."""
+"""The status: what was read of every source, how much is not read yet, and when an ingest last ran."""
 
 from __future__ import annotations
 
@@ -59,10 +59,10 @@ FROM ingest_runs ORDER BY ingest_run_id DESC LIMIT :limit
 """
 _SUCCESS = """
 WITH
-told AS (SELECT MAX(ingest_run_id) AS last_id FROM ingest_runs WHERE marker_lines > rejects),
+understood AS (SELECT MAX(ingest_run_id) AS last_id FROM ingest_runs WHERE marker_lines > rejects),
 refused AS (
-    SELECT MIN(ingest_run_id) AS first_id FROM ingest_runs, told
-    WHERE marker_lines > 0 AND marker_lines <= rejects AND ingest_run_id > COALESCE(told.last_id, 0)
+    SELECT MIN(ingest_run_id) AS first_id FROM ingest_runs, understood
+    WHERE marker_lines > 0 AND marker_lines <= rejects AND ingest_run_id > COALESCE(understood.last_id, 0)
 )
 SELECT command, started_at, finished_at FROM ingest_runs, refused
 WHERE finished_at IS NOT NULL AND CASE command
@@ -71,8 +71,8 @@ WHERE finished_at IS NOT NULL AND CASE command
 END AND (refused.first_id IS NULL OR ingest_run_id < refused.first_id)
 ORDER BY finished_at DESC LIMIT 1
 """
-"""A follow that has no exit code yet, or was killed, tells when it was last well. Once all that an ingest
-finds are rejects, none goes well until one finds an event again: it is events that count."""
+"""The last ingest that succeeded. A follow without an exit code runs or was killed, and its row holds when it
+last succeeded. An ingest that found only rejects, and each later one until an event is found, has failed."""
 
 _HINTS = ("device", "inode")
 _COUNTED = (
@@ -88,7 +88,7 @@ class Status:
     """Everything that `status` shows; times are UTC as the database holds them.
 
     Each source has, beside its columns, `on_disk`: what is at its path now, in a word; and `behind_bytes`:
-    how much there is to read, `None` where that can't be told without reading. Where its file was renamed and
+    how much there is to read, `None` where that isn't known without reading. Where its file was renamed and
     holds more than was read, `rotated_to` is where it is now. `problems` are the logs that couldn't be read
     when it was tried last. `last_success` is the newest ingest that went well, with its age in seconds;
     `None`: there was none.
@@ -153,25 +153,25 @@ def _looked_up(source: Row, rotated: _Rotated) -> Row:
 
 
 def _on_disk(source: Row) -> Row:
-    word, behind, path = "same", source["unread_bytes"], _place(source)
+    word, unread_bytes, path = "same", source["unread_bytes"], _place(source)
     if source["state"] in ("replaced", "imported") or path == "-":
         return {"on_disk": "-", "behind_bytes": 0}
     if source["host"] is not None or "://" in path:  # only an ingest sees another machine's, or an object
-        return {"on_disk": "elsewhere", "behind_bytes": behind}
+        return {"on_disk": "elsewhere", "behind_bytes": unread_bytes}
     try:
         state = os.stat(path)
     except (OSError, ValueError):
         return {"on_disk": "gone", "behind_bytes": 0}
     grown = state.st_size - source["size_bytes"]
     if (source["device"], source["inode"]) != _file_of(state):
-        word, behind = "other file", None
+        word, unread_bytes = "other file", None
     elif grown < 0:
-        word, behind = "shrunk", None
+        word, unread_bytes = "shrunk", None
     elif grown and source["compression"]:
-        word, behind = "changed", None
+        word, unread_bytes = "changed", None
     elif grown:
-        word, behind = "grown", behind + grown
-    return {"on_disk": word, "behind_bytes": behind}
+        word, unread_bytes = "grown", unread_bytes + grown
+    return {"on_disk": word, "behind_bytes": unread_bytes}
 
 
 def _place(source: Row) -> str:

@@ -17,7 +17,7 @@ _PERIODS = {
 }
 DIMENSIONS = ("category", "complexity", "bucket", "model", "run", "phase", *_PERIODS)
 """By what events can be put into strata; `bucket` is one of the number of deliverables, and a `week` is
-named by its Monday. Periods need the SQL function `LOCAL_DAY`, which tells in whose days they are."""
+named by its Monday. Periods need the SQL function `LOCAL_DAY`, which knows the time zone."""
 
 DELIVERABLES = """COALESCE(
     NULLIF(deliverable_count, 0), NULLIF(estimated_deliverable_count, 0),
@@ -30,7 +30,7 @@ _COMPLEXITIES = ("low", "medium", "high")
 _BUCKET = re.compile(r"(\d{1,9})(?:-(\d{1,9})|(\+))?", re.ASCII)
 
 Key = tuple[str | None, ...]
-"""The names of a stratum, one for each dimension; `None` where events don't tell."""
+"""The names of a stratum, one for each dimension; `None` where events don't say it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +89,9 @@ class Strata:
     def _bucket(self) -> str:
         """Return the SQL expression of a bucket's name; it is made of our own numbers only."""
         cases = "".join(
-            f"WHEN {DELIVERABLES} BETWEEN {one.low} AND {LARGEST if one.high is None else one.high} "
-            f"THEN '{one.name}' "
-            for one in self.buckets
+            f"WHEN {DELIVERABLES} BETWEEN {bucket.low} AND {LARGEST if bucket.high is None else bucket.high} "
+            f"THEN '{bucket.name}' "
+            for bucket in self.buckets
         )
         return f"CASE {cases}END"
 
@@ -102,6 +102,6 @@ class Strata:
     def _rank(self, dimension: str, value: str | None) -> tuple[int, str]:
         if value is None:
             return (1_000_000, "")
-        known = {"complexity": _COMPLEXITIES, "bucket": tuple(one.name for one in self.buckets)}
+        known = {"complexity": _COMPLEXITIES, "bucket": tuple(bucket.name for bucket in self.buckets)}
         order = known.get(dimension, ())
         return (order.index(value) if value in order else len(order), value)

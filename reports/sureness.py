@@ -1,9 +1,9 @@
-"""How sure shares and medians are, where answers of one phase are alike.
+"""Confidence intervals of shares and medians, where answers of one phase resemble each other.
 
-One way for both. A share of answers is as sure as that of so many answers that had nothing to do with
-each other: their *effective number*, which lies between the number of phases and that of answers, and
-is found from how much phases differ. The interval is then the exact one of the binomial distribution.
-The interval of a median is where the share of answers below may be one half.
+A share of answers has the interval of as many independent answers as their *effective number*, which lies
+between the number of phases and that of answers and is computed from how much phases differ. The interval
+is the exact one of the binomial distribution. The interval of a median holds the values below which the
+share of answers may be one half.
 
 Sources: Clopper and Pearson, The use of confidence or fiducial limits, 1934; Kish, Survey Sampling,
 1965; Korn and Graubard, Confidence intervals for proportions with small expected number of positive
@@ -25,7 +25,7 @@ Z_95 = 1.959963984540054
 """The 97.5% quantile of the normal distribution."""
 
 ENOUGH_PHASES = 30
-"""Fewer of them don't tell how alike the answers of one are, which then count as if they were equal."""
+"""Of fewer phases it isn't known how much the answers of a phase differ: they count as if they were equal."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,9 +37,8 @@ class Needs:
     """What answers needed, as multiples of their predictions, in order; of a cut one, at least that.
 
     Of equal ones the cut come last: they needed more. `ceilings` are infinite where they aren't known, and
-    `tell` says which tell what a good answer needs: those that were parsed, or cut. `weights` are
-    1 / (answers of the phase). All stand side by side, since a million objects in that order would lie all
-    over memory.
+    `usable` marks answers that show what a good one needs: those that were parsed, or cut. `weights` are
+    1 / (answers of the phase). Columns, since a million objects in that order would be all over memory.
     """
 
     def __init__(
@@ -48,10 +47,10 @@ class Needs:
         cut: Iterable[int],
         phases: Iterable[int],
         ceilings: Iterable[float],
-        tell: Iterable[int],
+        usable: Iterable[int],
     ) -> None:
         self.ratios, self.ceilings = array("d", ratios), array("d", ceilings)
-        self.cut, self.tell, self.phases = array("b", cut), array("b", tell), array("q", phases)
+        self.cut, self.usable, self.phases = array("b", cut), array("b", usable), array("q", phases)
         self.sizes = Counter(self.phases)
         self.weights = array("d", [1.0]) * len(self)
         if len(self.sizes) < len(self):
@@ -67,7 +66,7 @@ class Needs:
         cut: Sequence[int],
         phases: Sequence[int],
         ceilings: Sequence[float],
-        tell: Sequence[int],
+        usable: Sequence[int],
     ) -> Needs:
         """Put answers in order that are in another."""
         order = sorted(range(len(ratios)), key=[*zip(ratios, cut, phases, strict=True)].__getitem__)
@@ -76,7 +75,7 @@ class Needs:
             map(cut.__getitem__, order),
             map(phases.__getitem__, order),
             map(ceilings.__getitem__, order),
-            map(tell.__getitem__, order),
+            map(usable.__getitem__, order),
         )
 
     @classmethod
@@ -87,7 +86,7 @@ class Needs:
             [*chain.from_iterable(part.cut for part in parts)],
             [*chain.from_iterable(part.phases for part in parts)],
             [*chain.from_iterable(part.ceilings for part in parts)],
-            [*chain.from_iterable(part.tell for part in parts)],
+            [*chain.from_iterable(part.usable for part in parts)],
         )
 
     def only(self, chosen: Sequence[int]) -> Needs:
@@ -97,7 +96,7 @@ class Needs:
             compress(self.cut, chosen),
             compress(self.phases, chosen),
             compress(self.ceilings, chosen),
-            compress(self.tell, chosen),
+            compress(self.usable, chosen),
         )
 
 
@@ -163,7 +162,7 @@ class Curve:
             influences.append(weight * ((0 if cut else 1 / at_risk) - hazard))
             at_risk -= weight
         influences += [-weight * hazard for weight in needs.weights[place:]]
-        variance = sum([one * one for one in _by_phase(influences, needs)]) * beyond**2
+        variance = sum([influence * influence for influence in _by_phase(influences, needs)]) * beyond**2
         least = 1 if any(needs.cut) else phases
         return effective_number(1 - beyond, variance, phases, least, len(needs))
 
@@ -187,7 +186,7 @@ def median_needed(curve: Curve) -> Median:
 def _ends(needs: Needs) -> tuple[Curve, Curve]:
     """Return the curve if cut answers needed just their bound, and if they needed no end."""
     endless = [math.inf if cut else ratio for ratio, cut in zip(needs.ratios, needs.cut, strict=True)]
-    rest = needs.phases, needs.ceilings, needs.tell
+    rest = needs.phases, needs.ceilings, needs.usable
     return Curve(Needs(needs.ratios, bytes(len(needs)), *rest)), Curve(
         Needs.ordered(endless, needs.cut, *rest)
     )

@@ -12,7 +12,7 @@ def printable(text: str) -> str:
     """Show control characters, terminal escapes and bidirectional tricks as escapes, not obey them."""
     if text.isprintable():
         return text
-    return "".join(one if _is_harmless(one) else one.encode("unicode_escape").decode() for one in text)
+    return "".join(char if _is_harmless(char) else char.encode("unicode_escape").decode() for char in text)
 
 
 def _is_harmless(character: str) -> bool:
@@ -40,7 +40,7 @@ def number(value: float | None, digits: int, unit: str = "") -> str:
 
 
 def label(name: str | None) -> str:
-    """Return a name to show: one that is not told, and one of no letters, are told apart."""
+    """Return a name to show; one that is unknown and one that is empty differ."""
     return "(none)" if name is None else name or "(empty)"
 
 
@@ -99,7 +99,7 @@ def wrapped(line: str) -> list[str]:
 
 
 def cut(text: str, width: int) -> str:
-    """Cut a name in its middle: both ends tell more than either alone."""
+    """Cut a name in its middle: its start and its end distinguish it."""
     if len(text) <= width:
         return text
     kept = max(2, width - 2)
@@ -143,9 +143,11 @@ def table(
     left_out = [name for column, name in enumerate(shown[0][: len(header) - below]) if column not in columns]
     note = [f"not shown here: {', '.join(left_out)} (--wide)"] if left_out else []
     body = [
-        one for line, row in zip(lines[1:], shown[1:], strict=True) for one in (line, *_below(row[-1], below))
+        text
+        for line, row in zip(lines[1:], shown[1:], strict=True)
+        for text in (line, *_below(row[-1], below))
     ]
-    return [lines[0], rule, *body, *(one for line in note for one in wrapped(line))]
+    return [lines[0], rule, *body, *(text for line in note for text in wrapped(line))]
 
 
 def _goes_below(widths: Sequence[int], are_text: Sequence[bool]) -> bool:

@@ -2,8 +2,8 @@
 
 Risk (tier 1) is over every selected event; cost (tier 2) over the clean ones, whose answer was parsed
 and is whole. A truncated answer's actual is a lower bound: it counts as risk, not as cost, and the
-error is given over all events and over the clean ones, each with its n. How sure a share is depends on
-how many phases there are, whose answers are alike.
+error is given over all events and over the clean ones, each with its n. The interval of a share depends on
+the number of phases, since answers of one phase resemble each other.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from itertools import compress
 
 from sqlite_utils import Database
 
-from reports.metrics import Moments, Ordered, Spread, median, moments, rate, spread, united_moments
+from reports.metrics import Moments, Ordered, Spread, median, merged_moments, moments, rate, spread
 from reports.selection import Population, Selection, population
 from reports.strata import Key, Strata
 from reports.sureness import Share, share_by_phase
@@ -138,7 +138,7 @@ def validate(db: Database, selection: Selection, strata: Strata, under_multiplie
     """Compute the report: an event is underestimated if actual > predicted x `under_multiplier`."""
     counted = read_tokens(db, selection, strata)
     measured = {key: _measure(kinds, under_multiplier) for key, kinds in counted.by_stratum.items()}
-    overall = _stratum(tuple(None for _ in strata.dimensions), _united(list(measured.values())))
+    overall = _stratum(tuple(None for _ in strata.dimensions), _merged(list(measured.values())))
     errors = [errors_of(kinds) for kinds in counted.by_stratum.values()]
     return Validation(
         population=population(db, selection),
@@ -147,9 +147,9 @@ def validate(db: Database, selection: Selection, strata: Strata, under_multiplie
         overall=overall,
         strata=[_stratum(key, numbers) for key, numbers in measured.items()],
         gates=_gates(overall),
-        outcomes=sorted(counted.outcomes.items(), key=lambda one: (-one[1], one[0] or "")),
+        outcomes=sorted(counted.outcomes.items(), key=lambda outcome: (-outcome[1], outcome[0] or "")),
         worth=together(errors),
-        worths=[one.worth() for one in errors],
+        worths=[error.worth() for error in errors],
     )
 
 
@@ -204,16 +204,16 @@ def _measure(kinds: Kinds, under_multiplier: float) -> _Numbers:
     return numbers
 
 
-def _united(strata: Sequence[_Numbers]) -> _Numbers:
+def _merged(strata: Sequence[_Numbers]) -> _Numbers:
     whole = _Numbers()
-    for one in strata:
-        whole.counts.update(one.counts)
-        for name, phases in one.phases.items():
+    for stratum in strata:
+        whole.counts.update(stratum.counts)
+        for name, phases in stratum.phases.items():
             whole.phases[name].extend(phases)
     for name in _LISTS:
-        whole.ordered[name] = Ordered(*(part for one in strata for part in one.ordered[name].parts))
+        whole.ordered[name] = Ordered(*(part for stratum in strata for part in stratum.ordered[name].parts))
     for name in (*_LISTS, "ratios"):
-        whole.moments[name] = united_moments([one.moments[name] for one in strata])
+        whole.moments[name] = merged_moments([stratum.moments[name] for stratum in strata])
     return whole
 
 

@@ -39,7 +39,7 @@ def validation_record(validation: Validation) -> Record:
     }
 
 
-def stratum_record(one: Stratum) -> Record:
+def stratum_record(stratum: Stratum) -> Record:
     """Return a stratum without its names.
 
     Tokens are counts, SMAPE is in percent (0..200), rates are shares (0..1) with their 95% interval
@@ -47,19 +47,19 @@ def stratum_record(one: Stratum) -> Record:
     `ratio_*` actual / predicted, all over the clean events.
     """
     return {
-        "n": one.n,
-        "phases": one.phases,
-        "mean_predicted": one.mean_predicted,
-        "mean_actual": one.mean_actual,
-        **_spread("smape", one.smape),
-        **_costs(one.clean),
-        **_share("underestimated", one.underestimated),
-        **_share("truncated", one.truncated),
-        "parsed": one.parsed,
-        "with_deliverables": one.with_deliverables,
-        "unstable": bool(one.unstable),
-        "unstable_because": one.unstable,
-        "clean": _clean(one.clean),
+        "n": stratum.n,
+        "phases": stratum.phases,
+        "mean_predicted": stratum.mean_predicted,
+        "mean_actual": stratum.mean_actual,
+        **_spread("smape", stratum.smape),
+        **_costs(stratum.clean),
+        **_share("underestimated", stratum.underestimated),
+        **_share("truncated", stratum.truncated),
+        "parsed": stratum.parsed,
+        "with_deliverables": stratum.with_deliverables,
+        "unstable": bool(stratum.unstable),
+        "unstable_because": stratum.unstable,
+        "clean": _clean(stratum.clean),
     }
 
 

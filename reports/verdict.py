@@ -71,27 +71,28 @@ def _measured(report: dict[str, Any]) -> str:
 
 
 def _to_set(found: Validation, changes: Sequence[Change]) -> str:
-    changed = last_changes(changes, [one.key for one in found.strata])
-    telling = [one for one in found.strata if one.key not in changed and not _too_few(one)]
-    far = [one for one in telling if _off(one) >= FAR_OFF]
-    named = [_named(one) for one in sorted(far, key=_off, reverse=True)[:MOST_STRATA]]
+    changed = last_changes(changes, [stratum.key for stratum in found.strata])
+    stable = [stratum for stratum in found.strata if stratum.key not in changed and not _too_few(stratum)]
+    far = [stratum for stratum in stable if _off(stratum) >= FAR_OFF]
+    named = [_named(stratum) for stratum in sorted(far, key=_off, reverse=True)[:MOST_STRATA]]
     if changed:
         named.append("estimates changed, and what came before says nothing of them now")
     more = "`tokentail calibrate` says whether a factor or a budget would hold"
     return f"{'; '.join(named)}. {more}" if named else more
 
 
-def _too_few(one: Stratum) -> bool:
+def _too_few(stratum: Stratum) -> bool:
     """Whether a stratum's median is an anecdote."""
-    return min(one.phases, one.clean.n) < MIN_STABLE_N
+    return min(stratum.phases, stratum.clean.n) < MIN_STABLE_N
 
 
-def _off(one: Stratum) -> float:
-    ratio = one.clean.ratio_median
+def _off(stratum: Stratum) -> float:
+    ratio = stratum.clean.ratio_median
     return max(ratio, 1 / ratio) if ratio else 0.0
 
 
-def _named(one: Stratum) -> str:
-    ratio = one.clean.ratio_median or 1.0
+def _named(stratum: Stratum) -> str:
+    ratio = stratum.clean.ratio_median or 1.0
     much = f"{ratio:.1f} x longer" if ratio > 1 else f"{1 / ratio:.1f} x shorter"
-    return f"{', '.join(map(label, one.key))}: answers are {much} than estimated (median of {one.clean.n:,})"
+    name = ", ".join(map(label, stratum.key))
+    return f"{name}: answers are {much} than estimated (median of {stratum.clean.n:,})"

@@ -1,4 +1,4 @@
-"""The words of the page: for a stratum, for how far an estimate is off, for what told an event's phase."""
+"""The words of the page: for a stratum, for how far an estimate is off, for what said an event's phase."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def tail(p90: float | None) -> str:
 
 
 def said_text(phase_source: str | None, run_source: str | None) -> str:
-    """Say which kinds of lines told an event's phase and run."""
+    """Name the kinds of lines that said an event's phase and run."""
     named = {"phase": phase_source, "run": run_source}
     return ", ".join(f"{name} {_said_by(source)}" for name, source in named.items())
 

@@ -1,9 +1,9 @@
-"""What the estimates are worth: held against a constant, and against how far answers to equal work differ.
+"""What the estimates are worth: compared with a constant, and with how much answers to equal work differ.
 
 The constant is the simplest estimator that there is: the median of the tokens that the stratum's clean
-answers needed, those of the answer's own phase left out. An estimator that errs more than it is worth
-nothing. The floor is how far tries of one phase differ from one another: nobody who is told the work
-alone can err much less.
+answers needed, without those of the answer's own phase. An estimator with a larger error than that is worth
+nothing. The floor is how much tries of one phase differ: no estimator that knows the work alone can have
+a much smaller error.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from reports.strata import Strata
 from reports.tokens import Kinds, Tokens, tokens_by_stratum
 
 MAX_ANSWERS = 5_000
-"""Answers of a stratum that are enough, to within a point; of more, those of every so many-th phase."""
+"""Answers of a stratum that give the error to within a point; where there are more, phases are sampled."""
 
 MAX_TRIES = 60
 """Tries of one phase that are held against one another; of more, so many from first to last."""
@@ -152,8 +152,8 @@ def _apart(tries: Sequence[int]) -> list[float]:
     """Return each try's mean SMAPE to the others."""
     count = min(len(tries), MAX_TRIES)
     some = [tries[number * (len(tries) - 1) // (count - 1)] for number in range(count)]
-    return [sum(_smapes([one] * count, some)) / (count - 1) for one in some]
+    return [sum(_smapes([value] * count, some)) / (count - 1) for value in some]
 
 
 def _smapes(some: Sequence[float], others: Sequence[float]) -> list[float]:
-    return [200 * abs(one - other) / (one + other) for one, other in zip(some, others, strict=True)]
+    return [200 * abs(value - other) / (value + other) for value, other in zip(some, others, strict=True)]

@@ -105,7 +105,7 @@ def called(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
             for name, value in environment.items():
                 patch.setenv(name, value)
             code = commandline.run(cli)
-        told = capsys.readouterr()
-        return subprocess.CompletedProcess(words, code, told.out, told.err)
+        output = capsys.readouterr()
+        return subprocess.CompletedProcess(words, code, output.out, output.err)
 
     return run

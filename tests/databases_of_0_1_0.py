@@ -67,12 +67,12 @@ class Kept:
 @cache
 def kept(name: str) -> Kept:
     """Unpack a database by its name."""
-    told = json.loads((FIXTURES / f"{name}.json").read_text(encoding="utf-8"))
+    expected = json.loads((FIXTURES / f"{name}.json").read_text(encoding="utf-8"))
     plain = io.BytesIO(lzma.decompress((FIXTURES / f"{name}.tar.xz").read_bytes()))
     with tarfile.open(fileobj=plain) as archive:
         opened = {entry.name: archive.extractfile(entry) for entry in archive}
         files = {path: file.read() for path, file in opened.items() if file is not None}
-    return Kept(name, files, told["how"], told["events"], told["escalations"])
+    return Kept(name, files, expected["how"], expected["events"], expected["escalations"])
 
 
 def as_text(name: str, data: bytes) -> str:
@@ -244,13 +244,13 @@ def known_values(row: Row) -> Row:
     return {name: value for name, value in row.items() if value not in _UNKNOWN}
 
 
-def check_expected(logs: Kept, database: Path, horizon: str = "") -> None:
+def check_expected(logs: Kept, database: Path, cutoff: str = "") -> None:
     """Assert that the rows are those that the logs were written from, each once, and no others.
 
-    Nothing from before the `horizon` (UTC) is kept.
+    Nothing from before the `cutoff` (UTC) is kept.
     """
     rows = list(event_rows(database).values())
-    right = [row for row in logs.events if row["timestamp"] >= horizon]
+    right = [row for row in logs.events if row["timestamp"] >= cutoff]
     assert len(rows) == len(right)
     for expected in right:
         fits = [row for row in rows if all(_says(row, name, value) for name, value in expected.items())]
@@ -259,7 +259,7 @@ def check_expected(logs: Kept, database: Path, horizon: str = "") -> None:
     escalations = [
         [row["timestamp"][:19], *(row[name] for name in names)] for row in escalation_rows(database)
     ]
-    assert sorted(escalations) == [row for row in logs.escalations if row[0] >= horizon]
+    assert sorted(escalations) == [row for row in logs.escalations if row[0] >= cutoff]
 
 
 def _says(row: Row, name: str, value: Any) -> bool:

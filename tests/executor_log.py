@@ -29,7 +29,7 @@ class Event:
 
     `applied` says that they are listed as applied while the phase is open; `refused` that the
     list of required deliverables names them all. `outcome` is known where the phase ends before its
-    next call begins. `told_by` is the kind of line that names its phase.
+    next call begins. `said_by` is the kind of line that names its phase.
     """
 
     moment: datetime
@@ -42,7 +42,7 @@ class Event:
     total_tokens: int | None
     max_tokens: int | None
     attempt_index: int
-    told_by: str
+    said_by: str
     applied: bool = False
     refused: bool = False
     outcome: str | None = None
@@ -123,7 +123,7 @@ class Shape:
     """What a run's log may hold. `payloads` is how many different numbers calls may return.
 
     `requested` says that the executor's loop names the next phase before its first call, `burst`
-    that everything happens within a second or two, `alike` that every call returns the same.
+    that everything happens within a second or two, `uniform` that every call returns the same.
     """
 
     phases: int = 3
@@ -139,7 +139,7 @@ class Shape:
     requested: bool = True
     payloads: int = 5_000
     burst: bool = False
-    alike: bool = False
+    uniform: bool = False
 
 
 @dataclass(frozen=True)
@@ -245,7 +245,7 @@ class _Executor:
         count = self.rng.choice((1, 1, 2, 3, 7, 12, 22))
         odd = self.rng.choice(("it's.md", "dir\\b.py", "ümlaut.py", "x.py"))
         paths = (f"{folder}/{odd}", *(f"{folder}/file_{number}.py" for number in range(1, count)))
-        if self.shape.alike:
+        if self.shape.uniform:
             return Phase(name, "docs", "low", paths[:1])
         category = self.rng.choice(CATEGORIES)
         return Phase(name, category, self.rng.choice(COMPLEXITIES), paths)
@@ -294,7 +294,7 @@ class _Executor:
         ceiling = rng.choice((budget, 16384, 65536))
         truncated = shape.retries and self.maybe(0.25)
         actual = ceiling if truncated else 50 + rng.randrange(shape.payloads)
-        if shape.alike:
+        if shape.uniform:
             model, predicted, budget, ceiling, truncated, actual = MODELS[0], 5200, 8192, 16384, False, 1157
         total = actual + 900 + rng.randrange(40_000)
         self.announce(phase, attempt, model, predicted, budget)
@@ -366,8 +366,8 @@ class _Executor:
     ) -> None:
         """Write the event line, and the builder's own line after it."""
         predicted, budget, actual, ceiling, total = numbers
-        declared = 0 if self.maybe(0.1) and not self.shape.alike else len(phase.paths)
-        success = not truncated and (self.shape.alike or self.maybe(0.85))
+        declared = 0 if self.maybe(0.1) and not self.shape.uniform else len(phase.paths)
+        success = not truncated and (self.shape.uniform or self.maybe(0.85))
         is_total = self.shape.total_lines and anchored and self.maybe(0.05)
         head = f"[TokenEstimationV2] predicted_output={predicted} "
         middle = (
@@ -376,8 +376,8 @@ class _Executor:
         )
         if is_total:
             message = f"{head}actual_total={total} {middle}model={model}"
-            told = (predicted, total, 1, budget, phase.category, phase.complexity, declared, int(success))
-            payload: tuple[object, ...] = (*told, None, None, model)
+            values = (predicted, total, 1, budget, phase.category, phase.complexity, declared, int(success))
+            payload: tuple[object, ...] = (*values, None, None, model)
         else:
             smape = 200 * abs(predicted - actual) / (predicted + actual)
             stop = "max_tokens" if truncated else "end_turn"
@@ -385,8 +385,8 @@ class _Executor:
                 f"{head}actual_output={actual} smape={smape:.1f}% {middle}"
                 f"stop_reason={stop} truncated={truncated} model={model}"
             )
-            told = (predicted, actual, 0, budget, phase.category, phase.complexity, declared, int(success))
-            payload = (*told, stop, int(truncated), model)
+            values = (predicted, actual, 0, budget, phase.category, phase.complexity, declared, int(success))
+            payload = (*values, stop, int(truncated), model)
         number = len(self.log.events)
         if self.maybe(0.5):
             self.say(f"[Builder] Generated {len(phase.paths)} file diffs locally from full-file content")
@@ -403,7 +403,7 @@ class _Executor:
                 total_tokens=total if anchored else None,
                 max_tokens=ceiling if anchored else None,
                 attempt_index=attempt,
-                told_by="budget" if anchored else "builder",
+                said_by="budget" if anchored else "builder",
             )
         )
         self.open_events.append(number)
@@ -444,9 +444,9 @@ class _Executor:
         if self.maybe(0.1):
             paths = [*paths, f"src/{self.run}/extra.py"]  # one that nobody asked for: the guard refuses it
         self.say(f"[{phase.name}] Applied files: {paths!r}", "paths")
-        self.tell(applied=paths == list(phase.paths))
+        self.note(applied=paths == list(phase.paths))
         self.chatter()
-        self.settle(phase, "COMPLETE")
+        self.finish(phase, "COMPLETE")
         return False
 
     def fail(self, phase: Phase, status: str) -> bool:
@@ -454,19 +454,19 @@ class _Executor:
         if self.shape.dumps and self.maybe(0.3):
             self.say(f"[{phase.name}] Execution failed: 'db'", level="ERROR")
             self.dump(*_TRACEBACK)
-        self.settle(phase, status)
+        self.finish(phase, status)
         return self.shape.retries and self.maybe(0.6)
 
-    def settle(self, phase: Phase, status: str) -> None:
+    def finish(self, phase: Phase, status: str) -> None:
         """Write the status lines."""
         if self.maybe(0.3):
             self.say(f"Updated phase {phase.name} status to EXECUTING", "outcome")
-        told = self.maybe(0.8)
-        if told:
+        is_updated = self.maybe(0.8)
+        if is_updated:
             self.say(f"Updated phase {phase.name} status to {status}", "outcome")
-        if not told or self.maybe(0.7):
+        if not is_updated or self.maybe(0.7):
             self.say(f"Phase {phase.name} finished with status: {status}", "outcome")
-        self.tell(outcome=status)
+        self.note(outcome=status)
 
     def refuse(self, phase: Phase) -> None:
         """Write the lists of missing and required deliverables."""
@@ -483,9 +483,9 @@ class _Executor:
         self.dump("📋 REQUIRED DELIVERABLES:", *listed, *rest, kind="paths")
         self.dump("", "📄 FILES IN YOUR PATCH:", "  • other/made-up.md", "", "❌ MISSING FILES:")
         self.dump(*(f"  - {path}" for path in missing))
-        self.tell(refused=len(phase.paths) <= 10)
+        self.note(refused=len(phase.paths) <= 10)
 
-    def tell(self, **known: object) -> None:
+    def note(self, **known: object) -> None:
         """Note what became true of the events of this attempt."""
         for number in self.open_events:
             self.log.events[number] = replace(self.log.events[number], **known)  # type: ignore[arg-type]
@@ -493,30 +493,30 @@ class _Executor:
 
 def interleaved(rng: Random, logs: Sequence[Log], by_time: bool = True) -> Log:
     """Merge several logs line by line: by their times, or in any order that keeps each one's own."""
-    united = one_after_another(logs)
+    merged = one_after_another(logs)
     if by_time:
-        united.lines.sort(key=lambda line: line.moment)
-        return united
-    waiting = iter(united.lines)
+        merged.lines.sort(key=lambda line: line.moment)
+        return merged
+    waiting = iter(merged.lines)
     queues = [[next(waiting) for _ in log.lines] for log in logs]
-    united.lines = []
+    merged.lines = []
     while live := [queue for queue in queues if queue]:
         queue = rng.choice(live)
         for _ in range(min(len(queue), rng.choice((1, 1, 1, 2, 5)))):
-            united.lines.append(queue.pop(0))
-    return united
+            merged.lines.append(queue.pop(0))
+    return merged
 
 
 def one_after_another(logs: Iterable[Log]) -> Log:
     """Put logs end to end, as a batch drain's output has them."""
-    united = Log()
+    merged = Log()
     for log in logs:
-        shift = len(united.events)
-        united.events += log.events
-        united.lines += [
+        shift = len(merged.events)
+        merged.events += log.events
+        merged.lines += [
             replace(line, event=None if line.event is None else line.event + shift) for line in log.lines
         ]
-    return united
+    return merged
 
 
 _FORGED_EVENT = (

@@ -20,7 +20,7 @@ class Needed(NamedTuple):
 
 
 def needs(answers: Iterable[Needed]) -> Needs:
-    """Put answers, all of which tell what a good one needs, side by side."""
+    """Put answers side by side, all of which show what a good one needs."""
     some = [*answers]
     ratios, cut, phases, ceilings = zip(*some, strict=True) if some else ((), (), (), ())
     return Needs.ordered(ratios, cut, phases, ceilings, [1] * len(some))

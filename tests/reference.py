@@ -40,7 +40,7 @@ def commands() -> dict[str, click.Command]:
         command = cli.get_command(click.Context(cli), name)
         assert command is not None
         if isinstance(command, click.Group):
-            found |= {f"{name} {sub}": one for sub, one in command.commands.items()}
+            found |= {f"{name} {sub}": subcommand for sub, subcommand in command.commands.items()}
         else:
             found[name] = command
     return found

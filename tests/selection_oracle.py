@@ -37,7 +37,7 @@ def rows(**fixed: st.SearchStrategy[object]) -> st.SearchStrategy[list[Row]]:
         "deliverables_source": st.sampled_from((None, "applied")),
         **fixed,
     }
-    one_row = st.fixed_dictionaries(columns).map(lambda one: event_row(**one))
+    one_row = st.fixed_dictionaries(columns).map(lambda values: event_row(**values))
     return st.one_of(st.lists(one_row, max_size=2), st.lists(one_row, min_size=4, max_size=12))
 
 
@@ -131,7 +131,12 @@ def bucket_of(row: Row, buckets: tuple[Bucket, ...]) -> str | None:
     if number is None:
         return None
     return next(
-        (one.name for one in buckets if one.low <= number and (one.high is None or number <= one.high)), None
+        (
+            bucket.name
+            for bucket in buckets
+            if bucket.low <= number and (bucket.high is None or number <= bucket.high)
+        ),
+        None,
     )
 
 

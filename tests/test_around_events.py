@@ -1,4 +1,4 @@
-"""What a line tells of events around it, and what it can't: two runs in one log, and lines too far behind."""
+"""What a line says of events around it, and what it can't: two runs in one log, and lines too far below."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def contexts(text: str) -> list[Context]:
     return linked(log_of(text)).contexts
 
 
-def test_of_two_anchors_of_one_phase_neither_tells_the_tokens() -> None:
+def test_anchors_of_one_phase_that_differ_give_no_tokens() -> None:
     """The phase was opened before the second run came: it is known, and whose tokens these are is not."""
     (context,) = contexts(RUN + OPEN + SECOND_RUN + "ANCHOR p1 input=1\nANCHOR p1 input=2\nEVENT")
     assert context.phase is not None
@@ -28,13 +28,13 @@ def test_of_two_anchors_of_one_phase_neither_tells_the_tokens() -> None:
     assert (context.actual_max_tokens, context.input_tokens, context.total_tokens) == (None, None, None)
 
 
-def test_equal_anchors_of_one_phase_tell_the_tokens() -> None:
+def test_equal_anchors_of_one_phase_give_the_tokens() -> None:
     """Where both say the same, it doesn't matter whose anchor it was."""
     (context,) = contexts(RUN + OPEN + SECOND_RUN + "ANCHOR p1 input=2\nANCHOR p1 input=2\nEVENT")
     assert (context.actual_max_tokens, context.input_tokens) == (16384, 2)
 
 
-def test_builders_line_tells_the_phase_of_an_event_three_lines_before_it() -> None:
+def test_builders_line_names_the_phase_of_an_event_three_lines_before_it() -> None:
     """Within three lines after its event, no further: by then it may be another call's."""
     for between, phase in ((2, "p1"), (3, None)):
         text = RUN + OPEN + "EVENT\n" + "something else\n" * between + "[p1] Builder succeeded (6213 tokens)"
@@ -57,8 +57,8 @@ def stored(called: Tokentail, folder: Path, text: str) -> list[dict[str, Any]]:
         return [dict(row) for row in rows]
 
 
-def test_what_was_prepared_is_told_without_an_anchor(called: Tokentail, tmp_path: Path) -> None:
-    """An estimate of the event's own numbers is its own, though no line tells the phase."""
+def test_what_was_prepared_is_known_without_an_anchor(called: Tokentail, tmp_path: Path) -> None:
+    """An estimate of the event's own numbers is its own, though no line names the phase."""
     (event,) = stored(called, tmp_path, RUN + OPEN + PREPARED + "EVENT")
     assert (event["phase_id"], event["confidence"], event["attempt_index"]) == ("unknown", 0.8, 2)
 
@@ -75,7 +75,7 @@ def test_event_directly_below_a_list_ends_it(called: Tokentail, tmp_path: Path) 
     assert (below["phase_id"], below["deliverables_json"], below["run_id"]) == ("unknown", "[]", "r1")
 
 
-def test_event_while_two_runs_write_is_not_told_by_the_builder_of_the_one_that_stays(
+def test_event_while_two_runs_write_gets_nothing_from_the_builder_of_the_run_that_stays(
     called: Tokentail, tmp_path: Path
 ) -> None:
     """Whose event it was is not known later either, when one of them has ended."""
@@ -84,8 +84,8 @@ def test_event_while_two_runs_write_is_not_told_by_the_builder_of_the_one_that_s
     assert (event["run_id"], event["phase_id"]) == ("unknown", "unknown")
 
 
-def test_builders_line_of_a_call_tells_nothing_of_the_call_before(called: Tokentail, tmp_path: Path) -> None:
-    """After its end a phase may make another call, whose event its builder tells again."""
+def test_builders_line_of_a_call_says_nothing_of_the_call_before(called: Tokentail, tmp_path: Path) -> None:
+    """After its end a phase may make another call, whose event its builder logs again."""
     text = RUN + OPEN + CALL + "EVENT predicted_output=7" + BUILT
     assert [event["phase_id"] for event in stored(called, tmp_path, text)] == ["p1", "p1"]
 

@@ -45,7 +45,7 @@ def source(source_id: int, log: LogFile, file: FileState | None, **values: objec
 
 @dataclass
 class Bytes:
-    """What files hold: the sources that stand in each. All files and sources begin alike."""
+    """What files hold: the sources that stand in each. All files and sources begin the same."""
 
     sources: Sequence[Source]
     stands: Mapping[LogFile, Collection[int]]
@@ -102,7 +102,7 @@ def assigned(
 
 
 def test_file_that_looks_as_it_did_is_not_opened() -> None:
-    """Whatever its name is now, and though its copy is there, which begins alike."""
+    """Whatever its name is now, and though its copy is there, which begins the same."""
     known = source(1, A, state(7))
     evidence = Bytes([known], {A: [1], B: [1]})
     assert assigned({A: state(7)}, evidence) == {A: Assigned(known, is_unchanged=True)}

@@ -74,8 +74,8 @@ def test_machine_that_can_start_no_thread_has_the_same_rows(
 RUN = "[2025-12-29 18:59:59] INFO: Initialized autonomous executor for run: collection-v4\n"
 
 
-@pytest.mark.parametrize(("head", "completed"), [("a copy\n", 0), (RUN, EVENTS)], ids=["alike", "with more"])
-def test_copy_adds_places_and_what_more_it_tells(log: Path, head: str, completed: int) -> None:
+@pytest.mark.parametrize(("head", "completed"), [("a copy\n", 0), (RUN, EVENTS)], ids=["equal", "with more"])
+def test_copy_adds_places_and_what_more_it_says(log: Path, head: str, completed: int) -> None:
     """Every event of every batch is known; where the copy names the run, each of them gets it."""
     database, copy = log.with_name("t.db"), log.with_name("copy.log")
     ingest([str(log)], database, OPTIONS)

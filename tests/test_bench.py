@@ -52,10 +52,10 @@ KINDS: dict[str, Callable[[Inputs], Input]] = {
 @pytest.mark.parametrize("write", [write_sparse, write_none, write_dense])
 def test_a_seed_gives_the_same_log(write: Callable[[Path, int, int], Tally], tmp_path: Path) -> None:
     """Two runs compare the same bytes, and another seed gives others."""
-    one, two, other = (tmp_path / name for name in ("one", "two", "other"))
-    assert write(one, 3000, 1) == write(two, 3000, 1)
+    first, again, other = (tmp_path / name for name in ("one", "two", "other"))
+    assert write(first, 3000, 1) == write(again, 3000, 1)
     write(other, 3000, 2)
-    assert one.read_bytes() == two.read_bytes() != other.read_bytes()
+    assert first.read_bytes() == again.read_bytes() != other.read_bytes()
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -70,7 +70,7 @@ def test_the_program_finds_what_the_generator_wrote(kind: str, tmp_path: Path, t
     assert (found.events > 0) is (kind != "none")
 
 
-def test_sparse_logs_tell_the_context_of_their_events(tmp_path: Path, tokentail: Tokentail) -> None:
+def test_sparse_logs_hold_the_context_of_their_events(tmp_path: Path, tokentail: Tokentail) -> None:
     """A fast answer about lines that nothing is linked to would prove little."""
     log = Inputs(tmp_path / "inputs", 0.002).sparse()
     tokentail("backfill", "--tz", "UTC", "--db", "events.db", log.path)
@@ -124,7 +124,7 @@ LINKED = "run_id, phase_id, attempt_index, confidence, input_tokens, actual_max_
 
 @pytest.mark.parametrize("form", [form for form in prefixes.FORMS if form != prefixes.EXECUTOR])
 def test_each_prefix_gives_the_same_events(form: str, tmp_path: Path, ingested: Ingested) -> None:
-    """A case that read other events behind another prefix would compare nothing."""
+    """A case that read other events after another prefix would compare nothing."""
     inputs = Inputs(tmp_path / "inputs", SCALE)
     dense = inputs.dense(100_000 * 2)
     found = ingested(inputs.prefixed(dense, form).path, SAID)
@@ -169,14 +169,14 @@ def test_containers_cut_long_lines_into_parts() -> None:
     """At 16 KiB; only the last part says that the line is over."""
     line = "[2025-03-04 05:06:07] DEBUG: " + "x" * 40_000
     docker = prefixes.rewrite(line.encode(), prefixes.docker).splitlines()
-    assert [json.loads(one)["log"] for one in docker] == [
+    assert [json.loads(part)["log"] for part in docker] == [
         line[:16_384],
         line[16_384:32_768],
         f"{line[32_768:]}\n",
     ]
     cri = prefixes.rewrite(line.encode(), prefixes.cri).decode().splitlines()
-    assert [one.split(" ", 3)[2] for one in cri] == ["P", "P", "F"]
-    assert "".join(one.split(" ", 3)[3] for one in cri) == line
+    assert [part.split(" ", 3)[2] for part in cri] == ["P", "P", "F"]
+    assert "".join(part.split(" ", 3)[3] for part in cri) == line
 
 
 def families(log: bytes) -> list[str]:
@@ -213,7 +213,7 @@ def test_a_drained_log_has_the_families_of_a_real_one(corpus: Path, tmp_path: Pa
     assert nine == real
 
 
-def test_a_drained_log_tells_the_context_of_its_events(tmp_path: Path, ingested: Ingested) -> None:
+def test_a_drained_log_holds_the_context_of_its_events(tmp_path: Path, ingested: Ingested) -> None:
     """All of it but the paths of a call that has none: each process says everything about its one call."""
     log = Inputs(tmp_path / "inputs", 0.002).drained()
     rows = ingested(log.path, f"{LINKED}, deliverables_json, actual_is_total")
@@ -307,19 +307,24 @@ def test_every_target_names_competitors_of_its_case(tmp_path: Path, monkeypatch:
     inputs = Inputs(tmp_path / "inputs", SCALE)
     for make in cases.CASES.values():
         case = make(inputs, tmp_path)
-        names = {one.name for one in case.competitors} | {cases.TWO_JOBS, "", cases.DUCK, cases.DUCK_CONTEXT}
+        names = {competitor.name for competitor in case.competitors} | {
+            cases.TWO_JOBS,
+            "",
+            cases.DUCK,
+            cases.DUCK_CONTEXT,
+        }
         for target in case.targets:
             assert {target.ours, target.other} <= names, (case.name, target.text)
 
 
 def test_targets_about_what_is_not_everywhere_name_competitors_too(tmp_path: Path) -> None:
-    """Each case has something that is to be no slower than before, and its pair stands right behind it."""
+    """Each case has something that is to be no slower than before, and its pair follows it."""
     inputs, last = Inputs(tmp_path / "inputs", SCALE), Program(ROOT, LAST_VERSION)
     for name, make in cases.CASES.items():
         shutil.rmtree(tmp_path / "work", ignore_errors=True)
         (tmp_path / "work").mkdir()
         case = paired(make(inputs, tmp_path / "work"), last)
-        names = [one.name for one in case.competitors]
+        names = [competitor.name for competitor in case.competitors]
         pairs = [target for target in case.optional if target.other.endswith(LAST_VERSION)]
         for target in pairs:
             assert names.index(target.other) == names.index(target.ours) + 1
@@ -336,7 +341,10 @@ def test_the_last_version_is_run_from_its_checkout(tmp_path: Path) -> None:
     assert ours.by is not None
     theirs = ours.by(last_version(tmp_path / "old"))
     assert theirs.name == f"{cases.VERSION}, last version"
-    said = [run(one.command(tmp_path), one.environment).output.split()[0] for one in (ours, theirs)]
+    said = [
+        run(competitor.command(tmp_path), competitor.environment).output.split()[0]
+        for competitor in (ours, theirs)
+    ]
     assert said == ["tokentail", "long"]
 
 
@@ -379,18 +387,18 @@ def test_targets_are_held_against_medians() -> None:
         at_most("absent", 2, "a"),
     ]
     verdicts = judge("c", targets, results)
-    assert [one.word for one in verdicts] == [
+    assert [verdict.word for verdict in verdicts] == [
         *["met", "NOT MET"] * 4,
         "-",
         "-",
     ]
-    assert [one.shown for one in verdicts[:1] + verdicts[4:5] + verdicts[6:7] + verdicts[8:9]] == [
+    assert [verdict.shown for verdict in verdicts[:1] + verdicts[4:5] + verdicts[6:7] + verdicts[8:9]] == [
         "0.50 x",
         "0.50 s",
         "50 MB",
         "not measured",
     ]
-    assert [one.cpu_shown for one in verdicts[:5]] == ["1.50 x", "1.50 x", "0.67 x", "0.67 x", ""]
+    assert [verdict.cpu_shown for verdict in verdicts[:5]] == ["1.50 x", "1.50 x", "0.67 x", "0.67 x", ""]
     assert table.summary(verdicts) == "4 targets met, 4 not met, 2 not measured"
 
 
@@ -399,12 +407,12 @@ def test_ratios_are_medians_over_pairs() -> None:
     results = [result("a", 1.0, 2.0, 30.0), result("b", 2.0, 4.0, 3.0)]
     targets = [at_most("a", 0.5, "b"), faster("a", 2, "b"), above("a", -1.0, "b"), above("a", -1.1, "b")]
     verdicts = judge("c", targets, results)
-    assert [one.value for one in verdicts] == [0.5, 2.0, -1.0, -1.0]
-    assert [one.word for one in verdicts] == ["met", "met", "met", "NOT MET"]
+    assert [verdict.value for verdict in verdicts] == [0.5, 2.0, -1.0, -1.0]
+    assert [verdict.word for verdict in verdicts] == ["met", "met", "met", "NOT MET"]
 
 
 def test_what_leads_stands_apart() -> None:
-    """The ratios that say most are told first, and once."""
+    """The ratios that say most are shown first, and once."""
     verdicts = [Verdict("c", leading(at_most("a", 1, "b")), 0.5), Verdict("c", at_most("a", 2, "d"), 0.7)]
     first, rest = table.leading("Here.", verdicts), table.report("Here.", [], verdicts)
     assert [("1 x b" in text, "2 x d" in text) for text in (first, rest)] == [(True, False), (False, True)]

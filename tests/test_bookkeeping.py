@@ -92,7 +92,7 @@ def test_older_backup_of_one_table(called: Tokentail, made: Path, database: Path
 
 
 def test_events_whose_log_is_gone_stay(called: Tokentail, database: Path, tmp_path: Path) -> None:
-    """Mending takes no event away: the log of one may be gone, and then nobody could tell it again."""
+    """Mending deletes no event: its log may be gone, and then it could not be read again."""
     logs = tmp_path / "logs"
     logs.mkdir()
     shutil.copy(LOGS / "samples.txt", logs)
@@ -114,7 +114,7 @@ def test_events_without_rows_are_told_by_verify(called: Tokentail, database: Pat
 
 
 def test_follow_does_not_wait_for_it(database: Path) -> None:
-    """Waiting mends nothing: a follow ends, as an ingest does."""
+    """Waiting doesn't help: a follow ends, as an ingest does."""
     edit(database, EDITS["no sources"])
     with pytest.raises(DatabaseUnusable, match="changed by hand"):
         follow([str(LOGS)], database, IngestOptions("follow", zone_named("UTC")), Ear(), 30)

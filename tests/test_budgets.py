@@ -28,7 +28,9 @@ def exact_budget(answers: Sequence[Needed], limit: Fraction) -> float | None:
     """Return the split-conformal budget by phase in exact fractions, in the plainest way there is."""
     sizes = Counter(answer.phase for answer in answers)
     for ratio in sorted({answer.ratio for answer in answers if not answer.cut}):
-        weights = [Fraction(1, sizes[one.phase]) for one in answers if not one.cut and one.ratio <= ratio]
+        weights = [
+            Fraction(1, sizes[answer.phase]) for answer in answers if not answer.cut and answer.ratio <= ratio
+        ]
         if sum(weights, Fraction(0)) >= (1 - limit) * (len(sizes) + 1):
             return ratio
     return None
@@ -38,7 +40,10 @@ def exact_safe(answers: Sequence[Needed], limit: Fraction) -> float | None:
     """Return the least ratio with so few phases beyond that 5% of samples have as few; exact."""
     phases = {answer.phase for answer in answers}
     for ratio in sorted({answer.ratio for answer in answers if not answer.cut}):
-        n, beyond = len(phases), len({one.phase for one in answers if one.cut or one.ratio > ratio})
+        n, beyond = (
+            len(phases),
+            len({answer.phase for answer in answers if answer.cut or answer.ratio > ratio}),
+        )
         chances = (math.comb(n, k) * limit**k * (1 - limit) ** (n - k) for k in range(beyond + 1))
         if sum(chances, Fraction(0)) <= Fraction(1, 20):
             return ratio
@@ -52,9 +57,9 @@ def test_budgets_are_what_exact_sums_give(answers: list[Needed], limit: Fraction
     found = budget(answers, float(limit))
     assert (found.own_factor, found.safe_factor) == (exact_budget(answers, limit), exact_safe(answers, limit))
     assert found.factor == found.own_factor
-    assert (found.n, found.censored) == (len(answers), sum(one.cut for one in answers))
-    assert found.phases == len({one.phase for one in answers})
-    assert found.largest == max((one.ratio for one in answers if not one.cut), default=None)
+    assert (found.n, found.censored) == (len(answers), sum(answer.cut for answer in answers))
+    assert found.phases == len({answer.phase for answer in answers})
+    assert found.largest == max((answer.ratio for answer in answers if not answer.cut), default=None)
 
 
 @settings(max_examples=100)
@@ -63,7 +68,7 @@ def test_what_is_lacking_is_enough_when_it_is_there(answers: list[Needed], limit
     """With so many more phases at the same share of cuts there is a budget, with one less there is none."""
     found = budget(answers, float(limit))
     sizes = Counter(answer.phase for answer in answers)
-    cut = sum((Fraction(1, sizes[one.phase]) for one in answers if one.cut), Fraction(0))
+    cut = sum((Fraction(1, sizes[answer.phase]) for answer in answers if answer.cut), Fraction(0))
     share = cut / len(sizes) if sizes else Fraction(0)
     if found.own_factor is not None:
         assert found.phases_needed == 0
@@ -71,7 +76,7 @@ def test_what_is_lacking_is_enough_when_it_is_there(answers: list[Needed], limit
         assert share >= limit
         assert "higher" in found.why
     else:
-        enough, less = (len(sizes) + found.phases_needed - one for one in (0, 1))
+        enough, less = (len(sizes) + found.phases_needed - lacking for lacking in (0, 1))
         assert enough * (1 - share) >= (1 - limit) * (enough + 1)
         assert less * (1 - share) < (1 - limit) * (less + 1)
         assert f"takes {found.phases_needed:,} more phases" in found.why
@@ -120,7 +125,7 @@ def test_tries_weigh_as_one_phase() -> None:
 
 
 def test_new_answers_go_beyond_it_as_often_as_is_said() -> None:
-    """On average over samples at most 2% and at least 2% - 1 / (n + 1), also of tries that are alike."""
+    """On average over samples at most 2% and at least 2% - 1 / (n + 1), also of tries with one result."""
     for phases, tries in ((60, 1), (100, 1), (100, 3)):
         beyond = []
         for seed in range(200):
@@ -141,14 +146,14 @@ def test_a_budget_had_by_luck_is_not_shown() -> None:
     chance = random.Random(4)
     ratios = [math.exp(chance.uniform(-1.7, 1.6)) for _ in range(100)]
     low = [Needed(ratio, False, number, math.exp(1.65)) for number, ratio in enumerate(ratios)]
-    high = [one._replace(ceiling=math.exp(4)) for one in low]
+    high = [answer._replace(ceiling=math.exp(4)) for answer in low]
     assert expected_cut(needs(low)) > 0.02 > expected_cut(needs(high))
     assert (budget(low, 0.02).factor, budget(low, 0.02).safe_factor) == (None, None)
     assert "ceilings cut more than 2%" in budget(low, 0.02).why
     assert budget(high, 0.02).factor == budget(single(ratios), 0.02).factor is not None
 
 
-def test_what_ceilings_would_cut_is_not_told_by_a_few_answers() -> None:
+def test_what_ceilings_would_cut_is_unknown_from_a_few_answers() -> None:
     """Of fewer phases than a budget takes there is no luck to see through: it is said how many it takes."""
     few = [Needed(1.0, False, 0, 1.3), Needed(1.2, False, 1, 1.3)]
     assert expected_cut(needs(few)) > 0.02
@@ -185,7 +190,7 @@ def test_pooled_budgets_truncate_as_little_and_are_much_smaller() -> None:
     for seed in range(100):
         found, levels = strata(seed, [10] * 13)
         factors = pooled(found, [0.02])[0]
-        whole = budget([one for own in found.values() for one in own], 0.02).factor
+        whole = budget([answer for own in found.values() for answer in own], 0.02).factor
         assert whole is not None
         assert factors.keys() == found.keys()
         beyond += [1 - normal.cdf((math.log(factors[key]) - levels[key]) / 0.5) for key in found]
@@ -207,7 +212,7 @@ def test_the_smallest_strata_are_truncated_as_little_as_the_others() -> None:
         assert statistics.fmean(beyond) <= 0.025, sizes
 
 
-def test_strata_that_are_alike_get_nearly_the_same_budget() -> None:
+def test_strata_of_one_distribution_get_nearly_the_same_budget() -> None:
     """Where there is nothing between strata, all are taken as one."""
     found, _ = strata(3, [8] * 8, apart=0)
     factors = pooled(found, [0.05])[0]
@@ -218,8 +223,8 @@ def test_few_of_its_own_draw_a_stratum_to_the_whole_many_don_t() -> None:
     """Two phases far away move a stratum's budget less than forty do."""
     found, _ = strata(5, [40] * 6, apart=0.3)
     few, many = found | {(9,): single([9.0, 9.5])}, found | {(9,): single([9.0, 9.5] * 20)}
-    few[9,] = [one._replace(phase=9000 + one.phase) for one in few[9,]]
-    many[9,] = [one._replace(phase=9000 + one.phase) for one in many[9,]]
+    few[9,] = [answer._replace(phase=9000 + answer.phase) for answer in few[9,]]
+    many[9,] = [answer._replace(phase=9000 + answer.phase) for answer in many[9,]]
     assert pooled(few, [0.05])[0][9,] < pooled(many, [0.05])[0][9,]
 
 

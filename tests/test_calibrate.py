@@ -1,4 +1,4 @@
-"""Factors and budgets: against plain computations, against known truth, and where the data can't tell."""
+"""Factors and budgets: against plain computations, against known truth, and where the data isn't enough."""
 
 from __future__ import annotations
 
@@ -48,8 +48,8 @@ def moment(number: int) -> str:
 def ratio_row(ratio: float, **columns: object) -> Row:
     """Return an event that needed so many times what was predicted, of a phase of its own."""
     number = next(_NUMBERS)
-    told = {"phase_id": f"phase-{number}", "timestamp": moment(number), **columns}
-    return event_row(predicted_output_tokens=1000, actual_output_tokens=max(1, round(1000 * ratio)), **told)
+    values = {"phase_id": f"phase-{number}", "timestamp": moment(number), **columns}
+    return event_row(predicted_output_tokens=1000, actual_output_tokens=max(1, round(1000 * ratio)), **values)
 
 
 # Factors, against plain Python
@@ -97,10 +97,10 @@ def test_factor_and_errors_are_what_plain_python_computes(
     with holding(empty, events):
         found = calibrate(empty, Selection(min_actual=0), Strata(), Wish(min_phases, all_time=True))
     assume(not found.futile.answers)  # they are left out: tests/test_futile.py
-    told = [case for case in cases if case[0] and case[1] and case[3][1] is not None]
-    assert [one.key for one in found.strata] == ([("docs", "low")] if told else [])
-    for one in (found.overall, *found.strata):
-        check(one, told, min_phases)
+    usable = [case for case in cases if case[0] and case[1] and case[3][1] is not None]
+    assert [stratum.key for stratum in found.strata] == ([("docs", "low")] if usable else [])
+    for stratum in (found.overall, *found.strata):
+        check(stratum, usable, min_phases)
 
 
 def needed(case: Case) -> Needed:
@@ -122,9 +122,9 @@ def error_of(cases: list[Case], factor: float = 1) -> float:
 def check(found: Calibrated, cases: list[Case], min_phases: int) -> None:
     """Hold a stratum against a slow and plain computation."""
     clean = [case for case in cases if case[3] == (1, 0)]
-    factor, told = factor_of(cases), [case for case in cases if case[3] == (1, 0) or case[3][1]]
+    factor, usable = factor_of(cases), [case for case in cases if case[3] == (1, 0) or case[3][1]]
     assert (found.n, found.truncated) == (len(clean), sum(case[3][1] == 1 for case in cases))
-    assert found.phases == len({case[4] for case in told})
+    assert found.phases == len({case[4] for case in usable})
     assert found.factor == (None if factor is None else pytest.approx(factor))
     assert found.mean_actual == (statistics.fmean(case[1] for case in clean) if clean else None)
     assert found.ratio_median == (statistics.median(case[1] / case[0] for case in clean) if clean else None)
@@ -181,10 +181,10 @@ def one_stratum(db: Database, events: list[Row], wish: Wish | None = None) -> Ca
     """Return the calibration of events that are all in one stratum."""
     with holding(db, events):
         found = calibrate(db, Selection(), Strata(), wish)
-    (one,) = found.strata
-    assert found.overall.factor == one.factor
-    assert found.overall.proposed_factor == one.proposed_factor
-    return one
+    (stratum,) = found.strata
+    assert found.overall.factor == stratum.factor
+    assert found.overall.proposed_factor == stratum.proposed_factor
+    return stratum
 
 
 def test_a_factor_that_is_certain_is_proposed(empty: Database) -> None:
@@ -230,7 +230,7 @@ def test_a_factor_that_did_not_help_forward_in_time_is_not_proposed(empty: Datab
 
 
 def test_tries_of_a_phase_are_not_taken_for_evidence(empty: Database) -> None:
-    """Eight phases of ten tries each, alike: what eight answers can't tell, eighty of them can't."""
+    """Eight phases of ten equal tries each: what eight answers don't show, these eighty don't either."""
     chance, events = random.Random(5), []
     for ratio in (0.4, 0.6, 0.7, 1.3, 0.8, 1.5, 0.5, 0.9):
         first = ratio_row(ratio)
@@ -266,7 +266,7 @@ def test_cut_answers_do_not_pull_the_factor_down(empty: Database) -> None:
 
 
 def test_cut_answers_needed_their_final_ceiling_or_what_they_got(empty: Database) -> None:
-    """Where a line tells the final ceiling it is that; a selected budget is not what cut an answer."""
+    """Where a line has the final ceiling it is that; a selected budget is not what cut an answer."""
     events = [
         *(ratio_row(1) for _ in range(3)),
         ratio_row(2, truncated=1, selected_budget=16_000, actual_max_tokens=8000),
@@ -308,7 +308,9 @@ def test_only_what_came_since_a_change_is_used(empty: Database) -> None:
     events = [ratio_row(8.7 * chance.lognormvariate(0, 0.4)) for _ in range(30)]
     events += [ratio_row(0.4 * chance.lognormvariate(0, 0.2)) for _ in range(12)]
     with holding(empty, events):
-        since, ever = (calibrate(empty, Selection(), Strata(), Wish(all_time=one)) for one in (False, True))
+        since, ever = (
+            calibrate(empty, Selection(), Strata(), Wish(all_time=all_time)) for all_time in (False, True)
+        )
     assert [(change.at, change.phases_after) for change in since.changes] == [(events[30]["timestamp"], 12)]
     assert (since.overall.since, since.overall.n, since.overall.phases) == (events[30]["timestamp"], 12, 12)
     assert since.overall.proposed_factor == pytest.approx(0.4, rel=0.15)
@@ -326,7 +328,7 @@ def test_a_change_of_one_stratum_leaves_the_others_as_they_are(empty: Database) 
             events.append(ratio_row(level * chance.lognormvariate(0, 0.6), category=name))
     with holding(empty, events):
         found = calibrate(empty, Selection(), Strata(("category",)))
-    by_name = {one.key[0]: one for one in found.strata}
+    by_name = {stratum.key[0]: stratum for stratum in found.strata}
     assert by_name["docs"].since is not None
     assert abs(by_name["docs"].n - 60) <= 6
     assert (by_name["tests"].since, by_name["tests"].n, by_name["code"].n) == (None, 150, 150)
@@ -353,7 +355,7 @@ def test_a_factor_for_the_budget_is_the_budget(empty: Database) -> None:
 
 
 def test_small_strata_get_a_pooled_budget_of_the_same_sureness(empty: Database) -> None:
-    """Ten strata of eight phases: none has enough of its own, each gets one, and both are told."""
+    """Ten strata of eight phases: none has enough of its own, each gets one, and both are shown."""
     chance, events = random.Random(11), []
     for stratum in range(10):
         level = chance.lognormvariate(0, 0.8)
@@ -363,13 +365,21 @@ def test_small_strata_get_a_pooled_budget_of_the_same_sureness(empty: Database) 
     random.Random(12).shuffle(events)
     with holding(empty, events):
         found = calibrate(empty, Selection(), Strata(("category",)), Wish(all_time=True))
-    for one in found.strata:
-        assert (one.budget.own_factor, one.budget.advised, one.budget.phases_needed) == (None, "pooled", 41)
-        assert one.budget.factor == one.budget.pooled_factor is not None
-        assert one.budget.why.startswith("pooled with the other strata")
+    for stratum in found.strata:
+        assert (stratum.budget.own_factor, stratum.budget.advised, stratum.budget.phases_needed) == (
+            None,
+            "pooled",
+            41,
+        )
+        assert stratum.budget.factor == stratum.budget.pooled_factor is not None
+        assert stratum.budget.why.startswith("pooled with the other strata")
     assert found.overall.budget.advised == "own"
     assert found.overall.budget.factor is not None
-    cheaper = [one.budget.factor < found.overall.budget.factor for one in found.strata if one.budget.factor]
+    cheaper = [
+        stratum.budget.factor < found.overall.budget.factor
+        for stratum in found.strata
+        if stratum.budget.factor
+    ]
     assert sum(cheaper) >= 7
 
 
@@ -438,15 +448,15 @@ def test_calibration_of_known_data_finds_the_truth(called: Tokentail, tmp_path: 
     found = strict(done.stdout)
     assert database.read_bytes() == before
     beyond = math.exp(0.4 * statistics.NormalDist().inv_cdf(0.98))
-    for one, name, median in zip(found["strata"], ("docs", "tests"), (0.4, 2.5), strict=True):
-        assert (one["category"], one["complexity"]) == (name, "low")
-        assert one["n"] + one["truncated"] == 400
-        assert one["proposed_factor"] == pytest.approx(median, rel=0.1)
-        assert one["factor_low"] <= median <= one["factor_high"]
-        assert one["error_after"] < one["error_before"]
-        assert one["budget"]["factor"] == pytest.approx(median * beyond, rel=0.25)
-        assert one["budget"]["safe_factor"] > median * beyond
-    assert found["overall"]["n"] == sum(one["n"] for one in found["strata"])
+    for stratum, name, median in zip(found["strata"], ("docs", "tests"), (0.4, 2.5), strict=True):
+        assert (stratum["category"], stratum["complexity"]) == (name, "low")
+        assert stratum["n"] + stratum["truncated"] == 400
+        assert stratum["proposed_factor"] == pytest.approx(median, rel=0.1)
+        assert stratum["factor_low"] <= median <= stratum["factor_high"]
+        assert stratum["error_after"] < stratum["error_before"]
+        assert stratum["budget"]["factor"] == pytest.approx(median * beyond, rel=0.25)
+        assert stratum["budget"]["safe_factor"] > median * beyond
+    assert found["overall"]["n"] == sum(stratum["n"] for stratum in found["strata"])
     shown = called("calibrate", "--max-truncation", "10").stdout
     assert "Factors: multiply the predictions by" in shown
     assert "Budgets that truncate at most 10%, as multiples of the prediction" in shown
@@ -460,11 +470,11 @@ def run(database: Path, *arguments: str) -> tuple[str, dict[str, Any]]:
     """Run the command within this process, as text and as JSON; return both results."""
     where = ["--db", str(database), "--min-actual", "0", *arguments]
     shown = CliRunner().invoke(cli, ["calibrate", *where], standalone_mode=False, catch_exceptions=False)
-    told = CliRunner().invoke(
+    as_json = CliRunner().invoke(
         cli, ["calibrate", *where, "--json"], standalone_mode=False, catch_exceptions=False
     )
-    assert (shown.return_value, shown.stderr, told.return_value, told.stderr) == (0, "", 0, "")
-    return shown.stdout, strict(told.stdout)
+    assert (shown.return_value, shown.stderr, as_json.return_value, as_json.stderr) == (0, "", 0, "")
+    return shown.stdout, strict(as_json.stdout)
 
 
 EDGES: dict[str, list[Row]] = {
@@ -494,15 +504,15 @@ def test_edges_give_numbers_or_null_and_never_a_warning(tmp_path: Path, name: st
     """Zeros, all cut, all equal, NULLs, 18 digits and hostile names: JSON without NaN, harmless text."""
     shown, found = run(stored(tmp_path / "t.db", EDGES[name]))
     assert not any(control in shown for control in ("\x1b", "\r", "\x9b", "\u202e"))
-    assert sum(one["n"] for one in found["strata"]) == found["overall"]["n"]
-    for one in (found["overall"], *found["strata"]):
-        assert isinstance(one["why"], str)
+    assert sum(stratum["n"] for stratum in found["strata"]) == found["overall"]["n"]
+    for stratum in (found["overall"], *found["strata"]):
+        assert isinstance(stratum["why"], str)
         numbers = [
-            value for key, value in one.items() if key.startswith(("factor_l", "error", "mean", "ratio"))
+            value for key, value in stratum.items() if key.startswith(("factor_l", "error", "mean", "ratio"))
         ]
         assert all(value is None or isinstance(value, (int, float)) for value in numbers)
-        if one["proposed_factor"] is None:
-            assert "lessened" not in one["why"]
+        if stratum["proposed_factor"] is None:
+            assert "lessened" not in stratum["why"]
     if name in {"zeros", "one-zero", "all-truncated", "nobody-knows", "not-parsed"}:
         assert (found["overall"]["n"], found["overall"]["proposed_factor"]) == (0, None)
     if name in {"zeros", "one-zero", "nobody-knows"}:
@@ -510,7 +520,7 @@ def test_edges_give_numbers_or_null_and_never_a_warning(tmp_path: Path, name: st
 
 
 @pytest.mark.parametrize("by", ["", "model", "bucket,model", "model,bucket,complexity,category"])
-def test_strata_are_by_any_dimensions_and_unite_to_the_whole(tmp_path: Path, by: str) -> None:
+def test_strata_are_by_any_dimensions_and_sum_to_the_whole(tmp_path: Path, by: str) -> None:
     """Each stratum has the names it is by, in that order; the overall line is the same however they are."""
     events = [
         event_row(category=category, model=model, deliverable_count=number, actual_output_tokens=500 + number)
@@ -521,8 +531,8 @@ def test_strata_are_by_any_dimensions_and_unite_to_the_whole(tmp_path: Path, by:
     shown, found = run(stored(tmp_path / "t.db", events), "--by", by)
     dimensions = by.split(",") if by else ["category", "complexity"]
     assert found["by"] == dimensions
-    assert all(list(one)[: len(dimensions)] == dimensions for one in found["strata"])
-    assert sum(one["n"] for one in found["strata"]) == found["overall"]["n"] == 16
+    assert all(list(stratum)[: len(dimensions)] == dimensions for stratum in found["strata"])
+    assert sum(stratum["n"] for stratum in found["strata"]) == found["overall"]["n"] == 16
     assert found["overall"]["factor"] == pytest.approx(statistics.median((500, 502, 505, 540)) / 1000)
     (header,) = [line for line in shown.splitlines() if "95% interval" in line]
     assert header.split()[: len(dimensions)] == dimensions
@@ -534,13 +544,14 @@ def test_a_sentence_at_the_top_says_what_to_change(tmp_path: Path) -> None:
     rows = [ratio_row(0.4 * chance.lognormvariate(0, 0.2)) for _ in range(60)]
     rows += [ratio_row(0.4, phase_id=rows[0]["phase_id"]), ratio_row(1, category="tests")]
     shown, found = run(stored(tmp_path / "t.db", rows))
-    one = found["strata"][0]
-    low, high = one["factor_low"], one["factor_high"]
-    assert one["advice"] == (
-        f"docs/low: multiply by {one['factor']:.2f} (95%: {low:.2f} to {high:.2f}), budget "
-        f"{one['budget']['factor']:.2f} x what is predicted now, for 2% truncated; 61 answers of 60 phases"
+    stratum = found["strata"][0]
+    low, high = stratum["factor_low"], stratum["factor_high"]
+    assert stratum["advice"] == (
+        f"docs/low: multiply by {stratum['factor']:.2f} (95%: {low:.2f} to {high:.2f}), budget "
+        f"{stratum['budget']['factor']:.2f} x what is predicted now, for 2% truncated; "
+        "61 answers of 60 phases"
     )
-    assert shown.splitlines()[4] == one["advice"]
+    assert shown.splitlines()[4] == stratum["advice"]
     assert found["strata"][1]["advice"].startswith(
         "tests/low: leave the predictions as they are (1 of 6 phases with clean answers), "
     )
@@ -559,8 +570,8 @@ def test_a_change_is_said_at_the_top_with_what_is_done_about_it(tmp_path: Path) 
     ratios = [row["actual_output_tokens"] / 1000 for row in rows]
     assert change["before"] == pytest.approx(statistics.median(ratios[:20]))
     assert change["after"] == pytest.approx(statistics.median(ratios[20:]))
-    told = f"{change['before']:.2f} to {change['after']:.2f} (median of 20 and 10 phases) at {day[:16]} UTC"
-    assert f"Over all strata, actual / predicted went from {told}: what came before is not used" in shown
+    step = f"{change['before']:.2f} to {change['after']:.2f} (median of 20 and 10 phases) at {day[:16]} UTC"
+    assert f"Over all strata, actual / predicted went from {step}: what came before is not used" in shown
     assert f"10 answers of 10 phases since {day[:10]}" in found["overall"]["advice"]
     shown, found = run(database, "--tz", "Pacific/Kiritimati")
     local = (datetime.fromisoformat(day) + timedelta(hours=14)).isoformat(" ", "minutes")

@@ -128,7 +128,7 @@ def test_no_command_has_a_traceback_where_a_column_is_gone(
 
 
 def test_dropped_table_and_dropped_index_are_named(called: Tokentail, database: Path) -> None:
-    """A table is told by its name, and an index by the statement that makes it again."""
+    """A table is recognised by its name, and an index by the statement that makes it again."""
     whole = database.read_bytes()
     change(database, "DROP TABLE rejected_lines")
     assert "its table rejected_lines is gone" in called("rejects", "--db", "t.db").stderr

@@ -60,14 +60,16 @@ def test_several_changes_are_all_seen() -> None:
 def test_a_change_of_one_stratum_is_that_strata_alone() -> None:
     """Others go on as they were: only this one is used from then on."""
     before, after = [(DOCS, 1.0), (TESTS, 1.0), (CODE, 1.0)], [(DOCS, 2.5), (TESTS, 1.0), (CODE, 1.0)]
-    found = units(*((1, *one) for one in before * 40), *((1, *one) for one in after * 8), spread=0.5)
+    found = units(
+        *((1, *answer) for answer in before * 40), *((1, *answer) for answer in after * 8), spread=0.5
+    )
     changes = find_changes(found)
     assert [(change.key, change.of) for change in changes] == [(DOCS, ESTIMATES)]
     assert list(last_changes(changes, [DOCS, TESTS])) == [DOCS]
     assert abs(int(changes[0].at) - 120) <= 9
 
 
-def test_another_mix_is_told_as_that_and_changes_nothing() -> None:
+def test_another_mix_is_reported_as_that_and_changes_nothing() -> None:
     """First mostly short work, then mostly long: ratios rise, no stratum's do."""
     early = shuffled(units((50, DOCS, 0.5), (10, TESTS, 5)))
     late = shuffled(units((10, DOCS, 0.5), (50, TESTS, 5), seed=3))
@@ -109,8 +111,8 @@ def test_many_strata_do_not_make_more_false_alarms() -> None:
 def test_a_change_by_half_is_usually_seen() -> None:
     """By 1.5 with a spread of 0.4, sixty phases before and thirty after: in more than 80 of 100."""
     seen = [find_changes(units((60, DOCS, 1), (30, DOCS, 1.5), seed=seed)) for seed in range(100)]
-    assert sum(bool(one) for one in seen) >= 84
-    assert statistics.median(int(one[-1].at) for one in seen if one) == pytest.approx(60, abs=2)
+    assert sum(bool(changes) for changes in seen) >= 84
+    assert statistics.median(int(changes[-1].at) for changes in seen if changes) == pytest.approx(60, abs=2)
 
 
 def test_chances_are_those_of_shuffling() -> None:
@@ -121,7 +123,7 @@ def test_chances_are_those_of_shuffling() -> None:
         series = [(DOCS if chance.random() < 0.7 else TESTS, chance.random()) for _ in range(80)]
         largest.append(difference(series, [True] * 80)[1])
     for level in (0.2, 0.1, 0.05):
-        assert 0.2 * level <= sum(one <= level for one in largest) / 400 <= 1.4 * level
+        assert 0.2 * level <= sum(p_value <= level for p_value in largest) / 400 <= 1.4 * level
 
 
 def test_too_few_phases_and_one_moment_are_no_change() -> None:
@@ -138,7 +140,7 @@ def test_a_change_that_is_nothing_to_act_on_is_not_said() -> None:
 
 
 def test_equal_ratios_have_no_order() -> None:
-    """All alike: no difference, no division by nothing."""
+    """All equal: no difference, no division by nothing."""
     found = [Unit(f"{number:03}", DOCS, 1.0) for number in range(50)]
     assert find_changes(found) == []
     assert difference([(DOCS, 1.0)] * 50, [True] * 50)[1] == 1

@@ -36,9 +36,11 @@ def test_a_world_has_the_truth_that_it_claims(world: World) -> None:
         )
     assert cut == pytest.approx(world.cut, abs=0.03)
     assert below == pytest.approx(0.5, abs=0.04) or world.cut
-    news = world.new_answers(chance, 20_000)
+    new_answers = world.new_answers(chance, 20_000)
     for ratio in (0.7, 1.0, 2.0):
-        assert sum(new > ratio for new in news) / 20_000 == pytest.approx(world.beyond(ratio), abs=0.015)
+        assert sum(new > ratio for new in new_answers) / 20_000 == pytest.approx(
+            world.beyond(ratio), abs=0.015
+        )
 
 
 SLICE = (World(10), World(30, 3), World(60), World(60, 1, 0.3, skewed=True), World(60, strata=4, mixed=False))
@@ -54,7 +56,7 @@ OFTEN = [promise for promise in PROMISES[:9] if "safe" not in promise.name]  # a
 
 
 @pytest.mark.parametrize("promise", OFTEN, ids=lambda promise: promise.name)
-def test_promises_are_kept_as_far_as_a_few_samples_can_tell(found: list[Found], promise: Promise) -> None:
+def test_promises_are_kept_as_far_as_a_few_samples_show(found: list[Found], promise: Promise) -> None:
     """Each rate is what is promised, give or take three deviations of forty samples."""
     worst = promise.worst(found)
     assert worst is not None
@@ -65,7 +67,7 @@ def test_promises_are_kept_as_far_as_a_few_samples_can_tell(found: list[Found], 
 
 def test_what_is_shown_is_of_use(found: list[Found]) -> None:
     """A factor at 30 phases in nine of ten samples, a 2% budget at sixty in nineteen of twenty."""
-    by_world = {one.world: one for one in found}
+    by_world = {case.world: case for case in found}
     assert by_world[World(30, 3)].shown("factor covered") >= 0.9
     assert by_world[World(60)].shown("budget") >= 0.95
 
@@ -99,10 +101,10 @@ def test_what_is_kept_is_not_tried_again(tmp_path: Path) -> None:
     few = ["--jobs", "1", "--keep", str(file), "--worlds", "10 phases, 0% cut, 3 tries, skewed, 4 strata"]
     first = runner.invoke(main, [*few, "--repeats", "3"])
     assert runner.invoke(main, [*few, "--repeats", "2"]).stdout == first.stdout
-    assert [one.repeats for one in read(file).values()] == [3]
+    assert [case.repeats for case in read(file).values()] == [3]
     assert len(file.read_text(encoding="utf-8").splitlines()) == 1
     runner.invoke(main, [*few, "--repeats", "4"])
-    assert [one.repeats for one in read(file).values()] == [4]
+    assert [case.repeats for case in read(file).values()] == [4]
 
 
 def test_worlds_are_all_that_was_asked_for() -> None:

@@ -55,7 +55,7 @@ def test_every_command_has_help(called: Tokentail, command: str) -> None:
     assert len(done.stdout.splitlines()) > 5
 
 
-def test_version_is_told(called: Tokentail) -> None:
+def test_version_is_printed(called: Tokentail) -> None:
     """`--version` names the program and its version."""
     done = called("--version")
     assert done.returncode == 0
@@ -63,7 +63,7 @@ def test_version_is_told(called: Tokentail) -> None:
 
 
 def test_ingest_says_what_it_did_in_two_lines(called: Tokentail, log: Path) -> None:
-    """The summary tells files, bytes, marker lines, events, sightings, rejects, calls, zone, database."""
+    """The summary has files, bytes, marker lines, events, sightings, rejects, calls, zone, database."""
     done = called("ingest", log, "--tz", "UTC")
     assert (done.returncode, done.stderr) == (0, "")
     first, second = done.stdout.splitlines()
@@ -105,10 +105,10 @@ def test_rejects_names_file_line_and_reason(called: Tokentail, log: Path) -> Non
     assert lines[0] == f"{log}:8: cut off"
     assert lines[1].strip() == f"{PREFIX}[TokenEstimationV2] predicted_output=5200 actual_out"
     found = json.loads(called("rejects", "--json").stdout)["rejects"]
-    assert [(one["line_number"], one["reason"]) for one in found] == [(8, "cut off")]
+    assert [(reject["line_number"], reject["reason"]) for reject in found] == [(8, "cut off")]
 
 
-def test_status_tells_sources_and_last_ingests(called: Tokentail, log: Path) -> None:
+def test_status_shows_sources_and_last_ingests(called: Tokentail, log: Path) -> None:
     """The status has a row for each source and one for each invocation, newest first."""
     called("ingest", log, "--tz", "Australia/Sydney")
     called("ingest", log, "--tz", "Australia/Sydney")
@@ -327,7 +327,7 @@ def test_corrupt_database_is_named_and_left(called: Tokentail, log: Path, tmp_pa
     assert database.read_bytes()[4096:8192] == b"\xff" * 4096
 
 
-def test_another_ingest_is_told_by_its_pid(called: Tokentail, log: Path, tmp_path: Path) -> None:
+def test_another_ingest_is_named_by_its_pid(called: Tokentail, log: Path, tmp_path: Path) -> None:
     """While an ingest holds the database a second one leaves with 75 and names the holder, or waits."""
     with _ingest_from_a_pipe(tmp_path) as holder:
         done = called("ingest", log)

@@ -1,4 +1,4 @@
-"""A container's own prefix tells the exact time, the executor's a local one: what one says of the other."""
+"""A container's own prefix has the exact time, the executor's a local one: what one says of the other."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def times(folder: Path) -> list[str]:
 
 @pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
 @pytest.mark.parametrize("grown", [False, True], ids=["whole", "grown"])
-def test_exact_time_settles_an_hour_that_occurs_twice(
+def test_exact_time_decides_an_hour_that_occurs_twice(
     called: Tokentail, tmp_path: Path, form: Wrapped, grown: bool
 ) -> None:
     """Sydney's clock went back from 3 to 2 at 16:00 UTC: each event is at its own time, whatever it shows."""
@@ -126,7 +126,7 @@ def test_container_that_is_a_little_late_is_no_difference(
 
 @pytest.mark.parametrize("apart", [-26 * 60, -15, -6, 6, 15, 11 * 60])
 def test_any_difference_of_more_than_minutes_is_one(apart: int) -> None:
-    """Whichever clock is ahead."""
+    """Whichever clock shows the later time."""
     at = datetime(2025, 12, 29, 8, 40, 2, tzinfo=UTC) + timedelta(minutes=apart)
     line = cri(logged(event_message(), "2025-12-29 08:40:02"), at).encode()
     assert what_the_zone_leaves(zone_named("UTC"), line) is not None
@@ -186,7 +186,7 @@ def test_clock_without_a_name_shows_times_twice_too(monkeypatch: pytest.MonkeyPa
 def test_event_whose_time_utc_has_no_year_for_is_a_reject(
     called: Tokentail, tmp_path: Path, command: str, put: Callable[[str, str], str], zone: str, text: str
 ) -> None:
-    """It would be stored hours off. The last and the first time that can be told are events."""
+    """It would be stored hours off. The last and the first time that can be stored are events."""
     there = "9999-12-31 18:59:59" if text.startswith("9999") and "York" in zone else "2025-12-29 19:40:02"
     at_last = "0001-01-01 10:05:00" if "Sydney" in zone else there
     lines = [
@@ -212,7 +212,7 @@ def test_event_whose_time_utc_has_no_year_for_is_a_reject(
     assert "a reject: time out of range" in called("explain", "run.log:3").stdout
 
 
-def test_clock_that_cannot_tell_a_time_gives_none(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_clock_that_cannot_give_a_time_gives_none(monkeypatch: pytest.MonkeyPatch) -> None:
     """The machine's clock has an end; what it doesn't know is not taken for UTC."""
     zone = Zone("local")
     monkeypatch.setattr(Zone, "_offset", lambda *_: (_ for _ in ()).throw(OSError("no such time")))

@@ -1,4 +1,4 @@
-"""Small comforts: quiet everywhere, suggestions, forms told by names, progress, the command for an extra."""
+"""Small comforts: quiet everywhere, suggestions, forms chosen by file names, progress, an extra's command."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from test_docs import commands
 def test_every_command_can_be_quiet() -> None:
     """`-q` is an option of each command, once."""
     for name, command in commands().items():
-        assert [one.name for one in command.params].count("quiet") == 1, name
+        assert [param.name for param in command.params].count("quiet") == 1, name
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_quiet_says_trouble_and_gives_json(called: Tokentail) -> None:
     ("typed", "meant"), [("ingset", "ingest"), ("raport", "report"), ("event", "events")]
 )
 def test_misspelt_commands_get_a_suggestion(called: Tokentail, typed: str, meant: str) -> None:
-    """Whoever mistypes a command is told which may be meant."""
+    """A mistyped command is answered with the one that may be meant."""
     done = called(typed)
     assert done.returncode == 2
     assert f"'{meant}'" in done.stderr
@@ -86,7 +86,7 @@ def test_misspelt_commands_get_a_suggestion(called: Tokentail, typed: str, meant
     ],
 )
 def test_misspelt_zones_get_a_suggestion(called: Tokentail, typed: str, meant: str) -> None:
-    """A zone that is misspelt, or named by its city alone, is told as it is written."""
+    """A zone that is misspelt, or named by its city alone, is answered with its right name."""
     done = called("ingest", "x", "--tz", typed)
     assert done.returncode == 2
     assert f"did you mean {meant}?" in done.stderr
@@ -97,7 +97,7 @@ def test_what_is_like_no_zone_gets_none(called: Tokentail) -> None:
     assert "did you mean" not in called("ingest", "x", "--tz", "qqqqqq").stderr
 
 
-# Forms told by names
+# Forms chosen by file names
 
 
 @pytest.mark.parametrize(

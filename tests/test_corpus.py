@@ -59,7 +59,7 @@ def test_events_equal_the_expected_ones_field_by_field(corpus: Path, tmp_path: P
         assert {**row, "deliverables": applied} | wanted == {**row, "deliverables": applied}
 
 
-def test_phases_runs_and_applied_files_are_linked_as_often_as_they_are_told(
+def test_phases_runs_and_applied_files_are_linked_as_often_as_they_are_logged(
     corpus: Path, tmp_path: Path
 ) -> None:
     """28 events have their phase, 23 their run, 9 the complete list of applied files."""

@@ -164,7 +164,7 @@ def test_targets_buckets_and_the_number_of_proposals_are_the_callers(database: P
 def test_cells_are_what_plain_python_counts(
     empty: Database, events: list[Row], selection: Selection, buckets: tuple[Bucket, ...], target: int
 ) -> None:
-    """Any events: the full grid of what occurs, every selected event in one cell or told to be in none."""
+    """Any events: the full grid of what occurs, every selected event in one cell or counted as in none."""
     with holding(empty, events):
         found = coverage(empty, selection, Strata(buckets=buckets), target, (30, 50))
         counted = Counter(
@@ -301,7 +301,7 @@ def test_one_event_of_a_log_counts_once(called: Tokentail, tmp_path: Path) -> No
     assert found["population"]["left_out_totals"] == 1
 
 
-def test_what_the_log_does_not_tell_is_a_name_of_its_own(tmp_path: Path) -> None:
+def test_what_the_log_does_not_say_is_a_name_of_its_own(tmp_path: Path) -> None:
     """NULL is null for programs and `(none)` for people, and stands last."""
     events = [event_row(category=None, complexity=None, success=None, truncated=None), event_row()]
     database = stored(tmp_path / "telemetry.db", events)

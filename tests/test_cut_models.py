@@ -1,4 +1,4 @@
-"""A model that was cut is no model of its own in reports: it is listed as cut until a whole line tells it."""
+"""A model that was cut is no model of its own in reports: it is listed as cut until a whole line has it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ CUTS = {
     "where another model ends": LAST[:-2],
     "at its end": LAST,
 }
-"""How a last line may end that no newline ended: nobody can tell which."""
+"""How a last line may end that no newline ended: which of them is unknown."""
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def by_model(called: Tokentail, *options: str) -> dict[str | None, int]:
 
 
 @pytest.mark.parametrize("last", CUTS.values(), ids=CUTS)
-def test_cut_model_is_listed_as_cut_until_a_whole_line_tells_it(
+def test_cut_model_is_listed_as_cut_until_a_whole_line_has_it(
     called: Tokentail, tmp_path: Path, log: Path, last: str
 ) -> None:
     """In whichever source that line stands: a copy, or the same log as it goes on."""

@@ -172,7 +172,9 @@ def test_page_loads_nothing_and_allows_only_its_own_scripts(
         assert re.findall(r'href="([^"]*)"', part) in ([], ["data:,"])
     (policy,) = re.findall(r'Content-Security-Policy" content="([^"]*)"', made)
     bodies = re.findall(r"<script>(.*?)</script>|<style>(.*?)</style>", made, re.DOTALL)
-    hashes = [b64encode(sha256((one or two).encode()).digest()).decode() for one, two in bodies]
+    hashes = [
+        b64encode(sha256((body or other_body).encode()).digest()).decode() for body, other_body in bodies
+    ]
     assert sorted(re.findall(r"'sha256-([^']*)'", policy)) == sorted(hashes)
     assert len(hashes) == 4
     assert policy.startswith("default-src 'none'; ")
@@ -183,7 +185,7 @@ def test_numbers_of_every_choice_are_those_of_the_report(ingested: Any, called: 
     """What the page shows over all, by any filter and by several, is what `report` says of it."""
     with open_for_reading(ingested(DAYS)) as db:
         found = json.loads(json_text(read_board(db, Selection(success_only=True), Strata()).record()))
-        offered = {one["name"]: one["offered"] for one in found["filters"]}
+        offered = {chooser["name"]: chooser["offered"] for chooser in found["filters"]}
         assert offered == {
             "category": ["docs", "tests"],
             "complexity": ["low", "high"],
@@ -457,7 +459,7 @@ def test_strata_are_sorted_by_any_column(browser: Browser, opened: Any) -> None:
 
 
 def test_the_worst_and_the_newest_have_their_line_in_the_log(browser: Browser, opened: Any) -> None:
-    """Each list has at most ten events, in its order, with the log, the line, and what told the phase."""
+    """Each list has at most ten events, in its order, with the log, the line, and what said the phase."""
     opened(LONG)
     listed = """['worst', 'newest'].map((name) => [...document.getElementById(name).tBodies[0].rows]
         .map((row) => [...row.cells].map((cell) => cell.innerText)))"""
@@ -534,7 +536,7 @@ def test_the_line_over_time_is_open_where_nothing_happened(board: Any) -> None:
     lines = re.findall(rf'<path[^>]*d="(M[^"]*)" stroke="{LIGHT.ink}" stroke-width="2"', drawn)
     assert len(lines) == 2
     heights = [{round(float(y)) for _, y in re.findall(r"([\d.]+),([\d.]+)", line)} for line in lines]
-    assert [len(one) for one in heights] == [1, 1]
+    assert [len(points) for points in heights] == [1, 1]
     assert heights[0] != heights[1]
     assert "is open where 3 hours went by" in drawn
 
@@ -670,10 +672,10 @@ def test_charts_are_pictures(ingested: Any, called: Tokentail, tmp_path: Path, c
     """Every chart is a PNG and an SVG, of names that look like markup too; nothing else is written."""
     ingested([*SMALL, event_message(category=EVIL + "\u2028")])
     made = called("dashboard", "--png", "a.png", "--svg", "a.svg", "--chart", chart, "--json")
-    told = json.loads(made.stdout)
-    sizes = {one["path"]: one["bytes"] for one in told["files"]}
+    output = json.loads(made.stdout)
+    sizes = {file["path"]: file["bytes"] for file in output["files"]}
     assert sizes == {name: (tmp_path / name).stat().st_size for name in ("a.png", "a.svg")}
-    assert (told["events"], told["drawn"]) == (5, 5)
+    assert (output["events"], output["drawn"]) == (5, 5)
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
     svg = (tmp_path / "a.svg").read_text(encoding="utf-8")
     assert svg.startswith("<svg") and "<script" not in svg  # noqa: PT018

@@ -79,7 +79,7 @@ def import_paths(called: Tokentail, found: Unpacked, database: Path) -> None:
     run(called, "deliverables", "import", found.folder / "paths.ndjson", "--db", database)
 
 
-def equals_fresh(called: Tokentail, found: Unpacked, horizon: str | None) -> None:
+def equals_fresh(called: Tokentail, found: Unpacked, cutoff: str | None) -> None:
     """Assert that a database is what a fresh ingest of all its logs is, those that are gone too.
 
     The executor's own rows are in no log: what is right of an adopted database, its expectation says.
@@ -95,8 +95,8 @@ def equals_fresh(called: Tokentail, found: Unpacked, horizon: str | None) -> Non
     ingest(called, database, folder, found.kept.how["command"][0])
     if "paths.ndjson" in found.kept.files:
         import_paths(called, found, database)
-    if horizon is not None:
-        run(called, "prune", "--older-than", horizon, "--db", database)
+    if cutoff is not None:
+        run(called, "prune", "--older-than", cutoff, "--db", database)
     names = set(found.kept.logs("later"))
     went_on, fresh = content(found.database, names), content(database, names)
     for row, other in zip(went_on["events"], fresh["events"], strict=True):
@@ -185,20 +185,20 @@ def test_paths_that_newer_rules_find_are_noted_and_come_with_a_full_reading(
 ) -> None:
     """An old reading that knows fewer paths is no difference, until the log is read by today's rules."""
     found = unpacked("unfinished", tmp_path)
-    told = json.loads(run(called, "verify", "--db", found.database, "--json"))
-    assert [note for note in told["notes"] if "`tokentail backfill --full` brings them" in note]
+    result = json.loads(run(called, "verify", "--db", found.database, "--json"))
+    assert [note for note in result["notes"] if "`tokentail backfill --full` brings them" in note]
     ingest(called, found.database, found.logs, "backfill", "--full")
-    told = json.loads(run(called, "verify", "--db", found.database, "--json"))
-    assert (told["differences"], told["notes"]) == ([], [])
+    result = json.loads(run(called, "verify", "--db", found.database, "--json"))
+    assert (result["differences"], result["notes"]) == ([], [])
     with closing(sqlite3.connect(found.database)) as connection:
         connection.execute(
             "UPDATE token_estimation_v2_events SET deliverables_json = '[]', "
             "deliverables_source = NULL, deliverables_complete = 0"
         )
         connection.commit()
-    told = json.loads(run(called, "verify", "--db", found.database, "--json", exits=1))
-    assert told["differences"]
-    assert all("deliverables" in one for one in told["differences"])
+    result = json.loads(run(called, "verify", "--db", found.database, "--json", exits=1))
+    assert result["differences"]
+    assert all("deliverables" in difference for difference in result["differences"])
 
 
 @pytest.mark.parametrize("name", sorted(set(NAMES) - DIFFER.keys()))
@@ -257,7 +257,7 @@ def test_no_known_value_is_lost_where_the_logs_are_deleted(
 def test_copies_in_the_place_of_deleted_logs_give_all_that_is_true(
     name: str, tmp_path: Path, called: Tokentail
 ) -> None:
-    """A copy is another source: events are completed by what it tells, none is there twice or lost."""
+    """A copy is another source: events are completed by its context, none is doubled or lost."""
     found = unpacked(name, tmp_path)
     executor_writes(found)
     found.delete_logs()
@@ -283,7 +283,7 @@ def test_copies_in_the_place_of_deleted_logs_give_all_that_is_true(
 def test_excerpt_where_the_logs_are_deleted_loses_and_doubles_nothing(
     name: str, tmp_path: Path, called: Tokentail
 ) -> None:
-    """What a grep left of the event lines tells no context: events gain sightings, and keep what they say."""
+    """A grep's event lines have no context: events gain sightings, and keep their values."""
     found = unpacked(name, tmp_path)
     found.delete_logs()
     before = stored(found.database)
@@ -325,16 +325,16 @@ def test_merged_into_a_fresh_database_it_is_all_there_and_goes_on(
     check_expected(found.kept, fleet)
 
 
-def test_merged_adopted_database_keeps_the_executors_word(tmp_path: Path, called: Tokentail) -> None:
-    """Of every event that a log told, all that its row said is in the database that it was merged into."""
+def test_merged_adopted_database_keeps_the_executors_values(tmp_path: Path, called: Tokentail) -> None:
+    """Of every event of a log, all values of its row are in the database that it was merged into."""
     found, fleet = unpacked("adopted", tmp_path), tmp_path / "fleet.db"
     run(called, "merge", found.database, "--db", fleet)
     verified(called, fleet)
     merged = list(event_rows(fleet).values())
     for row in event_rows(found.database).values():
         known = known_values(row)
-        told = row["phase_id"] != "no-log-has-it"
-        assert not told or any(known.items() <= one.items() for one in merged), known
+        is_logged = row["phase_id"] != "no-log-has-it"
+        assert not is_logged or any(known.items() <= found.items() for found in merged), known
 
 
 def sources_there(database: Path) -> list[int]:
@@ -383,24 +383,24 @@ def test_pruned_it_keeps_what_is_newer_and_nothing_older_comes_back(
     found = unpacked(name, tmp_path)
     before = event_rows(found.database)
     times = sorted(row["timestamp"][:19] for row in before.values())
-    horizon = times[len(times) // 2]
-    run(called, "prune", "--older-than", horizon, "--db", found.database)
+    cutoff = times[len(times) // 2]
+    run(called, "prune", "--older-than", cutoff, "--db", found.database)
     assert event_rows(found.database) == {
-        event_id: row for event_id, row in before.items() if row["timestamp"] >= horizon
+        event_id: row for event_id, row in before.items() if row["timestamp"] >= cutoff
     }
     executor_writes(found)
     goes_on(called, found, found.database)
-    check_expected(found.kept, found.database, horizon)
-    equals_fresh(called, found, horizon)
+    check_expected(found.kept, found.database, cutoff)
+    equals_fresh(called, found, cutoff)
 
 
 def test_every_kept_database_is_whole() -> None:
     """Each has a database, logs and rows to expect; nothing of the machine that made it is in there."""
     assert len(NAMES) == 15
     for name in NAMES:
-        one: Kept = kept(name)
-        assert one.files["telemetry.db"].startswith(b"SQLite format 3\0")
-        assert one.logs("then")
-        assert one.logs("later")
-        assert one.events
-        assert b"/tmp/" not in one.files["telemetry.db"]
+        case: Kept = kept(name)
+        assert case.files["telemetry.db"].startswith(b"SQLite format 3\0")
+        assert case.logs("then")
+        assert case.logs("later")
+        assert case.events
+        assert b"/tmp/" not in case.files["telemetry.db"]

@@ -214,7 +214,7 @@ def test_facets_of_the_events_are_shown(address: str) -> None:
     ]
     facets = found.get("results", found)
     assert set(facets) == FACETS == set(configured()["tables"][EVENTS]["facets"])
-    assert {one["value"]: one["count"] for one in facets["truncated"]["results"]} == {0: 25, 1: 1}
+    assert {facet["value"]: facet["count"] for facet in facets["truncated"]["results"]} == {0: 25, 1: 1}
 
 
 def test_columns_have_their_units_and_the_newest_event_is_first(address: str, folder: Path) -> None:

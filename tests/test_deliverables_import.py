@@ -24,7 +24,7 @@ ENTRY = {"run_id": "run-1", "phase_id": "p1", "deliverables": ["src/a.py"]}
 
 @pytest.fixture
 def database(tmp_path: Path) -> Path:
-    """Return a database with one event of phase p1 of run-1, whose paths no line told."""
+    """Return a database with one event of phase p1 of run-1, whose paths no line named."""
     log = tmp_path / "run.log"
     lines = ["Initialized autonomous executor for run: run-1", anchor_message("p1"), event_message()]
     log.write_text("".join(logged(line) + "\n" for line in lines), encoding="utf-8")
@@ -76,7 +76,7 @@ def test_each_form_completes_the_events_of_its_phases(database: Path, tmp_path: 
 @pytest.mark.parametrize(
     "scope", [{"deliverables": ["src/a.py"]}, {"deliverables": {"code": ["src/a.py"]}, "paths": []}]
 )
-def test_executors_database_tells_deliverables_by_the_scope_of_its_phases(
+def test_executors_database_gives_deliverables_by_the_scope_of_its_phases(
     database: Path, tmp_path: Path, scope: dict[str, Any]
 ) -> None:
     """The scope of a phase holds its deliverables as a list or a dict of lists; the file is not changed."""
@@ -111,7 +111,7 @@ def test_odd_phase_is_named_and_never_stops_the_others(
     entries = [others[0], ENTRY | {"phase_id": "p2", "deliverables": odd}, others[1]]
     if form == "database":
         executors_database(
-            file, [(one["phase_id"], {"deliverables": one["deliverables"]}) for one in entries]
+            file, [(entry["phase_id"], {"deliverables": entry["deliverables"]}) for entry in entries]
         )
     else:
         file.write_text(
@@ -119,7 +119,7 @@ def test_odd_phase_is_named_and_never_stops_the_others(
         )
     done = import_deliverables(file, database)
     where = {"database": ", phase 'p2' of run 'run-1'", "json": ", entry 2", "ndjson": ":2"}[form]
-    assert [(one.where, "as a list of paths" in one.why) for one in done.odd] == [(where, True)]
+    assert [(finding.where, "as a list of paths" in finding.why) for finding in done.odd] == [(where, True)]
     assert (done.phases, done.events_updated) == (2, 1)
     assert stored(database) == ('["src/a.py"]', "imported", 1)
 
@@ -143,7 +143,7 @@ def test_phase_whose_scope_cannot_be_read_is_named(
     with closing(sqlite3.connect(file)) as connection, connection:
         connection.execute("INSERT INTO phases VALUES (?, ?, CAST(? AS TEXT))", row)
     done = import_deliverables(file, database)
-    assert [one.where for one in done.odd] == [f", phase {row[1]!r} of run 'run-1'"]
+    assert [odd.where for odd in done.odd] == [f", phase {row[1]!r} of run 'run-1'"]
     assert stored(database) == ('["src/a.py"]', "imported", 1)
 
 
@@ -157,8 +157,8 @@ def test_odd_phases_are_named_by_the_command(database: Path, tmp_path: Path, cal
     assert f"{file}, entry 2: needs deliverables as a list of paths" in result.stderr
     assert f"{file}: 2 more of that kind" in result.stderr
     assert "1 event matched, 1 updated" in result.stdout
-    told = json.loads(called("deliverables", "import", file, "--db", database, "--json").stdout)
-    assert [one["where"] for one in told["odd"]] == [f", entry {number}" for number in range(2, 14)]
+    output = json.loads(called("deliverables", "import", file, "--db", database, "--json").stdout)
+    assert [odd["where"] for odd in output["odd"]] == [f", entry {number}" for number in range(2, 14)]
 
 
 def executors_database(file: Path, phases: list[tuple[str, dict[str, Any]]]) -> None:
@@ -228,10 +228,10 @@ def test_what_a_file_declares_holds_until_it_says_otherwise(
 ) -> None:
     """For events that come later; another word of the file replaces it, and forgetting it takes it back."""
     file, log = tmp_path / "paths.ndjson", tmp_path / "run.log"
-    for entries, told in (([], ["[]"]), ([ENTRY], ['["src/a.py"]'])):
+    for entries, expected in (([], ["[]"]), ([ENTRY], ['["src/a.py"]'])):
         file.write_text("".join(json.dumps(entry) + "\n" for entry in [*entries, ENTRY | {"phase_id": "p2"}]))
         import_deliverables(file, database)
-        assert paths(database) == told
+        assert paths(database) == expected
     with log.open("a", encoding="utf-8") as opened:
         for line in (anchor_message("p1"), event_message(predicted_output=7)):
             opened.write(logged(line, at="2025-12-29 19:44:00") + "\n")

@@ -229,7 +229,7 @@ def test_file_found_twice_is_read_once(tmp_path, monkeypatch):
 
 
 def test_missing_path_is_a_problem_and_the_others_are_found(tmp_path):
-    """A path that leads nowhere is told with its name, and ends nothing."""
+    """A path that leads nowhere is named, and ends nothing."""
     made(tmp_path, "a.log")
     found = discover([str(tmp_path / "gone.log"), str(tmp_path / "a.log")])
     assert found.problems == [f"{tmp_path / 'gone.log'}: no such file or folder"]
@@ -290,12 +290,12 @@ def test_standard_input_is_a_stream():
 
 
 def test_impossible_path_is_a_problem():
-    """A path that can't be one is told like any that leads nowhere."""
+    """A path that can't be one is named like any that leads nowhere."""
     found = discover(["a\0b.log"])
     assert len(found.problems) + len(found.logs) == 1
 
 
-def test_files_are_told_apart_by_device_and_inode() -> None:
+def test_files_are_distinguished_by_device_and_inode() -> None:
     """Also those whose numbers are beyond what the database can hold: they are the same as it has them."""
     files = Files()
     found = [files.add(*file) for file in ((1, 2), (1, 2), (2, 2), (1, 3), (2, 2))]

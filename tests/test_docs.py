@@ -70,7 +70,7 @@ def test_every_command_in_the_documents_exists() -> None:
             r"(?:^    |[`/])tokentail ((?:[a-z]+ ?)+)([^`\n]*)", document.read_text("utf-8"), re.MULTILINE
         ):
             name = next((name for name in known if f"{words[0]}{words[1]}".startswith(name)), None)
-            group = words[0].split()[0] in {one.split()[0] for one in known}
+            group = words[0].split()[0] in {name.split()[0] for name in known}
             assert name is not None or group, (document.name, words)
             options = re.findall(r"(?<![\w-])--[a-z-]+", re.split(r"\||&&| -- ", words[1])[0])
             if name is not None:
@@ -172,7 +172,7 @@ def test_columns_named_in_the_documents_exist() -> None:
 
 
 def test_figures_of_identity_are_those_of_the_code() -> None:
-    """What one transaction takes, and how many bytes tell what a file is, docs/identity.md says as it is."""
+    """What one transaction takes, and how many bytes identify a file, docs/identity.md says as it is."""
     text = (ROOT / "docs/identity.md").read_text(encoding="utf-8")
     for said in (
         f"of about {MAX_BATCH_RECORDS:,} rows or {MAX_BATCH_BYTES >> 20} MiB of log at most",

@@ -75,13 +75,13 @@ def test_change_of_encoding_is_said_once_and_nothing_is_read_twice(tmp_path: Pat
 
 
 def event_lines(count: int) -> list[str]:
-    """Return event lines that tell each other apart."""
+    """Return event lines that all differ."""
     return [logged(event_message(predicted_output=number)) + "\r\n" for number in range(1, count + 1)]
 
 
 @pytest.mark.parametrize("codec", ["utf-16-le", "utf-16-be"])
 @pytest.mark.parametrize("hole", [0, 2, 16, 40, 41, 4096])
-def test_line_behind_a_hole_in_a_capture_is_whole(tmp_path: Path, codec: str, hole: int) -> None:
+def test_line_after_a_hole_in_a_capture_is_whole(tmp_path: Path, codec: str, hole: int) -> None:
     """A power cut leaves NULs in UTF-16 too, an odd number of them or not."""
     folder = tmp_path / "logs"
     folder.mkdir()
@@ -127,7 +127,7 @@ def test_utf32_is_trouble_that_says_what_to_do(tmp_path: Path, codec: str, mark:
 @pytest.mark.parametrize("hole", [1, 2, 8, 40])
 @pytest.mark.parametrize("codec", ["utf-8", "utf-16-le", "utf-16-be"])
 def test_hole_at_the_head_is_no_utf32(tmp_path: Path, codec: str, hole: int) -> None:
-    """NULs behind a mark of UTF-16, or before a log, are not the upper half of anything."""
+    """NULs after a mark of UTF-16, or before a log, are not the upper half of anything."""
     mark = "" if codec == "utf-8" else "\ufeff"
     data = mark.encode(codec) + b"\0" * (2 * hole) + f"{logged(event_message())}\n".encode(codec)
     (tmp_path / "run.log").write_bytes(data)

@@ -80,5 +80,5 @@ def test_json_is_ascii_and_says_the_same_everywhere(folder: Path, command: tuple
         assert done.returncode == 0, done.stderr
         assert done.stdout.isascii()
         json.loads(done.stdout)
-    if command[0] != "status":  # which tells ages
+    if command[0] != "status":  # which shows ages
         assert len({done.stdout for done in outputs}) == 1

@@ -41,7 +41,7 @@ def test_every_entry_point_is_in_the_module_of_our_name() -> None:
     config.read(ROOT / "setup.cfg", encoding="utf-8")
     points = dict(config["options.entry_points"])
     assert points.pop("console_scripts").strip() == "tokentail = tokentail_plugins:main"
-    found = {group: one.strip().partition(" = ")[2] for group, one in points.items()}
+    found = {group: point.strip().partition(" = ")[2] for group, point in points.items()}
     assert found == {group: f"tokentail_plugins:{name}" for group, name in PLUGINS.items()}
 
 

@@ -23,7 +23,7 @@ def test_full_form_is_read_field_by_field():
 
 
 def test_fallback_form_is_read_as_a_total():
-    """The fallback form's actual is a total, and what it doesn't tell is `None`."""
+    """The fallback form's actual is a total, and what it doesn't have is `None`."""
     assert read(fallback_message()) == EstimationEvent(
         predicted_output_tokens=900,
         actual_output_tokens=5200,

@@ -109,8 +109,8 @@ def test_places_without_a_phase_belong_to_the_first_of_several_by_name() -> None
     assert [event.context.run for event in found.values()] == [None, None]
 
 
-def test_what_a_place_without_a_phase_tells_is_believed_while_one_phase_is_known() -> None:
-    """It tells its run to the only event that it can have seen, and its time to none."""
+def test_what_a_place_without_a_phase_says_is_believed_while_one_phase_is_known() -> None:
+    """Its run is that of the only event that it can have seen; its time is no event's."""
     (event,) = events([fact("p2"), fact(run="r9", micros=427_000)])
     assert event.context.run == Attributed("r9", "initialized")
     assert event.timestamp == f"{SECOND}.000000"
@@ -144,7 +144,7 @@ def test_shorter_cut_line_is_of_what_a_longer_one_began() -> None:
 
 
 def test_executors_row_ranks_first_and_is_of_the_event_of_its_phase() -> None:
-    """Its run, phase and paths stand above what logs tell; the line keeps its payload."""
+    """Its run, phase and paths take precedence over what logs say; the line keeps its payload."""
     own = fact("p1", "own", micros=250_000, own=(1, *OWN[1:]), model="another", actual_max_tokens=7)
     logged = fact("p1", "r1", actual_max_tokens=16384, total_tokens=9)
     (event,) = events([logged, own])
@@ -177,7 +177,7 @@ def test_declared_paths_fill_events_that_know_less() -> None:
 
 
 @pytest.mark.parametrize("field", PLAIN_EVENT._fields, ids=lambda name: name)
-def test_every_field_of_the_payload_tells_events_apart(field: str) -> None:
+def test_every_field_of_the_payload_distinguishes_events(field: str) -> None:
     """Events that differ in any field of the line are different events."""
     value = getattr(PLAIN_EVENT, field)
     other = value + "x" if isinstance(value, str) else not value if isinstance(value, bool) else value + 1
@@ -186,7 +186,7 @@ def test_every_field_of_the_payload_tells_events_apart(field: str) -> None:
 
 
 def test_budget_of_none_is_another_event_than_one_of_zero() -> None:
-    """The column is 0 for both; the key tells, and the payload comes back as it was logged."""
+    """The column is 0 for both; the key distinguishes them, and the payload comes back as it was logged."""
     for budget in (0, None):
         payload = PLAIN_EVENT._replace(selected_budget=budget)
         (event,) = events([fact()._replace(payload=payload)])

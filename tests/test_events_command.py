@@ -1,4 +1,4 @@
-"""The events themselves: newest or worst, filtered, and one in full with the lines that told of it."""
+"""The events themselves: newest or worst, filtered, and one in full with the lines it comes from."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def test_the_newest_twenty_are_shown_unless_all_are_asked_for(called: Tokentail,
     assert len(listed(called)) == 25
 
 
-def one(called: Tokentail, name: object, *arguments: object) -> dict[str, object]:
+def shown_event(called: Tokentail, name: object, *arguments: object) -> dict[str, object]:
     done = called("events", name, "--json", *arguments)
     assert done.returncode == 0
     found: dict[str, object] = json.loads(done.stdout)
@@ -98,9 +98,9 @@ def one(called: Tokentail, name: object, *arguments: object) -> dict[str, object
 
 
 def test_one_event_has_its_provenance_and_the_lines_around_it(called: Tokentail, log: Path) -> None:
-    """Each fact comes with the file and the line that told it; the log around the event is shown."""
+    """Each fact comes with the file and the line that said it; the log around the event is shown."""
     called("ingest", log, "--tz", "UTC")
-    found = one(called, 1, "--around", "2")
+    found = shown_event(called, 1, "--around", "2")
     facts = {fact["what"]: (fact["value"], fact["path"], fact["line"]) for fact in found["facts"]}  # type: ignore[attr-defined]
     assert facts["run"] == ("run-1", str(log), 1)
     assert facts["phase"] == ("p1", str(log), 2)
@@ -116,12 +116,12 @@ def test_one_event_has_its_provenance_and_the_lines_around_it(called: Tokentail,
 
 
 def test_facts_of_several_logs_are_found_in_each(called: Tokentail, log: Path, tmp_path: Path) -> None:
-    """A grepped sample tells nothing of run and phase: those are found in the log that told them."""
+    """A grepped sample has neither run nor phase: those are found in the log that has them."""
     samples = tmp_path / "a-samples.txt"
     samples.write_text(log.read_text("utf-8").splitlines(keepends=True)[2], encoding="utf-8")
     called("ingest", samples, log, "--tz", "UTC")
     name = next(row["event_id"] for row in listed(called) if row["phase_id"] == "p1")
-    found = one(called, name)
+    found = shown_event(called, name)
     facts = {fact["what"]: (fact["path"], fact["line"]) for fact in found["facts"]}  # type: ignore[attr-defined]
     assert facts["phase"] == (str(log), 2)
     assert len(found["sightings"]) == 2  # type: ignore[arg-type]
@@ -131,12 +131,12 @@ def test_an_event_is_named_by_the_beginning_of_its_key(called: Tokentail, log: P
     """The key, or as much of it as no other event has, names an event as its number does."""
     called("ingest", log, "--tz", "UTC")
     key = str(listed(called)[0]["event_key"])
-    assert one(called, key)["event"] == one(called, key[:20])["event"]
+    assert shown_event(called, key)["event"] == shown_event(called, key[:20])["event"]
 
 
 @pytest.mark.parametrize("what", ["gone", "another"])
 def test_an_event_whose_log_is_gone_keeps_what_is_stored(called: Tokentail, log: Path, what: str) -> None:
-    """Without its log an event is shown with the kinds of lines that told, and never with another's lines."""
+    """Without its log an event is shown with the kinds of its lines, and never with another's lines."""
     called("ingest", log, "--tz", "UTC")
     if what == "gone":
         log.unlink()

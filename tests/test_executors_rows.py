@@ -211,7 +211,7 @@ def test_imported_by_hand(autopack: Path, called: Tokentail) -> None:
 
 
 def test_rows_that_no_log_told_are_events(autopack: Path, called: Tokentail) -> None:
-    """They are no difference; reports count them; a merge and an export take them along."""
+    """They are no difference; reports count them; a merge and an export include them."""
     called("import", "autopack.db")
     called("merge", "telemetry.db", "--db", "other.db")
     (autopack.parent / "full.ndjson").write_text(called("export", "--full").stdout)
@@ -280,7 +280,7 @@ def test_row_that_cannot_be_read_is_named(autopack: Path, called: Tokentail) -> 
 
 
 def test_database_of_tokentail_is_merged_not_imported(autopack: Path, called: Tokentail) -> None:
-    """The error says which command takes it in."""
+    """The error says which command merges it."""
     assert autopack.with_name("plain.db").is_file()
     done = called("import", "plain.db")
     assert done.returncode == 1

@@ -1,4 +1,4 @@
-"""A line is explained: its family, where it stops matching, who told what of an event, what is stored."""
+"""A line is explained: its family, where it stops matching, what said what of an event, what is stored."""
 
 from __future__ import annotations
 
@@ -135,7 +135,7 @@ def test_an_explanation_agrees_with_the_parser(message: str, data: st.DataObject
     ids=["quoted", "bare", "prose"],
 )
 def test_a_line_that_says_nothing_says_why(line: str, why: str) -> None:
-    """A marker at the wrong place, a bare context line and prose are told apart."""
+    """A marker at the wrong place, a bare context line and prose are distinguished."""
     found = explain(line.encode())
     assert found.record is None
     assert why in (found.why or "")
@@ -144,7 +144,7 @@ def test_a_line_that_says_nothing_says_why(line: str, why: str) -> None:
 # A line of a log
 
 
-def test_an_event_is_explained_with_the_lines_that_told_of_it(called: Tokentail, log: Path) -> None:
+def test_an_event_is_explained_with_the_lines_it_comes_from(called: Tokentail, log: Path) -> None:
     """Run, phase, paths and outcome of an event come each with the kind and the number of its line."""
     (line,) = explained(called, f"{log}:5", "--tz", "Australia/Sydney")
     assert (line["family"], line["stored"], line["stopped_at"]) == ("event", "event", None)
@@ -158,7 +158,7 @@ def test_an_event_is_explained_with_the_lines_that_told_of_it(called: Tokentail,
 
 
 def test_what_is_explained_is_what_an_ingest_stores(called: Tokentail, log: Path) -> None:
-    """The row that is told beforehand is the row of the database."""
+    """The row that is shown beforehand is the row of the database."""
     (line,) = explained(called, f"{log}:5", "--tz", "UTC")
     called("ingest", log, "--tz", "UTC")
     (row,) = json.loads(called("events", "--json").stdout)["events"]
@@ -169,7 +169,7 @@ def test_what_is_explained_is_what_an_ingest_stores(called: Tokentail, log: Path
     }
 
 
-def test_a_list_of_paths_is_told_by_its_head(called: Tokentail, tmp_path: Path) -> None:
+def test_a_list_of_paths_is_named_by_its_head(called: Tokentail, tmp_path: Path) -> None:
     """A list of required deliverables ends at the line below it; what is named is the line that begins it."""
     head = [
         RUN,
@@ -186,8 +186,8 @@ def test_a_list_of_paths_is_told_by_its_head(called: Tokentail, tmp_path: Path) 
     assert facts["deliverables"] == (["src/a.py"], "required", 7)
 
 
-def test_a_context_line_names_the_events_it_tells_of(called: Tokentail, log: Path) -> None:
-    """Of the budget line and of a line behind the event it is said of which event they tell what."""
+def test_a_context_line_names_its_events(called: Tokentail, log: Path) -> None:
+    """The budget line and a line after the event are shown with what they say of which event."""
     budget, applied = explained(called, f"{log}:4", f"{log}:7")
     assert budget["tells"] == [{"line_number": 5, "what": "phase, max tokens, input tokens, total tokens"}]
     assert applied["tells"] == [{"line_number": 5, "what": "deliverables"}]
@@ -271,7 +271,7 @@ def test_a_line_that_grep_numbered_is_explained_as_it_is_read(called: Tokentail,
 
 
 def test_explaining_makes_no_database_and_changes_none(called: Tokentail, log: Path, tmp_path: Path) -> None:
-    """A look at a line leaves nothing behind."""
+    """A look at a line stores nothing."""
     called("explain", f"{log}:5")
     assert [path.name for path in tmp_path.iterdir()] == ["run.log"]
 

@@ -124,7 +124,7 @@ def test_full_export_is_the_table(called: Tokentail, tmp_path: Path) -> None:
     assert exported[-1]["success"] == 1
 
 
-def test_filters_choose_and_are_told(called: Tokentail, tmp_path: Path) -> None:
+def test_filters_choose_and_are_recorded(called: Tokentail, tmp_path: Path) -> None:
     """By default nothing is left out; what filters leave out is counted on standard error."""
     made(tmp_path)
     done = called("export")
@@ -132,7 +132,7 @@ def test_filters_choose_and_are_told(called: Tokentail, tmp_path: Path) -> None:
         "wrote 4 events of 4 in telemetry.db; none left out\n"
         "1 of them logged only a total of input and output, given as actual_output_tokens\n"
     )
-    assert [one["run_id"] for one in objects(called, "--phase", "p1", "--run", "run-1")] == ["run-1"]
+    assert [row["run_id"] for row in objects(called, "--phase", "p1", "--run", "run-1")] == ["run-1"]
     assert len(objects(called, "--since", "2025-12-29T19:42:00")) == 2
     done = called("export", "--category", "implementation", "--min-actual", 50)
     assert len(done.stdout.splitlines()) == 1
@@ -142,11 +142,11 @@ def test_filters_choose_and_are_told(called: Tokentail, tmp_path: Path) -> None:
 
 
 def test_categories_are_written_as_they_were_selected(called: Tokentail, tmp_path: Path) -> None:
-    """`--normalize-categories` names them alike; a full export keeps what the database holds."""
+    """`--normalize-categories` gives them one name; a full export keeps what the database holds."""
     made(tmp_path, [logged(event_message(category="Documentation"))])
     asked = ("--normalize-categories", "--category", "docs")
-    assert [one["category"] for one in objects(called, *asked)] == ["docs"]
-    assert [one["category"] for one in objects(called, *asked, "--full")] == ["Documentation"]
+    assert [row["category"] for row in objects(called, *asked)] == ["docs"]
+    assert [row["category"] for row in objects(called, *asked, "--full")] == ["Documentation"]
 
 
 @pytest.mark.parametrize("form", FORMATS)

@@ -53,8 +53,8 @@ def test_sample_is_claimed_by_no_other_family(family, sample):
 
 
 @pytest.mark.parametrize(("put", "text"), PREFIX_FORMS.values(), ids=PREFIX_FORMS.keys())
-def test_every_sample_is_read_behind_every_prefix(put, text):
-    """The parser takes every sample behind every prefix, with one meaning."""
+def test_every_sample_is_read_after_every_prefix(put, text):
+    """The parser takes every sample after every prefix, with one meaning."""
     for family, sample in SAMPLES:
         line = put(sample).encode()
         parsed = parse_line(line)

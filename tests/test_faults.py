@@ -133,14 +133,14 @@ def test_campaign_sees_what_a_careless_tailer_does(
 
 def test_table_shows_each_tailer_beside_ours(tmp_path: Path) -> None:
     """A column for each tailer, a row for each scenario, the worst of its modes."""
-    one, two = BY_ID["R01"], BY_ID["R02"]
+    first, second = BY_ID["R01"], BY_ID["R02"]
     other = OTHERS[0].name
     verdicts = [
-        Verdict(one, "folder", "tokentail", 100),
-        Verdict(one, "named", other, 100, doubled=5),
-        Verdict(two, "folder", "tokentail", 300),
-        Verdict(two, "named", "tokentail", 300, lost=2),
-        Verdict(two, "named", other, skipped="not here"),
+        Verdict(first, "folder", "tokentail", 100),
+        Verdict(first, "named", other, 100, doubled=5),
+        Verdict(second, "folder", "tokentail", 300),
+        Verdict(second, "named", "tokentail", 300, lost=2),
+        Verdict(second, "named", other, skipped="not here"),
         Verdict(_scripted(awaited="soon"), "folder", "tokentail", 1, awaited=("no",)),
     ]
     document = tmp_path / "reliability.md"
@@ -150,8 +150,8 @@ def test_table_shows_each_tailer_beside_ours(tmp_path: Path) -> None:
     assert text.startswith("before\n")
     assert text.endswith("\nafter\n")
     assert "old" not in text
-    assert f"| R01 | {one.title} | 100 | exact | 5 doubled |" in text
-    assert f"| R02 | {two.title} | 300 | 2 lost | - |" in text
+    assert f"| R01 | {first.title} | 100 | exact | 5 doubled |" in text
+    assert f"| R02 | {second.title} | 300 | 2 lost | - |" in text
     assert "| R00 | one call | 1 | expected failure: soon | - |" in text
     assert "|  | exact in |  | 1 of 3 | 0 of 1 |" in text
     assert "2 lost, 0 doubled, 0 damaged, 1 wrong, 1 expected failures; 0 not played" in table.summary(

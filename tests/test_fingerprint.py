@@ -38,7 +38,7 @@ def test_other_or_shorter_file_is_not_the_same(head):
     assert not fingerprint_of(b"one line\n").matches(head)
 
 
-def test_files_that_differ_only_behind_the_head_share_a_fingerprint():
+def test_files_that_differ_only_after_the_head_share_a_fingerprint():
     """A banner longer than the head is why a tail stands beside the fingerprint."""
     banner = b"banner " * 400
     assert fingerprint_of(banner + b"a") == fingerprint_of(banner + b"b")

@@ -33,24 +33,24 @@ def said(text: str) -> dict[str, str]:
     return found
 
 
-def test_the_screen_tells_how_things_stand(called: Tokentail) -> None:
+def test_the_screen_shows_the_state_of_everything(called: Tokentail) -> None:
     """Verdict, how sure, what to set, what was not understood, how fresh, where, and what next."""
     called("ingest", EXAMPLES / "logs", "--tz", "UTC")
-    told = said(screen(called))
-    assert list(told) == NAMES
-    assert "miss their limits: 48.0% underestimated (limit 5%), 4.0% truncated" in told["Verdict"]
-    assert told["Verdict"].startswith("Too few phases to judge")
-    assert "23 of at least 30 phases" in told["How sure"]
-    assert "tokentail calibrate" in told["To set"]
-    assert told["Not read"] == "1 reject (cut off 1); 1 builder call without telemetry"
-    assert "newest event" in told["Fresh"]
-    assert "last ingest that went well 0 s ago" in told["Fresh"]
-    assert told["Database"].startswith("telemetry.db, 26 events, ")
-    assert told["Logs"].startswith("6 logs, the newest ")
-    assert "`tokentail rejects`" in told["Next"]
+    screen_lines = said(screen(called))
+    assert list(screen_lines) == NAMES
+    assert "miss their limits: 48.0% underestimated (limit 5%), 4.0% truncated" in screen_lines["Verdict"]
+    assert screen_lines["Verdict"].startswith("Too few phases to judge")
+    assert "23 of at least 30 phases" in screen_lines["How sure"]
+    assert "tokentail calibrate" in screen_lines["To set"]
+    assert screen_lines["Not read"] == "1 reject (cut off 1); 1 builder call without telemetry"
+    assert "newest event" in screen_lines["Fresh"]
+    assert "last ingest that went well 0 s ago" in screen_lines["Fresh"]
+    assert screen_lines["Database"].startswith("telemetry.db, 26 events, ")
+    assert screen_lines["Logs"].startswith("6 logs, the newest ")
+    assert "`tokentail rejects`" in screen_lines["Next"]
 
 
-def test_a_new_folder_is_told_how_to_begin(called: Tokentail, tmp_path: Path) -> None:
+def test_a_new_folder_is_shown_how_to_begin(called: Tokentail, tmp_path: Path) -> None:
     """Without a database the commands to begin with are shown, and nothing is made."""
     text = screen(called)
     for command in ("ingest --dry-run LOGS", "init LOGS --tz ZONE", "tokentail report", "tokentail --help"):
@@ -60,7 +60,7 @@ def test_a_new_folder_is_told_how_to_begin(called: Tokentail, tmp_path: Path) ->
 
 
 def test_with_settings_only_what_is_left_to_do_is_shown(called: Tokentail, tmp_path: Path) -> None:
-    """Who has called `init` isn't told to do so again: it would refuse."""
+    """Who has called `init` isn't asked to do so again: it would refuse."""
     (tmp_path / "tokentail.toml").write_text('database = "x.db"\n', encoding="utf-8")
     text = screen(called)
     assert "x.db is not there" in text
@@ -109,10 +109,10 @@ def test_nothing_understood_is_no_pass(called: Tokentail, tmp_path: Path) -> Non
     """Over no events there is no verdict, and the next step is to see what is understood."""
     (tmp_path / "run.log").write_text("nothing of ours\n", encoding="utf-8")
     called("ingest", "run.log")
-    told = said(screen(called))
-    assert told["Verdict"] == "Nothing to judge: no event is left"
-    assert "--dry-run" in told["Next"]
-    assert "coverage" not in told["Next"]
+    screen_lines = said(screen(called))
+    assert screen_lines["Verdict"] == "Nothing to judge: no event is left"
+    assert "--dry-run" in screen_lines["Next"]
+    assert "coverage" not in screen_lines["Next"]
 
 
 @pytest.mark.parametrize(("actual", "held"), [(1000, "keep their limits"), (5000, "miss their limits")])
@@ -122,12 +122,12 @@ def test_the_verdict_is_that_of_the_gates(called: Tokentail, tmp_path: Path, act
     messages = [
         event_message(predicted_output=1200 + n, actual_output=actual, smape="1.0%") for n in range(100)
     ]
-    text = "".join(logged(one, at=f"{now}{n % 60:02}") + "\n" for n, one in enumerate(messages))
+    text = "".join(logged(message, at=f"{now}{n % 60:02}") + "\n" for n, message in enumerate(messages))
     (tmp_path / "run.log").write_text(text, encoding="utf-8")
     called("ingest", "run.log", "--tz", "UTC")
-    told = said(screen(called))
-    assert held in told["Verdict"]
-    assert ("4.0 x longer than estimated" in told["To set"]) == (actual == 5000)
+    screen_lines = said(screen(called))
+    assert held in screen_lines["Verdict"]
+    assert ("4.0 x longer than estimated" in screen_lines["To set"]) == (actual == 5000)
 
 
 def test_what_is_long_is_cut_to_the_screen(called: Tokentail, tmp_path: Path) -> None:
@@ -137,7 +137,7 @@ def test_what_is_long_is_cut_to_the_screen(called: Tokentail, tmp_path: Path) ->
     log = folder / f"{'run-' * 30}.log"
     named = {"category": "many words " * 80, "actual_output": 90_000}
     messages = [event_message(predicted_output=900 + n, **named) for n in range(9)]
-    log.write_text("".join(logged(one) + "\n" for one in messages), encoding="utf-8")
+    log.write_text("".join(logged(message) + "\n" for message in messages), encoding="utf-8")
     called("ingest", log)
     assert "many words" in screen(called)
     assert max(map(len, called(COLUMNS="60").stdout.splitlines())) <= 60

@@ -24,7 +24,7 @@ import pytest
 from conftest import ROOT, Tokentail
 from event_lines import event_message, logged
 from ingest.errors import DatabaseBusy
-from ingest.follow import News, follow
+from ingest.follow import TurnReport, follow
 from ingest.reading.zone import zone_named
 from ingest.storing.ingest_runs import ingest_lock
 from ingest.summary import IngestOptions, Summary
@@ -63,16 +63,16 @@ class Enough(BaseException):
 class Ear:
     """Hears how a follow goes."""
 
-    told: list[News] = field(default_factory=list)
+    reports: list[TurnReport] = field(default_factory=list)
     total: Summary | None = None
 
     def begun(self, total: Summary) -> None:
         """Keep the summary that is kept up to date."""
         self.total = total
 
-    def news(self, news: News) -> None:
+    def report(self, turn: TurnReport) -> None:
         """Keep what a round brought."""
-        self.told.append(news)
+        self.reports.append(turn)
 
     def beat(self, total: Summary) -> None:
         """Need no word."""
@@ -84,8 +84,8 @@ class Ear:
         """Return every sentence so far."""
         return [
             text
-            for news in self.told
-            for text in (*news.summary.problems, *news.summary.warnings, *news.summary.notes, *news.mended)
+            for turn in self.reports
+            for text in (*turn.summary.problems, *turn.summary.warnings, *turn.summary.notes, *turn.mended)
         ]
 
 
@@ -112,16 +112,18 @@ class Following:
 
     def says(self, text: str) -> None:
         """Wait until a sentence holds a text."""
-        wait_until(lambda: any(text in one for one in self.ear.said()), f"{text!r}: {self.ear.said()}")
+        wait_until(
+            lambda: any(text in sentence for sentence in self.ear.said()), f"{text!r}: {self.ear.said()}"
+        )
 
     def ends_round(self) -> None:
         """Wait until it has read what there is now."""
-        known = len(self.ear.told)
-        wait_until(lambda: len(self.ear.told) > known, "a round with news")
+        known = len(self.ear.reports)
+        wait_until(lambda: len(self.ear.reports) > known, "a turn with something to report")
 
     def says_again(self, text: str) -> None:
         """Wait until it is told that a problem is over."""
-        wait_until(lambda: any(text in one for news in self.ear.told for one in news.mended), text)
+        wait_until(lambda: any(text in mended for turn in self.ear.reports for mended in turn.mended), text)
 
     def end(self) -> Summary:
         """End it; what it did in all is returned."""
@@ -159,7 +161,7 @@ def database(tmp_path: Path) -> Path:
 
 
 def test_lines_new_files_and_rotations_become_rows_as_they_are_written(logs: Path, database: Path) -> None:
-    """Appended, in a new file, in a new folder, behind a rename: each is noticed, and nothing is said."""
+    """Appended, in a new file, in a new folder, after a rename: each is noticed, and nothing is said."""
     following = Following(database, logs)
     following.has(1)
     write(logs / "run.log", 2)
@@ -188,7 +190,7 @@ def test_copytruncate_and_rewrites_are_noticed(logs: Path, database: Path) -> No
     os.truncate(log, 0)
     write(log, 3, 4, 5)
     following.has(1, 2, 3, 4, 5)
-    assert [warning for news in following.ear.told for warning in news.summary.warnings] == []
+    assert [warning for turn in following.ear.reports for warning in turn.summary.warnings] == []
     log.write_text(logged(event_message(predicted_output=6)) + "\n")
     following.has(1, 2, 3, 4, 5, 6)
     assert following.end().problems == []
@@ -261,7 +263,7 @@ def test_compressed_log_is_read_when_it_is_whole(
     assert following.ear.said() == []
 
 
-def test_what_stays_unsettled_is_left_alone(logs: Path, database: Path) -> None:
+def test_empty_unfinished_and_cut_files_are_read_once_and_named_once(logs: Path, database: Path) -> None:
     """Empty, unfinished, cut, or no log at all: looked at, read once, and spoken of once."""
     packed = gzip.compress(b"".join(os.urandom(20).hex().encode() + b"\n" for _ in range(200)))
     for name, data in {
@@ -278,7 +280,7 @@ def test_what_stays_unsettled_is_left_alone(logs: Path, database: Path) -> None:
     for number in range(3, 10):
         write(logs / "run.log", number)
         following.has(1, *range(3, number + 1))
-    first, *later = [news.summary for news in following.ear.told]
+    first, *later = [turn.summary for turn in following.ear.reports]
     assert first.files_read > 1
     assert [summary.files_read for summary in later] == [1] * 7
     assert sum("the rest when it is whole" in text for text in following.ear.said()) == 1
@@ -288,8 +290,8 @@ def test_what_stays_unsettled_is_left_alone(logs: Path, database: Path) -> None:
 # What is said
 
 
-def test_problem_is_told_once_and_again_when_it_is_over(logs: Path, database: Path) -> None:
-    """A path that is not there and a folder that vanishes are problems, not news of every round."""
+def test_problem_is_said_once_and_again_when_it_is_over(logs: Path, database: Path) -> None:
+    """A path that is not there and a folder that vanishes are problems, not said in every round."""
     later = logs.parent / "later"
     following = Following(database, logs, later)
     following.says("later: no such file or folder")
@@ -405,7 +407,7 @@ def runs(database: Path) -> list[tuple[Any, ...]]:
 def test_signal_ends_it_with_everything_committed(
     started: subprocess.Popen[bytes], logs: Path, database: Path, name: str, code: int
 ) -> None:
-    """What was written just before is read, the whole is told, and the record says how it ended."""
+    """What was written just before is read, the whole is summed up, and the record says how it ended."""
     write(logs / "run.log", 2, 3)
     started.send_signal(signal.Signals[name])
     output, _ = started.communicate(timeout=SOON_SECONDS)
@@ -415,7 +417,7 @@ def test_signal_ends_it_with_everything_committed(
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signal")
-def test_kill_loses_nothing_and_the_record_tells_when_it_was_alive(
+def test_kill_loses_nothing_and_the_record_holds_when_it_last_ran(
     started: subprocess.Popen[bytes], logs: Path, database: Path, tokentail: Tokentail
 ) -> None:
     """A killed follow has no exit code, and blocks nobody; the next ingest goes on from there."""
@@ -448,7 +450,7 @@ def test_another_ingest_at_the_beginning_ends_it(logs: Path, database: Path) -> 
 def test_writer_that_locks_the_database_is_waited_for(
     logs: Path, database: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Somebody who writes for long is a problem that is told and passes, not the end."""
+    """Somebody who writes for long is a problem that is said and passes, not the end."""
     monkeypatch.setattr("ingest.storing.database.BUSY_SECONDS", 0.1)
     monkeypatch.setattr("ingest.storing.database.POLL_SECONDS", 0.05)
     following = Following(database, logs)

@@ -90,8 +90,8 @@ def test_line_that_goes_on_keeps_its_row(tmp_path: Path) -> None:
     assert models(tmp_path) == ["claude-sonnet-4-5"]
 
 
-def test_damage_behind_an_unfinished_line_takes_nothing_back(tmp_path: Path) -> None:
-    """A compressed log whose end was stored, and that is damaged behind it now, keeps its events."""
+def test_damage_after_an_unfinished_line_takes_nothing_back(tmp_path: Path) -> None:
+    """A compressed log whose end was stored, and that is damaged after it now, keeps its events."""
     packed = tmp_path / "run.log.gz"
     packed.write_bytes(gzip.compress((ANCHOR + WHOLE.rstrip()).encode()))
     read(tmp_path, "run.log.gz")

@@ -41,8 +41,8 @@ CASES: dict[str, tuple[Sequence[tuple[int, int, bool]], set[int]]] = {
 @pytest.mark.parametrize(("tries", "unhelped"), CASES.values(), ids=CASES)
 def test_cut_that_more_budget_does_not_help(tries: Any, unhelped: set[int]) -> None:
     """The next, larger one was filled too, with as many tokens as any whole answer of the stratum: 3,000."""
-    assert futile([Try(7, *one) for one in tries], 3000) == unhelped
-    apart = [Try(phase, *one) for phase, one in enumerate(tries)]
+    assert futile([Try(7, *values) for values in tries], 3000) == unhelped
+    apart = [Try(phase, *values) for phase, values in enumerate(tries)]
     assert futile(apart, 3000) == set()
 
 
@@ -65,15 +65,15 @@ def test_long_work_is_rarely_taken_for_a_loop() -> None:
                 room = round(1.25 * room)
                 tries.append(Try(phase, room, min(needed, room), needed > room))
         cut_again += len(futile(tries, 0))
-        left_out += len(futile(tries, max(one.actual for one in tries if not one.cut)))
+        left_out += len(futile(tries, max(attempt.actual for attempt in tries if not attempt.cut)))
     assert cut_again > 300
     assert left_out < 0.2 * cut_again
 
 
 def cut(phase: str, ceiling: int, minute: int, **columns: object) -> Row:
     """Return an answer that was cut at its ceiling."""
-    told = {"actual_max_tokens": ceiling, "actual_output_tokens": ceiling, "truncated": 1, "success": 0}
-    return event_row(phase_id=phase, timestamp=f"2026-01-14 09:{minute:02}:00.000000", **(told | columns))
+    values = {"actual_max_tokens": ceiling, "actual_output_tokens": ceiling, "truncated": 1, "success": 0}
+    return event_row(phase_id=phase, timestamp=f"2026-01-14 09:{minute:02}:00.000000", **(values | columns))
 
 
 def escalated(db: Database, phase: str, minute: int, retry: int) -> None:

@@ -46,9 +46,11 @@ def test_every_kind_of_hostile_line_is_tried(kind: str) -> None:
         False,
         Counter(),
     )
-    with target.folder() as here:
-        database = target.in_one_pass(here / "whole", log)
-        target.in_pieces(here / "pieces", log, database, target.Growth((4_000, 70_000), (True, False), False))
+    with target.folder() as folder:
+        database = target.in_one_pass(folder / "whole", log)
+        target.in_pieces(
+            folder / "pieces", log, database, target.Growth((4_000, 70_000), (True, False), False)
+        )
         assert sum(row["predicted_output_tokens"] == 10**12 for row in events(database)) == 1
 
 
@@ -70,7 +72,7 @@ def test_search_is_repeated_by_its_seed(monkeypatch: pytest.MonkeyPatch) -> None
     assert len(set(tried[0])) > 40
 
 
-def test_failing_input_is_saved_and_told(
+def test_failing_input_is_saved_and_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A search ends at its first failure with exit 1, and the input is there to be tried again."""

@@ -130,8 +130,12 @@ def test_nothing_that_a_terminal_obeys_or_hides_is_printed(
     (tmp_path / "enemy.ndjson").write_text(json.dumps({"run_id": ESCAPES, ESCAPES: BIDI}) + "\n{\x1b[31m\n")
     with closing(sqlite3.connect(database)) as connection:
         keys = connection.execute("SELECT event_key FROM token_estimation_v2_events").fetchall()
-    told = [{"event_key": key, "prediction": 700} for (key,) in keys] + [{"event_key": BIDI, "prediction": 1}]
-    (tmp_path / "predictions.ndjson").write_text("".join(json.dumps(one) + "\n" for one in told))
+    predictions = [{"event_key": key, "prediction": 700} for (key,) in keys] + [
+        {"event_key": BIDI, "prediction": 1}
+    ]
+    (tmp_path / "predictions.ndjson").write_text(
+        "".join(json.dumps(prediction) + "\n" for prediction in predictions)
+    )
     done = called(*COMMANDS[command].split(" "), DATABASE_URL=f"sqlite:///{DATABASE}")
     for text in (done.stdout, done.stderr):
         assert "Traceback" not in text
@@ -222,7 +226,7 @@ def test_page_has_no_element_of_the_logs(called: Tokentail, database: Path, tmp_
         parser.feed(text)
         pages.append(parser.found)
         own = re.sub(r"<script>.*?</script>", "", text, flags=re.DOTALL)  # the library's own characters
-        assert {one for one in own if _is_harmful(one)} == set()
+        assert {element for element in own if _is_harmful(element)} == set()
         assert "<script>alert" not in own
         assert "<img" not in own
     full, empty = pages

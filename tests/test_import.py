@@ -1,4 +1,4 @@
-"""Import of a full export: whole or not at all, twice as once, in any order with the logs."""
+"""Import of a full export: whole or not at all, once or twice, in any order with the logs."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def test_importing_twice_is_importing_once(exported: Path, tmp_path: Path) -> No
 
 
 def test_import_into_its_own_database_changes_no_event(exported: Path, tmp_path: Path) -> None:
-    """Events that the logs told already stay as they are; only a sighting of each is added."""
+    """Events that came from logs stay as they are; only a sighting of each is added."""
     before = events(tmp_path / "a.db")
     done = import_events(str(exported), tmp_path / "a.db")
     assert (done.events_new, done.events_updated) == (0, 0)
@@ -119,8 +119,10 @@ def test_import_completes_events_that_know_less(exported: Path, tmp_path: Path) 
     check_invariants(tmp_path / "b.db")
 
 
-def test_an_imported_event_outlives_an_unterminated_line_taken_back(exported: Path, tmp_path: Path) -> None:
-    """A log's last line that is taken back takes only its own sighting with it."""
+def test_an_imported_event_outlives_an_unterminated_line_that_is_read_again(
+    exported: Path, tmp_path: Path
+) -> None:
+    """When a log's last line is read again, only its own sighting is removed."""
     line = (EXAMPLES / "logs/collect.log").read_text(encoding="utf-8").splitlines()
     last = max(number for number, text in enumerate(line) if "[TokenEstimationV2]" in text)
     log = tmp_path / "collect.log"
@@ -190,8 +192,8 @@ SPOILT = {
     ),
     "a metric that is none": (lambda line: changed(line, smape_percent=1.5), "smape_percent"),
     "another verdict": (lambda line: changed(line, is_truncated_output=1), "is_truncated_output"),
-    "a run that no line told": (lambda line: changed(line, run_source=None), "run_id"),
-    "a column that no log tells": (lambda line: changed(line, is_sot_file=1), "is_sot_file"),
+    "a run without a source line": (lambda line: changed(line, run_source=None), "run_id"),
+    "a column that no log has": (lambda line: changed(line, is_sot_file=1), "is_sot_file"),
     "a time in another form": (lambda line: changed(line, created_at="yesterday"), "created_at"),
     "deep nesting": (lambda _: "[" * 100_000, "not JSON"),
 }

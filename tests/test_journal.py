@@ -68,6 +68,6 @@ def test_journal_fits_the_file_system(
 
 
 def test_unknown_mounts_are_local(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where nothing tells what is mounted, nothing is assumed."""
+    """Where it is unknown what is mounted, nothing is assumed."""
     monkeypatch.setattr("ingest.storing.database.MOUNTS", tmp_path / "none")
     assert network_kind(tmp_path / "t.db") is None

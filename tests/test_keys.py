@@ -1,4 +1,4 @@
-"""Keys of events stand in the databases of people: computed another way, an event would be there twice.
+"""Keys of events are stored in databases: computed in another way, an event would be there twice.
 
 Who wants other keys needs a migration.
 """

@@ -79,7 +79,7 @@ def test_size_is_that_of_the_bytes_without_the_newline():
     assert [(line.data, line.size_bytes) for line in found] == [(b"ab", 3), (b"c", 1)]
 
 
-def test_position_stands_behind_each_block_when_it_was_taken():
+def test_position_is_after_each_block_when_it_was_taken():
     """A checkpoint taken between two blocks covers exactly the lines before it."""
     numbering = blocks.Numbering(Position(), None)
     steps = []
@@ -172,7 +172,7 @@ def test_overlong_line_is_never_held_whole():
 
 @pytest.mark.parametrize("size", range(1, 24))
 def test_hole_of_nuls_before_a_line_is_dropped(size):
-    """The NULs that a truncation under a writer leaves are no part of the line behind them."""
+    """The NULs that a truncation under a writer leaves are no part of the line after them."""
     data = b"before\n" + b"\0" * 11 + b"after\nlast\n"
     found, position = read(in_chunks(data, size))
     assert [(line.data, line.offset, line.number) for line in found] == [
@@ -183,15 +183,15 @@ def test_hole_of_nuls_before_a_line_is_dropped(size):
     assert position == Position(len(data), 3, 3)
 
 
-def test_line_behind_a_hole_is_the_same_at_every_size_of_read():
-    """The size of a line behind a hole does not depend on where the hole was cut."""
+def test_line_after_a_hole_is_the_same_at_every_size_of_read():
+    """The size of a line after a hole does not depend on where the hole was cut."""
     data = b"before\n" + b"\0" * 11 + b"after\nlast\n"
     for size in range(1, len(data) + 1):
         assert read(in_chunks(data, size)) == read([data]), size
 
 
-def test_line_behind_a_hole_is_not_overlong(monkeypatch):
-    """A hole does not count against the limit: the line behind it is whole at every size of read."""
+def test_line_after_a_hole_is_not_overlong(monkeypatch):
+    """A hole does not count against the limit: the line after it is whole at every size of read."""
     limit_lines(monkeypatch, 8)
     for size in range(1, 26):
         found, _ = read(in_chunks(b"\0" * 20 + b"after\n", size))
@@ -212,7 +212,7 @@ def test_invalid_bytes_never_end_the_reading():
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS, ids=lambda encoding: encoding.name)
-def test_encoding_is_told_by_its_mark(encoding):
+def test_encoding_is_recognised_by_its_mark(encoding):
     """A byte order mark names the encoding, and its name finds it again."""
     assert encoding_of(encoding.mark + "text\n".encode(encoding.name.removesuffix("-sig"))) == encoding
     assert encoding_named(encoding.name) is encoding

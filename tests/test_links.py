@@ -167,9 +167,7 @@ def test_links_of_any_kind_lead_to_rotations(
 
 
 @pytest.mark.parametrize("paths", [("containers",), ("containers/web.log",)], ids="+".join)
-def test_link_that_leads_elsewhere_now_leaves_no_rotation_behind(
-    tmp_path: Path, paths: tuple[str, ...]
-) -> None:
+def test_link_that_leads_elsewhere_now_leaves_no_rotation(tmp_path: Path, paths: tuple[str, ...]) -> None:
     """A container that was started again: its old log was rotated before the link was made anew."""
     node = Node(tmp_path, paths)
     link = node.links / "web.log"

@@ -1,4 +1,4 @@
-"""One ingest at a time for each database, whatever becomes of the one that holds the lock."""
+"""One ingest at a time for each database, however the holder of the lock ends."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_held_lock_is_told_with_the_holders_pid(tmp_path):
 
 
 def test_killed_holder_blocks_nobody(tmp_path):
-    """The system gives the lock back however its holder ends, though its text stays behind."""
+    """The system releases the lock however its holder ends, though the file keeps its text."""
     database = tmp_path / "t.db"
     with held_elsewhere(database) as holder:
         holder.kill()
@@ -179,7 +179,7 @@ def test_what_is_no_file_is_not_waited_for(tmp_path, monkeypatch, kind):
 
 @pytest.mark.parametrize("left", ["", "4711\n", "\0\0\0\0\0"], ids=["empty", "pid", "lost with the power"])
 def test_lock_file_that_was_left_is_taken(tmp_path, left):
-    """Whatever a holder may leave behind, the next one takes the lock."""
+    """Whatever a holder leaves in the file, the next one gets the lock."""
     (tmp_path / "t.db.lock").write_text(left)
     with ingest_lock(tmp_path / "t.db", 0):
         assert (tmp_path / "t.db.lock").read_text() == f"{os.getpid()}\n"
@@ -224,7 +224,7 @@ def test_planted_hard_link_is_not_given_away(tmp_path):
 @posix
 @pytest.mark.parametrize("mode", [0o600, 0o660], ids=oct)
 def test_journal_is_shared_as_the_database_is(tmp_path, mode):
-    """The files that SQLite puts beside the database tell nobody more than the database does."""
+    """The files that SQLite puts beside the database may be read by nobody who may not read that."""
     database = tmp_path / "t.db"
     with open_for_writing(database):
         pass

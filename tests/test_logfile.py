@@ -1,4 +1,4 @@
-"""One log file: compression told by bytes, and every way in which a file can be no log.
+"""One log file: compression recognised by bytes, and every way in which a file can be no log.
 
 Keeps the invariant that one bad file is a sentence with its name, never a crash and never a wait.
 """
@@ -36,7 +36,7 @@ def content(path) -> tuple[bytes, str | None]:
 
 @each_compression
 @pytest.mark.parametrize("file_name", ["a.log", "a.log.1.gz", "a.txt"])
-def test_compression_is_told_by_bytes_not_by_name(tmp_path, name, compress, file_name):
+def test_compression_is_recognised_by_bytes_not_by_name(tmp_path, name, compress, file_name):
     """A rotation may be renamed and compressed at any time: only its first bytes count."""
     path = tmp_path / file_name
     path.write_bytes(compress(TEXT))
@@ -121,7 +121,7 @@ def test_what_stands_before_the_damage_is_read(tmp_path):
 
 
 def test_zstd_without_its_library_says_what_to_install(tmp_path, monkeypatch):
-    """A compression that this Python can't read is told with the next step."""
+    """A compression that this Python can't read is named with the next step."""
     for name in ("compression.zstd", "backports.zstd", "pyzstd"):
         monkeypatch.setitem(sys.modules, name, None)
     path = tmp_path / "a.log.zst"
@@ -132,12 +132,12 @@ def test_zstd_without_its_library_says_what_to_install(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("head", [b"", b"\x1f", b"BZ", b"\xfd7zXZ", b"text", b"(\xb5"])
 def test_half_a_magic_number_is_no_compression(head):
-    """Fewer bytes than a magic number tell nothing."""
+    """Fewer bytes than a magic number name no compression."""
     assert compression_of(head) is None
 
 
 def test_missing_file_has_vanished(tmp_path):
-    """A file that is gone, and a link to nothing, are told as vanished."""
+    """A file that is gone, and a link to nothing, are named as vanished."""
     link = tmp_path / "link.log"
     link.symlink_to(tmp_path / "nothing.log")
     for path in (tmp_path / "gone.log", link):
@@ -153,7 +153,7 @@ def test_directory_is_refused(tmp_path):
         LogFile(str(tmp_path)).state()
 
 
-def test_directory_in_the_place_of_a_log_is_told_when_it_is_opened(tmp_path):
+def test_directory_in_the_place_of_a_log_is_named_when_it_is_opened(tmp_path):
     """A file that became a folder since it was looked up is our error, with its name."""
     with pytest.raises(LogUnreadable, match=tmp_path.name):
         content(tmp_path)
@@ -161,7 +161,7 @@ def test_directory_in_the_place_of_a_log_is_told_when_it_is_opened(tmp_path):
 
 @pytest.mark.parametrize("path", ["a\0b.log", "x" * 300 + ".log"], ids=["nul", "too-long"])
 def test_impossible_name_is_unreadable(tmp_path, path):
-    """A name that no file can have is told, never another error."""
+    """A name that no file can have is named, never another error."""
     with pytest.raises(LogUnreadable):
         LogFile(str(tmp_path / path)).state()
     with pytest.raises(LogUnreadable):
@@ -212,7 +212,7 @@ def test_socket_and_device_are_refused(tmp_path, monkeypatch):
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read everything")
 def test_file_without_permission_is_unreadable(tmp_path):
-    """A file that may not be read is told with the reason."""
+    """A file that may not be read is named with the reason."""
     path = tmp_path / "a.log"
     path.write_bytes(TEXT)
     path.chmod(0)
@@ -220,7 +220,7 @@ def test_file_without_permission_is_unreadable(tmp_path):
         content(path)
 
 
-def test_state_is_what_one_look_tells(tmp_path):
+def test_state_is_what_one_look_shows(tmp_path):
     """A file's state follows its size, and its identity is not its name."""
     path = tmp_path / "a.log"
     path.write_bytes(TEXT)
@@ -241,7 +241,7 @@ def test_state_is_what_one_look_tells(tmp_path):
     ids=["sqlite", "program", "picture", "bytes"],
 )
 def test_binary_file_is_not_a_log(head, what):
-    """Databases, programs and pictures are told by their first bytes."""
+    """Databases, programs and pictures are recognised by their first bytes."""
     assert what_is_not_a_log(head) == what
 
 
@@ -317,7 +317,7 @@ def test_log_is_not_touched_by_reading(tmp_path):
 
 
 @pytest.mark.parametrize("compress", [bz2.compress, lzma.compress], ids=["bzip2", "xz"])
-def test_damage_in_a_second_stream_is_told_and_what_came_before_counts(tmp_path, compress):
+def test_damage_in_a_second_stream_is_said_and_what_came_before_counts(tmp_path, compress):
     """A file of several compressed streams is read to its end, or its damage is named."""
     path = tmp_path / "a.log"
     whole = compress(b"first\n") + compress(b"second\n")

@@ -85,7 +85,7 @@ def reference(data: bytes) -> tuple[bytes, str]:
 
 
 def byte_by_byte(data: bytes) -> bytes:
-    """Unpack one member as far as it goes; `data` begins behind its header."""
+    """Unpack one member as far as it goes; `data` begins after its header."""
     inflating, found = zlib.decompressobj(wbits=-15), b""
     try:
         for place in range(len(data)):
@@ -219,7 +219,7 @@ def test_letters_of_less_than_a_byte_are_not_lost_before_damage(module: ModuleTy
 
 @each_module
 @pytest.mark.parametrize("cut", [*range(1, 60), 1_000, -8, -4, -1])
-def test_cut_file_is_unfinished_behind_all_that_it_holds(module: ModuleType, cut: int) -> None:
+def test_cut_file_is_unfinished_after_all_that_it_holds(module: ModuleType, cut: int) -> None:
     """What the last bytes of a cut file unpack to is handed on before the error."""
     data = gzip.compress(b"".join(b"line %d\n" % (number**3) for number in range(2_000)), 6)
     expected = byte_by_byte(data[:cut][10:])
@@ -236,7 +236,7 @@ def test_cut_file_is_unfinished_behind_all_that_it_holds(module: ModuleType, cut
     ],
     ids=["crc", "length"],
 )
-def test_wrong_checks_are_named_behind_all_bytes(
+def test_wrong_checks_are_named_after_all_bytes(
     tmp_path: Path, module: ModuleType, ending: bytes, reason: str
 ) -> None:
     """A member that is not what its trailer says is damaged; what it held was handed on."""
@@ -253,7 +253,7 @@ def test_wrong_checks_are_named_behind_all_bytes(
 
 
 @each_module
-def test_damage_is_told_in_the_words_of_zlib(module: ModuleType) -> None:
+def test_damage_is_named_in_the_words_of_zlib(module: ModuleType) -> None:
     """The reason is the same whatever unpacks, so that a report doesn't change with an extra."""
     data = gzip.compress(b"a\n" * 9, mtime=0)
     damaged = data[:10] + b"\xff" + data[11:]
@@ -264,7 +264,7 @@ def test_damage_is_told_in_the_words_of_zlib(module: ModuleType) -> None:
 
 @each_module
 def test_lines_are_those_of_the_standard_library(module: ModuleType) -> None:
-    """A stream is read by line as well, also behind what was read in chunks."""
+    """A stream is read by line as well, also after what was read in chunks."""
     text = b"".join(b"line %d\n" % number for number in range(50_000)) + b"no newline"
     with unpacked_by(module):
         stream = opened(gzip.compress(text[:90_000]) + gzip.compress(text[90_000:]))

@@ -61,8 +61,8 @@ def measured(log: Path, database: Path, problems: int = 0) -> dict[str, int]:
     )
     assert (done.returncode, done.stderr) == (0, "")
     figures: dict[str, int] = json.loads(done.stdout)
-    told: Any = figures.pop("problems")
-    assert len(told) == problems, told
+    notices: Any = figures.pop("problems")
+    assert len(notices) == problems, notices
     return figures
 
 

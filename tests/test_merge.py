@@ -80,9 +80,9 @@ def test_merge_of_databases_in_any_order_is_one_ingest_of_everything(
             results.append(whole(target))
             before = rows_as_stored(target)
             again = merge(made, target)
-            assert [(one.events_new, one.events_updated, one.sources_new) for one in again.databases] == [
-                (0, 0, 0)
-            ] * len(made)
+            assert [
+                (merged.events_new, merged.events_updated, merged.sources_new) for merged in again.databases
+            ] == [(0, 0, 0)] * len(made)
             assert rows_as_stored(target) == before
         assert results == [whole(here / "everything.db")] * 2
         assert verify([], target).differences == []
@@ -120,7 +120,7 @@ def test_ten_databases_are_one(fleet: list[Path], called: Tokentail) -> None:
 
 
 def test_others_are_not_changed_by_a_byte(fleet: list[Path]) -> None:
-    """They are opened for reading only, also one that is to be brought up to date."""
+    """They are opened for reading only, also one of an older version."""
     make_older(fleet[1])
     before = [path.read_bytes() for path in fleet]
     merge(fleet, fleet[0].with_name("one.db"))
@@ -129,14 +129,14 @@ def test_others_are_not_changed_by_a_byte(fleet: list[Path]) -> None:
 
 
 def on_host(database: Path, host: str) -> None:
-    """Let a database have been written on another machine."""
+    """Make a database look as if written on another machine."""
     with closing(sqlite3.connect(database)) as connection:
         connection.execute("UPDATE ingest_runs SET host = ?", [host])
         connection.commit()
 
 
 def test_same_path_on_two_machines_is_two_logs(tmp_path: Path, called: Tokentail) -> None:
-    """Each is kept, the other machine's is known as such, and our own goes on as if nothing were."""
+    """Each is kept, the other machine's with its host, and our own is read on as before."""
     log = tmp_path / "run.log"
     lines = {
         name: [
@@ -167,7 +167,7 @@ def test_same_path_on_two_machines_is_two_logs(tmp_path: Path, called: Tokentail
 
 
 def test_the_later_horizon_wins(fleet: list[Path], tmp_path: Path) -> None:
-    """Whichever has it, and whether it comes first or last: what is older is nowhere."""
+    """Whichever has the cutoff, and whether it comes first or last: no older event is left."""
     moment = datetime(2026, 1, 14, 12, tzinfo=UTC)
     prune(tmp_path / "everything.db", moment)
     for order in (fleet, fleet[::-1]):
@@ -244,7 +244,7 @@ def test_databases_that_cannot_be_merged_are_named(
 
 @pytest.mark.usefixtures("fleet")
 def test_merge_of_nothing_makes_no_database(called: Tokentail, tmp_path: Path) -> None:
-    """Where none can be taken no database is left behind; one that was there stays."""
+    """If none can be merged, no new database is left; one that was there stays."""
     done = called("merge", "missing.db", "--db", "new.db")
     assert (done.returncode, done.stdout) == (1, "no database merged: nothing was changed\n")
     assert not (tmp_path / "new.db").exists()
@@ -323,7 +323,7 @@ def test_copy_that_was_read_in_another_zone_is_noticed_by_its_events(
 
 
 def test_database_is_merged_while_it_is_written(fleet: list[Path], tmp_path: Path) -> None:
-    """One moment of it is taken, with what is in its journal, and the writer is not held up."""
+    """One moment of it is merged, with what is in its journal, and the writer is not blocked."""
     with closing(sqlite3.connect(fleet[5], isolation_level=None)) as writer:
         writer.execute("BEGIN IMMEDIATE")
         writer.execute("DELETE FROM event_sightings")

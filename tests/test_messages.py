@@ -1,4 +1,4 @@
-"""What a person is told is ours to say: never what Python, SQLite or the system raised, and nothing else."""
+"""What a person reads is in our words: never what Python, SQLite or the system raised, and nothing else."""
 
 from __future__ import annotations
 
@@ -33,15 +33,15 @@ def _module(file: Path) -> ModuleType:
     )
 
 
-def _told_of(tree: ast.Module) -> Iterator[tuple[str, ast.expr | None, list[ast.stmt]]]:
+def _error_variables(tree: ast.Module) -> Iterator[tuple[str, ast.expr | None, list[ast.stmt]]]:
     """Yield name and kind of each exception that is caught, or given to a function, and what follows."""
     for node in ast.walk(tree):
         if isinstance(node, ast.ExceptHandler) and node.name:
             yield node.name, node.type, node.body
         elif isinstance(node, ast.FunctionDef) and node.name not in ENDS:
-            for one in node.args.args:
-                if one.annotation is not None and "Error" in ast.unparse(one.annotation):
-                    yield one.arg, one.annotation, node.body
+            for parameter in node.args.args:
+                if parameter.annotation is not None and "Error" in ast.unparse(parameter.annotation):
+                    yield parameter.arg, parameter.annotation, node.body
 
 
 def _is_ours(caught: ast.expr | None, module: ModuleType) -> bool:
@@ -65,7 +65,7 @@ def _texts(body: list[ast.stmt], name: str) -> Iterator[ast.expr]:
             if isinstance(node.exc, ast.Call) and not hasattr(builtins, ast.unparse(node.exc.func)):
                 waiting.append(node.exc)  # `from error` says nothing to a person, nor does Python's own error
         elif isinstance(node, ast.JoinedStr | ast.BinOp | ast.BoolOp) or _is_text_of(node, name):
-            if any(_is_text_of(one, name) for one in ast.walk(node)):
+            if any(_is_text_of(child, name) for child in ast.walk(node)):
                 assert isinstance(node, ast.expr)
                 yield node
         else:
@@ -86,15 +86,15 @@ def _is_text_of(node: ast.AST, name: str) -> bool:
 
 def _has_words(text: ast.expr) -> bool:
     """Whether something is said beside names of files and what stands in braces."""
-    constants = [one.value for one in ast.walk(text) if isinstance(one, ast.Constant)]
-    return any(isinstance(one, str) and _WORD.search(one) for one in constants)
+    constants = [constant.value for constant in ast.walk(text) if isinstance(constant, ast.Constant)]
+    return any(isinstance(constant, str) and _WORD.search(constant) for constant in constants)
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.relative_to(ROOT).as_posix())
 def test_no_message_is_the_text_of_an_exception_alone(file: Path) -> None:
-    """Who meets `[Errno 5]`, or `not an error`, is told in a sentence of ours of what, and what to do."""
+    """Who meets `[Errno 5]`, or `not an error`, gets a sentence of ours that says of what, and what to do."""
     module = _module(file)
-    for name, kind, body in _told_of(ast.parse(file.read_text(encoding="utf-8"))):
+    for name, kind, body in _error_variables(ast.parse(file.read_text(encoding="utf-8"))):
         for text in [] if _is_ours(kind, module) else _texts(body, name):
             assert _has_words(text), f"{file.name}:{text.lineno}: {ast.unparse(text)}"
 
@@ -114,13 +114,13 @@ def test_a_value_that_somebody_broke_is_no_traceback(called: Tokentail, tmp_path
 
 
 @pytest.mark.parametrize("not_ours", [False, True], ids=["ours", "another's"])
-def test_no_error_of_a_database_is_told_in_its_words_alone(tmp_path: Path, not_ours: bool) -> None:
+def test_no_error_of_a_database_is_shown_in_its_words_alone(tmp_path: Path, not_ours: bool) -> None:
     """Whatever SQLite's code is: it is a mistake of the program's, or a sentence of ours names the file."""
     codes = [name for name, value in vars(sqlite3).items() if name.startswith("SQLITE_") and value]
     assert len(codes) > 50
     for code in codes:
         error = sqlite3.OperationalError("ITS WORDS")
         error.sqlite_errorname = code
-        told = explanation(tmp_path / "t.db", error, not_ours)
-        name, _, text = str(told or f"{tmp_path / 't.db'}: ours").partition(": ")
+        message = explanation(tmp_path / "t.db", error, not_ours)
+        name, _, text = str(message or f"{tmp_path / 't.db'}: ours").partition(": ")
         assert (name, bool(_WORD.search(text))) == (str(tmp_path / "t.db"), True), code

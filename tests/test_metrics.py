@@ -15,11 +15,11 @@ from reports.metrics import (
     Ordered,
     mean,
     median,
+    merged_moments,
     moments,
     percentile,
     smape,
     spread,
-    united_moments,
     waste_ratio,
 )
 
@@ -58,12 +58,12 @@ def test_sample_sd_agrees_with_the_standard_library(values: list[float]) -> None
 
 
 @given(st.lists(st.lists(NUMBERS, max_size=12), max_size=6))
-def test_united_moments_are_those_of_all_numbers(parts: list[list[float]]) -> None:
-    """Moments of parts, some of them empty, unite to those of the whole, in any order of the parts."""
+def test_merged_moments_are_those_of_all_numbers(parts: list[list[float]]) -> None:
+    """Moments of parts, some of them empty, merge to those of the whole, in any order of the parts."""
     whole = moments([value for part in parts for value in part])
     size = max((abs(value) for part in parts for value in part), default=0)
     for ordered in (parts, parts[::-1]):
-        found = united_moments([moments(part) for part in ordered])
+        found = merged_moments([moments(part) for part in ordered])
         assert found.n == whole.n
         assert found.mean == pytest.approx(whole.mean, abs=1e-12 * size)
         assert found.squares == pytest.approx(whole.squares, rel=1e-9, abs=1e-12 * size**2)
@@ -92,9 +92,9 @@ def test_p90_of_ten_or_more_is_the_last_decile(values: list[float]) -> None:
 
 
 @given(LISTS, st.floats(0, 100), st.floats(0, 100))
-def test_percentile_rises_within_the_values(values: list[float], one: float, other: float) -> None:
+def test_percentile_rises_within_the_values(values: list[float], share: float, other_share: float) -> None:
     """It lies between least and largest, reaches both, and a higher one is never lower."""
-    low, high = sorted((one, other))
+    low, high = sorted((share, other_share))
     at_low, at_high = percentile(values, low), percentile(values, high)
     assert at_low is not None
     assert at_high is not None

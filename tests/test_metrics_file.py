@@ -56,7 +56,9 @@ def plain(file: Path) -> dict[str, float]:
 
 
 @pytest.mark.parametrize("command", ["ingest", "backfill", "follow", "status"])
-def test_every_command_that_tells_a_monitor(called: Tokentail, log: Path, file: Path, command: str) -> None:
+def test_every_command_that_writes_metrics_for_a_monitor(
+    called: Tokentail, log: Path, file: Path, command: str
+) -> None:
     """The same names, whoever writes: totals, gauges, and series for each log."""
     more = ["--until-idle", "0"] if command == "follow" else []
     if command == "status":
@@ -80,7 +82,7 @@ def test_every_command_that_tells_a_monitor(called: Tokentail, log: Path, file: 
     assert [path.name for path in file.parent.iterdir()] == ["tokentail.prom"]
 
 
-def test_failure_is_told_too(called: Tokentail, log: Path, file: Path, tmp_path: Path) -> None:
+def test_failure_is_written_too(called: Tokentail, log: Path, file: Path, tmp_path: Path) -> None:
     """Missing logs, a database that is held, broken or not there, wrong use: each leaves its exit code."""
 
     def code(*arguments: object, **environment: str) -> tuple[int, float, float]:
@@ -106,7 +108,7 @@ def test_failure_is_told_too(called: Tokentail, log: Path, file: Path, tmp_path:
 def test_metrics_load_neither_numpy_nor_pandas(
     tokentail: Tokentail, log: Path, file: Path, tmp_path: Path, command: str
 ) -> None:
-    """Where both are installed, telling a monitor that nothing is new doesn't wait half a second for them."""
+    """Where both are installed, metrics of an unchanged run don't wait half a second for them."""
     assert tokentail("ingest", log).returncode == 0
     for name in ("numpy", "pandas"):
         (tmp_path / f"{name}.py").write_text(f"raise RuntimeError('{name} was loaded')\n")

@@ -70,7 +70,7 @@ def test_forms_that_the_message_names_are_read(form: str) -> None:
     ],
 )
 def test_ways_of_saying_how_long_ago_agree(short: str, long: list[str]) -> None:
-    """Units may be spelt out, in any case, with `ago` behind them or not."""
+    """Units may be spelt out, in any case, with `ago` after them or not."""
     assert {parse_since(text, NOW) for text in (short, *long)} == {parse_since(short, NOW)}
 
 
@@ -252,7 +252,7 @@ def test_the_machines_own_zone_and_its_daylight_saving_are_irrelevant() -> None:
 
 
 def test_now_in_another_zone_is_the_same_now() -> None:
-    """`today` is UTC's day also where now is told in a zone that has another date already."""
+    """`today` is UTC's day also where now is given in a zone that has another date already."""
     now = datetime(2026, 3, 2, 10, 0, tzinfo=timezone(timedelta(hours=11)))
     assert parse_since("today", now) == utc("2026-03-01")
     assert parse_since("1d", now) == utc("2026-02-28 23:00")

@@ -44,7 +44,7 @@ def test_fault_that_no_longer_fits_says_so() -> None:
 
 
 def test_named_faults_are_noticed_and_a_harmless_change_is_not(tmp_path: Path) -> None:
-    """A fault that breaks a rule is noticed by its tests; one that changes nothing is reported alive."""
+    """A fault that breaks a rule is noticed by its tests; one that changes nothing is reported to survive."""
     noticed = [fault for fault in NAMED if fault.id in {"1", "4"}]
     harmless = Fault(
         "0",
@@ -109,7 +109,7 @@ def test_sample_is_that_of_its_seed_and_stays_when_other_code_moves(tmp_path: Pa
     sample = drawn(ROOT, 19, 60)
     assert [site.id for _, site in drawn(ROOT, 19, 60)] == [site.id for _, site in sample]
     assert {site.id for _, site in drawn(ROOT, 20, 60)} != {site.id for _, site in sample}
-    assert {area: sum(one == area for one, _ in sample) for area in AREAS} == dict.fromkeys(AREAS, 10)
+    assert {area: sum(own == area for own, _ in sample) for area in AREAS} == dict.fromkeys(AREAS, 10)
     for name in ("ingest", "parsers", "reports"):
         shutil.copytree(ROOT / name, tmp_path / name)
     moved = tmp_path / sample[0][1].file
@@ -197,14 +197,14 @@ def test_survivor_that_nobody_explained_is_a_complaint(capsys: pytest.CaptureFix
     )
     del listed[sample[9][1].key]
     assert judged(sample, died, listed) == 2
-    told = capsys.readouterr().out
-    assert entry_for(sample[9][1]) in told
-    assert "only 9 of 11 that change something died" in told
+    output = capsys.readouterr().out
+    assert entry_for(sample[9][1]) in output
+    assert "only 9 of 11 that change something died" in output
 
 
 def test_every_survivor_on_the_list_has_a_reason(tmp_path: Path) -> None:
     """What the tool prints can be put into the list, and is refused without a reason."""
-    assert all(len(one.why.split()) > 3 for one in survivors().values())
+    assert all(len(survivor.why.split()) > 3 for survivor in survivors().values())
     (_, site) = outcome(1, "it's < \"b\\")
     file = tmp_path / "survivors.toml"
     file.write_text(entry_for(site).replace('why = ""', 'why = "for a reason"'), "utf-8")

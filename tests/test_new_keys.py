@@ -50,7 +50,7 @@ def test_log_of_nothing_but_rejects_is_trouble_also_when_quiet(called: Tokentail
 
 
 def test_ingests_that_find_nothing_but_rejects_did_not_go_well(called: Tokentail, tmp_path: Path) -> None:
-    """Nor did those behind them that find nothing at all; the next event ends that."""
+    """Nor did those after them that find nothing at all; the next event ends that."""
     log = tmp_path / "run.log"
     aged = ("status", "--quiet", "--max-age", "1h")
     log.write_text(f"{logged('[TokenEstimationV2] another form')}\n")

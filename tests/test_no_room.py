@@ -20,7 +20,7 @@ from conftest import EXAMPLES, ROOT, Tokentail
 from event_lines import event_message, logged
 from faults.tables import events
 from ingest.errors import DatabaseBusy, DatabaseHeld, DatabaseUnusable, NoRoom
-from ingest.follow import News, follow
+from ingest.follow import TurnReport, follow
 from ingest.pipeline import ingest
 from ingest.reading.zone import zone_named
 from ingest.storing.explaining import explanation
@@ -64,7 +64,7 @@ def database(tmp_path: Path) -> Path:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no limit of a file's size")
 @pytest.mark.parametrize("command", ["dashboard --html page.html", "backup copy.db"])
-def test_limit_on_the_size_of_files_is_told_as_what_it_is(database: Path, command: str) -> None:
+def test_limit_on_the_size_of_files_is_named_as_what_it_is(database: Path, command: str) -> None:
     """Neither the disk nor the place is to blame, whatever is written."""
     program = (
         "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (33_000, 1 << 30)); "
@@ -96,7 +96,7 @@ def test_disk_that_failed_is_no_limit(
 # Temporary files
 
 
-def test_reader_who_finds_no_room_is_told_the_variable(database: Path) -> None:
+def test_reader_who_finds_no_room_gets_the_name_of_the_variable(database: Path) -> None:
     """Who reads a database writes nothing but temporary files."""
     assert "set SQLITE_TMPDIR to a folder" in str(
         explanation(database, error_of("SQLITE_FULL"), reading=True)
@@ -148,33 +148,33 @@ def test_estimator_without_a_temporary_folder_names_the_variable(
 @pytest.mark.parametrize("name", ["SQLITE_FULL", "SQLITE_IOERR_SHMSIZE"])
 def test_full_disk_is_not_a_broken_one(database: Path, name: str) -> None:
     """SQLite says so of a file of its own, too, as an error of the disk."""
-    told = explanation(database, error_of(name))
-    assert isinstance(told, NoRoom)
-    assert f"the disk of {database.parent}" in str(told)
-    assert "failed" not in str(told)
+    error = explanation(database, error_of(name))
+    assert isinstance(error, NoRoom)
+    assert f"the disk of {database.parent}" in str(error)
+    assert "failed" not in str(error)
 
 
 def test_failure_is_one_of_room_only_where_there_is_none(
     database: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The same error of writing is told by what is free on the disk."""
+    """The same error of writing is explained by what is free on the disk."""
     monkeypatch.setattr("os.statvfs", lambda _: SimpleNamespace(f_bavail=1 << 20, f_frsize=4096, f_flag=0))
     assert "the disk failed" in str(explanation(database, error_of("SQLITE_IOERR_WRITE")))
     monkeypatch.setattr("os.statvfs", lambda _: SimpleNamespace(f_bavail=0, f_frsize=4096, f_flag=0))
     assert isinstance(explanation(database, error_of("SQLITE_IOERR_WRITE")), NoRoom)
 
 
-def test_locks_that_fail_are_told_as_that(database: Path) -> None:
+def test_locks_that_fail_are_named_as_that(database: Path) -> None:
     """SQLite gives up on them with a word of its own, which says nothing to a person."""
     assert "its locks can't be taken" in str(explanation(database, error_of("SQLITE_PROTOCOL")))
 
 
 def test_failure_to_read_is_none_of_temporary_files(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where there is no folder for them either, a disk that can't be read is told as that."""
+    """Where there is no folder for them either, a disk that can't be read is named as that."""
     monkeypatch.setattr("ingest.storing.explaining.temporary_folder", lambda: None)
     assert "the disk failed" in str(explanation(database, error_of("SQLITE_IOERR_READ"), reading=True))
-    told = str(explanation(database, error_of("SQLITE_IOERR_GETTEMPPATH"), reading=True))
-    assert "no folder for them may be written" in told
+    message = str(explanation(database, error_of("SQLITE_IOERR_GETTEMPPATH"), reading=True))
+    assert "no folder for them may be written" in message
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
@@ -232,7 +232,7 @@ def test_file_that_finds_no_room_is_named(
 def test_file_system_without_locks_says_that(
     called: Tokentail, database: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An ingest that can't lock does not go on without, and tells why."""
+    """An ingest that can't lock does not go on without, and says why."""
 
     def no_locks(*_: object) -> None:
         raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
@@ -254,18 +254,18 @@ class Ear:
         self.has_begun = False
 
     def begun(self, _: Summary) -> None:
-        """Be told that the database is open."""
+        """Note that the database is open."""
         self.has_begun = True
 
-    def news(self, news: News) -> None:
+    def report(self, turn: TurnReport) -> None:
         """Keep what is said."""
-        self.said += [*news.summary.problems, *(f"no longer: {text}" for text in news.mended)]
+        self.said += [*turn.summary.problems, *(f"no longer: {text}" for text in turn.mended)]
 
     def beat(self, _: Summary) -> None:
-        """Be told that all is well."""
+        """Ignore that all is well."""
 
     def waits(self) -> None:
-        """Be told that nothing is under way."""
+        """Ignore that nothing is under way."""
 
 
 @pytest.fixture
@@ -287,7 +287,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 OPTIONS = IngestOptions("follow", zone_named("UTC"))
 
 
-def heard(ear: Ear) -> Iterator[str]:
+def said_by(ear: Ear) -> Iterator[str]:
     """Wait until something is said."""
     deadline = time.monotonic() + 10
     while not ear.said and time.monotonic() < deadline:
@@ -303,7 +303,7 @@ def test_follow_that_finds_the_database_locked_begins_when_it_is_free(log: Path,
         other.execute("BEGIN EXCLUSIVE")
         run = threading.Thread(target=follow, args=([str(log)], database, OPTIONS, ear, 1.5))
         run.start()
-        assert "locked by another program" in next(heard(ear))
+        assert "locked by another program" in next(said_by(ear))
         assert not ear.has_begun
         other.execute("COMMIT")
     run.join(20)

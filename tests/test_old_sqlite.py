@@ -1,4 +1,4 @@
-"""The oldest SQLite that is said to do, and what an older one is told."""
+"""The oldest SQLite that is said to do, and the message for an older one."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_no_statement_needs_a_newer_sqlite(pattern: str) -> None:
     folders = [ROOT / name for name in ("commandline", "ingest", "reports")]
     files = [path for folder in folders for path in folder.rglob("*") if path.suffix in {".py", ".sql"}]
     assert len(files) > 100
-    found = [(path.name, one[0]) for path in files for one in re.finditer(pattern, _statements(path))]
+    found = [(path.name, match[0]) for path in files for match in re.finditer(pattern, _statements(path))]
     assert found == []
 
 

@@ -1,4 +1,4 @@
-"""A database of an older version: who reads leaves it as it is, and says what is said of a newer one."""
+"""A database of an older version: reading leaves it unchanged, and gives what an upgraded one gives."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ ESTIMATOR = """
 from types import SimpleNamespace
 
 class Fixed:
-    def estimate(self, **told):
+    def estimate(self, **known):
         return SimpleNamespace(estimated_tokens=1000)
 """
 
@@ -70,7 +70,7 @@ def both(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[P
 def test_older_database_is_read_as_if_it_were_upgraded(
     called: Tokentail, both: tuple[Path, Path], command: tuple[str, ...]
 ) -> None:
-    """Each command that reads says of it what it says of the upgraded one, and once that it is older."""
+    """Each command that reads prints what it prints of the upgraded one, and once that this one is older."""
     new, old = both
     before = old.read_bytes()
     expected, found = called(*command, "--db", new), called(*command, "--db", old)
@@ -106,7 +106,7 @@ def test_preview_beside_an_ingest_says_what_would_go(
 
 
 def test_preview_of_forgetting_counts_each_event_once(called: Tokentail, both: tuple[Path, Path]) -> None:
-    """Two sources that share events: those that a third one saw stay, those that only they saw go."""
+    """Two sources that share events: those that a third one has stay, those that only they have go."""
     new, _ = both
     with closing(sqlite3.connect(new)) as connection:
         before = connection.execute("SELECT COUNT(*) FROM token_estimation_v2_events").fetchone()[0]
@@ -150,11 +150,13 @@ def test_upgrade_beside_an_ingest_waits_or_leaves(called: Tokentail, both: tuple
     assert old.read_bytes() == before
 
 
-@pytest.mark.parametrize("command", [("report",), ("upgrade",), PREVIEWS["prune"]], ids=lambda one: one[0])
+@pytest.mark.parametrize(
+    "command", [("report",), ("upgrade",), PREVIEWS["prune"]], ids=lambda command: command[0]
+)
 def test_somebody_elses_database_stays_as_it_is(
     called: Tokentail, tmp_path: Path, command: tuple[str, ...]
 ) -> None:
-    """A database that holds nothing of ours is named as such, and gets no table from who only looks."""
+    """A database without our tables is named as such, and gets none from a command that only reads."""
     database = tmp_path / "theirs.db"
     with closing(sqlite3.connect(database)) as connection:
         connection.execute("CREATE TABLE places (name TEXT)")

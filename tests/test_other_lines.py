@@ -1,4 +1,4 @@
-"""The lines around the events: exact records for each family that tells of a run, a phase, a path.
+"""The lines around the events: exact records for each family that names a run, a phase, a path.
 
 Lines are literals as logs hold them, mangled arrows and emoji included.
 """
@@ -39,7 +39,7 @@ from parsers.records import (
 
 
 def record_of(message: str):
-    """Read a message behind the executor's prefix; `None` if it is nothing."""
+    """Read a message after the executor's prefix; `None` if it is nothing."""
     parsed = parse_line(logged(message).encode())
     return None if parsed is None else parsed.record
 
@@ -302,7 +302,7 @@ def test_line_is_read_exactly(message, record):
     ids=str,
 )
 def test_line_that_says_something_else_is_nothing(message):
-    """What shares a marker, or was cut off, tells nothing."""
+    """What shares a marker, or was cut off, says nothing."""
     assert record_of(message) is None
 
 

@@ -54,15 +54,15 @@ def test_strata_by_period_run_and_phase(
         for number, (moment, run) in enumerate(zip(times, ("r1", "r1", "r2"), strict=True), 1)
     ]
     stored(tmp_path / "telemetry.db", rows)
-    assert [one[by] for one in strata(called, "--by", by, "--tz", zone)] == names
+    assert [stratum[by] for stratum in strata(called, "--by", by, "--tz", zone)] == names
     (tmp_path / "tokentail.toml").write_text(f'zone = "{zone}"\n')
-    assert [one[by] for one in strata(called, "--by", by)] == names
+    assert [stratum[by] for stratum in strata(called, "--by", by)] == names
 
 
 def test_time_that_somebody_broke_has_no_day(called: Tokentail, tmp_path: Path) -> None:
     """A row whose time is none stands among those of unknown day, and ends no report."""
     stored(tmp_path / "telemetry.db", [event_row(timestamp="never"), event_row()])
-    assert [one["day"] for one in strata(called, "--by", "day")] == ["2026-01-14", None]
+    assert [stratum["day"] for stratum in strata(called, "--by", "day")] == ["2026-01-14", None]
     assert "logged from 2026-01-14 09:00 to never, UTC" in called("report").stdout
 
 
@@ -99,7 +99,7 @@ def test_events_of_the_future_are_said(called: Tokentail, tmp_path: Path) -> Non
 def test_typed_days_are_those_of_the_zone(text: str, since: str, until: str) -> None:
     """A day is from midnight to midnight as clocks of the zone have it, however long that is."""
     now = datetime(2026, 3, 1, 12, 34, tzinfo=UTC)
-    expected = tuple(datetime.fromisoformat(one).replace(tzinfo=UTC) for one in (since, until))
+    expected = tuple(datetime.fromisoformat(moment).replace(tzinfo=UTC) for moment in (since, until))
     assert (parse_since(text, now, SYDNEY), parse_until(text, now, SYDNEY)) == expected
 
 
@@ -127,7 +127,7 @@ def test_change_is_the_sum_of_mix_and_within(
     with TemporaryDirectory() as folder, open_for_writing(f"{folder}/t.db") as db:
         found = []
         for period in (then, now):
-            with holding(db, [_row(*one) for one in period]):
+            with holding(db, [_row(*values) for values in period]):
                 found.append(validate(db, Selection(min_actual=0), Strata(("category",))))
     split = compared(*found)
     means = [statistics.fmean(200 * abs(p - a) / (p + a) for _, p, a in period) for period in (then, now)]

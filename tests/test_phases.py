@@ -28,8 +28,8 @@ def test_a_phase_is_that_of_its_run_and_an_unknown_one_is_alone() -> None:
     ]
     query = f"WITH named (run_id, phase_id) AS (VALUES (?, ?)) SELECT {PHASE} FROM named"
     with closing(sqlite3.connect(":memory:")) as db:
-        told = [phase for name in names for (phase,) in db.execute(query, name)]
-    assert [phases.number(phase) for phase in told] == [0, 0, 1, 2, 3, 4, 0]
+        names_in_sql = [phase for name in names for (phase,) in db.execute(query, name)]
+    assert [phases.number(phase) for phase in names_in_sql] == [0, 0, 1, 2, 3, 4, 0]
 
 
 def test_phases_keep_their_numbers_in_all_strata_and_kinds(tmp_path: Path) -> None:

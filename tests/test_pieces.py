@@ -256,7 +256,7 @@ def test_log_in_pieces_gives_what_it_gives_whole_wherever_it_is_cut(
 ) -> None:
     """The payloads are those of the whole log; grown, or read line by line, it gives the same tables.
 
-    So it does behind what a truncation under a writer, or a program that writes marks, leaves before it.
+    So it does after what a truncation under a writer, or a program that writes marks, leaves before it.
     """
     folder = tmp_path_factory.mktemp("pieces")
     whole, text = log_in_pieces(Random(seed), form)

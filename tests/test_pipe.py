@@ -265,7 +265,7 @@ def test_pipe_of_which_any_byte_is_another_is_a_source_of_its_own(
     changed: Callable[[bytes], bytes],
     count: int,
 ) -> None:
-    """However alike head and tail are; and all of it is read, though it was compared first."""
+    """However similar head and tail are; and all of it is read, though it was compared first."""
     many = LINES * 40  # more than a pipe holds, and than its fingerprint covers
     piped(called, monkeypatch, many)
     before = places(tmp_path)

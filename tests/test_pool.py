@@ -209,8 +209,8 @@ class Dying:
 
 
 @pytest.mark.parametrize("after", range(5))
-def test_worker_may_end_behind_any_batch(logs: Path, monkeypatch: pytest.MonkeyPatch, after: int) -> None:
-    """Also behind the last one: what it read is stored once, and the rest is read here."""
+def test_worker_may_end_after_any_batch(logs: Path, monkeypatch: pytest.MonkeyPatch, after: int) -> None:
+    """Also after the last one: what it read is stored once, and the rest is read here."""
     expected = read(logs, "one.db", 1)
     monkeypatch.setattr("ingest.pipeline._pool_for", lambda *_: Dying(after))
     found = read(logs, "two.db", 2)

@@ -31,8 +31,8 @@ def test_prefix_is_cut_off_and_its_time_kept_as_logged(put, text):
 
 
 @FORMS
-def test_event_is_read_behind_every_form(put, text):
-    """An event line means the same behind every prefix."""
+def test_event_is_read_after_every_form(put, text):
+    """An event line means the same after every prefix."""
     parsed = parse_line(put(event_message()).encode())
     assert parsed is not None
     assert parsed.record == PLAIN_EVENT
@@ -165,7 +165,7 @@ def test_time_that_does_not_exist_is_no_time(put, time):
     ],
 )
 def test_marker_not_directly_after_the_prefix_is_no_event_and_is_counted(line, stands):
-    """What stands before the marker tells whether it is a reject, a quotation, or not understood."""
+    """What stands before the marker decides whether it is a reject, a quotation, or not understood."""
     (part,) = parts_of(line.encode())
     assert not is_event_line(line.encode())
     assert part.occurrences == line.count("[TokenEstimationV2]")
@@ -266,8 +266,8 @@ def test_sample_of_a_prefix_is_cut_off_whatever_the_executors_own_is(around, own
 
 
 @pytest.mark.parametrize("around", AROUND, ids=[around.name for around in AROUND])
-def test_time_of_a_prefix_counts_where_the_executors_own_is_missing_and_it_tells_it_whole(around):
-    """A year, or a zone, that isn't told would be a guess."""
+def test_time_of_a_prefix_counts_where_the_executors_own_is_missing_and_it_is_whole(around):
+    """A year, or a zone, that isn't written would be a guess."""
     parsed = parse_line(f"{around.sample}{event_message()}".encode())
     assert parsed is not None
     vague = ("syslog", "ts", "short-monotonic", "priority", "--prefix", "compose", "stern", "TAI64N")
@@ -293,7 +293,7 @@ def test_time_of_a_prefix_counts_where_the_executors_own_is_missing_and_it_tells
         "\x1b[36mexecutor-1  |\x1b[0m ",
     ],
 )
-def test_prefixes_stand_one_behind_another(prefix):
+def test_prefixes_stand_one_after_another(prefix):
     """A priority, a service and a time may all be there."""
     parsed = parse_line(f"{prefix}{logged(event_message())}".encode())
     assert parsed is not None

@@ -33,9 +33,9 @@ def previewed(called: Tokentail, *arguments: object) -> dict[str, object]:
 def test_a_preview_says_what_the_ingest_then_says(called: Tokentail, command: str) -> None:
     """All counts, notes and the exit code are those of the ingest that follows, new database or not."""
     for log in ("", "batch-drain.log"):
-        told = previewed(called, command, EXAMPLES / "logs" / log)
+        preview = previewed(called, command, EXAMPLES / "logs" / log)
         done = json.loads(called(command, EXAMPLES / "logs" / log, "--json", "--tz", "UTC").stdout)
-        assert {name: told[name] for name in done} == done
+        assert {name: preview[name] for name in done} == done
 
 
 def test_a_preview_changes_nothing(called: Tokentail, tmp_path: Path) -> None:
@@ -77,8 +77,8 @@ def test_a_preview_sums_up_what_is_understood(called: Tokentail, tmp_path: Path)
     assert found["lines_by_family"] == {"run_initialized": 1, "event": 1}
     assert found["new_events_told"] == {"run": {"initialized": 1}, "phase": {}, "deliverables": {}}
     missed = [
-        (one["family"], one["is_reject"], one["lines"], one["first"], one["stopped_at"])
-        for one in found["not_understood"]  # type: ignore[attr-defined]
+        (entry["family"], entry["is_reject"], entry["lines"], entry["first"], entry["stopped_at"])
+        for entry in found["not_understood"]  # type: ignore[attr-defined]
     ]
     budget = len(PREFIX) + len("[TOKEN_BUDGET] phase=p1 ") + 1
     assert missed == [

@@ -75,7 +75,7 @@ ANY_SHAPES = st.builds(
     killed=st.booleans(),
     payloads=st.sampled_from((1, 3, 5_000)),
     burst=st.booleans(),
-    alike=st.booleans(),
+    uniform=st.booleans(),
 )
 
 
@@ -303,7 +303,7 @@ def test_files_in_any_order_give_the_same_events(chosen: Files, seed: int, finis
 @given(FILES, SEEDS, st.booleans())
 @examples(30)
 def test_files_in_any_order_give_the_same_escalations(chosen: Files, seed: int, finished: bool) -> None:
-    """An escalation that several files tell of is the same row whichever of them comes first."""
+    """An escalation that several files hold is the same row whichever of them comes first."""
     chosen = replace(chosen, shape=replace(chosen.shape, retries=True))
     together, *one_by_one = [escalations(database) for database in in_some_orders(chosen, seed, finished)]
     for other in one_by_one:
@@ -441,7 +441,7 @@ def without_dumps_in(style: str, shape: Shape) -> Shape:
 @given(SEEDS, SHAPES, st.sampled_from(CONTAINERS))
 @examples(20)
 def test_dump_in_a_container_is_still_a_dump(seed: int, shape: Shape, style: str) -> None:
-    """What the executor printed without its prefix tells nothing, though a container prefixes every line."""
+    """What the executor printed without its prefix says nothing, though a container prefixes every line."""
     log = played(seed, replace(shape, dumps=True))
     check_alone(log, rows_of(log.text(style).encode()))
 
@@ -497,7 +497,7 @@ MIXED_SHAPES = st.builds(
 def test_interleaved_runs_never_take_each_others_context(
     seed: int, shape: Shape, runs: int, mix: str, same_names: bool, style: str
 ) -> None:
-    """Lines of parallel runs in one file: what is told of an event is right, or unknown."""
+    """Lines of parallel runs in one file: what is known of an event is right, or unknown."""
     log = played(seed, without_dumps_in(style, shape), runs, mix, same_names)
     check_never_anothers(log, rows_of(log.text(style).encode()))
 
@@ -529,7 +529,7 @@ def test_interleaved_runs_whose_start_was_rotated_away_keep_their_phases(
 
 @given(SEEDS, MIXED_SHAPES, st.integers(1, 3), st.sampled_from(("run", "anchor", "paths", "outcome")))
 @examples(60)
-def test_grepped_lines_tell_nothing_wrong(seed: int, shape: Shape, runs: int, kind: str) -> None:
+def test_grepped_lines_say_nothing_wrong(seed: int, shape: Shape, runs: int, kind: str) -> None:
     """Event lines with one kind of the lines around them: right, or unknown."""
     log = played(seed, shape, runs, "by time").excerpt(kind)
     check_never_anothers(log, rows_of(log.text().encode()))
@@ -560,7 +560,7 @@ def test_wrapped_capture_of_25_events_gives_all_of_them(width: int, words: bool,
 def test_wrapped_capture_gives_every_event_with_all_that_is_true_of_it(
     seed: int, shape: Shape, runs: int, width: int, words: bool, opening: bool
 ) -> None:
-    """A wrapped capture that shows the console's width tells as much as the log would have told."""
+    """A wrapped capture that shows the console's width says as much as the log would have."""
     log = played(seed, replace(shape, dumps=False), runs)
     check_alone(log, rows_of(capture(log, width, words, opening=opening, shows_width=True)))
 
@@ -649,7 +649,7 @@ def test_disguised_log_gives_every_event_with_all_that_is_true_of_it(
 def test_torn_log_gives_no_event_what_is_another_ones(
     seed: int, shape: Shape, runs: int, finished: bool
 ) -> None:
-    """A line that was cut tells what it told wholly, or nothing; the line behind it is a line of its own."""
+    """A line that was cut says what its whole values say, or nothing; the next one is a line of its own."""
     log = without_newlines(played(seed, replace(shape, dumps=False, noise=False), runs, "alone"))
     rows = rows_of(torn(Random(seed), log).encode(), finished)
     expected = {event.identity[:-1] for event in log.seen()}

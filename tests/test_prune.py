@@ -1,4 +1,4 @@
-"""Pruning: what is older than the horizon goes, stays away, and every marker line is still proven."""
+"""Pruning: what is older than the cutoff is deleted, stays away, and every marker line is still proven."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def logs(tmp_path: Path, called: Tokentail) -> Path:
 
 
 def test_pruned_by_hand(logs: Path, tokentail: Tokentail, tmp_path: Path) -> None:
-    """Said before it is done, done, proven, and not undone by any way that brings an old log back."""
+    """Previewed, done, verified, and not undone by any way in which an old log comes back."""
     database = tmp_path / "telemetry.db"
     tried = tokentail("prune", "--older-than", "2026-01-14T12:00", "--dry-run")
     assert tried.stdout.splitlines() == [
@@ -109,7 +109,7 @@ def test_pruned_by_hand(logs: Path, tokentail: Tokentail, tmp_path: Path) -> Non
 
 @pytest.mark.usefixtures("logs")
 def test_horizon_can_be_lifted(called: Tokentail, tmp_path: Path) -> None:
-    """Nothing comes back by itself; a full reading brings all of it."""
+    """Nothing comes back by itself; a full reading brings everything back."""
     before = tables(tmp_path / "telemetry.db")
     called("prune", "--older-than", "2026-01-14T12:00", "--no-vacuum")
     assert called("prune", "--lift").returncode == 0
@@ -122,7 +122,7 @@ def test_horizon_can_be_lifted(called: Tokentail, tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("logs")
 def test_import_brings_nothing_of_it_back(called: Tokentail, tmp_path: Path) -> None:
-    """An export from before is taken as far as it is kept, once or twice."""
+    """Of an export from before, what is kept is imported, once or twice."""
     called("export", "--full", "-o", "full.ndjson")
     prune(tmp_path / "telemetry.db", NOON)
     for _ in range(2):
@@ -142,7 +142,7 @@ def event(hour: int) -> str:
 
 
 REJECTS = {
-    "goes with the event behind it": ([reject(8), event(9), event(13)], None, 1, 0),
+    "goes with the event after it": ([reject(8), event(9), event(13)], None, 1, 0),
     "stays before one that is kept": ([event(9), reject(10), event(13)], None, 1, 1),
     "stays at the end": ([event(9), reject(13)], None, 1, 1),
     "goes with a log of old": ([event(9), reject(10)], NOON.timestamp() - 60, 1, 0),
@@ -177,7 +177,7 @@ def test_reject_goes_with_what_is_behind_it(
     with closing(sqlite3.connect(database)) as connection:
         query = "SELECT pruned_sightings, pruned_rejects FROM log_sources"
         assert connection.execute(query).fetchall() == [
-            (old, sum("actual" not in one for one in lines) - left)
+            (old, sum("actual" not in line for line in lines) - left)
         ]
     check_invariants(database)
     assert verify([], database).differences == []
@@ -188,7 +188,7 @@ def read_utc(database: Path, log: Path) -> None:
 
 
 def test_later_line_about_a_pruned_event_is_ignored(tmp_path: Path, called: Tokentail) -> None:
-    """Its outcome comes when it is gone: nothing is stored, nothing complains, the rest goes on."""
+    """Its outcome is logged after it was pruned: nothing is stored, nothing fails, the rest is read."""
     log, database = tmp_path / "run.log", tmp_path / "telemetry.db"
     log.write_text("\n".join([logged(anchor_message("p1")), logged(event_message()), ""]))
     called("ingest", log, "--tz", "UTC")

@@ -58,7 +58,7 @@ def shared() -> Iterator[Path]:
         shutil.rmtree(folder)
 
 
-def test_reader_without_permission_is_told_what_to_do(called: Tokentail, shared: Path) -> None:
+def test_reader_without_permission_learns_what_to_do(called: Tokentail, shared: Path) -> None:
     """Nobody has the database open, and the reader can't make the files that reading a WAL needs."""
     assert called("report", "--db", shared).returncode == 0
     with somebody_else():
@@ -90,7 +90,7 @@ def test_reader_beside_a_writer_gets_all_of_one_moment(called: Tokentail, shared
     assert "from before 2026-01-01" in done.stdout
 
 
-def test_reader_who_may_not_read_is_told_whose_it_is(called: Tokentail, shared: Path) -> None:
+def test_reader_who_may_not_read_learns_whose_it_is(called: Tokentail, shared: Path) -> None:
     """It is not the folder and not the WAL: the file itself is somebody else's."""
     called("status", "--db", shared)
     shared.chmod(0o600)
@@ -143,7 +143,7 @@ def test_change_that_still_stands_in_a_wal_is_no_answer(mounted_read_only: Path)
         writer.commit()
 
 
-def test_database_that_somebody_else_made_is_told_with_its_owner(called: Tokentail, shared: Path) -> None:
+def test_database_that_somebody_else_made_is_named_with_its_owner(called: Tokentail, shared: Path) -> None:
     """What root made first, a user may not write: the way out is its owner, not another place."""
     if os.geteuid() != 0:
         pytest.skip("this user owns the database")

@@ -137,7 +137,7 @@ def test_each_recipe_is_run_or_marked() -> None:
 
 
 def test_each_file_of_recipes_is_in_the_guide() -> None:
-    """No file lies there that nobody is told of."""
+    """No file lies there that no document names."""
     for file in FILES.iterdir():
         assert f"](../examples/recipes/{file.name})" in GUIDE, file.name
 
@@ -263,7 +263,7 @@ def test_units_run_commands_that_exist(machine: Machine) -> None:
             assert (asked.returncode, asked.stderr) == (0, ""), unit.name
 
 
-# Being told
+# Alerts
 
 
 @contextmanager
@@ -439,8 +439,8 @@ def test_recipe_completion_bash(bare: Machine) -> None:
             echo "${COMPREPLY[@]}"
         done
     """
-    told = completing(bare, "bash", block("completion_bash") + ask).splitlines()
-    assert told == ["complete -o nosort -F _tokentail_completion tokentail", "verify", "--fail-on-reject"]
+    output = completing(bare, "bash", block("completion_bash") + ask).splitlines()
+    assert output == ["complete -o nosort -F _tokentail_completion tokentail", "verify", "--fail-on-reject"]
 
 
 def test_recipe_completion_zsh(bare: Machine) -> None:
@@ -458,9 +458,9 @@ def test_recipe_completion_zsh(bare: Machine) -> None:
 def test_recipe_completion_fish(bare: Machine) -> None:
     """After the line in its file, fish completes commands and options, with their help."""
     script = block("completion_fish") + "complete -C 'tokentail ver'\ncomplete -C 'tokentail ingest --fail'\n"
-    told = completing(bare, "fish", script).splitlines()
-    assert told[0].startswith("verify\tProve the database")
-    assert told[1].startswith("--fail-on-reject\t")
+    output = completing(bare, "fish", script).splitlines()
+    assert output[0].startswith("verify\tProve the database")
+    assert output[1].startswith("--fail-on-reject\t")
 
 
 def test_recipe_completion_powershell(bare: Machine) -> None:
@@ -487,10 +487,10 @@ def test_recipe_completion_powershell(bare: Machine) -> None:
 
 
 def test_paths_are_completed_by_the_shell() -> None:
-    """Where a path is wanted, the shell is told to offer its files."""
+    """Where a path is wanted, the shell offers its files."""
     completion = BashComplete(cli, {}, "tokentail", "_TOKENTAIL_COMPLETE")
     for words in ("ingest", "verify --config", "export --output", "dashboard --html", "import"):
-        assert [one.type for one in completion.get_completions(words.split(), "")] == ["file"], words
+        assert [item.type for item in completion.get_completions(words.split(), "")] == ["file"], words
 
 
 # Container

@@ -114,7 +114,7 @@ def test_bucket_with_plain_and_packed_logs_gives_the_rows_of_the_files(
 def test_grown_object_is_read_on_in_ranges(
     bucket: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """An object written again with more behind it is the same source; only its ends are fetched."""
+    """An object written again with more after it is the same source; only its ends are fetched."""
     text = run_text(3, phases=150).encode()
     assert len(text) > 300_000
     half = len(text) - 4_321

@@ -73,7 +73,7 @@ def test_rotations_from_before_are_left_alone(log: Path) -> None:
 
 
 def test_only_rotations_of_the_very_name_are_found(log: Path) -> None:
-    """Names that only begin alike are other logs."""
+    """Names that only begin the same are other logs."""
     for name in (
         "run.log.1",
         "run.log.old",
@@ -177,7 +177,7 @@ def test_copy_of_a_log_is_read_in_the_logs_zone(log: Path) -> None:
 
 
 def test_file_written_within_a_tick_of_its_reading_is_looked_at_again(log: Path) -> None:
-    """The same size and the same time: only its end tells that it is another one."""
+    """The same size and the same time: only its end shows that it is another one."""
     append(log, 1)
     read(log)
     times = log.stat()
@@ -188,7 +188,7 @@ def test_file_written_within_a_tick_of_its_reading_is_looked_at_again(log: Path)
     assert {row["model"] for row in events(log.parent.parent / "t.db")} == {"some-model-4", "some-model-5"}
 
 
-def test_full_reading_that_was_cut_short_leaves_nothing_behind(log: Path) -> None:
+def test_full_reading_that_was_cut_short_leaves_no_second_source(log: Path) -> None:
     """A second source of the same bytes is neither warned of nor kept by the next full reading."""
     append(log, 1, 2, 3)
     read(log)

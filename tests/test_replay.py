@@ -71,8 +71,8 @@ def with_source(code: Path, source: str) -> dict[str, str]:
 
 def with_paths(*paths: str, **columns: object) -> Row:
     """Return an event whose paths are all known."""
-    told = {"deliverables_json": json.dumps(paths), "deliverables_source": "applied"}
-    return event_row(deliverable_count=len(paths), deliverables_complete=1, **told, **columns)
+    known = {"deliverables_json": json.dumps(paths), "deliverables_source": "applied"}
+    return event_row(deliverable_count=len(paths), deliverables_complete=1, **known, **columns)
 
 
 # Old against new, through the command line
@@ -87,8 +87,8 @@ def test_replay_compares_old_and_new_by_hand(tokentail: Tokentail, tmp_path: Pat
         event_row(category="tests", deliverable_count=0, actual_output_tokens=60, success=None),
     ]
     database = stored(tmp_path / "telemetry.db", events)
-    before, told = database.read_bytes(), with_source(code, HALF)
-    done = tokentail("replay", "--estimator", "mine:Half", "--json", **told)
+    before, environment = database.read_bytes(), with_source(code, HALF)
+    done = tokentail("replay", "--estimator", "mine:Half", "--json", **environment)
     assert done.returncode == 0
     assert "warning: 1 event of 3 replayed with deliverable paths that are made up" in done.stderr
     found = strict(done.stdout)
@@ -118,7 +118,7 @@ def test_replay_compares_old_and_new_by_hand(tokentail: Tokentail, tmp_path: Pat
     }
     assert (docs["verdict"], found["overall"]["n"]) == ("too few", 3)
     assert database.read_bytes() == before
-    shown = tokentail("replay", "--estimator", "mine:Half", "--rows", "--by", "bucket", **told).stdout
+    shown = tokentail("replay", "--estimator", "mine:Half", "--rows", "--by", "bucket", **environment).stdout
     assert "3 events replayed; their deliverables: 2 real, 0 partial, 1 synthetic" in shown
     assert "83.3% > 50.0%" in " ".join(shown.split())
     assert "1,500+" in shown
@@ -162,12 +162,12 @@ def test_the_old_predictions_differ_by_nothing(tokentail: Tokentail, tmp_path: P
     shown = tokentail("replay", "--predictions", "same.ndjson", "--rows", COLUMNS="80").stdout
     header = next(line.split() for line in shown.splitlines() if line.startswith("event key"))
     assert {"phase", "old", "new", "actual"} <= set(header)
-    for one in (found["overall"], *found["strata"]):
-        assert one["old"] == one["new"]
+    for stratum in (found["overall"], *found["strata"]):
+        assert stratum["old"] == stratum["new"]
         for name in ("smape_difference", "underestimated_difference"):
-            assert one[name]["value"] == 0
-            assert (one[name]["interval"], one[name]["p"]) == (None, None)
-        assert one["verdict"] == "no difference shown"
+            assert stratum[name]["value"] == 0
+            assert (stratum[name]["interval"], stratum[name]["p"]) == (None, None)
+        assert stratum["verdict"] == "no difference shown"
 
 
 def test_the_truth_is_better_and_its_contrary_worse(tokentail: Tokentail, tmp_path: Path) -> None:
@@ -176,11 +176,11 @@ def test_the_truth_is_better_and_its_contrary_worse(tokentail: Tokentail, tmp_pa
     stored(tmp_path / "telemetry.db", events)
     predictions(tmp_path / "truth.ndjson", events, "actual_output_tokens")
     found = strict(tokentail("replay", "--predictions", "truth.ndjson", "--json").stdout)
-    for one in (found["overall"], *found["strata"]):
-        assert (one["new"]["clean"]["smape_mean"], one["new"]["smape_max"]) == (0, 0)
-        assert (one["new"]["underestimated"], one["new"]["waste_median"]) == (0, 1)
-        assert one["smape_difference"]["value"] == pytest.approx(-one["old"]["clean"]["smape_mean"])
-        assert one["verdict"] == "better"
+    for stratum in (found["overall"], *found["strata"]):
+        assert (stratum["new"]["clean"]["smape_mean"], stratum["new"]["smape_max"]) == (0, 0)
+        assert (stratum["new"]["underestimated"], stratum["new"]["waste_median"]) == (0, 1)
+        assert stratum["smape_difference"]["value"] == pytest.approx(-stratum["old"]["clean"]["smape_mean"])
+        assert stratum["verdict"] == "better"
     wrong = [row | {"predicted_output_tokens": 10**7} for row in events]
     predictions(tmp_path / "wrong.ndjson", wrong, "predicted_output_tokens")
     shown = tokentail("replay", "--predictions", "wrong.ndjson").stdout
@@ -224,16 +224,16 @@ def test_comparison_is_what_plain_python_computes(cases: list[Case]) -> None:
     """In each stratum and over all: means, medians, shares and differences over the same events."""
     found = replay(
         [event(number, case) for number, case in enumerate(cases)],
-        lambda one: cases[int(one.event_key)][2],
+        lambda event: cases[int(event.event_key)][2],
         Strata(("category",)),
     )
-    assert [one.key for one in found.strata] == [
+    assert [stratum.key for stratum in found.strata] == [
         (name,) for name in ("docs", "tests", None) if any(case[0] == name for case in cases)
     ]
-    for one in (found.overall, *found.strata):
-        mine = [case for case in cases if one is found.overall or case[0] == one.key[0]]
+    for stratum in (found.overall, *found.strata):
+        mine = [case for case in cases if stratum is found.overall or case[0] == stratum.key[0]]
         clean = [case for case in mine if case[4] and case[5] is False]
-        for side, place in ((one.old, 1), (one.new, 2)):
+        for side, place in ((stratum.old, 1), (stratum.new, 2)):
             assert (side.n, side.clean.n) == (len(mine), len(clean))
             assert side.underestimated.count == sum(case[3] > case[place] for case in mine)
             assert side.smape.mean == middle([error(case[place], case[3]) for case in mine])
@@ -241,16 +241,16 @@ def test_comparison_is_what_plain_python_computes(cases: list[Case]) -> None:
             wastes = [case[place] / case[3] for case in clean]
             assert side.clean.waste.median == (statistics.median(wastes) if clean else None)
         changes = [error(case[2], case[3]) - error(case[1], case[3]) for case in clean]
-        assert (one.smape.n, one.smape.value) == (len(clean), middle(changes))
+        assert (stratum.smape.n, stratum.smape.value) == (len(clean), middle(changes))
         known = [case for case in mine if not (case[5] and max(case[1], case[2]) > case[3])]
         risks = [0 if case[5] else (case[3] > case[2]) - (case[3] > case[1]) for case in known]
-        assert (one.underestimated.n, one.underestimated.value) == (len(known), middle(risks))
-        assert one.undecided == len(mine) - len(known)
-        assert one.old_risks == sum(bool(case[5]) or case[3] > case[1] for case in known)
-        assert one.new_risks == sum(bool(case[5]) or case[3] > case[2] for case in known)
+        assert (stratum.underestimated.n, stratum.underestimated.value) == (len(known), middle(risks))
+        assert stratum.undecided == len(mine) - len(known)
+        assert stratum.old_risks == sum(bool(case[5]) or case[3] > case[1] for case in known)
+        assert stratum.new_risks == sum(bool(case[5]) or case[3] > case[2] for case in known)
         differing = sum(change != 0 for change in changes)
-        assert (one.smape.interval is None) == (one.smape.p is None) == (differing < 6)
-        assert (one.verdict == "too few") == (len(clean) < 6)
+        assert (stratum.smape.interval is None) == (stratum.smape.p is None) == (differing < 6)
+        assert (stratum.verdict == "too few") == (len(clean) < 6)
 
 
 def middle(values: list[Any]) -> Any:
@@ -269,28 +269,28 @@ def test_verdict_needs_signs_that_chance_does_not_give(new: int, verdict: str) -
     if verdict == "no difference shown":
         cases = [("docs", 2000, chance.choice((1900, 2100)), 1000, True, False) for _ in range(40)]
     events = [event(number, case) for number, case in enumerate(cases)]
-    found = replay(events, lambda one: cases[int(one.event_key)][2], Strata(("category",)))
-    assert [one.verdict for one in (found.overall, *found.strata)] == [verdict] * 2
+    found = replay(events, lambda event: cases[int(event.event_key)][2], Strata(("category",)))
+    assert [stratum.verdict for stratum in (found.overall, *found.strata)] == [verdict] * 2
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "told"),
+    ("old", "new", "decided"),
     [(999, 1000, (1, 1)), (1000, 1000, (1, 1)), (999, 1001, None), (1001, 999, None), (2000, 3000, None)],
     ids=["below", "at", "new-above", "old-above", "both-above"],
 )
 def test_cut_answer_predicted_above_its_cut_is_undecided(
-    old: int, new: int, told: tuple[int, int] | None
+    old: int, new: int, decided: tuple[int, int] | None
 ) -> None:
     """It was cut at 1,000 tokens and needed more: whether 1,001 had been enough nobody knows."""
     cases: list[Case] = [("docs", old, new, 1000, False, True), ("docs", 900, 1100, 1000, True, False)]
     found = replay(
         [event(number, case) for number, case in enumerate(cases)],
-        lambda one: cases[int(one.event_key)][2],
+        lambda event: cases[int(event.event_key)][2],
         Strata(("category",)),
     ).overall
-    cut = told or (0, 0)
-    assert (found.old_risks, found.new_risks, found.undecided) == (1 + cut[0], cut[1], told is None)
-    assert found.underestimated.n == (1 if told is None else 2)
+    cut = decided or (0, 0)
+    assert (found.old_risks, found.new_risks, found.undecided) == (1 + cut[0], cut[1], decided is None)
+    assert found.underestimated.n == (1 if decided is None else 2)
 
 
 def test_undecided_answers_are_said(tmp_path: Path) -> None:
@@ -302,11 +302,11 @@ def test_undecided_answers_are_said(tmp_path: Path) -> None:
     shown = CliRunner().invoke(cli, ["replay", *where], standalone_mode=False, catch_exceptions=False)
     assert "0% > 0%" in shown.stdout
     assert "underest. is over n but for 1 cut answer that an estimate places above the cut" in shown.stdout
-    told = CliRunner().invoke(
+    replayed = CliRunner().invoke(
         cli, ["replay", *where, "--json"], standalone_mode=False, catch_exceptions=False
     )
-    one = strict(told.stdout)["overall"]["underestimated_difference"]
-    assert (one["n"], one["old"], one["new"], one["undecided"]) == (1, 0, 0, 1)
+    difference = strict(replayed.stdout)["overall"]["underestimated_difference"]
+    assert (difference["n"], difference["old"], difference["new"], difference["undecided"]) == (1, 0, 0, 1)
 
 
 def test_several_strata_are_corrected_for_looking_at_all_of_them() -> None:
@@ -319,15 +319,15 @@ def test_several_strata_are_corrected_for_looking_at_all_of_them() -> None:
     events = [event(number, case) for number, case in enumerate(cases)]
 
     def verdicts(some: list[ReplayEvent]) -> list[tuple[str, float | None]]:
-        found = replay(some, lambda one: cases[int(one.event_key)][2], Strata(("category",)))
-        return [(one.verdict, one.p) for one in found.strata]
+        found = replay(some, lambda event: cases[int(event.event_key)][2], Strata(("category",)))
+        return [(stratum.verdict, stratum.p) for stratum in found.strata]
 
     assert verdicts(events[:6]) == [("better", 2 / 64)]
     assert verdicts(events)[0] == ("no difference shown", 4 * 2 / 64)
 
 
 def test_tries_of_a_phase_are_one_piece_of_evidence(tmp_path: Path) -> None:
-    """Forty tries of five phases tell nothing; those of six do, whatever run the seventh is of."""
+    """Forty tries of five phases show nothing; those of six do, whatever run the seventh is of."""
     for phases, verdict in ((5, "too few"), (6, "better")):
         rows = [
             event_row(phase_id=f"p{number % phases}", predicted_output_tokens=3000 + number)
@@ -336,11 +336,11 @@ def test_tries_of_a_phase_are_one_piece_of_evidence(tmp_path: Path) -> None:
         stored(tmp_path / f"{phases}.db", rows)
         predictions(tmp_path / "new.ndjson", rows, "actual_output_tokens")
         where = ["--predictions", str(tmp_path / "new.ndjson"), "--db", str(tmp_path / f"{phases}.db")]
-        told = CliRunner().invoke(
+        replayed = CliRunner().invoke(
             cli, ["replay", *where, "--json"], standalone_mode=False, catch_exceptions=False
         )
-        one = strict(told.stdout)["overall"]
-        assert (one["verdict"], one["smape_difference"]["phases"]) == (verdict, phases)
+        overall = strict(replayed.stdout)["overall"]
+        assert (overall["verdict"], overall["smape_difference"]["phases"]) == (verdict, phases)
 
 
 def test_real_only_leaves_out_and_counts_what_is_made_up() -> None:
@@ -349,8 +349,8 @@ def test_real_only_leaves_out_and_counts_what_is_made_up() -> None:
     events = [event(n, case, kind) for n, kind in enumerate(("real", "partial", "synthetic", "real"))]
     asked: list[str] = []
 
-    def estimate(one: ReplayEvent) -> int:
-        asked.append(one.kind)
+    def estimate(event: ReplayEvent) -> int:
+        asked.append(event.kind)
         return 2
 
     found = replay(events, estimate, Strata(("category",)), real_only=True)
@@ -362,10 +362,10 @@ def test_real_only_leaves_out_and_counts_what_is_made_up() -> None:
 def test_real_only_on_the_command_line_needs_no_warning(
     tokentail: Tokentail, tmp_path: Path, code: Path
 ) -> None:
-    """What is left is told to be real, what was left out is counted, and nothing is warned of."""
+    """What is left is said to be real, what was left out is counted, and nothing is warned of."""
     stored(tmp_path / "telemetry.db", [with_paths("a.py"), event_row(), event_row(deliverable_count=0)])
-    told = with_source(code, HALF)
-    done = tokentail("replay", "--estimator", "mine:Half", "--real-only", **told)
+    environment = with_source(code, HALF)
+    done = tokentail("replay", "--estimator", "mine:Half", "--real-only", **environment)
     assert (done.returncode, done.stderr) == (0, "")
     assert "1 event replayed; their deliverables: 1 real, 0 partial, 0 synthetic" in done.stdout
     assert "2 events left out: paths not all known" in done.stdout
@@ -435,19 +435,19 @@ def test_real_paths_are_those_of_the_phase(tokentail: Tokentail, tmp_path: Path)
     log = executor_run(random.Random(11), "run-7", Shape(phases=25))
     (tmp_path / "run.log").write_text(log.text(), encoding="utf-8")
     tokentail("ingest", "run.log", "--tz", "Australia/Sydney")
-    truth = {one.phase: one.paths for one in log.events}
+    truth = {event.phase: event.paths for event in log.events}
     with opened(tmp_path / "telemetry.db") as connection:
         query = "SELECT event_key, phase_id FROM token_estimation_v2_events ORDER BY timestamp, event_id"
         phases = dict(connection.execute(query))
         oldest_first = list(phases)
     with open_for_reading(tmp_path / "telemetry.db") as db:
         events = list(replay_events(db, Selection(min_actual=0, with_totals=True), Strata()))
-    real = [one for one in events if one.kind == "real"]
+    real = [event for event in events if event.kind == "real"]
     assert len(events) == len(log.events)
     assert len(real) > 5
-    for one in real:
-        assert one.deliverables == truth[phases[one.event_key]]
-    assert [one.event_key for one in events] == oldest_first
+    for event in real:
+        assert event.deliverables == truth[phases[event.event_key]]
+    assert [event.event_key for event in events] == oldest_first
 
 
 HARMFUL = (
@@ -524,7 +524,7 @@ def test_no_harmful_path_of_a_log_reaches_an_estimator(
 ) -> None:
     """In the database they are, to the estimator they don't come: each is replaced, and counted."""
     stored(tmp_path / "telemetry.db", [with_paths("good.py", *HARMFUL), with_paths(*HARMFUL[:4])])
-    told = with_source(
+    environment = with_source(
         code,
         "import json\n"
         "class Show:\n"
@@ -533,7 +533,7 @@ def test_no_harmful_path_of_a_log_reaches_an_estimator(
         "        self.estimated_tokens = len(deliverables)\n"
         "        return self\n",
     )
-    done = tokentail("replay", "--estimator", "mine:Show", **told)
+    done = tokentail("replay", "--estimator", "mine:Show", **environment)
     given_paths = [
         json.loads(line.removeprefix("GIVEN ")) for line in done.stderr.splitlines() if "GIVEN" in line
     ]
@@ -578,9 +578,9 @@ def test_an_estimator_runs_in_an_empty_folder_that_is_gone_afterwards(
 ) -> None:
     """It is made and asked in one empty temporary folder; what it writes there is removed with it."""
     stored(tmp_path / "telemetry.db", [with_paths("src/a.py"), event_row()])
-    told = with_source(code, LOOKS)
+    environment = with_source(code, LOOKS)
     before = tree(tmp_path)
-    done = tokentail("replay", "--estimator", "mine:Look", "--json", **told)
+    done = tokentail("replay", "--estimator", "mine:Look", "--json", **environment)
     assert done.returncode == 0, done.stderr
     assert strict(done.stdout)["replayed"] == 2
     made, first, second = (line.split(" ", 2) for line in done.stderr.splitlines() if "[" in line)
@@ -596,8 +596,8 @@ def test_a_workspace_is_where_an_estimator_runs(tokentail: Tokentail, tmp_path: 
     stored(tmp_path / "telemetry.db", [with_paths("a.py")])
     (tmp_path / "space").mkdir()
     (tmp_path / "space" / "there.txt").write_text("x")
-    told = with_source(code, LOOKS)
-    done = tokentail("replay", "--estimator", "mine:Look", "--workspace", "space", **told)
+    environment = with_source(code, LOOKS)
+    done = tokentail("replay", "--estimator", "mine:Look", "--workspace", "space", **environment)
     assert done.returncode == 0
     assert f"MADE {tmp_path / 'space'} ['there.txt']" in done.stderr
     assert {path.name for path in (tmp_path / "space").iterdir()} == {"there.txt", "made.txt", "a.py"}
@@ -605,7 +605,7 @@ def test_a_workspace_is_where_an_estimator_runs(tokentail: Tokentail, tmp_path: 
 
 def test_the_callers_folder_is_returned_to_whatever_happens(tmp_path: Path) -> None:
     """After an answer, an exception, or the loss of its own folder, this process is where it was."""
-    here, seen = Path.cwd(), []
+    started_in, seen = Path.cwd(), []
 
     class Strays:
         def estimate(self, **_: object) -> SimpleNamespace:
@@ -617,14 +617,14 @@ def test_the_callers_folder_is_returned_to_whatever_happens(tmp_path: Path) -> N
     case: Case = ("docs", 1, 2, 3, True, False)
     with running(Strays) as estimate:
         assert estimate(event(0, case)) == 1
-    assert Path.cwd() == here
+    assert Path.cwd() == started_in
     with pytest.raises(ZeroDivisionError), running(Strays):
         1 / 0  # noqa: B018 - our own bug, while it runs
-    assert Path.cwd() == here
+    assert Path.cwd() == started_in
     for folder in (tmp_path / "missing", Path(__file__)):
         with pytest.raises(UnusableEstimator, match="name a folder that is there"), running(Strays, folder):
             pass
-    assert Path.cwd() == here
+    assert Path.cwd() == started_in
     assert not seen[0].exists()
 
 
@@ -688,17 +688,17 @@ BAD = {
 }
 
 
-def test_an_estimator_may_do_anything_and_each_event_is_told_apart(
+def test_an_estimator_may_do_anything_and_each_event_has_its_own_result(
     tokentail: Tokentail, tmp_path: Path, code: Path
 ) -> None:
     """Printing, raising, exiting, recursing, nonsense: the JSON is whole, failures are named, exit 1."""
     events = {name: with_paths("a.py", category=name) for name in (*GOOD, *BAD)}
     stored(tmp_path / "telemetry.db", events.values())
-    told = with_source(code, BEHAVES)
-    done = tokentail("replay", "--estimator", "mine:Any", "--json", **told)
+    environment = with_source(code, BEHAVES)
+    done = tokentail("replay", "--estimator", "mine:Any", "--json", **environment)
     found = strict(done.stdout)
     assert {row["category"]: row["new_prediction"] for row in found["rows"]} == GOOD
-    why = {one["event_key"]: one["why"] for one in found["failures"]}
+    why = {failure["event_key"]: failure["why"] for failure in found["failures"]}
     assert found["not_predicted"] == len(why) == len(BAD)
     for name, said in BAD.items():
         assert said in why[events[name]["event_key"]], name
@@ -764,11 +764,11 @@ def test_each_event_gets_a_list_of_its_own() -> None:
             deliverables.clear()
             return SimpleNamespace(estimated_tokens=1)
 
-    one = ReplayEvent(("x",), "k", "x", "low", ("a", "b"), "real", 0, 1, 1, 0, True, False, 0)
+    event = ReplayEvent(("x",), "k", "x", "low", ("a", "b"), "real", 0, 1, 1, 0, True, False, 0)
     with running(Empties) as estimate:
-        assert (estimate(one), estimate(one)) == (1, 1)
+        assert (estimate(event), estimate(event)) == (1, 1)
     assert given_lists == [["a", "b"]] * 2
-    assert one.deliverables == ("a", "b")
+    assert event.deliverables == ("a", "b")
 
 
 def make_nothing() -> None:
@@ -858,7 +858,7 @@ def test_a_script_that_exits_is_no_success(tokentail: Tokentail, tmp_path: Path,
 def test_a_module_that_cannot_be_imported_says_why(
     code: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], source: str, said: str
 ) -> None:
-    """Whatever goes wrong inside of a module is told as its own error, and nothing is printed as a result."""
+    """Whatever fails inside of a module is shown as its own error, and nothing is printed as a result."""
     (code / "mine_that_fails.py").write_text(source)
     monkeypatch.syspath_prepend(code)
     with pytest.raises(UnusableEstimator, match=rf"mine_that_fails:X: can.t be imported \({said}"):
@@ -957,7 +957,7 @@ def test_events_without_a_prediction_are_counted_and_named(tokentail: Tokentail,
     done = tokentail("replay", "--predictions", "p.ndjson", "--json")
     found = strict(done.stdout)
     assert (done.returncode, found["replayed"], found["not_predicted"]) == (1, 1, 2)
-    assert [one["event_key"] for one in found["failures"]] == ["k0", "k2"]
+    assert [failure["event_key"] for failure in found["failures"]] == ["k0", "k2"]
     assert done.stderr.splitlines() == [
         "1 prediction in p.ndjson of no event that is selected here",
         "tokentail: 2 events without a prediction; the first, k0: no prediction of it in the file",
@@ -988,8 +988,8 @@ def test_edges_give_json_without_nan(tmp_path: Path, by: str) -> None:
     assert "0 tokens are no prediction" in done.stderr
     dimensions = by.split(",") if by else ["category", "complexity"]
     assert found["by"] == dimensions
-    assert all(set(dimensions) <= one.keys() for one in found["strata"])
-    assert sum(one["n"] for one in found["strata"]) == 5
+    assert all(set(dimensions) <= stratum.keys() for stratum in found["strata"])
+    assert sum(stratum["n"] for stratum in found["strata"]) == 5
     shown = CliRunner().invoke(cli, ["replay", *arguments, "--rows"], standalone_mode=False)
     assert shown.return_value == 1
     assert not any(control in shown.stdout for control in ("\x1b", "\r", "\x9b", "\u202e"))
@@ -998,11 +998,11 @@ def test_edges_give_json_without_nan(tmp_path: Path, by: str) -> None:
 def test_nothing_to_replay_is_said(tokentail: Tokentail, tmp_path: Path, code: Path) -> None:
     """An empty database: no comparison, empty lists, exit 0."""
     stored(tmp_path / "telemetry.db", [])
-    told = with_source(code, HALF)
-    done = tokentail("replay", "--estimator", "mine:Half", "--rows", **told)
+    environment = with_source(code, HALF)
+    done = tokentail("replay", "--estimator", "mine:Half", "--rows", **environment)
     assert (done.returncode, done.stderr) == (0, "")
     assert "There is nothing to compare: no event was replayed." in done.stdout
-    found = strict(tokentail("replay", "--estimator", "mine:Half", "--json", **told).stdout)
+    found = strict(tokentail("replay", "--estimator", "mine:Half", "--json", **environment).stdout)
     assert (found["rows"], found["strata"], found["overall"]["verdict"]) == ([], [], "too few")
 
 
@@ -1010,8 +1010,8 @@ def test_a_replay_has_every_event_once() -> None:
     """Rows, failures and events left out add up to the events."""
     cases: list[Case] = [("docs", 5, 5, 5, True, False)] * 9
 
-    def estimate(one: ReplayEvent) -> int:
-        if int(one.event_key) % 4 == 0:
+    def estimate(event: ReplayEvent) -> int:
+        if int(event.event_key) % 4 == 0:
             raise EstimateFailed("every fourth")
         return 5
 

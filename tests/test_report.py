@@ -173,13 +173,13 @@ def test_tries_of_a_phase_count_once(called: Tokentail, tmp_path: Path) -> None:
     ]
     stored(tmp_path / "telemetry.db", rows)
     found = json.loads(called("report", "--json").stdout)
-    (one,) = found["strata"]
-    assert (one["n"], one["phases"], found["samples"], found["phases"]) == (30, 3, 30, 3)
-    assert (found["status"], one["unstable_because"]) == (
+    (stratum,) = found["strata"]
+    assert (stratum["n"], stratum["phases"], found["samples"], found["phases"]) == (30, 3, 30, 3)
+    assert (found["status"], stratum["unstable_because"]) == (
         "not enough data",
         ["phases < 5", "variation > 0.5"],
     )
-    assert one["underestimated_low"] == pytest.approx(1 - 0.975 ** (1 / 3))
+    assert stratum["underestimated_low"] == pytest.approx(1 - 0.975 ** (1 / 3))
     shown = called("report").stdout
     assert "Risk, over all 30 events of 3 phases" in shown
     assert "3 of at least 30 phases" in shown
@@ -346,7 +346,7 @@ def test_values_that_can_not_be_meant_are_wrong_use(called: Tokentail, arguments
 
 
 def test_filters_that_nothing_passes_say_so(called: Tokentail, tmp_path: Path) -> None:
-    """A mistyped name is told apart from an empty database."""
+    """A mistyped name is another message than that of an empty database."""
     written(tmp_path, *EVENTS)
     called("ingest", "run.log")
     shown = called("report", "--category", "dosc").stdout
@@ -357,7 +357,7 @@ def test_filters_that_nothing_passes_say_so(called: Tokentail, tmp_path: Path) -
 def test_counts_beyond_the_precision_of_floats_are_compared_exactly(
     called: Tokentail, tmp_path: Path, actual: int, count: int
 ) -> None:
-    """Equal is not underestimated, one more is, whatever a float can tell apart; a whole factor is exact."""
+    """Equal is not underestimated, one more is, whatever a float can distinguish; a whole factor is exact."""
     predicted = 9007199254740993
     line = event_message(predicted_output=predicted, actual_output=actual)
     (tmp_path / "run.log").write_text(logged(line) + "\n")

@@ -127,12 +127,14 @@ def test_calibration_equals_an_independent_calculation(called: Tokentail, events
 
 def test_coverage_equals_an_independent_count(called: Tokentail, events: list[Event]) -> None:
     """Each cell has as many as there are such events; those without a number are said."""
-    told = [event for event in events if event["deliverable_count"]]
+    with_count = [event for event in events if event["deliverable_count"]]
     edges = {"1-3": range(1, 4), "4-7": range(4, 8), "8-15": range(8, 16), "16+": range(16, 10**6)}
     found = json.loads(called("coverage", "--json").stdout)
-    by_name = {(one["category"], one["complexity"], one["bucket"]): one["have"] for one in found["cells"]}
-    for event in told:
+    by_name = {
+        (cell["category"], cell["complexity"], cell["bucket"]): cell["have"] for cell in found["cells"]
+    }
+    for event in with_count:
         bucket = next(name for name, counts in edges.items() if event["deliverable_count"] in counts)
         by_name[event["category"], event["complexity"], bucket] -= 1
-    untold = len(events) - len(told)
-    assert sum(by_name.values()) + found["without_bucket"] == untold
+    without_count = len(events) - len(with_count)
+    assert sum(by_name.values()) + found["without_bucket"] == without_count

@@ -10,7 +10,7 @@ from event_lines import event_message, logged
 from faults.tables import events, opened, rows_as_stored
 
 CHUNKS_OF_LINES = 9_000
-"""So many lines are more than is read at a time, so that what tells logs apart comes later."""
+"""So many lines are more than is read at a time, so that logs begin to differ later."""
 
 
 def pack(path: Path, *numbers: int) -> None:
@@ -28,7 +28,7 @@ def restore(path: Path, to: Path) -> None:
     path.unlink()
 
 
-def test_packed_logs_with_one_beginning_are_told_apart_when_they_come_back(
+def test_packed_logs_with_one_beginning_are_distinguished_when_they_come_back(
     called: Tokentail, tmp_path: Path
 ) -> None:
     """The bytes at their ends decide, wherever in the file they stand; no line is read again."""

@@ -112,7 +112,7 @@ def test_stored_line_is_read_alone_where_its_log_is_gone(older: Path, called: To
 
 
 def test_log_goes_on_from_its_checkpoint_after_a_retry_of_lines_alone(older: Path, called: Tokentail) -> None:
-    """What the checkpoint remembers agrees with the columns, so that the log is not read anew."""
+    """The checkpoint agrees with the columns, so that the log is not read anew."""
     log = older.parent / "logs/collect.log"
     log.rename(older.parent / "away")
     called("rejects", "--retry", "--db", "older.db")

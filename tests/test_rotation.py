@@ -1,4 +1,4 @@
-"""What a file is, told by its bytes: generations that look alike are told apart, copies are recognised."""
+"""What a file is, by its bytes: generations that look the same are distinguished, copies are recognised."""
 
 from __future__ import annotations
 
@@ -69,8 +69,8 @@ def test_truncated_file_is_read_again_from_its_start_and_that_is_said(
     assert ingest([str(tmp_path)], tmp_path / "t.db", OPTIONS).events_new == 0
 
 
-def test_truncation_behind_a_long_unfinished_line_is_noticed(tmp_path: Path) -> None:
-    """The bytes before the checkpoint are remembered however much unfinished text stood behind it."""
+def test_truncation_after_a_long_unfinished_line_is_noticed(tmp_path: Path) -> None:
+    """The bytes before the checkpoint are remembered however much unfinished text stood after it."""
     log = tmp_path / "run.log"
     log.write_text(BANNER + "y" * 700_000, encoding="utf-8")
     ingest([str(log)], tmp_path / "t.db", OPTIONS)

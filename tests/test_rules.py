@@ -19,6 +19,7 @@ import pytest
 from conftest import ROOT, Tokentail
 from event_lines import anchor_message, event_message, logged
 from faults.tables import check_invariants, events, rows_as_stored, tables
+from ingest.reading.scan import MAX_BATCH_RECORDS
 from ingest.storing.database import connected_for_writing
 from older import forget_how_to_read
 
@@ -58,14 +59,14 @@ def altered(database: Path, statement: str) -> None:
 def test_of_two_known_numbers_the_smaller_is_kept(
     called: Tokentail, tmp_path: Path, order: tuple[str, str], apart: bool
 ) -> None:
-    """Two logs tell other tokens of one event: the smaller numbers, whichever log is read first."""
+    """Two logs have different tokens of one event: the smaller numbers, whichever log is read first."""
     write(tmp_path / "a.log", anchor_message("p1", input=900, max=8192), event_message())
     write(tmp_path / "b.log", anchor_message("p1", input=700, max=16384), event_message())
     for logs in [[name] for name in order] if apart else [order]:
         called("ingest", *logs, "--tz", "UTC")
     (event,) = events(tmp_path / "telemetry.db")
-    told = (event["actual_max_tokens"], event["input_tokens"], event["total_tokens"])
-    assert told == (8192, 700, 700 + 1157)
+    tokens = (event["actual_max_tokens"], event["input_tokens"], event["total_tokens"])
+    assert tokens == (8192, 700, 700 + 1157)
 
 
 @pytest.mark.parametrize(("lines_between", "known"), [(7, ["a.py"]), (8, [])], ids=["eighth", "ninth"])
@@ -111,11 +112,11 @@ def test_phase_of_the_next_run_is_not_that_of_a_run_that_ended(
         "Updated phase p1 status to COMPLETE",
     )
     called("ingest", "run.log", "--tz", "UTC")
-    told = asked(
+    phases = asked(
         tmp_path / "telemetry.db",
         "SELECT run_id, phase_id, phase_outcome FROM token_estimation_v2_events ORDER BY event_id",
     )
-    assert told == [("first", "p1", None), ("second", "p1", "COMPLETE")]
+    assert phases == [("first", "p1", None), ("second", "p1", "COMPLETE")]
 
 
 def test_two_copies_of_a_log_that_is_gone_are_two_sources(called: Tokentail, tmp_path: Path) -> None:
@@ -245,7 +246,7 @@ def test_what_is_committed_reaches_the_disk(tmp_path: Path, network: str | None,
 
 @pytest.fixture
 def proven(called: Tokentail, tmp_path: Path) -> Path:
-    """Return a database of a log with a phase told from behind, and of an excerpt of it."""
+    """Return a database of a log with a phase that a later line names, and of an excerpt of it."""
     event = event_message(predicted_output=77)
     write(
         tmp_path / "run.log",
@@ -266,7 +267,7 @@ def proven(called: Tokentail, tmp_path: Path) -> Path:
 
 
 WRONG = {
-    "phase-told-from-behind": (
+    "phase-named-by-a-later-line": (
         "UPDATE token_estimation_v2_events SET phase_id = 'p9' WHERE predicted_output_tokens = 77",
         "run.log:7: phase is 'p2' in the log, 'p9' in the database",
     ),
@@ -298,11 +299,24 @@ WRONG = {
 def test_verify_names_what_lines_around_an_event_said(
     called: Tokentail, proven: Path, statement: str, words: str
 ) -> None:
-    """What only lines behind an event tell, what a second place doesn't tell, and the numbers of lines."""
+    """What only lines after an event say, what a second place doesn't say, and the numbers of lines."""
     altered(proven, statement)
     done = called("verify")
     assert done.returncode == 1
     assert words in done.stdout + done.stderr
+
+
+def test_verify_names_what_a_line_far_behind_an_event_said(called: Tokentail, tmp_path: Path) -> None:
+    """Another batch begins between an event and the line that says how its phase ended."""
+    torn = ["[TokenEstimationV2] predicted"] * (MAX_BATCH_RECORDS + 1)
+    lines = ["[BUILD-041] Next phase: p1", anchor_message("p1"), event_message(), *torn]
+    write(tmp_path / "run.log", *lines, "Updated phase p1 status to COMPLETE")
+    called("ingest", "run.log", "--tz", "UTC")
+    assert called("verify").returncode == 0
+    altered(tmp_path / "telemetry.db", "UPDATE token_estimation_v2_events SET phase_outcome = NULL")
+    done = called("verify")
+    assert done.returncode == 1
+    assert "run.log:3: phase_outcome is 'COMPLETE' in the log, None in the database" in done.stdout
 
 
 def test_empty_log_has_nothing_to_prove(called: Tokentail, proven: Path) -> None:
@@ -314,7 +328,7 @@ def test_empty_log_has_nothing_to_prove(called: Tokentail, proven: Path) -> None
 
 
 def test_run_that_nobody_can_place_is_no_difference(called: Tokentail, tmp_path: Path) -> None:
-    """An event that may be either of two phases' tells its run to neither, and verify doesn't ask for it."""
+    """An event that may be either of two phases' gives its run to neither, and verify doesn't ask for it."""
     call = [anchor_message("p1"), event_message()]
     write(tmp_path / "a.log", "[LOCK] Acquired executor lock for run_id=r1 (PID=1, host=box)", *call)
     write(tmp_path / "b.log", "Initialized autonomous executor for run: r0", event_message())

@@ -1,4 +1,4 @@
-"""Events that only their surroundings tell apart: one payload, one second, or one phase's name.
+"""Events that differ only in their context: one payload, one second, or one phase's name.
 
 Literal logs, small enough to read, of what parallel runs do to each other.
 """
@@ -59,12 +59,12 @@ def rows_of(here: Path, *messages: str) -> list[dict[str, Any]]:
 @pytest.mark.parametrize(
     "phaseless",
     [log_of(initialized("run-x"), EVENT), log_of(EVENT, milliseconds=440)],
-    ids=["tells a run", "tells milliseconds"],
+    ids=["with a run", "with milliseconds"],
 )
-def test_sighting_without_a_phase_tells_two_events_the_same_in_every_order(
+def test_sighting_without_a_phase_adds_the_same_to_two_events_in_every_order(
     tmp_path: Path, phaseless: str
 ) -> None:
-    """Nobody knows which of two events it saw, so what it tells may not depend on which came first."""
+    """It may be of either event, so what it adds may not depend on which came first."""
     logs = {"x.txt": phaseless, "p1.log": log_of(anchor("p1"), EVENT), "p2.log": log_of(anchor("p2"), EVENT)}
     for name, text in logs.items():
         (tmp_path / name).write_text(text, encoding="utf-8")
@@ -77,11 +77,11 @@ def test_sighting_without_a_phase_tells_two_events_the_same_in_every_order(
     assert all(other == found[0] for other in found[1:])
 
 
-def test_phase_told_from_behind_takes_nothing_from_another_event(tmp_path: Path) -> None:
-    """Two phases of one second, one told before its event and one after it: two events in every order."""
+def test_phase_of_a_later_line_takes_nothing_from_another_event(tmp_path: Path) -> None:
+    """Two phases of one second, one logged before its event and one after it: two events in every order."""
     logs = {
         "before.log": log_of(anchor("p1"), EVENT),
-        "behind.log": log_of(EVENT, "[p2] Builder succeeded (2057 tokens)"),
+        "after.log": log_of(EVENT, "[p2] Builder succeeded (2057 tokens)"),
         "both.log": log_of(EVENT, "[p3] Builder succeeded (2057 tokens)", anchor("p1"), EVENT),
     }
     for name, text in logs.items():
@@ -95,7 +95,7 @@ def test_phase_told_from_behind_takes_nothing_from_another_event(tmp_path: Path)
     assert all(other == found[0] for other in found[1:])
 
 
-def test_phases_told_from_behind_are_two_events_wherever_the_log_is_cut(tmp_path: Path) -> None:
+def test_phases_of_later_lines_are_two_events_wherever_the_log_is_cut(tmp_path: Path) -> None:
     """Two calls without an anchor return the same in one second: two events, read at once or in parts."""
     lines = []
     for phase in ("p1", "p2"):
@@ -194,7 +194,7 @@ def test_model_output_in_a_container_makes_no_event(tmp_path: Path, inner: str) 
 
 @pytest.mark.parametrize("mark", [b"\xff\xfe", b"\xfe\xff", b"\xef\xbb\xbf"], ids=["le", "be", "utf-8"])
 def test_file_read_when_only_a_part_of_its_mark_was_there(tmp_path: Path, mark: bytes) -> None:
-    """A byte order mark that comes in two pieces still tells the encoding of all that follows."""
+    """A byte order mark that comes in two pieces still sets the encoding of all that follows."""
     codec = {b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be"}.get(mark, "utf-8")
     data = mark + log_of(initialized("run-a"), anchor("p1"), EVENT, "end").encode(codec)
     log = tmp_path / "a.log"

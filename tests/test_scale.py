@@ -65,15 +65,15 @@ def merges(days_between: int) -> float:
 )
 def test_what_the_fleet_takes_follows_from_the_costs(part: str, cpu_s: float) -> None:
     """Each cost times how often it occurs is what the table says; figures there are rounded."""
-    told = table("The fleet: what it takes")[part]
-    assert seconds(told[0]) == pytest.approx(cpu_s, rel=0.03)
-    assert float(told[2].replace(",", "")) == pytest.approx(cpu_s / 3600 * 0.05, rel=0.03, abs=0.005)
+    figures = table("The fleet: what it takes")[part]
+    assert seconds(figures[0]) == pytest.approx(cpu_s, rel=0.03)
+    assert float(figures[2].replace(",", "")) == pytest.approx(cpu_s / 3600 * 0.05, rel=0.03, abs=0.005)
 
 
 def test_what_the_fleet_holds_follows_from_the_workload() -> None:
     """Events, logs and the database are executors x days x what one logs."""
-    told = table("The fleet: how much there is")
-    figures = {name: float(re.sub("[^0-9.]", "", row[0])) for name, row in told.items()}
+    rows = table("The fleet: how much there is")
+    figures = {name: float(re.sub("[^0-9.]", "", row[0])) for name, row in rows.items()}
     assert figures["events"] == pytest.approx(EXECUTORS * DAYS * DAILY / 1e6, rel=0.001)
     assert figures["logs"] == pytest.approx(LOG_MB / 1e3, rel=0.001)
     assert figures["events in the database, at most"] == pytest.approx(KEPT / 1e6, rel=0.001)

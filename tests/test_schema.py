@@ -102,7 +102,7 @@ def database(tmp_path: Path) -> Path:
 
 
 def test_executors_orm_reads_every_column_of_every_row(database: Path) -> None:
-    """An ORM that selects all 29 columns gets values of its own types, whatever the log didn't tell."""
+    """An ORM that selects all 29 columns gets values of its own types, whatever the log didn't say."""
     engine = create_engine(f"sqlite:///{database}")
     with Session(engine) as session:
         full, bare, total = session.scalars(
@@ -189,7 +189,7 @@ def test_known_migrations_are_those_that_exist(tmp_path: Path) -> None:
 
 
 def test_schema_is_made_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A migration that fails midway leaves no half of a schema behind."""
+    """A migration that fails midway leaves no half of a schema."""
 
     def half(script: str) -> list[str]:  # noqa: ARG001
         return ["CREATE TABLE token_estimation_v2_events (event_id INTEGER)", "CREATE nonsense"]

@@ -165,13 +165,13 @@ def test_names_are_values_never_sql(empty: Database, field: str) -> None:
             st.sampled_from((*CATEGORY_NAMES, *CATEGORY_NAMES.values(), "İ", "K", "ẞ", "ÀÉ")),
             st.sampled_from(("", " ", "\n", "\x1f", "s", "\0")),
             st.booleans(),
-        ).map(lambda one: one[0] + (one[1].upper() if one[3] else one[1].title()) + one[2]),
+        ).map(lambda drawn: drawn[0] + (drawn[1].upper() if drawn[3] else drawn[1].title()) + drawn[2]),
     )
 )
 @example("  DOCUMENTATION ")
 @example("Doc_Write")
 @example("\u2003docs")
-def test_sql_and_python_normalize_any_category_alike(empty: Database, category: str | None) -> None:
+def test_sql_and_python_normalize_any_category_the_same(empty: Database, category: str | None) -> None:
     """What a filter asks for and what a row is taken for agree: spaces, case, scripts, control codes."""
     expression = Selection(normalize_categories=True).category
     ((found,),) = empty.conn.execute(f"SELECT {expression} FROM (SELECT ? AS category)", (category,))
@@ -240,7 +240,7 @@ def test_strata_hold_what_plain_python_puts_in_them(
 @SEARCH
 @given(rows())
 def test_tokens_keep_what_the_log_says_of_each_event(empty: Database, events: list[Row]) -> None:
-    """Parsed, truncated and real paths stay as told, NULL as `None`, and the ceiling is the final one."""
+    """Parsed, truncated and real paths stay as logged, NULL as `None`, and the ceiling is the final one."""
     selection = Selection(min_actual=0, with_totals=True)
     with holding(empty, [row | {"selected_budget": 7, "actual_max_tokens": None} for row in events]):
         by_stratum = tokens_by_stratum(empty, selection, Strata(()))
@@ -269,7 +269,7 @@ def test_tokens_keep_what_the_log_says_of_each_event(empty: Database, events: li
 def test_ceiling_is_the_final_one_or_else_the_selected_budget(
     empty: Database, final: int | None, selected: int, ceiling: int
 ) -> None:
-    """A selected budget of 0 is one that the line doesn't tell, not a ceiling of no tokens."""
+    """A selected budget of 0 is one that the line doesn't have, not a ceiling of no tokens."""
     with holding(empty, [event_row(actual_max_tokens=final, selected_budget=selected)]):
         ((kinds,),) = (tokens_by_stratum(empty, Selection(), Strata(())).values(),)
     ((tokens,),) = (kinds.values(),)
@@ -324,7 +324,7 @@ def test_number_of_deliverables_is_the_best_that_is_known(
 )
 def test_buckets_are_read_as_people_write_them(text: str, names: list[str]) -> None:
     """Ranges, single numbers and an open end, with spaces or not; gaps are allowed."""
-    assert [one.name for one in parse_buckets(text)] == names
+    assert [bucket.name for bucket in parse_buckets(text)] == names
 
 
 @pytest.mark.parametrize(
@@ -355,7 +355,7 @@ def test_buckets_that_are_read_never_overlap(text: str) -> None:
         assert before.high is not None
         assert before.low <= before.high < after.low
     if buckets:
-        assert parse_buckets(",".join(one.name for one in buckets)) == buckets
+        assert parse_buckets(",".join(bucket.name for bucket in buckets)) == buckets
 
 
 def parsed(text: str) -> tuple[Bucket, ...]:

@@ -241,7 +241,7 @@ def test_mark_before_the_text_does_no_harm(tmp_path: Path) -> None:
 
 
 def test_logs_of_a_folder_have_its_zone_and_label(tokentail: Tokentail, tmp_path: Path) -> None:
-    """The nearest folder that tells decides; the others have the zone of all, and no label."""
+    """The nearest folder that has a setting decides; the others have the zone of all, and no label."""
     for number, name in enumerate(("logs/a.log", "logs/east/b.log", "logs/east/deep/c.log"), 1):
         write_log(tmp_path / name, number)
     (tmp_path / "tokentail.toml").write_text(
@@ -311,7 +311,7 @@ def test_zone_as_an_option_stands_above_folders(tokentail: Tokentail, tmp_path: 
 
 
 def test_folder_holds_what_is_below_it_only() -> None:
-    """A name that begins alike is another folder; a folder of all holds all."""
+    """A name that begins the same is another folder; a folder of all holds all."""
     at = stored_path("/logs/east")
     assert Folder(at).holds(stored_path("/logs/east/a.log"))
     assert Folder(at).holds(at)
@@ -349,7 +349,7 @@ def test_init_writes_what_every_command_reads(tokentail: Tokentail, tmp_path: Pa
 
 
 def test_init_prefills_the_zone_of_this_machine(tokentail: Tokentail, tmp_path: Path) -> None:
-    """Nothing is asked; the file says what is taken unless told, and the person sees it."""
+    """Nothing is asked; the file says what is taken by default, and the person sees it."""
     done = tokentail("init", TZ="Europe/Berlin")
     assert "times are read as Europe/Berlin, this machine's zone" in done.stdout
     found = tomllib.loads((tmp_path / "tokentail.toml").read_text("utf-8"))
@@ -366,7 +366,7 @@ def test_every_line_of_init_that_is_commented_out_is_right(tokentail: Tokentail,
     found = read_settings(str(file))
     assert set(found.defaults) == {"db", "paths", "globs", "tz", "jobs", "wait_seconds", "metrics"}
     assert found.defaults["paths"] == ["/var/log/executor"] or sys.platform == "win32"
-    assert [one.label for one in found.folders] == ["sydney"]
+    assert [folder.label for folder in found.folders] == ["sydney"]
 
 
 def test_init_replaces_nothing_unless_forced(tokentail: Tokentail, tmp_path: Path) -> None:
@@ -384,7 +384,7 @@ def test_init_replaces_nothing_unless_forced(tokentail: Tokentail, tmp_path: Pat
 @pytest.mark.parametrize("name", ["it's", 'say "so"', "back\\slash", "50%", "tab\there", "ünï"])
 def test_init_quotes_paths(tokentail: Tokentail, tmp_path: Path, name: str) -> None:
     """Whatever is in a path, the file names it; a file elsewhere names it from the root."""
-    if sys.platform == "win32" and any(one in name for one in '"\\\t'):
+    if sys.platform == "win32" and any(char in name for char in '"\\\t'):
         pytest.skip("no name on Windows")
     write_log(tmp_path / name / "a.log")
     (tmp_path / "elsewhere").mkdir()

@@ -62,8 +62,8 @@ def test_five_values_have_no_interval_of_the_median() -> None:
     assert [median_shares(n) is None for n in (0, 0.5, 1, 5, 6)] == [True, True, True, True, False]
 
 
-def test_answers_alike_are_as_sure_as_their_phases() -> None:
-    """Three tries that end alike say what one says: the interval is that of the phases."""
+def test_tries_with_one_result_are_as_sure_as_their_phases() -> None:
+    """Three tries that end the same say what one says: the interval is that of the phases."""
     chance = random.Random(5)
     hit = [number for number in range(60) if chance.random() < 0.3]
     sizes = dict.fromkeys(range(60), 3)
@@ -88,7 +88,7 @@ def test_single_answers_are_what_they_are() -> None:
 
 
 def test_few_phases_count_as_phases_whatever_they_look_like() -> None:
-    """Of fewer than 30 nobody can tell how alike their answers are: they count as equal ones."""
+    """Of fewer than 30 it is unknown how much their answers differ: they count as equal ones."""
     hits = {number: number % 4 for number in range(29)}
     assert share_by_phase(hits, dict.fromkeys(range(29), 3)).effective == pytest.approx(29)
     assert share_by_phase({0: 1}, {0: 8, 1: 1, 2: 1}).effective == pytest.approx(100 / 66)
@@ -106,8 +106,8 @@ def test_effective_number_is_between_phases_and_answers(share: float, variance: 
     assert phases <= effective_number(share, variance, phases, phases, 3 * phases) <= 3 * phases
 
 
-def test_shares_of_phases_alike_are_held_as_often_as_is_said() -> None:
-    """Of 400 samples of 40 phases, five tries each, nearly alike, the interval holds the truth in 95%."""
+def test_shares_of_similar_phases_are_held_as_often_as_is_said() -> None:
+    """Of 400 samples of 40 phases, five tries each, nearly equal, the interval holds the truth in 95%."""
     held = 0
     for seed in range(400):
         chance = random.Random(seed)

@@ -35,7 +35,7 @@ def by_counting(values: list[float]) -> float:
     seen = abs(math.fsum(values)) - 1e-9 * math.fsum(map(abs, values))
     signs = itertools.product((1, -1), repeat=len(values))
     sums = [abs(math.fsum(sign * value for sign, value in zip(some, values, strict=True))) for some in signs]
-    return sum(one >= seen for one in sums) / len(sums)
+    return sum(total >= seen for total in sums) / len(sums)
 
 
 VALUES = st.lists(
@@ -78,13 +78,13 @@ def test_equal_estimators_differ_in_at_most_one_of_twenty_patterns(sizes: tuple[
     """Whatever the sizes: of all signs that chance may give, 5% or fewer are called a difference."""
     patterns = list(itertools.product((1, -1), repeat=len(sizes)))
     found = [alone([sign * size for sign, size in zip(signs, sizes, strict=True)]) for signs in patterns]
-    wrong = sum(one.verdict(one.p) in ("better", "worse") for one in found)
+    wrong = sum(difference.verdict(difference.p) in ("better", "worse") for difference in found)
     assert 0 < wrong <= LEVEL * len(patterns)
 
 
 @pytest.mark.parametrize(("tries", "unlike"), [(1, 1.0), (3, 0.0), (3, 0.3)])
-def test_equal_estimators_are_rarely_told_apart_with_retries_either(tries: int, unlike: float) -> None:
-    """Tries that are alike are one piece of evidence: taken one by one, 24 to 32% would be told apart."""
+def test_equal_estimators_rarely_differ_with_retries_either(tries: int, unlike: float) -> None:
+    """Equal tries are one piece of evidence: counted singly, 24 to 32% would differ."""
     chance = random.Random(11)
     wrong = 0
     for _ in range(120):
@@ -117,7 +117,7 @@ def test_phases_without_a_difference_are_no_evidence() -> None:
     assert alone([-1.0] * 6 + [0.0] * 4).p == 2 / 64
 
 
-def test_each_phase_weighs_alike_however_often_it_was_tried() -> None:
+def test_each_phase_weighs_the_same_however_often_it_was_tried() -> None:
     """The mean over events stays what it was; beside it is that over phases, which the rest is about."""
     values, phases = [8.0, 8.0, 8.0, -1.0, -2.0, -3.0, -4.0, -5.0, -6.0], [7, 7, 7, 1, 2, 3, 4, 5, 6]
     found = paired_difference(values, phases)
@@ -173,8 +173,12 @@ def test_holm_is_the_largest_multiple_up_to_each(ps: list[float | None]) -> None
         if p is None:
             assert corrected is None
         else:
-            multiples = [(len(known) - rank) * one for rank, one in enumerate(known) if one <= p]
-            first = [one for rank, one in enumerate(multiples) if known[rank] < p or known.index(p) == rank]
+            multiples = [(len(known) - rank) * value for rank, value in enumerate(known) if value <= p]
+            first = [
+                multiple
+                for rank, multiple in enumerate(multiples)
+                if known[rank] < p or known.index(p) == rank
+            ]
             assert corrected is not None
             assert min(1, max(first)) <= corrected <= min(1, max(multiples))
 

@@ -42,7 +42,7 @@ def test_what_was_planted_is_not_written_through(tmp_path: Path, kind: str) -> N
     assert not (tmp_path / "out").exists()
 
 
-def test_unfinished_files_name_is_not_told_by_anything(tmp_path: Path) -> None:
+def test_unfinished_files_of_one_process_have_different_names(tmp_path: Path) -> None:
     """Two unfinished files of one process have two names, neither of them made of its number."""
     names = set()
     for _ in range(2):

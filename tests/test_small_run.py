@@ -70,9 +70,9 @@ def run(folder: Path, *arguments: str) -> tuple[str, list[str]]:
         check=True,
         text=True,
     )
-    told = done.stdout.splitlines()
-    code = told.index("0")
-    return told[code], told[code + 1 :]
+    lines = done.stdout.splitlines()
+    code = lines.index("0")
+    return lines[code], lines[code + 1 :]
 
 
 @pytest.fixture
@@ -123,9 +123,11 @@ def test_three_lines_enter_few_modules(tmp_path: Path) -> None:
     ours = tuple(f"{ROOT / folder}{os.sep}" for folder in ("commandline", "ingest", "parsers"))
     functions = [place for place in done.stdout.splitlines() if place.startswith(ours)]
     modules = sorted({os.path.relpath(place.rpartition(":")[0], ROOT) for place in functions})
-    told = f"{len(modules)} modules, {len(functions)} functions are entered: {' '.join(modules)}"
-    assert len(modules) <= MOST_MODULES, told
-    assert {os.path.join("ingest", "pipeline.py"), os.path.join("parsers", "event.py")} <= set(modules), told
+    entered = f"{len(modules)} modules, {len(functions)} functions are entered: {' '.join(modules)}"
+    assert len(modules) <= MOST_MODULES, entered
+    assert {os.path.join("ingest", "pipeline.py"), os.path.join("parsers", "event.py")} <= set(modules), (
+        entered
+    )
 
 
 def test_only_the_log_that_changed_is_opened(logs: Path) -> None:
@@ -153,7 +155,7 @@ def test_unchanged_log_of_another_zone_is_said(logs: Path) -> None:
 
 
 def test_unfinished_line_of_an_unchanged_log_counts_when_it_is_finished(logs: Path) -> None:
-    """What an ingest left for the next run is no news to it, and is to a backfill."""
+    """What an ingest left for the next run is nothing new to it, and is to a backfill."""
     log = logs / "a.log"
     log.write_text(logged(event_message(predicted_output=9)))
     os.utime(log, (1_000_000, 1_000_000))
@@ -168,7 +170,7 @@ def test_moved_log_keeps_its_source_and_is_quiet_again(logs: Path) -> None:
     assert run(logs.parent, "ingest", "logs") == ("0", [])
 
 
-def test_empty_path_is_told_as_one(tokentail: Tokentail, logs: Path) -> None:
+def test_empty_path_is_named_as_one(tokentail: Tokentail, logs: Path) -> None:
     """An unset variable in a command is named as what it is, and the other paths are read."""
     done = tokentail("ingest", "", logs)
     assert done.returncode == 1

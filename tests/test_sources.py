@@ -1,4 +1,4 @@
-"""Sources: listed with what only they told, and forgotten with that and nothing else."""
+"""Sources: listed with how many events only they have, and forgotten with these and nothing else."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ def database(tmp_path: Path, called: Tokentail) -> Path:
 
 
 def test_sources_are_listed(database: Path, called: Tokentail) -> None:
-    """Each with its id, its path, its counts, and how many events nobody else told."""
+    """Each with its id, its path, its counts, and how many events no other source has."""
     found = json.loads(called("sources", "--json").stdout)["sources"]
-    assert {Path(one["path"]).name: one["events_alone"] for one in found} == {
+    assert {Path(source["path"]).name: source["events_alone"] for source in found} == {
         "batch-drain.log": 6,
         "capture.log": 3,
         "collect.log": 0,
@@ -36,8 +36,8 @@ def test_sources_are_listed(database: Path, called: Tokentail) -> None:
     assert str(database.parent / "copy.log") in called("sources").stdout
 
 
-def test_forgotten_source_takes_only_what_it_alone_told(database: Path, called: Tokentail) -> None:
-    """By its path, by a folder, by its id; tried first; and a later ingest reads it anew."""
+def test_forgotten_source_takes_only_what_no_other_has(database: Path, called: Tokentail) -> None:
+    """By its path, a folder or its id, after a dry run; and a later ingest reads it anew."""
     before, stored = tables(database), rows_as_stored(database)
     done = called("sources", "forget", "logs/samples.txt", "--dry-run")
     assert (

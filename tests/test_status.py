@@ -1,4 +1,4 @@
-"""`tokentail status`: how far each log is behind, in a screen full, and when all was well last."""
+"""`tokentail status`: how much of each log is unread, in a screen full, and when all was well last."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def read(logs: Path) -> Summary:
 
 
 def sources(logs: Path) -> dict[str, dict[str, Any]]:
-    """Return what the status tells of each log, by its name."""
+    """Return what the status shows of each log, by its name."""
     with open_for_reading(logs.parent / "telemetry.db") as db:
         return {Path(source["path"]).name: source for source in status(db).sources}
 
@@ -62,8 +62,8 @@ def test_each_log_is_held_against_what_is_on_disk_now(logs: Path) -> None:
     (logs / "gone.log").unlink()
     with (logs / "packed.log.gz").open("ab") as packed:
         packed.write(gzip.compress(line(7).encode()))
-    told = {name: (one["on_disk"], one["behind_bytes"]) for name, one in sources(logs).items()}
-    assert told == {
+    found = {name: (source["on_disk"], source["behind_bytes"]) for name, source in sources(logs).items()}
+    assert found == {
         "same.log": ("same", 0),
         "grown.log": ("grown", len(line(6))),
         "shrunk.log": ("shrunk", None),
@@ -79,8 +79,8 @@ def test_last_event_is_that_at_the_end_of_the_log(logs: Path) -> None:
     (logs / "a.log").write_text(line(1, "2026-01-14 09:00:00") + line(2, "2026-01-14 09:30:00"))
     (logs / "b.log").write_text(line(3, "2026-01-14 09:10:00"))
     read(logs)
-    told = {name: one["last_event"] for name, one in sources(logs).items()}
-    assert told == {"a.log": "2026-01-14 09:30:00.000000", "b.log": "2026-01-14 09:10:00.000000"}
+    found = {name: source["last_event"] for name, source in sources(logs).items()}
+    assert found == {"a.log": "2026-01-14 09:30:00.000000", "b.log": "2026-01-14 09:10:00.000000"}
 
 
 def test_hundreds_of_logs_are_a_screen_full(called: Tokentail, logs: Path) -> None:

@@ -54,7 +54,7 @@ def alter(database: Path, statement: str, *values: object) -> None:
         connection.commit()
 
 
-def told(called: Tokentail) -> list[str]:
+def complaints(called: Tokentail) -> list[str]:
     """Return what `verify` says of values that were stored before."""
     done = called("verify")
     found = [line for line in done.stdout.splitlines() if "an earlier version stored" in line]
@@ -74,7 +74,7 @@ def test_source_with_a_false_value_is_named_with_the_command(
 ) -> None:
     """In whichever column it stands; the other source is not named."""
     alter(database, f"UPDATE token_estimation_v2_events SET {column} = ? WHERE event_id = 1", value)
-    (line,) = told(called)
+    (line,) = complaints(called)
     assert line.startswith(
         f"{tmp_path}/a.log: an earlier version stored an escape, or another line, in 1 of its events"
     )
@@ -97,7 +97,7 @@ def test_source_with_printed_text_in_a_value_is_named(
 ) -> None:
     """`parsers.torn` says how it begins; an earlier version stored it as a part of a model."""
     alter(database, "UPDATE token_estimation_v2_events SET model = ? WHERE event_id = 1", value)
-    (line,) = told(called)
+    (line,) = complaints(called)
     assert line.endswith(f": `tokentail backfill --full {tmp_path}/a.log` reads it anew")
 
 
@@ -106,7 +106,7 @@ def test_value_that_only_looks_like_one_is_left_alone(called: Tokentail, databas
     """Names may hold times, brackets and levels."""
     for column in COLUMNS:
         alter(database, f"UPDATE token_estimation_v2_events SET {column} = ?", value)
-    assert told(called) == []
+    assert complaints(called) == []
 
 
 def test_paths_and_what_is_remembered_are_looked_at_too(
@@ -122,11 +122,11 @@ def test_paths_and_what_is_remembered_are_looked_at_too(
         database,
         "UPDATE log_sources SET remembered = REPLACE(remembered, 'p1', 'p1\\u001b[0m') WHERE source_id = 1",
     )
-    first, second = told(called)
+    first, second = complaints(called)
     assert "a.log" in first
     assert "b.log" in second
     alter(database, "UPDATE token_estimation_v2_events SET deliverables_json = '[]'")
-    (line,) = told(called)
+    (line,) = complaints(called)
     assert line.startswith(f"{tmp_path}/a.log: ")
     assert "(what its checkpoint remembers)" in line
 
@@ -136,18 +136,20 @@ def test_each_source_is_named_once_with_what_it_takes(
 ) -> None:
     """A pipe comes again, a log of another machine is read there, one that is gone can only be forgotten."""
     alter(database, "UPDATE token_estimation_v2_events SET run_id = ?", f"run-A{NEXT}")
-    first, second = told(called)
+    first, second = complaints(called)
     assert "in 2 of its events" in first
     assert "in 2 of its events" in second
     alter(database, "UPDATE log_sources SET path = '-', real_path = NULL WHERE source_id = 1")
     alter(database, "UPDATE log_sources SET host = 'elsewhere' WHERE source_id = 2")
-    first, second = told(called)
+    first, second = complaints(called)
     assert first.startswith("-: ")
     assert first.endswith("pipe the log again, to `tokentail backfill --full -`")
     assert second.endswith(f"`tokentail backfill --full {tmp_path}/b.log` on elsewhere reads it anew")
     alter(database, "UPDATE log_sources SET host = NULL WHERE source_id = 2")
     (tmp_path / "b.log").unlink()
-    assert told(called)[1].endswith("its log is gone; `tokentail sources forget 2` takes out what it told")
+    assert complaints(called)[1].endswith(
+        "its log is gone; `tokentail sources forget 2` takes out what it told"
+    )
 
 
 @pytest.mark.parametrize("value", ["run-A\x1b[0m", f"a{NEXT}"])
@@ -161,7 +163,7 @@ def test_what_is_advised_leaves_right_values(called: Tokentail, database: Path, 
         value,
         r'["a.py\u001b[0m"]',
     )
-    for line in told(called):
+    for line in complaints(called):
         path = line.partition(":")[0]
         assert f"backfill --full {path}" in line
         assert called("backfill", "--full", path, "--tz", "UTC").returncode == 0

@@ -28,9 +28,15 @@ def exact_shares(answers: Sequence[Needed]) -> list[tuple[float, Fraction]]:
     sizes = Counter(answer.phase for answer in answers)
     beyond, shares = Fraction(1), []
     for ratio in sorted({answer.ratio for answer in answers if not answer.cut}):
-        at_risk = sum((Fraction(1, sizes[one.phase]) for one in answers if one.ratio >= ratio), Fraction(0))
+        at_risk = sum(
+            (Fraction(1, sizes[answer.phase]) for answer in answers if answer.ratio >= ratio), Fraction(0)
+        )
         ended = sum(
-            (Fraction(1, sizes[one.phase]) for one in answers if one.ratio == ratio and not one.cut),
+            (
+                Fraction(1, sizes[answer.phase])
+                for answer in answers
+                if answer.ratio == ratio and not answer.cut
+            ),
             Fraction(0),
         )
         beyond *= 1 - ended / at_risk
@@ -93,17 +99,17 @@ def test_few_phases_count_their_cut_answers_on_both_sides() -> None:
     """As if they had needed just their bound, and as if no end: with many cut the upper end is open."""
     whole = [Needed(1 + number / 100, False, number) for number in range(10)]
     free = median_of(whole).interval
-    cut = [one._replace(cut=one.phase == 2) for one in whole]
+    cut = [answer._replace(cut=answer.phase == 2) for answer in whole]
     some = median_of(cut).interval
     assert free is not None
     assert some is not None
     assert (free.low, free.high) == (1.01, 1.08)
     assert (some.low, some.high) == (1.01, 1.09)
-    assert median_of([one._replace(cut=one.phase in {2, 3, 5}) for one in whole]).interval is None
+    assert median_of([answer._replace(cut=answer.phase in {2, 3, 5}) for answer in whole]).interval is None
 
 
 def drawn(seed: int, phases: int, tries: int, cut: bool, likeness: float = 0.75) -> list[Needed]:
-    """Return answers whose true median is 1, tries of a phase alike, cut at ceilings drawn apart."""
+    """Return answers whose true median is 1, tries of a phase equal, cut at ceilings drawn apart."""
     chance, found = random.Random(seed), []
     for phase in range(phases):
         common = chance.gauss(0, math.sqrt(likeness))
@@ -120,11 +126,11 @@ def drawn(seed: int, phases: int, tries: int, cut: bool, likeness: float = 0.75)
 def test_interval_holds_the_truth_as_often_as_is_said(phases: int, tries: int, cut: bool) -> None:
     """In 93 of 100 samples or more it holds, or none is shown; the median is not pulled down by cuts."""
     found = [median_of(drawn(seed, phases, tries, cut)) for seed in range(150)]
-    shown = [one.interval for one in found if one.interval is not None]
-    assert sum(not one.low <= 1 <= one.high for one in shown) <= 0.08 * 150
+    shown = [median.interval for median in found if median.interval is not None]
+    assert sum(not median.low <= 1 <= median.high for median in shown) <= 0.08 * 150
     if phases >= 30:
         assert len(shown) >= 135
-        values = [math.log(one.value) for one in found if one.value is not None]
+        values = [math.log(median.value) for median in found if median.value is not None]
         assert statistics.fmean(values) == pytest.approx(0, abs=0.07)
 
 
@@ -134,13 +140,13 @@ def test_interval_is_as_wide_as_that_of_phases_drawn_anew() -> None:
     for seed in range(8):
         answers = drawn(seed, 60, 3, cut=True)
         by_phase: dict[int, list[Needed]] = {}
-        for one in answers:
-            by_phase.setdefault(one.phase, []).append(one)
+        for answer in answers:
+            by_phase.setdefault(answer.phase, []).append(answer)
         chance, medians = random.Random(seed), []
         for _ in range(200):
             again = chance.choices(list(by_phase.values()), k=60)
             value = Curve(
-                needs(one._replace(phase=place) for place, own in enumerate(again) for one in own)
+                needs(answer._replace(phase=place) for place, own in enumerate(again) for answer in own)
             ).median()
             medians.append(math.inf if value is None else value)
         medians.sort()

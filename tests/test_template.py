@@ -36,7 +36,7 @@ EVENT = event_message()
         ("{word} says> ", "worker-3 says> ", None),
     ],
 )
-def test_template_cuts_a_prefix_off_and_tells_its_time(text: str, prefix: str, stamp: str | None) -> None:
+def test_template_cuts_a_prefix_off_and_reads_its_time(text: str, prefix: str, stamp: str | None) -> None:
     """What follows is a message, or a line with the executor's own prefix; only a whole time is one."""
     found = template(text).split(f"{prefix}{EVENT}".encode())
     assert found is not None
@@ -97,7 +97,7 @@ def test_shape_of_an_unread_line_is_a_template_that_reads_it(pieces: list[str]) 
 
 
 def test_template_is_kept_with_the_source(called: Tokentail, tmp_path: Path) -> None:
-    """The next run and `verify` read alike; another template is taken by a full reading."""
+    """The next run and `verify` read the same; another template is taken by a full reading."""
     log = tmp_path / "run.log"
     log.write_text(f"a says> {logged(EVENT)}\n")
     assert called("ingest", "run.log", "--prefix", "{word} says> ", "--tz", "UTC").returncode == 0

@@ -28,7 +28,7 @@ def sources(database: Path) -> list[tuple[str, str]]:
         return [(Path(path).name, state) for path, state in map(tuple, found)]
 
 
-def test_phase_that_is_told_from_behind_is_that_of_one_sighting(called: Tokentail, tmp_path: Path) -> None:
+def test_phase_that_a_later_line_names_is_that_of_one_sighting(called: Tokentail, tmp_path: Path) -> None:
     """Another event of the log, and one at the same offset of another, stay without a phase."""
     append(tmp_path / "a.log", event_message(predicted_output=7), event_message(), BUILT)
     append(tmp_path / "b.log", event_message(predicted_output=8), event_message(predicted_output=9))

@@ -44,7 +44,7 @@ def test_line_ends_where_another_begins_and_that_has_its_own_place():
 
 
 @pytest.mark.parametrize("before", ["def f(): ret", " ", "\t", "> ", "10% ", logged("DEBUG: respon")])
-def test_run_that_may_start_behind_what_a_dead_writer_left_is_told(before):
+def test_run_that_may_start_after_what_a_dead_writer_left_is_uncertain(before):
     """With a prefix or without. It starts nothing, but the run before it may have ended."""
     (part,) = parts_of(f"{before}{START}".encode())
     assert (part.parsed, part.may_start_run) == (None, "")
@@ -62,7 +62,7 @@ def test_no_value_holds_what_a_file_lost(nuls):
 
 @pytest.mark.parametrize("cut", range(len(logged("[TokenEstimationV2]")), len(LINE)))
 def test_event_that_was_cut_before_its_last_field_is_a_reject(cut):
-    """Within its model it is an event; before that it is torn; the line behind it is read all the same."""
+    """Within its model it is an event; before that it is torn; the line after it is read all the same."""
     first, second = records(LINE[:cut] + START)
     if cut > LINE.index("model=") + len("model="):
         assert isinstance(first, EstimationEvent)
@@ -135,7 +135,7 @@ PRINTED = (
 @pytest.mark.parametrize("printed", PRINTED, ids=lambda text: text[:24])
 @pytest.mark.parametrize("form", [event_message, fallback_message])
 def test_event_ends_where_printed_text_begins_within_its_model(printed, form):
-    """What has no prefix is told by how it begins, as no model goes on: the event is one that was cut."""
+    """What has no prefix is recognised by how it begins, as no model goes on: the event was cut."""
     line = logged(form(model="some mo[de]"))
     first, second = parts_of(f"{line}{printed}".encode())
     assert first.parsed is not None
@@ -158,8 +158,8 @@ def test_no_name_goes_on_with_printed_text(printed):
 
 
 @pytest.mark.parametrize("cut", range(len(logged("[TokenEstimationV2]")), LINE.index("model=") + 1, 7))
-def test_printed_start_of_a_run_is_read_behind_what_was_torn(cut):
-    """Before its last field the event is torn; the run that was printed behind it counts."""
+def test_printed_start_of_a_run_is_read_after_what_was_torn(cut):
+    """Before its last field the event is torn; the run that was printed after it counts."""
     assert records(f"{LINE[:cut]}{DRAINING}") == [Malformed("torn"), Draining("run-B", "p1")]
 
 
@@ -186,19 +186,19 @@ def test_names_like_printed_text_are_whole(name):
 
 
 @pytest.mark.parametrize("form", [json_line, lambda text: docker(logged(text))], ids=["executor", "docker"])
-def test_object_behind_a_torn_line_is_a_line_of_its_own(form):
+def test_object_after_a_torn_line_is_a_line_of_its_own(form):
     """A log that changed its form: both events are there, and neither holds a piece of the other."""
     assert records(LINE[:-6] + form(EVENT)) == [PLAIN_EVENT._replace(model="some-m"), PLAIN_EVENT]
 
 
 @pytest.mark.parametrize("printed", PRINTED, ids=lambda text: text[:24])
-def test_printed_text_behind_a_prefix_is_its_message(printed):
-    """Logged, not printed: it is no line of its own, at the beginning or behind what was torn."""
+def test_printed_text_after_a_prefix_is_its_message(printed):
+    """Logged, not printed: it is no line of its own, at the beginning or after what was torn."""
     assert len(parts_of(logged(printed).encode())) == 1
     assert len(parts_of(f"{LINE}{logged(printed)}".encode())) == 2
 
 
-def test_quoted_text_behind_one_of_ours_starts_nothing():
+def test_quoted_text_after_one_of_ours_starts_nothing():
     """In quotation marks nothing begins."""
     first, second = parts_of(logged(f"[p1] Builder failed: see '{DRAINING}'").encode())
     assert first.parsed is not None
@@ -209,7 +209,7 @@ def test_quoted_text_behind_one_of_ours_starts_nothing():
 @pytest.mark.parametrize(
     "other", [START, f"2025-12-29T08:45:00Z stderr F {START}", f"Dec 29 19:45:00 b e[7]: {START}"]
 )
-def test_tear_is_found_behind_every_prefix_and_before_a_containers(put, other):
+def test_tear_is_found_after_every_prefix_and_before_a_containers(put, other):
     """The second line begins with its container's prefix, if it has one."""
     first, second = parts_of(put(EVENT + other).encode())
     assert first.parsed is not None
@@ -263,13 +263,13 @@ def test_glued_objects_are_two_lines(form, cut):
         f"Starting{START}",
     ],
 )
-def test_other_text_hides_what_stands_behind_it(text):
+def test_other_text_hides_what_follows_it(text):
     """Only a line of our families may end where another begins."""
     assert records(logged(text)) == [None]
 
 
 @pytest.mark.parametrize("quote", ['"', "'", "`", "\\n", "\\r\\n", "\u201c"])
-def test_quoted_line_behind_one_of_ours_is_a_quotation(quote):
+def test_quoted_line_after_one_of_ours_is_a_quotation(quote):
     """A failed builder may show the log that it read: its line ends there, and nothing else begins."""
     first, second = parts_of(logged(f"[p1] Builder failed: see {quote}{LINE}{START}").encode())
     assert first.parsed is not None
@@ -331,7 +331,7 @@ def test_last_part_that_is_not_empty_counts(text, counts):
 
 @pytest.mark.parametrize("put", [put for put, _ in PREFIX_FORMS.values()], ids=PREFIX_FORMS.keys())
 def test_progress_before_a_line_changes_nothing(put):
-    """What was overwritten is not there, before the prefix or, in a container's line, behind it."""
+    """What was overwritten is not there, before the prefix or, in a container's line, after it."""
     line = put(EVENT)
     overwritten = line if line.startswith("{") else f"10%\r20% \x1b[K\r{line}"
     assert parse_line(overwritten.encode()) == parse_line(line.encode())
@@ -479,8 +479,8 @@ def test_hostile_lines_take_little_time(line):
     ],
 )
 @pytest.mark.parametrize("plain", [False, True], ids=["blocks", "lines"])
-def test_events_behind_a_start_that_may_be_torn_have_no_run(tmp_path, line, run, plain):
-    """A start behind other text starts nothing, but what follows may be its; a mention changes nothing."""
+def test_events_after_a_start_that_may_be_torn_have_no_run(tmp_path, line, run, plain):
+    """A start after other text starts nothing, but what follows may be its; a mention changes nothing."""
     log = LogFile(str(tmp_path / "run.log"))
     first = logged("Initialized autonomous executor for run: run-A")
     (tmp_path / "run.log").write_text("".join(f"{text}\n" for text in (first, LINE, line, LINE, "end")))

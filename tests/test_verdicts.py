@@ -13,7 +13,7 @@ DOCUMENT = (ROOT / "docs" / "reports.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("world", [World(9, 3), World(9, 2, cut=0.3), World(16, strata=2)], ids=str)
-def test_equal_estimators_are_told_apart_in_one_of_twenty_samples(world: World) -> None:
+def test_equal_estimators_differ_in_one_of_twenty_samples(world: World) -> None:
     """With retries, cut answers and strata, over all and in any stratum; intervals hold the truth."""
     found = try_out(world, repeats=100, seed=2)
     assert found.verdict <= 0.06
@@ -22,29 +22,29 @@ def test_equal_estimators_are_told_apart_in_one_of_twenty_samples(world: World) 
     assert found.covered >= 0.93
 
 
-def test_former_test_told_them_apart_far_more_often() -> None:
-    """Otherwise the slice above would show nothing: these worlds can tell a bad test from a good one."""
-    assert try_out(World(9, 3), repeats=120, seed=1).formerly > 0.15
+def test_bootstrap_of_answers_would_find_differences_far_more_often() -> None:
+    """Otherwise the slice above would show nothing: these worlds distinguish a bad test from a good one."""
+    assert try_out(World(9, 3), repeats=120, seed=1).bootstrap > 0.15
 
 
 def test_better_estimator_is_found_on_57_phases() -> None:
-    """Where the former test found it in four of five samples."""
+    """Where the bootstrap found it in four of five samples."""
     found = try_out(World(57, error=0.4), repeats=12, seed=3)
     assert found.verdict >= 0.7
 
 
 def test_documented_rates_are_within_what_is_promised() -> None:
-    """Every world is in the table; equal estimators are told apart in at most 6%, a better one is found."""
+    """Every world is in the table; equal estimators differ in at most 6%, a better one is found."""
     table = DOCUMENT.partition(BEGIN)[2].partition(END)[0].strip()
     rows = [line.strip("| ").split(" | ") for line in table.splitlines() if line.startswith("| ")][2:]
     nothing = Found(0, 0, 0, 0, None)
-    assert [tuple(one[:5]) for one in rows] == [row(world, nothing)[:5] for world in WORLDS]
-    for world, one in zip(WORLDS, rows, strict=True):
-        told = dict(zip(HEADER, one, strict=True))
-        share, held = (told[name].strip() for name in ("verdict", "interval holds"))
+    assert [tuple(cells[:5]) for cells in rows] == [row(world, nothing)[:5] for world in WORLDS]
+    for world, cells in zip(WORLDS, rows, strict=True):
+        shown = dict(zip(HEADER, cells, strict=True))
+        share, held = (shown[name].strip() for name in ("verdict", "interval holds"))
         covered = None if held == "-" else float(held.rstrip("%")) / 100
-        samples = int(told["samples"].replace(",", ""))
-        assert kept(world, Found(samples, float(share.rstrip("%")) / 100, 0, 0, covered)), one
+        samples = int(shown["samples"].replace(",", ""))
+        assert kept(world, Found(samples, float(share.rstrip("%")) / 100, 0, 0, covered)), cells
 
 
 def test_promise_is_broken_by_more_than_chance_gives() -> None:

@@ -84,7 +84,7 @@ def test_line_that_goes_on_and_on_is_one_line():
 
 
 def test_line_beyond_the_limit_among_others():
-    """It is kept in part and told with its true length, and what is behind it stands where it stands."""
+    """It is kept in part and reported with its true length, and what follows it is at its true offset."""
     text = "".join(f"{'y' * 150}\r\n" for _ in range(50)) + f"{'z' * 900_000}\r\nend\r\nend\r\n"
     capture = (encoded("w" * 200, "\r\n", LITTLE) + text.encode(LITTLE.name)) * 2
     expected = one_by_one(capture, LITTLE)

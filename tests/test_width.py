@@ -147,5 +147,5 @@ def test_sentences_are_cut_between_words_and_keep_their_indent() -> None:
     fit_to(30)
     line = "  " + "words of a sentence that goes on and on"
     lines = wrapped(line)
-    assert all(one.startswith("  ") and len(one) <= 30 for one in lines)
+    assert all(part.startswith("  ") and len(part) <= 30 for part in lines)
     assert " ".join(" ".join(lines).split()) == line.strip()

@@ -22,8 +22,8 @@ from reports.worth import Worth, errors_of, together, worth_line
 CLEAN = Kind(parsed=True, truncated=False, real=False)
 
 
-def smape(one: float, other: float) -> float:
-    return 200 * abs(one - other) / (one + other)
+def smape(estimate: float, answer: float) -> float:
+    return 200 * abs(estimate - answer) / (estimate + answer)
 
 
 def mean(values: Sequence[float]) -> Any:
@@ -42,7 +42,7 @@ def recomputed(strata: Sequence[Sequence[tuple[int, int, int]]]) -> dict[str, An
                 constant.append(smape(statistics.median(others), actual))
         for phase in {answer[0] for answer in answers}:
             tries = [answer[2] for answer in answers if answer[0] == phase]
-            pairs = [smape(one, other) for one, other in permutations(tries, 2)]
+            pairs = [smape(actual, other_actual) for actual, other_actual in permutations(tries, 2)]
             floor += [statistics.fmean(pairs)] * len(tries) if pairs else []
             phases += bool(pairs)
     return {
@@ -75,8 +75,8 @@ ANSWERS = st.lists(st.tuples(st.integers(0, 4), NUMBERS, NUMBERS), max_size=12)
 def test_worth_is_what_plain_python_computes(strata: list[list[tuple[int, int, int]]]) -> None:
     """Each stratum with its own median, the phase left out; ties, phases alone, and none at all."""
     found = together(errors_of(kinds(answers)) for answers in strata)
-    told = {name: getattr(found, name) for name in recomputed(strata)}
-    assert told == recomputed(strata)
+    computed = {name: getattr(found, name) for name in recomputed(strata)}
+    assert computed == recomputed(strata)
 
 
 ROWS = [

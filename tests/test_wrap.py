@@ -57,7 +57,7 @@ def captured(wrap, width: int, logical=LOGICAL) -> bytes:
 def read(
     data: bytes, position: Position | None = None, width: WrapWidth | None = None
 ) -> tuple[list[Line], Read]:
-    """Join what stands behind a position; return the lines, and where and how reading goes on."""
+    """Join what follows a position; return the lines, and where and how reading goes on."""
     position = Position() if position is None else position
     found = read_lines([data[position.offset :]], encoding_named("utf-16-le"), position, width)
     return found.lines, found
@@ -110,7 +110,7 @@ def test_offsets_and_numbers_are_those_of_the_first_piece(wrap):
 @WRAPS
 @WIDTHS
 def test_cut_at_every_byte_between_two_runs_gives_the_same_lines(wrap, width):
-    """A run that ended anywhere, and one that goes on with its position and width, tell the same."""
+    """A run that ended anywhere, and one that goes on with its position and width, give the same."""
     data = captured(wrap, width)
     whole = read(data)[0]
     for cut in range(len(data) + 1):
@@ -179,7 +179,7 @@ def test_any_cuts_between_runs_give_what_one_run_gives(logical, width, cuts):
 EVENT = event_message()
 INITIALIZED = logged("Initialized autonomous executor for run: telemetry-collection-v5")
 VERIFIED = logged("\u2705 Run 'telemetry-collection-v5' verified in API database")
-FORMER = logged("Initialized autonomous executor for run: other")
+EARLIER = logged("Initialized autonomous executor for run: other")
 LONG = hard_wrapped(logged("y" * 400), 80)
 AT = ["At line:1 char:1", "+ python run.py 2>&1 | tee out.txt", "+ ~~~~~~", "    + CategoryInfo : x", " "]
 
@@ -199,18 +199,18 @@ AT = ["At line:1 char:1", "+ python run.py 2>&1 | tee out.txt", "+ ~~~~~~", "   
             "telemetry-collection-v5",
         ),
         (
-            [FORMER, logged("z"), INITIALIZED, "Workspace: .", logged(EVENT)],
+            [EARLIER, logged("z"), INITIALIZED, "Workspace: .", logged(EVENT)],
             None,
         ),
     ],
-    ids=["printed", "logged", "block", "uv", "shorter", "cut", "wrapped", "verified", "former"],
+    ids=["printed", "logged", "block", "uv", "shorter", "cut", "wrapped", "verified", "earlier"],
 )
 @pytest.mark.parametrize("plain", [False, True], ids=["blocks", "lines"])
 @pytest.mark.parametrize("chunk", [None, 8], ids=["whole", "pieces"])
 def test_whole_context_line_is_not_joined_with_what_was_printed(
     tmp_path, monkeypatch, physical, run, plain, chunk
 ):
-    """A run is never glued to the next line, nor half a name; in doubt it is unknown, not the former one."""
+    """A run is never glued to the next line, nor half a name; in doubt it is unknown, not the one before."""
     if chunk is not None:
         monkeypatch.setattr("ingest.files.logfile.CHUNK_BYTES", chunk)
     log = LogFile(str(tmp_path / "run.txt"))

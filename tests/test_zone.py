@@ -126,7 +126,7 @@ def test_offsets_are_remembered_right():
     st.lists(st.integers(0, 366 * 24 * 60), max_size=20),
 )
 def test_a_local_time_is_the_same_in_utc_whatever_was_looked_up_before(name, year, minutes):
-    """Told by its hour or by its minute; where offsets have seconds, and where a time can't be moved."""
+    """Found by its hour or by its minute; where offsets have seconds, and where a time can't be moved."""
     zone = zone_named(name)
     for minute in [*minutes, *(quarter + 1 for quarter in minutes), 0, 7, 14, 15, 23]:
         local = datetime(year, 1, 1) + timedelta(minutes=minute % (365 * 24 * 60), seconds=minute % 60)  # noqa: DTZ001
@@ -169,7 +169,7 @@ MOMENTS = [
     "2025-10-31 12:00:00",
 ]
 """Local times in both halves of a year, in the hours that Sydney's clock passes twice and never, and where
-the rules of zones that are alike now were others."""
+the rules of zones that are equal now were others."""
 
 
 @pytest.fixture
@@ -251,7 +251,7 @@ def test_zone_that_nobody_named_is_that_of_the_clock(clock, setting, recorded):
     ],
 )
 def test_stale_name_beside_the_clock_is_not_believed(clock, tmp_path, rules, called, recorded):
-    """Beside a copy of some rules, a name of others that are alike in half of the year, or but for days."""
+    """Beside a copy of some rules, a name of others that are equal in half of the year, or but for days."""
     file, name = tmp_path / "localtime", tmp_path / "timezone"
     try:
         file.write_bytes(Path("/usr/share/zoneinfo", rules).read_bytes())
@@ -266,7 +266,7 @@ def test_stale_name_beside_the_clock_is_not_believed(clock, tmp_path, rules, cal
 
 
 @needs_tzset
-def test_link_to_the_clocks_rules_tells_their_name(clock, tmp_path):
+def test_link_to_the_clocks_rules_gives_their_name(clock, tmp_path):
     """However many links lead there; what /etc/timezone says is not asked then."""
     link, name = tmp_path / "localtime", tmp_path / "timezone"
     (tmp_path / "further").symlink_to("/usr/share/zoneinfo/Australia/Sydney")
@@ -302,7 +302,7 @@ def test_slim_rules_are_read(clock, monkeypatch, tmp_path):
 
 
 def test_only_a_zone_with_a_name_can_be_asked_for():
-    """What is recorded of a machine that tells no name is none that a message may advise to give."""
+    """What is recorded of a machine that has no name is none that a message may advise to give."""
     assert [is_named(name) for name in ("Australia/Sydney", "EST5EDT", "UTC")] == [True, True, True]
     assert [is_named(name) for name in ("local", "JST-9", "AEST-10AEDT,M10.1.0,M4.1.0/3")] == [
         False,

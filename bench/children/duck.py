@@ -35,7 +35,7 @@ WITH kept AS (
     WHERE contains(line, '[TokenEstimationV2]') OR contains(line, '[TOKEN_BUDGET] phase=')
         OR contains(line, 'Initialized autonomous executor for run: ') OR contains(line, 'Next phase: ')
         OR contains(line, '[BUILD-129] Token estimate: ') OR contains(line, 'MODEL-SELECT] Builder: ')
-), told AS (
+), read AS (
     SELECT place, line,
         nullif(regexp_extract(line, 'executor for run: (.*)$', 1), '') AS run,
         nullif(regexp_extract(line, 'Next phase: (.*)$', 1), '') AS next_phase,
@@ -52,7 +52,7 @@ WITH kept AS (
         last_value(confidence IGNORE NULLS) OVER so_far AS confidence,
         last_value(attempt IGNORE NULLS) OVER so_far AS attempt,
         last_value(anchor IGNORE NULLS) OVER so_far AS anchor
-    FROM told
+    FROM read
     WINDOW so_far AS (ORDER BY place ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW)
 )
 SELECT unnest(regexp_extract(line, '{_EVENT}', {_NAMES})),
@@ -74,12 +74,12 @@ def _write(database: str, columns: list[str], rows: Iterable[tuple[object, ...]]
 
 
 def main() -> None:
-    """Write the events of a log, with what the lines before them tell if that is asked."""
+    """Write the events of a log, on request with the context of the lines before them."""
     log, database, *context = sys.argv[1:4]
     with duckdb.connect() as duck:
         duck.execute("SET threads = 2")
         found = duck.execute(_CONTEXT if context else _EVENTS, [log])
-        columns = [one[0] for one in found.description or ()]
+        columns = [column[0] for column in found.description or ()]
         _write(database, columns, found.fetchall())
 
 

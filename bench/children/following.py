@@ -22,7 +22,7 @@ from random import Random
 LINES = 60
 IDLE_SECONDS = 20.0
 SETTLE_SECONDS = 5.0
-"""How long it takes until files that were just made are no news any more."""
+"""How long it takes until files that were just made are no longer new."""
 
 _COUNT = "SELECT COUNT(*) FROM token_estimation_v2_events"
 

@@ -20,7 +20,7 @@ def held_bytes(process: int) -> int:
     try:
         rollup = Path(f"/proc/{process}/smaps_rollup").read_text(encoding="ascii")
         children = [
-            one.read_text(encoding="ascii") for one in Path(f"/proc/{process}/task").glob("*/children")
+            file.read_text(encoding="ascii") for file in Path(f"/proc/{process}/task").glob("*/children")
         ]
     except (FileNotFoundError, ProcessLookupError):
         return 0

@@ -54,12 +54,12 @@ def main() -> int:
         print(error, file=sys.stderr)
         return 1
     with tempfile.TemporaryDirectory(prefix="mutants-", ignore_cleanup_errors=True) as folder:
-        alive = _play_named(Players(_made(folder, "named"), options.jobs, Recorded()), faults)
+        survived = _play_named(Players(_made(folder, "named"), options.jobs, Recorded()), faults)
         unexplained = _play_sample(Path(folder), sample, options) if sample else 0
     minutes = (time.monotonic() - begin) / 60
-    print(f"{alive} of {len(faults)} named faults alive, {unexplained} complaints of the sample")
+    print(f"{survived} of {len(faults)} named faults survived, {unexplained} complaints of the sample")
     print(f"{minutes:.1f} minutes")
-    return 1 if alive or unexplained else 0
+    return 1 if survived or unexplained else 0
 
 
 def _of_all(ids: Sequence[str]) -> list[tuple[str, Site]]:
@@ -73,12 +73,12 @@ def _made(folder: str, name: str) -> Path:
 
 
 def _play_named(players: Players, faults: Sequence[Fault]) -> int:
-    alive = 0
+    survived = 0
     for fault, played in players.named(faults):
-        alive += not played.by
+        survived += not played.by
         what = f"noticed by {played.by}" if played.by else "ALIVE: not noticed by " + ", ".join(fault.tests)
         print(f"{fault.id:>8}  {fault.rule}: {what} ({played.seconds:.1f} s)", flush=True)
-    return alive
+    return survived
 
 
 def _play_sample(folder: Path, sample: Sequence[tuple[str, Site]], options: argparse.Namespace) -> int:
@@ -140,10 +140,10 @@ def judged(
         outcomes[area][outcome] += 1
     total = sum(outcomes.values(), Counter[str]())
     for area, counts in (*outcomes.items(), ("all", total)):
-        told = ", ".join(
+        parts = ", ".join(
             f"{counts[name]} {name}" for name in ("died", "changes nothing", "may live", "unexplained")
         )
-        print(f"{area:>9}: {counts.total()} changes, {told}")
+        print(f"{area:>9}: {counts.total()} changes, {parts}")
     changing = total.total() - total["changes nothing"]
     if total["died"] < PART_THAT_DIES * changing:
         print(f"only {total['died']} of {changing} that change something died")

@@ -33,7 +33,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         kept = [
             item
             for number, item in sorted(
-                ((number, item) for number, item in places if number is not None), key=lambda one: one[0]
+                ((number, item) for number, item in places if number is not None), key=lambda pair: pair[0]
             )
         ]
     items[:] = kept

@@ -182,7 +182,7 @@ class _Walk(ast.NodeVisitor):
             self._inside.pop()
 
     def visit_Assert(self, node: ast.Assert) -> None:
-        """Leave out what only tells the type checker."""
+        """Leave out what is only for the type checker."""
 
     def visit_Expr(self, node: ast.Expr) -> None:
         if not isinstance(node.value, ast.Constant):  # a docstring

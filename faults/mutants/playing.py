@@ -232,5 +232,5 @@ def _apart(sites: Sequence[Site]) -> list[list[Site]]:
     return groups
 
 
-def _touch(one: Site, other: Site) -> bool:
-    return one.file == other.file and one.start <= other.end and other.start <= one.end
+def _touch(site: Site, other: Site) -> bool:
+    return site.file == other.file and site.start <= other.end and other.start <= site.end

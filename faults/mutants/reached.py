@@ -119,8 +119,8 @@ def _users(trees: Iterable[ast.Module], names: set[str]) -> Iterator[_Function]:
 
 def _used(node: ast.AST) -> set[str]:
     inner = list(ast.walk(node))
-    names = {one.id for one in inner if isinstance(one, ast.Name)}
-    return names | {one.attr for one in inner if isinstance(one, ast.Attribute)}
+    names = {child.id for child in inner if isinstance(child, ast.Name)}
+    return names | {child.attr for child in inner if isinstance(child, ast.Attribute)}
 
 
 def _insert(tree: ast.Module, before: _Probes, first_in: _Probes) -> bool:
@@ -132,13 +132,19 @@ def _insert(tree: ast.Module, before: _Probes, first_in: _Probes) -> bool:
             if isinstance(block, list):
                 numbers = set().union(*(before.get(statement, set()) for statement in block))
                 inserted |= bool(numbers)
-                setattr(node, name, [one for old in block for one in (*_calls(before.get(old, ())), old)])
+                setattr(
+                    node,
+                    name,
+                    [statement for old in block for statement in (*_calls(before.get(old, ())), old)],
+                )
         if isinstance(node, _Function) and node in first_in:
             node.body = [*_calls(first_in[node]), *node.body]
             inserted = True
     if inserted:
-        preamble = [one for one in tree.body if isinstance(one, ast.Expr) or _is_future(one)]
-        rest = [one for one in tree.body if one not in preamble]
+        preamble = [
+            statement for statement in tree.body if isinstance(statement, ast.Expr) or _is_future(statement)
+        ]
+        rest = [statement for statement in tree.body if statement not in preamble]
         tree.body = [*preamble, *ast.parse(_IMPORT).body, *rest]
     return inserted
 

@@ -61,7 +61,7 @@ def drawn(root: Path, seed: int, number: int) -> list[tuple[str, Site]]:
     while len(found) < number and any(deep < len(sites) for _, sites in ranked):
         found += [(area, sites[deep]) for area, sites in ranked if deep < len(sites)]
         deep += 1
-    return sorted(found[:number], key=lambda one: (list(AREAS).index(one[0]), one[1].file, one[1].start))
+    return sorted(found[:number], key=lambda pair: (list(AREAS).index(pair[0]), pair[1].file, pair[1].start))
 
 
 def _rank(seed: int, site: Site) -> str:

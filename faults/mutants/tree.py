@@ -31,7 +31,7 @@ _OWN_TESTS = "tests/test_mutants.py"
 """The tests of this tool look whether the named faults fit the code: they notice any change of it."""
 
 _SECONDS_APART = 10
-"""Compiled modules are told apart by their source's size and its time: each change gets a later second."""
+"""Python compiles a module again if its source's size or time differs: each change gets a later second."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""A copy in which one call was changed, as long as before: only their middle tells the two logs apart.
+"""A copy in which one call was changed, as long as before: only their middles differ.
 
 What a checkpoint remembers of its log (the first bytes, the bytes before it, the newest event, an unfinished
 line) stands in the copy as well. Taken for its log, the copy would lose the call that is only there.
@@ -17,7 +17,7 @@ from faults.world import World, append
 
 CALLS = 60
 CHANGED = (4, 30, 58)
-"""Which call differs: the first one behind the head, one in the middle, the last one before the tail."""
+"""Which call differs: the first one after the head, one in the middle, the last one before the tail."""
 
 SEEN_AT_START, SEEN_AT_END = 1024, 256
 """Bytes of a log by which its source is known: its first ones, and those before the checkpoint."""
@@ -53,13 +53,13 @@ def pairs(world: World) -> list[Pair]:
         world.watched = lambda: sorted(world.logs.iterdir())
     made = []
     for place in CHANGED:
-        for alike in (False, True):
+        for has_same_values in (False, True):
             calls = world.made(CALLS)
-            (other,) = world.made(1, like=calls[place].number if alike else None)
+            (other,) = world.made(1, like=calls[place].number if has_same_values else None)
             texts = text_of(calls), text_of([*calls[:place], other, *calls[place + 1 :]])
-            if alike and world.mode == "backfill":
+            if has_same_values and world.mode == "backfill":
                 texts = texts[0].removesuffix("\n"), texts[1].removesuffix("\n")
-            name = f"{place}{'-alike' if alike else ''}.log"
+            name = f"{place}{'-alike' if has_same_values else ''}.log"
             files = (world.logs / f"a{name}", world.logs / f"b{name}")
             pair = Pair(*files, texts[0].encode(), texts[1].encode())
             world.require(_seems_the_same(pair, calls[-1]), "the scenario itself is wrong")
@@ -68,7 +68,7 @@ def pairs(world: World) -> list[Pair]:
 
 
 def _seems_the_same(pair: Pair, last: Call) -> bool:
-    """Whether neither size nor head nor tail nor the newest event tells the log from its copy."""
+    """Whether the log and its copy have the same size, head, tail and newest event."""
     newest = last.event.encode()
     return (
         len(pair.data) == len(pair.changed)

@@ -103,7 +103,7 @@ def _excerpts(world: World, when: str) -> None:
 
 
 def context_a_week_later(world: World) -> None:
-    """What was applied is told in a later run: the row is completed, nothing else changes."""
+    """The line with the applied paths is read in a later run: the row is completed, nothing else changes."""
     calls = world.write(10)
     world.read()
     call = calls[-1]

@@ -211,7 +211,7 @@ def preallocated(world: World) -> None:
 
 
 def power_cut(world: World) -> None:
-    """A power cut left NULs within a line; the executor's next line stands right behind them."""
+    """A power cut left NULs within a line; the executor's next line follows them directly."""
     world.write(10)
     append(world.log, b"[2026-01-14 12:00:00] INFO: half a li" + b"\0" * 300)
     world.write(10)

@@ -1,4 +1,4 @@
-"""Lines that are not what they seem: torn, in pieces, coloured, behind prefixes of every kind."""
+"""Lines that are not what they seem: torn, in pieces, coloured, after prefixes of every kind."""
 
 from __future__ import annotations
 
@@ -79,8 +79,8 @@ def printed_behind_torn(world: World) -> None:
         world.require(cut == 4, f"{cut} events are cut, not 4")
 
 
-def behind_other_text(world: World) -> None:
-    """An event line behind a torn line of another kind may be quoted: a reject. In quotation marks it is."""
+def after_other_text(world: World) -> None:
+    """An event line after a torn line of another kind may be quoted: a reject. In quotation marks it is."""
     event = Call(9_000).event
     world.write(5)
     _append(world, f"[2026-01-14 09:00:00] DEBUG: [HTTP] respon{event}")
@@ -186,7 +186,7 @@ def new_keys(world: World) -> None:
 SCENARIOS = (
     Scenario("R80", "a writer killed within a line, the next one's lines glued to it", torn, FINISHED, False),
     Scenario("R80b", "the same within a number", torn_in_a_number, FINISHED, False),
-    Scenario("R80c", "an event line behind other text, and quoted ones", behind_other_text, FINISHED, False),
+    Scenario("R80c", "an event line after other text, and quoted ones", after_other_text, FINISHED, False),
     Scenario("R80d", "printed text glued to a torn line", printed_behind_torn, FINISHED, False),
     Scenario("R81", "CRI's pieces of two streams", _pieces(_cri), CRON, False),
     Scenario("R81b", "Docker's pieces of two streams", _pieces(_docker), CRON, False),

@@ -198,7 +198,7 @@ def part_elsewhere(world: World) -> None:
 
 
 def from_the_future(world: World) -> None:
-    """Times that go back and forth, and lie far ahead: order and identity do not depend on them."""
+    """Times that go back and forth, and lie far in the future: order and identity do not depend on them."""
     calls = world.made(30)
     random.Random(39).shuffle(calls)
     for start in range(0, 30, 10):

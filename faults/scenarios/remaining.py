@@ -22,8 +22,8 @@ CALLS, COPIED, GREPPED = 20, 10, 5
 """Calls of the log, how many of them stand in its copy as well, and how many only in an excerpt."""
 
 
-def told(call: Call) -> str:
-    """Write a call with all that an executor tells of one; every fifth is repeated with more room."""
+def with_context(call: Call) -> str:
+    """Write a call with every kind of line that an executor logs; every fifth is repeated with more room."""
     phase = call.phase
     lines = [
         call.logged(RUN),
@@ -50,9 +50,9 @@ def told(call: Call) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
-def telling(calls: Sequence[Call]) -> bytes:
-    """Write calls, as `told`."""
-    return "".join(map(told, calls)).encode()
+def all_with_context(calls: Sequence[Call]) -> bytes:
+    """Write calls, as `with_context`."""
+    return "".join(map(with_context, calls)).encode()
 
 
 def excerpt(calls: Sequence[Call]) -> bytes:
@@ -64,16 +64,16 @@ def read_and_gone(world: World) -> tuple[list[Call], Known]:
     """Read a log, its copy, an excerpt and imported paths; take away all logs; return what is known then."""
     world.needs_phase = False
     calls, grepped = world.made(CALLS), world.made(GREPPED)
-    append(world.log, telling(calls))
-    append(world.logs / "copy.log", telling(calls[:COPIED]))
+    append(world.log, all_with_context(calls))
+    append(world.logs / "copy.log", all_with_context(calls[:COPIED]))
     append(world.logs / "samples.txt", excerpt([*calls[COPIED:], *grepped]) + b"[TokenEstimationV2] broken\n")
     world.read()
     paths = world.root / "paths.ndjson"
     paths.write_text(
         "".join(
-            json.dumps({"run_id": one.run, "phase_id": one.phase, "deliverables": [f"src/{one.phase}.py"]})
+            json.dumps({"run_id": made.run, "phase_id": made.phase, "deliverables": [f"src/{made.phase}.py"]})
             + "\n"
-            for one in calls
+            for made in calls
         )
     )
     call(world, "deliverables", "import", paths, "--db", world.database)
@@ -87,8 +87,8 @@ def read_and_gone(world: World) -> tuple[list[Call], Known]:
 def _is_all_known(before: Known, calls: Sequence[Call], grepped: Sequence[Call]) -> bool:
     whole = {"run_id", "phase_id", "actual_max_tokens", "input_tokens", "total_tokens", "confidence"}
     whole |= {"attempt_index", "estimated_deliverable_count", "phase_outcome", "deliverables_json"}
-    return all(whole <= before[name_of(one)].keys() for one in calls) and all(
-        not whole & before[name_of(one)].keys() for one in grepped
+    return all(whole <= before[name_of(made)].keys() for made in calls) and all(
+        not whole & before[name_of(made)].keys() for made in grepped
     )
 
 
@@ -102,22 +102,22 @@ def nothing_lost(world: World, before: Known, what: str, besides: Sequence[str] 
 
 
 def ingested(world: World) -> None:
-    """Other logs, a half copy of the former log, excerpts with and without context, all from their start."""
+    """Other logs, half a copy of the lost log, excerpts with and without context, all from their start."""
     calls, before = read_and_gone(world)
-    append(world.logs / "other.log", telling(world.made(5)))
+    append(world.logs / "other.log", all_with_context(world.made(5)))
     world.read()
     nothing_lost(world, before, "another log")
-    append(world.logs / "backup.log", telling(calls)[: len(telling(calls)) // 2])
+    append(world.logs / "backup.log", all_with_context(calls)[: len(all_with_context(calls)) // 2])
     world.read()
-    nothing_lost(world, before, "a part of the former log")
+    nothing_lost(world, before, "a part of the log that is gone")
     append(world.logs / "grep.txt", excerpt(calls))
-    anchored = "".join(f"{one.anchor}\n{one.event}\n" for one in calls)
+    anchored = "".join(f"{made.anchor}\n{made.event}\n" for made in calls)
     append(world.logs / "grep-C1.txt", anchored.encode())
     world.read()
     nothing_lost(world, before, "excerpts")
-    append(world.log, telling(world.made(5)))
+    append(world.log, all_with_context(world.made(5)))
     world.read()
-    nothing_lost(world, before, "another log where the former was")
+    nothing_lost(world, before, "another log where the one that is gone was")
     if world.mode == "backfill":
         world.read("--full")
         nothing_lost(world, before, "a full reading of what there is")
@@ -126,19 +126,19 @@ def ingested(world: World) -> None:
 def merged(world: World) -> None:
     """Merged with a database of an excerpt, into it and the other way round, twice."""
     calls, before = read_and_gone(world)
-    former = world.root / "former.db"
-    call(world, "backup", "--db", world.database, former)
+    earlier = world.root / "earlier.db"
+    call(world, "backup", "--db", world.database, earlier)
     append(world.logs / "grep.txt", excerpt(calls[::2]))
     world.database.unlink()
     world.read()
     other = world.root / "other.db"
     call(world, "backup", "--db", world.database, other)
     for _ in range(2):
-        call(world, "merge", "--db", world.database, former)
+        call(world, "merge", "--db", world.database, earlier)
         nothing_lost(world, before, "merged into another", IDS)
     for _ in range(2):
-        call(world, "merge", "--db", former, other)
-        gone = lost(before, known(former))
+        call(world, "merge", "--db", earlier, other)
+        gone = lost(before, known(earlier))
         world.require(not gone, f"another merged into it: {'; '.join(gone[:5])}")
 
 
@@ -147,22 +147,22 @@ def pruned(world: World) -> None:
     calls, before = read_and_gone(world)
     first = calls[COPIED - 3]
     call(world, "prune", "--db", world.database, "--older-than", f"{first.moment:%Y-%m-%dT%H:%M:%S}")
-    old = [one for one in calls if one.moment < first.moment]
+    old = [made for made in calls if made.moment < first.moment]
     world.gone(old)
     begin = f"{first.moment:%Y-%m-%d %H:%M:%S}"
     kept = {name: values for name, values in before.items() if values.get("timestamp", "") >= begin}
     nothing_lost(world, kept, "pruned")
-    append(world.logs / "backup.log", telling(calls))
+    append(world.logs / "backup.log", all_with_context(calls))
     world.read()
     nothing_lost(world, kept, "a copy of what was pruned")
     world.require(not set(map(name_of, old)) & known(world.database).keys(), "what was pruned came back")
 
 
 def forgotten(world: World) -> None:
-    """Sources that told what others told too, or told alone: only the latter goes with them."""
+    """Sources whose events others have too, or they alone: only the latter go with them."""
     _, before = read_and_gone(world)
     others = world.made(5)
-    append(world.logs / "other.log", telling(others))
+    append(world.logs / "other.log", all_with_context(others))
     world.read()
     (world.logs / "other.log").unlink()
     _forget(world, "other.log")
@@ -174,8 +174,8 @@ def forgotten(world: World) -> None:
     alone = list(world.calls.values())[CALLS : CALLS + GREPPED]
     world.gone(alone)
     before = {name: values for name, values in before.items() if not name.startswith("reject ")}
-    for one in alone:
-        del before[name_of(one)]
+    for made in alone:
+        del before[name_of(made)]
     nothing_lost(world, before, "an excerpt forgotten")
 
 
@@ -187,30 +187,30 @@ def remains_of_a_forgotten_log(world: World) -> None:
     """Forgotten, where a copy of one half and an excerpt of the other remain: only what these say stays."""
     world.needs_phase = False
     calls = world.made(CALLS)
-    append(world.logs / "copy.log", telling(calls[:COPIED]))
+    append(world.logs / "copy.log", all_with_context(calls[:COPIED]))
     append(world.logs / "samples.txt", excerpt(calls[COPIED:]))
     world.read()
-    right = _told(world.database)
+    right = _linked(world.database)
     world.database.unlink()
-    append(world.log, telling(calls))
+    append(world.log, all_with_context(calls))
     world.read()
     _forget(world, world.log.name)
     world.log.unlink()
     world.read()
-    remaining = _told(world.database)
+    remaining = _linked(world.database)
     for table, rows in right.items():
-        untold = [row for row in remaining[table] if row not in rows]
+        unfounded = [row for row in remaining[table] if row not in rows]
         world.require(
-            not untold and len(rows) == len(remaining[table]),
-            f"{len(untold)} {table} hold what no remaining place says, {untold[0] if untold else ''}"[:300],
+            not unfounded and len(rows) == len(remaining[table]),
+            f"{len(unfounded)} {table} hold what no remaining place says, {unfounded[:1]}"[:300],
         )
 
 
-def _told(database: Path) -> Tables:
+def _linked(database: Path) -> Tables:
     return {"events": events(database), "escalations": escalations(database)}
 
 
-def told_by_nobody(world: World) -> None:
+def said_by_nobody(world: World) -> None:
     """A row says more of its event than its only place, an excerpt, does: `verify` names it."""
     world.needs_phase = False
     append(world.log, excerpt(world.made(5)))
@@ -243,7 +243,7 @@ SCENARIOS = (
     Scenario(
         "R64",
         "a row that says more than its only place",
-        told_by_nobody,
+        said_by_nobody,
         FOLDER,
         False,
     ),

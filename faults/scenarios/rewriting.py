@@ -101,7 +101,7 @@ def rewritten_within_a_tick(world: World) -> None:
 
 
 def truncated_before_any_event(world: World) -> None:
-    """What was read held no event; the next generation begins alike, and has events before the old offset."""
+    """What was read held no event; the next file begins the same, and has events before the old offset."""
     append(world.log, BANNER * 3)
     world.read()
     os.truncate(world.log, 0)

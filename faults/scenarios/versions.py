@@ -201,7 +201,7 @@ LATER = (
     "unread_lines INTEGER",
     "prefix TEXT",
     "own_values TEXT",
-    "CREATE INDEX event_sightings_own",
+    "CREATE INDEX event_sightings_event",
 )
 """How the lines of the schema begin, or what they hold, that the first version did not have."""
 
@@ -210,6 +210,7 @@ EARLIER = (
     "DROP TABLE phase_deliverables",
     "DROP TABLE escalation_sightings",
     "ALTER TABLE token_estimation_v2_events ADD COLUMN context_parts TEXT",
+    "CREATE INDEX event_sightings_event ON event_sightings (event_id)",
 )
 """What makes the rest of the schema the first version's."""
 

@@ -1,4 +1,4 @@
-"""`tokentail merge`, `backup` and `upgrade`: what is done with whole databases, without any log."""
+"""`tokentail merge`, `backup` and `upgrade`: commands for whole databases, without any log."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def merge_command(others: tuple[str, ...], db: str | None, wait_seconds: float, 
     Exit codes: 0 done, 1 a database can't be used, or is the one of --db (named; the others are merged),
     2 wrong use, 75 another ingest holds the database.
     """  # noqa: D301 - Click's mark must be the character itself
-    from ingest.merging import merge  # noqa: PLC0415 - the others need nothing that unites
+    from ingest.merging import merge  # noqa: PLC0415 - the other commands don't need it
 
     database = options.chosen_database(db)
     done = merge(others, database, wait_seconds)
@@ -60,11 +60,11 @@ def merge_command(others: tuple[str, ...], db: str | None, wait_seconds: float, 
 
 
 def _show_merged(database: str, done: Merged) -> None:
-    for one in done.databases:
+    for merged in done.databases:
         say(
-            f"{one.database}: {counted(one.events, 'event')}, {one.events_new:,} new, "
-            f"{one.events_updated:,} completed; {counted(one.sources, 'source')}, {one.sources_new:,} new, "
-            f"{one.sources_further:,} read further"
+            f"{merged.database}: {counted(merged.events, 'event')}, {merged.events_new:,} new, "
+            f"{merged.events_updated:,} completed; {counted(merged.sources, 'source')}, "
+            f"{merged.sources_new:,} new, {merged.sources_further:,} read further"
         )
     if done.databases:
         say(f"{counted(len(done.databases), 'database')} merged; database {database}")

@@ -1,4 +1,4 @@
-"""`tokentail explain FILE:LINE`: what a line is taken for, where that stops, and what is stored of it."""
+"""`tokentail explain FILE:LINE`: what a line is read as, where it stops matching, what is stored of it."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def explain_command(
             code = 1
         found += [(path, read_with.zone, line, _stored_as(path, line, db)) for line in lines]
     if as_json:
-        say_json({"lines": [_record(*one) for one in found]})
+        say_json({"lines": [_record(*line) for line in found]})
     else:
         _show(found)
     return code
@@ -119,8 +119,8 @@ def _zone(path: str, tz: str | None) -> str:
     if folders := options.chosen_folders():
         from ingest.files.folders import zone_for  # noqa: PLC0415 - most have no folders of their own
 
-        if (told := zone_for(folders, LogFile(path).stored_path)) is not None:
-            return told
+        if (zone := zone_for(folders, LogFile(path).stored_path)) is not None:
+            return zone
     return (machine_zone() if tz is None else zone_named(tz)).name
 
 
@@ -172,7 +172,7 @@ def _record(path: str, zone: str, traced: TracedLine, event_id: int | None) -> d
         "why_not": explained.why,
         "facts": [fact._asdict() | {"source": fact.source} for fact in traced.facts.values()],
         "tells": [{"line_number": number, "what": what} for number, what in traced.tells],
-        "tells_events": traced.told,
+        "tells_events": traced.event_count,
         "stored": _kind(traced),
         "reason": record.reason if isinstance(record, Malformed) else None,
         "event": traced.row,
@@ -203,13 +203,13 @@ def _show(found: list[tuple[str, str, TracedLine, int | None]]) -> None:
         shown = traced.line.data.decode("utf-8", "replace")
         say(f"{path}:{traced.line.number}, from byte {traced.line.offset:,}")
         say(f"  {shown[:_WIDTH]}{'...' if len(shown) > _WIDTH else ''}", as_is=True)
-        for name, text in _told(path, zone, traced):
+        for name, text in _described(path, zone, traced):
             say(f"{name:<22}  {text}")
         if event_id is not None:
             say(f"{'database':<22}  event {event_id}: see `tokentail events {event_id}`")
 
 
-def _told(path: str, zone: str, traced: TracedLine) -> Iterator[tuple[str, str]]:
+def _described(path: str, zone: str, traced: TracedLine) -> Iterator[tuple[str, str]]:
     explained = traced.explanation
     yield "prefix", explained.prefix + _time(zone, traced)
     yield "family", explained.family or f"none: {explained.why}"
@@ -250,7 +250,7 @@ def _stopped(traced: TracedLine) -> str:
 
 def _tells(traced: TracedLine) -> str:
     named = "; ".join(f"of the event in line {number}: {what}" for number, what in traced.tells)
-    more = traced.told - len(traced.tells)
+    more = traced.event_count - len(traced.tells)
     return named + (f"; and of {more:,} more" if more > 0 else "")
 
 

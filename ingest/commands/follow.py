@@ -1,4 +1,4 @@
-"""`tokentail follow`: the rounds of a follow, as lines that a person or a program reads."""
+"""`tokentail follow`: the turns of a follow, as lines that a person or a program reads."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from ingest.commands.ingest import (
 )
 from ingest.errors import UsageMistake
 from ingest.files.paths import STANDARD_INPUT, is_url
-from ingest.follow import News, follow
+from ingest.follow import TurnReport, follow
 from ingest.stopping import Stopping
 from ingest.summary import Summary
 from reports.terminal import bytes_text, counted
 
 GRACE_SECONDS = 2.0
-"""How long a round that is under way may take to its end when a signal comes. Nothing is lost in any case."""
+"""How long a turn may still take when a signal comes. Nothing is lost in any case."""
 
 idle_option = click.option(
     "--until-idle",
@@ -117,17 +117,17 @@ class _Voice:
             made = "new database" if total.database_is_new else "database"
             say(f"following, times of new logs read as {total.timezone}; {made} {total.database}")
 
-    def news(self, news: News) -> None:
-        """Say what a round brought."""
-        found = news.summary
+    def report(self, turn: TurnReport) -> None:
+        """Print what a turn did."""
+        found = turn.summary
         for trouble in (*found.problems, *found.warnings):
             complain(trouble)
-        for text in (*(f"no longer: {text}" for text in news.mended), *found.notes):
+        for text in (*(f"no longer: {text}" for text in turn.mended), *found.notes):
             if not self._quiet:
                 remark(text)
         now = datetime.now(UTC)
         if self._as_json:
-            say_json_line({"at": f"{now:%Y-%m-%dT%H:%M:%SZ}", **found.values(), "mended": news.mended})
+            say_json_line({"at": f"{now:%Y-%m-%dT%H:%M:%SZ}", **found.values(), "mended": turn.mended})
         elif not self._quiet and (found.marker_lines or found.events_updated):
             say(
                 f"{now:%Y-%m-%d %H:%M:%S} UTC: {found_text(found)}; "
@@ -135,11 +135,11 @@ class _Voice:
             )
 
     def beat(self, total: Summary) -> None:
-        """Tell a monitor."""
+        """Write the metrics."""
         self._metrics.write_seldom(total.exit_code)
 
     def waits(self) -> None:
-        """End it, if a signal came."""
+        """End the follow if a signal came."""
         self._stopping.check()
 
     def end(self) -> None:

@@ -1,4 +1,4 @@
-"""`tokentail import` and `deliverables import`: what no log tells, from where it is known."""
+"""`tokentail import` and `deliverables import`: import what doesn't come from a log."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ingest.importing import import_events
 from reports.terminal import counted
 
 MAX_NAMED = 10
-"""Odd phases that are named one by one."""
+"""Odd phases that are named at most."""
 
 
 @click.command("import")

@@ -1,4 +1,4 @@
-"""`tokentail ingest` and `tokentail backfill`: one library call, two manners. `follow` has their options."""
+"""`tokentail ingest` and `tokentail backfill`, which differ in options; `follow` shares them."""
 
 from __future__ import annotations
 
@@ -164,7 +164,7 @@ def backfill_command(paths: tuple[str, ...], **chosen: Any) -> int:
 
 
 def switched_off(as_json: bool) -> bool:
-    """Whether the executor's switch turns telemetry off, which is said then."""
+    """Whether the executor's switch turns telemetry off; if so, say it."""
     if not options.is_switched_off():
         return False
     remark(f"{options.SWITCH_VARIABLE} is off: nothing was read or written")
@@ -176,7 +176,7 @@ def switched_off(as_json: bool) -> bool:
 def ingest_options_of(
     command: str, chosen: Chosen, report: Callable[[int, int], None] | None = None
 ) -> IngestOptions:
-    """Return what is asked of an ingest.
+    """Return the options of an ingest.
 
     Raises:
         UsageMistake: the time zone is not known, or the prefix is no template.
@@ -211,7 +211,7 @@ def prefix_named(text: str) -> str:
 
 
 def refuse_adoption(chosen: Chosen, database: str) -> None:
-    """Say what takes the place of an option of version 0.1.0.
+    """Refuse an option of version 0.1.0, and name its replacement.
 
     Raises:
         UsageMistake: it was given.
@@ -221,7 +221,7 @@ def refuse_adoption(chosen: Chosen, database: str) -> None:
 
 
 def no_adoption(asked: str, database: str) -> str:
-    """Say what takes the place of a way of version 0.1.0 to adopt an executor's own database."""
+    """Name the replacement of adopting an executor's own database, as version 0.1.0 did."""
     return (
         f"{asked} is no more: a database that was adopted is used without it; any other of an executor's "
         f"is read, and never written to: `tokentail import {database} --db OTHER.db` takes its rows in, "
@@ -261,14 +261,14 @@ def cores() -> int:
 
 
 def found_text(summary: Summary) -> str:
-    """Return what came of the marker lines, in words: the new events, and of the rest what there is."""
+    """Return what became of the marker lines, in words: new events, and the other counts that aren't 0."""
     more = {
         f"{summary.events_updated:,} updated": summary.events_updated,
         counted(summary.further_sightings, "further sighting"): summary.further_sightings,
         f"{counted(summary.rejects, 'reject')} (see `tokentail rejects`)": summary.rejects,
     }
-    told = "".join(f", {text}" for text, count in more.items() if count)
-    return f"{counted(summary.events_new, 'event')} new{told}"
+    others = "".join(f", {text}" for text, count in more.items() if count)
+    return f"{counted(summary.events_new, 'event')} new{others}"
 
 
 def show(summary: Summary) -> None:
@@ -317,41 +317,43 @@ def _preview(command: str, paths: tuple[str, ...], chosen: Chosen) -> int:
 def _record(found: Preview) -> dict[str, object]:
     return {
         "lines_by_family": dict(found.families.most_common()),
-        "not_understood": [asdict(one) | {"stopped_at": _stopped_at(one)} for one in found.not_understood],
-        "new_events_told": found.told,
+        "not_understood": [asdict(kind) | {"stopped_at": _stopped_at(kind)} for kind in found.not_understood],
+        "new_events_told": found.known_by,
     }
 
 
-def _stopped_at(one: NotUnderstood) -> int | None:
+def _stopped_at(kind: NotUnderstood) -> int | None:
     """Return the character, from 1, at which the first of them stops matching."""
-    return None if one.stop is None else one.prefix_length + one.stop.reached + 1
+    return None if kind.stop is None else kind.prefix_length + kind.stop.reached + 1
 
 
 def _show_preview(found: Preview) -> None:
     summary = found.summary
     if summary.events_new:
-        for what, told in found.told.items():
-            kinds = ", ".join(f"{source} {count:,}" for source, count in told.items())
-            known = sum(told.values())
+        for what, counts in found.known_by.items():
+            kinds = ", ".join(f"{source} {count:,}" for source, count in counts.items())
+            known = sum(counts.values())
             say(f"  {what} known of {known:,} of {summary.events_new:,}" + (f": {kinds}" if kinds else ""))
     if found.families:
         kinds = ", ".join(f"{name} {count:,}" for name, count in found.families.most_common())
         say(f"lines understood: {kinds}")
     if found.not_understood:
         say("lines not understood:")
-    for one in found.not_understood[:MOST_KINDS]:
-        say(f"  {_sentence(one)}")
+    for kind in found.not_understood[:MOST_KINDS]:
+        say(f"  {_sentence(kind)}")
     if len(found.not_understood) > MOST_KINDS:
         say(f"  and {len(found.not_understood) - MOST_KINDS:,} more kinds")
 
 
-def _sentence(one: NotUnderstood) -> str:
-    kind = f"{counted(one.lines, 'reject')}, {one.why}" if one.is_reject else counted(one.lines, "line")
-    like = f" like `{one.family}`" if one.family and not one.is_reject else ""
-    if one.stop is None:
-        return f"{kind}{like}: {one.why}; the first is {one.first}"
-    there = f"`{one.stop.found}`" if one.stop.found else "the line's end"
+def _sentence(kind: NotUnderstood) -> str:
+    what = counted(kind.lines, "line")
+    if kind.is_reject:
+        what = f"{counted(kind.lines, 'reject')}, {kind.why}"
+    like = f" like `{kind.family}`" if kind.family and not kind.is_reject else ""
+    if kind.stop is None:
+        return f"{what}{like}: {kind.why}; the first is {kind.first}"
+    found = f"`{kind.stop.found}`" if kind.stop.found else "the line's end"
     return (
-        f"{kind}{like}: the first, {one.first}, stops matching at character {_stopped_at(one)} "
-        f"({there}), where it should be {one.stop.expected}"
+        f"{what}{like}: the first, {kind.first}, stops matching at character {_stopped_at(kind)} "
+        f"({found}), where it should be {kind.stop.expected}"
     )

@@ -1,4 +1,4 @@
-"""How far a long reading is: bytes, rate, time left, on a terminal, from the second second on."""
+"""The progress of a long reading: bytes, rate, time left, on a terminal, after the first second."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from contextlib import contextmanager
 from reports.terminal import bytes_text
 
 FIRST_SECONDS = 1.0
-"""What is over sooner needs no progress."""
+"""What is over sooner shows no progress."""
 
 EVERY_SECONDS = 0.2
 
 
 class Progress:
-    """A line on standard error, written over again and again; called with the bytes done, and of all."""
+    """A line on standard error that is rewritten; call it with the bytes done, and with all there are."""
 
     def __init__(self, verb: str) -> None:
         """Begin; nothing is shown yet."""
@@ -27,7 +27,7 @@ class Progress:
         self._shown = 0
 
     def __call__(self, done: int, total: int) -> None:
-        """Show how far it is, if it is time to."""
+        """Show the progress, if it is time to."""
         now = time.monotonic()
         if self._first is None:
             self._first = done
@@ -45,7 +45,7 @@ class Progress:
         self._shown = len(line)
 
     def close(self) -> None:
-        """Take the line away."""
+        """Erase the line."""
         if self._shown:
             sys.stderr.write(f"\r{' ' * self._shown}\r")
             sys.stderr.flush()
@@ -65,7 +65,7 @@ def progress_line(verb: str, done: int, total: int, rate: float) -> str:
 
 @contextmanager
 def shown_progress(verb: str, quiet: bool) -> Iterator[Progress | None]:
-    """Yield what shows progress, where standard error is a terminal and somebody wants to see it."""
+    """Yield a `Progress`; `None` if standard error is no terminal, or with --quiet."""
     if quiet or sys.stderr is None or not sys.stderr.isatty():
         yield None
         return

@@ -11,7 +11,7 @@ from commandline import options
 from commandline.moments import FORMS, moment, parse_since
 from commandline.output import complain, remark, say, say_json
 from ingest.errors import UsageMistake
-from ingest.pruning import Pruned, events_if_all_would_go, lift, preview, prune
+from ingest.pruning import Pruned, clear, events_if_all_would_go, preview, prune
 from reports.terminal import bytes_text, counted
 
 
@@ -24,7 +24,7 @@ from reports.terminal import bytes_text, counted
     help=f"Take away what was logged before then, in UTC unless it has an offset: 180d, or {FORMS}.",
 )
 @click.option(
-    "--lift", "lifted", is_flag=True, help="Take events of any time again; none comes back by itself."
+    "--lift", "clears", is_flag=True, help="Take events of any time again; none comes back by itself."
 )
 @options.dry_run_option
 @click.option("--force", is_flag=True, help="Prune though no event would be left.")
@@ -34,7 +34,7 @@ from reports.terminal import bytes_text, counted
 @options.json_option
 def prune_command(
     moment: datetime | None,
-    lifted: bool,
+    clears: bool,
     dry_run: bool,
     force: bool,
     no_vacuum: bool,
@@ -60,10 +60,10 @@ def prune_command(
     75 another ingest holds it.
     """  # noqa: D301 - Click's mark must be the character itself
     database = options.chosen_database(db)
-    if (moment is None) != lifted or (lifted and dry_run):
+    if (moment is None) != clears or (clears and dry_run):
         raise UsageMistake("say --older-than TIME (with --dry-run to see what would go), or --lift alone")
     if moment is None:
-        return _lift(database, wait_seconds, as_json)
+        return _clear(database, wait_seconds, as_json)
     if not (force or dry_run) and (count := events_if_all_would_go(database, moment)):
         raise UsageMistake(
             f"{database}: all {count:,} events are from before {moment:%Y-%m-%d %H:%M} UTC, so that none "
@@ -82,8 +82,8 @@ def prune_command(
     return 0 if done.trouble is None else 1
 
 
-def _lift(database: str, wait_seconds: float, as_json: bool) -> int:
-    before = lift(database, wait_seconds)
+def _clear(database: str, wait_seconds: float, as_json: bool) -> int:
+    before = clear(database, wait_seconds)
     if as_json:
         say_json({"database": database, "kept_from": None, "kept_from_before": before})
     elif before is None:

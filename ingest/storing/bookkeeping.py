@@ -1,8 +1,8 @@
-"""Bookkeeping that somebody edited by hand: states that no run of ours leaves, and what mends them.
+"""Find bookkeeping that somebody edited by hand: states that no run of ours leaves.
 
-Each run looks for what can be seen without reading all rows. A run that reads every log from its start first
-takes away what belongs to nothing, so that what it reads then stands as after a first reading. Events stay,
-even those that no place tells any more: their log may be gone.
+Each run checks what can be seen without reading all rows. A run that reads every log from its start first
+deletes the rows that belong to no source or event, so that the result is that of a first reading. Events
+stay, even those without a place: their log may be gone.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _PLACES = {"sightings": "event_sightings", "rejects": "rejected_lines"}
 
 
 def bookkeeping_trouble(connection: sqlite3.Connection) -> str | None:
-    """Return what is in a database and can't be: a quick look, at the start of a run."""
+    """Return what is inconsistent in a database; a quick check at the start of a run."""
     for name, table in _PLACES.items():
         (orphans,) = connection.execute(_ORPHANS.format(table=table)).fetchone()
         if orphans:

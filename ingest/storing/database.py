@@ -1,4 +1,4 @@
-"""Opening the database: where it is, whose it is, and which version; its transactions and its journal.
+"""Opening the database: its path, owner and version, its transactions and its journal.
 
 The schema is `schema.sql` and the migrations after it, recorded by sqlite-utils in the same
 transaction that makes them. A database that a newer version made, or that is not ours, is refused
@@ -78,8 +78,8 @@ def files_of(database: StrPath) -> list[str]:
     return [f"{os.fspath(database)}{end}" for end in ("", "-wal", "-shm", ".lock")]
 
 
-def take_away(database: StrPath) -> None:
-    """Remove a database that was made for nothing, from under its lock; its lock file stays, as always."""
+def remove_database(database: StrPath) -> None:
+    """Remove a database that was made in vain, while its lock is held; the lock file stays, as always."""
     for name in files_of(os.path.realpath(database))[:-1]:
         with suppress(OSError):  # somebody looks at it already: an empty database does no harm
             os.unlink(name)
@@ -87,7 +87,7 @@ def take_away(database: StrPath) -> None:
 
 @contextmanager
 def open_for_writing(path: StrPath) -> Iterator[Database]:
-    """Open the database as `connected_for_writing` does, for the library.
+    """Open the database as `connected_for_writing` does, as an object of sqlite-utils.
 
     Raises:
         DatabaseBusy, DatabaseUnusable: as there.
@@ -138,16 +138,16 @@ def require_database(path: StrPath) -> None:
 
 
 Remark = Callable[[str], object]
-"""Takes a sentence that is worth knowing, for whoever asked."""
+"""Is called with a sentence that is worth knowing."""
 
 
 def unsaid(text: str) -> None:
-    """Take a sentence that nobody asked for."""
+    """Ignore a sentence that nobody asked for."""
 
 
 @contextmanager
 def open_for_reading(path: StrPath, remark: Remark = unsaid) -> Iterator[Database]:
-    """Open a database that exists, for queries only; one of an older version in an upgraded copy, and say so.
+    """Open an existing database for queries only; of an older version, open an upgraded copy and say so.
 
     Raises:
         DatabaseUnusable: it isn't there, is not ours, or is of a newer version.
@@ -195,11 +195,11 @@ def opened_as_it_is(path: StrPath, not_ours: bool = False) -> Iterator[sqlite3.C
         connection.execute("PRAGMA query_only = ON")
         yield connection
     if not_ours and not had_journal and os.path.exists(f"{os.fspath(path)}-wal"):
-        _take_away_journal(path)
+        _remove_journal(path)
 
 
-def _take_away_journal(path: StrPath) -> None:
-    """Let SQLite remove the empty files that it made to read in WAL mode, if nobody has it open."""
+def _remove_journal(path: StrPath) -> None:
+    """Let SQLite remove the empty files that it made to read in WAL mode, if nobody has the database open."""
     with suppress(sqlite3.Error, OSError), _connected(path) as connection:
         connection.execute("SELECT 1 FROM sqlite_master").fetchone()
 
@@ -292,17 +292,17 @@ def _patiently(connection: sqlite3.Connection, statement: str) -> None:
 
 @contextmanager
 def explained(path: StrPath, not_ours: bool = False, reading: bool = False) -> Iterator[None]:
-    """Turn what SQLite raises into what a person can act on; a mistake of ours stays what it is.
+    """Turn an error of SQLite's into one that a person can act on; a bug of ours stays as it is.
 
     One that is `not_ours` was not named by --db; `reading` says that nothing is written to it.
     """
     try:
         yield
     except sqlite3.DatabaseError as error:
-        told = explanation(path, error, not_ours, reading)
-        if told is None:
+        explained_error = explanation(path, error, not_ours, reading)
+        if explained_error is None:
             raise
-        raise told from error
+        raise explained_error from error
 
 
 # The journal: WAL, unless the disk is another machine's

@@ -1,7 +1,7 @@
 """Escalations as rows: what an executor said when it repeated a call with more room.
 
-They have places as events do, and are computed from what these say: one that no place tells any more goes.
-Same second, phase, attempt, base and new ceiling is the same escalation.
+Like events they have places and are computed from what these say; an escalation without a place is deleted.
+Lines with the same second, phase, attempt, base and new ceiling are one escalation.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ SELECT DISTINCT escalation_key FROM escalation_sightings
 JOIN token_budget_escalation_events USING (event_id) WHERE source_id = ? AND byte_offset >= ?
 """
 Said = tuple[int, int, int, Row]
-"""What a place says: its source, offset and line number, and the row that it would be by itself."""
+"""What a place says: its source, offset and line number, and the row that it makes by itself."""
 
 
 def escalation_key(row: Row) -> str:
@@ -57,7 +57,7 @@ def row_of(seen: SeenEscalation) -> Row:
 
 
 def escalation_of(said: Sequence[Row]) -> Row:
-    """Return the row of an escalation, from what its places say: their order changes nothing.
+    """Return the row of an escalation, from what its places say, in whatever order.
 
     A known run before `unknown`, a time with a fraction before one without, then the smaller.
     """
@@ -79,8 +79,8 @@ def _precision(timestamp: str, text: str | None) -> tuple[bool, str, str]:
     return (timestamp.endswith(".000000"), timestamp, text or "")
 
 
-def take_escalations_away(connection: sqlite3.Connection, source_id: int, offset: int) -> list[str]:
-    """Take away what a source says of escalations from an offset on; return the keys, to be computed."""
+def remove_escalations(connection: sqlite3.Connection, source_id: int, offset: int) -> list[str]:
+    """Remove the places of escalations in a source from an offset on; return the keys to compute again."""
     keys = [key for (key,) in connection.execute(_LOST, [source_id, offset])]
     if keys:
         writes.delete_escalation_places(connection, source_id, offset)
@@ -90,16 +90,16 @@ def take_escalations_away(connection: sqlite3.Connection, source_id: int, offset
 def add_escalations(
     connection: sqlite3.Connection, added: Iterable[Said], lost: Collection[str], now: str
 ) -> None:
-    """Add what places say; `lost` are the keys of which others were taken away, in this transaction."""
+    """Add what places say; `lost` are the keys that lost places in this transaction."""
     groups: dict[str, list[Said]] = {}
-    for told in added:
-        groups.setdefault(escalation_key(told[3]), []).append(told)
+    for said in added:
+        groups.setdefault(escalation_key(said[3]), []).append(said)
     for key, new in groups.items():
         _compute(connection, key, new, key in lost, now)
 
 
 def finish_escalations(connection: sqlite3.Connection, lost: Iterable[str], now: str) -> None:
-    """Compute the escalations of which places were taken away, and perhaps added again."""
+    """Compute the escalations that places were removed from; some may have been added again."""
     for key in lost:
         _compute(connection, key, [], True, now)
 
@@ -141,7 +141,7 @@ def _stored_places(
 
 
 def _own(said: Row, row: Row) -> str | None:
-    """Return what a place says itself; `None` where that is just what the row says."""
+    """Return a place's own values; `None` where they equal the row."""
     return None if said == row else json.dumps(said, ensure_ascii=False, separators=(",", ":"))
 
 
@@ -152,7 +152,7 @@ WHERE event_id NOT IN (SELECT event_id FROM escalation_sightings) AND timestamp_
 
 
 def keep_placeless(ours: sqlite3.Connection, theirs: sqlite3.Connection) -> None:
-    """Take in the escalations of another database that were stored when places were not kept."""
+    """Copy the escalations of another database that were stored when places were not kept."""
     names = ("escalation_key", "created_at", *ESCALATION_COLUMNS)
     rows = (dict(zip(names, values, strict=True)) for values in theirs.execute(_PLACELESS))
     writes.insert_unknown_escalations(ours, rows)

@@ -1,7 +1,7 @@
-"""Rows that an executor wrote itself, as facts: of its own database, which is only read, or of one adopted.
+"""Rows that an executor wrote itself, as facts: from its own database, which is only read, or an adopted one.
 
-What such a row says of run and phase ranks first. `ingest.events` finds the event that it is of.
-Everything here happens inside a transaction of the caller's.
+Run and phase of such a row rank first. `ingest.events` finds the event that it belongs to. Everything in
+this module happens inside a transaction of the caller's.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _NEEDED = (
     *("event_id", "run_id", "phase_id", "timestamp", "predicted_output_tokens", "actual_output_tokens"),
     *("deliverable_count", "deliverables_json"),
 )
-_TAKEN = (
+_COLUMNS = (
     *_NEEDED,
     *("category", "complexity", "selected_budget", "actual_max_tokens", "success", "truncated"),
     *("stop_reason", "model"),
@@ -38,7 +38,7 @@ _ESCALATION_NEEDED = ("event_id", "phase_id", "timestamp", "attempt_index", "bas
 
 
 def executors_facts(connection: sqlite3.Connection, name: str, which: str = "") -> Iterator[tuple[int, Fact]]:
-    """Yield the rows of an executor's table of events as facts, by their ids.
+    """Yield the rows of an executor's table of events as facts, each with its id.
 
     Raises:
         UnusableImport: it has no such table, or one that lacks what is needed.
@@ -54,11 +54,11 @@ def executors_facts(connection: sqlite3.Connection, name: str, which: str = "") 
         raise UnusableImport(
             f"{name}: a database of tokentail's: `tokentail merge {name}` takes it in; nothing was imported"
         )
-    taken = [column for column in _TAKEN if column in columns]
+    found = [column for column in _COLUMNS if column in columns]
     for values in connection.execute(
-        f"SELECT {', '.join(taken)} FROM {EVENTS_TABLE} {which} ORDER BY event_id"
+        f"SELECT {', '.join(found)} FROM {EVENTS_TABLE} {which} ORDER BY event_id"
     ):
-        row: Row = dict.fromkeys(_TAKEN) | dict(zip(taken, values, strict=True))
+        row: Row = dict.fromkeys(_COLUMNS) | dict(zip(found, values, strict=True))
         try:
             yield int(row["event_id"]), _fact(row)
         except (TypeError, ValueError) as error:
@@ -75,7 +75,7 @@ def _fact(row: Row) -> Fact:
     """Return what a row of the executor's says.
 
     Raises:
-        TypeError, ValueError: a number is none, or the time is no time.
+        TypeError, ValueError: a number or the time can't be read.
     """
     count = int(row["deliverable_count"] or 0)
     paths = _paths(row["deliverables_json"])
@@ -90,8 +90,8 @@ def _fact(row: Row) -> Fact:
         }
     )
     context = Context(
-        _told(row["run_id"]),
-        _told(row["phase_id"]),
+        _attributed(row["run_id"]),
+        _attributed(row["phase_id"]),
         actual_max_tokens=row["actual_max_tokens"],
         deliverables=deliverables("imported", paths, len(paths) == count) if paths else None,
     )
@@ -100,7 +100,7 @@ def _fact(row: Row) -> Fact:
     return with_stem(Fact(payload, timestamp, row["timestamp"], context, own=own))
 
 
-def _told(name: str | None) -> Attributed | None:
+def _attributed(name: str | None) -> Attributed | None:
     return None if name in (None, "", UNKNOWN) else Attributed(str(name), "executor")
 
 
@@ -117,11 +117,11 @@ def own_escalations(connection: sqlite3.Connection, source_id: int) -> list[Said
     columns = _columns(connection, writes.ESCALATIONS)
     if not columns.issuperset(_ESCALATION_NEEDED):
         return []
-    taken = [name for name in ESCALATION_COLUMNS if name in columns]
+    names = [name for name in ESCALATION_COLUMNS if name in columns]
     found: list[Said] = []
-    query = f"SELECT event_id, {', '.join(taken)} FROM {writes.ESCALATIONS} ORDER BY event_id"
+    query = f"SELECT event_id, {', '.join(names)} FROM {writes.ESCALATIONS} ORDER BY event_id"
     for event_id, *values in connection.execute(query):
-        row: Row = dict.fromkeys(ESCALATION_COLUMNS) | dict(zip(taken, values, strict=True))
+        row: Row = dict.fromkeys(ESCALATION_COLUMNS) | dict(zip(names, values, strict=True))
         row |= {
             "run_id": row["run_id"] or UNKNOWN,
             "timestamp_text": row["timestamp"],
@@ -136,13 +136,13 @@ def own_escalations(connection: sqlite3.Connection, source_id: int) -> list[Said
 # An executor's own database that version 0.1.0 adopted: it goes on writing rows there
 
 
-def take_own_rows(connection: sqlite3.Connection) -> None:
-    """Make facts of the rows that an executor wrote into our tables since: its rows have no key."""
+def import_own_rows(connection: sqlite3.Connection) -> None:
+    """Import the rows that an executor has written into our tables since: those without a key."""
     writing = Writing(connection)
     writing.begin()
     source_id = source_for(connection, EXECUTORS_ROWS)
     for event_id, fact in list(executors_facts(connection, "the database", "WHERE event_key IS NULL")):
-        if _has_twin(connection, source_id, fact):
+        if _is_known(connection, source_id, fact):
             continue
         place, group = Place(source_id, event_id, 0), group_of(fact.stem)
         writes.set_event_key(connection, event_id, f"{group} ~{event_id}")
@@ -154,7 +154,7 @@ def take_own_rows(connection: sqlite3.Connection) -> None:
 
 
 def _key_escalations(connection: sqlite3.Connection) -> None:
-    """Name the executor's own escalations by what they say; one that a log told before gives way."""
+    """Give the executor's own escalations their keys; an equal one that came from a log is replaced."""
     columns = ", ".join(ESCALATION_COLUMNS)
     query = (
         f"SELECT event_id, {columns} FROM {writes.ESCALATIONS} WHERE escalation_key IS NULL ORDER BY event_id"
@@ -165,8 +165,8 @@ def _key_escalations(connection: sqlite3.Connection) -> None:
         writes.give_escalation_key(connection, event_id, key)
 
 
-def _has_twin(connection: sqlite3.Connection, source_id: int, fact: Fact) -> bool:
-    """Whether the executor wrote of the same call before: its rows are never made one."""
+def _is_known(connection: sqlite3.Connection, source_id: int, fact: Fact) -> bool:
+    """Whether an earlier row of the executor is about the same call: its rows are never merged."""
     group = group_of(fact.stem)
     query = """
     SELECT 1 FROM event_sightings JOIN token_estimation_v2_events USING (event_id)

@@ -1,4 +1,4 @@
-"""What hinders the use of a database, as a person can act on it: the file, the true reason, the next step."""
+"""Explain why a database can't be used: its file, the true reason, and what a person can do next."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ _ADVICE = {
 def explanation(
     path: StrPath, error: sqlite3.DatabaseError, not_ours: bool = False, reading: bool = False
 ) -> TokentailError | None:
-    """Return what an error of SQLite's means; `None`: it is a mistake of the program's.
+    """Return what an error of SQLite's means; `None`: it is a bug of ours.
 
     A database that is `not_ours` was not named by --db. `reading` says that nothing was to be written to it.
     """
@@ -115,7 +115,7 @@ def _failed_write(name: str, code: str, reading: bool) -> DatabaseUnusable:
 
 
 def _too_large(name: str, folder: str, code: str) -> str | None:
-    """Say so, if it must be a limit on the size of files that a write failed at: SQLite doesn't tell."""
+    """Say so, if a write must have failed at a limit on file sizes: SQLite doesn't say."""
     limit = largest_file()
     if limit is None or code not in _OF_A_FILE_THAT_MAY_NOT_GROW or _free_bytes(folder) < _LITTLE_BYTES:
         return None
@@ -138,7 +138,7 @@ def no_room(folder: str) -> str:
 
 
 def _no_room_for_temporary_files(folder: str, code: str, reading: bool) -> str | None:
-    """Say so, if that is what failed: who reads a database writes nothing else."""
+    """Say so, if that is what failed: reading a database writes nothing else."""
     place = temporary_folder()
     if code not in _OF_A_FILE_THAT_GROWS:
         return None

@@ -1,8 +1,8 @@
-"""The ninth migration: what each place says itself, where earlier versions kept one word for all of them.
+"""The ninth migration: give each place own values, where earlier versions stored values of the event alone.
 
-An event's places were rows without a word of their own. A place whose surroundings told the phase is taken
-to say what the row says; one without says nothing but its line; no known value is lost by that, since the
-logs may be gone. What a file declared, and what an executor wrote itself, become sources of their own.
+A place whose context had the phase gets the values of the event's row, one without only those of its line. So
+no known value is lost, which matters since the logs may be gone. What a file declared, and what an executor
+wrote itself, become sources of their own.
 
 A migration is history: what it needs of other modules stands here as it was, and never changes.
 """
@@ -31,10 +31,6 @@ _TABLES = (
     ) WITHOUT ROWID
     """,
     "CREATE INDEX IF NOT EXISTS escalation_sightings_event ON escalation_sightings (event_id)",
-)
-_OWN_INDEX = (
-    "CREATE INDEX IF NOT EXISTS event_sightings_own ON event_sightings (event_id) "
-    "WHERE own_values IS NOT NULL"
 )
 _PAYLOAD = (
     *("predicted_output_tokens", "actual_output_tokens", "actual_is_total", "logged_smape_percent"),
@@ -101,7 +97,6 @@ def give_places_their_word(connection: sqlite3.Connection) -> None:
     for statement in _TABLES:
         connection.execute(statement)
     connection.execute("ALTER TABLE event_sightings ADD COLUMN own_values TEXT")
-    connection.execute(_OWN_INDEX)
     connection.execute(_STRAYS)
     for row in _rows(connection, _ODD):
         _give(connection, row)
@@ -121,7 +116,7 @@ def _rows(connection: sqlite3.Connection, query: str) -> Iterator[dict[str, Any]
 
 
 def _give(connection: sqlite3.Connection, row: dict[str, Any]) -> None:
-    """Give the places of an event their word, where that can't be told from the row alone."""
+    """Give the places of an event own values, where these can't be derived from the row alone."""
     parts = json.loads(row["context_parts"]) if row["context_parts"] else {}
     told = _told_of_row(row)
     if row["deliverables_source"] == "imported" and "adopted" not in parts:
@@ -166,7 +161,7 @@ def _is_executors(connection: sqlite3.Connection, source_id: int) -> bool:
 
 
 def _told_of_row(row: dict[str, Any]) -> dict[str, Any]:
-    """Return what a row says of its context, but for what it doesn't tell."""
+    """Return the context values of a row, without those that are unknown."""
     told = {name: row[name] for name in _TOLD if row[name] is not None}
     for source, names in (
         ("run_source", ("run_id",)),
@@ -242,7 +237,7 @@ def _declare(connection: sqlite3.Connection, row: dict[str, Any]) -> None:
 
 
 def _take_over(connection: sqlite3.Connection, row: dict[str, Any], own: dict[str, Any]) -> None:
-    """Make a place of a row that the executor wrote itself: it says what it said when it was matched."""
+    """Insert a place of a row that the executor wrote itself, with the values it had when it was matched."""
     said: dict[str, Any] = {"executor": True}
     said |= {name: row[name] for name in _EXECUTORS if row[name] is not None}
     for name in ("run", "phase"):

@@ -1,7 +1,7 @@
-"""What earlier versions stored of lines that they took for others: values with a line or an escape in them.
+"""Find values that earlier versions misread: those that hold the beginning of another line, or an escape.
 
-A line that was torn, and went on with the next process's, became the end of a model or a run; colours became
-a part of whatever stood at a line's end. Such lines are read right now, when their logs are read anew.
+Where a line was torn and another process's line followed, that became the end of a model or a run; colours
+became a part of the value at a line's end. Such lines are read correctly now, when their logs are read anew.
 """
 
 from __future__ import annotations
@@ -57,14 +57,14 @@ def said_of_false_values(connection: sqlite3.Connection) -> Iterator[str]:
     events: dict[int, set[int]] = {}
     for name, value in _false_values(connection):
         for source_id, event_id in connection.execute(_WITH.format(name=name), [value]):
-            one = found.setdefault(source_id, _Found(0, f"{name} {value[:_MOST_SHOWN]!r}"))
+            of_source = found.setdefault(source_id, _Found(0, f"{name} {value[:_MOST_SHOWN]!r}"))
             events.setdefault(source_id, set()).add(event_id)
-            one.events = len(events[source_id])
+            of_source.events = len(events[source_id])
     for source_id, remembered in connection.execute(_CHECKPOINTS):
         if _FALSE.search(remembered):
             found.setdefault(source_id, _Found())
-    for source_id, one in found.items():
-        yield _sentence(connection, source_id, one)
+    for source_id, of_source in found.items():
+        yield _sentence(connection, source_id, of_source)
 
 
 def _false_values(connection: sqlite3.Connection) -> Iterator[tuple[str, str]]:

@@ -1,9 +1,9 @@
 """Groups of events, computed anew: what their places say now, and the difference written as rows.
 
-Whatever brings facts or takes some away names the groups that it touches. Each is computed by
-`ingest.events`, from the facts that are stored and those that are new, and what comes of it is written:
-rows, which places are of which, and what a place says itself where its row says something else. Everything
-here happens inside a transaction of the store's.
+Every addition and removal of facts names the groups that it touches. Each group is computed by
+`ingest.events`, from its stored facts and the new ones, and the result is written: the rows, which place
+belongs to which row, and the place's own values where its row has others. Everything in this module happens
+inside a transaction of the store's.
 """
 
 from __future__ import annotations
@@ -42,8 +42,16 @@ FROM event_sightings JOIN token_estimation_v2_events AS event USING (event_id)
 WHERE source_id = ? AND byte_offset = ?
 """
 OWN_VALUES = """
-SELECT DISTINCT own_values FROM event_sightings WHERE event_id = ? AND own_values IS NOT NULL
+WITH RECURSIVE own (text) AS (
+    SELECT MIN(own_values) FROM event_sightings WHERE event_id = :event_id
+    UNION ALL SELECT (
+        SELECT MIN(own_values) FROM event_sightings WHERE event_id = :event_id AND own_values > own.text
+    ) FROM own WHERE own.text IS NOT NULL
+)
+SELECT text FROM own WHERE text IS NOT NULL
 """
+"""The different texts among the places of an event, however many: one seek for each."""
+
 SAYS_THE_ROW = "SELECT 1 FROM event_sightings WHERE event_id = ? AND own_values IS NULL LIMIT 1"
 _DECLARED = "SELECT run_id, phase_id, deliverables_json, deliverables_complete FROM phase_deliverables"
 _GROUP = "SUBSTR(timestamp, 1, 19) || ' ' || predicted_output_tokens || ' ' || actual_output_tokens"
@@ -64,7 +72,7 @@ FROM event_sightings JOIN token_estimation_v2_events USING (event_id)
 WHERE source_id = ? AND byte_offset >= ? AND byte_offset <= ?
 """
 _CLAIM = "INSERT INTO lost_places VALUES (?, ?, ?, ?)"
-_FORMER = "SELECT event_id FROM lost_places WHERE source_id = ? AND byte_offset = ?"
+_PREVIOUS = "SELECT event_id FROM lost_places WHERE source_id = ? AND byte_offset = ?"
 _HAS_LOST = "SELECT 1 FROM lost_places WHERE event_id = ? AND source_id <> -1 LIMIT 1"
 _IS_ALONE = """
 NOT EXISTS (
@@ -85,7 +93,7 @@ SELECT event_id FROM lost_places AS lost
 WHERE source_id <> -1 AND {_IS_ALONE}
     AND NOT EXISTS (SELECT 1 FROM event_sightings AS s WHERE s.event_id = lost.event_id)
 """
-"""Events that were alone in their group and have no place any more: mostly all of them."""
+"""Events that were alone in their group and have no place any more: usually all that lost one."""
 _LAST = (1 << 63) - 1
 _MOVED = (
     "CREATE TEMP TABLE IF NOT EXISTS moved_facts (event_id INTEGER, own_values TEXT, new_id INTEGER, "
@@ -104,7 +112,10 @@ class Place(NamedTuple):
 
 
 class Placed(NamedTuple):
-    """A fact and its place; `origin`: the id of its event if that is new and nobody has it, and its age."""
+    """A fact and its place.
+
+    `origin` is the id that its event gets if that is new and the id is free, and the event's `created_at`.
+    """
 
     place: Place
     fact: Fact
@@ -131,7 +142,7 @@ class Groups:
         self.declared: Declared = NOTHING_DECLARED
 
     def begin(self) -> int:
-        """Look which ids are free, and what is declared, at the begin of a transaction; return the first."""
+        """Look up what is declared, at the start of a transaction; return the first free id."""
         (largest,) = self._conn.execute("SELECT MAX(event_id) FROM token_estimation_v2_events").fetchone()
         self._next_id = int(largest or 0) + 1
         self._lost = False
@@ -140,11 +151,11 @@ class Groups:
 
     @property
     def has_lost(self) -> bool:
-        """Whether facts were taken away, and their groups are not computed yet: see `finish`."""
+        """Whether facts were removed, and their groups are not computed yet: see `finish`."""
         return self._lost
 
     def reserve(self, count: int) -> int:
-        """Set as many ids aside as are asked for; return the first of them."""
+        """Reserve ids; return the first of them."""
         first = self._next_id
         self._next_id += count
         return first
@@ -156,17 +167,17 @@ class Groups:
         self._conn.executemany(_OF_PHASE, phases)
 
     def claim(self, place: Place, event_id: int, group: str) -> None:
-        """Say of which stored event a fact will be that is about to be added at a place."""
+        """Say which stored event the fact belongs to that will be added at a place."""
         self._begin_losing()
         self._conn.execute(_CLAIM, [*place[:2], event_id, group])
 
-    def take_away(self, source_id: int, offset: int) -> int:
-        """Take away the facts of a source from an offset on; return how many they were."""
+    def remove(self, source_id: int, offset: int) -> int:
+        """Remove the facts of a source from an offset on; return how many they were."""
         self._lose(source_id, offset, _LAST)
         return writes.delete_sightings(self._conn, source_id, offset)
 
-    def take_up(self, source_id: int, offset: int, context: Context) -> Placed | None:
-        """Take a fact away, and return it with what was learned of it, to be added again; if it is there."""
+    def amend(self, source_id: int, offset: int, context: Context) -> Placed | None:
+        """Remove a fact, and return it with more context, to be added again; `None`: there is none."""
         found = self._conn.execute(_READ_PLACE, [source_id, offset]).fetchone()
         if found is None:
             return None
@@ -190,12 +201,12 @@ class Groups:
     def add(self, added: Iterable[Placed], now: str) -> Written:
         """Add facts, and compute their groups."""
         groups: dict[str, list[Placed]] = {}
-        for one in added:
-            groups.setdefault(group_of(one.fact.stem), []).append(one)
+        for placed in added:
+            groups.setdefault(group_of(placed.fact.stem), []).append(placed)
         return self._computed(groups, now)
 
     def finish(self, now: str) -> Written:
-        """Compute the groups of which facts were taken away: some may have been added again."""
+        """Compute the groups that facts were removed from; some may have been added again."""
         if not self._lost:
             return Written()
         deleted = writes.delete_events_of(self._conn, _DESERTED)
@@ -216,16 +227,16 @@ class Groups:
         known = _Known()
         for row in rows.values():
             self._add_stored(row, known)
-        for one in added:
-            known.add(one, self._first(_FORMER, *one.place[:2]) if self._lost else None)
-        taken: set[int] = set()
+        for placed in added:
+            known.add(placed, self._first(_PREVIOUS, *placed.place[:2]) if self._lost else None)
+        used: set[int] = set()
         for event in sorted(events(list(known.facts), self.declared), key=known.order):
-            kept = next((event_id for event_id in known.ids_of(event) if event_id not in taken), None)
+            kept = next((event_id for event_id in known.ids_of(event) if event_id not in used), None)
             event_id = self._new_id(known.origins_of(event), changes) if kept is None else kept
-            taken.add(event_id)
+            used.add(event_id)
             changes.put(event_id, event, rows.get(event_id))
             changes.place(event_id, event, known)
-        changes.deleted += rows.keys() - taken
+        changes.deleted += rows.keys() - used
 
     def _first(self, query: str, *values: object) -> int | None:
         row = self._conn.execute(query, values).fetchone()
@@ -236,7 +247,7 @@ class Groups:
             yield dict(zip(READ_COLUMNS, values, strict=True))
 
     def _add_stored(self, row: Row, known: _Known) -> None:
-        """Add what the places of a stored event say, each different word once.
+        """Add what the places of a stored event say, each different fact once.
 
         A row that has no place, and had none before, stays as it is: its log may be gone.
         """
@@ -249,10 +260,10 @@ class Groups:
             known.add_stored(of_row, event_id, None)
 
     def _new_id(self, origins: Iterable[tuple[int, str]], changes: _Changes) -> int:
-        """Return the id of a new event: the first of those that it may get, if one is free."""
-        taken = "SELECT 1 FROM token_estimation_v2_events WHERE event_id = ?"
+        """Return the id of a new event: the first free one of its origins, else a reserved one."""
+        is_used = "SELECT 1 FROM token_estimation_v2_events WHERE event_id = ?"
         for event_id, made_at in origins:
-            if event_id not in changes.inserts and self._first(taken, event_id) is None:
+            if event_id not in changes.inserts and self._first(is_used, event_id) is None:
                 changes.made_at[event_id] = made_at
                 self._next_id = max(self._next_id, event_id + 1)
                 return event_id
@@ -260,7 +271,7 @@ class Groups:
 
 
 class _Known:
-    """The facts of one group, each different one once, and where each of them stands."""
+    """The facts of one group, each different one once, and the places of each."""
 
     def __init__(self) -> None:
         self.facts: dict[Fact, int] = {}
@@ -280,12 +291,12 @@ class _Known:
         if fact.is_executors:
             self._executors.add(event_id)
 
-    def add(self, one: Placed, former_id: int | None) -> None:
-        """Add a new place, and the event that it was of before."""
-        number = self._number(one.fact)
-        self.added.setdefault(number, []).append(one)
-        if former_id is not None:
-            self._ids.setdefault(number, set()).add(former_id)
+    def add(self, placed: Placed, previous_id: int | None) -> None:
+        """Add a new place, and the event that it belonged to before."""
+        number = self._number(placed.fact)
+        self.added.setdefault(number, []).append(placed)
+        if previous_id is not None:
+            self._ids.setdefault(number, set()).add(previous_id)
 
     def ids_of(self, event: Event) -> list[int]:
         """Return the ids that the places of an event had: an executor's row first, then the smallest."""
@@ -295,10 +306,11 @@ class _Known:
     def origins_of(self, event: Event) -> Iterator[tuple[int, str]]:
         """Yield the ids that a new event may get, each with when it was made."""
         for number in event.facts:
-            yield from (one.origin for one in self.added.get(number, ()) if one.origin is not None)
+            added = self.added.get(number, ())
+            yield from (placed.origin for placed in added if placed.origin is not None)
 
     def order(self, event: Event) -> tuple[bool, int]:
-        """Order events by the ids that they had, then those that are new as they came."""
+        """Order events by the ids that they had; new ones follow, as they came."""
         ids = self.ids_of(event)
         return (not ids, ids[0] if ids else min(event.facts))
 
@@ -318,7 +330,7 @@ class _Changes:
         self._moved: list[tuple[object, ...]] = []
 
     def put(self, event_id: int, event: Event, stored: Row | None) -> None:
-        """Write the row of an event, if it is new or other than it was."""
+        """Note the row of an event to be written, if it is new or has changed."""
         row = {"event_id": event_id, **event_row(event)}
         if stored is None:
             self.inserts[event_id] = row | {"created_at": self.made_at.get(event_id, self._now)}
@@ -328,7 +340,7 @@ class _Changes:
                 self._freed.append(event_id)
 
     def place(self, event_id: int, event: Event, known: _Known) -> None:
-        """Write where an event stands, and what each place says itself."""
+        """Note the places of an event to be written, with the own values of each."""
         facts = list(known.facts)
         for number in event.facts:
             fact = facts[number]
@@ -337,10 +349,11 @@ class _Changes:
                 if before != (event_id, own):
                     self._moved.append((*before, event_id, own))
             of_fact = (fact.phase is not None, fact.is_cut, own)
-            self._sightings += [(event_id, *one.place, *of_fact) for one in known.added.get(number, ())]
+            added = known.added.get(number, ())
+            self._sightings += [(event_id, *placed.place, *of_fact) for placed in added]
 
     def write(self) -> Written:
-        """Write it all; keys are freed first, since one event may take another's."""
+        """Write all changes; keys are freed first, since an event may get the key of another."""
         conn = self._conn
         writes.free_keys(conn, (*self._freed, *self.deleted))
         writes.insert_events(conn, self.inserts.values())
@@ -356,7 +369,7 @@ class _Changes:
 
 
 def declared_deliverables(connection: sqlite3.Connection) -> Declared:
-    """Return what files declare for phases, by run and phase: of several the best."""
+    """Return the deliverables that files declare, by run and phase: of several the best."""
     found: dict[tuple[str, str], Deliverables] = {}
     for run, phase, paths, complete in connection.execute(_DECLARED):
         declared = Deliverables("imported", tuple(json.loads(paths)), bool(complete))

@@ -1,7 +1,7 @@
-"""What comes from elsewhere than a log: files that declare deliverables, exports, an executor's own rows.
+"""Sources that are no logs: files that declare deliverables, exports, an executor's own rows.
 
-Each is a source of its own, in the state `imported`, that holds what it said when it was imported last.
-Everything here happens inside a transaction of the caller's.
+Each is a source in the state `imported`, and holds what it said when it was imported last. Everything in
+this module happens inside a transaction of the caller's.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def declare(
     file: str | os.PathLike[str],
     declared: Mapping[tuple[str, str], Deliverables],
 ) -> int:
-    """Keep what a file declares of phases, in place of what it did before; return how many events gain."""
+    """Replace what a file declares of phases; return how many events changed."""
     path = os.path.abspath(file)
     content = "\x1f".join(f"{phase} {found}" for phase, found in sorted(declared.items()))
     digest = hashlib.blake2b(content.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
@@ -52,7 +52,7 @@ def declare(
 
 
 def source_at(connection: sqlite3.Connection, path: str, digest: str, size_bytes: int) -> int:
-    """Return the source of what was imported from a path, whatever it held then."""
+    """Return the source of a path that was imported, whatever the file held then."""
     known = connection.execute(_BY_PATH, [IMPORTED, shown(path)]).fetchone()
     if known is None:
         return _new_source(connection, path, digest, size_bytes)

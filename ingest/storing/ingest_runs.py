@@ -2,8 +2,8 @@
 
 The operating system holds the lock and gives it back when its holder ends, however it ends, so a
 killed process never blocks the next one. The lock file beside the database stays; its content only
-tells who the holder is. In a folder where others may write, anything may stand in its place: what is
-no lock file of ours is not followed, waited for or changed. The row of a run that was killed stays
+names the holder. In a folder where others may write, anything may stand in its place: what is no lock
+file of ours is not followed, waited for or changed. The row of a run that was killed stays
 unfinished. Each log that could not be read when last tried has a row, too.
 """
 
@@ -39,7 +39,7 @@ STANDING_CODES = frozenset({"unreadable", "damaged", "unfinished", "not-a-log", 
 
 _CAREFULLY = sum(getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_NOCTTY"))
 _PIPE = "1\n"
-"""On the second line: the holder reads standard input, whose end nobody knows."""
+"""The second line, if the holder reads standard input, which may not end for long."""
 
 _OURS = re.compile(r"[0-9\s\0]{0,20}")
 """All that we ever write; NULs stand in a file whose text was lost with the power."""
@@ -74,7 +74,7 @@ else:
 
 @contextmanager
 def ingest_lock(database: StrPath, wait_seconds: float, reads_pipe: bool = False) -> Iterator[None]:
-    """Hold the database's ingest lock; who `reads_pipe` may do so for ever, and others are told that.
+    """Hold the database's ingest lock; `reads_pipe` is noted in it, since a pipe may never end.
 
     Raises:
         DatabaseHeld: another process still holds it after `wait_seconds`.
@@ -86,7 +86,7 @@ def ingest_lock(database: StrPath, wait_seconds: float, reads_pipe: bool = False
             if time.monotonic() >= deadline:
                 raise DatabaseHeld(_busy(database, file))
             time.sleep(POLL_SECONDS)
-        with suppress(OSError):  # on a full disk nobody is told who holds it, and that is all
+        with suppress(OSError):  # on a full disk others can't see who holds it, nothing else is lost
             os.lseek(file.fileno(), 0, os.SEEK_SET)
             os.ftruncate(file.fileno(), 0)
             os.write(file.fileno(), f"{os.getpid()}\n{_PIPE * reads_pipe}".encode())
@@ -94,7 +94,7 @@ def ingest_lock(database: StrPath, wait_seconds: float, reads_pipe: bool = False
 
 
 def _tried(database: StrPath, file: IO[str]) -> bool:
-    """Try to lock it; a file system that can't is no reason to go on without."""
+    """Try to lock it; on a file system without locks that is an error, since two ingests could meet."""
     try:
         return _try_lock(file)
     except OSError as error:
@@ -161,7 +161,7 @@ def _busy(database: StrPath, file: IO[str]) -> str:
 
 
 def _is_follow(database: StrPath, since: float) -> bool:
-    """Whether a follow holds the lock that was taken then: only the holder has begun a run since."""
+    """Whether a follow holds the lock that was acquired then: only the holder has begun a run since."""
     with (
         suppress(sqlite3.Error, TokentailError, OSError, ValueError, OverflowError),
         opened_as_it_is(database, not_ours=True) as connection,
@@ -194,7 +194,7 @@ def end_run(
     exit_code: int | None,
     is_well: bool = True,
 ) -> None:
-    """Store how an ingest has ended; or, without an exit code, that a follow goes on, and is well."""
+    """Store how an ingest ended; or, without an exit code, that a follow is running without problems."""
     values: dict[str, str | int | None] = {**done}
     if is_well:
         values |= {"finished_at": _now(), "exit_code": exit_code}
@@ -207,7 +207,7 @@ def keep_problems(
 ) -> frozenset[tuple[str, str | None]]:
     """Keep which logs at or below some paths can't be read now; return the keys of what was known before.
 
-    Whoever tells the rest tells each once, however often it is tried.
+    So each problem is reported once, however often its log is tried.
     """
     found = {notice.key: notice for notice in notices if notice.code in STANDING_CODES and notice.path}
     query = "SELECT code, path FROM log_problems"

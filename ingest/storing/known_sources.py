@@ -1,6 +1,6 @@
-"""The sources that the database knows, by what may lead to one: a file's number, a path, the first bytes.
+"""The sources that the database knows, indexed by inode, path and fingerprint.
 
-Those are hints, and choose where to look. Which file is which source is told by `ingest.assign`.
+These are hints of where to look; `ingest.assign` decides which file is which source.
 """
 
 from __future__ import annotations
@@ -51,9 +51,9 @@ class KnownSources:
         return self._by_fingerprint.get(fingerprint, ())
 
     def replaced_at(self, path: str, claimed: Collection[int]) -> list[Source]:
-        """Return what was read at a path and nothing claims now: first the newest."""
+        """Return the sources at a path that no file claims now, the newest first."""
         there = self._by_path.get(path, ())
-        left = (one for one in there if one.state != REPLACED and one.source_id not in claimed)
+        left = (source for source in there if source.state != REPLACED and source.source_id not in claimed)
         return sorted(left, key=lambda source: source.source_id, reverse=True)
 
     def vanished(self, folders: Collection[str]) -> list[str]:
@@ -62,7 +62,7 @@ class KnownSources:
             path
             for path, sources in self._by_path.items()
             if os.path.dirname(path) in folders
-            and any(one.state != REPLACED and one.real_path not in (None, path) for one in sources)
+            and any(source.state != REPLACED and source.real_path not in (None, path) for source in sources)
             and not os.path.lexists(path)
         )
 
@@ -85,12 +85,12 @@ def logs_known(connection: sqlite3.Connection) -> KnownSources:
 
 
 def pipes_known(connection: sqlite3.Connection) -> list[Source]:
-    """Load what came through pipes, the longest first."""
+    """Load the sources that came through pipes, the longest first."""
     return list(map(source_of_row, connection.execute(_PIPES)))
 
 
 def source_known(connection: sqlite3.Connection, source_id: int) -> Source | None:
-    """Load a source as it is now; `None` if it was taken away."""
+    """Load a source as it is now; `None` if it was removed."""
     return next(map(source_of_row, connection.execute(_ONE, [source_id])), None)
 
 
@@ -106,10 +106,10 @@ def count_without(connection: sqlite3.Connection, claimed: Collection[int]) -> i
 
 
 def checkpoint_of(connection: sqlite3.Connection, source: Source) -> tuple[Checkpoint, Counters]:
-    """Load what must be known to go on in a source, and what was counted in it.
+    """Load the checkpoint of a source, and its counters.
 
     Raises:
-        DamagedCheckpoint: the counts are no numbers, so that nothing of it can be believed.
+        DamagedCheckpoint: a counter is no number, so the rest can't be trusted either.
     """
     query = f"SELECT remembered, {', '.join(COUNTED)} FROM log_sources WHERE source_id = ?"
     remembered, *counts = connection.execute(query, [source.source_id]).fetchone()

@@ -1,7 +1,7 @@
 """sqlite-utils, imported when it is needed: to make a schema, to write and to report.
 
-It takes two thirds of the time of an ingest that finds nothing new. What such an ingest imports gets it
-from here; all else imports it as usual, after `import_library`.
+Importing it takes two thirds of the time of an ingest that finds nothing new. Modules of such an ingest get
+it from this one; all others import it as usual, after `import_library`.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Sources of another database, into ours: which of ours each is, and what it holds.
+"""Merge the sources of another database into ours: find which of ours each is, and copy what it holds.
 
-Two are the same if what was read of both is the same as far as the shorter reading goes, and both were read
-at the same path, or from the same file. Of two readings the further one stands, with all its places.
-Everything here happens inside a transaction of the caller's.
+Two sources are the same if the shorter reading equals the beginning of the longer one, and both were read at
+the same path or from the same file. The longer reading is kept, with all its places. Everything in this
+module happens inside a transaction of the caller's.
 """
 
 from __future__ import annotations
@@ -37,31 +37,32 @@ WHERE path = :path OR (device = :device AND inode = :inode)
 ORDER BY path <> :path, source_id
 """
 _TWO_TIMES = """
-SELECT there.source_id AS source_id, here.source_id AS our_id, COUNT(DISTINCT one.event_id) AS events,
-    MIN(ABS(STRFTIME('%s', one.timestamp) - STRFTIME('%s', other.timestamp))) AS least_seconds,
-    MAX(ABS(STRFTIME('%s', one.timestamp) - STRFTIME('%s', other.timestamp))) AS most_seconds
-FROM event_sightings AS there
-JOIN token_estimation_v2_events AS one ON one.event_id = there.event_id
-JOIN token_estimation_v2_events AS other ON other.timestamp_text = one.timestamp_text
-    AND other.timestamp <> one.timestamp
-    AND other.predicted_output_tokens = one.predicted_output_tokens
-    AND other.actual_output_tokens = one.actual_output_tokens
-    AND (other.category, other.complexity, other.model) IS (one.category, one.complexity, one.model)
-JOIN event_sightings AS here ON here.event_id = other.event_id
-WHERE there.source_id IN (SELECT value FROM JSON_EACH(:there))
-    AND here.source_id NOT IN (SELECT value FROM JSON_EACH(:there))
-GROUP BY there.source_id, here.source_id
-ORDER BY there.source_id, events DESC, here.source_id
+SELECT their_place.source_id AS source_id, our_place.source_id AS our_id,
+    COUNT(DISTINCT theirs.event_id) AS events,
+    MIN(ABS(STRFTIME('%s', theirs.timestamp) - STRFTIME('%s', ours.timestamp))) AS least_seconds,
+    MAX(ABS(STRFTIME('%s', theirs.timestamp) - STRFTIME('%s', ours.timestamp))) AS most_seconds
+FROM event_sightings AS their_place
+JOIN token_estimation_v2_events AS theirs ON theirs.event_id = their_place.event_id
+JOIN token_estimation_v2_events AS ours ON ours.timestamp_text = theirs.timestamp_text
+    AND ours.timestamp <> theirs.timestamp
+    AND ours.predicted_output_tokens = theirs.predicted_output_tokens
+    AND ours.actual_output_tokens = theirs.actual_output_tokens
+    AND (ours.category, ours.complexity, ours.model) IS (theirs.category, theirs.complexity, theirs.model)
+JOIN event_sightings AS our_place ON our_place.event_id = ours.event_id
+WHERE their_place.source_id IN (SELECT value FROM JSON_EACH(:their_ids))
+    AND our_place.source_id NOT IN (SELECT value FROM JSON_EACH(:their_ids))
+GROUP BY their_place.source_id, our_place.source_id
+ORDER BY their_place.source_id, events DESC, our_place.source_id
 """
 _HOST = "SELECT host FROM ingest_runs ORDER BY ingest_run_id DESC LIMIT 1"
 
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """The source of ours that one of another database is, and whether the other one's reading stands."""
+    """The source of ours that equals one of another database; `is_copied`: their reading of it is kept."""
 
     source_id: int
-    taken: bool
+    is_copied: bool
 
 
 def host_of(connection: sqlite3.Connection) -> str | None:
@@ -79,40 +80,40 @@ def source_rows(connection: sqlite3.Connection, which: str, values: Row | None =
 
 
 class SourceMatcher:
-    """The sources of another database, each put beside ours or into it."""
+    """Matches each source of another database with one of ours, or adds it to ours."""
 
-    def __init__(self, ours: sqlite3.Connection, theirs: sqlite3.Connection, here: str) -> None:
-        """Compare a database with ours, which is on the machine `here`."""
+    def __init__(self, ours: sqlite3.Connection, theirs: sqlite3.Connection, host: str) -> None:
+        """Compare a database with ours, which is on the machine `host`."""
         self._ours = ours
         self._theirs = theirs
-        self._here = here
-        self._there = host_of(theirs)
+        self._our_host = host
+        self._their_host = host_of(theirs)
 
     def match(self, row: Row) -> Match:
-        """Find the source of ours that one of theirs is, or make it; its row is then that of what stands."""
+        """Find the source of ours that one of theirs is, or insert it; update its row."""
         theirs = {**row, "host": self._host(row)}
         for ours in source_rows(self._ours, _CANDIDATES, theirs):
             if self._is_same(ours, theirs):
-                taken = _reach(theirs) > _reach(ours)
-                self._write(ours["source_id"], ours, theirs, taken)
-                return Match(ours["source_id"], taken)
+                is_copied = _reach(theirs) > _reach(ours)
+                self._write(ours["source_id"], ours, theirs, is_copied)
+                return Match(ours["source_id"], is_copied)
         row = {name: value for name, value in theirs.items() if name != "source_id"}
-        return Match(writes.insert_source(self._ours, row), taken=True)
+        return Match(writes.insert_source(self._ours, row), is_copied=True)
 
     def _host(self, row: Row) -> str | None:
-        """Return where a source was read, as seen from here."""
-        host = row["host"] or self._there
-        return None if host == self._here else host
+        """Return the machine on which a source was read; `None`: ours."""
+        host = row["host"] or self._their_host
+        return None if host == self._our_host else host
 
-    def _write(self, source_id: int, ours: Row, theirs: Row, taken: bool) -> None:
-        stands = theirs if taken else ours
+    def _write(self, source_id: int, ours: Row, theirs: Row, is_copied: bool) -> None:
+        kept = theirs if is_copied else ours
         both = (ours, theirs)
-        row = stands | {
+        row = kept | {
             "source_id": source_id,
-            "first_seen": min(one["first_seen"] for one in both),
-            "last_seen": max(one["last_seen"] for one in both),
-            "label": min((one["label"] for one in both if one["label"]), default=None),
-            "host": None if None in (ours["host"], theirs["host"]) else stands["host"],
+            "first_seen": min(row["first_seen"] for row in both),
+            "last_seen": max(row["last_seen"] for row in both),
+            "label": min((row["label"] for row in both if row["label"]), default=None),
+            "host": None if None in (ours["host"], theirs["host"]) else kept["host"],
         }
         if row != ours:
             writes.update_source(self._ours, source_id, row)
@@ -123,7 +124,9 @@ class SourceMatcher:
             return False
         if IMPORTED in (ours["state"], theirs["state"]):
             return bool(ours["state"] == theirs["state"] and exact)
-        if ours["path"] == "-" and ours["first_seen"] != theirs["first_seen"]:  # each pipe is one of its own
+        if (
+            ours["path"] == "-" and ours["first_seen"] != theirs["first_seen"]
+        ):  # each pipe is a source of its own
             return False
         if any(ours[name] != theirs[name] for name in ("encoding", "prefix")):
             return False
@@ -139,24 +142,24 @@ class SourceMatcher:
         return compared is not None and (exact or same_file or compared > 0)
 
     def _compared(self, ours: Row, theirs: Row) -> int | None:
-        """Count the marker lines that both readings have; `None` if they are others."""
+        """Count the marker lines that both readings have; `None` if they differ."""
         end_offset = min(ours["byte_offset"], theirs["byte_offset"])
         gaps = any(row["pruned_sightings"] + row["pruned_rejects"] for row in (ours, theirs))
-        one = self._markers(self._ours, ours["source_id"], end_offset)
-        other = self._markers(self._theirs, theirs["source_id"], end_offset)
-        count, here, there = 0, next(one, None), next(other, None)
-        while here is not None or there is not None:
-            if here is not None and there is not None and here[0] == there[0]:
-                if None not in (here[1], there[1]) and here[1] != there[1]:
+        our_markers = self._markers(self._ours, ours["source_id"], end_offset)
+        their_markers = self._markers(self._theirs, theirs["source_id"], end_offset)
+        count, our, their = 0, next(our_markers, None), next(their_markers, None)
+        while our is not None or their is not None:
+            if our is not None and their is not None and our[0] == their[0]:
+                if None not in (our[1], their[1]) and our[1] != their[1]:
                     return None
                 count += 1
-                here, there = next(one, None), next(other, None)
+                our, their = next(our_markers, None), next(their_markers, None)
             elif not gaps:
                 return None
-            elif there is None or (here is not None and here[0] < there[0]):
-                here = next(one, None)
+            elif their is None or (our is not None and our[0] < their[0]):
+                our = next(our_markers, None)
             else:
-                there = next(other, None)
+                their = next(their_markers, None)
         return count
 
     @staticmethod
@@ -168,7 +171,7 @@ class SourceMatcher:
 
 @dataclass(frozen=True, slots=True)
 class TwoTimes:
-    """A source that another database brought, and one of ours that tells its events at another time."""
+    """A source from another database, and one of ours that has the same events at other times."""
 
     theirs: Row
     ours: Row
@@ -178,19 +181,23 @@ class TwoTimes:
 
 
 def read_in_two_zones(connection: sqlite3.Connection, brought: Collection[int]) -> Iterator[TwoTimes]:
-    """Yield the sources that were brought of which ours has the same events, as logged, in another zone.
+    """Yield each source that came from another database and whose events ours has, read in another zone.
 
-    Each once, with the one of ours that has most of them.
+    Each comes once, with the source of ours that has most of its events.
     """
     rows = {row["source_id"]: row for row in source_rows(connection, "")}
     zones = {row["timezone"] for source_id, row in rows.items() if source_id not in brought}
-    doubted = [one for one in brought if any(_may_differ(rows[one]["timezone"], zone) for zone in zones)]
-    told: set[int] = set()
-    query = (_TWO_TIMES, {"there": json.dumps(doubted)})
+    doubted = [
+        source_id
+        for source_id in brought
+        if any(_may_differ(rows[source_id]["timezone"], zone) for zone in zones)
+    ]
+    yielded: set[int] = set()
+    query = (_TWO_TIMES, {"their_ids": json.dumps(doubted)})
     for their_id, our_id, events, least, most in connection.execute(*query) if doubted else ():
         theirs, ours = rows[their_id], rows[our_id]
-        if their_id not in told and _may_differ(theirs["timezone"], ours["timezone"]):
-            told.add(their_id)
+        if their_id not in yielded and _may_differ(theirs["timezone"], ours["timezone"]):
+            yielded.add(their_id)
             yield TwoTimes(theirs, ours, events, least, most)
 
 
@@ -199,7 +206,7 @@ def _may_differ(zone: str, other: str) -> bool:
 
 
 def _reach(row: Row) -> tuple[object, ...]:
-    """Order two readings of one log: the further first, then the one that understood more, then the later."""
+    """Return a sort key: greater is the longer reading, then the one with more events, then the later one."""
     return (
         row["byte_offset"],
         row["marker_lines"],
@@ -231,12 +238,12 @@ _DECLARED = (
 )
 
 
-def take_in(ours: sqlite3.Connection, theirs: sqlite3.Connection, sources: Mapping[int, int]) -> Stored:
-    """Let sources of ours hold what those of another database do (theirs to ours), and nothing else."""
+def copy_sources(ours: sqlite3.Connection, theirs: sqlite3.Connection, sources: Mapping[int, int]) -> Stored:
+    """Replace what sources of ours hold by what those of another database hold (their ids to ours)."""
     writing, stored = Writing(ours), Stored()
     writing.begin()
     for source_id in sources.values():
-        writing.take_away(source_id)
+        writing.remove(source_id)
     for their_id, source_id in sources.items():
         _declare(ours, theirs, their_id, source_id, writing)
     for their_id, source_id in sources.items():

@@ -43,7 +43,7 @@ _OLD_PROVISIONAL = (
     WHERE remembered LIKE '%"provisional":true%'
     """,
 )
-"""How an unterminated line that was stored is told now: by a sample of it; the first version only said so."""
+"""How a stored unterminated line is recognised now: by a sample of it; the first version had none."""
 
 _DIGEST_OF_NOTHING = "cae66941d9efbd404e4d88758ea67670"
 """What a sample of no bytes has as its digest. A migration is history: it writes what it always wrote."""
@@ -133,7 +133,7 @@ def m006_unclaimed(db: Database) -> None:
 
 
 def m007_problems(db: Database) -> None:
-    """Keep which logs can't be read, so that it is told once."""
+    """Keep which logs can't be read, so that each is reported once."""
     db.conn.execute(
         "CREATE TABLE IF NOT EXISTS log_problems "
         "(path TEXT NOT NULL, code TEXT NOT NULL, text TEXT NOT NULL, first_seen TEXT NOT NULL, "
@@ -163,6 +163,13 @@ def m009_facts(db: Database) -> None:
     give_places_their_word(db.conn)
 
 
+def m010_own_values(db: Database) -> None:
+    """Let one index tell what the places of an event say: each different text is one seek."""
+    db.conn.execute("DROP INDEX IF EXISTS event_sightings_own")
+    db.conn.execute("DROP INDEX IF EXISTS event_sightings_event")
+    db.conn.execute("CREATE INDEX event_sightings_event ON event_sightings (event_id, own_values)")
+
+
 MIGRATION_SET = "tokentail"
 """The name under which sqlite-utils records our migrations."""
 
@@ -176,6 +183,7 @@ MIGRATIONS = (
     m007_problems,
     m008_views,
     m009_facts,
+    m010_own_values,
 )
 """Every migration, in its order. What they are called is recorded, and must never change."""
 

@@ -1,4 +1,4 @@
-"""A part of the proof: each row is what the places of its group say, computed anew. It needs no log."""
+"""A part of `verify` that needs no log: each row equals what is computed from the places of its group."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ WHERE event_id = ? ORDER BY source_id, event_sightings.byte_offset LIMIT 1
 
 
 def rows_that_differ(connection: sqlite3.Connection) -> Iterator[str]:
-    """Yield a sentence for each row that says something else than its group's facts make of it."""
+    """Yield a sentence for each row that differs from what is computed from its group's facts."""
     declared = declared_deliverables(connection)
     in_order = connection.execute(_ALL_IN_ORDER)
     for _, group in groupby(in_order, key=lambda values: values[_KEY_AT].split(" ", 4)[:4]):
@@ -41,7 +41,7 @@ def rows_that_differ(connection: sqlite3.Connection) -> Iterator[str]:
 
 
 def _by_itself(row: Row) -> Row:
-    """Return what must stand in a row whose places all say just what it says."""
+    """Return what a row must hold whose places have no own values."""
     fact = fact_of_row(row)
     return event_row(Event(stem_of(fact.payload, fact.timestamp), *fact[:4], fact.own, []))
 

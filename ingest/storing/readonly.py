@@ -1,7 +1,7 @@
-"""A database on a file system that is mounted read-only: it is read as one that doesn't change, and watched.
+"""Databases on file systems that are mounted read-only: opened as immutable, and checked for changes.
 
-Somebody else may have the same disk mounted writable. What was read of a file that was changed meanwhile may
-hold the half of a change, so it is said, and is no answer.
+Somebody else may have the same disk mounted writable. What was read while the file changed may hold half of a
+change, so that is an error.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def is_on_readonly_disk(path: StrPath) -> bool:
 
 @contextmanager
 def unchanged(path: StrPath) -> Iterator[None]:
-    """Vouch that a database was not written while it was read.
+    """Check that a database was not written while it was read.
 
     Raises:
         DatabaseUnusable: it was.

@@ -1,9 +1,9 @@
 """The retention cutoff: from when on events are kept. What is older is left out when it is read, and counted.
 
-An event's time is a part of its identity, so one moment tells of every line on which side it is: in its
-log, in a copy, in a rotation. It is a whole second, so that the precision of a prefix never matters. A
-reject has no time of its own: it goes with the event line behind it in its log, or with a log that was
-changed last before the cutoff. Everything here happens inside a transaction of the caller's.
+An event's time is a part of its identity, so the cutoff decides alike for a line in its log, in a copy and in
+a rotation. It is a whole second, so that the precision of a prefix never matters. A reject has no time of its
+own: it is pruned with the event line after it in its log, or with a log that was last changed before the
+cutoff. Everything in this module happens inside a transaction of the caller's.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ WHERE timestamp < ? GROUP BY source_id
 
 
 def cutoff_of(connection: sqlite3.Connection) -> str | None:
-    """Return from when on events are kept, as the database writes times; `None`: from ever."""
+    """Return from when on events are kept, as the database writes times; `None`: all are."""
     row = connection.execute("SELECT kept_from FROM event_horizon").fetchone()
     return None if row is None else str(row[0])
 
@@ -72,7 +72,7 @@ def kept_escalations(escalations: list[SeenEscalation], cutoff: str | None) -> l
 
 
 def prune_batch(connection: sqlite3.Connection, batch: Batch, source_id: int, cutoff: str) -> int:
-    """Count what a stored batch left out, and let the rejects go that belong to it; return how many lines."""
+    """Count what a stored batch left out, and delete the rejects that belong to it; return how many lines."""
     sightings = batch.rows.sightings
     offsets = [sighting.offset for sighting in sightings]
     old = {sighting.offset for sighting in sightings if sighting.fact.timestamp < cutoff}

@@ -1,4 +1,4 @@
-"""Events and facts as rows: the columns that the store writes, and how a place's own word is read back.
+"""Events and facts as rows: the columns that the store writes, and how a place's own values are read back.
 
 The one place that knows both an event's fields and the columns of `token_estimation_v2_events`. SQL is
 composed of column names of ours only; values are always bound.
@@ -17,18 +17,15 @@ from parsers.run import UNKNOWN
 
 Row = dict[str, Any]
 
-PLAIN_TOLD_COLUMNS = Context._fields[2:-1]
-"""What a context tells in a column of the same name: all but the run, the phase and the paths."""
+PLAIN_CONTEXT_COLUMNS = Context._fields[2:-1]
+"""Those fields of a context that are one column of the same name: all but run, phase and paths."""
 
-TOLD_COLUMNS = (
+CONTEXT_COLUMNS = (
     *("run_id", "run_source", "phase_id", "phase_source"),
-    *PLAIN_TOLD_COLUMNS,
+    *PLAIN_CONTEXT_COLUMNS,
     *("deliverables_source", "deliverables_json", "deliverables_complete"),
 )
-"""What a context tells."""
-
-CONTEXT_COLUMNS = ("timestamp", "timestamp_text", "event_key", *TOLD_COLUMNS)
-"""What may still be learned of an event; the rest of its row is its own line's."""
+"""The columns of an event's context: what lines around its own say of it."""
 
 PAYLOAD_COLUMNS = (
     *LOGGED_COLUMNS,
@@ -37,15 +34,20 @@ PAYLOAD_COLUMNS = (
     "underestimated",
     "is_truncated_output",
 )
-"""What the event line tells, and what is computed from that alone."""
+"""What the event line itself says, and what is computed from that alone."""
 
 EXECUTORS_COLUMNS = (
     *("api_reference_required", "examples_required", "research_required", "usage_guide_required"),
     *("context_quality", "is_sot_file", "sot_file_name", "sot_entry_count_hint"),
 )
-"""What no log tells: only rows that the executor wrote itself."""
+"""Values that only rows written by the executor itself have: no log line holds them."""
 
-READ_COLUMNS = ("event_id", *CONTEXT_COLUMNS, *PAYLOAD_COLUMNS, *EXECUTORS_COLUMNS)
+READ_COLUMNS = (
+    *("event_id", "timestamp", "timestamp_text", "event_key"),
+    *CONTEXT_COLUMNS,
+    *PAYLOAD_COLUMNS,
+    *EXECUTORS_COLUMNS,
+)
 
 EVENT_COLUMNS = (*READ_COLUMNS, "created_at")
 
@@ -66,19 +68,19 @@ ESCALATION_COLUMNS = (
     "tokens_used",
     "timestamp_text",
 )
-"""What an escalation says; its id, its key and when its row was made come on top."""
+"""What an escalation says; its row also has an id, a key and the time at which it was made."""
 
-_UNTOLD = {
+_DEFAULTS = {
     "run_id": UNKNOWN,
     "phase_id": UNKNOWN,
     "deliverables_json": "[]",
     "deliverables_complete": False,
 }
-"""What stands in columns that are never NULL where nothing was told."""
+"""Values of the context columns that are never NULL, where nothing is known."""
 
 
 def payload_row(payload: EstimationEvent) -> Row:
-    """Return the columns that the event line tells, and those computed from them alone."""
+    """Return the columns of what the event line says, and those computed from them alone."""
     predicted, actual = payload.predicted_output_tokens, payload.actual_output_tokens
     measurable = predicted > 0 and actual > 0
     return {
@@ -95,8 +97,8 @@ _NO_NAME = (None, None)
 _NO_PATHS = (None, None, None)
 
 
-def told_values(context: Context) -> tuple[Any, ...]:
-    """Return the values of `TOLD_COLUMNS`; `None` where a context doesn't tell."""
+def context_values(context: Context) -> tuple[Any, ...]:
+    """Return the values of `CONTEXT_COLUMNS`; `None` for what isn't known."""
     run, phase, *between, found = context
     paths = (found.source, found.as_json(), found.complete) if found else _NO_PATHS
     return (*(run or _NO_NAME), *(phase or _NO_NAME), *between, *paths)
@@ -104,13 +106,13 @@ def told_values(context: Context) -> tuple[Any, ...]:
 
 def event_row(event: Event) -> Row:
     """Return the row of an event, but for its id and when it was made."""
-    told = dict(zip(TOLD_COLUMNS, told_values(event.context), strict=True))
-    told |= {name: value for name, value in _UNTOLD.items() if told[name] is None}
+    values = dict(zip(CONTEXT_COLUMNS, context_values(event.context), strict=True))
+    values |= {name: value for name, value in _DEFAULTS.items() if values[name] is None}
     return {
         "timestamp": event.timestamp,
         "timestamp_text": event.timestamp_text,
         "event_key": event.key,
-        **told,
+        **values,
         **payload_row(event.payload),
         **dict.fromkeys(EXECUTORS_COLUMNS),
         **dict(zip(EXECUTORS_COLUMNS, event.own or (), strict=False)),
@@ -126,11 +128,11 @@ def context_of(row: Row) -> Context:
         )
     run = Attributed(row["run_id"], row["run_source"]) if row["run_source"] else None
     phase = Attributed(row["phase_id"], row["phase_source"]) if row["phase_source"] else None
-    return Context._make((run, phase, *(row[name] for name in PLAIN_TOLD_COLUMNS), found))
+    return Context._make((run, phase, *(row[name] for name in PLAIN_CONTEXT_COLUMNS), found))
 
 
 def _paths(text: str) -> tuple[str, ...]:
-    """Read stored paths; text that somebody broke holds none, and is written anew when they are told."""
+    """Read stored paths. Text that is no list of them gives none; it is replaced when paths are known."""
     try:
         return tuple(map(str, json.loads(text)))
     except (ValueError, TypeError):
@@ -138,17 +140,17 @@ def _paths(text: str) -> tuple[str, ...]:
 
 
 def payload_of(row: Row) -> EstimationEvent:
-    """Read an event's payload back from its row, with truths and reals as the parsers have them.
+    """Read an event's payload back from its row, with the booleans and floats that the parsers give.
 
-    A budget of 0 may have been logged as `None`: only the event's key tells.
+    A budget of 0 may have been logged as `None`, which only the event's key still shows.
     """
     payload = EstimationEvent(*(row[name] for name in LOGGED_COLUMNS))
     smape = payload.smape_percent  # other programs write 80.0 as 80
     payload = payload._replace(
         actual_is_total=bool(payload.actual_is_total),
         smape_percent=None if smape is None else float(smape),
-        success=_truth(payload.success),
-        truncated=_truth(payload.truncated),
+        success=_boolean(payload.success),
+        truncated=_boolean(payload.truncated),
     )
     if not payload.selected_budget:
         unbudgeted = payload._replace(selected_budget=None)
@@ -158,7 +160,7 @@ def payload_of(row: Row) -> EstimationEvent:
     return payload
 
 
-def _truth(value: Any) -> bool | None:
+def _boolean(value: Any) -> bool | None:
     return None if value is None else bool(value)
 
 
@@ -175,7 +177,7 @@ def fact_of(of_row: Fact, own_values: str | None) -> Fact:
     if own_values is None:
         return of_row
     own: Row = json.loads(own_values)
-    told = dict.fromkeys(TOLD_COLUMNS) | {name: own[name] for name in TOLD_COLUMNS if name in own}
+    values = dict.fromkeys(CONTEXT_COLUMNS) | {name: own[name] for name in CONTEXT_COLUMNS if name in own}
     payload = of_row.payload
     if "model" in own:
         payload = EstimationEvent(*(own[name] for name in LOGGED_COLUMNS))
@@ -183,7 +185,7 @@ def fact_of(of_row: Fact, own_values: str | None) -> Fact:
         payload,
         own.get("timestamp", of_row.timestamp),
         own.get("timestamp_text", of_row.timestamp_text),
-        context_of(told),
+        context_of(values),
         is_cut=own.get("line_cut", False),
         own=tuple(own.get(name) for name in EXECUTORS_COLUMNS) if own.get("executor") else None,
     )
@@ -192,7 +194,7 @@ def fact_of(of_row: Fact, own_values: str | None) -> Fact:
 def own_values(fact: Fact, event: Event) -> str | None:
     """Return what a place says itself, as JSON; `None` where that is just what its event's row says.
 
-    Its payload and its time are left out where they are the row's, and what it doesn't tell.
+    Payload and time are left out where they equal the row's, and so are unknown context values.
     """
     own: Row = {}
     if fact.is_cut:
@@ -207,6 +209,6 @@ def own_values(fact: Fact, event: Event) -> str | None:
     if not own and event.own is None and fact.context == event.context:
         return None
     if fact.context != NO_CONTEXT:
-        told = zip(TOLD_COLUMNS, told_values(fact.context), strict=True)
-        own |= {name: value for name, value in told if value is not None}
+        values = zip(CONTEXT_COLUMNS, context_values(fact.context), strict=True)
+        own |= {name: value for name, value in values if value is not None}
     return json.dumps(own, ensure_ascii=False, separators=(",", ":"))

@@ -1,6 +1,6 @@
-"""The schema as it should be, and what somebody changed in it: which tables and columns of ours are gone.
+"""Find what somebody changed in the schema: which tables, columns and indexes of ours are gone or in the way.
 
-A change is looked for when SQLite has failed already, so a database as it should be costs nothing.
+That is looked for after SQLite has failed, so an intact database costs nothing.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def _table(connection: sqlite3.Connection, name: str) -> Table:
     columns = connection.execute("SELECT name, type FROM pragma_table_info(?)", [name]).fetchall()
     indexes = connection.execute('SELECT name FROM pragma_index_list(?) WHERE "unique"', [name]).fetchall()
     of_index = "SELECT name FROM pragma_index_info(?) ORDER BY seqno"
-    unique = (tuple(one for (one,) in connection.execute(of_index, index)) for index in indexes)
+    unique = (tuple(column for (column,) in connection.execute(of_index, index)) for index in indexes)
     keys = connection.execute('SELECT "from", "table", "to" FROM pragma_foreign_key_list(?)', [name])
     return Table(dict(columns), frozenset(unique), {name: (table, to) for name, table, to in keys})
 
@@ -109,7 +109,7 @@ def _way_back(path: str, name: str, column: str, ours: Table, found: Table) -> s
 
 
 def _strangers_in_the_way(theirs: dict[str, Table], failure: str) -> Iterator[str]:
-    """Say what that is not ours keeps a row of ours out."""
+    """Say which column or index that is not ours rejects a row of ours."""
     for name, ours in own_tables().items():
         found = theirs.get(name, ours)
         for column in found.columns.keys() - ours.columns.keys():

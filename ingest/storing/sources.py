@@ -21,7 +21,7 @@ SELECT source_id, path, fingerprint, fingerprint_bytes, tail_fingerprint, device
 FROM log_sources
 """
 REPLACED = "replaced"
-"""The state of a source whose file is now another one."""
+"""The state of a source whose file was replaced by another one."""
 
 IMPORTED = "imported"
 """The state of a source that is an export of events: it is no log, and no log goes on with it."""
@@ -52,9 +52,9 @@ class Source:
         return not (finished and self.unread_bytes)
 
     def has_grown_into(self, file: FileState) -> bool:
-        """Whether a file, by its `stat` alone, is the one that was read, written on since.
+        """Whether a file, by its `stat` alone, is the one that was read, and has grown since.
 
-        One that is as long as before may have been given the number of one that is gone.
+        A file of the same size may be another one that got the inode of a deleted file.
         """
         own = self.file
         if own is None or own.number != file.number:
@@ -63,7 +63,7 @@ class Source:
 
 
 def source_of(batch: Batch, row: Row, source_id: int) -> Source:
-    """Return a source as it is once a batch of it is stored; `row` tells where it was found."""
+    """Return a source as it is once a batch of it is stored; `row` has the paths at which it was found."""
     checkpoint = batch.checkpoint
     return Source(
         source_id=source_id,
@@ -117,7 +117,7 @@ def integer(value: object) -> int:
 
 
 def write_source(connection: sqlite3.Connection, batch: Batch, log: LogFile, source: Source | None) -> Source:
-    """Store the checkpoint and the counts of a batch; a new source (`None`) gets its row here.
+    """Store the checkpoint and the counts of a batch; a new source (`None`) gets its row.
 
     Raises:
         DatabaseBusy: the checkpoint is not where this batch began: somebody has moved it meanwhile.
@@ -158,22 +158,22 @@ def _values(batch: Batch, log: LogFile) -> Row:
 
 
 def keep_state(connection: sqlite3.Connection, source: Source, log: LogFile, ending: str | None) -> None:
-    """Keep where a source is found now, and the hash of its end while its time is too fresh to trust."""
+    """Store where a source is found now, and its tail hash while its time is too fresh to trust."""
     found = {"path": log.stored_path, "real_path": log.real_path, "ending": ending}
     writes.update_source(connection, source.source_id, found)
 
 
 def mark_replaced(connection: sqlite3.Connection, source: Source) -> None:
-    """Say that the file of a source is now another one."""
+    """Store that a source's file was replaced by another one."""
     writes.update_source(connection, source.source_id, {"state": REPLACED})
 
 
 def shift_rejects(
     connection: sqlite3.Connection, source_id: int, offsets: Sequence[int], pruned: int = 0
 ) -> None:
-    """Count rejects at some offsets that became sightings as such; `pruned` of them are not kept.
+    """Count rejects that became sightings as such; `pruned` of them are not kept.
 
-    In the columns, and in what the checkpoint remembers: that knows nothing of a line behind it.
+    The columns count all of them, the checkpoint only those before its offset.
     """
     query = "SELECT byte_offset FROM log_sources WHERE source_id = ?"
     (end_offset,) = connection.execute(query, [source_id]).fetchone()

@@ -1,9 +1,9 @@
-"""Many events into their table at once: what is plain about them is settled by SQLite, in C.
+"""Insert many events at once: the plain ones are recognised and written by SQLite, in C.
 
-A batch is staged in memory as few small values a row: what events share (all they say but three numbers)
-is staged once. Then a handful of statements tell which events are new, which are known just so, and
-which need `ingest.storing.groups`. Two more insert the rows of the former two: all of that is SQLite's, so
-it can go on while Python reads the next batch.
+A batch is staged in temporary tables, a few small values a row: what many events share (all that their lines
+say but three numbers) is staged once. A handful of statements then find which events are new, which are
+stored with the same values, and which need `ingest.storing.groups`. Two more insert the new events and the
+sightings of the first two kinds. SQLite runs those alone, while Python reads the next batch.
 """
 
 from __future__ import annotations
@@ -17,25 +17,31 @@ from ingest.events import DIGEST_LENGTH, SECOND_LENGTH
 from ingest.linking.context import NO_CONTEXT
 from ingest.reading.batch import Sighting
 from ingest.storing import writes
-from ingest.storing.rows import EVENT_COLUMNS, EXECUTORS_COLUMNS, TOLD_COLUMNS, told_values
+from ingest.storing.rows import (
+    CONTEXT_COLUMNS,
+    EVENT_COLUMNS,
+    EXECUTORS_COLUMNS,
+    PAYLOAD_COLUMNS,
+    context_values,
+)
 from parsers.records import EstimationEvent
 from parsers.run import UNKNOWN
 
 MAX_EXACT = 10**12
-"""Tokens up to which SQLite's floating point gives the very metrics that Python's whole numbers give."""
+"""Tokens up to which SQLite's floating point gives the same metrics as Python's integers."""
 
 _MAX_ENDINGS = 50_000
 """How many different ends of event lines are kept from one batch to the next."""
 
-_GROUP = f"SUBSTR(one.stem, 1, LENGTH(one.stem) - {DIGEST_LENGTH + 1})"
-_KEY = "one.stem || ' ' || COALESCE(one.phase_id, '@' || SUBSTR(one.timestamp, 21))"
+_GROUP = f"SUBSTR(staged.stem, 1, LENGTH(staged.stem) - {DIGEST_LENGTH + 1})"
+_KEY = "staged.stem || ' ' || COALESCE(staged.phase_id, '@' || SUBSTR(staged.timestamp, 21))"
 _ENDING_COLUMNS = EstimationEvent._fields[4:]
 _TABLES = (
     "CREATE TEMP TABLE IF NOT EXISTS staged (number INTEGER PRIMARY KEY, event_id INTEGER, "
     "byte_offset INTEGER, line_number INTEGER, stem TEXT, timestamp TEXT, timestamp_text TEXT, "
     "predicted INTEGER, "
     "actual INTEGER, is_total INTEGER DEFAULT 0, smape REAL, ending INTEGER, "
-    f"says_more INTEGER DEFAULT 0, own_values TEXT, {', '.join(TOLD_COLUMNS)})",
+    f"says_more INTEGER DEFAULT 0, own_values TEXT, {', '.join(CONTEXT_COLUMNS)})",
     "CREATE TEMP TABLE IF NOT EXISTS staged_endings "
     f"(ending INTEGER PRIMARY KEY, {', '.join(_ENDING_COLUMNS)})",
 )
@@ -60,56 +66,41 @@ _OF_LINE = (
 )
 _STAGE_BARE = _insert(*_OF_LINE)
 _STAGE_OF_RUN = _insert(*_OF_LINE, "says_more", "run_id", "run_source")
-_STAGE = _insert(*_OF_LINE, "says_more", *TOLD_COLUMNS)
-"""Of most events in a dense log only the line and the run are known; what isn't bound costs nothing."""
+_STAGE = _insert(*_OF_LINE, "says_more", *CONTEXT_COLUMNS)
+"""Of most events in a dense log only line and run are known: values that aren't bound cost nothing."""
 _NO_MORE = NO_CONTEXT[1:]
 _STAGE_ENDING = f"INSERT INTO staged_endings VALUES ({', '.join('?' * (1 + len(_ENDING_COLUMNS)))})"
-_UNTOLD = {
+_DEFAULTS = {
     "run_id": f"'{UNKNOWN}'",
     "phase_id": f"'{UNKNOWN}'",
     "deliverables_json": "'[]'",
     "deliverables_complete": "0",
 }
-_TOLD = {
-    name: f"COALESCE(one.{name}, {_UNTOLD[name]})" if name in _UNTOLD else f"one.{name}"
-    for name in TOLD_COLUMNS
+_CONTEXT = {
+    name: f"COALESCE(staged.{name}, {_DEFAULTS[name]})" if name in _DEFAULTS else f"staged.{name}"
+    for name in CONTEXT_COLUMNS
 }
-_SAME_TOLD = " AND ".join(f"{value} IS event.{name}" for name, value in _TOLD.items())
+_SAME_CONTEXT = " AND ".join(f"{value} IS event.{name}" for name, value in _CONTEXT.items())
 _IN_GROUP = f"event_key >= {_GROUP} || ' ' AND event_key < {_GROUP} || '!'"
 _SAME_LINE = f"""
-event.event_key >= one.stem || ' ' AND event.event_key < one.stem || '!'
-AND event.timestamp = one.timestamp AND event.timestamp_text = one.timestamp_text
+event.event_key >= staged.stem || ' ' AND event.event_key < staged.stem || '!'
+AND event.timestamp = staged.timestamp AND event.timestamp_text = staged.timestamp_text
 AND (SELECT COUNT(*) FROM token_estimation_v2_events WHERE {_IN_GROUP}) = 1
 """
-_MARK_KNOWN = f"""
-UPDATE staged AS one SET event_id = COALESCE(
-    (
-        SELECT event.event_id FROM token_estimation_v2_events AS event
-        WHERE {_SAME_LINE} AND event.event_key = {_KEY} AND {_SAME_TOLD}
-            AND COALESCE({", ".join(f"event.{name}" for name in EXECUTORS_COLUMNS)}) IS NULL
-    ),
-    (SELECT -1 FROM token_estimation_v2_events WHERE {_IN_GROUP} LIMIT 1)
-)
-WHERE one.stem < ?
-"""
-"""An event that is known just so gets its id, one that is known otherwise -1, a new one none.
-
-Those from a second on that is later than all that are stored are new.
-"""
 _MARK_BARE = f"""
-UPDATE staged AS one SET own_values = '{{}}', event_id = COALESCE(
+UPDATE staged SET own_values = '{{}}', event_id = COALESCE(
     (SELECT event.event_id FROM token_estimation_v2_events AS event WHERE {_SAME_LINE}), -1
 )
-WHERE one.event_id = -1 AND one.says_more = 0
+WHERE staged.event_id = -1 AND staged.says_more = 0
 """
-"""A line of which nothing more is known, as in an excerpt, is of the one event that its group has."""
+"""A line without context, as in an excerpt, belongs to the only event of its group."""
 
 _EXPRESSIONS = {
-    **_TOLD,
-    "event_id": ":first_id + one.number",
-    "timestamp": "one.timestamp",
+    **_CONTEXT,
+    "event_id": ":first_id + staged.number",
+    "timestamp": "staged.timestamp",
     "event_key": _KEY,
-    "timestamp_text": "one.timestamp_text",
+    "timestamp_text": "staged.timestamp_text",
     "predicted_output_tokens": "predicted",
     "actual_output_tokens": "actual",
     "selected_budget": "COALESCE(ending.selected_budget, 0)",
@@ -125,10 +116,39 @@ _EXPRESSIONS = {
 _INSERTED = {
     name: _EXPRESSIONS.get(name, f"ending.{name}") for name in EVENT_COLUMNS if name not in EXECUTORS_COLUMNS
 }
+_SAME_PAYLOAD = " AND ".join(f"event.{name} IS ({_INSERTED[name]})" for name in PAYLOAD_COLUMNS)
+
+
+def _marking(which: str) -> str:
+    """Set the id of an event stored with the same values; -1 if its group has others; NULL if it is new.
+
+    Events of a second later than every stored one are new, and not looked up.
+    """
+    return f"""
+    UPDATE staged SET event_id = COALESCE(
+        (
+            SELECT event.event_id FROM token_estimation_v2_events AS event
+            WHERE {_SAME_LINE} AND event.event_key = {_KEY} AND {_SAME_CONTEXT} AND {which}
+                AND COALESCE({", ".join(f"event.{name}" for name in EXECUTORS_COLUMNS)}) IS NULL
+        ),
+        (SELECT -1 FROM token_estimation_v2_events WHERE {_IN_GROUP} LIMIT 1)
+    )
+    WHERE staged.stem < ?
+    """
+
+
+_MARK_KNOWN = _marking("1")
+"""Its key tells what an event's line says."""
+
+_MARK_SAME = _marking(
+    f"EXISTS (SELECT 1 FROM staged_endings AS ending WHERE ending.ending = staged.ending AND {_SAME_PAYLOAD})"
+)
+"""Also where somebody may have changed a row by hand."""
+
 _NEW = """
-FROM staged AS one JOIN staged_endings AS ending USING (ending)
-WHERE one.event_id IS NULL
-ORDER BY one.number
+FROM staged JOIN staged_endings AS ending USING (ending)
+WHERE staged.event_id IS NULL
+ORDER BY staged.number
 """
 _SIGHTING = """
 COALESCE(event_id, :first_id + number), :source_id, byte_offset, line_number,
@@ -145,11 +165,11 @@ Insert = Callable[[], None]
 
 
 def nothing() -> None:
-    """Insert nothing: all is written."""
+    """Insert nothing: everything is written."""
 
 
 class Span(NamedTuple):
-    """Of which source the sightings are that have these numbers: from `first` on, before `end`."""
+    """The source of the sightings numbered from `first` on, before `end`."""
 
     source_id: int
     first: int
@@ -157,9 +177,9 @@ class Span(NamedTuple):
 
 
 class Staged(NamedTuple):
-    """How many staged sightings are new events, and the numbers of those that are to be settled.
+    """Staged sightings: how many are new events, and the numbers of those to be computed with their groups.
 
-    `insert` writes all but the latter; it is to be called before anything reads or stages events.
+    `insert` writes all but the others. Call it before anything else reads or stages events.
     """
 
     new: int
@@ -168,7 +188,7 @@ class Staged(NamedTuple):
 
 
 class EndingNumbers(dict[tuple[object, ...], int]):
-    """The numbers, from 1 on, of what event lines say behind their three numbers; `new` are to be staged."""
+    """Numbers the different ends of event lines (all after three numbers); `new` ones are to be staged."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -183,9 +203,10 @@ class EndingNumbers(dict[tuple[object, ...], int]):
 class Staging:
     """The staging tables of one connection."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: sqlite3.Connection, compares_all: bool = False) -> None:
         """Make the tables, where they are not there yet."""
         self._conn = connection
+        self._marking = _MARK_SAME if compares_all else _MARK_KNOWN
         self._endings = EndingNumbers()
         for statement in _TABLES:
             connection.execute(statement)
@@ -193,8 +214,8 @@ class Staging:
     def stage(self, sightings: Sequence[Numbered], spans: list[Span], first_id: int, now: str) -> Staged:
         """Stage sightings whose groups differ: few statements, most of it in C.
 
-        `first_id` and what the highest number adds to it are free as ids. What is known otherwise than it
-        is told here is left out.
+        The ids from `first_id` to that plus the highest number must be free. Sightings whose group is stored
+        with other values are left out, and returned as `others`.
         """
         conn = self._conn
         self._stage(sightings)
@@ -212,7 +233,7 @@ class Staging:
         writes.insert_staged_sightings(self._conn, _SIGHTING, _OF_SPAN, of_spans)
 
     def _stage(self, sightings: Sequence[Numbered]) -> None:
-        """Put sightings into the tables, those that need fewer values as such."""
+        """Put sightings into the tables; those with fewer known values by shorter statements."""
         conn = self._conn
         conn.execute("DELETE FROM staged")
         ((endings,),) = conn.execute("SELECT COUNT(*) FROM staged_endings")
@@ -226,25 +247,25 @@ class Staging:
         for number, stem, (offset, line_number, fact) in sightings:
             payload, timestamp, timestamp_text, context = fact[:4]
             line = (number, offset, line_number, stem, timestamp, timestamp_text)
-            is_total = 1 if payload[2] else 0  # a truth binds ten times as slow as a number
+            is_total = 1 if payload[2] else 0  # a bool binds ten times as slowly as an int
             values = (*line, payload[0], payload[1], payload[3], numbers[payload[4:]], is_total)
             if context is NO_CONTEXT:
                 bare.append(values)
             elif context[1:] == _NO_MORE:
                 of_runs.append((*values, 1, *(context.run or (None, None))))
             else:
-                rest.append((*values, 1, *told_values(context)))
+                rest.append((*values, 1, *context_values(context)))
         conn.executemany(_STAGE_ENDING, self._endings.new)
         self._endings.new.clear()
         for statement, rows in ((_STAGE_BARE, bare), (_STAGE_OF_RUN, of_runs), (_STAGE, rest)):
             conn.executemany(statement, rows)
 
     def _mark_known(self) -> bool:
-        """Mark the staged events that are known; return whether any may be: keys begin with the time."""
+        """Mark the staged events that are stored; return whether any may be. Keys begin with the time."""
         ((latest,),) = self._conn.execute("SELECT MAX(event_key) FROM token_estimation_v2_events")
         if latest is None:
             return False
-        known = self._conn.execute(_MARK_KNOWN, [latest[:SECOND_LENGTH] + "~"]).rowcount > 0
+        known = self._conn.execute(self._marking, [latest[:SECOND_LENGTH] + "~"]).rowcount > 0
         if known:
             self._conn.execute(_MARK_BARE)
         return known

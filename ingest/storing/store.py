@@ -2,8 +2,7 @@
 
 Every batch is stored in one `BEGIN IMMEDIATE` transaction, alone or with others. The checkpoint is
 compared before it is moved, so even a second writer that slipped past the ingest lock could not store a
-line twice. The end of a large one, which is SQLite's alone, goes on in a thread while the next batch is read.
-What was stored is taken away again at the end of this module, inside a transaction of whoever asks.
+line twice. The last statements of a large transaction run in a thread while the next batch is read.
 """
 
 from __future__ import annotations
@@ -31,8 +30,8 @@ from ingest.storing.escalations import (
     Said,
     add_escalations,
     finish_escalations,
+    remove_escalations,
     row_of,
-    take_escalations_away,
 )
 from ingest.storing.groups import Groups, Place, Placed, Written
 from ingest.storing.retention import (
@@ -49,7 +48,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Future, ThreadPoolExecutor
 
 LARGE_ROWS = 2_000
-"""Rows of a transaction whose end is worth a thread."""
+"""Rows of a transaction whose last statements are worth a thread."""
 
 
 _DECLARED_BY = "SELECT run_id, phase_id FROM phase_deliverables WHERE source_id = ?"
@@ -59,7 +58,7 @@ _DECLARED_BY = "SELECT run_id, phase_id FROM phase_deliverables WHERE source_id 
 class Stored:
     """What batches changed, and the source of each as it is now.
 
-    What the same store made before, and they completed, is not among the updated.
+    An event that the same store inserted and then completed is not counted as updated.
     """
 
     sources: list[Source] = field(default_factory=list)
@@ -72,9 +71,9 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A batch, of which log, and of which source: `None` for one that is new.
+    """A batch, its log and its source (`None`: a new one).
 
-    `before` are the source's counters without it.
+    `before` are the source's counters without the batch.
     """
 
     batch: Batch
@@ -86,10 +85,13 @@ class Piece:
 class Store:
     """Write batches to one open database."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        """Use a connection that `ingest.storing.database` opened for writing."""
+    def __init__(self, connection: sqlite3.Connection, compares_all: bool = False) -> None:
+        """Use a connection that `ingest.storing.database` opened for writing.
+
+        Where it `compares_all`, no value of a stored row is trusted: somebody may have changed it by hand.
+        """
         self._conn = connection
-        self._writing = Writing(connection)
+        self._writing = Writing(connection, compares_all)
         self._thread: ThreadPoolExecutor | None = None
         self._unfinished: Future[None] | None = None
 
@@ -100,10 +102,10 @@ class Store:
         return self._conn
 
     def wait(self) -> None:
-        """Wait until what was committed last is; who uses the connection otherwise waits first.
+        """Wait until the last commit is done; call it before using the connection in any other way.
 
         Raises:
-            sqlite3.Error: it could not be, and nothing of it was stored.
+            sqlite3.Error: the commit failed, and nothing of it was stored.
         """
         unfinished, self._unfinished = self._unfinished, None
         if unfinished is not None:
@@ -115,9 +117,9 @@ class Store:
         return immediate(self._conn)
 
     def commit(self, pieces: Sequence[Piece]) -> Stored:
-        """Store batches of different sources, all or none; a new source gets its row here.
+        """Store batches of different sources, all or none; a new source gets its row.
 
-        It may be on the way still: see `wait`.
+        The commit may still be under way: see `wait`.
 
         Raises:
             DatabaseBusy: another process has moved a source's checkpoint meanwhile.
@@ -127,12 +129,12 @@ class Store:
             transaction.enter_context(self.transaction())
             insert = self._writing.write(pieces, stored)
             if insert is not nothing and sum(len(piece.batch.rows) for piece in pieces) >= LARGE_ROWS:
-                self._finish_behind(insert, transaction.pop_all())
+                self._finish_in_background(insert, transaction.pop_all())
             else:
                 insert()
         return stored
 
-    def _finish_behind(self, insert: Insert, transaction: ExitStack) -> None:
+    def _finish_in_background(self, insert: Insert, transaction: ExitStack) -> None:
         """Insert the last rows of a transaction and commit it, in a thread."""
         if self._thread is None:
             from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - most runs store little
@@ -146,15 +148,15 @@ class Store:
         self._unfinished = self._thread.submit(finish)
 
     def reread(self, batches: Iterable[Batch], log: LogFile, source: Source) -> Stored:
-        """Store all of a source anew in its place, as it was read from its start, in one transaction.
+        """Replace all that a source holds by batches read from its start, in one transaction.
 
         Raises:
-            LogUnreadable: it was not read as far as before; nothing was changed.
+            LogUnreadable: they don't reach as far as before; nothing was changed.
         """
         stored, now = Stored(), source
         with self.transaction():
             self._writing.begin()
-            self._writing.take_away(source.source_id)
+            self._writing.remove(source.source_id)
             writes.update_source(self._conn, source.source_id, NOTHING_PRUNED)
             for batch in batches:
                 self._writing.add([Piece(batch, log, now)], stored)()
@@ -164,44 +166,44 @@ class Store:
             self._writing.finish(stored)
         return stored
 
-    def take_rejects(self, source_id: int, sightings: list[Sighting]) -> int:
-        """Make sightings of rejects, in one transaction; return how many events they brought."""
+    def convert_rejects(self, source_id: int, sightings: list[Sighting]) -> int:
+        """Replace rejects by sightings, in one transaction; return how many events are new."""
         with self.transaction():
-            return self._writing.take_rejects(source_id, sightings)
+            return self._writing.convert_rejects(source_id, sightings)
 
     def keep_state(self, source: Source, log: LogFile, ending: str | None) -> None:
-        """Keep where an unchanged source is found now, and the hash of its end while that is needed."""
+        """Store where an unchanged source is found now, and its tail hash while that is needed."""
         with self.transaction():
             keep_state(self._conn, source, log, ending)
 
     def mark_replaced(self, source: Source) -> None:
-        """Say that the file of a source is now another one."""
+        """Store that a source's file was replaced by another one."""
         with self.transaction():
             mark_replaced(self._conn, source)
 
     def remove(self, source: Source) -> int:
-        """Take a source away, since another reading of the same bytes stands for it.
+        """Remove a source whose bytes another source holds, too.
 
         Returns:
-            How many events went with it: those that no other place has.
+            How many events were deleted: those without another sighting.
         """
         with self.transaction():
             return self._writing.forget(source.source_id)
 
 
 class Writing:
-    """Write to one database: each source holds from an offset on what is put there, and nothing else.
+    """Write to one database: replace what a source holds from an offset on.
 
-    Whatever changes events does it so: what a source says from an offset on is taken away, what it says now
-    is added, and the groups of both are computed.
+    Every change of events works like this: what the source says from the offset on is removed, what it says
+    now is added, and the groups of both are computed.
     """
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        """Use a connection that is open for writing."""
+    def __init__(self, connection: sqlite3.Connection, compares_all: bool = False) -> None:
+        """Use a connection that is open for writing; `compares_all` as for `Store`."""
         self._conn = connection
         self._groups = Groups(connection)
-        self._staging = Staging(connection)
-        self._first_id = 0  # of the events that it makes, once it does
+        self._staging = Staging(connection, compares_all)
+        self._first_id = 0  # of the events that it inserts
         self._lost_escalations: set[str] = set()
         self._now = ""
 
@@ -209,8 +211,8 @@ class Writing:
         """Write batches of different sources, and count in `stored` what they changed.
 
         Returns:
-            What is to be called before anything else is done with the connection: it inserts the plain
-            events, which SQLite does alone.
+            A function that inserts the plain events, which SQLite does alone. Call it before anything else
+            is done with the connection.
         """
         self.begin()
         insert = self.add(pieces, stored)
@@ -221,7 +223,7 @@ class Writing:
         return nothing
 
     def begin(self) -> None:
-        """Begin, inside a transaction: look what is free and what is declared."""
+        """Begin, inside a transaction: look up which ids are free and which deliverables are declared."""
         first = self._groups.begin()
         self._first_id = self._first_id or first
         self._lost_escalations = set()
@@ -231,28 +233,28 @@ class Writing:
     def _is_done(self) -> bool:
         return not (self._groups.has_lost or self._lost_escalations)
 
-    def take_away(self, source_id: int, offset: int = 0) -> int:
-        """Take away what a source says from an offset on; return how many sightings that was."""
-        self._lost_escalations.update(take_escalations_away(self._conn, source_id, offset))
+    def remove(self, source_id: int, offset: int = 0) -> int:
+        """Remove what a source says from an offset on; return how many sightings that was."""
+        self._lost_escalations.update(remove_escalations(self._conn, source_id, offset))
         writes.delete_rejects(self._conn, source_id, offset)
-        return self._groups.take_away(source_id, offset)
+        return self._groups.remove(source_id, offset)
 
     def declare_again(self, phases: Iterable[tuple[str, str]]) -> None:
-        """Have the events of phases computed again, of which something else is declared now."""
+        """Have the events of phases computed again, since their declared deliverables have changed."""
         self._groups.touch_phases(phases)
 
     def claim(self, place: Place, event_id: int, group: str) -> None:
-        """Say of which stored event a fact will be that is about to be put at a place."""
+        """Say which stored event the fact belongs to that will be added at a place."""
         self._groups.claim(place, event_id, group)
 
     def put(self, facts: Iterable[Placed]) -> Stored:
-        """Add facts that stand elsewhere than in a log, and compute their groups; count what came of it."""
+        """Add facts that don't come from a log, and compute their groups; count what changed."""
         stored = Stored()
         self._count(self._groups.add(facts, self._now), stored)
         return stored
 
     def put_sightings(self, source_id: int, sightings: list[Sighting], stored: Stored) -> None:
-        """Add what stands in a source, whoever read it."""
+        """Add the sightings of a source, whoever read them."""
         self._place(sightings, [Span(source_id, 0, len(sightings))], (), stored)()
 
     def add_escalations(self, said: Iterable[Said]) -> None:
@@ -260,7 +262,7 @@ class Writing:
         add_escalations(self._conn, said, self._lost_escalations, self._now)
 
     def finish(self, stored: Stored | None = None) -> Stored:
-        """Compute what something was taken from, and was not given again; count it."""
+        """Compute the groups that facts were removed from and not added to again; count what changed."""
         stored = Stored() if stored is None else stored
         written = self._groups.finish(self._now)
         self._count(written, stored)
@@ -269,9 +271,9 @@ class Writing:
         return stored
 
     def forget(self, source_id: int) -> int:
-        """Take a source away; return how many events went with it."""
+        """Remove a source; return how many events were deleted with it."""
         self.begin()
-        self.take_away(source_id)
+        self.remove(source_id)
         phases = self._conn.execute(_DECLARED_BY, [source_id]).fetchall()
         writes.delete_declared(self._conn, source_id)
         self.declare_again(phases)
@@ -279,34 +281,34 @@ class Writing:
         writes.delete_source(self._conn, source_id)
         return stored.events_deleted
 
-    def take_rejects(self, source_id: int, sightings: list[Sighting]) -> int:
-        """Make sightings of rejects; return how many events they brought."""
+    def convert_rejects(self, source_id: int, sightings: list[Sighting]) -> int:
+        """Replace rejects by sightings; return how many events are new."""
         self.begin()
         writes.delete_rejects_at(self._conn, [(source_id, sighting.offset) for sighting in sightings])
         wanted = kept(list(sightings), cutoff_of(self._conn))
         stored = Stored()
         self._place(wanted, [Span(source_id, 0, len(wanted))], (), stored)()
-        offsets = [one.offset for one in sightings]
+        offsets = [sighting.offset for sighting in sightings]
         shift_rejects(self._conn, source_id, offsets, len(sightings) - len(wanted))
         return stored.events_new
 
     def add(self, pieces: Sequence[Piece], stored: Stored) -> Insert:
-        """Add what batches say; what is to be called then is as for `write`."""
+        """Add what batches say; the function that is returned is as for `write`."""
         cutoff = cutoff_of(self._conn)
         sightings: list[Sighting] = []
         spans: list[Span] = []
         learned: list[Placed] = []
-        retaken = 0
+        removed = 0
         for piece in pieces:
-            source_id, taken = self._begin_source(piece, stored, cutoff)
-            retaken += taken
+            source_id, replaced = self._begin_source(piece, stored, cutoff)
+            removed += replaced
             first = len(sightings)
             sightings += kept(piece.batch.rows.sightings, cutoff)
             learned += self._amended(piece.batch.rows.amendments, source_id)
             spans.append(Span(source_id, first, len(sightings)))
         before = stored.events_new
         insert = self._place(sightings, spans, learned, stored)
-        stored.further_sightings += max(0, len(sightings) - (stored.events_new - before) - retaken)
+        stored.further_sightings += max(0, len(sightings) - (stored.events_new - before) - removed)
         if cutoff is not None:
             insert()
             insert = nothing
@@ -315,46 +317,47 @@ class Writing:
         return insert
 
     def _begin_source(self, piece: Piece, stored: Stored, cutoff: str | None) -> tuple[int, int]:
-        """Write the row of a source, with its checkpoint, and take away what is read again.
+        """Write the row of a source, with its checkpoint, and remove what was read again.
 
         Returns:
-            Its id, and how many sightings were taken away.
+            Its id, and how many sightings were removed.
         """
         batch, source = piece.batch, piece.source
-        takes_back = batch.taken_back_from is not None
-        if takes_back and cutoff is not None and source is not None:
+        is_reread = batch.taken_back_from is not None
+        if is_reread and cutoff is not None and source is not None:
             writes.uncount_provisional(self._conn, source.source_id)
         written = write_source(self._conn, batch, piece.log, source)
         stored.sources.append(written)
-        source_id, taken = written.source_id, 0
+        source_id, removed = written.source_id, 0
         if batch.taken_back_from is not None:
-            taken = self.take_away(source_id, batch.taken_back_from)
+            removed = self.remove(source_id, batch.taken_back_from)
         rows = batch.rows
         writes.insert_rejects(self._conn, [(source_id, *_reject_values(reject)) for reject in rows.rejects])
         said = [
-            (source_id, one.offset, one.line_number, row_of(one))
-            for one in kept_escalations(rows.escalations, cutoff)
+            (source_id, seen.offset, seen.line_number, row_of(seen))
+            for seen in kept_escalations(rows.escalations, cutoff)
         ]
         if said:
             self.add_escalations(said)
-        return source_id, taken
+        return source_id, removed
 
     def _amended(self, amendments: Iterable[Amendment], source_id: int) -> Iterator[Placed]:
-        """Take up the facts of a source of which lines behind tell more."""
-        told: dict[int, Context] = {}
-        for one in amendments:
-            told[one.offset] = merged(told.get(one.offset, NO_CONTEXT), one.context)
-        for offset, context in told.items():
-            changed = self._groups.take_up(source_id, offset, context)
+        """Yield the stored facts of a source that later lines say more of, changed accordingly."""
+        learned: dict[int, Context] = {}
+        for amendment in amendments:
+            known = learned.get(amendment.offset, NO_CONTEXT)
+            learned[amendment.offset] = merged(known, amendment.context)
+        for offset, context in learned.items():
+            changed = self._groups.amend(source_id, offset, context)
             if changed is not None:
                 yield changed
 
     def _place(
         self, sightings: list[Sighting], spans: list[Span], learned: Sequence[Placed], stored: Stored
     ) -> Insert:
-        """Add facts: those that are plain by a few statements, the others by computing their groups."""
-        stems = [one.fact.stem or stem_of(one.fact.payload, one.fact.timestamp) for one in sightings]
-        plain, others = self._apart(sightings, stems, {group_of(one.fact.stem) for one in learned})
+        """Add facts: plain ones by a few statements, the others by computing their groups."""
+        stems = [seen.fact.stem or stem_of(seen.fact.payload, seen.fact.timestamp) for seen in sightings]
+        plain, others = self._apart(sightings, stems, {group_of(placed.fact.stem) for placed in learned})
         first_id = self._groups.reserve(len(sightings))
         numbered = [(number, stems[number], sightings[number]) for number in plain]
         staged = self._staging.stage(numbered, spans, first_id, self._now)
@@ -377,9 +380,9 @@ class Writing:
     def _apart(
         self, sightings: list[Sighting], stems: list[str], learned: set[str]
     ) -> tuple[list[int], list[int]]:
-        """Return the numbers of what can be written at once, and of what is to be computed with its group.
+        """Return the numbers of the plain sightings, and of those to be computed with their groups.
 
-        SQLite can write an event alone whose line is whole, and whose metrics come out the same.
+        A plain one is alone in its group, its line is whole, and SQLite computes the same metrics for it.
         """
         declared, groups = self._groups.declared, list(map(group_of, stems))
         several = learned
@@ -405,5 +408,5 @@ def _reject_values(reject: Reject) -> tuple[int, int, str, str]:
 
 
 def forget_source(connection: sqlite3.Connection, source_id: int) -> int:
-    """Take a source away inside the caller's transaction; return how many events went with it."""
+    """Remove a source inside the caller's transaction; return how many events were deleted with it."""
     return Writing(connection).forget(source_id)

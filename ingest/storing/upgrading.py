@@ -40,7 +40,7 @@ COPIED_PAGES = 2_000
 def upgrade(database: StrPath, wait_seconds: float = 0.0, remark: Remark = unsaid) -> list[str]:
     """Apply every migration that a database lacks; return their names, in their order.
 
-    `remark` is told how much room it takes, before anything is written.
+    `remark` is called with how much room it takes, before anything is written.
 
     Raises:
         DatabaseUnusable: it isn't there, holds nothing of ours, or can't be written.
@@ -62,7 +62,7 @@ def upgrade(database: StrPath, wait_seconds: float = 0.0, remark: Remark = unsai
 
 @contextmanager
 def upgraded_copy(connection: sqlite3.Connection, path: StrPath) -> Iterator[sqlite3.Connection]:
-    """Open a copy of an open database that has every migration; it is gone at the end.
+    """Open a copy of an open database that has every migration; it is deleted at the end.
 
     Raises:
         DatabaseUnusable: there is no place for the copy.

@@ -1,7 +1,6 @@
-"""Every statement that writes to our tables: whoever changes rows does it by these functions.
+"""Every statement that writes to our tables, apart from those of migrations.
 
-Only migrations, which change the tables themselves, have others. Each is called inside a transaction of the
-caller's, and knows nothing of why.
+Each function is called inside a transaction of the caller's.
 """
 
 from __future__ import annotations
@@ -61,12 +60,12 @@ def insert_staged_events(
 
 
 def update_events(connection: sqlite3.Connection, rows: Iterable[Row]) -> None:
-    """Write columns of events anew, the same of all."""
+    """Update columns of events, the same of all."""
     _for_each(connection, rows, lambda row: _update(EVENTS, row, "event_id = :event_id"))
 
 
 def free_keys(connection: sqlite3.Connection, event_ids: Ids) -> None:
-    """Take the keys of events away, so that others may get them before these get theirs."""
+    """Give events placeholder keys, so that other events can get their keys first."""
     connection.executemany(_FREE_KEY, [(event_id,) for event_id in event_ids])
 
 
@@ -106,7 +105,7 @@ def insert_staged_sightings(
 
 
 def move_sightings(connection: sqlite3.Connection, moves: str) -> None:
-    """Let sightings be of other events, and say something else: `moves` is a table of what they were and are.
+    """Move sightings to other events, and update their own values, by a table `moves`.
 
     Its columns are `event_id`, `own_values`, `new_id`, `new_values`.
     """
@@ -163,7 +162,7 @@ VALUES (?, ?, ?, ?, ?)
 """
 _SET_OWN_VALUES = "UPDATE escalation_sightings SET own_values = ? WHERE source_id = ? AND byte_offset = ?"
 _DELETE_ESCALATION_PLACES = "DELETE FROM escalation_sightings WHERE source_id = ? AND byte_offset >= ?"
-_GIVE_WAY = (
+_REPLACE_KEY = (
     f"""
     UPDATE escalation_sightings SET event_id = :event_id, own_values = NULL
     WHERE event_id IN (SELECT event_id FROM {ESCALATIONS} WHERE escalation_key = :key AND {_NOT_EXECUTORS})
@@ -210,8 +209,8 @@ def delete_escalation_places(connection: sqlite3.Connection, source_id: int, off
 
 
 def give_escalation_key(connection: sqlite3.Connection, event_id: int, key: str) -> None:
-    """Give an executor's own escalation its key; one of ours that had it gives way, with its places."""
-    for statement in _GIVE_WAY:
+    """Give an executor's own escalation its key; one of ours that had it is deleted, and its places moved."""
+    for statement in _REPLACE_KEY:
         connection.execute(statement, {"key": key, "event_id": event_id})
 
 
@@ -289,7 +288,7 @@ def update_source(connection: sqlite3.Connection, source_id: int, row: Row, was:
 
 
 def count_places(connection: sqlite3.Connection, source_id: int) -> None:
-    """Count the sightings of a source that is no log, and those that were pruned."""
+    """Count the sightings of a source that is no log, pruned ones included."""
     connection.execute(_COUNT_PLACES, [source_id])
 
 
@@ -308,7 +307,7 @@ def count_pruned(connection: sqlite3.Connection, rows: Iterable[Values]) -> None
 
 
 def uncount_provisional(connection: sqlite3.Connection, source_id: int) -> None:
-    """Count an unfinished line that was left out no more."""
+    """Stop counting an unfinished line as pruned."""
     connection.execute(_UNCOUNT_PROVISIONAL, [source_id])
 
 
@@ -360,22 +359,22 @@ def delete_older(connection: sqlite3.Connection, cutoff: str) -> dict[str, int]:
 
 
 def set_cutoff(connection: sqlite3.Connection, cutoff: str) -> None:
-    """Store from when on events are kept."""
+    """Store the retention cutoff."""
     connection.execute("INSERT OR REPLACE INTO event_horizon (one, kept_from) VALUES (1, ?)", [cutoff])
 
 
 def clear_cutoff(connection: sqlite3.Connection) -> None:
-    """Let events of any time be kept."""
+    """Remove the retention cutoff: events of any time are kept."""
     connection.execute("DELETE FROM event_horizon")
 
 
 def mend_bookkeeping(connection: sqlite3.Connection) -> None:
-    """Delete what belongs to nothing, and count the rest anew."""
+    """Delete rows that belong to no source or event, and count the rest anew."""
     for statement in _MENDING:
         connection.execute(statement)
 
 
-# Runs, and problems that stand
+# Runs, and problems that last
 
 _PUT_PROBLEM = (
     "INSERT INTO log_problems VALUES (?, ?, ?, ?, ?) "

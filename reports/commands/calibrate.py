@@ -1,4 +1,4 @@
-"""`tokentail calibrate`: factors and budgets, proposed from what the data can tell."""
+"""`tokentail calibrate`: factors and budgets that the data supports."""
 
 from __future__ import annotations
 
@@ -135,9 +135,9 @@ def calibrate_command(
         worth = read_worth(opened, selection, strata)
         calibration = calibrate(opened, selection, strata, wish)
     if as_json:
-        told = {"database": str(database), "filters": selection.record(), "population": asdict(found)}
+        head = {"database": str(database), "filters": selection.record(), "population": asdict(found)}
         say_json(
-            told
+            head
             | _asked(wish)
             | {"worth": asdict(worth)}
             | _found(calibration, selection, dimensions, purpose)
@@ -151,7 +151,10 @@ def calibrate_command(
         say(nothing_left(found, "calibrate"))
         return 0
     total = ("all", *("" for _ in dimensions[1:]))
-    named = [*((tuple(map(label, one.key)), one) for one in calibration.strata), (total, calibration.overall)]
+    named = [
+        *((tuple(map(label, stratum.key)), stratum) for stratum in calibration.strata),
+        (total, calibration.overall),
+    ]
     sentences = map(printable, _sentences(calibration, wish, selection.zone))
     say_lines(["", *sentences, "", *_factors(dimensions, named), ""])
     say_lines([*_budgets(dimensions, named, wish), *_costs(dimensions, named, wish)])
@@ -194,44 +197,45 @@ def _found(
         "futile": asdict(calibration.futile),
         "overall": _record(calibration.overall, purpose, "all", selection.zone),
         "strata": [
-            dict(zip(dimensions, one.key, strict=True))
-            | _record(one, purpose, stratum_text(one.key), selection.zone)
-            for one in calibration.strata
+            dict(zip(dimensions, stratum.key, strict=True))
+            | _record(stratum, purpose, stratum_text(stratum.key), selection.zone)
+            for stratum in calibration.strata
         ],
     }
 
 
-def _record(one: Calibrated, purpose: str, name: str, zone: str) -> dict[str, Any]:
-    record = asdict(one)
+def _record(stratum: Calibrated, purpose: str, name: str, zone: str) -> dict[str, Any]:
+    record = asdict(stratum)
     del record["key"], record["smape"], record["factor_interval"]
     return record | {
-        "advice": advice(one, purpose, name, _day(one, zone)),
-        "smape_mean": one.smape.mean,
-        "smape_median": one.smape.median,
-        "smape_sd": one.smape.sd,
-        "factor_low": one.factor_interval.low if one.factor_interval else None,
-        "factor_high": one.factor_interval.high if one.factor_interval else None,
+        "advice": advice(stratum, purpose, name, _day(stratum, zone)),
+        "smape_mean": stratum.smape.mean,
+        "smape_median": stratum.smape.median,
+        "smape_sd": stratum.smape.sd,
+        "factor_low": stratum.factor_interval.low if stratum.factor_interval else None,
+        "factor_high": stratum.factor_interval.high if stratum.factor_interval else None,
     }
 
 
 _Named = list[tuple[tuple[str, ...], Calibrated]]
 
 
-def _day(one: Calibrated, zone: str) -> str | None:
+def _day(stratum: Calibrated, zone: str) -> str | None:
     """Return the day in a zone since when answers are used; `None`: all are."""
-    return one.since and shown(one.since, zone).partition(" ")[0]
+    return stratum.since and shown(stratum.since, zone).partition(" ")[0]
 
 
 def _sentences(calibration: Calibration, wish: Wish, zone: str) -> list[str]:
     """Say what to change, of the strata with the most answers, and what changed before."""
-    telling = [one for one in calibration.strata if worth_saying(one)]
-    telling.sort(key=lambda one: -one.budget.n)
+    worth_showing = [stratum for stratum in calibration.strata if worth_saying(stratum)]
+    worth_showing.sort(key=lambda stratum: -stratum.budget.n)
     said = [
-        advice(one, wish.purpose, stratum_text(one.key), _day(one, zone)) for one in telling[:MAX_SENTENCES]
+        advice(stratum, wish.purpose, stratum_text(stratum.key), _day(stratum, zone))
+        for stratum in worth_showing[:MAX_SENTENCES]
     ]
-    if len(telling) > MAX_SENTENCES:
-        said.append(f"and {len(telling) - MAX_SENTENCES:,} more strata: see below")
-    if not telling or len(calibration.strata) > 1:
+    if len(worth_showing) > MAX_SENTENCES:
+        said.append(f"and {len(worth_showing) - MAX_SENTENCES:,} more strata: see below")
+    if not worth_showing or len(calibration.strata) > 1:
         whole = calibration.overall
         said.append(advice(whole, wish.purpose, "all", _day(whole, zone)))
     if calibration.futile.answers:
@@ -248,20 +252,20 @@ def _factors(dimensions: Sequence[str], named: _Named) -> list[str]:
     rows = [
         (
             *names,
-            f"{one.n:,}",
-            f"{one.phases:,}",
-            number(one.mean_predicted, 0),
-            number(one.mean_actual, 0),
-            number(one.factor, 2),
-            _interval(one.factor_interval),
-            number(one.error_before, 1, "%"),
-            number(one.error_after, 1, "%"),
-            number(one.forward.error_before if one.forward else None, 1, "%"),
-            number(one.forward.error_after if one.forward else None, 1, "%"),
-            number(one.proposed_factor, 2),
-            one.why,
+            f"{stratum.n:,}",
+            f"{stratum.phases:,}",
+            number(stratum.mean_predicted, 0),
+            number(stratum.mean_actual, 0),
+            number(stratum.factor, 2),
+            _interval(stratum.factor_interval),
+            number(stratum.error_before, 1, "%"),
+            number(stratum.error_after, 1, "%"),
+            number(stratum.forward.error_before if stratum.forward else None, 1, "%"),
+            number(stratum.forward.error_after if stratum.forward else None, 1, "%"),
+            number(stratum.proposed_factor, 2),
+            stratum.why,
         )
-        for names, one in named
+        for names, stratum in named
     ]
     header = (
         *dimensions,
@@ -286,18 +290,18 @@ def _budgets(dimensions: Sequence[str], named: _Named, wish: Wish) -> list[str]:
     rows = [
         (
             *names,
-            f"{one.budget.n:,}",
-            f"{one.budget.phases:,}",
-            f"{one.budget.censored:,}",
-            number(one.budget.largest, 2),
-            number(one.budget.own_factor, 2),
-            number(one.budget.pooled_factor, 2),
-            number(one.budget.factor, 2),
-            number(one.budget.safe_factor, 2),
-            "-" if one.budget.phases_needed is None else f"{one.budget.phases_needed:,}",
-            one.budget.why,
+            f"{stratum.budget.n:,}",
+            f"{stratum.budget.phases:,}",
+            f"{stratum.budget.censored:,}",
+            number(stratum.budget.largest, 2),
+            number(stratum.budget.own_factor, 2),
+            number(stratum.budget.pooled_factor, 2),
+            number(stratum.budget.factor, 2),
+            number(stratum.budget.safe_factor, 2),
+            "-" if stratum.budget.phases_needed is None else f"{stratum.budget.phases_needed:,}",
+            stratum.budget.why,
         )
-        for names, one in named
+        for names, stratum in named
     ]
     header = (
         *dimensions,
@@ -323,8 +327,8 @@ def _costs(dimensions: Sequence[str], named: _Named, wish: Wish) -> list[str]:
             percent(costs.truncated_after / CALLS, 1),
             "at least" if costs.at_least else "",
         )
-        for names, one in named
-        if (costs := one.costs)
+        for names, stratum in named
+        if (costs := stratum.costs)
     ]
     if not rows:
         return ["", "What it costs is not told: no budget is known, or no ceiling that answers were given."]

@@ -88,10 +88,10 @@ def dashboard_command(
         files = [{"kind": kind, "path": file, "bytes": size} for kind, file, size in written]
         say_json({"database": str(database), **drawn, "files": files})
         return 0
-    tell = remark if STANDARD_OUTPUT in asked.values() else say
+    announce = remark if STANDARD_OUTPUT in asked.values() else say
     for _, file, size in written:
-        tell(f"{file} ({bytes_text(size)})")
-    tell(population)
+        announce(f"{file} ({bytes_text(size)})")
+    announce(population)
     return 0
 
 

@@ -24,7 +24,7 @@ MOST_EVENTS = 20
 """Events that are shown unless all are asked for: a screen full."""
 
 MAX_LOGS = 5
-"""Logs that are read to find out which line told what of one event: most events are seen in one or two."""
+"""Logs that are read to find the lines an event's context came from: most events are seen in one or two."""
 
 _FACTS = {
     "run": ("run_id", "run_source"),
@@ -38,7 +38,7 @@ _FACTS = {
     "confidence": ("confidence", None),
     "estimated deliverables": ("estimated_deliverable_count", None),
 }
-"""What lines around an event tell: the column that holds it, and the one with the kind of line that told."""
+"""An event's context: the column that holds it, and the one with the kind of line that said it."""
 
 _LEAST = ("complexity", "run", "category", "SMAPE %")
 _HEADER = (
@@ -176,7 +176,7 @@ class NoSuchEvent(TokentailError):
 
 
 class _Found:
-    """What the logs of an event tell of it: facts with the file of each, and the lines around it."""
+    """What the logs say of an event: facts with the file of each, and the lines around it."""
 
     def __init__(self, row: Row, around: int) -> None:
         self._row = row
@@ -220,13 +220,16 @@ class _Found:
             return line.offset == offset
 
         def is_enough(found: list[TracedLine]) -> bool:
-            return any(len(one.around) > self._around and self._missing <= one.facts.keys() for one in found)
+            return any(
+                len(candidate.around) > self._around and self._missing <= candidate.facts.keys()
+                for candidate in found
+            )
 
         read_with = ReadWith(sighting["timezone"], sighting["prefix"])
         traced = trace(LogFile(path), read_with, is_wanted, self._around, is_enough)
-        told = traced[0].row if traced else None
+        row = traced[0].row if traced else None
         same = ("predicted_output_tokens", "actual_output_tokens", "category", "complexity")
-        return traced[0] if told and all(told[name] == self._row[name] for name in same) else None
+        return traced[0] if row and all(row[name] == self._row[name] for name in same) else None
 
 
 def _stored_fact(row: Row, what: str) -> Fact | None:
@@ -263,7 +266,7 @@ def _say_event(row: Row, found: _Found) -> None:
 def _own_line(row: Row) -> list[tuple[str, str]]:
     actual = "total of input and output" if row["actual_is_total"] else "actual"
     truth = {None: "not told", 0: "no", 1: "yes"}
-    told = [
+    lines = [
         (
             "estimate",
             f"predicted {row['predicted_output_tokens']:,}, {actual} {row['actual_output_tokens']:,}",
@@ -275,7 +278,7 @@ def _own_line(row: Row) -> list[tuple[str, str]]:
         ("answer parsed", truth[row["success"]]),
         ("truncated", truth[row["truncated"]] + (f" ({row['stop_reason']})" if row["stop_reason"] else "")),
     ]
-    return told if not row["actual_is_total"] else [one for one in told if one[0] != "error"]
+    return lines if not row["actual_is_total"] else [line for line in lines if line[0] != "error"]
 
 
 def _off_by(row: Row) -> str:

@@ -127,7 +127,7 @@ def export_command(
 
 
 def _form_of(output: str | None, period: str | None) -> str:
-    """Return the form that a file's name tells, or a folder of partitions; else NDJSON."""
+    """Return the form of a file's name, or a folder of partitions; else NDJSON."""
     ending = os.path.splitext(output or "")[1].lower()
     return "parquet" if period is not None else _ENDINGS.get(ending, FORMATS[0])
 
@@ -184,7 +184,7 @@ def _write_lines(lines: Iterator[str], sink: IO[bytes], shown: bool) -> None:
 
 
 class Folder:
-    """Partitions below a folder, one file in each; `is_ours` tells whether a file may be replaced."""
+    """Partitions below a folder, one file in each; `is_ours` says whether a file may be replaced."""
 
     def __init__(self, output: str, is_ours: Callable[[str], bool]) -> None:
         """Use a folder, which need not be there.
@@ -201,7 +201,9 @@ class Folder:
     def names(self) -> list[str]:
         """Return the partitions that have a file of ours."""
         found = self._path.iterdir() if self._path.is_dir() else ()
-        return sorted(one.name for one in found if self._may_replace(one.name) and (one / _FILE).exists())
+        return sorted(
+            folder.name for folder in found if self._may_replace(folder.name) and (folder / _FILE).exists()
+        )
 
     def check(self, names: Iterable[str]) -> None:
         """Make sure that partitions can be written.

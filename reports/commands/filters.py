@@ -98,7 +98,7 @@ def _with_selection(command: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(command)
     def call(**values: Any) -> Any:
         zone = zone_named(values.pop("tz") or "UTC")
-        times = {one.name: one for one in click.get_current_context().command.params}
+        times = {param.name: param for param in click.get_current_context().command.params}
         selection = Selection(
             zone=zone.name,
             runs=values.pop("run"),
@@ -151,7 +151,7 @@ by_option = click.option(
 
 
 def know_days(database: Database, selection: Selection) -> None:
-    """Let a database tell the days of the zone that was asked for."""
+    """Give a database the function that knows the days of the zone that was asked for."""
     zone = zone_named(selection.zone)
 
     @lru_cache(maxsize=10_000)

@@ -130,14 +130,14 @@ def _database(seen: _Seen) -> str:
 
 
 def _logs(seen: _Seen) -> str:
-    sources = [one for one in seen.status.sources if one["on_disk"] != "-"]
+    sources = [source for source in seen.status.sources if source["on_disk"] != "-"]
     if not sources:
         return "none read yet"
-    behind = sum(one["behind_bytes"] or 0 for one in sources)
-    gone = sum(one["on_disk"] == "gone" for one in sources)
-    newest = max(sources, key=lambda one: str(one["last_seen"]))
+    unread_bytes = sum(source["behind_bytes"] or 0 for source in sources)
+    gone = sum(source["on_disk"] == "gone" for source in sources)
+    newest = max(sources, key=lambda source: str(source["last_seen"]))
     parts = [f"{counted(len(sources), 'log')}, the newest {newest['real_path'] or newest['path']}"]
-    parts += [f"{bytes_text(behind)} not read yet"] if behind else []
+    parts += [f"{bytes_text(unread_bytes)} not read yet"] if unread_bytes else []
     parts += [f"{gone:,} gone since they were read"] if gone else []
     return ", ".join(parts)
 

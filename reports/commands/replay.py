@@ -87,13 +87,13 @@ def replay_command(
     with asking as estimate:
         replayed = replay(events, estimate, strata, real_only, by_paths=predictions is None)
     if as_json:
-        told = {
+        head = {
             "database": str(database),
             "estimates": source,
             "filters": selection.record(),
             "population": asdict(found),
         }
-        say_json(told | replay_record(replayed))
+        say_json(head | replay_record(replayed))
     else:
         say(f"Replay of {source}")
         say_population(found, str(database))

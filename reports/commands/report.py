@@ -95,20 +95,22 @@ def report_command(
     """  # noqa: D301 - Click's mark must be the character itself
     database = options.chosen_database(db)
     strata = Strata(dimensions, buckets)
-    selection, former = (selection, None) if against is None else _periods(selection, against)
+    selection, earlier = (selection, None) if against is None else _periods(selection, against)
     with open_for_reading(database, remark) as opened:
         know_days(opened, selection)
         validation = validate(opened, selection, strata, under_multiplier)
         changes = read_changes(opened, selection, strata, validation.overall.n)
         unhelped = read_futile(opened, selection, strata)
-        before = validate(opened, former, strata, under_multiplier) if former is not None else None
+        before = validate(opened, earlier, strata, under_multiplier) if earlier is not None else None
     if as_json:
         record = {"database": str(database), "filters": selection.record(), **validation_record(validation)}
         record["changes"] = [change_record(change, dimensions) for change in changes]
         record["futile"] = asdict(unhelped)
-        if former is not None and before is not None:
-            told = asdict(compared(before, validation)) | {"change": compared(before, validation).change}
-            record["against"] = {"filters": former.record(), **told, **validation_record(before)}
+        if earlier is not None and before is not None:
+            comparison = asdict(compared(before, validation)) | {
+                "change": compared(before, validation).change
+            }
+            record["against"] = {"filters": earlier.record(), **comparison, **validation_record(before)}
         say_json(record)
     else:
         _show(str(database), validation, selection, changes, unhelped)
@@ -172,8 +174,8 @@ def _show(
         return
     if changes:
         zone = selection.zone
-        told = [change_sentence(change, f"{shown(change.at, zone)} {zone}") for change in changes]
-        say_lines(["", *map(printable, told)])
+        sentences = [change_sentence(change, f"{shown(change.at, zone)} {zone}") for change in changes]
+        say_lines(["", *map(printable, sentences)])
     more = [futile_line(unhelped)] if unhelped.answers else []
     say_lines(["", *_risk(found), *more, "", *_cost(found), "", *_error(overall), "", *_ends(found), ""])
     say_lines(_strata(found))
@@ -232,10 +234,13 @@ def _error(overall: Stratum) -> list[str]:
     rows = [
         (
             name,
-            f"{one.n:,}",
-            *(number(value, 1, "%") for value in (one.mean, one.median, one.sd, one.low, one.high)),
+            f"{spread.n:,}",
+            *(
+                number(value, 1, "%")
+                for value in (spread.mean, spread.median, spread.sd, spread.low, spread.high)
+            ),
         )
-        for name, one in named.items()
+        for name, spread in named.items()
     ]
     header = ("", "n", "mean", "median", "sd", "min", "max")
     title = "Error: SMAPE"
@@ -259,9 +264,9 @@ def _strata(found: Validation) -> list[str]:
         *("n", "phases", "clean", "underest.", "trunc.", "SMAPE mean", "median", "sd"),
         *("waste median", "P90", "predicted", "actual", ""),
     )
-    lines = table(header, [_line(one) for one in found.strata], len(found.strata_by.dimensions))
+    lines = table(header, [_line(stratum) for stratum in found.strata], len(found.strata_by.dimensions))
     lines.append("n, underest., trunc., SMAPE and mean tokens are over all events; waste over the clean ones")
-    if any(one.unstable for one in found.strata):
+    if any(stratum.unstable for stratum in found.strata):
         lines.append(
             f"~ unstable: fewer than {MIN_STABLE_N} phases, or actual / predicted varies by more than "
             f"{MAX_STABLE_VARIATION:g} of its mean"
@@ -269,20 +274,20 @@ def _strata(found: Validation) -> list[str]:
     return lines
 
 
-def _line(one: Stratum) -> tuple[str, ...]:
+def _line(stratum: Stratum) -> tuple[str, ...]:
     return (
-        *map(label, one.key),
-        f"{one.n:,}",
-        f"{one.phases:,}",
-        f"{one.clean.n:,}",
-        _share(one.underestimated),
-        _share(one.truncated),
-        *(number(value, 1, "%") for value in (one.smape.mean, one.smape.median, one.smape.sd)),
-        number(one.clean.waste.median, 2, "x"),
-        number(one.clean.waste.p90, 2, "x"),
-        number(one.mean_predicted, 0),
-        number(one.mean_actual, 0),
-        "~" if one.unstable else "",
+        *map(label, stratum.key),
+        f"{stratum.n:,}",
+        f"{stratum.phases:,}",
+        f"{stratum.clean.n:,}",
+        _share(stratum.underestimated),
+        _share(stratum.truncated),
+        *(number(value, 1, "%") for value in (stratum.smape.mean, stratum.smape.median, stratum.smape.sd)),
+        number(stratum.clean.waste.median, 2, "x"),
+        number(stratum.clean.waste.p90, 2, "x"),
+        number(stratum.mean_predicted, 0),
+        number(stratum.mean_actual, 0),
+        "~" if stratum.unstable else "",
     )
 
 

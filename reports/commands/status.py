@@ -1,4 +1,4 @@
-"""`tokentail status`: what was read of every source, how far behind that is, and when."""
+"""`tokentail status`: what was read of every source, how much is not read yet, and when."""
 
 from __future__ import annotations
 
@@ -176,8 +176,8 @@ def _was_passed_by(source: dict[str, Any], success: dict[str, Any] | None) -> bo
         return False
     if success is None:
         return False
-    told = success["finished_at" if success["command"] == "follow" else "started_at"]
-    return moment_of(told).timestamp() > changed
+    moment = success["finished_at" if success["command"] == "follow" else "started_at"]
+    return moment_of(moment).timestamp() > changed
 
 
 def _rotated(source: dict[str, Any]) -> str:
@@ -211,7 +211,7 @@ def _run(run: dict[str, Any]) -> str:
 
 def _show_sources(sources: list[dict[str, Any]], shows_all: bool) -> None:
     say(_in_a_word(sources))
-    same = [name for name in _TELLING if len({_cell(source, name) for source in sources}) == 1]
+    same = [name for name in _DIFFERING if len({_cell(source, name) for source in sources}) == 1]
     if same:
         said = {"timezone": "times read as {}", "encoding": "encoding {}"}
         say(f"of all: {'; '.join(said[name].format(_cell(sources[0], name)) for name in same)}")
@@ -223,23 +223,31 @@ def _show_sources(sources: list[dict[str, Any]], shows_all: bool) -> None:
     rows = [[_cell(source, name, len(folder)) for name in columns] for source in shown]
     say("")
     say_lines(
-        table([_HEADERS[name] for name in columns], rows, 3 + labelled, 1 + len(_TELLING) - len(same), _LEAST)
+        table(
+            [_HEADERS[name] for name in columns],
+            rows,
+            3 + labelled,
+            1 + len(_DIFFERING) - len(same),
+            _LEAST,
+        )
     )
     if folder:
         say(f"below {folder}")
     if len(shown) < len(ranked):
         rest = ranked[len(shown) :]
-        alike = "" if any(map(_needs_a_look, rest)) else ", none of which needs a look"
-        say(f"and {counted(len(rest), 'more log')}{alike}: --all shows them")
+        remark = "" if any(map(_needs_a_look, rest)) else ", none of which needs a look"
+        say(f"and {counted(len(rest), 'more log')}{remark}: --all shows them")
 
 
 def _in_a_word(sources: list[dict[str, Any]]) -> str:
-    behind = [source for source in sources if source["behind_bytes"]]
+    unread = [source for source in sources if source["behind_bytes"]]
     there = [source for source in sources if source["on_disk"] not in ("gone", "-")]
     unknown = [source for source in there if source["behind_bytes"] is None]
-    parts = [f"{len(there) - len(behind) - len(unknown):,} read to their end"]
-    if behind:
-        parts.append(f"{len(behind):,} behind by {bytes_text(sum(one['behind_bytes'] for one in behind))}")
+    parts = [f"{len(there) - len(unread) - len(unknown):,} read to their end"]
+    if unread:
+        parts.append(
+            f"{len(unread):,} behind by {bytes_text(sum(source['behind_bytes'] for source in unread))}"
+        )
     if unknown:
         parts.append(f"{len(unknown):,} changed")
     gone = sum(source["on_disk"] == "gone" for source in sources)
@@ -278,8 +286,8 @@ _HEADERS = {
     "encoding": "encoding",
 }
 _LEAST = ("encoding", "zone", "no telemetry", "state", "read up to", "label", "marker lines", "on disk")
-_TELLING = ("timezone", "encoding")
-"""Columns that are left out where all logs have the same there."""
+_DIFFERING = ("timezone", "encoding")
+"""Columns that are shown only where logs differ in them."""
 
 
 def _cell(source: dict[str, Any], name: str, folder_length: int = 0) -> str:

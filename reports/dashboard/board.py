@@ -59,9 +59,9 @@ class Board:
     def strata_names(self, limit: int) -> list[str]:
         """Return the strata with the most events, in the order of the report."""
         strata = self.report["strata"]
-        most = sorted(strata, key=lambda one: -one["n"])[:limit]
-        kept = {one["stratum"] for one in most}
-        return [one["stratum"] for one in strata if one["stratum"] in kept]
+        most = sorted(strata, key=lambda stratum: -stratum["n"])[:limit]
+        kept = {stratum["stratum"] for stratum in most}
+        return [stratum["stratum"] for stratum in strata if stratum["stratum"] in kept]
 
     def notes(self) -> list[str]:
         """Say what changed meanwhile, and what the page leaves out, if anything."""
@@ -81,7 +81,7 @@ class Board:
     def record(self) -> Record:
         """Return what the page is made of, as JSON holds it; every number is computed already."""
         offered = self.choices.offered
-        places = [{name: place for place, name in enumerate(offered[one])} for one in FILTERS]
+        places = [{name: place for place, name in enumerate(offered[filtered])} for filtered in FILTERS]
         return {
             "filters": [{"name": name, "offered": offered[name]} for name in FILTERS],
             "figures": {
@@ -107,7 +107,7 @@ def read_board(db: Database, selection: Selection, strata: Strata, *, with_choic
     with _snapshot(db):
         whole = validate(db, selection, strata)
         report = report_record(whole)
-        places = {one["stratum"]: place for place, one in reversed([*enumerate(report["strata"])])}
+        places = {stratum["stratum"]: place for place, stratum in reversed([*enumerate(report["strata"])])}
 
         def placed(record: Record) -> Record:
             for stratum in record["strata"]:
@@ -116,7 +116,8 @@ def read_board(db: Database, selection: Selection, strata: Strata, *, with_choic
 
         found = choices(db, selection) if with_choices else Choices({}, [], 0)
         chosen = [
-            (choice, figures(placed(one))) for choice, one in chosen_reports(db, selection, strata, found)
+            (choice, figures(placed(record)))
+            for choice, record in chosen_reports(db, selection, strata, found)
         ]
         return Board(
             population=whole.population,

@@ -80,7 +80,7 @@ Record = dict[str, Any]
 class Choices:
     """What each filter offers, and the choices, combinations included, that have a report.
 
-    Events that have no name (NULL) can't be chosen by it: they are "not told", which is no kind of
+    Events that have no name (NULL) can't be chosen by it: they are shown as "not told", which is no kind of
     work that anybody would look at alone, and they are in the report over all.
     """
 

@@ -11,8 +11,8 @@ from reports.selection import Selection
 from reports.strata import Strata
 from reports.wording import stratum_name
 
-UNTOLD_BUCKET = "?"
-"""The column of events that tell no number of deliverables, or one that no bucket holds."""
+UNKNOWN_BUCKET = "?"
+"""The column of events without a number of deliverables, or with one that is in no bucket."""
 
 _CELLS = """
 SELECT {key} COUNT(*) FROM token_estimation_v2_events WHERE {where} GROUP BY 1, 2, 3, 4
@@ -41,7 +41,7 @@ def _cell(row: tuple[Any, ...], places: Mapping[str, int]) -> Cell:
         "complexity": complexity,
         "stratum": stratum,
         "place": places[stratum],
-        "bucket": bucket or UNTOLD_BUCKET,
+        "bucket": bucket or UNKNOWN_BUCKET,
         "model": model,
         "n": count,
     }
@@ -49,4 +49,4 @@ def _cell(row: tuple[Any, ...], places: Mapping[str, int]) -> Cell:
 
 def bucket_names(buckets_of: Strata) -> list[str]:
     """Return the columns of the heat map, in order."""
-    return [*(bucket.name for bucket in buckets_of.buckets), UNTOLD_BUCKET]
+    return [*(bucket.name for bucket in buckets_of.buckets), UNKNOWN_BUCKET]

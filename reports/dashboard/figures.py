@@ -68,7 +68,7 @@ def figures(report: Record) -> Figures:
         _cost_card(overall, gates[2]),
         _error_card(overall),
     ]
-    rows = [[column.cell(one) for column in _COLUMNS] for one in report["strata"]]
+    rows = [[column.cell(stratum) for column in _COLUMNS] for stratum in report["strata"]]
     return Figures(heading, reason, cards, _ends(report), rows)
 
 
@@ -146,15 +146,16 @@ def _error_card(overall: Record) -> Card:
     )
 
 
-def _around(one: Record) -> str:
+def _around(stratum: Record) -> str:
     """Write a mean with its standard deviation."""
-    mean, sd = one["smape_mean"], one["smape_sd"]
+    mean, sd = stratum["smape_mean"], stratum["smape_sd"]
     return plain(mean, 1, "%") + ("" if sd is None else f" ± {plain(sd, 1, '%')}")
 
 
 def _ends(report: Record) -> str:
     outcomes = ", ".join(
-        f"{one['phase_outcome'] or 'not told'} {one['events']:,}" for one in report["phase_outcomes"]
+        f"{outcome['phase_outcome'] or 'not told'} {outcome['events']:,}"
+        for outcome in report["phase_outcomes"]
     )
     overall = report["overall"]
     return (
@@ -179,35 +180,37 @@ class _Column:
 
 
 _COLUMNS = (
-    _Column("stratum", "place", lambda one: one["stratum"]),
-    _Column("events", "n", lambda one: plain(one["n"]), lambda one: f"{one['clean']['n']:,} clean"),
+    _Column("stratum", "place", lambda stratum: stratum["stratum"]),
+    _Column(
+        "events", "n", lambda stratum: plain(stratum["n"]), lambda stratum: f"{stratum['clean']['n']:,} clean"
+    ),
     _Column(
         "underestimated",
         "underestimated_rate",
-        lambda one: share(one["underestimated_rate"], 0),
-        lambda one: f"{one['underestimated']:,} of {one['n']:,}",
+        lambda stratum: share(stratum["underestimated_rate"], 0),
+        lambda stratum: f"{stratum['underestimated']:,} of {stratum['n']:,}",
     ),
     _Column(
         "truncated",
         "truncated_rate",
-        lambda one: share(one["truncated_rate"], 0),
-        lambda one: f"{one['truncated']:,} of {one['n']:,}",
+        lambda stratum: share(stratum["truncated_rate"], 0),
+        lambda stratum: f"{stratum['truncated']:,} of {stratum['n']:,}",
     ),
     _Column(
         "SMAPE: median, mean ± sd",
         "smape_median",
-        lambda one: plain(one["smape_median"], 1, "%"),
+        lambda stratum: plain(stratum["smape_median"], 1, "%"),
         _around,
     ),
-    _Column("typical estimate", "waste_median", lambda one: off_text(one["waste_median"])),
-    _Column("P90 estimate", "waste_p90", lambda one: off_text(one["waste_p90"])),
-    _Column("predicted, mean", "mean_predicted", lambda one: plain(one["mean_predicted"])),
-    _Column("actual, mean", "mean_actual", lambda one: plain(one["mean_actual"])),
+    _Column("typical estimate", "waste_median", lambda stratum: off_text(stratum["waste_median"])),
+    _Column("P90 estimate", "waste_p90", lambda stratum: off_text(stratum["waste_p90"])),
+    _Column("predicted, mean", "mean_predicted", lambda stratum: plain(stratum["mean_predicted"])),
+    _Column("actual, mean", "mean_actual", lambda stratum: plain(stratum["mean_actual"])),
     _Column(
         "unstable",
         "unstable",
-        lambda one: "".join(one["unstable_because"][:1]),
-        lambda one: ", ".join(one["unstable_because"][1:]),
+        lambda stratum: "".join(stratum["unstable_because"][:1]),
+        lambda stratum: ", ".join(stratum["unstable_because"][1:]),
     ),
 )
 

@@ -1,6 +1,6 @@
 """The look: one palette for light and one for dark, as CSS variables and as a Vega configuration.
 
-Colours are told apart by the colour-blind, hold a contrast of 4.5 where they are text, and are never
+Colours can be distinguished by the colour-blind, hold a contrast of 4.5 where they are text, and are never
 the only sign: marks differ in shape, verdicts in words.
 """
 

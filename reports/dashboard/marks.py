@@ -82,7 +82,7 @@ def diagonal(alt: Any, axis: TokensAxis, x: Any, y: Any, share: float = 1) -> An
 
 
 def event_points(alt: Any, board: Board, x: Any, y: Any) -> Any:
-    """Return the events as points; how an answer ended is told by shape and colour.
+    """Return the events as points; shape and colour show how an answer ended.
 
     Points are drawn in the order of their rows. The truncated, which come last, are never faint: they
     are few and matter most.

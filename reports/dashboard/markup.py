@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
 from reports.dashboard.figures import COLUMNS, Card, Cell, Track
-from reports.dashboard.points import TRUNCATED, UNTOLD, Point
+from reports.dashboard.points import TRUNCATED, UNKNOWN, Point
 from reports.terminal import label, printable
 from reports.wording import plain
 
@@ -21,7 +21,7 @@ EVENT_COLUMNS = (
 )
 """The titles of the lists of events; the script writes their cells in the same way."""
 
-_ANSWERS = {TRUNCATED: "at least: truncated", UNTOLD: "truncated or not: not told"}
+_ANSWERS = {TRUNCATED: "at least: truncated", UNKNOWN: "truncated or not: not told"}
 
 
 def text(value: str) -> str:
@@ -72,7 +72,7 @@ def strata_table(rows: Iterable[Sequence[Cell]]) -> str:
 
 
 def events_table(name: str, events: Iterable[Point]) -> str:
-    """Return a list of events, each with where it stands and what told its phase and run."""
+    """Return a list of events, each with where it stands and which lines said its phase and run."""
     return _table(name, EVENT_COLUMNS, map(_event, events))
 
 

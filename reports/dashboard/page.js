@@ -229,7 +229,7 @@
       (there.has(name) ? [make("span", "", make("i", `answer-${at}`, sign), ` ${name}`)] : []));
   }
 
-  // A cell of the heat map is counted over all events; by run and by day only the events drawn can be told apart.
+  // A cell of the heat map is counted over all events; by run and by day only the events drawn can be chosen.
   const finer = (choice) => choice.some(({ name, on }) => on && (name === "run" || dated(name)));
 
   function rowsOf(chart, choice) {

@@ -71,8 +71,8 @@ def _drawable(value: Any) -> Any:
     if isinstance(value, str):
         return _UNDRAWABLE.sub(lambda found: found[0].encode("unicode_escape").decode(), value)
     if isinstance(value, dict):
-        return {name: _drawable(one) for name, one in value.items()}
-    return [_drawable(one) for one in value] if isinstance(value, list | tuple) else value
+        return {name: _drawable(part) for name, part in value.items()}
+    return [_drawable(part) for part in value] if isinstance(value, list | tuple) else value
 
 
 def _sentence(chart: Chart) -> dict[str, Any]:

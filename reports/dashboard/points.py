@@ -14,7 +14,7 @@ from typing import Any
 
 from sqlite_utils import Database
 
-from reports.dashboard.coverage_cells import UNTOLD_BUCKET
+from reports.dashboard.coverage_cells import UNKNOWN_BUCKET
 from reports.metrics import smape, waste_ratio
 from reports.selection import CEILING, MODEL, Selection
 from reports.strata import Strata
@@ -25,8 +25,8 @@ MAX_DRAWN = 20_000
 
 WHOLE = "whole"
 TRUNCATED = "truncated (a lower bound)"
-UNTOLD = "not told"
-ANSWERS = (WHOLE, TRUNCATED, UNTOLD)
+UNKNOWN = "not told"
+ANSWERS = (WHOLE, TRUNCATED, UNKNOWN)
 """What can be said of an answer, in the order of their colours and shapes."""
 
 SHAPES = ("circle", "triangle-up", "diamond")
@@ -52,13 +52,13 @@ JOIN event_sightings AS sightings ON (sightings.source_id, sightings.byte_offset
 )
 JOIN log_sources AS sources ON sources.source_id = sightings.source_id
 """
-_DRAWN_LAST = (WHOLE, UNTOLD, TRUNCATED)
+_DRAWN_LAST = (WHOLE, UNKNOWN, TRUNCATED)
 
 Point = dict[str, Any]
 """An event as the charts read it; names are `None` where untold, `stratum` is always a text.
 
 `place` is the stratum's in the report, `at` is in milliseconds UTC, tokens are counts, `smape` and
-`use` (actual / ceiling) in percent. `log` and `line` are where it stands, `said` which lines told its
+`use` (actual / ceiling) in percent. `log` and `line` are where it stands, `said` which lines said its
 phase and run.
 """
 
@@ -123,8 +123,8 @@ def _shorten(rows: Iterable[Point]) -> str:
     named = [row for row in rows if row["log"] is not None]
     logs = {row["log"] for row in named}
     first, last = min(logs, default=""), max(logs, default="")
-    alike = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(first, last, strict=False)))
-    folder: str = first[: max(first.rfind("/", 0, alike), first.rfind("\\", 0, alike)) + 1]
+    common = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(first, last, strict=False)))
+    folder: str = first[: max(first.rfind("/", 0, common), first.rfind("\\", 0, common)) + 1]
     for row in named:
         row["log"] = row["log"].removeprefix(folder)
     return folder
@@ -134,7 +134,7 @@ _NO_LINE = {"log": None, "line": None}
 
 
 def _lines(db: Database, events: Sequence[int]) -> dict[int, dict[str, Any]]:
-    """Return the log and the line of events: the first that tells the phase, where one does."""
+    """Return the log and the line of events: the first place whose lines said the phase, else the first."""
     found = db.conn.execute(_LINES, {"events": json.dumps(events)})
     return {
         event: {"log": f"{host}:{path}" if host else path, "line": line} for event, host, path, line in found
@@ -171,8 +171,8 @@ def _point(row: tuple[Any, ...]) -> Point:
         "category": category,
         "complexity": complexity,
         "stratum": stratum_name(category, complexity),
-        "bucket": bucket or UNTOLD_BUCKET,
-        "answer": UNTOLD if truncated is None else TRUNCATED if truncated else WHOLE,
+        "bucket": bucket or UNKNOWN_BUCKET,
+        "answer": UNKNOWN if truncated is None else TRUNCATED if truncated else WHOLE,
         "at": milliseconds(timestamp),
         "predicted": predicted,
         "actual": actual,

@@ -66,7 +66,8 @@ _KINDS: dict[str, Kind] = {"INTEGER": "whole", "REAL": "real", "TEXT": "text"}
 def plain_columns(selection: Selection) -> tuple[Column, ...]:
     """Return the columns of the plain export; the category is the one by which events were selected."""
     return tuple(
-        replace(one, expression=selection.category) if one.name == "category" else one for one in _PLAIN
+        replace(column, expression=selection.category) if column.name == "category" else column
+        for column in _PLAIN
     )
 
 

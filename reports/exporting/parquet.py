@@ -57,10 +57,10 @@ def marked(path: str, key: str) -> bool:
     """
     parquet = imported("pyarrow.parquet", "parquet")
     try:
-        told = parquet.read_metadata(path).metadata
+        metadata = parquet.read_metadata(path).metadata
     except (OSError, ValueError):  # pyarrow's own errors are both
         return False
-    return key.encode() in (told or {})
+    return key.encode() in (metadata or {})
 
 
 def _batches(arrow: Any, schema: Any, found: Iterator[list[Any]]) -> Iterator[Any]:

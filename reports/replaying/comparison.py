@@ -50,7 +50,7 @@ class Comparison:
 
     @property
     def verdict(self) -> str:
-        """Whether the error got better, as far as the phases can tell."""
+        """Whether the error got better, as far as the phases show."""
         return self.smape.verdict(self.p)
 
 
@@ -59,7 +59,7 @@ class Replay:
     """The whole replay.
 
     `kinds` counts the events by what their deliverables were; `unsafe_paths` were replaced;
-    `left_out_unknown` events tell neither paths nor their number, so that nothing could be asked of an
+    `left_out_unknown` events have neither paths nor their number, so that nothing could be asked of an
     estimator; `failures` says why others have no answer, by event key.
     """
 
@@ -120,7 +120,10 @@ def replay(
 
 def _corrected(strata: list[Comparison]) -> list[Comparison]:
     """Correct the probabilities of several strata for looking at all of them."""
-    return [replace(one, p=p) for one, p in zip(strata, holm([one.smape.p for one in strata]), strict=True)]
+    return [
+        replace(stratum, p=p)
+        for stratum, p in zip(strata, holm([stratum.smape.p for stratum in strata]), strict=True)
+    ]
 
 
 def _predicted(events: list[ReplayEvent], estimate: Estimate) -> tuple[list[Replayed], dict[str, str]]:
@@ -175,7 +178,7 @@ def _errors(row: Replayed) -> tuple[int, float, float] | None:
 
 
 def _risks(row: Replayed) -> tuple[int, bool, bool] | None:
-    """Return the phase, and whether old and new underestimate; `None` where the log can't tell of both."""
+    """Return the phase, and whether old and new underestimate; `None` where the log doesn't show both."""
     event = row.event
     if event.truncated and event.actual < max(event.predicted, row.predicted):
         return None

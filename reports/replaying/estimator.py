@@ -80,7 +80,7 @@ def load_estimator(name: str) -> Callable[[], Any]:
         ) from error
     for part in attribute.split("."):
         if not hasattr(found, part):
-            raise UnusableEstimator(f"{name}: {module} has no {part}{_alike(found, part)}")
+            raise UnusableEstimator(f"{name}: {module} has no {part}{_suggestion(found, part)}")
         found = getattr(found, part)
     if not callable(found):
         raise UnusableEstimator(f"{name}: {attribute} can't be called: name a class")
@@ -110,11 +110,15 @@ def _advice(module: str, error: BaseException) -> str:
     return f": put the folder that holds {top} on PYTHONPATH, or name its file: path/to/{top}.py:Class"
 
 
-def _alike(found: Any, name: str) -> str:
+def _suggestion(found: Any, name: str) -> str:
     """Name what a module has that is like a name which it hasn't."""
-    names = [one for one in dir(found) if callable(getattr(found, one, None)) and not one.startswith("_")]
-    if alike := difflib.get_close_matches(name, names, 1):
-        return f"; did you mean {alike[0]}?"
+    names = [
+        member
+        for member in dir(found)
+        if callable(getattr(found, member, None)) and not member.startswith("_")
+    ]
+    if similar := difflib.get_close_matches(name, names, 1):
+        return f"; did you mean {similar[0]}?"
     return f"; it has {', '.join(names[:5])}" if names else ""
 
 

@@ -38,7 +38,7 @@ FROM token_estimation_v2_events WHERE {where} ORDER BY timestamp, event_id
 
 @dataclass(frozen=True, slots=True)
 class ReplayEvent:
-    """One event: its stratum's key, what an estimator is told, and what came of it.
+    """One event: its stratum's key, what an estimator is given, and what came of it.
 
     `kind` is `real`, `partial` or `synthetic`; `deliverables` are the paths given to the estimator,
     empty where not even their number is known; `unsafe_paths` of them were replaced. `phase` is the
@@ -79,9 +79,9 @@ def replay_events(db: Database, selection: Selection, strata: Strata) -> Iterato
     )
     width, phases = len(strata.dimensions), Phases()
     for row in db.conn.execute(query, selection.values()):
-        event_key, run_id, phase_id, category, complexity, count, text, told, complete, *outcome = row[width:]
-        predicted, actual, ceiling, success, truncated, phase = outcome
-        given, kind, unsafe = _deliverables(paths(text) if told else [], count or 0, bool(complete))
+        event_key, run_id, phase_id, category, complexity, count, text, *rest = row[width:]
+        is_known, complete, predicted, actual, ceiling, success, truncated, phase = rest
+        given, kind, unsafe = _deliverables(paths(text) if is_known else [], count or 0, bool(complete))
         yield ReplayEvent(
             key=row[:width],
             event_key=event_key,

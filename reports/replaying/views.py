@@ -27,21 +27,23 @@ def replay_record(found: Replay) -> Record:
         "not_predicted": found.not_predicted,
         "overall": _comparison(found.overall),
         "by": list(dimensions),
-        "strata": [dict(zip(dimensions, one.key, strict=True)) | _comparison(one) for one in found.strata],
+        "strata": [
+            dict(zip(dimensions, stratum.key, strict=True)) | _comparison(stratum) for stratum in found.strata
+        ],
         "rows": [_row(row) for row in found.rows],
         "failures": [{"event_key": key, "why": why} for key, why in found.failures.items()],
     }
 
 
-def _comparison(one: Comparison) -> Record:
+def _comparison(stratum: Comparison) -> Record:
     return {
-        "n": one.old.n,
-        "old": stratum_record(one.old),
-        "new": stratum_record(one.new),
-        "smape_difference": asdict(one.smape) | {"p_corrected": one.p},
-        "underestimated_difference": asdict(one.underestimated)
-        | {"old": one.old_risks, "new": one.new_risks, "undecided": one.undecided},
-        "verdict": one.verdict,
+        "n": stratum.old.n,
+        "old": stratum_record(stratum.old),
+        "new": stratum_record(stratum.new),
+        "smape_difference": asdict(stratum.smape) | {"p_corrected": stratum.p},
+        "underestimated_difference": asdict(stratum.underestimated)
+        | {"old": stratum.old_risks, "new": stratum.new_risks, "undecided": stratum.undecided},
+        "verdict": stratum.verdict,
     }
 
 
@@ -84,7 +86,9 @@ def replay_lines(found: Replay) -> list[str]:
     )
     total = ("all", *("" for _ in dimensions[1:]))
     rows = (
-        [_line(tuple(map(label, one.key)), one) for one in found.strata] if found.strata_by.dimensions else []
+        [_line(tuple(map(label, stratum.key)), stratum) for stratum in found.strata]
+        if found.strata_by.dimensions
+        else []
     )
     return [
         *lines,
@@ -98,7 +102,7 @@ def replay_lines(found: Replay) -> list[str]:
 
 def _correction(found: Replay) -> str:
     """Say that the verdicts of several strata are corrected for looking at all of them."""
-    looked_at = sum(one.p is not None for one in found.strata)
+    looked_at = sum(stratum.p is not None for stratum in found.strata)
     return f", {looked_at:,} strata taken together (Holm)" if looked_at > 1 else ""
 
 
@@ -111,20 +115,22 @@ def _risks_over(overall: Comparison) -> str:
     )
 
 
-def _line(key: tuple[str, ...], one: Comparison) -> tuple[str, ...]:
-    old, new = one.old.clean, one.new.clean
+def _line(key: tuple[str, ...], stratum: Comparison) -> tuple[str, ...]:
+    old, new = stratum.old.clean, stratum.new.clean
     return (
         *key,
-        f"{one.old.n:,}",
+        f"{stratum.old.n:,}",
         f"{old.n:,}",
-        f"{one.smape.phases:,}",
+        f"{stratum.smape.phases:,}",
         _change(old.smape.mean, new.smape.mean, 1, "%"),
         _change(old.smape.median, new.smape.median, 1, "%"),
-        "-" if one.smape.phase_mean is None else f"{one.smape.phase_mean:+.1f}",
-        _interval(one.smape),
-        " > ".join(percent(rate(risks, one.underestimated.n)) for risks in (one.old_risks, one.new_risks)),
+        "-" if stratum.smape.phase_mean is None else f"{stratum.smape.phase_mean:+.1f}",
+        _interval(stratum.smape),
+        " > ".join(
+            percent(rate(risks, stratum.underestimated.n)) for risks in (stratum.old_risks, stratum.new_risks)
+        ),
         _change(old.waste.median, new.waste.median, 2, "x"),
-        one.verdict,
+        stratum.verdict,
     )
 
 

@@ -1,4 +1,4 @@
-"""What a person is told of trouble is so: no more than was found, and what to do about it."""
+"""What a person reads about a problem is true: no more than was found, and what to do about it."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_import_of_another_encoding_says_which_is_wanted(called: Tokentail, comm
 
 
 def test_wait_is_not_advised_for_a_pipe_that_may_never_end(called: Tokentail, tmp_path: Path) -> None:
-    """Whoever meets an ingest of standard input is told what it is; another ingest may be waited for."""
+    """Whoever meets an ingest of standard input learns what it is; another ingest may be waited for."""
     database = tmp_path / "t.db"
     with ingest_lock(database, 0, reads_pipe=True):
         done = called("ingest", LOGS, "--db", database)
@@ -89,7 +89,7 @@ def test_wait_is_not_advised_for_a_pipe_that_may_never_end(called: Tokentail, tm
         assert "--wait SECONDS waits for it" in called("ingest", LOGS, "--db", database).stderr
 
 
-def test_lock_of_a_reader_is_told_without_a_time_that_was_not_waited(called: Tokentail) -> None:
+def test_lock_of_a_reader_is_named_without_a_time_that_was_not_waited(called: Tokentail) -> None:
     """A report that another program keeps out says that, and not how long a writer would wait."""
     called("ingest", LOGS, "--tz", "UTC", "--db", "t.db")
     with closing(sqlite3.connect("t.db", isolation_level=None)) as other:
@@ -103,7 +103,7 @@ def test_lock_of_a_reader_is_told_without_a_time_that_was_not_waited(called: Tok
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows keeps a folder that somebody is in")
-@pytest.mark.parametrize("command", [("ingest", "a.log"), ("backfill", "a.log")], ids=lambda one: one[0])
+@pytest.mark.parametrize("command", [("ingest", "a.log"), ("backfill", "a.log")], ids=lambda words: words[0])
 def test_folder_that_was_deleted_is_named(
     called: Tokentail, tmp_path: Path, command: tuple[str, ...]
 ) -> None:

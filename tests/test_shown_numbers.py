@@ -1,4 +1,4 @@
-"""Numbers that reports tell, where they begin to be told or could be another log's."""
+"""Numbers that are shown: from when on, and that they are not another log's."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from event_rows import event_row, stored
 
 
 def test_last_event_of_a_log_is_its_own(called: Tokentail, tmp_path: Path) -> None:
-    """Each log's own newest event is told, whatever other logs hold."""
+    """Each log's own newest event is shown, whatever other logs hold."""
     days = {"a.log": "2026-01-10", "b.log": "2026-03-10", "c.log": "2026-02-10"}
     for name, day in days.items():
         lines = [logged(event_message(), at=f"{day} {hour}:00:00") for hour in (10, 11, 12)]
         (tmp_path / name).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
     called("ingest", *days, "--tz", "UTC")
-    told = json.loads(called("status", "--json").stdout)["sources"]
-    assert {Path(one["path"]).name: one["last_event"][:19] for one in told} == {
+    sources = json.loads(called("status", "--json").stdout)["sources"]
+    assert {Path(source["path"]).name: source["last_event"][:19] for source in sources} == {
         name: f"{day} 12:00:00" for name, day in days.items()
     }
 

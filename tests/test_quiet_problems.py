@@ -1,4 +1,4 @@
-"""What can't be read is told once from cron, and stands in the status until it is mended."""
+"""What can't be read is said once from cron, and stands in the status until it is mended."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ def damaged(tmp_path: Path) -> Path:
 
 
 def problems(called: Tokentail) -> list[str]:
-    return [one["path"] for one in json.loads(called("status", "--json").stdout)["problems"]]
+    return [problem["path"] for problem in json.loads(called("status", "--json").stdout)["problems"]]
 
 
 @pytest.mark.usefixtures("damaged")
-def test_a_log_that_cannot_be_read_is_told_once_by_quiet_ingests(called: Tokentail) -> None:
-    """The first tick tells it, the next ones leave with 1 in silence; the status shows it all the time."""
+def test_a_log_that_cannot_be_read_is_named_once_by_quiet_ingests(called: Tokentail) -> None:
+    """The first tick says it, the next ones leave with 1 in silence; the status shows it all the time."""
     first = called("ingest", "logs", "--quiet")
     assert (first.returncode, "old.log.gz" in first.stderr) == (1, True)
     for _ in range(2):
@@ -44,11 +44,11 @@ def test_a_log_that_cannot_be_read_is_told_once_by_quiet_ingests(called: Tokenta
         assert (done.returncode, done.stdout, done.stderr) == (1, "", "")
     assert problems(called) == ["logs/old.log.gz"]
     assert "not readable, when it was tried last:\n  logs/old.log.gz" in called("status").stdout
-    assert "old.log.gz" in called("ingest", "logs").stderr  # whoever asks is told
+    assert "old.log.gz" in called("ingest", "logs").stderr  # whoever asks gets an answer
 
 
-def test_what_is_mended_is_gone_and_told_anew_when_it_breaks_again(called: Tokentail, damaged: Path) -> None:
-    """When a log can be read nothing stands; if it is damaged once more, that is news."""
+def test_what_is_mended_is_gone_and_named_anew_when_it_breaks_again(called: Tokentail, damaged: Path) -> None:
+    """When a log can be read nothing stands; if it is damaged once more, that is said anew."""
     broken = damaged.read_bytes()
     called("ingest", "logs", "--quiet")
     damaged.write_bytes(packed(7))
@@ -58,13 +58,13 @@ def test_what_is_mended_is_gone_and_told_anew_when_it_breaks_again(called: Token
     assert "old.log.gz" in called("ingest", "logs", "--quiet").stderr
 
 
-def test_another_trouble_is_news(called: Tokentail, damaged: Path) -> None:
-    """A second log that can't be read is told, and the first is not told again."""
+def test_another_problem_is_named(called: Tokentail, damaged: Path) -> None:
+    """A second log that can't be read is named, and the first is not named again."""
     called("ingest", "logs", "--quiet")
     (damaged.parent / "other.log.gz").write_bytes(damaged.read_bytes() + b"x")
-    told = called("ingest", "logs", "--quiet").stderr
-    assert "other.log.gz" in told
-    assert "old.log.gz" not in told
+    errors = called("ingest", "logs", "--quiet").stderr
+    assert "other.log.gz" in errors
+    assert "old.log.gz" not in errors
 
 
 def test_an_ingest_of_other_logs_forgets_nothing(called: Tokentail, damaged: Path, tmp_path: Path) -> None:
@@ -149,7 +149,7 @@ def test_a_file_with_the_number_of_one_that_is_gone_is_no_rotation(called: Token
         number = (tmp_path / "run-2.log").stat().st_ino
         connection.execute("UPDATE log_sources SET inode = ?", [number])
     sources = json.loads(called("status", "--json").stdout)["sources"]
-    assert sorted(one["on_disk"] for one in sources) == ["gone", "grown"]
+    assert sorted(source["on_disk"] for source in sources) == ["gone", "grown"]
 
 
 def test_a_quiet_status_warns_when_an_ingest_has_passed_it_by(called: Tokentail, tmp_path: Path) -> None:
@@ -168,7 +168,7 @@ def test_a_quiet_status_warns_when_an_ingest_has_passed_it_by(called: Tokentail,
 
 
 def test_a_follow_keeps_what_it_cannot_read(called: Tokentail, damaged: Path) -> None:
-    """What a follow tells stands in the status as what an ingest tells, and goes when it is mended."""
+    """What a follow says stands in the status as what an ingest says, and goes when it is mended."""
     called("follow", "logs", "--until-idle", "0", "--tz", "UTC")
     assert problems(called) == ["logs/old.log.gz"]
     damaged.write_bytes(packed(7))

@@ -54,7 +54,7 @@ LIMITS = {"one by one": ("LOGS", 1), "by rows": ("ROWS", 3), "by time": ("SECOND
 
 @pytest.mark.usefixtures("patient")
 @pytest.mark.parametrize(("limit", "value"), LIMITS.values(), ids=LIMITS)
-def test_short_logs_are_stored_alike_however_many_share_a_transaction(
+def test_short_logs_are_stored_the_same_however_many_share_a_transaction(
     logs: Path, monkeypatch: pytest.MonkeyPatch, limit: str, value: float
 ) -> None:
     """Rows and counts are those of as many as may wait, whatever ends the waiting."""
@@ -69,10 +69,8 @@ def test_short_logs_are_stored_alike_however_many_share_a_transaction(
 
 
 @pytest.mark.usefixtures("patient")
-def test_lines_that_are_cut_are_united_as_they_are_one_by_one(
-    logs: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Logs that end within an event which others tell whole, before them and behind them."""
+def test_cut_lines_become_events_as_if_stored_singly(logs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Logs that end within an event which others hold whole, before them and after them."""
     for number in range(1, LOGS, 7):
         log = logs / f"{number:03d}.log"
         log.write_bytes(log.read_bytes()[: -1 - number % 4])
@@ -130,7 +128,7 @@ def test_who_stops_a_run_keeps_what_was_read(logs: Path) -> None:
 
 
 @pytest.mark.usefixtures("patient")
-def test_logs_that_have_something_to_say_are_told_of_in_their_order(logs: Path) -> None:
+def test_notices_of_logs_come_in_the_order_of_the_logs(logs: Path) -> None:
     """Two that can't be read to their ends, among others that can: all that they hold is stored."""
     for name in ("060", "020"):
         packed = gzip.compress((logs / f"{name}.log").read_bytes())
@@ -148,7 +146,7 @@ CALL = (
     logged(anchor_message("pX")),
 )
 EVENT, OTHER = logged(event_message()), logged(event_message(predicted_output=7))
-BEHIND = logged("[pX] Builder succeeded (9 tokens)")
+LATER = logged("[pX] Builder succeeded (9 tokens)")
 
 
 def lines(*texts: str) -> str:
@@ -157,17 +155,17 @@ def lines(*texts: str) -> str:
 
 
 TOGETHER = {
-    "what is told of a stored event, and a copy of it": [
+    "a later line about a stored event, and a copy of it": [
         {"a": lines(EVENT)},
-        {"a": lines(EVENT, BEHIND), "b": lines(INIT, EVENT)},
+        {"a": lines(EVENT, LATER), "b": lines(INIT, EVENT)},
     ],
-    "the same, and the copy tells another phase": [
+    "the same, and the copy names another phase": [
         {"a": lines(EVENT)},
-        {"a": lines(EVENT, BEHIND), "b": lines(INIT, *(line.replace("pX", "pY") for line in CALL), EVENT)},
+        {"a": lines(EVENT, LATER), "b": lines(INIT, *(line.replace("pX", "pY") for line in CALL), EVENT)},
     ],
     "two copies that learn different phases": [
         {"a": lines(EVENT), "b": lines(INIT, EVENT)},
-        {"a": lines(EVENT, BEHIND), "b": lines(INIT, EVENT, BEHIND.replace("pX", "pY"))},
+        {"a": lines(EVENT, LATER), "b": lines(INIT, EVENT, LATER.replace("pX", "pY"))},
     ],
     "a line that is taken back, and an event that is known": [
         {"a": EVENT, "b": lines(OTHER)},
