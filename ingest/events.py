@@ -16,6 +16,7 @@ from hashlib import blake2b
 from typing import Any, NamedTuple
 
 from ingest.linking.context import NO_CONTEXT, Context, Deliverables, better_deliverables, merged
+from parsers.event import identity_of
 from parsers.records import EstimationEvent
 
 SECOND_LENGTH = 19
@@ -24,7 +25,6 @@ SECOND_LENGTH = 19
 DIGEST_LENGTH = 16
 """Hexadecimal digits of the hash of what an event line says after its two numbers of tokens."""
 
-_SEPARATOR = "\x1f"
 _UNREAD = "\ufffd"
 """The replacement character, which decoding puts in place of a character that was cut."""
 
@@ -86,7 +86,7 @@ def stem_of(payload: EstimationEvent, timestamp: str) -> str:
     The time comes first, so that new keys go to one end of the index.
     """
     predicted, actual, *rest = payload
-    digest = digest_of(_SEPARATOR.join(map(str, rest)))
+    digest = digest_of(identity_of(rest))
     return f"{timestamp[:SECOND_LENGTH]} {predicted} {actual} {digest}"
 
 

@@ -9,15 +9,22 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, get_type_hints
 
 from ingest.errors import UnusableImport
 from ingest.events import Event, Fact, with_stem
-from ingest.linking.context import DELIVERABLES_SOURCES, PHASE_SOURCES, RUN_SOURCES
+from ingest.linking.context import DELIVERABLES_SOURCES, PHASE_SOURCES, RUN_SOURCES, Context
 from ingest.linking.timestamps import time_text
 from ingest.storing.facts_migration import key_of_0_1_0
 from ingest.storing.groups import Place, Placed
-from ingest.storing.rows import EVENT_COLUMNS, EXECUTORS_COLUMNS, Row, event_row, fact_of_row
+from ingest.storing.rows import (
+    EVENT_COLUMNS,
+    EXECUTORS_COLUMNS,
+    PLAIN_CONTEXT_COLUMNS,
+    Row,
+    event_row,
+    fact_of_row,
+)
 from parsers.event import FIELDS, NUMBER, NUMBER_OR_NONE, PERCENT, TEXT, TRUTH, Kind
 
 NOTHING = "nothing was imported: take a file as `tokentail export --full` wrote it"
@@ -68,9 +75,12 @@ def _one_of(names: tuple[str, ...]) -> _Check:
     return lambda value: value is None or value in names
 
 
-_WHOLE_OR_NULL = (
-    *("actual_max_tokens", "input_tokens", "total_tokens", "attempt_index", "estimated_deliverable_count"),
-)
+_OF_TYPE: Mapping[Any, _Check] = {
+    int | None: _or_null(_whole),
+    float | None: _or_null(_real),
+    str | None: _or_null(_text),
+}
+_TYPES = get_type_hints(Context)
 _TEXT = ("run_id", "phase_id", "event_key", "timestamp_text")
 _OF_KIND: Mapping[Kind, _Check] = {
     NUMBER: _whole,
@@ -83,13 +93,12 @@ _OF_KIND: Mapping[Kind, _Check] = {
 CHECKS: Mapping[str, _Check] = {
     "event_id": _whole,
     **{field.column: _OF_KIND[field.kind] for field in FIELDS},
-    **dict.fromkeys(_WHOLE_OR_NULL, _or_null(_whole)),
+    **{name: _OF_TYPE[_TYPES[name]] for name in PLAIN_CONTEXT_COLUMNS},
     **dict.fromkeys(_TEXT, _text),
-    **dict.fromkeys(("smape_percent", "waste_ratio", "confidence"), _or_null(_real)),
+    **dict.fromkeys(("smape_percent", "waste_ratio"), _or_null(_real)),
     **dict.fromkeys(("underestimated", "is_truncated_output"), _or_null(_truth)),
     **dict.fromkeys(("actual_is_total", "deliverables_complete"), _truth),
     **dict.fromkeys(("timestamp", "created_at"), _time),
-    "phase_outcome": _or_null(_text),
     "deliverables_json": _paths,
     "run_source": _one_of(RUN_SOURCES),
     "phase_source": _one_of(PHASE_SOURCES),

@@ -9,7 +9,7 @@ in the length of the line.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -135,11 +135,18 @@ COLUMNS = (
 )
 """The columns of an `EstimationEvent`, in its order."""
 
+
+def identity_of(values: Iterable[Any]) -> str:
+    """Return values of an event line as text, as the digest in an event's key is made of it."""
+    return "\x1f".join(map(str, values))
+
+
 _TOTAL = "actual_total"
 """The key of the second field in the shorter form."""
 
-_FULL = tuple(field.key for field in FIELDS)
-_FALLBACK = tuple(_TOTAL if field is FIELDS[1] else field.key for field in FIELDS if field.in_fallback)
+FULL = {field.key: field.kind for field in FIELDS}
+FALLBACK = {_TOTAL if field is FIELDS[1] else field.key: field.kind for field in FIELDS if field.in_fallback}
+"""Both forms of the line: the keys in their order, with the kinds of their values."""
 
 _NEW_KEY = re.compile(r" ([A-Za-z_][A-Za-z0-9_.-]{0,59})=")
 MAX_NEW_KEYS = 20
@@ -243,7 +250,7 @@ class AttributesCache(dict[str, Attributes | None]):
         if len(self) >= _MAX_CACHED:
             self.clear()
         values = _read_attributes(rest.rstrip("\r").rstrip(" "))
-        self[rest] = None if values is None else Attributes(values, "\x1f".join(map(str, values)))
+        self[rest] = None if values is None else Attributes(values, identity_of(values))
         return self[rest]
 
 
@@ -266,7 +273,7 @@ def read(message: str) -> EstimationEvent | Malformed | Noted:
 
 def new_keys(message: str) -> tuple[str, ...]:
     """Return the unknown keys of an event's message, as a newer executor may write them."""
-    if message.count("=") <= len(_FALLBACK):
+    if message.count("=") <= len(FALLBACK):
         return ()
     values, _ = _values_of(message)
     return () if isinstance(values, Malformed) else values.new_keys
@@ -275,7 +282,7 @@ def new_keys(message: str) -> tuple[str, ...]:
 def _values_of(message: str) -> tuple[_Values | Malformed, bool]:
     text = message[len(MARKER) :].strip()
     is_total = " actual_total=" in text.partition(" selected_budget=")[0]
-    return _cut_at_keys(text, _FALLBACK if is_total else _FULL), is_total
+    return _cut_at_keys(text, tuple(FALLBACK if is_total else FULL)), is_total
 
 
 FAMILY = Family(

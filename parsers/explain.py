@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
@@ -14,6 +14,7 @@ from itertools import pairwise
 
 from parsers import escalation
 from parsers.escapes import without_escapes
+from parsers.event import FALLBACK, FULL, NUMBER, NUMBER_OR_NONE, PERCENT, TEXT, TRUTH, Kind
 from parsers.family import Family, Shape
 from parsers.line import parts_of, prefixed_of
 from parsers.numbers import DECIMAL
@@ -22,18 +23,15 @@ from parsers.records import Malformed, Record, Stamp
 from parsers.registry import FAMILIES
 from parsers.template import Template
 
-_WHOLE = "([0-9]{1,18})"
-_TRUTH = "(True|False|None)"
-_NAME = "([^=]*)"
-_BEFORE_NAMES = (
-    rf"selected_budget=([0-9]{{1,18}}|None) category={_NAME} complexity={_NAME} deliverables={_WHOLE}"
-)
-_EVENTS = (
-    rf"\[TokenEstimationV2\] predicted_output={_WHOLE} actual_output={_WHOLE} smape=({DECIMAL}|nan)% "
-    rf"{_BEFORE_NAMES} success={_TRUTH} stop_reason={_NAME} truncated={_TRUTH} model=([^=]+)",
-    rf"\[TokenEstimationV2\] predicted_output={_WHOLE} actual_total={_WHOLE} {_BEFORE_NAMES} "
-    rf"success={_TRUTH} model=([^=]+)",
-)
+_PATTERNS = {PERCENT: rf"({DECIMAL}|nan)%"}
+
+
+def _event_form(kinds: Mapping[str, Kind]) -> str:
+    values = " ".join(f"{key}={_PATTERNS.get(kind, kind.quick)}" for key, kind in kinds.items())
+    return rf"\[TokenEstimationV2\] {values.removesuffix(TEXT.quick)}([^=]+)"  # the model is never empty
+
+
+_EVENTS = (_event_form(FULL), _event_form(FALLBACK))
 """Both forms of the event line. The parser cuts lines at their keys; these show how far a line matches."""
 
 _ESCALATIONS = tuple(re.sub(r"\?P<\w+>", "", form) + ".*" for form in escalation.FORMS)
@@ -42,11 +40,11 @@ _EXCERPT = 30
 """How many characters are shown from where a line stops matching."""
 
 _GROUPS = {
-    _WHOLE: "a number",
+    NUMBER.quick: "a number",
     "([0-9]": "a number",
     "[0-9]": "digits",
-    "([0-9]{1,18}|None)": "a number or None",
-    _TRUTH: "True, False or None",
+    NUMBER_OR_NONE.quick: "a number or None",
+    TRUTH.quick: "True, False or None",
     r"(\[": "a list in brackets",
 }
 """What a group expects, by the beginning of its pattern; the longest beginning counts."""

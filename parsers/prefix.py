@@ -32,7 +32,10 @@ from typing import NamedTuple
 from parsers.escapes import ESCAPE, shown, without_escapes
 from parsers.records import Stamp
 
-_DATE_TIME = r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?"
+WITHOUT_YEAR = r"-\d\d-\d\d[ T]\d\d:\d\d:\d\d"
+"""A time behind its year, which has four digits: by this a prefix is searched for within a line."""
+
+_DATE_TIME = rf"\d{{4}}{WITHOUT_YEAR}(?:[.,]\d{{1,9}})?"
 _OFFSET = r"(?:Z|[+-]\d\d:?\d\d)"
 _ISO = rf"\d{{4}}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{{1,9}})?{_OFFSET}"
 _UNIT = r" \S+ [^\s:\[]+(?:\[\d+\])?: "
@@ -237,7 +240,16 @@ def time_in(prefix: str) -> datetime:
     """Return the naive time of an executor's own prefix, as `OWN` matches it."""
     found = _LOGGED.search(prefix)
     assert found is not None  # noqa: S101 - for the type checker
-    return datetime.fromisoformat(found[0].replace(",", "."))
+    return moment_of(found[0])
+
+
+def moment_of(time: str) -> datetime:
+    """Return the moment of a time as any of these prefixes has it, or of its beginning down to a minute.
+
+    Raises:
+        ValueError: there is no such day or hour.
+    """
+    return datetime.fromisoformat(time.replace(",", "."))
 
 
 def is_around(line: bytes) -> bool:
@@ -425,6 +437,6 @@ def _stamp(text: str) -> Stamp | None:
     if not _ANY_TIME.fullmatch(text):
         return None
     try:
-        return Stamp(text, datetime.fromisoformat(text.replace(",", ".")))
+        return Stamp(text, moment_of(text))
     except ValueError:
         return None

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from functools import cache
 from typing import NamedTuple
 
-from parsers.prefix import INNER, SURE, SYSLOG, WITH_OFFSET, own_line_at
+from parsers.prefix import INNER, SURE, SYSLOG, WITH_OFFSET, WITHOUT_YEAR, own_line_at
 
 PRINTED = (
     r"\[(?:drain_one_phase|PROBE)\] |\[TokenEstimationV2\] (?:predicted_output=|Failed to write )"
@@ -52,7 +52,7 @@ _CLOSINGS = ('"}', "}", '":0}', ":0}", "0}", '"":0}')
 def _begins() -> re.Pattern[bytes]:
     """Find where another line may begin: at its time, at a warning after its path, or at its first text."""
     printed = (_WARNING.encode(), PRINTED.encode(), _PICTURE, SYSLOG.encode())
-    return re.compile(rb"(?P<time>-\d\d-\d\d[ T]\d\d:\d\d:\d\d)|(?P<warning>%b)|%b|%b|%b" % printed)
+    return re.compile(rb"(?P<time>%b)|(?P<warning>%b)|%b|%b|%b" % (WITHOUT_YEAR.encode(), *printed))
 
 
 @cache

@@ -25,6 +25,7 @@ from functools import partial
 from types import ModuleType
 
 from ingest.errors import UsageMistake
+from parsers.prefix import moment_of
 
 _UTC = frozenset({"UTC", "UCT", "Zulu", "Universal", "Etc/UTC", "Etc/UCT", "Etc/Zulu", "Etc/Universal"})
 _MAX_REMEMBERED = 10_000
@@ -110,7 +111,7 @@ class Zone:
         return self._later(moment) is not None
 
     def utc_text(self, second: str) -> str | None:
-        """Return `YYYY-MM-DD HH:MM:SS` of UTC for a local time of that form.
+        """Return `YYYY-MM-DD HH:MM:SS` of UTC for a local time down to a second, as a prefix has it.
 
         `None` if there is no such time, or there are two, or its offset is no whole minute, as those before
         zones were agreed.
@@ -127,7 +128,7 @@ class Zone:
             self._shown.clear()
         shown = _UNEVEN
         with suppress(ValueError, OverflowError, OSError):
-            start = datetime.fromisoformat(f"{beginning}:00"[:16])
+            start = moment_of(f"{beginning}:00"[:16])
             is_hour = len(beginning) == 13
             offset = self._of_hour(start) if is_hour else self._of_quarter(start)
             unit = timedelta(hours=1) if is_hour else timedelta(minutes=1)

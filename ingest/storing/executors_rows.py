@@ -19,9 +19,9 @@ from ingest.storing.database import EVENTS_TABLE
 from ingest.storing.escalations import Said, escalation_key
 from ingest.storing.facts_migration import EXECUTORS_ROWS, source_for
 from ingest.storing.groups import Place, Placed
-from ingest.storing.rows import ESCALATION_COLUMNS, EXECUTORS_COLUMNS, Row
+from ingest.storing.rows import ESCALATION_COLUMNS, EXECUTORS_COLUMNS, Row, payload_of
 from ingest.storing.store import Writing
-from parsers.records import EstimationEvent
+from parsers.event import COLUMNS as LOGGED_COLUMNS
 from parsers.run import UNKNOWN
 
 _NEEDED = (
@@ -79,19 +79,15 @@ def _fact(row: Row) -> Fact:
     """
     count = int(row["deliverable_count"] or 0)
     paths = _paths(row["deliverables_json"])
-    payload = EstimationEvent(
-        int(row["predicted_output_tokens"]),
-        int(row["actual_output_tokens"]),
-        False,
-        None,
-        row["selected_budget"],
-        row["category"],
-        row["complexity"],
-        count,
-        None if row["success"] is None else bool(row["success"]),
-        row["stop_reason"],
-        None if row["truncated"] is None else bool(row["truncated"]),
-        row["model"],
+    payload = payload_of(
+        dict.fromkeys(LOGGED_COLUMNS)
+        | row
+        | {
+            "predicted_output_tokens": int(row["predicted_output_tokens"]),
+            "actual_output_tokens": int(row["actual_output_tokens"]),
+            "actual_is_total": False,
+            "deliverable_count": count,
+        }
     )
     context = Context(
         _attributed(row["run_id"]),

@@ -17,21 +17,13 @@ from parsers.run import UNKNOWN
 
 Row = dict[str, Any]
 
+PLAIN_CONTEXT_COLUMNS = Context._fields[2:-1]
+"""Those fields of a context that are one column of the same name: all but run, phase and paths."""
+
 CONTEXT_COLUMNS = (
-    "run_id",
-    "run_source",
-    "phase_id",
-    "phase_source",
-    "actual_max_tokens",
-    "input_tokens",
-    "total_tokens",
-    "confidence",
-    "attempt_index",
-    "estimated_deliverable_count",
-    "phase_outcome",
-    "deliverables_source",
-    "deliverables_json",
-    "deliverables_complete",
+    *("run_id", "run_source", "phase_id", "phase_source"),
+    *PLAIN_CONTEXT_COLUMNS,
+    *("deliverables_source", "deliverables_json", "deliverables_complete"),
 )
 """The columns of an event's context: what lines around its own say of it."""
 
@@ -136,7 +128,7 @@ def context_of(row: Row) -> Context:
         )
     run = Attributed(row["run_id"], row["run_source"]) if row["run_source"] else None
     phase = Attributed(row["phase_id"], row["phase_source"]) if row["phase_source"] else None
-    return Context._make((run, phase, *(row[name] for name in CONTEXT_COLUMNS[4:11]), found))
+    return Context._make((run, phase, *(row[name] for name in PLAIN_CONTEXT_COLUMNS), found))
 
 
 def _paths(text: str) -> tuple[str, ...]:
