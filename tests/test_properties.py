@@ -615,7 +615,7 @@ PRINTED = (
 def torn(rng: Random, log: Log) -> str:
     """Leave out newlines, and the ends of lines that are no events: the next writer appended, or printed.
 
-    The last line stays whole: cut, and with the newline behind it, it would be as good as one that is shorter.
+    The last line stays whole: cut, and with a newline, it would be as good as a shorter one.
     """
     text = ""
     for line in log.lines:
