@@ -39,7 +39,7 @@ bare: $(VENV)/.installed-dev
 # A long search for counter-examples: FACTOR times the examples of the suite, new ones each time.
 FACTOR ?= 30
 properties: $(VENV)/.installed-dev
-	TOKENTAIL_EXAMPLES_FACTOR=$(FACTOR) $(BIN)/pytest tests/test_properties.py tests/test_events.py \
+	TOKENTAIL_EXAMPLES_FACTOR=$(FACTOR) $(BIN)/pytest tests/test_properties.py tests/test_identity.py \
 		tests/test_merge.py tests/test_prune.py tests/test_retry.py tests/test_executors_rows.py
 
 # Every scenario of docs/reliability.md in every mode, with the other tailers that are installed beside it;

@@ -10,7 +10,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-import ingest.reading.scan
+import ingest.memory
 from faults.injection import Boundaries
 from ingest.cli import main
 
@@ -31,7 +31,7 @@ def start(arguments: Sequence[str], errors: Path, fault: Boundaries | None = Non
         file = os.open(errors, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         os.dup2(file, 1)
         os.dup2(file, 2)
-        ingest.reading.scan.MAX_BATCH_RECORDS = BATCH_RECORDS
+        ingest.memory.MAX_BATCH_RECORDS = BATCH_RECORDS
         if fault is not None:
             fault.install()
         sys.argv = ["tokentail", *arguments]

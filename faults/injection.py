@@ -18,6 +18,7 @@ from typing import Any
 
 import ingest.files.logfile
 import ingest.files.paths
+import ingest.memory
 import ingest.reading.batch_builder
 import ingest.reading.feed
 import ingest.reading.lines
@@ -49,11 +50,11 @@ def install_from_environment() -> None:
     if size := os.environ.get(CHUNK_BYTES):
         ingest.files.logfile.CHUNK_BYTES = int(size)
     if records := os.environ.get(BATCH_RECORDS):
-        ingest.reading.scan.MAX_BATCH_RECORDS = int(records)
+        ingest.memory.MAX_BATCH_RECORDS = int(records)
     if seconds := os.environ.get(BUSY_SECONDS):
         database.BUSY_SECONDS = float(seconds)
     if size := os.environ.get(CACHE_BYTES):
-        database.CACHE_BYTES = int(size)
+        ingest.memory.CACHE_BYTES = int(size)
     if size := os.environ.get(LARGE_BYTES):
         pipeline.LARGE_BYTES = int(size)
     if part := os.environ.get(PART):

@@ -21,7 +21,7 @@ import click
 
 import ingest.files.logfile
 import ingest.files.paths
-import ingest.reading.scan
+import ingest.memory
 from faults.life import Life
 from ingest.storing.store import Store
 
@@ -33,7 +33,7 @@ def live(seed: int) -> list[str]:
     rng = random.Random(seed)
     size = rng.choice((64, 200, 1024, 1 << 18))
     ingest.files.logfile.CHUNK_BYTES = size
-    ingest.reading.scan.MAX_BATCH_RECORDS = rng.choice((1, 3, 5000))
+    ingest.memory.MAX_BATCH_RECORDS = rng.choice((1, 3, 5000))
     with tempfile.TemporaryDirectory(prefix="model-") as folder:
         life = Life(Path(folder), rng, BANNER if rng.random() < 0.5 else "")
         _CURRENT[:] = [life]

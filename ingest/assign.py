@@ -1,7 +1,8 @@
 """The assignment of a run's files to sources: one question about all files, answered before any is read.
 
-A pure function on values. Questions that need a file's bytes go to an `Evidence`, and only if they must: a
-file that looks as it did when it was read to its end is not opened at all.
+Here a rotated log is recognised: a file that holds what was read of a source is that source, whatever it is
+called now. A pure function on values. Questions that need a file's bytes go to an `Evidence`, and only if they
+must: a file that looks as it did when it was read to its end is not opened at all.
 """
 
 from __future__ import annotations

@@ -18,13 +18,13 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self
 
+from ingest import memory
 from ingest.errors import ClusterUnusable
 from ingest.extras import extra_command
 from ingest.files.logfile import LogFile
 from ingest.notices import Notice
 from ingest.pool import OtherVersion, Part, Task, read_log, unpacked
 from ingest.reading.batch import Batch
-from ingest.reading.scan import MAX_BATCH_RECORDS
 from ingest.version import program_version
 
 CONNECT_SECONDS = 10
@@ -44,7 +44,7 @@ GROUP_LOGS = 50
 MAX_IN_FLIGHT = 128
 """Tasks under way at most: each may hold `MAX_PART_ROWS` rows."""
 
-MAX_PART_ROWS = MAX_BATCH_RECORDS
+MAX_PART_ROWS = memory.MAX_BATCH_RECORDS
 """Rows after which a part of a log ends: many results must fit into memory."""
 
 STAYS = "what was stored stays; run the command again to go on from there, or without --scheduler"

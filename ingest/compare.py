@@ -12,8 +12,8 @@ from typing import Any
 
 from sqlite_utils import Database
 
-from ingest.events import Fact
 from ingest.files.logfile import LogFile
+from ingest.identity import Fact
 from ingest.linking.context import NO_CONTEXT, Context, better_deliverables, merged
 from ingest.linking.state import Amendment
 from ingest.reading.batch import Batch, Reject, Sighting

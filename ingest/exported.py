@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Any, get_type_hints
 
 from ingest.errors import UnusableImport
-from ingest.events import Event, Fact, with_stem
+from ingest.identity import Event, Fact, with_stem
 from ingest.linking.context import DELIVERABLES_SOURCES, PHASE_SOURCES, RUN_SOURCES, Context
 from ingest.linking.timestamps import time_text
 from ingest.storing.facts_migration import key_of_0_1_0

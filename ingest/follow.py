@@ -18,7 +18,7 @@ from ingest.errors import DatabaseBusy, DatabaseHeld, DatabaseUnusable, NoRoom, 
 from ingest.files.listing import Listing
 from ingest.files.paths import stored_path
 from ingest.files.watch import POLL_SECONDS, Watch
-from ingest.memory import little_tidying
+from ingest.memory import rare_garbage_collection
 from ingest.notices import Notice, Standing, notice_of
 from ingest.pipeline import (
     changed_files,
@@ -170,7 +170,7 @@ class _Following:
             self.has_begun = True
             self._listener.begun(self._total)
         try:
-            with little_tidying():
+            with rare_garbage_collection():
                 self._loop()
         except Exception:
             raise

@@ -1,5 +1,8 @@
 """Notices: what an ingest reports beside its counts, as values whose text no code has to read.
 
+They are made where something is found (`ingest.recognition`, `ingest.pipeline`, `ingest.zones`) and printed
+by `commandline.output`. What ends a command is an exception of `ingest.errors`.
+
 Code and path identify a notice. So what is new in a follow's turn, and what is over, are differences of
 sets, whatever the sentences are.
 """

@@ -27,7 +27,7 @@ from ingest.errors import (
 )
 from ingest.files.listing import Listed, Listing
 from ingest.files.paths import STANDARD_INPUT, is_url, shown, stored_path
-from ingest.memory import little_tidying
+from ingest.memory import rare_garbage_collection
 from ingest.notices import Level, Notice, notice_of
 from ingest.reading.zone import is_same_zone, names_of
 from ingest.storing import writes
@@ -76,7 +76,7 @@ def ingest(paths: Sequence[str], database: StrPath, options: IngestOptions) -> S
         summary = Summary(str(database), options.zone.name, is_new, files=changed.listing.files)
         summary.notices += [*changed.listing.notices, *notices, *mended]
         match_own_rows(connection)
-        with _recorded(connection, options, summary), little_tidying():
+        with _recorded(connection, options, summary), rare_garbage_collection():
             read_changed(connection, options, changed, summary)
             summary.known_notices = keep_problems(connection, summary.notices, paths)
     return summary

@@ -1,8 +1,9 @@
 """A pool of workers that read logs: a log and a checkpoint go to a worker, and batches come back.
 
 Workers only read. The database, the checkpoints and the assignment of logs to sources stay with the single
-writer, so a worker that dies costs work, and never loses or doubles a row. Batches of different logs come in
-any order, those of one log in theirs.
+writer: `ingest.pipeline` takes what comes (`_write_received`), and `ingest.storing.store` commits it. So a
+worker that dies costs work, and never loses or doubles a row. Batches of different logs come in any order,
+those of one log in theirs.
 """
 
 from __future__ import annotations
@@ -21,11 +22,12 @@ from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import IO, Any, NamedTuple, Protocol, Self
 
+from ingest import memory
 from ingest.errors import LogUnfinished, LogUnreadable
-from ingest.events import Fact
 from ingest.files.logfile import FileState, LogFile
+from ingest.identity import Fact
 from ingest.linking.context import Attributed, Context, Deliverables
-from ingest.memory import little_tidying
+from ingest.memory import rare_garbage_collection
 from ingest.notices import Notice
 from ingest.reading.batch import Batch, Rows, Sighting
 from ingest.reading.checkpoint import Checkpoint
@@ -34,9 +36,6 @@ from ingest.reading.resume import NotTheSame
 from ingest.reading.scan import ScanOptions, scan
 from ingest.version import program_version
 from parsers.records import EstimationEvent
-
-MAX_QUEUED_BYTES = 64 << 20
-"""How much may be queued for the writer; workers wait while there is more."""
 
 PREFETCH_BYTES = 4 << 20
 """How much a process is sent in several logs at once, so that it need not wait for the next one: a round trip
@@ -358,7 +357,7 @@ class Processes:
         """Queue a part of a log, once the queue is short enough; return whether it is still wanted."""
         size = 0 if isinstance(data, Exception) else len(data)
         with self._changed:
-            while self._waiting_bytes and self._waiting_bytes + size > MAX_QUEUED_BYTES:
+            while self._waiting_bytes and self._waiting_bytes + size > memory.MAX_QUEUED_BYTES:
                 if self._is_closed:
                     return False
                 self._changed.wait()
@@ -386,7 +385,7 @@ class Processes:
 def serve() -> None:
     """Read the logs that come as tasks through standard input, until it ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all processes
-    with little_tidying(), suppress(BrokenPipeError):  # the parent process has ended
+    with rare_garbage_collection(), suppress(BrokenPipeError):  # the parent process has ended
         _serve(sys.stdin.buffer, open(sys.stdout.fileno(), "wb", closefd=False))  # noqa: SIM115 - a number
 
 

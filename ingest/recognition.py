@@ -1,4 +1,7 @@
-"""Recognition: how each file of a run is read, and what becomes of sources that were at its path before."""
+"""Recognition of files, rotated logs too: how each is read, and what becomes of a source at its path.
+
+Which file is which source, a renamed or packed rotation among them, is decided by `ingest.assign`.
+"""
 
 from __future__ import annotations
 

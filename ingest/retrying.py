@@ -15,11 +15,11 @@ from dataclasses import dataclass, field
 from sqlite_utils import Database
 
 from ingest.errors import LogUnfinished, LogUnreadable, UsageMistake
-from ingest.events import Fact
 from ingest.evidence import is_still
 from ingest.files.discover import Rotations
 from ingest.files.logfile import LogFile
 from ingest.files.paths import STANDARD_INPUT
+from ingest.identity import Fact
 from ingest.linking.context import NO_CONTEXT
 from ingest.linking.timestamps import time_text
 from ingest.reading.batch import Sighting

@@ -20,7 +20,7 @@ from ingest.evidence import FileEvidence
 from ingest.files.discover import discover
 from ingest.files.listing import Files
 from ingest.files.logfile import FileState, LogFile
-from ingest.memory import little_tidying
+from ingest.memory import rare_garbage_collection
 from ingest.reading.batch import Batch
 from ingest.reading.checkpoint import RULES, Provisional
 from ingest.reading.resume import recall
@@ -67,7 +67,7 @@ def verify(
         DatabaseUnusable: there is no such database, or it is not ours.
     """
     result = Verification()
-    with open_for_reading(database, result.notes.append) as db, little_tidying():
+    with open_for_reading(database, result.notes.append) as db, rare_garbage_collection():
         db.conn.execute("BEGIN")  # one moment of the database, whatever is ingested meanwhile
         _check_balance(db, result)
         result.differences += said_of_false_values(db.conn)

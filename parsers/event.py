@@ -101,7 +101,7 @@ TEXT = Kind("([^=]*)", _text, _no_text)
 class Field(NamedTuple):
     """A field of the event line: its key, its column, its kind, and whether the shorter form has it, too.
 
-    All fields are a part of an event's identity: see `ingest.events`.
+    All fields are a part of an event's identity: see `ingest.identity`.
     """
 
     key: str

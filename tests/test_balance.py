@@ -17,8 +17,8 @@ import pytest
 from conftest import Tokentail
 from event_lines import docker, event_message, json_line, logged
 from faults.tables import check_invariants, tables
+from ingest.memory import MAX_LINE_BYTES
 from ingest.pipeline import ingest
-from ingest.reading.lines import MAX_LINE_BYTES
 from ingest.reading.zone import zone_named
 from ingest.summary import IngestOptions, Summary
 from ingest.verify import verify

@@ -15,7 +15,6 @@ from event_lines import event_message
 from event_rows import refusing
 from faults.tables import check_invariants
 from ingest.pipeline import ingest
-from ingest.reading import scan
 from ingest.reading.zone import zone_named
 from ingest.summary import IngestOptions
 
@@ -26,7 +25,7 @@ OPTIONS = IngestOptions("ingest", zone_named("UTC"))
 @pytest.fixture
 def log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Write a log of event lines alone, whose batches hold some fifty each."""
-    monkeypatch.setattr(scan, "MAX_BATCH_RECORDS", 50)
+    monkeypatch.setattr("ingest.memory.MAX_BATCH_RECORDS", 50)
     monkeypatch.setattr("ingest.files.logfile.CHUNK_BYTES", 8_000)
     path = tmp_path / "run.log"
     times = (f"19:{number // 60:02}:{number % 60:02}" for number in range(EVENTS))

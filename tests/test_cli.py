@@ -445,8 +445,8 @@ def test_limit_on_the_size_of_files_is_said_and_nothing_is_lost_or_doubled(
         tmp_path / "run.log", *(event_message(predicted_output=number) for number in range(1, 1500))
     )
     program = (
-        "import resource, ingest.reading.scan as scan, ingest.files.logfile as logfile; "
-        "scan.MAX_BATCH_RECORDS = 50; scan.MAX_BATCH_BYTES = 10_000; logfile.CHUNK_BYTES = 8_000; "
+        "import resource, ingest.memory as memory, ingest.files.logfile as logfile; "
+        "memory.MAX_BATCH_RECORDS = 50; memory.MAX_BATCH_BYTES = 10_000; logfile.CHUNK_BYTES = 8_000; "
         "resource.setrlimit(resource.RLIMIT_FSIZE, (800_000, 800_000)); from ingest.cli import main; main()"
     )
     done = subprocess.run(

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-import ingest.reading.scan as scanning
 from conftest import EXAMPLES, ROOT, Tokentail
 from event_lines import event_message, logged
 from ingest import extras
@@ -162,7 +161,7 @@ def test_progress_is_shown_within_one_large_log(
     log.write_text("".join(logged(event_message(predicted_output=n)) + "\n" for n in range(1500)), "utf-8")
     if command == "verify":
         called("ingest", log)
-    monkeypatch.setattr(scanning, "MAX_BATCH_RECORDS", 250)
+    monkeypatch.setattr("ingest.memory.MAX_BATCH_RECORDS", 250)
     assert called(command, log).stderr == ""  # no terminal
     (tmp_path / "telemetry.db").unlink() if command != "verify" else None
     with monkeypatch.context() as patch:

@@ -15,9 +15,9 @@ import pytest
 from conftest import ROOT, Tokentail
 from ingest.cli import COMMANDS, cli
 from ingest.files.logfile import TAIL_BYTES
+from ingest.memory import MAX_BATCH_BYTES, MAX_BATCH_RECORDS
 from ingest.pipeline import GROUP_LOGS, GROUP_ROWS
 from ingest.reading.checkpoint import HEAD_BYTES
-from ingest.reading.scan import MAX_BATCH_BYTES, MAX_BATCH_RECORDS
 from reference import DOCUMENT, EXIT_CODES, commands, exit_codes, reference
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")

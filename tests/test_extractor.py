@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 
 from event_lines import event_message
 from event_rows import refusing
-from ingest.events import stem_of
 from ingest.files.logfile import LogFile
+from ingest.identity import stem_of
 from ingest.linking.timestamps import time_text
 from ingest.pipeline import ingest
 from ingest.reading import scan

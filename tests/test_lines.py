@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ingest import memory
 from ingest.reading import blocks, lines
 from ingest.reading.encoding import ENCODINGS, UTF_8, encoding_named, encoding_of
 from ingest.reading.lines import Line, Position
@@ -40,8 +41,7 @@ def read(chunks, encoding=UTF_8, position=None) -> tuple[list[Line], Position]:
 
 def limit_lines(monkeypatch, size: int) -> None:
     """Let lines be no longer than so many bytes."""
-    for module in (lines, blocks):
-        monkeypatch.setattr(module, "MAX_LINE_BYTES", size)
+    monkeypatch.setattr(memory, "MAX_LINE_BYTES", size)
 
 
 TEXT = "first line\r\n\r\nthe third: é ✓ 😀\nĊ and ਊ hold the newline's byte\n\nlast, without an end"

@@ -30,11 +30,12 @@ from ingest.summary import IngestOptions, Summary
 SORTED = """
 import resource, sqlite3, sys
 from contextlib import suppress
+import ingest.memory as memory
 import ingest.storing.database as database
 from ingest.errors import TokentailError
 resource.setrlimit(resource.RLIMIT_FSIZE, (0, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
 if sys.argv[2] != "-":
-    database.SORTED_BYTES = int(sys.argv[2])
+    memory.SORTED_BYTES = int(sys.argv[2])
 database.temporary_room = lambda: 0
 try:
     with database.open_for_reading(sys.argv[1]) as db:

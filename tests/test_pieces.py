@@ -21,9 +21,9 @@ from hypothesis import strategies as st
 from event_lines import anchor_message, event_message, logged
 from faults.tables import check_invariants, events, tables
 from ingest.files.logfile import LogFile
+from ingest.memory import MAX_LINE_BYTES
 from ingest.pipeline import ingest
 from ingest.reading import scan
-from ingest.reading.lines import MAX_LINE_BYTES
 from ingest.reading.pieces import pieces_in
 from ingest.reading.zone import zone_named
 from ingest.summary import IngestOptions, Summary

@@ -85,7 +85,7 @@ def test_rotated_log_is_found_and_read_with_its_context(older: Path, called: Tok
 
 def test_new_events_of_all_batches_are_counted(older: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A log that is read again in several batches, the last of which brings nothing."""
-    monkeypatch.setattr("ingest.reading.scan.MAX_BATCH_RECORDS", 1)
+    monkeypatch.setattr("ingest.memory.MAX_BATCH_RECORDS", 1)
     monkeypatch.setattr("ingest.files.logfile.CHUNK_BYTES", 100)
     done = retry_rejects(older)
     assert (done.rejects, done.whole, done.events_new) == (2, 2, 2)

@@ -19,7 +19,7 @@ import pytest
 from conftest import ROOT, Tokentail
 from event_lines import anchor_message, event_message, logged
 from faults.tables import check_invariants, events, rows_as_stored, tables
-from ingest.reading.scan import MAX_BATCH_RECORDS
+from ingest.memory import MAX_BATCH_RECORDS
 from ingest.storing.database import connected_for_writing
 from older import forget_how_to_read
 

@@ -113,7 +113,7 @@ NAMED = (
     Fault(
         "9",
         "a batch holds at most 64 MiB of a log",
-        "ingest/reading/scan.py",
+        "ingest/memory.py",
         "MAX_BATCH_BYTES = 64 << 20\n",
         "MAX_BATCH_BYTES = 640 << 20\n",
         ("tests/test_rules.py::test_a_kill_loses_no_more_than_64_mebibytes_of_reading",),

@@ -14,7 +14,7 @@ from faults.mutants.operators import Site, sites_of
 
 AREAS = {
     "identity": (
-        "ingest/events.py",
+        "ingest/identity.py",
         "ingest/linking/context.py",
         "ingest/assign.py",
         "ingest/evidence.py",

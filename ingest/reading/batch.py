@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal, NamedTuple
 
-from ingest.events import Fact
 from ingest.files.logfile import FileState
+from ingest.identity import Fact
 from ingest.linking.state import Amendment, EscalationContext
 from ingest.reading.checkpoint import Checkpoint, Counters
 from ingest.reading.unread import Unread

@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
-from ingest.events import Fact
+from ingest import memory
 from ingest.files.logfile import LogFile, sample_of
+from ingest.identity import Fact
 from ingest.linking.context import NO_CONTEXT, Context, merged
 from ingest.linking.linker import MAX_ID_LENGTH, POSITIONAL, Linker
 from ingest.linking.state import Amendment
@@ -19,7 +20,7 @@ from ingest.reading.blocks import Block
 from ingest.reading.checkpoint import Counters, Remembered
 from ingest.reading.clock import NO_SUCH_TIME, moment_of_line, what_the_zone_leaves
 from ingest.reading.extractor import Extracted, ExtractedEvent, has_marker
-from ingest.reading.lines import MAX_LINE_BYTES, SAMPLE_BYTES, Line
+from ingest.reading.lines import SAMPLE_BYTES, Line
 from ingest.reading.unread import Unread
 from ingest.reading.zone import Zone
 from parsers.event import MAX_NEW_KEYS
@@ -175,7 +176,7 @@ class BatchBuilder:
         if line.foreign and not self._remembered.foreign:
             self._remembered.foreign = True
             self.remarks.append(f"the encoding changes at offset {line.offset}: read as what it is")
-        if line.size_bytes > MAX_LINE_BYTES:
+        if line.size_bytes > memory.MAX_LINE_BYTES:
             self._add_long_line(line)
             return
         is_listing = self._linker.is_listing

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
+from ingest import memory
 from ingest.reading.encoding import UTF_8_MARK, Encoding
 from ingest.reading.lines import (
-    MAX_LINE_BYTES,
     SAMPLE_BYTES,
     Line,
     Position,
@@ -216,7 +216,11 @@ def split_blocks(
     for chunk in chunks:
         if rest.add(chunk):
             data = rest.take()
-            if len(data) <= MAX_LINE_BYTES and not (rest.dropped or rest.hole) and _is_plain_text(data):
+            if (
+                len(data) <= memory.MAX_LINE_BYTES
+                and not (rest.dropped or rest.hole)
+                and _is_plain_text(data)
+            ):
                 end = data.rfind(b"\n") + 1
                 rest.keep(data[end:], 1)
                 yield Block(numbering, offset, data[:end])

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 from ahocorasick_rs import BytesAhoCorasick, MatchKind
 
-from ingest.events import digest_of
+from ingest.identity import digest_of
 from ingest.reading.zone import Zone
 from parsers import event
 from parsers.escapes import ESCAPE, without_escapes

@@ -1,7 +1,8 @@
 """From chunks of bytes to lines with their offsets, in bounded memory.
 
 A line is bytes without its terminator, plus the offset of its start. A line longer than the limit
-is cut and its true length kept; it is never buffered whole.
+is cut and its true length kept; it is never buffered whole. Whether a last
+line without its newline is read yet is decided in `ingest.reading.scan`.
 
 A hole is a run of NULs. A writer that goes on at its old offset after a truncation leaves one at the head, a
 file that was made large in advance has one at its end, a power cut leaves one anywhere. A hole ends a line;
@@ -15,6 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from ingest import memory
 from ingest.files.logfile import Sample, sample_of
 from ingest.reading.encoding import (
     UTF_8_MARK,
@@ -26,9 +28,6 @@ from ingest.reading.encoding import (
     without_mark,
 )
 from parsers.event import MARKER
-
-MAX_LINE_BYTES = 1 << 20
-"""Longest line that is kept whole; the longest in several hundred real logs had 319,000 bytes."""
 
 SAMPLE_BYTES = 256
 """Bytes at a line's start that a sample covers; the line's time is among them."""
@@ -76,7 +75,7 @@ class Line(NamedTuple):
     @property
     def is_cut(self) -> bool:
         """Whether `data` is only the beginning of the line."""
-        return self.size_bytes > MAX_LINE_BYTES
+        return self.size_bytes > memory.MAX_LINE_BYTES
 
     def offset_at(self, index: int) -> int:
         """Return the offset of an index of `data`, in a line that was not wrapped."""
@@ -126,7 +125,7 @@ class Rest:
         """Add a chunk; return whether it is time to look for lines."""
         self._pieces.append(chunk)
         self._size += len(chunk)
-        return b"\n" in chunk or self._size > 2 * MAX_LINE_BYTES
+        return b"\n" in chunk or self._size > 2 * memory.MAX_LINE_BYTES
 
     def take(self) -> bytes:
         """Remove the kept bytes and return them."""
@@ -140,24 +139,24 @@ class Rest:
 
     def keep(self, carry: bytes, step: int) -> None:
         """Keep the beginning of a line up to the limit, and its end if that may be half a newline."""
-        if len(carry) > MAX_LINE_BYTES:
+        if len(carry) > memory.MAX_LINE_BYTES:
             half = len(carry) % step
             end = len(carry) - half
             self._drop(carry, end)
-            self.dropped += end - MAX_LINE_BYTES
-            carry = carry[:MAX_LINE_BYTES] + carry[end:]
+            self.dropped += end - memory.MAX_LINE_BYTES
+            carry = carry[: memory.MAX_LINE_BYTES] + carry[end:]
         self._pieces, self._size = [carry], len(carry)
 
     def _drop(self, line: bytes, end: int) -> None:
-        before = self._end or line[MAX_LINE_BYTES - _MARKER_REACH : MAX_LINE_BYTES]
-        dropped = line[MAX_LINE_BYTES:end]
+        before = self._end or line[memory.MAX_LINE_BYTES - _MARKER_REACH : memory.MAX_LINE_BYTES]
+        dropped = line[memory.MAX_LINE_BYTES : end]
         for marker in _MARKERS:
             self._markers += (before[1 - len(marker) :] + dropped).count(marker)
         self._end = (before + dropped)[-_MARKER_REACH:]
 
     def dropped_markers(self, line: bytes) -> int:
         """Return how many markers were dropped of a line that ends now; begin to count for the next line."""
-        if len(line) > MAX_LINE_BYTES or self._end:
+        if len(line) > memory.MAX_LINE_BYTES or self._end:
             self._drop(line, len(line))
         count, self._markers, self._end = self._markers, 0, b""
         return count
@@ -190,8 +189,8 @@ def narrow_lines(rest: Rest, position: Position) -> Iterator[Line]:
         ordinal += 1
         for data, place, raw in _parts(line) if holes else ((line, 0, b""),):
             part_size = size if len(line) < size else len(raw or data)
-            kept, first = data[:MAX_LINE_BYTES].rstrip(b"\r"), start + place
-            markers = rest.dropped_markers(data) if part_size > MAX_LINE_BYTES else 0
+            kept, first = data[: memory.MAX_LINE_BYTES].rstrip(b"\r"), start + place
+            markers = rest.dropped_markers(data) if part_size > memory.MAX_LINE_BYTES else 0
             yield Line(first, offset, number, ordinal, kept, part_size, True, bool(raw), raw, markers)
     position.offset, position.number, position.ordinal = offset, number, ordinal
     if holes and not rest.dropped:
@@ -225,9 +224,9 @@ def wide_lines(rest: Rest, position: Position, encoding: Encoding) -> Iterator[L
         number += 1
         ordinal += 1
         data = block[start:end]
-        text = line_encoding.as_utf8(data[:MAX_LINE_BYTES])[:MAX_LINE_BYTES].rstrip(b"\r")
+        text = line_encoding.as_utf8(data[: memory.MAX_LINE_BYTES])[: memory.MAX_LINE_BYTES].rstrip(b"\r")
         foreign, raw = line_encoding is not encoding, data[:SAMPLE_BYTES]
-        markers = rest.dropped_markers(data) if size > MAX_LINE_BYTES else 0
+        markers = rest.dropped_markers(data) if size > memory.MAX_LINE_BYTES else 0
         yield Line(first, offset, number, ordinal, text, size, True, foreign, raw, markers)
     position.offset, position.number, position.ordinal = offset, number, ordinal
     rest.keep(block[reached:], 2)

@@ -1,9 +1,10 @@
 """The pieces into which a container's log splits long lines, joined again at the place and time of the first.
 
 Each stream has its own pieces, and those of two streams may be interleaved. Lines are yielded in the order
-in which they begin, so lines between the pieces of another one wait for its end. Once `MAX_LINE_BYTES` wait,
-the open line is cut there, and the rest of it is other text. The checkpoint stays before the first line that
-waits, as before a line without its newline: the next run reads it again.
+in which they begin, so lines between the pieces of another one wait for its end. Once as
+much waits as a line may have (`memory.MAX_LINE_BYTES`), the open line is cut there, and the rest of it is
+other text. The checkpoint stays before the first line that waits, as before a line without its newline: the
+next run reads it again.
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ from dataclasses import dataclass, field
 
 from ahocorasick_rs import BytesAhoCorasick
 
+from ingest import memory
 from ingest.reading.blocks import Block, Numbering
-from ingest.reading.lines import MAX_LINE_BYTES, SAMPLE_BYTES, Line, Position, newlines_in
+from ingest.reading.lines import SAMPLE_BYTES, Line, Position, newlines_in
 from parsers.line import MARKER, occurrences_in
 from parsers.piece import Piece, is_containers, joined, piece_of
 
@@ -72,7 +74,7 @@ class _Waiting:
         self.last = line
         self.is_open = not piece.is_last
         self.is_sure = self.is_sure or piece.is_last
-        if self.kept_bytes <= MAX_LINE_BYTES:
+        if self.kept_bytes <= memory.MAX_LINE_BYTES:
             self.lines.append(line)
             self._texts.append(piece.text)
             self.kept_bytes += len(line.data)
@@ -88,7 +90,7 @@ class _Waiting:
                 yield line._replace(ordinal=number + place, is_torn=self.is_torn)
             return
         data, starts = joined(first.data, self._texts)
-        kept = data[:MAX_LINE_BYTES]
+        kept = data[: memory.MAX_LINE_BYTES]
         yield first._replace(
             end_offset=self.last.end_offset,
             ordinal=number,
@@ -244,14 +246,14 @@ class Pieces:
         """Cut an open line for which too many bytes of other lines wait."""
         size = sum(waiting.kept_bytes for waiting in self._queue)
         for waiting in self._queue:
-            if waiting.is_open and size - waiting.kept_bytes > MAX_LINE_BYTES:
+            if waiting.is_open and size - waiting.kept_bytes > memory.MAX_LINE_BYTES:
                 waiting.is_open = False
                 waiting.is_torn = waiting.is_sure
                 self._state.skipped.append(waiting.stream)
                 offset = waiting.lines[0].offset
                 self.remarks.append(
                     f"the line that begins at offset {offset} in pieces has no end within "
-                    f"{MAX_LINE_BYTES >> 20} MiB of other lines: cut there"
+                    f"{memory.MAX_LINE_BYTES >> 20} MiB of other lines: cut there"
                 )
 
     def _skip(self, line: Line, piece: Piece) -> Iterator[Line]:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
+from ingest import memory
 from ingest.errors import LogUnfinished, LogUnreadable, UsageMistake
 from ingest.files.logfile import LogFile
 from ingest.files.paths import Rewritten
@@ -29,13 +30,6 @@ from parsers.line import occurrences_in, parts_of
 from parsers.piece import is_containers
 from parsers.records import EstimationEvent, Malformed
 from parsers.template import Template, TemplateMistake, template
-
-MAX_BATCH_RECORDS = 8_000
-"""Rows of one transaction: few enough for memory, so many that commits cost next to nothing."""
-
-MAX_BATCH_BYTES = 64 << 20
-"""Bytes of one transaction, so that a kill in a log without events loses little work."""
-
 
 WAIT_SECONDS = 1.0
 """How long rows from a pipe may wait to be stored."""
@@ -56,7 +50,7 @@ class ScanOptions:
     plain: bool = False
     end_offset: int | None = None
     watcher: Watcher | None = None
-    batch_bytes: int = MAX_BATCH_BYTES
+    batch_bytes: int = memory.MAX_BATCH_BYTES
     prefix: str | None = None
     known: dict[str, Extractor] = field(default_factory=dict)
 
@@ -214,7 +208,7 @@ class _Scan:
             self._stream_due = time.monotonic() + WAIT_SECONDS
             return True
         return (
-            len(self._builder) >= MAX_BATCH_RECORDS
+            len(self._builder) >= memory.MAX_BATCH_RECORDS
             or self._position.offset - self._batch_start >= self._options.batch_bytes
         )
 

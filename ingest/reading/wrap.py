@@ -18,9 +18,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import accumulate, chain, compress
 
+from ingest import memory
 from ingest.reading.blocks import Block, Cuts, Numbering
 from ingest.reading.encoding import Encoding, begins_strangely
-from ingest.reading.lines import MAX_LINE_BYTES, Line, Position, Rest, last_line, wide_lines
+from ingest.reading.lines import Line, Position, Rest, last_line, wide_lines
 from parsers.line import is_whole_event, parse_line
 from parsers.prefix import starts_with_prefix
 from parsers.records import Malformed
@@ -118,7 +119,7 @@ class Joiner:
         """Add the next physical line, and yield the logical lines that are whole now."""
         data, pieces = line.data, self._pieces
         is_doubtful = self._is_doubtful and line.terminated
-        if pieces and (is_doubtful or self._size > MAX_LINE_BYTES or is_new(data)):
+        if pieces and (is_doubtful or self._size > memory.MAX_LINE_BYTES or is_new(data)):
             yield self._whole(is_torn=is_doubtful and not is_new(data))
         pieces.append(line)
         self._size += line.size_bytes
@@ -235,7 +236,7 @@ def _block(data: bytes, most_left: int, joiner: Joiner, encoding: Encoding) -> t
     `None` if they must be read one by one, or more than `most_left` bytes of physical lines would be left.
     """
     raw = data[: _end_of_lines(data, encoding.newline)]
-    cut = _cut(raw, encoding) if raw and len(data) <= MAX_LINE_BYTES else None
+    cut = _cut(raw, encoding) if raw and len(data) <= memory.MAX_LINE_BYTES else None
     if cut is None:
         return None
     lines, ends = cut

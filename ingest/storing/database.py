@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING
 
+from ingest import memory
 from ingest.errors import DatabaseUnusable, NoDatabase, UsageMistake
 from ingest.storing.explaining import explanation, temporary_room
 from ingest.storing.library import as_database
@@ -31,12 +32,6 @@ EVENTS_TABLE = "token_estimation_v2_events"
 
 PAGE_BYTES = 8192
 """The size of a page: a tenth faster for our rows than 4096; larger ones gain no more."""
-
-CACHE_BYTES = 16 << 20
-"""How much of the database is kept in memory: the pages that a batch of events of one time touches."""
-
-SORTED_BYTES = 64 << 20
-"""How much a report sorts in memory where temporary files have less room; some 500,000 events."""
 
 OLDEST_SQLITE = (3, 26)
 """The oldest SQLite that was tried. What it lacks is not used: UPDATE ... FROM, RETURNING, IIF, ->>."""
@@ -111,7 +106,7 @@ def connected_for_writing(path: StrPath, network: str | None) -> Iterator[sqlite
     with explained(path), _connected(path) as connection:
         ready = is_current(connection, path)
         connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")  # of a new database
-        connection.execute(f"PRAGMA cache_size = -{CACHE_BYTES // 1024}")
+        connection.execute(f"PRAGMA cache_size = -{memory.CACHE_BYTES // 1024}")
         connection.execute("PRAGMA temp_store = MEMORY")
         mode = journal_mode(network)
         connection.execute(f"PRAGMA journal_mode = {mode}")
@@ -165,8 +160,8 @@ def open_for_reading(path: StrPath, remark: Remark = unsaid) -> Iterator[Databas
 
             read = stack.enter_context(upgraded_copy(connection, path))
         read.execute("PRAGMA query_only = ON")
-        if temporary_room() < SORTED_BYTES:
-            read.execute(f"PRAGMA cache_size = -{SORTED_BYTES // 1024}")
+        if temporary_room() < memory.SORTED_BYTES:
+            read.execute(f"PRAGMA cache_size = -{memory.SORTED_BYTES // 1024}")
         yield as_database(read)
 
 

@@ -1,6 +1,6 @@
 """Rows that an executor wrote itself, as facts: from its own database, which is only read, or an adopted one.
 
-Run and phase of such a row rank first. `ingest.events` finds the event that it belongs to. Everything in
+Run and phase of such a row rank first. `ingest.identity` finds the event that it belongs to. Everything in
 this module happens inside a transaction of the caller's.
 """
 
@@ -11,7 +11,7 @@ import sqlite3
 from collections.abc import Iterator
 
 from ingest.errors import UnusableImport
-from ingest.events import Fact, group_of, with_stem
+from ingest.identity import Fact, group_of, with_stem
 from ingest.linking.context import Attributed, Context, deliverables
 from ingest.linking.timestamps import moment_of, time_text
 from ingest.storing import writes

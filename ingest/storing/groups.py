@@ -1,7 +1,7 @@
 """Groups of events, computed anew: what their places say now, and the difference written as rows.
 
 Every addition and removal of facts names the groups that it touches. Each group is computed by
-`ingest.events`, from its stored facts and the new ones, and the result is written: the rows, which place
+`ingest.identity`, from its stored facts and the new ones, and the result is written: the rows, which place
 belongs to which row, and the place's own values where its row has others. Everything in this module happens
 inside a transaction of the store's.
 """
@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from ingest.events import (
+from ingest.identity import (
     NOTHING_DECLARED,
     Declared,
     Event,

@@ -12,7 +12,7 @@ import sqlite3
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
-from ingest.events import DIGEST_LENGTH
+from ingest.identity import DIGEST_LENGTH
 from ingest.reading.batch import Sighting
 from ingest.reading.zone import LOCAL, is_same_zone
 from ingest.storing import writes

@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Iterator
 from itertools import groupby
 
-from ingest.events import Declared, Event, Fact, events, stem_of
+from ingest.identity import Declared, Event, Fact, events, stem_of
 from ingest.storing.groups import OWN_VALUES, READ, SAYS_THE_ROW, declared_deliverables
 from ingest.storing.rows import READ_COLUMNS, Row, event_row, fact_of, fact_of_row
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from ingest.events import Event, Fact, stem_of
+from ingest.identity import Event, Fact, stem_of
 from ingest.linking.context import NO_CONTEXT, Attributed, Context, Deliverables
 from parsers.event import COLUMNS as LOGGED_COLUMNS
 from parsers.records import EstimationEvent

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import NamedTuple
 
-from ingest.events import DIGEST_LENGTH, SECOND_LENGTH
+from ingest.identity import DIGEST_LENGTH, SECOND_LENGTH
 from ingest.linking.context import NO_CONTEXT
 from ingest.reading.batch import Sighting
 from ingest.storing import writes

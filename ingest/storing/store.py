@@ -17,8 +17,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from ingest.errors import LogUnreadable
-from ingest.events import group_of, stem_of
 from ingest.files.logfile import LogFile
+from ingest.identity import group_of, stem_of
 from ingest.linking.context import NO_CONTEXT, Context, merged
 from ingest.linking.state import Amendment
 from ingest.linking.timestamps import time_text

@@ -12,7 +12,7 @@ from click.core import ParameterSource
 from commandline import options
 from commandline.output import remark, say, say_json, say_lines
 from ingest.errors import UsageMistake
-from ingest.memory import little_tidying
+from ingest.memory import rare_garbage_collection
 from ingest.storing.database import open_for_reading
 from reports.advice import advice, change_record, change_sentence, stratum_text, worth_saying
 from reports.calibration import (
@@ -129,7 +129,7 @@ def calibrate_command(
     wish = Wish(min_phases, max_truncation / 100, purpose, prices, all_time)
     database = options.chosen_database(db)
     strata = Strata(dimensions, buckets)
-    with open_for_reading(database, remark) as opened, little_tidying():
+    with open_for_reading(database, remark) as opened, rare_garbage_collection():
         know_days(opened, selection)
         found = population(opened, selection)
         worth = read_worth(opened, selection, strata)

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from event_lines import PLAIN_EVENT
-from ingest.events import Event, Fact, events, group_of, stem_of, with_stem
+from ingest.identity import Event, Fact, events, group_of, stem_of, with_stem
 from ingest.linking.context import Attributed, Context, Deliverables
 from ingest.storing.rows import EXECUTORS_COLUMNS, Row, event_row, fact_of, fact_of_row, own_values
 
