@@ -1,14 +1,14 @@
 """The assignment of a run's files to sources: one question about all files, answered before any is read.
 
 Here a rotated log is recognised: a file that holds what was read of a source is that source, whatever it is
-called now. A pure function on values. Questions that need a file's bytes go to an `Evidence`, and only if they
+named now. A pure function on values. Questions that need a file's bytes go to an `Evidence`, and only if they
 must: a file that looks as it did when it was read to its end is not opened at all.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -22,12 +22,14 @@ from ingest.storing.sources import REPLACED, Source
 class Assigned:
     """The source that a file is, to be resumed at its offset unless it `is_unchanged`; `None` for a new one.
 
-    `rewritten` is the source that was read from this file before it was truncated or rewritten.
+    `rewritten` is the source that was read from this file before it was truncated or rewritten. After an
+    error of the system nobody can know which source it is: it is not read now, and the `trouble` is reported.
     """
 
     source: Source | None = None
     is_unchanged: bool = False
     rewritten: Source | None = None
+    trouble: LogUnreadable | None = None
 
 
 class Evidence(Protocol):
@@ -66,42 +68,65 @@ def assign(  # noqa: PLR0913 - each by its name
     If logs are `finished`, a last line without its newline is new. If they are read `anew`, no file is
     unchanged, a source that matches two files does no harm, and the file at its path gets it first.
     """
-    claims = set(claimed)
-
-    def claim(log: LogFile, candidates: Iterable[Source]) -> Source | None:
-        left = (source for source in candidates if source.source_id not in claims)
-        for source in sorted(left, key=lambda candidate: _likelihood(candidate, log)):
-            if anew or source.has_grown_into(files[log]) or _is_only_match(source, log, evidence):
-                claims.add(source.source_id)
-                return source
-        return None
-
+    claims = _Claims(files, evidence, claimed, anew)
     found = {log: Assigned() for log in files}
     for log, state in files.items() if not anew else ():
         unchanged = (source for source in sources.read_from(state) if source.is_unchanged(state, finished))
         source = next(unchanged, None)
-        with suppress(LogUnreadable):  # here and below: reading the file will report it
+        with _noting_trouble(found, log):
             if source is not None and evidence.has_same_tail(log, source):
-                claims.add(source.source_id)
+                claims.made.add(source.source_id)
                 found[log] = Assigned(source, is_unchanged=True)
-    changed = [log for log, assigned in found.items() if not assigned.is_unchanged]
+    changed = [log for log, assigned in found.items() if not (assigned.is_unchanged or assigned.trouble)]
     for log in changed if anew else ():  # a file made anew may have the number of another one that is gone
-        with suppress(LogUnreadable):
+        with _noting_trouble(found, log):
             there = [source for source in evidence.candidates(log) if source.path == log.stored_path]
-            found[log] = Assigned(claim(log, evidence.matching(log, there)))
+            found[log] = Assigned(claims.make(log, evidence.matching(log, there)))
     for log in changed:
-        with suppress(LogUnreadable):
+        with _noting_trouble(found, log):
             own = sources.read_from(files[log])
             matching = evidence.matching(log, own)
-            source = found[log].source or claim(log, matching)
+            source = found[log].source or claims.make(log, matching)
             found[log] = Assigned(source, rewritten=_rewritten(log, own, matching))
     for log in changed:
-        with suppress(LogUnreadable):
-            if found[log].source is None:
-                left = (source for source in evidence.candidates(log) if source.source_id not in claims)
+        with _noting_trouble(found, log):
+            if found[log].source is None and found[log].trouble is None:
+                left = (source for source in evidence.candidates(log) if source.source_id not in claims.made)
                 moved = [source for source in left if not evidence.is_in_place(source)]
-                found[log] = replace(found[log], source=claim(log, evidence.matching(log, moved)))
+                found[log] = replace(found[log], source=claims.make(log, evidence.matching(log, moved)))
     return found
+
+
+@contextmanager
+def _noting_trouble(found: dict[LogFile, Assigned], log: LogFile) -> Iterator[None]:
+    """Note an error of the system; one that lies in the file itself is reported by who reads it."""
+    try:
+        yield
+    except LogUnreadable as error:
+        if error.is_of_system:
+            found[log] = Assigned(trouble=error)
+
+
+class _Claims:
+    """The sources that files have got so far, by their ids."""
+
+    def __init__(
+        self, files: Mapping[LogFile, FileState], evidence: Evidence, made: Collection[int], anew: bool
+    ) -> None:
+        self.made = set(made)
+        self._files = files
+        self._evidence = evidence
+        self._anew = anew
+
+    def make(self, log: LogFile, candidates: Iterable[Source]) -> Source | None:
+        """Give a file the likeliest of some sources that is not claimed yet, if none else may be it."""
+        left = (source for source in candidates if source.source_id not in self.made)
+        for source in sorted(left, key=lambda candidate: _likelihood(candidate, log)):
+            is_sure = self._anew or source.has_grown_into(self._files[log])
+            if is_sure or _is_only_match(source, log, self._evidence):
+                self.made.add(source.source_id)
+                return source
+        return None
 
 
 def _likelihood(source: Source, log: LogFile) -> tuple[bool, bool, int]:

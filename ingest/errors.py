@@ -19,6 +19,11 @@ class LogUnreadable(TokentailError):
 
     code = "unreadable"
 
+    @property
+    def is_of_system(self) -> bool:
+        """Whether the system refused to read it, perhaps only once; else the file itself is damaged."""
+        return isinstance(self.__cause__, OSError) and self.__cause__.errno is not None
+
 
 class LogVanished(LogUnreadable):
     """A log file was there when it was looked for and is gone now."""

@@ -96,7 +96,7 @@ class Recognition:
             assigned.source.source_id for assigned in found.values() if assigned.source is not None
         )
         for log, assigned in found.items():
-            if assigned.source is None or options.full:
+            if assigned.trouble is None and (assigned.source is None or options.full):
                 self._new[log] = Reading(log)
                 with suppress(LogUnreadable):  # reading it will report it
                     self._new[log] = self._new_reading(log, assigned.source, evidence)
@@ -143,6 +143,8 @@ class Recognition:
         if state is None:
             return self._piped_reading(log)
         assigned = self._assigned[log]
+        if assigned.trouble is not None:
+            raise assigned.trouble
         if assigned.source is None or log in self._new:
             return self._new[log]
         try:

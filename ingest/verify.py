@@ -162,8 +162,10 @@ def _check_log(
     state = log.state()
     if log not in assigned:  # another name of a file that is compared
         return
-    found = assigned[log].source
     result.files += 1
+    if (trouble := assigned[log].trouble) is not None:
+        raise trouble
+    found = assigned[log].source
     if found is None:
         _say_unknown(log, result)
         return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import permutations
@@ -84,6 +85,14 @@ class Bytes:
         yield from (other for other in (*self.stands, *self.rotations) if other != log)
 
 
+class Failing(Bytes):
+    """Bytes of a file that the system gives back with an error."""
+
+    def _open(self, log: LogFile) -> None:
+        if log in self.unreadable:
+            raise LogUnreadable(log.path) from OSError(errno.EIO, "Input/output error")
+
+
 def assigned(
     files: Mapping[LogFile, FileState],
     evidence: Bytes,
@@ -135,6 +144,16 @@ def test_files_made_anew_are_told_by_their_paths_where_all_is_read_again() -> No
     evidence = Bytes([short, long], {A: [1], B: [1, 2]})
     found = assigned({A: state(9), B: state(7, 300)}, evidence, anew=True)
     assert (found[A].source, found[B].source) == (short, long)
+
+
+@pytest.mark.parametrize("anew", [False, True])
+def test_file_that_could_not_be_read_is_no_source_and_not_new(anew: bool) -> None:
+    """An error that comes once would make it a new source, with all that was read of it before."""
+    known = source(1, A, state(7))
+    evidence = Failing([known], {B: [1]}, unreadable=[B])
+    found = assign({B: state(7, 200)}, KnownSources([known]), evidence, anew=anew)
+    assert found[B].source is None
+    assert isinstance(found[B].trouble, LogUnreadable)
 
 
 def test_log_that_grew_is_its_source_beside_a_copy() -> None:

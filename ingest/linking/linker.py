@@ -1,5 +1,7 @@
 """From records to events with their context: one source, line after line.
 
+When two lines are one event is decided elsewhere, in `ingest.identity`.
+
 Lines before an event give it its first context. Lines after it, even a week later, become an `Amendment`.
 All that must be remembered for that is in `LinkerState`, which is stored with the checkpoint, so it makes
 no difference where a file is cut.

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import IO
 
@@ -162,6 +162,8 @@ def _skip(
             before = (before + chunk[:split])[-TAIL_BYTES:]
             after += chunk[split:]
     except (LogUnfinished, LogUnreadable) as error:  # not all samples can be compared
+        if isinstance(error, LogUnreadable) and error.is_of_system:
+            raise
         raise NotTheSame from error
     if not matcher.matched.issuperset(samples):
         raise NotTheSame
@@ -178,9 +180,16 @@ def _upto(stream: Iterator[bytes], start: int, end_offset: int) -> Iterator[tupl
 
 
 def head_of(log: LogFile) -> bytes:
-    """Open a log and return its first bytes, as many as can be decompressed."""
+    """Open a log and return its first bytes, as many as can be decompressed.
+
+    Raises:
+        LogUnreadable: it can't be opened, or the system refused to read it.
+    """
     with log.opened() as opened:
-        return read_head(opened.stream, log, HEAD_BYTES).data
+        head = read_head(opened.stream, log, HEAD_BYTES)
+    if isinstance(head.trouble, LogUnreadable) and head.trouble.is_of_system:
+        raise head.trouble
+    return head.data
 
 
 def read_head(stream: IO[bytes], log: LogFile, most_bytes: int | None = None) -> Head:
@@ -201,10 +210,24 @@ def read_head(stream: IO[bytes], log: LogFile, most_bytes: int | None = None) ->
 
 
 def is_source(log: LogFile, checkpoint: Checkpoint) -> bool:
-    """Whether a log file holds, before a checkpoint, the bytes that were there when it was made."""
-    with log.opened() as opened, suppress(NotTheSame, LogUnfinished, LogUnreadable):
+    """Whether a log file holds, before a checkpoint, the bytes that were there when it was made.
+
+    Raises:
+        LogUnreadable: it can't be opened, or the system refused to read it: nobody knows.
+    """
+    with log.opened() as opened, suppress(NotTheSame, LogUnfinished), _damage_suppressed():
         return open_at(log, opened, checkpoint) is not None
     return False
+
+
+@contextmanager
+def _damage_suppressed() -> Iterator[None]:
+    """Let the damage of a file end it; an error of the system tells nothing of the file."""
+    try:
+        yield
+    except LogUnreadable as error:
+        if error.is_of_system:
+            raise
 
 
 # Evidence
@@ -288,13 +311,13 @@ def matching_samples(log: LogFile, samples: Collection[Sample]) -> set[Sample]:
     """Return the samples that a log has at their offsets; it is read once, compressed or not.
 
     Raises:
-        LogUnreadable: it can't be opened.
+        LogUnreadable: it can't be opened, or the system refused to read it.
     """
     matcher, offset = SampleMatcher(samples), 0
     with log.opened() as opened:
         if opened.is_plain:
             return {sample for sample in samples if all_match(opened.stream, [sample], log)}
-        with suppress(LogUnfinished, LogUnreadable):  # what was read before the damage counts
+        with suppress(LogUnfinished), _damage_suppressed():  # what was read before the damage counts
             for chunk in chunks(opened.stream, log.shown):
                 matcher.see(offset, chunk)
                 offset += len(chunk)

@@ -1,6 +1,7 @@
 """Every statement that writes to our tables, apart from those of migrations.
 
-Each function is called inside a transaction of the caller's.
+Each function is called inside a transaction of the caller's; that of a batch is begun and committed by
+`ingest.storing.store`.
 """
 
 from __future__ import annotations
