@@ -8,11 +8,11 @@ must: a file that looks as it did when it was read to its end is not opened at a
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from ingest.errors import LogUnreadable
+from ingest.errors import LogUnreadable, damage_suppressed
 from ingest.files.logfile import FileState, LogFile
 from ingest.storing.known_sources import KnownSources
 from ingest.storing.sources import REPLACED, Source
@@ -103,7 +103,7 @@ def _noting_trouble(found: dict[LogFile, Assigned], log: LogFile) -> Iterator[No
     try:
         yield
     except LogUnreadable as error:
-        if error.is_of_system:
+        if error.may_pass:
             found[log] = Assigned(trouble=error)
 
 
@@ -136,7 +136,7 @@ def _likelihood(source: Source, log: LogFile) -> tuple[bool, bool, int]:
 def _is_only_match(source: Source, log: LogFile, evidence: Evidence) -> bool:
     """Whether no other file matches a source."""
     for other in evidence.others(log, source):
-        with suppress(LogUnreadable):
+        with damage_suppressed():
             if evidence.matching(other, [source]):
                 return False
     return True

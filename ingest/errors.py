@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import ClassVar
 
 
@@ -20,9 +23,11 @@ class LogUnreadable(TokentailError):
     code = "unreadable"
 
     @property
-    def is_of_system(self) -> bool:
-        """Whether the system refused to read it, perhaps only once; else the file itself is damaged."""
-        return isinstance(self.__cause__, OSError) and self.__cause__.errno is not None
+    def may_pass(self) -> bool:
+        """Whether the next try may tell something else: an error of the device, not of rights or content."""
+        cause = self.__cause__
+        errors_that_stay = {None, errno.ENOENT, errno.EACCES, errno.EPERM}
+        return isinstance(cause, OSError) and cause.errno not in errors_that_stay
 
 
 class LogVanished(LogUnreadable):
@@ -99,3 +104,13 @@ class OutputLost(Unwritable):
 
 class UnusableEstimator(TokentailError):
     """An estimator to replay can't be imported, made or asked."""
+
+
+@contextmanager
+def damage_suppressed() -> Iterator[None]:
+    """Let the damage of a log file end what is done with it; an error that may pass tells nothing of it."""
+    try:
+        yield
+    except LogUnreadable as error:
+        if error.may_pass:
+            raise

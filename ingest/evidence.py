@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 
-from ingest.errors import LogUnreadable
+from ingest.errors import LogUnreadable, damage_suppressed
 from ingest.files.discover import Rotations
 from ingest.files.listing import Files
 from ingest.files.logfile import LogFile, Sample, digest
@@ -81,21 +81,23 @@ class FileEvidence:
         if is_url(path):
             return self._met.holds(*own.number)
         home = LogFile(path, named=False)
+        is_own = False
         try:
             there = home.state()
-        except LogUnreadable:
-            return False
-        with suppress(LogUnreadable):
-            return there.number == own.number and (
+            is_own = there.number == own.number
+            return is_own and (
                 source.is_unchanged(there, finished=False) or is_still(self._connection, home, source)
             )
-        return True
+        except LogUnreadable as error:
+            if error.may_pass:
+                raise
+            return is_own
 
     def others(self, log: LogFile, source: Source) -> Iterator[LogFile]:
         """Yield the other files that begin like a source, and the rotations beside a file."""
         if not self._by_fingerprint:
             for other in self._files:
-                with suppress(LogUnreadable):
+                with damage_suppressed():
                     for begins in self._begins(other):
                         self._by_fingerprint.setdefault(begins, []).append(other)
         oldest_ns = source.file.modified_ns if source.file is not None else 0

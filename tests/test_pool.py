@@ -146,7 +146,7 @@ def test_tables_are_those_of_one_process(logs: Path) -> None:
 @pytest.mark.usefixtures("pooled")
 def test_batches_wait_for_the_writer(logs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where hardly anything may wait, workers stop and go on, and all of it comes."""
-    monkeypatch.setattr("ingest.pool.MAX_QUEUED_BYTES", 1)
+    monkeypatch.setattr("ingest.memory.MAX_QUEUED_BYTES", 1)
     read(logs, "one.db", 1)
     read(logs, "two.db", 3)
     assert tables(logs.parent / "two.db") == tables(logs.parent / "one.db")

@@ -10,11 +10,11 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import IO
 
-from ingest.errors import LogUnfinished, LogUnreadable, NotALog
+from ingest.errors import LogUnfinished, LogUnreadable, NotALog, damage_suppressed
 from ingest.files.logfile import (
     TAIL_BYTES,
     LogFile,
@@ -108,7 +108,7 @@ def _go_on(log: LogFile, opened: OpenLog, checkpoint: Checkpoint) -> Opened:
     samples, offset = evidence_of(checkpoint, remembered), checkpoint.offset
     head = b""
     if checkpoint.fingerprint.size_bytes < HEAD_BYTES:  # the fingerprint grows with the file
-        head = read_head(opened.stream, log).data
+        head = _first_bytes(opened.stream, log)
         _refuse_utf32(log, head)
     if opened.is_plain:
         before, after = _seek(log, opened, offset, samples), b""
@@ -162,7 +162,7 @@ def _skip(
             before = (before + chunk[:split])[-TAIL_BYTES:]
             after += chunk[split:]
     except (LogUnfinished, LogUnreadable) as error:  # not all samples can be compared
-        if isinstance(error, LogUnreadable) and error.is_of_system:
+        if isinstance(error, LogUnreadable) and error.may_pass:
             raise
         raise NotTheSame from error
     if not matcher.matched.issuperset(samples):
@@ -186,8 +186,12 @@ def head_of(log: LogFile) -> bytes:
         LogUnreadable: it can't be opened, or the system refused to read it.
     """
     with log.opened() as opened:
-        head = read_head(opened.stream, log, HEAD_BYTES)
-    if isinstance(head.trouble, LogUnreadable) and head.trouble.is_of_system:
+        return _first_bytes(opened.stream, log, HEAD_BYTES)
+
+
+def _first_bytes(stream: IO[bytes], log: LogFile, most_bytes: int | None = None) -> bytes:
+    head = read_head(stream, log, most_bytes)
+    if isinstance(head.trouble, LogUnreadable) and head.trouble.may_pass:
         raise head.trouble
     return head.data
 
@@ -215,19 +219,9 @@ def is_source(log: LogFile, checkpoint: Checkpoint) -> bool:
     Raises:
         LogUnreadable: it can't be opened, or the system refused to read it: nobody knows.
     """
-    with log.opened() as opened, suppress(NotTheSame, LogUnfinished), _damage_suppressed():
+    with log.opened() as opened, suppress(NotTheSame, LogUnfinished), damage_suppressed():
         return open_at(log, opened, checkpoint) is not None
     return False
-
-
-@contextmanager
-def _damage_suppressed() -> Iterator[None]:
-    """Let the damage of a file end it; an error of the system tells nothing of the file."""
-    try:
-        yield
-    except LogUnreadable as error:
-        if error.is_of_system:
-            raise
 
 
 # Evidence
@@ -317,7 +311,7 @@ def matching_samples(log: LogFile, samples: Collection[Sample]) -> set[Sample]:
     with log.opened() as opened:
         if opened.is_plain:
             return {sample for sample in samples if all_match(opened.stream, [sample], log)}
-        with suppress(LogUnfinished), _damage_suppressed():  # what was read before the damage counts
+        with suppress(LogUnfinished), damage_suppressed():  # what was read before the damage counts
             for chunk in chunks(opened.stream, log.shown):
                 matcher.see(offset, chunk)
                 offset += len(chunk)
