@@ -26,6 +26,7 @@ from databases_of_0_1_0 import (
     as_text,
     check_expected,
     content,
+    escalation_rows,
     event_rows,
     kept,
     known_values,
@@ -335,6 +336,30 @@ def test_merged_adopted_database_keeps_the_executors_values(tmp_path: Path, call
         known = known_values(row)
         is_logged = row["phase_id"] != "no-log-has-it"
         assert not is_logged or any(known.items() <= found.items() for found in merged), known
+
+
+def test_executors_escalation_in_an_adopted_database_takes_the_place_of_the_logged_one(
+    tmp_path: Path, called: Tokentail
+) -> None:
+    """The executor writes, too, of an escalation whose line was read."""
+    found = unpacked("adopted", tmp_path)
+    run(called, "ingest", found.logs, "--db", found.database)
+    before = escalation_rows(found.database)
+    logged = next(row for row in before if row["timestamp_text"] is not None)
+    own = {name: value for name, value in logged.items() if name not in ("event_id", "timestamp_text")}
+    own |= {"escalation_factor": 1.25, "base_source": "budget", "created_at": logged["timestamp"]}
+    with closing(sqlite3.connect(found.database)) as connection:
+        connection.execute(
+            f"INSERT INTO token_budget_escalation_events ({', '.join(own)}) VALUES (:{', :'.join(own)})", own
+        )
+        connection.commit()
+    executor_writes(found)
+    run(called, "ingest", found.logs, "--db", found.database)
+    query = "SELECT escalation_key, timestamp_text FROM token_budget_escalation_events"
+    with closing(sqlite3.connect(found.database)) as connection:
+        rows = connection.execute(query).fetchall()
+    assert len(rows) == len(before) == len({key for key, _ in rows} - {None})
+    assert sum(text is None for _, text in rows) == sum(row["timestamp_text"] is None for row in before) + 1
 
 
 def sources_there(database: Path) -> list[int]:
