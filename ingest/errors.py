@@ -16,18 +16,18 @@ class TokentailError(Exception):
 
     code: ClassVar[str] = "error"
 
-
-class LogUnreadable(TokentailError):
-    """A log file, or the rest of one, could not be read; the others can."""
-
-    code = "unreadable"
-
     @property
     def may_pass(self) -> bool:
         """Whether the next try may tell something else: an error of the device, not of rights or content."""
         cause = self.__cause__
         errors_that_stay = {None, errno.ENOENT, errno.EACCES, errno.EPERM}
         return isinstance(cause, OSError) and cause.errno not in errors_that_stay
+
+
+class LogUnreadable(TokentailError):
+    """A log file, or the rest of one, could not be read; the others can."""
+
+    code = "unreadable"
 
 
 class LogVanished(LogUnreadable):

@@ -131,11 +131,6 @@ class Windows:
         window = self.by_phase.get(phase)
         return None if window is None or window.ambiguous else window
 
-    def followed_events(self, phase: str) -> list[OpenEvent]:
-        """Return the events that a line about this phase may complete."""
-        window = self.followed(phase)
-        return [] if window is None else window.events
-
     def under_way(self) -> Window | None:
         """Return the window opened last, while it is open."""
         window = None if self.current is None else self.followed(self.current)

@@ -162,7 +162,7 @@ def _skip(
             before = (before + chunk[:split])[-TAIL_BYTES:]
             after += chunk[split:]
     except (LogUnfinished, LogUnreadable) as error:  # not all samples can be compared
-        if isinstance(error, LogUnreadable) and error.may_pass:
+        if error.may_pass:
             raise
         raise NotTheSame from error
     if not matcher.matched.issuperset(samples):
@@ -191,7 +191,7 @@ def head_of(log: LogFile) -> bytes:
 
 def _first_bytes(stream: IO[bytes], log: LogFile, most_bytes: int | None = None) -> bytes:
     head = read_head(stream, log, most_bytes)
-    if isinstance(head.trouble, LogUnreadable) and head.trouble.may_pass:
+    if head.trouble is not None and head.trouble.may_pass:
         raise head.trouble
     return head.data
 

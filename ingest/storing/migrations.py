@@ -213,14 +213,6 @@ def apply_migrations(db: Database) -> None:
     migrations.apply(db)
 
 
-def record_migrations(db: Database) -> None:
-    """Say of a database that is as `schema.sql` would have it that it has every migration."""
-    migrations = new_migrations(MIGRATION_SET)
-    for migration in MIGRATIONS:
-        migrations(name=migration.__name__)(lambda _: None)
-    migrations.apply(db)
-
-
 def schema_statements() -> Iterator[str]:
     """Yield the statements of `schema.sql`."""
     from importlib.resources import files  # noqa: PLC0415 - a seventh of an idle ingest, which makes no schema
