@@ -228,6 +228,20 @@ def test_few_of_its_own_draw_a_stratum_to_the_whole_many_don_t() -> None:
     assert pooled(few, [0.05])[0][9,] < pooled(many, [0.05])[0][9,]
 
 
+def test_what_ceilings_cut_is_a_share_of_each_stratum_too() -> None:
+    """Ceilings two deviations above each stratum's middle cut 2.3%: no budget for less, one for more."""
+    found, levels = strata(6, [40] * 6)
+    under = {
+        key: [
+            answer._replace(ratio=min(answer.ratio, ceiling), cut=answer.ratio > ceiling, ceiling=ceiling)
+            for answer in own
+        ]
+        for key, own in found.items()
+        for ceiling in [math.exp(levels[key] + 2 * 0.5)]
+    }
+    assert [set(factors) for factors in pooled(under, [0.01, 0.05])] == [set(), set(found)]
+
+
 def test_of_one_stratum_or_too_few_phases_nothing_is_pooled() -> None:
     """There is nothing to pool, or not enough of it."""
     found, _ = strata(1, [60])

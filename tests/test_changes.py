@@ -133,6 +133,23 @@ def test_too_few_phases_and_one_moment_are_no_change() -> None:
     assert find_changes([]) == []
 
 
+def rising(strata: int) -> list[tuple[tuple[str, ...], float]]:
+    """Return strata of two phases, all low ones before all high ones, and between them some of one phase."""
+    keys = [(f"two {number}",) for number in range(strata)]
+    alone = [((f"one {number}",), 1.0) for number in range(2 * MIN_SEGMENT)]
+    return [*((key, 1.0) for key in keys), *alone, *((key, 9.0) for key in keys)]
+
+
+def test_where_strata_have_nothing_to_compare_there_is_no_place() -> None:
+    """Strata of one phase show no change: it takes as much as five strata of two, one phase on each side."""
+    few, enough, many = (rising(strata) for strata in (MIN_SEGMENT - 1, MIN_SEGMENT, 12))
+    assert difference(few, [True] * len(few)) == (None, 1.0)
+    assert difference(enough, [True] * len(enough))[0] is not None
+    place, p_value = difference(many, [True] * len(many))
+    assert place == len(many) - 12
+    assert p_value < 0.01
+
+
 def test_a_change_that_is_nothing_to_act_on_is_not_said() -> None:
     """However sure: 3% more is not what anybody would change an estimator for."""
     assert find_changes(units((200, DOCS, 1), (200, DOCS, 1.03), spread=0.01)) == []

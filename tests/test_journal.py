@@ -42,6 +42,11 @@ def test_file_system_is_that_of_the_longest_mount_point(folder: str, kind: str) 
     assert mounted_as(folder, MOUNTS) == kind
 
 
+def test_line_that_is_cut_behind_its_mount_point_is_read() -> None:
+    """Of what stands between the mount point and the type nothing is needed."""
+    assert mounted_as("/data", "22 1 8:1 / / - ext4 it\n36 22 0:31 / /data - nfs4 it rw\n") == "nfs4"
+
+
 def mounted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> Path:
     """Pretend that a folder is on some kind of file system; return a database's path in it."""
     table = tmp_path / "mountinfo"

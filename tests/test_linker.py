@@ -873,6 +873,25 @@ def test_interleaved_runs_keep_their_anchors():
     assert p1.run is None
 
 
+def test_phase_that_was_opened_before_another_run_began_keeps_its_run():
+    """Nobody else can have opened it then, so what is said of the phase is said by its run."""
+    text = RUN + OPEN + RUN.replace("r1", "r2") + CALL
+    assert [context.run for context in linked(log_of(text)).contexts] == [initialized("r1")]
+
+
+def test_phase_that_either_of_two_runs_may_have_opened_has_no_run():
+    """Also once only one of them is left: the line may have been the other one's."""
+    text = (
+        RUN
+        + RUN.replace("r1", "r2")
+        + NEXT
+        + "\n"
+        + NEXT
+        + "\n[LOCK] Released executor lock for run_id=r2 (PID=2)\n"
+    )
+    assert [context.run for context in linked(log_of(text + CALL)).contexts] == [None]
+
+
 def test_preparation_of_a_run_that_has_ended_is_not_taken():
     """What was prepared while two runs wrote is nobody's, also after one of them has ended."""
     text = (

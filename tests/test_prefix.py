@@ -140,6 +140,8 @@ def test_time_that_does_not_exist_is_no_time(put, time):
         (logged(" " + event_message()), "unread"),
         (logged("[worker-3] " + event_message()), "unread"),
         (logged("[worker-3] " + event_message(success="maybe")), "quotation"),
+        (logged("[worker-3] " + event_message(model="m" * 16_000)), "unread"),
+        (logged("[worker-3] " + event_message(model="m" * 17_000)), "quotation"),
         (logged("the marker [TokenEstimationV2] and more"), "quotation"),
         (logged("'" + event_message()), "quotation"),
         (logged('"' + logged(event_message()) + '"'), "quotation"),

@@ -134,10 +134,10 @@ class Anchored(NamedTuple):
 
     phase: str | None
     anchor: BudgetUse | None
-    undecided: bool
+    undecided: bool = False
 
 
-_NO_ANCHOR = Anchored(None, None, undecided=False)
+_NO_ANCHOR = Anchored(None, None)
 
 
 @dataclass(slots=True)
@@ -181,7 +181,7 @@ class Anchors:
         fitting = [anchor for anchor in self.pending if _fits(anchor, event)]
         if len(fitting) == 1 and not concurrent:
             self.pending.remove(fitting[0])
-            return Anchored(fitting[0].phase, fitting[0], undecided=False)
+            return Anchored(fitting[0].phase, fitting[0])
         undecided = len({anchor.phase for anchor in fitting}) > 1
         if undecided or concurrent:
             fitting = [
@@ -195,7 +195,7 @@ class Anchors:
         anchor = fitting[-1]
         self.pending.remove(anchor)
         is_sure = not concurrent or all(other == anchor for other in fitting)
-        return Anchored(anchor.phase, anchor if is_sure else None, undecided=False)
+        return Anchored(anchor.phase, anchor if is_sure else None)
 
 
 def _fits(anchor: BudgetUse, event: EstimationEvent) -> bool:
