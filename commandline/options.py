@@ -17,7 +17,7 @@ import click
 from click.core import ParameterSource
 
 from ingest.errors import UsageMistake
-from ingest.files.paths import split_paths
+from ingest.files.urls import split_paths
 from ingest.storing.database import DEFAULT_PATH, database_path
 
 if TYPE_CHECKING:

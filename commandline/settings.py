@@ -17,7 +17,7 @@ from click.core import ParameterSource
 
 from ingest.errors import UsageMistake
 from ingest.files.folders import Folder, folder_at, nearest_first
-from ingest.files.paths import is_url
+from ingest.files.urls import is_url
 from ingest.reading.zone import zone_named
 
 _PARAMETERS = {

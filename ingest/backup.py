@@ -20,7 +20,7 @@ from ingest.storing.database import (
     require_database,
 )
 from ingest.storing.migrations import has_table
-from ingest.storing.upgrading import COPIED_PAGES
+from ingest.storing.temporary_copy import COPIED_PAGES
 
 
 @dataclass(frozen=True, slots=True)

@@ -106,6 +106,13 @@ class UnusableEstimator(TokentailError):
     """An estimator to replay can't be imported, made or asked."""
 
 
+class Rewritten(Exception):
+    """A file became another one while it was read: the bytes that were read last are no longer there.
+
+    Whoever reads it begins anew; no person meets it.
+    """
+
+
 @contextmanager
 def damage_suppressed() -> Iterator[None]:
     """Let the damage of a log file end what is done with it; an error that may pass tells nothing of it."""

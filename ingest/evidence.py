@@ -10,7 +10,7 @@ from ingest.errors import LogUnreadable, damage_suppressed
 from ingest.files.discover import Rotations
 from ingest.files.listing import Files
 from ingest.files.logfile import LogFile, Sample, digest
-from ingest.files.paths import is_url
+from ingest.files.urls import is_url
 from ingest.reading.checkpoint import Fingerprint
 from ingest.reading.resume import (
     DamagedCheckpoint,

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 
 from ingest.files.folders import Folder, label_for
 from ingest.files.listing import GLOBS, Listing, name_test
-from ingest.files.paths import is_url, shown, stored_path
+from ingest.files.paths import shown, stored_path
+from ingest.files.urls import is_url
 from ingest.notices import Notice
 from ingest.storing import writes
 from ingest.storing.database import immediate

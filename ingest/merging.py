@@ -34,7 +34,7 @@ from ingest.storing.merged_sources import (
 )
 from ingest.storing.retention import cutoff_of, move_cutoff, prune_stored
 from ingest.storing.store import Store
-from ingest.storing.upgrading import upgraded_copy
+from ingest.storing.temporary_copy import upgraded_copy
 
 _EXECUTORS_ROWS = "SELECT COUNT(*) FROM token_estimation_v2_events WHERE event_key IS NULL"
 

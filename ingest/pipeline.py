@@ -26,7 +26,8 @@ from ingest.errors import (
     NotALog,
 )
 from ingest.files.listing import Listed, Listing
-from ingest.files.paths import STANDARD_INPUT, is_url, shown, stored_path
+from ingest.files.paths import STANDARD_INPUT, shown, stored_path
+from ingest.files.urls import is_url
 from ingest.memory import rare_garbage_collection
 from ingest.notices import Level, Notice, notice_of
 from ingest.reading.zone import is_same_zone, names_of

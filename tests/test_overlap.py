@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from ingest.errors import Rewritten
 from ingest.files import logfile
 from ingest.files.logfile import LogFile, overlapping_chunks
-from ingest.files.paths import Rewritten
 
 
 @pytest.fixture

@@ -16,8 +16,8 @@ from conftest import Tokentail
 from event_lines import event_message, logged
 from executor_log import Shape, executor_run
 from faults.tables import check_invariants, tables
+from ingest.errors import Rewritten
 from ingest.files.logfile import LogFile
-from ingest.files.paths import Rewritten
 from ingest.files.remote import opened
 from ingest.pipeline import ingest
 from ingest.reading.scan import ScanOptions, scan

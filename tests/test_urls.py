@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ingest.files.paths import is_url, shown_url, split_paths, without_secrets
+from ingest.files.urls import is_url, shown_url, split_paths, without_secrets
 
 
 @pytest.mark.parametrize(

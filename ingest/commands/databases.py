@@ -10,7 +10,7 @@ import click
 from commandline import options
 from commandline.output import complain, remark, say, say_json
 from ingest.backup import back_up
-from ingest.storing.upgrading import upgrade
+from ingest.upgrading import upgrade
 from reports.terminal import bytes_text, counted
 
 if TYPE_CHECKING:

@@ -21,7 +21,8 @@ from ingest.commands.ingest import (
     switched_off,
 )
 from ingest.errors import UsageMistake
-from ingest.files.paths import STANDARD_INPUT, is_url
+from ingest.files.paths import STANDARD_INPUT
+from ingest.files.urls import is_url
 from ingest.follow import TurnReport, follow
 from ingest.stopping import Stopping
 from ingest.summary import Summary

@@ -16,7 +16,8 @@ from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from ingest.errors import LogUnreadable
-from ingest.files.paths import STANDARD_INPUT, is_url, remote, shown, stored_path, unreadable
+from ingest.files.paths import STANDARD_INPUT, remote, shown, stored_path, unreadable
+from ingest.files.urls import is_url
 from ingest.notices import Level, Notice, notice_of
 
 if TYPE_CHECKING:

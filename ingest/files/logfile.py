@@ -18,13 +18,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import IO, TYPE_CHECKING, cast
 
-from ingest.errors import LogUnfinished, LogUnreadable
+from ingest.errors import LogUnfinished, LogUnreadable, Rewritten
 from ingest.files.compression import compression_of, decompressed
 from ingest.files.listing import MAX_INTEGER
 from ingest.files.paths import (
     STANDARD_INPUT,
-    Rewritten,
-    is_url,
     looked_up,
     opened_raw,
     reason_of,
@@ -33,6 +31,7 @@ from ingest.files.paths import (
     stored_path,
     unreadable,
 )
+from ingest.files.urls import is_url
 from parsers.prefix import starts_with_prefix
 
 if TYPE_CHECKING:  # what is remote, or piped, is imported where a path is

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from typing import IO, ClassVar, NamedTuple, cast
 
-from ingest.files.paths import Rewritten
+from ingest.errors import Rewritten
 from ingest.files.trouble import trouble_of
 
 FIRST_BYTES = 256 << 10

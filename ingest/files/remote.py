@@ -18,9 +18,9 @@ from functools import partial
 from typing import IO, Any, cast
 
 from ingest.errors import LogUnreadable, LogVanished
-from ingest.files.paths import shown_url
 from ingest.files.ranges import ObjectState, Ranges
 from ingest.files.trouble import trouble_of
+from ingest.files.urls import shown_url
 
 _ETAGS = ("ETag", "etag", "md5Hash", "content_md5", "Content-MD5", "checksum")
 _TIMES = ("LastModified", "last_modified", "updated", "mtime", "Last-Modified", "created")

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from ingest.errors import LogUnreadable, LogVanished
 from ingest.extras import extra_command, install_command
-from ingest.files.paths import shown_url, without_secrets
+from ingest.files.urls import shown_url, without_secrets
 
 _PACKAGES = {"s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "az": "adlfs", "abfs": "adlfs"}
 _PACKAGES |= {"abfss": "adlfs", "http": "aiohttp", "https": "aiohttp"}

@@ -12,9 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from ingest import memory
-from ingest.errors import LogUnfinished, LogUnreadable, UsageMistake
+from ingest.errors import LogUnfinished, LogUnreadable, Rewritten, UsageMistake
 from ingest.files.logfile import LogFile
-from ingest.files.paths import Rewritten
 from ingest.reading.batch import Batch, State
 from ingest.reading.batch_builder import BatchBuilder, Watcher
 from ingest.reading.blocks import Block, Numbering, split_blocks

@@ -156,7 +156,7 @@ def open_for_reading(path: StrPath, remark: Remark = unsaid) -> Iterator[Databas
                 f"{path}: of an older version, so read in a temporary copy that is upgraded: `tokentail "
                 f"upgrade {path}` does that for good"
             )
-            from ingest.storing.upgrading import upgraded_copy  # noqa: PLC0415 - once in a database's life
+            from ingest.storing.temporary_copy import upgraded_copy  # noqa: PLC0415 - once in a database's life
 
             read = stack.enter_context(upgraded_copy(connection, path))
         read.execute("PRAGMA query_only = ON")

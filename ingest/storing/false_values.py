@@ -12,7 +12,8 @@ import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ingest.files.paths import STANDARD_INPUT, is_url
+from ingest.files.paths import STANDARD_INPUT
+from ingest.files.urls import is_url
 from parsers.prefix import INNER
 from parsers.torn import tears
 

@@ -1,7 +1,7 @@
-"""Databases of an older version: upgraded for good, or read in a temporary copy that is upgraded.
+"""A database of an older version, read in a temporary copy that is upgraded.
 
-For a copy nothing is locked and nothing of the database itself is changed, so an older program that is
-writing to it goes on, and a file that may only be read can be.
+Nothing is locked and nothing of the database itself is changed, so an older program that is writing to it
+goes on, and a file that may only be read can be.
 """
 
 from __future__ import annotations
@@ -13,51 +13,12 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
 from ingest.errors import DatabaseUnusable
-from ingest.storing.database import (
-    Remark,
-    StrPath,
-    is_current,
-    open_for_writing,
-    opened_as_it_is,
-    require_database,
-    require_ours,
-    unsaid,
-)
-from ingest.storing.ingest_runs import ingest_lock
 from ingest.storing.library import as_database
-from ingest.storing.migrations import MIGRATIONS, applied_migrations, apply_migrations
-
-REWRITING = "m009_facts"
-"""The migration that writes every event anew."""
-
-_GROWTH = 1.25
-"""What the journal of that migration takes at most, for each byte of the database: it grows meanwhile."""
+from ingest.storing.migrations import apply_migrations
+from ingest.storing.readonly import StrPath
 
 COPIED_PAGES = 2_000
 """Pages that are copied at once: between two steps a signal is heard."""
-
-
-def upgrade(database: StrPath, wait_seconds: float = 0.0, remark: Remark = unsaid) -> list[str]:
-    """Apply every migration that a database lacks; return their names, in their order.
-
-    `remark` is called with how much room it takes, before anything is written.
-
-    Raises:
-        DatabaseUnusable: it isn't there, holds nothing of ours, or can't be written.
-        DatabaseBusy: another ingest, or another writer, holds it.
-    """
-    require_database(database)
-    with ingest_lock(database, wait_seconds):
-        with opened_as_it_is(database) as connection:
-            is_current(connection, database)
-            require_ours(connection, database)
-            before = applied_migrations(connection)
-        if REWRITING not in before:
-            room = os.path.getsize(database) * _GROWTH / 1e6
-            text = f"every event is written anew: that takes up to {room:,.1f} MB beside it meanwhile"
-            remark(f"{database}: {text}")
-        with open_for_writing(database):
-            return [migration.__name__ for migration in MIGRATIONS if migration.__name__ not in before]
 
 
 @contextmanager
