@@ -16,8 +16,8 @@ from types import FrameType
 import click
 
 from commandline.output import complain, show_escapes
+from ingest.disk_space import what_makes_room
 from ingest.errors import DatabaseBusy, NoDatabase, OutputLost, TokentailError, UsageMistake
-from ingest.room import what_makes_room
 
 EXIT_TROUBLE = 1
 EXIT_USAGE = 2

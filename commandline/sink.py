@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import IO
 
 from commandline.output import lost_output
+from ingest.disk_space import what_makes_room
 from ingest.errors import Unwritable, UsageMistake
-from ingest.room import what_makes_room
 
 STANDARD_OUTPUT = "-"
 

@@ -37,7 +37,7 @@ class Odd:
     why: str
 
 
-class Declared(NamedTuple):
+class DeclaredPaths(NamedTuple):
     """What a file declares: deliverable paths by (run, phase), and the entries that can't be read."""
 
     paths: dict[tuple[str, str], tuple[str, ...]]
@@ -83,7 +83,7 @@ def import_deliverables(file: Path, database: StrPath, wait_seconds: float = 0.0
     return Imported(len(paths), len(paths.keys() - matched), events, updated, differing, odd)
 
 
-def read_deliverables(file: Path) -> Declared:
+def read_deliverables(file: Path) -> DeclaredPaths:
     """Read an import file whole.
 
     Raises:
@@ -97,7 +97,7 @@ def read_deliverables(file: Path) -> Declared:
         raise UnusableImport(
             f"{file}: not UTF-8; nothing was imported: write it as UTF-8, not with PowerShell's >"
         ) from error
-    declared = Declared({}, [])
+    declared = DeclaredPaths({}, [])
     for where, entry in entries:
         try:
             run, phase, paths = _phase(entry)

@@ -19,7 +19,7 @@ from ingest.files.listing import Listing
 from ingest.files.paths import stored_path
 from ingest.files.watch import POLL_SECONDS, Watch
 from ingest.memory import rare_garbage_collection
-from ingest.notices import Notice, Standing, notice_of
+from ingest.notices import Notice, StandingNotices, notice_of
 from ingest.pipeline import (
     changed_files,
     check_bookkeeping,
@@ -146,7 +146,7 @@ class _Following:
         self._listener = listener
         self._idle_seconds = float("inf") if idle_seconds is None else idle_seconds
         self._total = Summary(str(database), options.zone.name, not os.path.exists(database))
-        self._standing = Standing()
+        self._standing = StandingNotices()
         self._last_new = time.monotonic()
         self._watch = Watch()
         self._kept_problems = False

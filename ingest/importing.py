@@ -38,7 +38,7 @@ from ingest.storing.groups import Place, Placed
 from ingest.storing.imports import as_batches, source_at, source_of_content
 from ingest.storing.ingest_runs import ingest_lock
 from ingest.storing.retention import cutoff_of
-from ingest.storing.store import Writing
+from ingest.storing.store import SourceWriter
 
 BATCH = 1000
 """Events that are computed at once: enough for speed, few enough for memory."""
@@ -107,19 +107,19 @@ def _replace(
     escalations: Iterable[Said] = (),
 ) -> ImportedEvents:
     """Replace what a source holds by these facts and escalations."""
-    writing, cutoff = Writing(connection), cutoff_of(connection)
-    writing.begin()
-    writing.remove(source_id)
+    writer, cutoff = SourceWriter(connection), cutoff_of(connection)
+    writer.begin()
+    writer.remove(source_id)
     count = new = updated = pruned = 0
     for batch in as_batches(facts, BATCH):
         kept = [placed for placed in batch if cutoff is None or placed.fact.timestamp >= cutoff]
         count += len(batch)
         pruned += len(batch) - len(kept)
-        stored = writing.put(kept)
+        stored = writer.put(kept)
         new += stored.events_new
         updated += stored.events_updated
-    writing.add_escalations(escalations)
-    updated += writing.finish().events_updated
+    writer.add_escalations(escalations)
+    updated += writer.finish().events_updated
     writes.update_source(connection, source_id, {"pruned_sightings": pruned})
     writes.count_places(connection, source_id)
     return ImportedEvents(count, new, updated, pruned)

@@ -55,7 +55,7 @@ def notice_of(error: TokentailError, path: str | None, level: Level = "problem")
     return Notice(level, error.code, path, str(error))
 
 
-class Standing:
+class StandingNotices:
     """The notices that last over the turns of a follow."""
 
     def __init__(self) -> None:

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from ingest.pool import Pool
     from ingest.reading.batch import Batch
     from ingest.recognition import Reading
-    from ingest.storing.store import Piece, Store
+    from ingest.storing.store import SourceBatch, Store
 
 LARGE_BYTES = 48 << 20
 """How many bytes several new logs must have for it to be worth starting other processes."""
@@ -262,7 +262,7 @@ class _Run:
         self._done_bytes = changed.unchanged_bytes
         self._under_way_bytes: dict[str, int] = {}
         self._total_bytes = 0
-        self._group: list[tuple[Piece, Reading]] = []
+        self._group: list[tuple[SourceBatch, Reading]] = []
         self._group_rows = 0
         self._group_since = 0.0
 
@@ -435,35 +435,39 @@ class _Run:
 
     def _add(self, reading: Reading, batch: Batch) -> None:
         """Commit a batch with its checkpoint: at once, or together with other short logs."""
-        from ingest.storing.store import Piece  # noqa: PLC0415 - see above
+        from ingest.storing.store import SourceBatch  # noqa: PLC0415 - see above
 
-        piece = Piece(batch, reading.log, reading.source, reading.counters)
-        if reading.last is None and self._may_share_commit(piece):
-            self._add_to_group(piece, reading)
+        source_batch = SourceBatch(batch, reading.log, reading.source, reading.counters)
+        if reading.last is None and self._may_share_commit(source_batch):
+            self._add_to_group(source_batch, reading)
         else:
             self._commit_group()
-            self._commit([(piece, reading)])
+            self._commit([(source_batch, reading)])
         reading.last, reading.counters = batch, batch.counters
         if self._options.report is not None and batch.state == "reading":
             self._under_way_bytes[reading.log.shown] = batch.disk_offset
             self._report(None)
 
-    def _may_share_commit(self, piece: Piece) -> bool:
-        """Whether a piece may wait for others: it is short, all that its log has, and has no messages."""
-        batch = piece.batch
+    def _may_share_commit(self, source_batch: SourceBatch) -> bool:
+        """Whether a batch may wait for others: it is short, all that its log has, and has no messages."""
+        batch = source_batch.batch
         return (
             batch.state in ("complete", "unterminated")
             and len(batch.rows) < GROUP_ROWS
             and not (
-                batch.problem or batch.remarks or batch.warnings or piece.log.is_stream or self._options.full
+                batch.problem
+                or batch.remarks
+                or batch.warnings
+                or source_batch.log.is_stream
+                or self._options.full
             )
         )
 
-    def _add_to_group(self, piece: Piece, reading: Reading) -> None:
+    def _add_to_group(self, source_batch: SourceBatch, reading: Reading) -> None:
         if not self._group:
             self._group_since = time.monotonic()
-        self._group.append((piece, reading))
-        self._group_rows += len(piece.batch.rows)
+        self._group.append((source_batch, reading))
+        self._group_rows += len(source_batch.batch.rows)
         if (
             len(self._group) >= GROUP_LOGS
             or self._group_rows >= GROUP_ROWS
@@ -481,12 +485,12 @@ class _Run:
         if waiting:
             self._commit(waiting)
 
-    def _commit(self, pieces: Sequence[tuple[Piece, Reading]]) -> None:
-        """Store and count pieces, all or none."""
-        stored = self._store.commit([piece for piece, _ in pieces])
-        for (piece, reading), source in zip(pieces, stored.sources, strict=True):
+    def _commit(self, source_batches: Sequence[tuple[SourceBatch, Reading]]) -> None:
+        """Store and count batches, all or none."""
+        stored = self._store.commit([source_batch for source_batch, _ in source_batches])
+        for (source_batch, reading), source in zip(source_batches, stored.sources, strict=True):
             reading.source = source
-            self._summary.add(piece.batch, piece.before, source.offset, piece.log)
+            self._summary.add(source_batch.batch, source_batch.before, source.offset, source_batch.log)
         self._summary.count(stored)
 
 

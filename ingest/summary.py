@@ -16,7 +16,7 @@ if TYPE_CHECKING:  # an ingest that finds nothing new needs none of it
     from ingest.reading.checkpoint import Counters
     from ingest.reading.unread import Unread
     from ingest.reading.zone import Zone
-    from ingest.storing.store import Stored
+    from ingest.storing.store import StoreResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +150,7 @@ class Summary:
         self.zones += [zone for zone in zones if zone not in self.zones]
         self.timezone = ", ".join(self.zones) or self.timezone
 
-    def count(self, stored: Stored) -> None:
+    def count(self, stored: StoreResult) -> None:
         """Count what committed batches changed."""
         self.events_new += stored.events_new
         self.events_updated += stored.events_updated

@@ -75,7 +75,7 @@ _MAX_SHOWN = 2_000
 """Bytes that are kept of a line around one that was asked for."""
 
 
-class Fact(NamedTuple):
+class KnownValue(NamedTuple):
     """Something known of an event: `what`, its value, which kind of line said it, and that line's number.
 
     `line` is `None` where it is not known.
@@ -111,7 +111,7 @@ class TracedLine:
     explanation: Explanation
     timestamp: str | None
     context: Context = NO_CONTEXT
-    facts: dict[str, Fact] = field(default_factory=dict)
+    facts: dict[str, KnownValue] = field(default_factory=dict)
     tells: list[tuple[int, str]] = field(default_factory=list)
     event_count: int = 0
     around: list[tuple[int, str]] = field(default_factory=list)
@@ -218,7 +218,7 @@ class _Tracer:
         assert isinstance(self._record, EstimationEvent)  # noqa: S101 - a line that was sighted is one
         event, places = self._record, self._places
         for what, value, source, key in _facts_before(context, event):
-            self._say(offset, Fact(what, value, source, places.get(key)))
+            self._say(offset, KnownValue(what, value, source, places.get(key)))
         if offset in self._by_offset:
             self._by_offset[offset].context = context
 
@@ -230,9 +230,9 @@ class _Tracer:
         for what, value, source in _facts_after(amendment.context):
             by_list = source == "required"  # whose end is seen at the line below it
             line = self._places.get(("required",)) if by_list else self._number
-            self._say(amendment.offset, Fact(what, value, source, line))
+            self._say(amendment.offset, KnownValue(what, value, source, line))
 
-    def _say(self, offset: int, fact: Fact) -> None:
+    def _say(self, offset: int, fact: KnownValue) -> None:
         """Note a fact with its event, and with the line that said it, if these were asked for."""
         if offset in self._by_offset:
             self._by_offset[offset].facts.setdefault(fact.what, fact)

@@ -24,7 +24,7 @@ from typing import Literal, NamedTuple
 from parsers import event
 from parsers.escapes import ESCAPE, places_in, shown, without_escapes
 from parsers.family import Family
-from parsers.prefix import INNER, POWERSHELL, Prefixed, is_around, split_found, split_prefix
+from parsers.prefix import INNER, POWERSHELL, Prefixed, has_outer_prefix, split_found, split_prefix
 from parsers.records import EstimationEvent, Malformed, Noted, Record, Stamp
 from parsers.registry import FAMILIES
 from parsers.template import Template, template_of
@@ -53,7 +53,7 @@ def may_be_listed(line: bytes, template: Template | None = None) -> bool:
         line = shown(without_escapes(line))
     if _MAY_BE_LISTED.match(line):
         return True
-    return (b"   " in line or b'"  ' in line) and not line.startswith(b"[2") and is_around(line)
+    return (b"   " in line or b'"  ' in line) and not line.startswith(b"[2") and has_outer_prefix(line)
 
 
 MARKER = event.MARKER.encode()

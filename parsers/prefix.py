@@ -11,8 +11,8 @@ r"""Prefixes: the executor's own, and those that other programs put before a lin
     python : <any of them>                                       first line of a PowerShell capture
     12:<any of them>, run.log:12:<any of them>                   grep -n, grep -H
 
-The table `AROUND` has all prefixes of other programs, each with a sample; a line may have several of them. A
-level may be padded, and a time may have a `T` in place of its space.
+The table `OUTER_PREFIXES` has all prefixes of other programs, each with a sample; a line may have several of
+them. A level may be padded, and a time may have a `T` in place of its space.
 
 If a line has both kinds, the executor's own (inner) prefix counts; in a log with such lines, a line with the
 container's prefix alone was printed, not logged. A time without its year, or with a zone that is given by
@@ -43,7 +43,7 @@ _MONTH_DAY = r"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) [ \d]\d \d\d:
 _MARK = r"(?:\xef\xbb\xbf)?"
 
 
-class Around(NamedTuple):
+class OuterPrefix(NamedTuple):
     """A prefix of another program: the program's name, the pattern, and a sample."""
 
     name: str
@@ -51,60 +51,66 @@ class Around(NamedTuple):
     sample: str
 
 
-AROUND = (
-    Around("CRI", rf"{_ISO} (?:stdout|stderr) [FP] ", "2025-12-29T08:40:02.123456789Z stderr F "),
-    Around("journalctl -o short-iso", rf"{_ISO}{_UNIT}", "2025-12-29T19:40:02+1100 host unit[77]: "),
-    Around("GitLab CI", rf"{_ISO} [0-9a-f]{{2}}[OE] ", "2025-12-29T08:40:02.123456Z 01O "),
-    Around(
+OUTER_PREFIXES = (
+    OuterPrefix("CRI", rf"{_ISO} (?:stdout|stderr) [FP] ", "2025-12-29T08:40:02.123456789Z stderr F "),
+    OuterPrefix("journalctl -o short-iso", rf"{_ISO}{_UNIT}", "2025-12-29T19:40:02+1100 host unit[77]: "),
+    OuterPrefix("GitLab CI", rf"{_ISO} [0-9a-f]{{2}}[OE] ", "2025-12-29T08:40:02.123456Z 01O "),
+    OuterPrefix(
         "heroku logs",
         rf"{_ISO} (?:app|heroku)\[[\w.-]{{1,100}}\]: ",
         "2025-12-29T08:40:02.123456+00:00 app[worker.1]: ",
     ),
-    Around(
+    OuterPrefix(
         "docker logs -t, kubectl logs --timestamps, an archive of CI",
         rf"{_MARK}{_ISO} ",
         "2025-12-29T08:40:02.1234567Z ",
     ),
-    Around(
+    OuterPrefix(
         "gh run view --log",
         rf"[^\t\n]{{1,200}}+\t[^\t\n]{{1,200}}+\t{_MARK}{_ISO} ",
         "build (3.11)\tRun it\t2025-12-29T08:40:02.1234567Z ",
     ),
-    Around("syslog, journalctl", rf"{_MONTH_DAY}(?:\.\d{{1,9}})?{_UNIT}", "Dec 29 19:40:02 host unit[77]: "),
-    Around("ts", rf"{_MONTH_DAY} ", "Dec 29 19:40:02 "),
-    Around(
+    OuterPrefix(
+        "syslog, journalctl", rf"{_MONTH_DAY}(?:\.\d{{1,9}})?{_UNIT}", "Dec 29 19:40:02 host unit[77]: "
+    ),
+    OuterPrefix("ts", rf"{_MONTH_DAY} ", "Dec 29 19:40:02 "),
+    OuterPrefix(
         "journalctl -o short-full, with-unit",
         rf"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun) \d{{4}}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d{{1,9}})? \S+{_UNIT}",
         "Mon 2025-12-29 08:40:02 UTC host unit[77]: ",
     ),
-    Around("journalctl -o short-unix", rf"\d{{9,11}}\.\d{{6}}{_UNIT}", "1766997602.123456 host unit[77]: "),
-    Around(
+    OuterPrefix(
+        "journalctl -o short-unix", rf"\d{{9,11}}\.\d{{6}}{_UNIT}", "1766997602.123456 host unit[77]: "
+    ),
+    OuterPrefix(
         "journalctl -o short-monotonic",
         rf"\[ *\d{{1,12}}\.\d{{6}}(?: <[^>\n]{{1,20}}>)?\]{_UNIT}",
         "[ 1234.567890] host unit[77]: ",
     ),
-    Around(
+    OuterPrefix(
         "RFC 5424",
         rf"(?:<\d{{1,3}}>)?1 (?:{_ISO}|-) \S+ \S+ \S+ \S+ (?:-|(?:\[(?:[^\]\\\n]|\\.)*+\])++) {_MARK}",
         '<134>1 2025-12-29T08:40:02.123Z host app 77 ID47 [origin ip="192.0.2.1"] ',
     ),
-    Around("a syslog priority", r"<\d{1,3}>", "<134>"),
-    Around(
+    OuterPrefix("a syslog priority", r"<\d{1,3}>", "<134>"),
+    OuterPrefix(
         "kubectl logs --prefix", r"\[[a-z]{1,20}/[^\]\s]{1,300}\] ", "[pod/executor-5d9c7b4f8-x7k2p/app] "
     ),
-    Around("docker compose logs", r"[\w.@-]{1,200}+ *+\| ", "executor-1  | "),
-    Around(
+    OuterPrefix("docker compose logs", r"[\w.@-]{1,200}+ *+\| ", "executor-1  | "),
+    OuterPrefix(
         "stern",
         r"(?:[a-z0-9-]{1,63} )?[a-z0-9][a-z0-9.-]{0,250}-(?:[a-z0-9]{5}|\d{1,4}) [a-z0-9][a-z0-9-]{0,62} ",
         "executor-5d9c7b4f8-x7k2p app ",
     ),
-    Around("s6-log and multilog, TAI64N", r"@[0-9a-f]{24} ", "@4000000069523c5c075bcd15 "),
-    Around("svlogd", r"\d{4}-\d\d-\d\d[_T]\d\d:\d\d:\d\d\.\d{1,9} ", "2025-12-29_08:40:02.12345 "),
-    Around("s6-log, ISO 8601", r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{9}  ", "2025-12-29 19:40:02.123456789  "),
+    OuterPrefix("s6-log and multilog, TAI64N", r"@[0-9a-f]{24} ", "@4000000069523c5c075bcd15 "),
+    OuterPrefix("svlogd", r"\d{4}-\d\d-\d\d[_T]\d\d:\d\d:\d\d\.\d{1,9} ", "2025-12-29_08:40:02.12345 "),
+    OuterPrefix(
+        "s6-log, ISO 8601", r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{9}  ", "2025-12-29 19:40:02.123456789  "
+    ),
 )
 """The first that matches counts, so exact patterns come before general ones."""
 
-_AROUND_TIME = (
+_OWN_FORMS = (
     (r"\[", r"\] ", (r" *+[A-Z]++ *+: ", r"\[ *+[A-Z]++ *+\] ")),
     ("", " ", (r"- \S+ - *+[A-Z]++ ++- ", r"\[ *+[A-Z]++ *+\] (?:[\w.]+: )?")),
 )
@@ -114,7 +120,7 @@ _AROUND_TIME = (
 def _own(bracketed: str, bare: str) -> str:
     forms = (
         f"{before}{time}{after}(?:{'|'.join(rests)})"
-        for time, (before, after, rests) in zip((bracketed, bare), _AROUND_TIME, strict=True)
+        for time, (before, after, rests) in zip((bracketed, bare), _OWN_FORMS, strict=True)
     )
     return "|".join(forms)
 
@@ -132,7 +138,7 @@ OWN_WITH_TIME = f"(?>{_own(*[f'({_TIME_THERE_IS})'] * 2)})"
 They are atomic, so that what may be a logger's name is never taken for the message. The second has the time
 as one of two groups; the other group is empty.
 """
-OUTER = "|".join(around.pattern for around in AROUND)
+OUTER = "|".join(prefix.pattern for prefix in OUTER_PREFIXES)
 SYSLOG = f"{_MONTH_DAY}{_UNIT}"
 SURE = f"{_ISO} (?:stdout|stderr) [FP] |{_ISO}{_UNIT}|{SYSLOG}"
 """Those of them with which the rest of a wrapped line hardly begins."""
@@ -142,7 +148,7 @@ WITH_OFFSET = f"{SURE}|{_ISO} "
 
 POWERSHELL = r"python : "
 JSON = r"\{\s*\""
-_MAX_AROUND = 4
+_MAX_OUTER = 4
 """How many a line may have: a priority, a service, a time, and one more."""
 
 _NAME = r"[^\s:\"'`\[\]{}=,;|<>]"
@@ -158,7 +164,7 @@ _LOGGED = re.compile(_DATE_TIME, re.ASCII)
 _OWN_TIME = re.compile(_TIME_THERE_IS)
 _ISO_TIME = re.compile(_ISO.encode())
 _ANY_TIME = re.compile(rf"{_DATE_TIME}{_OFFSET}?", re.ASCII)
-_TIME_AROUND = re.compile(
+_OUTER_TIME = re.compile(
     rb"(?:[A-Z][a-z][a-z] )?"
     rb"(?:(\d{9,11}\.\d{6}) |(\d{4}-\d\d-\d\d[ _]\d\d:\d\d:\d\d(?:\.\d{1,9})?)(?: (\S+) | ?))"
 )
@@ -216,8 +222,8 @@ def unwrapped(line: bytes, container_logs: bool) -> tuple[bytes, bool] | None:
     if _INNER.match(message):
         return message + b"\n", True
     if message.startswith(b"{") or _outer()(message):
-        around = _split_around(line)
-        return (around.message + b"\n", True) if around and _INNER.match(around.message) else None
+        split = _split_outers(line)
+        return (split.message + b"\n", True) if split and _INNER.match(split.message) else None
     if container_logs and isinstance(time, str) and _OWN_TIME.fullmatch(time):
         return b"[%b] INFO: %b\n" % (time.encode(), message), False
     return None
@@ -252,7 +258,7 @@ def moment_of(time: str) -> datetime:
     return datetime.fromisoformat(time.replace(",", "."))
 
 
-def is_around(line: bytes) -> bool:
+def has_outer_prefix(line: bytes) -> bool:
     """Whether a line begins with a prefix of another program."""
     return line.startswith(b"{") or _outer()(line) is not None
 
@@ -269,11 +275,11 @@ def split_prefix(line: bytes) -> Prefixed:
     own = _split_inner(text)
     if own is not None:
         return own
-    around = _split_around(line) or (None if text is line else _split_around(text))
-    if around is None:
+    split = _split_outers(line) or (None if text is line else _split_outers(text))
+    if split is None:
         return Prefixed(None, text)
-    inner = _split_inner(around.message)
-    return around if inner is None else replace(inner, outer=True)
+    inner = _split_inner(split.message)
+    return split if inner is None else replace(inner, outer=True)
 
 
 def split_found(line: bytes) -> Prefixed | None:
@@ -296,7 +302,7 @@ def _without_program(line: bytes) -> bytes:
     return line[found.end() :] if found and _STARTS_LINE.match(line, found.end()) else line
 
 
-def _split_around(line: bytes) -> Prefixed | None:
+def _split_outers(line: bytes) -> Prefixed | None:
     """Cut off the prefixes of other programs, one after another, up to the executor's own."""
     split = _split_next(line)
     if split is None:
@@ -311,7 +317,7 @@ def _split_next(line: bytes) -> Prefixed | None:
 
 def _split_further(split: Prefixed) -> Prefixed:
     """Cut off the prefixes after the first one; the last time among them counts."""
-    for _ in range(_MAX_AROUND - 1):
+    for _ in range(_MAX_OUTER - 1):
         further = _split_next(split.message)
         if further is None:
             break
@@ -323,7 +329,7 @@ def _split_further(split: Prefixed) -> Prefixed:
 
 def times_of(line: bytes) -> tuple[Stamp, Stamp] | None:
     """Return the times of a container's prefix and of the executor's own in it, if exact and local."""
-    outer = _split_around(without_escapes(line))
+    outer = _split_outers(without_escapes(line))
     inner = None if outer is None else _split_inner(outer.message)
     if outer is None or outer.stamp is None or inner is None or inner.stamp is None:
         return None
@@ -343,15 +349,15 @@ def _split_outer(line: bytes) -> Prefixed | None:
     found = _outer()(line)
     if found is None:
         return None
-    return Prefixed(_time_around(found[0]), line[found.end() :], outer=True)
+    return Prefixed(_time_of_outer(found[0]), line[found.end() :], outer=True)
 
 
-def _time_around(prefix: bytes) -> Stamp | None:
+def _time_of_outer(prefix: bytes) -> Stamp | None:
     """Return the time of another program's prefix, if it is complete."""
     iso = _ISO_TIME.match(prefix) or _ISO_TIME.search(prefix)
     if iso is not None:
         return _stamp(iso[0].decode())
-    found = _TIME_AROUND.match(prefix)
+    found = _OUTER_TIME.match(prefix)
     if found is None:
         return None
     seconds, time, zone = found.groups()

@@ -34,8 +34,8 @@ _PICTURE = (
 _PATH_AT_END = re.compile(rb"(?:[A-Za-z]:\\|/)[^:]*\Z")
 _INNER = re.compile(INNER.encode())
 _DIGIT = re.compile(rb"\d")
-_AROUND_AT_END = re.compile(rf"(?:{SURE})\Z".encode())
-_OWN_AT_END = re.compile(rf"(?:{INNER})\Z".encode())
+_OUTER_AT_END = re.compile(rf"(?:{SURE})\Z".encode())
+_INNER_AT_END = re.compile(rf"(?:{INNER})\Z".encode())
 _QUOTED_AT_END = re.compile("(?:[\"'`\u2018-\u201f\u00ab\u00bb]|\\\\[nrt])\\Z")
 _MAX_PREFIX = 240
 """How many bytes before an index are searched: no prefix is longer."""
@@ -75,7 +75,7 @@ def is_quoted(text: bytes, index: int) -> bool:
 def own_prefix_before(text: bytes, index: int) -> int | None:
     """Return where one of the executor's own prefixes begins that ends at an index; `None` if none does."""
     first = max(0, index - _MAX_PREFIX)
-    found = _OWN_AT_END.search(text[first:index])
+    found = _INNER_AT_END.search(text[first:index])
     return None if found is None else first + found.start()
 
 
@@ -93,8 +93,8 @@ def tears(message: bytes, before: Callable[[], bytes]) -> Iterator[Tear]:
             continue
         begin, end = place
         first = max(done, begin - _MAX_PREFIX)
-        around = _AROUND_AT_END.search(message[first:begin])
-        begin = begin if around is None else first + around.start()
+        outer = _OUTER_AT_END.search(message[first:begin])
+        begin = begin if outer is None else first + outer.start()
         like = _DIGIT.sub(b"0", before()) if like is None else like
         if like and _DIGIT.sub(b"0", message[max(first, begin - len(like)) : begin]) == like:
             begin -= len(like)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from event_lines import EXECUTOR_TIME, PLAIN_EVENT, PREFIX_FORMS, docker, event_message, json_line, logged
 from parsers.line import is_event_line, parse_line, parts_of, shows_both_prefixes
-from parsers.prefix import AROUND, Prefixed, split_prefix, starts_with_prefix
+from parsers.prefix import OUTER_PREFIXES, Prefixed, split_prefix, starts_with_prefix
 from parsers.records import Malformed, Stamp
 
 FORMS = pytest.mark.parametrize(("put", "text"), PREFIX_FORMS.values(), ids=PREFIX_FORMS.keys())
@@ -253,7 +253,7 @@ def test_any_bytes_are_split_without_an_error(data):
     assert sum(part.occurrences for part in parts_of(data)) == data.count(b"[TokenEstimationV2]")
 
 
-@pytest.mark.parametrize("around", AROUND, ids=[around.name for around in AROUND])
+@pytest.mark.parametrize("around", OUTER_PREFIXES, ids=[around.name for around in OUTER_PREFIXES])
 @pytest.mark.parametrize("own", ["[2025-12-29 19:40:02] INFO: ", "2025-12-29 19:40:02,427 - a.b - INFO - "])
 def test_sample_of_a_prefix_is_cut_off_whatever_the_executors_own_is(around, own):
     """Whatever others put around a line, the executor's own time is the event's."""
@@ -267,7 +267,7 @@ def test_sample_of_a_prefix_is_cut_off_whatever_the_executors_own_is(around, own
     assert parsed.record == PLAIN_EVENT
 
 
-@pytest.mark.parametrize("around", AROUND, ids=[around.name for around in AROUND])
+@pytest.mark.parametrize("around", OUTER_PREFIXES, ids=[around.name for around in OUTER_PREFIXES])
 def test_time_of_a_prefix_counts_where_the_executors_own_is_missing_and_it_is_whole(around):
     """A year, or a zone, that isn't written would be a guess."""
     parsed = parse_line(f"{around.sample}{event_message()}".encode())

@@ -14,7 +14,7 @@ import pytest
 from ingest.files.logfile import Sample
 from ingest.linking.context import Attributed
 from ingest.linking.state import Anchors, LinkerState, LiveRuns, Preparation, Unanchored
-from ingest.linking.windows import Declared, OpenEvent, OpenList, PathList, Window, Windows
+from ingest.linking.windows import DeclaredLists, OpenEvent, OpenList, PathList, Window, Windows
 from ingest.reading.checkpoint import Counters, Provisional, Remembered, as_text, from_text
 from ingest.reading.lines import Position
 from ingest.reading.wrap import WrapWidth
@@ -66,7 +66,7 @@ def full() -> Remembered:
                 model=BuilderModel("m", 1, "docs"),
             ),
             unanchored=Unanchored(120, 9, None, OPEN_EVENT),
-            declared=Declared(refused=("p1", 30), open_list=OpenList("p1", 33, PathList(("x.py",), 1))),
+            declared=DeclaredLists(refused=("p1", 30), open_list=OpenList("p1", 33, PathList(("x.py",), 1))),
             calls_lost=4,
         ),
         counters=Counters(9, 8, 1, 2, 3, 4, 5, 6),

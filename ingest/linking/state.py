@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from ingest.linking.context import RUN_SOURCES, Attributed, Context, better_name
-from ingest.linking.windows import Declared, OpenEvent, Window, Windows
+from ingest.linking.windows import DeclaredLists, OpenEvent, Window, Windows
 from parsers.records import (
     BudgetUse,
     BuilderModel,
@@ -279,7 +279,7 @@ class LinkerState:
     anchors: Anchors = field(default_factory=Anchors)
     preparation: Preparation = field(default_factory=Preparation)
     unanchored: Unanchored | None = None
-    declared: Declared = field(default_factory=Declared)
+    declared: DeclaredLists = field(default_factory=DeclaredLists)
     calls_lost: int = 0
 
     @property

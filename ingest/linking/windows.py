@@ -188,7 +188,7 @@ class OpenList:
 
 
 @dataclass(slots=True)
-class Declared:
+class DeclaredLists:
     """The lists being read. A list of required deliverables names no phase; the refusal above it does."""
 
     refused: tuple[str, int] | None = None

@@ -26,7 +26,7 @@ _MAX_LOOKS = 500
 characters have that byte, and a search for one byte is faster."""
 
 
-class Place(NamedTuple):
+class LinePlace(NamedTuple):
     """Where a line is: its offset, and its number as a physical and as a logical line."""
 
     offset: int
@@ -92,15 +92,15 @@ class Block:
         first = self._first(start)
         return self.offset + (self._cuts.ends[first - 1] if first else 0)
 
-    def place(self, start: int) -> Place:
+    def place(self, start: int) -> LinePlace:
         """Return where the line is that begins at an index of `data`; asking in order is fastest."""
         if self._before < 0:
             self._before = self._numbering.before(self.offset)
         passed, before = self._count(start), self._before
         ordinal = before - self._numbering.joined + passed + 1
         if self._cuts is None:
-            return tuple.__new__(Place, (self.offset + start, before + passed + 1, ordinal))
-        return Place(self.offset_at(start), before + self._first(start) + 1, ordinal)
+            return tuple.__new__(LinePlace, (self.offset + start, before + passed + 1, ordinal))
+        return LinePlace(self.offset_at(start), before + self._first(start) + 1, ordinal)
 
     def sample(self, start: int) -> bytes:
         """Return how the line at an index begins in the file, without its terminator."""

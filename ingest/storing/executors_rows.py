@@ -20,7 +20,7 @@ from ingest.storing.escalations import Said, escalation_key
 from ingest.storing.facts_migration import EXECUTORS_ROWS, source_for
 from ingest.storing.groups import Place, Placed
 from ingest.storing.rows import ESCALATION_COLUMNS, EXECUTORS_COLUMNS, Row, payload_of
-from ingest.storing.store import Writing
+from ingest.storing.store import SourceWriter
 from parsers.event import COLUMNS as LOGGED_COLUMNS
 from parsers.run import UNKNOWN
 
@@ -138,17 +138,17 @@ def own_escalations(connection: sqlite3.Connection, source_id: int) -> list[Said
 
 def import_own_rows(connection: sqlite3.Connection) -> None:
     """Import the rows that an executor has written into our tables since: those without a key."""
-    writing = Writing(connection)
-    writing.begin()
+    writer = SourceWriter(connection)
+    writer.begin()
     source_id = source_for(connection, EXECUTORS_ROWS)
     for event_id, fact in list(executors_facts(connection, "the database", "WHERE event_key IS NULL")):
         if _is_known(connection, source_id, fact):
             continue
         place, group = Place(source_id, event_id, 0), group_of(fact.stem)
         writes.set_event_key(connection, event_id, f"{group} ~{event_id}")
-        writing.claim(place, event_id, group)
-        writing.put([Placed(place, fact)])
-    writing.finish()
+        writer.claim(place, event_id, group)
+        writer.put([Placed(place, fact)])
+    writer.finish()
     writes.count_places(connection, source_id)
     _key_escalations(connection)
 

@@ -8,8 +8,8 @@ import sqlite3
 import sys
 from contextlib import suppress
 
+from ingest.disk_space import is_full, largest_file
 from ingest.errors import DatabaseBusy, DatabaseUnusable, NoRoom, SchemaChanged, TokentailError
-from ingest.room import is_full, largest_file
 
 StrPath = str | os.PathLike[str]
 

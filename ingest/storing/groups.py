@@ -123,7 +123,7 @@ class Placed(NamedTuple):
 
 
 @dataclass(slots=True)
-class Written:
+class ChangedEvents:
     """The events that were written, by their ids; how many were deleted."""
 
     inserted: set[int] = field(default_factory=set)
@@ -198,17 +198,17 @@ class Groups:
             for statement in _LOST:
                 self._conn.execute(statement)
 
-    def add(self, added: Iterable[Placed], now: str) -> Written:
+    def add(self, added: Iterable[Placed], now: str) -> ChangedEvents:
         """Add facts, and compute their groups."""
         groups: dict[str, list[Placed]] = {}
         for placed in added:
             groups.setdefault(group_of(placed.fact.stem), []).append(placed)
         return self._computed(groups, now)
 
-    def finish(self, now: str) -> Written:
+    def finish(self, now: str) -> ChangedEvents:
         """Compute the groups that facts were removed from; some may have been added again."""
         if not self._lost:
-            return Written()
+            return ChangedEvents()
         deleted = writes.delete_events_of(self._conn, _DESERTED)
         groups = [group for (group,) in self._conn.execute(_LOST_GROUPS)]
         written = self._computed(dict.fromkeys(groups, ()), now)
@@ -216,7 +216,7 @@ class Groups:
         self._lost = False
         return written
 
-    def _computed(self, groups: Mapping[str, Sequence[Placed]], now: str) -> Written:
+    def _computed(self, groups: Mapping[str, Sequence[Placed]], now: str) -> ChangedEvents:
         changes = _Changes(self._conn, now)
         for group, placed in groups.items():
             self._compute(group, placed, changes)
@@ -352,7 +352,7 @@ class _Changes:
             added = known.added.get(number, ())
             self._sightings += [(event_id, *placed.place, *of_fact) for placed in added]
 
-    def write(self) -> Written:
+    def write(self) -> ChangedEvents:
         """Write all changes; keys are freed first, since an event may get the key of another."""
         conn = self._conn
         writes.free_keys(conn, (*self._freed, *self.deleted))
@@ -365,7 +365,7 @@ class _Changes:
             writes.move_sightings(conn, "moved_facts")
         writes.delete_events(conn, self.deleted)
         writes.insert_sightings(conn, self._sightings)
-        return Written(set(self.inserts), {row["event_id"] for row in self._updates}, len(self.deleted))
+        return ChangedEvents(set(self.inserts), {row["event_id"] for row in self._updates}, len(self.deleted))
 
 
 def declared_deliverables(connection: sqlite3.Connection) -> Declared:

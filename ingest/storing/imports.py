@@ -18,7 +18,7 @@ from ingest.linking.timestamps import time_text
 from ingest.storing import writes
 from ingest.storing.groups import Placed
 from ingest.storing.sources import IMPORTED
-from ingest.storing.store import Writing
+from ingest.storing.store import SourceWriter
 
 _COUNTS = (
     *("unread_bytes", "marker_lines", "sightings", "rejects", "legacy_lines", "write_failures"),
@@ -41,14 +41,14 @@ def declare(
     content = "\x1f".join(f"{phase} {found}" for phase, found in sorted(declared.items()))
     digest = hashlib.blake2b(content.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
     source_id = source_at(connection, path, digest, len(content))
-    writing = Writing(connection)
-    writing.begin()
+    writer = SourceWriter(connection)
+    writer.begin()
     before = connection.execute(_DECLARED, [source_id]).fetchall()
     writes.delete_declared(connection, source_id)
     rows = [(source_id, *phase, found.as_json(), found.complete) for phase, found in declared.items()]
     writes.insert_declared(connection, rows)
-    writing.declare_again({*before, *declared})
-    return writing.finish().events_updated
+    writer.declare_again({*before, *declared})
+    return writer.finish().events_updated
 
 
 def source_at(connection: sqlite3.Connection, path: str, digest: str, size_bytes: int) -> int:

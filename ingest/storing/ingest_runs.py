@@ -21,11 +21,11 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import IO
 
+from ingest.disk_space import is_full
 from ingest.errors import DatabaseHeld, DatabaseUnusable, NoRoom, TokentailError
 from ingest.files.paths import shown
 from ingest.linking.timestamps import time_text
 from ingest.notices import Notice
-from ingest.room import is_full
 from ingest.storing import writes
 from ingest.storing.database import StrPath, immediate, opened_as_it_is
 from ingest.storing.explaining import unwritable

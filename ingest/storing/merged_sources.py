@@ -20,7 +20,7 @@ from ingest.storing.escalations import Said, keep_placeless
 from ingest.storing.rows import ESCALATION_COLUMNS, READ_COLUMNS, Row, fact_of, fact_of_row
 from ingest.storing.schema import own_columns
 from ingest.storing.sources import IMPORTED, REPLACED
-from ingest.storing.store import Stored, Writing
+from ingest.storing.store import SourceWriter, StoreResult
 
 _MARKERS = f"""
 SELECT byte_offset, SUBSTR(event_key, 1,
@@ -238,32 +238,34 @@ _DECLARED = (
 )
 
 
-def copy_sources(ours: sqlite3.Connection, theirs: sqlite3.Connection, sources: Mapping[int, int]) -> Stored:
+def copy_sources(
+    ours: sqlite3.Connection, theirs: sqlite3.Connection, sources: Mapping[int, int]
+) -> StoreResult:
     """Replace what sources of ours hold by what those of another database hold (their ids to ours)."""
-    writing, stored = Writing(ours), Stored()
-    writing.begin()
+    writer, stored = SourceWriter(ours), StoreResult()
+    writer.begin()
     for source_id in sources.values():
-        writing.remove(source_id)
+        writer.remove(source_id)
     for their_id, source_id in sources.items():
-        _declare(ours, theirs, their_id, source_id, writing)
+        _declare(ours, theirs, their_id, source_id, writer)
     for their_id, source_id in sources.items():
         for batch in _batches(theirs, their_id):
-            writing.put_sightings(source_id, batch, stored)
+            writer.put_sightings(source_id, batch, stored)
         rejects = [(source_id, *row) for row in theirs.execute(_REJECTS, [their_id])]
         writes.insert_rejects(ours, rejects)
-        writing.add_escalations(_escalations(theirs, their_id, source_id))
-    stored = writing.finish(stored)
+        writer.add_escalations(_escalations(theirs, their_id, source_id))
+    stored = writer.finish(stored)
     keep_placeless(ours, theirs)
     return stored
 
 
 def _declare(
-    ours: sqlite3.Connection, theirs: sqlite3.Connection, their_id: int, source_id: int, writing: Writing
+    ours: sqlite3.Connection, theirs: sqlite3.Connection, their_id: int, source_id: int, writer: SourceWriter
 ) -> None:
     rows = theirs.execute(_DECLARED, [their_id]).fetchall()
     if rows:
         writes.insert_declared(ours, [(source_id, *row) for row in rows])
-        writing.declare_again({(run, phase) for run, phase, *_ in rows})
+        writer.declare_again({(run, phase) for run, phase, *_ in rows})
 
 
 def _batches(theirs: sqlite3.Connection, source_id: int) -> Iterator[list[Sighting]]:

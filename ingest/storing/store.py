@@ -33,7 +33,7 @@ from ingest.storing.escalations import (
     remove_escalations,
     row_of,
 )
-from ingest.storing.groups import Groups, Place, Placed, Written
+from ingest.storing.groups import ChangedEvents, Groups, Place, Placed
 from ingest.storing.retention import (
     NOTHING_PRUNED,
     cutoff_of,
@@ -55,7 +55,7 @@ _DECLARED_BY = "SELECT run_id, phase_id FROM phase_deliverables WHERE source_id 
 
 
 @dataclass(slots=True)
-class Stored:
+class StoreResult:
     """What batches changed, and the source of each as it is now.
 
     An event that the same store inserted and then completed is not counted as updated.
@@ -70,7 +70,7 @@ class Stored:
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class SourceBatch:
     """A batch, its log and its source (`None`: a new one).
 
     `before` are the source's counters without the batch.
@@ -91,7 +91,7 @@ class Store:
         Where it `compares_all`, no value of a stored row is trusted: somebody may have changed it by hand.
         """
         self._conn = connection
-        self._writing = Writing(connection, compares_all)
+        self._writer = SourceWriter(connection, compares_all)
         self._thread: ThreadPoolExecutor | None = None
         self._unfinished: Future[None] | None = None
 
@@ -116,7 +116,7 @@ class Store:
         self.wait()
         return immediate(self._conn)
 
-    def commit(self, pieces: Sequence[Piece]) -> Stored:
+    def commit(self, source_batches: Sequence[SourceBatch]) -> StoreResult:
         """Store batches of different sources, all or none; a new source gets its row.
 
         The commit may still be under way: see `wait`.
@@ -124,11 +124,14 @@ class Store:
         Raises:
             DatabaseBusy: another process has moved a source's checkpoint meanwhile.
         """
-        stored, insert = Stored(), nothing
+        stored, insert = StoreResult(), nothing
         with ExitStack() as transaction:
             transaction.enter_context(self.transaction())
-            insert = self._writing.write(pieces, stored)
-            if insert is not nothing and sum(len(piece.batch.rows) for piece in pieces) >= LARGE_ROWS:
+            insert = self._writer.write(source_batches, stored)
+            if (
+                insert is not nothing
+                and sum(len(source_batch.batch.rows) for source_batch in source_batches) >= LARGE_ROWS
+            ):
                 self._finish_in_background(insert, transaction.pop_all())
             else:
                 insert()
@@ -147,29 +150,29 @@ class Store:
 
         self._unfinished = self._thread.submit(finish)
 
-    def reread(self, batches: Iterable[Batch], log: LogFile, source: Source) -> Stored:
+    def reread(self, batches: Iterable[Batch], log: LogFile, source: Source) -> StoreResult:
         """Replace all that a source holds by batches read from its start, in one transaction.
 
         Raises:
             LogUnreadable: they don't reach as far as before; nothing was changed.
         """
-        stored, now = Stored(), source
+        stored, now = StoreResult(), source
         with self.transaction():
-            self._writing.begin()
-            self._writing.remove(source.source_id)
+            self._writer.begin()
+            self._writer.remove(source.source_id)
             writes.update_source(self._conn, source.source_id, NOTHING_PRUNED)
             for batch in batches:
-                self._writing.add([Piece(batch, log, now)], stored)()
+                self._writer.add([SourceBatch(batch, log, now)], stored)()
                 now = stored.sources[-1]
             if not stored.sources or now.offset < source.offset:
                 raise LogUnreadable(f"{log.shown}: shorter than it was")
-            self._writing.finish(stored)
+            self._writer.finish(stored)
         return stored
 
     def convert_rejects(self, source_id: int, sightings: list[Sighting]) -> int:
         """Replace rejects by sightings, in one transaction; return how many events are new."""
         with self.transaction():
-            return self._writing.convert_rejects(source_id, sightings)
+            return self._writer.convert_rejects(source_id, sightings)
 
     def keep_state(self, source: Source, log: LogFile, ending: str | None) -> None:
         """Store where an unchanged source is found now, and its tail hash while that is needed."""
@@ -188,10 +191,10 @@ class Store:
             How many events were deleted: those without another sighting.
         """
         with self.transaction():
-            return self._writing.forget(source.source_id)
+            return self._writer.forget(source.source_id)
 
 
-class Writing:
+class SourceWriter:
     """Write to one database: replace what a source holds from an offset on.
 
     Every change of events works like this: what the source says from the offset on is removed, what it says
@@ -207,7 +210,7 @@ class Writing:
         self._lost_escalations: set[str] = set()
         self._now = ""
 
-    def write(self, pieces: Sequence[Piece], stored: Stored) -> Insert:
+    def write(self, source_batches: Sequence[SourceBatch], stored: StoreResult) -> Insert:
         """Write batches of different sources, and count in `stored` what they changed.
 
         Returns:
@@ -215,7 +218,7 @@ class Writing:
             is done with the connection.
         """
         self.begin()
-        insert = self.add(pieces, stored)
+        insert = self.add(source_batches, stored)
         if insert is not nothing and self._is_done:
             return insert
         insert()
@@ -247,13 +250,13 @@ class Writing:
         """Say which stored event the fact belongs to that will be added at a place."""
         self._groups.claim(place, event_id, group)
 
-    def put(self, facts: Iterable[Placed]) -> Stored:
+    def put(self, facts: Iterable[Placed]) -> StoreResult:
         """Add facts that don't come from a log, and compute their groups; count what changed."""
-        stored = Stored()
+        stored = StoreResult()
         self._count(self._groups.add(facts, self._now), stored)
         return stored
 
-    def put_sightings(self, source_id: int, sightings: list[Sighting], stored: Stored) -> None:
+    def put_sightings(self, source_id: int, sightings: list[Sighting], stored: StoreResult) -> None:
         """Add the sightings of a source, whoever read them."""
         self._place(sightings, [Span(source_id, 0, len(sightings))], (), stored)()
 
@@ -261,9 +264,9 @@ class Writing:
         """Add what places say of escalations."""
         add_escalations(self._conn, said, self._lost_escalations, self._now)
 
-    def finish(self, stored: Stored | None = None) -> Stored:
+    def finish(self, stored: StoreResult | None = None) -> StoreResult:
         """Compute the groups that facts were removed from and not added to again; count what changed."""
-        stored = Stored() if stored is None else stored
+        stored = StoreResult() if stored is None else stored
         written = self._groups.finish(self._now)
         self._count(written, stored)
         stored.events_deleted += written.deleted
@@ -286,25 +289,25 @@ class Writing:
         self.begin()
         writes.delete_rejects_at(self._conn, [(source_id, sighting.offset) for sighting in sightings])
         wanted = kept(list(sightings), cutoff_of(self._conn))
-        stored = Stored()
+        stored = StoreResult()
         self._place(wanted, [Span(source_id, 0, len(wanted))], (), stored)()
         offsets = [sighting.offset for sighting in sightings]
         shift_rejects(self._conn, source_id, offsets, len(sightings) - len(wanted))
         return stored.events_new
 
-    def add(self, pieces: Sequence[Piece], stored: Stored) -> Insert:
+    def add(self, source_batches: Sequence[SourceBatch], stored: StoreResult) -> Insert:
         """Add what batches say; the function that is returned is as for `write`."""
         cutoff = cutoff_of(self._conn)
         sightings: list[Sighting] = []
         spans: list[Span] = []
         learned: list[Placed] = []
         removed = 0
-        for piece in pieces:
-            source_id, replaced = self._begin_source(piece, stored, cutoff)
+        for source_batch in source_batches:
+            source_id, replaced = self._begin_source(source_batch, stored, cutoff)
             removed += replaced
             first = len(sightings)
-            sightings += kept(piece.batch.rows.sightings, cutoff)
-            learned += self._amended(piece.batch.rows.amendments, source_id)
+            sightings += kept(source_batch.batch.rows.sightings, cutoff)
+            learned += self._amended(source_batch.batch.rows.amendments, source_id)
             spans.append(Span(source_id, first, len(sightings)))
         before = stored.events_new
         insert = self._place(sightings, spans, learned, stored)
@@ -312,21 +315,23 @@ class Writing:
         if cutoff is not None:
             insert()
             insert = nothing
-            for piece, span in zip(pieces, spans, strict=True):
-                stored.pruned += prune_batch(self._conn, piece.batch, span.source_id, cutoff)
+            for source_batch, span in zip(source_batches, spans, strict=True):
+                stored.pruned += prune_batch(self._conn, source_batch.batch, span.source_id, cutoff)
         return insert
 
-    def _begin_source(self, piece: Piece, stored: Stored, cutoff: str | None) -> tuple[int, int]:
+    def _begin_source(
+        self, source_batch: SourceBatch, stored: StoreResult, cutoff: str | None
+    ) -> tuple[int, int]:
         """Write the row of a source, with its checkpoint, and remove what was read again.
 
         Returns:
             Its id, and how many sightings were removed.
         """
-        batch, source = piece.batch, piece.source
+        batch, source = source_batch.batch, source_batch.source
         is_reread = batch.taken_back_from is not None
         if is_reread and cutoff is not None and source is not None:
             writes.uncount_provisional(self._conn, source.source_id)
-        written = write_source(self._conn, batch, piece.log, source)
+        written = write_source(self._conn, batch, source_batch.log, source)
         stored.sources.append(written)
         source_id, removed = written.source_id, 0
         if batch.taken_back_from is not None:
@@ -353,7 +358,7 @@ class Writing:
                 yield changed
 
     def _place(
-        self, sightings: list[Sighting], spans: list[Span], learned: Sequence[Placed], stored: Stored
+        self, sightings: list[Sighting], spans: list[Span], learned: Sequence[Placed], stored: StoreResult
     ) -> Insert:
         """Add facts: plain ones by a few statements, the others by computing their groups."""
         stems = [seen.fact.stem or stem_of(seen.fact.payload, seen.fact.timestamp) for seen in sightings]
@@ -398,7 +403,7 @@ class Writing:
             (plain if is_plain and groups[number] not in several else others).append(number)
         return plain, others
 
-    def _count(self, written: Written, stored: Stored) -> None:
+    def _count(self, written: ChangedEvents, stored: StoreResult) -> None:
         stored.events_new += len(written.inserted)
         stored.events_updated += sum(event_id < self._first_id for event_id in written.updated)
 
@@ -409,4 +414,4 @@ def _reject_values(reject: Reject) -> tuple[int, int, str, str]:
 
 def forget_source(connection: sqlite3.Connection, source_id: int) -> int:
     """Remove a source inside the caller's transaction; return how many events were deleted with it."""
-    return Writing(connection).forget(source_id)
+    return SourceWriter(connection).forget(source_id)

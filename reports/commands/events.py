@@ -14,7 +14,7 @@ from ingest.errors import LogUnreadable, TokentailError
 from ingest.files.logfile import LogFile
 from ingest.reading.lines import Line
 from ingest.storing.database import open_for_reading
-from ingest.tracing import Fact, ReadWith, TracedLine, trace
+from ingest.tracing import KnownValue, ReadWith, TracedLine, trace
 from reports.commands.filters import filter_options, nothing_left, population_line
 from reports.events import Row, event_named, listed_events, sightings_of
 from reports.selection import Selection, population
@@ -232,17 +232,17 @@ class _Found:
         return traced[0] if row and all(row[name] == self._row[name] for name in same) else None
 
 
-def _stored_fact(row: Row, what: str) -> Fact | None:
+def _stored_fact(row: Row, what: str) -> KnownValue | None:
     column, source = _FACTS[what]
     value = row[column]
     if source is not None and row[source] is None:
         return None
     if what == "deliverables":
         value = tuple(json.loads(value))
-    return None if value is None else Fact(what, value, source and row[source], None)
+    return None if value is None else KnownValue(what, value, source and row[source], None)
 
 
-def _is_same(fact: Fact, stored: Fact) -> bool:
+def _is_same(fact: KnownValue, stored: KnownValue) -> bool:
     return bool(fact.value == stored.value and stored.source in (None, fact.source))
 
 
