@@ -32,10 +32,9 @@ from ingest.memory import rare_garbage_collection
 from ingest.notices import Level, Notice, notice_of
 from ingest.reading.zone import is_same_zone, names_of
 from ingest.storing import writes
-from ingest.storing.bookkeeping import bookkeeping_trouble
 from ingest.storing.database import StrPath, connected_for_writing, files_of, immediate, network_kind
+from ingest.storing.first_look import SeenFile, bookkeeping_trouble, has_own_rows, seen_files
 from ingest.storing.ingest_runs import begin_run, end_run, ingest_lock, keep_problems
-from ingest.storing.unchanged import SeenFile, has_own_rows, seen_files
 from ingest.summary import IngestOptions, Summary
 
 if TYPE_CHECKING:

@@ -25,9 +25,9 @@ from ingest.reading.batch import Batch
 from ingest.reading.checkpoint import RULES, Provisional
 from ingest.reading.resume import recall
 from ingest.reading.scan import ScanOptions, scan
-from ingest.storing.bookkeeping import bookkeeping_trouble
 from ingest.storing.database import StrPath, files_of, open_for_reading
 from ingest.storing.false_values import said_of_false_values
+from ingest.storing.first_look import bookkeeping_trouble
 from ingest.storing.known_sources import checkpoint_of, count_without, logs_known, paths_there
 from ingest.storing.proof import rows_that_differ
 from ingest.storing.sources import Source
