@@ -6,7 +6,6 @@ No command is imported at the start: each one is when it is used.
 from __future__ import annotations
 
 import importlib
-import re
 import sys
 from inspect import cleandoc
 from typing import TYPE_CHECKING, Any
@@ -182,7 +181,7 @@ def main() -> None:
 _SHARED = ("db", "wait_seconds", "adopt", "metrics", "scheduler", "quiet", "as_json", "wide", "config")
 """Parameters of many commands, which are listed after a command's own."""
 
-_HEADING = re.compile(r"^\x08\nExamples?:\n")
+_HEADINGS = ("\b\nExample:\n", "\b\nExamples:\n")
 
 
 def completed(command: click.Command, has_tables: bool) -> click.Command:
@@ -207,9 +206,16 @@ def _place(parameter: click.Parameter) -> int:
 def _with_example_first(text: str) -> str:
     """Move the examples of a help text after its first paragraph."""
     paragraphs = cleandoc(text).split("\n\n")
-    examples = [_HEADING.sub("\b\n", paragraph) for paragraph in paragraphs if paragraph.startswith("\b")]
+    examples = [_without_heading(paragraph) for paragraph in paragraphs if paragraph.startswith("\b")]
     others = [paragraph for paragraph in paragraphs if not paragraph.startswith("\b")]
     return "\n\n".join([*others[:1], *examples, *others[1:]])
+
+
+def _without_heading(example: str) -> str:
+    for heading in _HEADINGS:
+        if example.startswith(heading):
+            return f"\b\n{example.removeprefix(heading)}"
+    return example
 
 
 def _quiet_said(context: click.Context, _: click.Parameter, is_quiet: bool) -> None:

@@ -18,7 +18,6 @@ from ingest.pipeline import ingest
 from ingest.reading.zone import machine_zone, zone_named
 from ingest.storing.library import import_library
 from ingest.summary import IngestOptions, Summary
-from parsers.template import TemplateMistake, template
 from reports.terminal import bytes_text, counted
 
 if TYPE_CHECKING:
@@ -204,6 +203,8 @@ def prefix_named(text: str) -> str:
     Raises:
         UsageMistake: it is none.
     """
+    from parsers.template import TemplateMistake, template  # noqa: PLC0415 - few logs need one
+
     try:
         return template(text).text
     except TemplateMistake as error:

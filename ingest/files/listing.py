@@ -313,7 +313,7 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 # Names
 
 
-_LOOKS_LIKE_ONE = re.compile(
+_LOOKS_LIKE_ONE = (
     r"(?:.*[._-])?(?:log|logs|syslog)(?:[._-]?\d[\w.:-]*)?"  # its last word, with a number or a date at most
     r"|.*\.(?:log|txt|out|err|jsonl|ndjson)(?:~|[._-](?:\d[\w.:-]*|old|bak|backup|orig|save|prev|previous))"
     r"|.*\.(?:ndjson|jsonlines|tgz|tbz2?|txz|tar|zip|7z|rar)(?:\.[a-z]+\d?)?"
@@ -325,7 +325,7 @@ _LOOKS_LIKE_ONE = re.compile(
 
 def looks_like_log(name: str) -> bool:
     """Whether a name may be a log's although none of `GLOBS` matches it."""
-    return _LOOKS_LIKE_ONE.fullmatch(name.lower()) is not None
+    return re.fullmatch(_LOOKS_LIKE_ONE, name.lower()) is not None
 
 
 def name_test(globs: Sequence[str]) -> Callable[[str], bool]:

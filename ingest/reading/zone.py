@@ -25,7 +25,6 @@ from functools import partial
 from types import ModuleType
 
 from ingest.errors import UsageMistake
-from parsers.prefix import moment_of
 
 _UTC = frozenset({"UTC", "UCT", "Zulu", "Universal", "Etc/UTC", "Etc/UCT", "Etc/Zulu", "Etc/Universal"})
 _MAX_REMEMBERED = 10_000
@@ -38,9 +37,9 @@ _UNEVEN = "uneven"
 _DAY = ((0, 0), (23, 45))
 """The first and the last quarter of a day."""
 
-_NAME = re.compile(r"[A-Za-z0-9_+-]+(?:/[A-Za-z0-9_+-]+)*")
+_NAME = r"[A-Za-z0-9_+-]+(?:/[A-Za-z0-9_+-]+)*"
 _SPELLED_NAME, _HOURS = r"(?:[A-Za-z]{3,}|<[A-Za-z0-9+-]+>)", r"[+-]?\d{1,2}(?::\d\d){0,2}"
-_SPELLED_OUT = re.compile(rf"{_SPELLED_NAME}{_HOURS}(?:{_SPELLED_NAME}(?:{_HOURS})?,[MJ0-9.,/:+-]+)?")
+_SPELLED_OUT = rf"{_SPELLED_NAME}{_HOURS}(?:{_SPELLED_NAME}(?:{_HOURS})?,[MJ0-9.,/:+-]+)?"
 """Rules as `TZ` may spell them out: `JST-9`, `AEST-10AEDT,M10.1.0,M4.1.0/3`, `<+0330>-3:30`."""
 
 LOCAL = "local"
@@ -124,6 +123,8 @@ class Zone:
 
     def _remember(self, beginning: str) -> str:
         """Cache an hour, or a minute, in UTC: `_UNEVEN` if what follows it differs in UTC."""
+        from parsers.prefix import moment_of  # noqa: PLC0415 - a run that finds nothing new reads no time
+
         if len(self._shown) >= _MAX_REMEMBERED:
             self._shown.clear()
         shown = _UNEVEN
@@ -215,7 +216,7 @@ def zone_named(name: str) -> Zone:
 
 def _is_installed(name: str) -> bool:
     """Whether a file with a zone's rules is where the libraries will look for it."""
-    if not _NAME.fullmatch(name) or "PYTHONTZPATH" in os.environ:
+    if not re.fullmatch(_NAME, name) or "PYTHONTZPATH" in os.environ:
         return False
     with suppress(OSError), open(_file_of(name), "rb") as rules:
         return rules.read(4) == b"TZif"
@@ -229,7 +230,7 @@ def _file_of(name: str) -> str:
 
 
 def _rules_of(name: str) -> tzinfo:
-    if _NAME.fullmatch(name):  # a path is no name, though the libraries would open it
+    if re.fullmatch(_NAME, name):  # a path is no name, though the libraries would open it
         from zoneinfo import ZoneInfo  # noqa: PLC0415 - see above
 
         with suppress(ValueError, OSError, KeyError):
@@ -247,7 +248,7 @@ def _rules_of(name: str) -> tzinfo:
 
 def _recorded_rules(name: str) -> tzinfo:
     """Return the rules of a zone by its name, or as `TZ` spells them out."""
-    if _is_installed(name) or not _SPELLED_OUT.fullmatch(name):
+    if _is_installed(name) or not re.fullmatch(_SPELLED_OUT, name):
         return _rules_of(name)
     try:
         spelled: tzinfo = _dateutil().tzstr(re.sub("<.*?>", "XXX", name), posix_offset=True)
@@ -295,7 +296,7 @@ def is_same_zone(name: str, other: str) -> bool:
 
 def is_named(zone: str) -> bool:
     """Whether a recorded zone has a name that a person may give: not `local`, nor rules spelled out."""
-    return zone != LOCAL and not (_SPELLED_OUT.fullmatch(zone) and not _is_installed(zone))
+    return zone != LOCAL and not (re.fullmatch(_SPELLED_OUT, zone) and not _is_installed(zone))
 
 
 def zone_recorded(name: str) -> Zone:
