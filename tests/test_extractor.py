@@ -26,7 +26,7 @@ from ingest.reading.extractor import ExtractedEvent, Extractor, has_marker
 from ingest.reading.resume import recall
 from ingest.reading.zone import zone_named
 from ingest.storing.database import open_for_writing
-from ingest.storing.store import Piece, Store
+from ingest.storing.store import SourceBatch, Store
 from ingest.summary import IngestOptions
 from parsers.line import parse_line
 from parsers.prefix import time_in
@@ -265,8 +265,8 @@ def test_batch_that_failed_takes_nothing_from_the_next(tmp_path: Path) -> None:
     with open_for_writing(database) as db:
         store = Store(db.conn)
         with refusing(database, "TRUE"), pytest.raises(sqlite3.IntegrityError, match="refused"):
-            store.commit([Piece(batch, log)])
-        assert store.commit([Piece(batch, log)]).events_new == 1
+            store.commit([SourceBatch(batch, log)])
+        assert store.commit([SourceBatch(batch, log)]).events_new == 1
         assert db.table("token_estimation_v2_events").count == 1
 
 
