@@ -122,7 +122,7 @@ class _Claims:
         """Give a file the likeliest of some sources that is not claimed yet, if none else may be it."""
         left = (source for source in candidates if source.source_id not in self.made)
         for source in sorted(left, key=lambda candidate: _likelihood(candidate, log)):
-            is_sure = self._anew or source.has_grown_into(self._files[log])
+            is_sure = self._anew or source.is_still_in(self._files[log])
             if is_sure or _is_only_match(source, log, self._evidence):
                 self.made.add(source.source_id)
                 return source

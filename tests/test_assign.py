@@ -166,6 +166,13 @@ def test_log_that_grew_is_its_source_beside_a_copy() -> None:
     assert alone.opened == [A]
 
 
+def test_cut_log_that_looks_as_it_did_is_its_source_beside_a_copy() -> None:
+    """What is unfinished or damaged is opened again by each run, and is no new source because of a copy."""
+    known = source(1, A, state(7), state="unfinished")
+    evidence = Bytes([known], {A: [1], B: [1]})
+    assert assigned({A: state(7), B: state(8)}, evidence) == {A: Assigned(known), B: Assigned()}
+
+
 def test_source_in_a_file_that_is_not_named_is_left_to_it() -> None:
     """A copy of a log is read from its start, as a source of its own."""
     known = source(1, A, state(7))

@@ -118,6 +118,27 @@ def test_copy_is_a_source_of_its_own_whichever_run_it_is_read_in(tmp_path: Path)
     assert ingest([str(tmp_path / "kept.log")], database, OPTIONS).further_sightings == 0
 
 
+@pytest.mark.parametrize("whole", ["a.log", "a.log.gz", "z.log.gz"])
+def test_cut_compressed_copy_of_a_log_is_one_source_however_often_it_is_met(
+    tmp_path: Path, whole: str
+) -> None:
+    """Each run tries it again, and stores nothing of it twice, beside a log that holds all of it."""
+    logs, database = tmp_path / "logs", tmp_path / "t.db"
+    logs.mkdir()
+    data = (BANNER + events(10, 40)).encode()
+    packed = gzip.compress(data)
+    (logs / whole).write_bytes(packed if whole.endswith(".gz") else data)
+    (logs / "b.log.gz").write_bytes(packed[:-30])
+    ingest([str(logs)], database, OPTIONS)
+    for _ in range(3):
+        summary = ingest([str(logs)], database, OPTIONS)
+        assert (summary.further_sightings, summary.events_new) == (0, 0)
+    with open_for_reading(database) as db:
+        states = [state for (state,) in db.conn.execute("SELECT state FROM log_sources ORDER BY state")]
+    assert states == ["complete", "unfinished"]
+    assert not verify([str(logs)], database).differences
+
+
 def test_dated_rotations_are_found_in_a_folder(tmp_path: Path) -> None:
     """The unread tail of a rotation with a date in its name is read, and what was read stays single."""
     log = tmp_path / "run.log"

@@ -51,15 +51,15 @@ class Source:
             return False
         return not (finished and self.unread_bytes)
 
-    def has_grown_into(self, file: FileState) -> bool:
-        """Whether a file, by its `stat` alone, is the one that was read, and has grown since.
+    def is_still_in(self, file: FileState) -> bool:
+        """Whether a file, by its `stat` alone, is the one that was read: as it was then, or grown since.
 
-        A file of the same size may be another one that got the inode of a deleted file.
+        One of the same size and another time may be another file that got the inode of a deleted one.
         """
         own = self.file
-        if own is None or own.number != file.number:
-            return False
-        return file.size_bytes > own.size_bytes
+        return own is not None and (
+            own == file or (own.number == file.number and own.size_bytes < file.size_bytes)
+        )
 
 
 def source_of(batch: Batch, row: Row, source_id: int) -> Source:
