@@ -80,7 +80,7 @@ class Board:
         return said
 
     def record(self) -> Record:
-        """Return the data of the page's script, as JSON can hold it; the script computes no number."""
+        """Return the data of the page's script, as JSON can hold it; all figures are in it as texts."""
         offered = self.choices.offered
         places = [{name: place for place, name in enumerate(offered[filtered])} for filtered in FILTERS]
         return {

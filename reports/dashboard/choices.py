@@ -1,6 +1,6 @@
 """The choices of the page's filters, and the report for each of them, by the functions of `tokentail report`.
 
-What can be chosen is validated beforehand, so that the page computes nothing: first every name by itself,
+What can be chosen is validated beforehand, since the page computes no figures: first every name by itself,
 then ranges of dates, then combinations, as long as there are few of them. Names come from logs and may be
 anything, so that what is offered is bounded.
 """
