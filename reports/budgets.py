@@ -6,7 +6,7 @@ The budget is the smallest multiple up to which the weights reach 1 - the limit 
 over samples like this one, whatever the distribution, at most the limit's share of new answers exceeds it.
 
 That average includes samples in which so many answers are cut that there is no budget. Where there is one
-only by luck, since the ceilings are expected to cut a larger share of such answers, it is not shown.
+only by luck, since the ceilings are expected to cut more of such answers than the limit, it is not shown.
 
 The safe budget holds the limit in 95 of 100 samples: so few phases have an answer beyond it that, were
 their share as large as the limit, it would happen in less than 5% of all samples (Clopper and Pearson).

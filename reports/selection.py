@@ -16,7 +16,7 @@ from typing import Any
 from sqlite_utils import Database
 
 MIN_ACTUAL = 50
-"""Tokens: a shorter answer is a refusal or an error, in the executor's own words "likely error"."""
+"""Tokens: the executor's own limit, below which it takes an answer for a "likely error"."""
 
 CATEGORY_NAMES = {
     "documentation": "docs",
@@ -28,10 +28,11 @@ CATEGORY_NAMES = {
 """Names that mean the same category, in lower case, and the one that stands for them."""
 
 CLEAN = "success = 1 AND truncated = 0"
-"""The answer was parsed and is whole, so that its actual is what it needed (totals aside)."""
+"""The SQL condition that an answer was parsed and is whole: its actual is what it needed (unless a total)."""
 
 CEILING = "COALESCE(actual_max_tokens, NULLIF(selected_budget, 0))"
-"""The ceiling that the answer had: the final one, or the selected budget where that is unknown."""
+"""The SQL expression of an answer's ceiling in tokens: the logged one, else the selected budget, else
+NULL."""
 
 LOCAL_DAY = "tokentail_local_day"
 """The SQL function that gives the day (`YYYY-MM-DD`) of a stored time, in the zone of who asks."""

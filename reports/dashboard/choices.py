@@ -25,7 +25,7 @@ from reports.wording import stratum_name
 
 NAMED = ("category", "complexity", "model", "run")
 FILTERS = (*NAMED, "since", "until")
-"""The filters, as the command's options and the page's address name them; dates are days in UTC."""
+"""The page's filters, named as the command's options; `since` and `until` are days in UTC, both included."""
 
 _DATES = "dates"
 """What stands for `since` and `until` together: a range of dates is one choice."""
