@@ -31,7 +31,7 @@ class Terminated(BaseException):
 
 
 def run(program: click.Command) -> int:
-    """Run a program with its arguments; print its errors, and return the exit code."""
+    """Run a program with the arguments of this process; print its errors, and return the exit code."""
     show_escapes()
     try:
         result = program.main(prog_name="tokentail", standalone_mode=False)
@@ -67,15 +67,15 @@ def run(program: click.Command) -> int:
 def _complain_of(error: TokentailError) -> None:
     complain(str(error))
     if isinstance(error, NoDatabase):
-        from commandline.options import other_database  # noqa: PLC0415 - of no other error
+        from commandline.options import other_database  # noqa: PLC0415 - no other error needs it
 
         if other := other_database():
             complain(other)
 
 
-def _ended(asked: BaseException) -> int:
-    """Return the exit code for a signal; say that nothing is lost."""
-    if isinstance(asked, Terminated):
+def _ended(signalled: BaseException) -> int:
+    """Return the exit code for a signal; after Ctrl-C or SIGHUP, say that nothing is lost."""
+    if isinstance(signalled, Terminated):
         return EXIT_TERMINATED
     click.echo("tokentail: interrupted; nothing is lost, the next run goes on from here", err=True)
     return EXIT_INTERRUPTED
@@ -97,14 +97,14 @@ def _trouble(error: OSError) -> str:
 
 
 def _flush() -> None:
-    if sys.stdout is not None:  # closed by whoever started us
+    if sys.stdout is not None:  # None: closed by whoever started us
         sys.stdout.flush()
 
 
 def _discard_output() -> None:
-    """Keep Python from flushing again, and complaining, when it exits."""
+    """Point standard output at the null device, so that Python's flush at exit can't fail."""
     if sys.stdout is not None:
-        with suppress(UnsupportedOperation):  # it is no file
+        with suppress(UnsupportedOperation):  # a stream without a file descriptor
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 

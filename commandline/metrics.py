@@ -17,7 +17,7 @@ from ingest.version import program_version
 
 ENDING = ".prom"
 COST_FACTOR = 200
-"""A follow writes metrics again after so many times the processor time that it took: 0.5% of it."""
+"""After a write a follow waits so many times the processor time that it took: metrics cost at most 0.5%."""
 
 
 def _checked(_: click.Context, __: click.Parameter, file: str | None) -> str | None:
@@ -36,10 +36,10 @@ metrics_option = click.option(
 
 
 class Metrics:
-    """A file of metrics of one command; without a file, nothing happens."""
+    """The file in which one command leaves its metrics; without a file, every method does nothing."""
 
     def __init__(self, file: str | None, command: str, db: str | None) -> None:
-        """Take the options of the command."""
+        """Take the values of `--metrics` and `--db`, and the name of the command."""
         self._file = file
         self._command = command
         self._db = db
@@ -47,7 +47,7 @@ class Metrics:
         self._complaint = ""
 
     def around(self, run: Callable[[], int]) -> int:
-        """Run a command and write its metrics; return its exit code, or 1 if they can't be written."""
+        """Run a command and write its metrics; return its exit code, but 1 for 0 if they can't be written."""
         try:
             code = run()
         except BaseException as error:
@@ -56,14 +56,14 @@ class Metrics:
         return code if self.write(code) else code or 1
 
     def write_seldom(self, exit_code: int) -> None:
-        """Write, unless the last time is too recent for the cost."""
+        """Write, unless the last write is more recent than `COST_FACTOR` allows."""
         if time.monotonic() >= self._due:
             began = time.process_time()
             self.write(exit_code)
             self._due = time.monotonic() + COST_FACTOR * (time.process_time() - began)
 
     def write(self, exit_code: int) -> bool:
-        """Write the file; return whether that succeeded. The same failure is reported once."""
+        """Write the file; return whether that succeeded. A failure that repeats is reported once."""
         if self._file is None:
             return True
         from commandline.sink import opened_sink  # noqa: PLC0415 - most write no metrics
@@ -86,7 +86,7 @@ class Metrics:
         return None
 
     def _text(self, exit_code: int) -> str:
-        import_library()  # before the metrics import it, with pandas and numpy
+        import_library()  # first: `reports.prometheus` would import it with pandas and numpy
         from reports.prometheus import Metric, command_metrics, database_metrics, rendered  # noqa: PLC0415
 
         database = self._database()

@@ -1,6 +1,6 @@
 """Read times as a person types them: `2026-01-14`, `2026-01-14 09:30`, `7d`, `yesterday`.
 
-Only forms with one meaning are read. A time without an offset is of the zone that is given, else UTC.
+Only forms with one meaning are read. A time without an offset is in the given zone, else in UTC.
 """
 
 from __future__ import annotations
@@ -16,12 +16,14 @@ from ingest.reading.zone import Zone
 
 _AGO = re.compile(r"(\d{1,6}) ?(m|mins?|minutes?|h|hrs?|hours?|d|days?|w|weeks?)(?: ?ago)?", re.ASCII)
 _UNITS = {"m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
+"""Seconds."""
+
 _DATED = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d(:\d\d(:\d\d(\.\d+)?)?)?(Z|[+-]\d\d(:?\d\d)?)?)?", re.ASCII)
 _CLOCK = re.compile(r"[T ]\d\d(:\d\d(:\d\d(\.\d+)?)?)?")
 _DAY = timedelta(days=1)
 
 FORMS = "2026-01-14, 2026-01-14T09:30, 2026-01-14T09:30:00+11:00, today, yesterday, 12h, 7d or 2w (ago)"
-
+"""What a message about a time proposes; `now`, minutes and the long names of units are read as well."""
 
 _SPAN = re.compile(r"(?:\d{1,6}(?:\.\d+)?[smhdw])+", re.ASCII)
 _SPAN_PART = re.compile(r"([\d.]+)([smhdw])")
@@ -32,7 +34,7 @@ def parse_span(text: str) -> timedelta:
     """Read a span of time: `90s`, `15m`, `1h30m`, `2d`, `1w`.
 
     Raises:
-        UsageMistake: it is none; the message says how one is written.
+        UsageMistake: it is no span; the message says how one is written.
     """
     asked = text.strip().lower().replace(" ", "")
     if not _SPAN.fullmatch(asked):
@@ -43,7 +45,7 @@ def parse_span(text: str) -> timedelta:
 
 
 def span_text(seconds: float) -> str:
-    """Write a span as people do, by its two largest units: `2 h 3 min`."""
+    """Write a span as people do, in its two largest units, the rest cut off: `2 h 3 min`."""
     left = int(seconds)
     parts: list[str] = []
     for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1)):
@@ -54,7 +56,7 @@ def span_text(seconds: float) -> str:
 
 
 def parse_since(text: str, now: datetime, zone: Zone | None = None) -> datetime:
-    """Return the first moment of what was typed, aware; `now` is aware.
+    """Return the first moment of what was typed, in UTC; `now` is aware, a `zone` of `None` is UTC.
 
     Raises:
         UsageMistake: it has no single meaning; the message names the forms that have.
@@ -63,10 +65,10 @@ def parse_since(text: str, now: datetime, zone: Zone | None = None) -> datetime:
 
 
 def parse_until(text: str, now: datetime, zone: Zone | None = None) -> datetime:
-    """Return the moment after the last of what was typed: a day stands for the whole day.
+    """Return the first moment after what was typed, in UTC: after a day, an hour, a minute as a whole.
 
     Raises:
-        UsageMistake: as `parse_since`.
+        UsageMistake: as in `parse_since`.
     """
     first, length = _parse(text, now, zone)
     if length == _DAY and zone is not None:  # a day on which clocks change is not of 24 hours
@@ -75,7 +77,7 @@ def parse_until(text: str, now: datetime, zone: Zone | None = None) -> datetime:
 
 
 def _parse(text: str, now: datetime, zone: Zone | None) -> tuple[datetime, timedelta]:
-    """Return the first moment and how long what was typed lasts."""
+    """Return the first moment of what was typed, and how long that lasts: a day, an hour, ..., or no time."""
     asked = text.strip()
     try:
         if asked.lower() in ("today", "yesterday"):
@@ -89,17 +91,17 @@ def _parse(text: str, now: datetime, zone: Zone | None) -> tuple[datetime, timed
             moment = datetime.fromisoformat(asked)
             return _aware(moment, zone), _precision(asked)
     except (ValueError, OverflowError):
-        pass  # no such day, or too long ago: said below
+        pass  # no such day, or too long ago: reported below
     raise UsageMistake(f"{text!r} is no time that has one meaning: write for example {FORMS}")
 
 
 def _local(moment: datetime, zone: Zone | None) -> datetime:
-    """Return an aware moment as clocks of the zone show it, naive."""
+    """Return an aware moment as the zone's clocks show it, naive."""
     return moment.astimezone(UTC).replace(tzinfo=None) if zone is None else zone.to_local(moment)
 
 
 def _aware(moment: datetime, zone: Zone | None) -> datetime:
-    """Return a moment in UTC, aware; one without an offset is of the zone."""
+    """Return a moment in UTC, aware; one without an offset is in the zone."""
     if zone is not None:
         return zone.to_utc(moment)
     return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
@@ -122,7 +124,7 @@ Parse = Callable[[str, datetime, Zone | None], datetime]
 
 
 def moment(parse: Parse) -> Callable[..., datetime | None]:
-    """Return the callback of an option that is a time, as `parse` reads it in UTC."""
+    """Return the callback of an option that is a time, read by `parse` in UTC."""
 
     def callback(_: click.Context, parameter: click.Parameter, text: str | None) -> datetime | None:
         return moment_in(None, parse, parameter, text)
@@ -133,7 +135,11 @@ def moment(parse: Parse) -> Callable[..., datetime | None]:
 def moment_in(
     zone: Zone | None, parse: Parse, parameter: click.Parameter, text: str | None
 ) -> datetime | None:
-    """Read the text of an option that is a time; a mistake is named as one of that option."""
+    """Read the text of an option that is a time.
+
+    Raises:
+        click.BadParameter: `parse` can't read it; the error names the option.
+    """
     if text is None:
         return None
     try:
@@ -143,7 +149,11 @@ def moment_in(
 
 
 def span(_: click.Context, __: click.Parameter, text: str | None) -> timedelta | None:
-    """Read an option that is a span of time; see `parse_span`."""
+    """Read an option that is a span of time, by `parse_span`; the callback of such options.
+
+    Raises:
+        click.BadParameter: `parse_span` can't read it.
+    """
     try:
         return None if text is None else parse_span(text)
     except UsageMistake as error:

@@ -1,6 +1,6 @@
 """Options that several commands share, what the environment adds to them, and where data may live.
 
-Data lives in the system's folder for it, and never in a virtual environment: whoever recreates one
+No database is made in a virtual environment unless a person names it there: whoever recreates one
 (`python -m venv --clear`, an upgrade of pipx) deletes what is in it.
 """
 
@@ -33,7 +33,7 @@ SWITCH_VARIABLE = "TELEMETRY_DB_ENABLED"
 _OFF = frozenset({"0", "false", "no", "off"})
 
 _MARKS = ("pyvenv.cfg", "conda-meta")
-"""Names in a folder by which it is a virtual environment of Python's or conda's."""
+"""A folder that holds one of these is a virtual environment of Python's or conda's."""
 
 
 def finite(_: click.Context, __: click.Parameter, value: float | None) -> float | None:
@@ -48,10 +48,10 @@ any_path = click.Path(readable=False)
 
 
 class _Logs(click.Path):
-    """Paths and URLs; in a variable of the environment they are separated as in `PATH`."""
+    """Paths and URLs; in the environment variable they are separated as in `PATH`."""
 
     def split_envvar_value(self, rv: str) -> list[str]:
-        """Split them; the `:` within a URL separates nothing."""
+        """Split the variable's value; the `:` within a URL separates nothing."""
         return split_paths(rv, os.pathsep)
 
 
@@ -72,7 +72,11 @@ def _apply_settings(ctx: click.Context, _: click.Parameter, named: str | None) -
 
 
 def apply_settings(ctx: click.Context, named: str | None) -> None:
-    """Make the settings, if there are any, the defaults of a command."""
+    """Make the settings a command's defaults: the file `named`, else TOKENTAIL_CONFIG, else tokentail.toml.
+
+    Raises:
+        UsageMistake: the file can't be read or holds a mistake.
+    """
     file = named or os.environ.get(CONFIG_VARIABLE) or (CONFIG_FILE if os.path.lexists(CONFIG_FILE) else None)
     if file is None or ctx.resilient_parsing:  # a shell completes a word
         return
@@ -120,12 +124,14 @@ wait_option = click.option(
 
 
 def chosen_database(option: str | None) -> str:
-    """Return the path of the database of this command; `DATABASE_URL` overrides that of the settings.
+    """Return the path of this command's database; `option` is that of `--db`, typed or from the settings.
 
-    The `--db` of `sources` may stand before `forget`, too.
+    What was typed comes first, then `DATABASE_URL`, the settings, `telemetry.db`. A `--db` of `sources` that
+    stands before its subcommand `forget` counts as well.
 
     Raises:
-        UsageMistake: `DATABASE_URL` names none, or nobody does and it would lie in a virtual environment.
+        UsageMistake: `--db` or `DATABASE_URL` names no SQLite file, or neither names any and `telemetry.db`
+            would be made in a virtual environment.
     """
     context = click.get_current_context()
     contexts = [given for given in (context, context.parent) if given is not None and is_typed("db", given)]
@@ -136,7 +142,7 @@ def chosen_database(option: str | None) -> str:
 
 
 def data_folder() -> str:
-    """Return the folder in which this system keeps this program's data of a user; it may not exist."""
+    """Return the folder in which this system keeps a user's data of this program; it may not exist."""
     if os.name == "nt":
         base = os.environ.get("LOCALAPPDATA") or os.path.join("~", "AppData", "Local")
     elif sys.platform == "darwin":
@@ -148,12 +154,12 @@ def data_folder() -> str:
 
 
 def data_database() -> str:
-    """Return the database in that folder."""
+    """Return the path of a database in `data_folder`; it may not exist."""
     return os.path.join(data_folder(), DEFAULT_PATH)
 
 
 def other_database() -> str:
-    """Say that there is a database in the data folder, if there is one, where another is missing."""
+    """Return a hint that there is a database in `data_folder`, for where another is missing; else nothing."""
     place = data_database()
     if not os.path.exists(place):
         return ""
@@ -161,7 +167,7 @@ def other_database() -> str:
 
 
 def environment_around(path: str) -> str | None:
-    """Return the virtual environment that a path lies in; `None`: it lies in none."""
+    """Return the virtual environment that a path lies in, or `None`."""
     folder = os.path.dirname(os.path.realpath(path))
     while True:
         if any(os.path.exists(os.path.join(folder, mark)) for mark in _MARKS):
@@ -173,10 +179,10 @@ def environment_around(path: str) -> str | None:
 
 
 def default_database() -> str:
-    """Return the database if nobody names one: `telemetry.db` in the current folder.
+    """Return the path of the database if nobody names one: `telemetry.db` in the current folder.
 
     Raises:
-        UsageMistake: it would be made within a virtual environment. One that is there already is used.
+        UsageMistake: it isn't there and would be made in a virtual environment.
     """
     environment = None if os.path.exists(DEFAULT_PATH) else environment_around(DEFAULT_PATH)
     if environment is None:
@@ -189,19 +195,19 @@ def default_database() -> str:
 
 
 def is_typed(parameter: str, context: click.Context | None = None) -> bool:
-    """Whether an option was given with this call, and not by settings or defaults."""
+    """Whether an option was typed, and not given by the environment, settings or defaults."""
     context = context or click.get_current_context()
     return context.get_parameter_source(parameter) is ParameterSource.COMMANDLINE
 
 
 def chosen_settings() -> Settings | None:
-    """Return what the file of settings says, if there is one."""
+    """Return the settings of this command, or `None` if there is no file of them."""
     settings: Settings | None = click.get_current_context().obj
     return settings
 
 
 def chosen_folders() -> tuple[Folder, ...]:
-    """Return the folders of the settings; a zone that is given as an option overrides theirs."""
+    """Return the folders of the settings; a zone that was typed (`--tz`) overrides theirs."""
     settings = chosen_settings()
     if settings is None:
         return ()
@@ -211,7 +217,7 @@ def chosen_folders() -> tuple[Folder, ...]:
 
 
 def required_paths(paths: tuple[str, ...]) -> list[str]:
-    """Return the paths to read.
+    """Return the paths to read, as a list.
 
     Raises:
         UsageMistake: there are none.

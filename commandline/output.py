@@ -19,7 +19,7 @@ from reports.terminal import counted, printable, wrapped
 
 
 def show_escapes() -> None:
-    """Let both streams write characters that their encoding lacks as escapes."""
+    """Let standard output and standard error write characters that their encoding lacks as escapes."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
@@ -29,7 +29,7 @@ _QUIET = "tokentail.quiet"
 
 
 def page_width() -> int | None:
-    """Return how wide a page is: `COLUMNS` if it is set, else the terminal's width; `None` in a pipe."""
+    """Return the width of a page in characters: `COLUMNS`, else the terminal's width; `None` in a pipe."""
     columns = os.environ.get("COLUMNS", "")
     if columns.isascii() and columns.isdigit() and int(columns[:6]) > 0:
         return int(columns[:6])
@@ -39,7 +39,7 @@ def page_width() -> int | None:
 
 
 def be_quiet(context: click.Context) -> None:
-    """Print nothing but trouble in a command from now on."""
+    """Let a command print no text but trouble from now on."""
     context.meta[_QUIET] = True
 
 
@@ -56,7 +56,7 @@ def say(text: str, as_is: bool = False) -> None:
 
 
 def say_lines(lines: Iterable[str]) -> None:
-    """Print lines of the result that hold no control characters, likewise."""
+    """Print lines of the result, unless the command is quiet; the caller has removed control characters."""
     if not _is_quiet():
         for line in lines:
             for part in wrapped(line):
@@ -69,7 +69,10 @@ def say_json(value: Any) -> None:
 
 
 def say_json_rows(about: dict[str, Any], name: str, rows: Iterable[Any]) -> None:
-    """Print one JSON object whose last value is a list, a row at a time: there may be millions of them."""
+    """Print `about` as one JSON object with a list `name` as its last value, written row by row.
+
+    There may be millions of rows. `about` must not be empty.
+    """
     _print(_json_text(about, indent=2).removesuffix("\n}") + f',\n  "{name}": [', ends_line=False)
     for index, row in enumerate(rows):
         _print(f"{',' if index else ''}\n    {_json_text(row)}", ends_line=False)
@@ -84,7 +87,7 @@ def say_json_line(value: Any) -> None:
 def _print(text: str, ends_line: bool = True) -> None:
     try:
         click.echo(text, file=sys.stdout, nl=ends_line)
-    except BrokenPipeError:  # whoever reads it has seen enough
+    except BrokenPipeError:  # `| head` has seen enough: no error of ours
         raise
     except OSError as error:
         raise lost_output(error) from error
@@ -102,7 +105,7 @@ def _json_text(value: Any, indent: int | None = None) -> str:
 
 
 def say_unclaimed(quoted: int, unread: int) -> None:
-    """Print how often the event's marker stands in other lines than marker lines, if it does."""
+    """Print how many markers are quoted in other text, and how many lines with it are not read, if any."""
     parts = [counted(quoted, "quotation")] if quoted else []
     parts += [f"{counted(unread, 'line')} not read"] if unread else []
     if parts:
@@ -110,11 +113,11 @@ def say_unclaimed(quoted: int, unread: int) -> None:
 
 
 def complain(text: str) -> None:
-    """Print what is wrong."""
+    """Print on standard error what is wrong, even if the command is quiet."""
     click.echo(f"tokentail: {printable(text)}", file=sys.stderr)
 
 
 def remark(text: str) -> None:
-    """Print what is worth knowing beside the result, unless the command is quiet."""
+    """Print on standard error what is worth knowing beside the result, unless the command is quiet."""
     if not _is_quiet():
         click.echo(printable(text), file=sys.stderr)

@@ -1,4 +1,4 @@
-"""`tokentail.toml`: the values of options that neither a person nor the environment gives.
+"""`tokentail.toml`: values of options that are neither typed nor in the environment.
 
 A key stands for an option: Click reads it from the command's `default_map`, and checks it as if it had been
 typed. This module is imported only if there is such a file, since most of its imports serve nothing else.
@@ -30,7 +30,7 @@ _PARAMETERS = {
     "wait": "wait_seconds",
     "metrics": "metrics",
 }
-"""The keys that may stand before the folders, each with its parameter of a command."""
+"""The keys that may stand before the first `[[folder]]`, each with the name of its parameter in Click."""
 
 _FOLDER_KEYS = ("path", "zone", "label")
 _PATHS = ("database", "logs", "metrics", "path")
@@ -38,14 +38,14 @@ _PATHS = ("database", "logs", "metrics", "path")
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The settings of a file: values of parameters, by their names, and the folders, the nearest first."""
+    """The settings in `file`: `defaults` by the names of Click's parameters; folders, the deepest first."""
 
     file: str
     defaults: dict[str, Any]
     folders: tuple[Folder, ...]
 
     def mistake(self, error: click.UsageError) -> str | None:
-        """Name the key whose value Click refused; `None` where the error is about anything else."""
+        """Return a message that names the key whose value Click refused; `None` for any other error."""
         parameter = error.param if isinstance(error, click.BadParameter) else None
         if error.ctx is None or parameter is None or parameter.name is None:
             return None
@@ -59,8 +59,8 @@ def read_settings(file: str) -> Settings:
     """Read a file of settings.
 
     Raises:
-        UsageMistake: it can't be read, is no TOML, or has a key or a value that means nothing; the
-            message names the file, the key and what is allowed.
+        UsageMistake: it can't be read, is no TOML, or has a key or a value that isn't allowed; the message
+            names the file, the key and what is allowed.
     """
     top = _parsed(file)
     tables = top.pop("folder", [])
@@ -73,7 +73,7 @@ def read_settings(file: str) -> Settings:
 
 def _parsed(file: str) -> dict[str, Any]:
     try:
-        with open(file, encoding="utf-8-sig") as opened:  # some editors write a mark before the text
+        with open(file, encoding="utf-8-sig") as opened:  # some editors begin a file with a byte order mark
             return tomllib.loads(opened.read())
     except OSError as error:
         raise UsageMistake(
@@ -96,7 +96,7 @@ def _folder(file: str, where: str, table: dict[str, Any]) -> Folder:
 
 
 def _values(file: str, where: str, table: dict[str, Any], keys: Collection[str]) -> dict[str, Any]:
-    """Return the values of a table, each as its option would have it."""
+    """Return the values of a table, in the form that Click takes as defaults; `where` begins messages."""
     found = {}
     for key, value in table.items():
         if key not in keys:
@@ -112,7 +112,7 @@ def _values(file: str, where: str, table: dict[str, Any], keys: Collection[str])
 
 def _value(file: str, key: str, value: Any) -> Any:
     if key in ("jobs", "wait"):
-        return str(value).lower()  # Click reads it as if it had been typed
+        return str(value).lower()  # text: Click reads it as if it had been typed
     if key not in ("logs", "globs"):
         return _text(file, key, value)
     if not isinstance(value, list):
@@ -121,7 +121,7 @@ def _value(file: str, key: str, value: Any) -> Any:
 
 
 def _text(file: str, key: str, value: Any) -> str:
-    """Return a text; a relative path is joined to the folder of the file."""
+    """Return a checked text: of a zone its name, of a relative path the one below the settings' folder."""
     if not isinstance(value, str) or not value.strip() or "\0" in value:
         raise UsageMistake(f"must be text in quotes, not {value!r}")
     if key == "zone":

@@ -20,7 +20,7 @@ STANDARD_OUTPUT = "-"
 
 
 def goes_to_terminal(output: str | None) -> bool:
-    """Whether what is written there is shown to a person."""
+    """Whether an output (`None` and `-` are standard output) is a terminal."""
     return output in (None, STANDARD_OUTPUT) and sys.stdout is not None and sys.stdout.isatty()
 
 
@@ -30,11 +30,12 @@ def opened_sink(
 ) -> Iterator[IO[bytes]]:
     """Open a file to write, or standard output (`None` or `-`); the file gets its name when it is whole.
 
-    With `leave_same` a file that holds the same already is left as it is, with its time.
+    With `leave_same` a file that holds the same bytes already keeps its time of modification.
 
     Raises:
-        UsageMistake: it is one of the files to be `kept`.
-        Unwritable: it can't be written there.
+        UsageMistake: it is one of the files to be `kept`, or standard output is closed.
+        OutputLost: standard output can't be written.
+        Unwritable: the file can't be written.
     """
     if output in (None, STANDARD_OUTPUT):
         if sys.stdout is None:
@@ -42,7 +43,7 @@ def opened_sink(
         try:
             yield sys.stdout.buffer
             sys.stdout.buffer.flush()
-        except BrokenPipeError:  # whoever reads it has seen enough
+        except BrokenPipeError:  # `| head` has seen enough: no error of ours
             raise
         except OSError as error:
             raise lost_output(error) from error
@@ -60,7 +61,7 @@ def opened_sink(
 
 @contextmanager
 def _replacing(output: str, path: Path, leave_same: bool) -> Iterator[IO[bytes]]:
-    """Write beside a file, and replace it at the end; after an error nothing is left."""
+    """Write a new file beside `path` that replaces it at the end; after an error no new file is left."""
     part = path.with_name(f".tokentail-{secrets.token_hex(8)}.part")
     try:
         with _named(output):
@@ -78,7 +79,7 @@ def _replacing(output: str, path: Path, leave_same: bool) -> Iterator[IO[bytes]]
 
 
 def _made(path: Path, mode: int) -> IO[bytes]:
-    """Make a new file; what somebody put in its place is not written to."""
+    """Make a new file; an error if there is one: somebody could have put a link there."""
     return open(path, "xb", opener=lambda name, flags: os.open(name, flags, mode))
 
 

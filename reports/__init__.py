@@ -1,4 +1,4 @@
-"""What the rows say: small pure metrics, queries over them, and their views for people.
+"""What the stored rows come to: metrics, queries, statistics, and their views for people and programs.
 
 Reports read; nothing here writes to the database, and nothing but the command line imports it.
 """

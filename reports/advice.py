@@ -1,4 +1,4 @@
-"""What the numbers come to, in one sentence each: what changed, and what to change."""
+"""Sentences about a calibration: what changed, and what to change."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from reports.validation import UNDERESTIMATION_GATE
 
 
 def stratum_text(key: Key) -> str:
-    """Return a stratum's name as people write it: `docs/low`."""
+    """Return a stratum's key as a name: `docs/low`; `all` for the empty key."""
     return "/".join(map(label, key)) or "all"
 
 
 def change_sentence(change: Change, at: str) -> str:
-    """Say since when (`at`, as people read it), from what to what, and on how many phases that rests."""
+    """Say since when (`at`, as text), from what to what, and on how many phases that rests."""
     where = "Over all strata" if change.key is None else stratum_text(change.key)
     numbers = (
         f"from {change.before:.2f} to {change.after:.2f} "
@@ -34,14 +34,14 @@ def change_sentence(change: Change, at: str) -> str:
 
 
 def change_record(change: Change, dimensions: Sequence[str]) -> dict[str, Any]:
-    """Return a change as a program reads it; `stratum` is `None` where it is over all of them."""
+    """Return a change as `--json` prints it; `stratum` is `None` where it is over all of them."""
     record = asdict(change)
     key = record.pop("key")
     return {"stratum": None if key is None else dict(zip(dimensions, key, strict=True)), **record}
 
 
 def advice(stratum: Calibrated, purpose: str, name: str, day: str | None) -> str:
-    """Say in one sentence what to change in a stratum, and on what that rests: answers since `day`."""
+    """Say in one sentence what to change in a stratum, and on how many answers since `day` that rests."""
     rests = f"{counted(stratum.n + stratum.truncated, 'answer')} of {counted(stratum.phases, 'phase')}"
     since = f" since {day}" if day else ""
     return f"{name}: {_factor(stratum, purpose)}, {_budget(stratum)}; {rests}{since}"

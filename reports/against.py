@@ -1,9 +1,11 @@
-"""One period beside the one before: what changed, and whether that is another mix of strata.
+"""One period compared with the one before: how much of the change of the error is another mix of strata.
 
-The mean error of a period is the sum over its strata of share x mean. So the change from one to the next
-is exactly the sum of two parts: shares that changed, at the mean of both errors (another mix of work), and
-errors that changed, at the mean of both shares (the estimator, or the model). A stratum that one period
-lacks has no error there: its part is all mix.
+The mean error of a period is the sum over its strata of share x mean error. So the change from one to the
+next is exactly the sum of two parts: shares that changed, at the mean of both errors (another mix of work),
+and errors that changed, at the mean of both shares (the estimator, or the model). A stratum that one period
+lacks has no error there: its part counts as mix.
+
+Source: Kitagawa, Components of a difference between two rates, 1955.
 """
 
 from __future__ import annotations
@@ -18,7 +20,8 @@ from reports.validation import Stratum, Validation
 class Comparison:
     """How the mean SMAPE (percent, 0..200) changed from one period to the next.
 
-    `change` = `by_mix` + `within`; `None` where either period has nothing to measure.
+    `before`, `after`: of each period; `by_mix` + `within` = `change`, in percentage points. `None` where a
+    period has nothing to measure.
     """
 
     before: float | None
@@ -28,7 +31,7 @@ class Comparison:
 
     @property
     def change(self) -> float | None:
-        """By how much it rose."""
+        """By how many percentage points the mean rose."""
         return None if self.before is None or self.after is None else self.after - self.before
 
 

@@ -1,4 +1,4 @@
-"""Answers, in the order of time: what changes, factors and budgets are found from."""
+"""Answers, in the order of time: the data from which changes, factors and budgets are computed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from reports.strata import Key, Strata
 from reports.survival import Needs
 
 MAX_SAMPLED = 5_000
-"""Answers that are enough to see a change; of more, every k-th by its id."""
+"""Answers that are enough to see a change; of more, events with every k-th id are read."""
 
 MAX_UNITS = 20_000
 """Phases in which changes are looked for, at most: of more, every k-th."""
@@ -43,11 +43,12 @@ _SAMPLED = "event_id IN (SELECT value FROM json_each(:sampled))"
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """Answers side by side, in tokens; `at` is when each was logged, as the database writes times.
+    """Answers, one array a column, in tokens; `at` is when each was logged, in UTC as stored.
 
-    `needed` is what a whole answer needed; a cut answer needed more than it: the ceiling in the log, else its
-    actual. `final` is the ceiling of the [TOKEN_BUDGET] line, `ceiling` that or the selected budget, `cut_at`
-    the ceiling that certainly cut the answer; 0 is unknown. `clean` answers are whole and were parsed.
+    `needed` is what a whole answer needed; of a cut one, which needed more, the larger of its actual and its
+    logged ceiling. `final` is the logged ceiling (`actual_max_tokens`), `ceiling` that or the selected
+    budget, `cut_at` the one that the answer certainly had (`reports.futile`); 0 is unknown. `phase` is the
+    number of the phase. `cut` and `clean` (whole and parsed) are 0 or 1.
     """
 
     at: list[str]
@@ -63,12 +64,12 @@ class Answers:
 
     @classmethod
     def of(cls, columns: Iterable[Iterable[Any]] = ()) -> Answers:
-        """Make answers of columns in the order of our fields; without columns there are none."""
+        """Make answers of columns in the order of the fields; without columns there are no answers."""
         at, *numbers = columns or [()] * 10
-        return cls([*at], *(array(size, column) for size, column in zip("qqqqqqqbb", numbers, strict=True)))
+        return cls([*at], *(array(code, column) for code, column in zip("qqqqqqqbb", numbers, strict=True)))
 
     def append(self, phase: int, rest: tuple[Any, ...]) -> None:
-        """Add an answer: the number of its phase, and its values in the order of our fields."""
+        """Add an answer: the number of its phase, and its other values in the order of the fields."""
         at, predicted, actual, needed, final, ceiling, cut_at, cut, clean = rest
         self.at.append(at)
         self.phase.append(phase)
@@ -86,12 +87,12 @@ class Answers:
 
     @property
     def columns(self) -> tuple[list[Any] | array[Any], ...]:
-        """All that is known of them."""
+        """The columns in the order of the fields."""
         tokens = (self.predicted, self.actual, self.needed, self.final, self.ceiling, self.cut_at)
         return (self.at, self.phase, *tokens, self.cut, self.clean)
 
     def only(self, chosen: Sequence[object]) -> Answers:
-        """Return those whose place holds something true."""
+        """Return the answers whose place in `chosen` is true."""
         return self if all(chosen) else Answers.of(compress(column, chosen) for column in self.columns)
 
     @property
@@ -119,7 +120,8 @@ ByStratum = dict[Key, Answers]
 def read_answers(db: Database, selection: Selection, strata: Strata, events: int = 0) -> ByStratum:
     """Return the answers that can be measured, by stratum, oldest first.
 
-    `events` is how many are selected where a sample of them will do.
+    Measured is what has a prediction and an actual above 0 and says whether it was cut. Where a sample will
+    do, `events` is how many are selected; 0: all are read.
     """
     sampled = _sampled(db, events)
     query = _ANSWERS.format(
@@ -150,7 +152,7 @@ def read_changes(db: Database, selection: Selection, strata: Strata, events: int
 
 
 def _sampled(db: Database, events: int) -> str | None:
-    """Return the ids that are looked at, as JSON, so that all others are not even read; `None` for all."""
+    """Return the ids to read, as a JSON array; `None`: all. Rows of other ids are not even looked up."""
     if events <= MAX_SAMPLED:
         return None
     (last,) = db.conn.execute("SELECT MAX(event_id) FROM token_estimation_v2_events").fetchone()
@@ -158,9 +160,9 @@ def _sampled(db: Database, events: int) -> str | None:
 
 
 def units(by_stratum: ByStratum) -> list[Unit]:
-    """Return each stratum's phases, with when they began and the median of their ratios, oldest first.
+    """Return the phases of strata, oldest first: when each began there, and the median of its usable ratios.
 
-    Of very many, every k-th.
+    Of more than `MAX_UNITS` every k-th.
     """
     began: list[tuple[str, Key, int]] = []
     for key, answers in by_stratum.items():
@@ -182,13 +184,13 @@ def units(by_stratum: ByStratum) -> list[Unit]:
 
 
 def since(answers: Answers, start: str) -> Answers:
-    """Return the answers of the phases that began at a moment or later."""
+    """Return the answers of the phases that began at `start` (a time as stored) or later."""
     began = _beginnings(answers)
     return answers.only([began[phase] >= start for phase in answers.phase])
 
 
 def halves(answers: Answers) -> tuple[set[int], set[int]]:
-    """Return the phases that began in the earlier half, and those of the later one."""
+    """Return the numbers of the first half of the phases, as they began, and of the second half."""
     phases = sorted(set(answers.phase))  # they are numbered as they began
     return set(phases[: len(phases) // 2]), set(phases[len(phases) // 2 :])
 

@@ -1,13 +1,12 @@
-"""Budgets: the multiple of a prediction beyond which at most a given share of new answers goes.
+"""Budgets: the multiple of a prediction that at most a given share of new answers exceeds.
 
 Split-conformal prediction by phase. Each answer weighs 1 / (answers of its phase), a phase yet to come
 weighs as one more at infinity, and a cut answer counts as infinite: nobody knows how much it needed.
-The budget is the smallest multiple whose weight reaches 1 - the limit. On average over samples like
-this one, whatever the distribution, at most so many new answers go beyond it.
+The budget is the smallest multiple up to which the weights reach 1 - the limit of their total. On average
+over samples like this one, whatever the distribution, at most the limit's share of new answers exceeds it.
 
-That is so over all samples, those too in which so many answers are cut that there is no number. Where
-one is had only by luck, since the ceilings would cut more of such answers than happened to be cut, it
-is not shown.
+That average includes samples in which so many answers are cut that there is no budget. Where there is one
+only by luck, since the ceilings are expected to cut more of such answers than the limit, it is not shown.
 
 The safe budget holds the limit in 95 of 100 samples: so few phases have an answer beyond it that, were
 their share as large as the limit, it would happen in less than 5% of all samples (Clopper and Pearson).
@@ -31,23 +30,24 @@ from reports.sureness import binomial_below
 from reports.survival import Needs
 
 SURENESS = 0.95
-"""How sure the safe budget is, one-sided."""
+"""The one-sided confidence of the safe budget."""
 
 OWN, POOLED = "own", "pooled"
 """Which of the two budgets is advised: of the stratum's own answers, or of all strata's together."""
 
 _ROUNDING = 1e-9
+"""Sums of weights that differ by less are equal."""
 
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """The budget that truncates at most `max_truncation` (0..1), over `n` answers, `censored` of them cut.
+    """The budget that truncates at most `max_truncation` (0..1), from `n` answers, `censored` of them cut.
 
-    `factor` is the one that is advised, `own_factor` or `pooled_factor`, as `advised` says and for the
-    reason in `why`. `safe_factor` holds in 95 of 100 samples. Each is `None` where the data isn't enough;
-    `phases_needed` is how many more phases it takes for a number of the stratum's own, at the share of
-    cuts seen, 0 where it has one, and `None` where no number of them would do. `largest` is what a
-    whole answer needed at most.
+    Factors are multiples of the prediction: `factor` is the one that is advised, `own_factor` or
+    `pooled_factor`, as `advised` says and for the reason in `why`. `safe_factor` holds in 95 of 100 samples.
+    Each is `None` where the data isn't enough. `phases_needed` is how many more phases it takes for an
+    `own_factor`, at the share of cuts seen: 0 where there is one, `None` where no number of them would do.
+    `largest` is what a whole answer needed at most, as such a multiple.
     """
 
     max_truncation: float
@@ -65,28 +65,32 @@ class Budget:
 
 
 class Sample:
-    """Values in order, and the weights that they reach together, of so many phases."""
+    """Values in rising order, the cumulative weights at each, and the number of phases that these are of."""
 
     def __init__(self, values: Sequence[float], weights: Iterable[float], phases: int) -> None:
         self.values, self.reached, self.phases = values, array("d", accumulate(weights)), phases
 
     def conformal(self, limit: float) -> float | None:
-        """Return the smallest value whose weight reaches 1 - `limit`, one more phase at infinity."""
+        """Return the smallest value up to which the weight is 1 - `limit`, one more phase being at infinity.
+
+        `None`: it is reached at infinity only.
+        """
         place = bisect_left(self.reached, (1 - limit) * (self.phases + 1) - _ROUNDING)
         return self.values[place] if place < len(self.values) else None
 
 
 class Budgets:
-    """What budgets of any limit are found from: what whole answers needed, and how many were cut.
+    """Computes budgets of any limit from what answers needed; cut answers are at infinity.
 
-    Cut answers are at infinity: nobody knows how much they needed.
+    `phases_of_whole` and `phases_of_cut` are the phases of the answers, one by one; `share_cut` is the weight
+    of the cut ones, 0..1, and `expected_cut` what their ceilings are expected to cut.
     """
 
     def __init__(self, needs: Needs) -> None:
         whole = [not cut for cut in needs.cut]
         self.n, self.phases = len(needs), len(needs.sizes)
-        self.of_whole = array("q", compress(needs.phases, whole))
-        self.of_cut = array("q", compress(needs.phases, needs.cut))
+        self.phases_of_whole = array("q", compress(needs.phases, whole))
+        self.phases_of_cut = array("q", compress(needs.phases, needs.cut))
         ratios = array("d", compress(needs.ratios, whole))
         self.sample = Sample(ratios, compress(needs.weights, whole), self.phases)
         cut = math.fsum(compress(needs.weights, needs.cut))
@@ -94,9 +98,9 @@ class Budgets:
         self.expected_cut = expected_cut(needs)
 
     def at(self, limit: float, pooled: float | None = None) -> Budget:
-        """Return the budget for a limit; `pooled` is the one of all strata."""
+        """Return the budget for a limit, 0..1; `pooled` is the stratum's factor by `reports.shrinkage`."""
         enough = (1 - limit) * (self.phases + 1) <= self.phases + _ROUNDING
-        lucky = enough and self.expected_cut > limit  # of fewer there is no number that could be luck
+        lucky = enough and self.expected_cut > limit  # of fewer phases there is no budget at all
         own = None if lucky else self.sample.conformal(limit)
         needed = self._phases_needed(limit, self.expected_cut if lucky else 0.0) if own is None else 0
         advised = POOLED if own is None and pooled is not None else OWN if own is not None else None
@@ -104,7 +108,7 @@ class Budgets:
             max_truncation=limit,
             n=self.n,
             phases=self.phases,
-            censored=len(self.of_cut),
+            censored=len(self.phases_of_cut),
             factor=pooled if own is None else own,
             advised=advised,
             own_factor=own,
@@ -123,21 +127,21 @@ class Budgets:
         return max(1, math.ceil((1 - limit) / spare - _ROUNDING) - self.phases)
 
     def _surely_enough(self, limit: float) -> float | None:
-        """Return the ratio beyond which so few phases have an answer, cut ones too, that it is sure."""
-        allowed, beyond = _allowed(self.phases, limit), set(self.of_cut)
+        """Return the safe budget: the smallest ratio that answers of only `_allowed` phases exceed."""
+        allowed, beyond = _allowed(self.phases, limit), set(self.phases_of_cut)
         if len(beyond) > allowed:
             return None
-        for ratio, phase in zip(reversed(self.sample.values), reversed(self.of_whole), strict=True):
+        for ratio, phase in zip(reversed(self.sample.values), reversed(self.phases_of_whole), strict=True):
             beyond.add(phase)
             if len(beyond) > allowed:
                 return ratio
         return None
 
 
-def under_ceilings(needs: Needs) -> list[tuple[float, int]]:
-    """Return the ceilings that are known, with their phases.
+def cutting_ceilings(needs: Needs) -> list[tuple[float, int]]:
+    """Return the known ceilings, as multiples of the predictions, each with the number of its phase.
 
-    There are none if a whole answer went beyond its own: then they cut nothing.
+    None are returned if a whole answer exceeds its own: then ceilings don't cut.
     """
     known = [math.isfinite(ceiling) for ceiling in needs.ceilings]
     cases = zip(needs.ratios, needs.ceilings, needs.cut, strict=True)
@@ -147,8 +151,11 @@ def under_ceilings(needs: Needs) -> list[tuple[float, int]]:
 
 
 def expected_cut(needs: Needs) -> float:
-    """Return which share of such answers their ceilings cut, if logarithms are spread normally."""
-    ceilings = under_ceilings(needs)
+    """Return which share of answers, 0..1, their ceilings are expected to cut, if ratios are log-normal.
+
+    0 of fewer than two known ceilings.
+    """
+    ceilings = cutting_ceilings(needs)
     if len(ceilings) < 2:
         return 0.0
     spread = moments([*map(math.log, needs.ratios)])
@@ -170,7 +177,7 @@ def _explained(advised: str | None, needed: int | None, phases: int, limit: floa
 
 
 def _allowed(phases: int, limit: float) -> int:
-    """Return how many phases may lie beyond and still leave less than 5% of doubt; -1 if none may."""
+    """Return how many phases may have an answer beyond a safe budget; -1: even none leaves too much doubt."""
     low, high = -1, phases
     while high - low > 1:
         middle = (low + high) // 2

@@ -2,8 +2,8 @@
 
 A proposal, never applied. It rests on the answers since the estimates last changed. The factor is the
 median of actual / predicted by phase; it is proposed only where its interval excludes 1 and where the
-factor of the earlier half of the phases lessened the error of the later half. Cut answers are in all
-of it as what they are: more than they got, nobody knows how much.
+factor of the earlier half of the phases lessened the error of the later half. Factors and budgets take cut
+answers for what they are: longer than what they got, unknown how much. Errors are over clean ones alone.
 """
 
 from __future__ import annotations
@@ -29,28 +29,31 @@ from reports.survival import Curve, Median, Needs, median_needed
 from reports.validation import UNDERESTIMATION_GATE
 
 MIN_PHASES = 6
-"""Phases below which nothing is proposed: of fewer, no interval is sure to 95%."""
+"""Phases with clean answers below which no factor for the center is proposed: of fewer, no median has a 95%
+interval."""
 
 MAX_TRUNCATION = 0.02
-"""The share of truncated answers that a budget may lead to."""
+"""The share of answers, 0..1, that a budget may truncate."""
 
 CENTER, GATE, BUDGET = "center", "gate", "budget"
 PURPOSES = (CENTER, GATE, BUDGET)
-"""What predictions are for: to be in the middle, to pass the report's gate, or to be the budget itself."""
+"""What predictions are for: to be the median, to pass the report's gate, or to be the budget itself."""
 
 MIN_GAIN = 1.0
-"""Points of SMAPE: what a factor gains forward in time must be more, or it is nothing to act on."""
+"""Percentage points of SMAPE that a factor must gain forward in time, at least, to be proposed."""
 
 MAX_FOLDS = 50
 MAX_REPLAYED = 250_000
-"""How many parts of the phases are left out in turn, and answers gone through for it, at most."""
+"""How many groups of phases are left out in turn, and how many answers are gone through for it, at most; but
+there are two groups at least."""
 
 
 @dataclass(frozen=True, slots=True)
 class Wish:
     """What is asked of a calibration: how much evidence it takes, for what, and what a budget may cost.
 
-    `prices`, where there are any, say themselves how many answers may be truncated.
+    `prices`, where there are any, take the place of `max_truncation` (0..1), since the cheapest budget has a
+    share of truncated answers of its own. `all_time`: answers from before the last change count as well.
     """
 
     min_phases: int = MIN_PHASES
@@ -61,12 +64,12 @@ class Wish:
 
     @property
     def limit(self) -> float:
-        """The share of answers that a budget may truncate."""
+        """The share of answers, 0..1, that a budget may truncate."""
         return self.prices.limit if self.prices else self.max_truncation
 
     @property
     def goal(self) -> float | None:
-        """The share of answers that may go beyond the new predictions; `None` for the median."""
+        """The share of answers, 0..1, that may exceed the new predictions; `None` for the median."""
         return {CENTER: None, GATE: UNDERESTIMATION_GATE, BUDGET: self.limit}[self.purpose]
 
 
@@ -74,8 +77,8 @@ class Wish:
 class Forward:
     """A trial forward in time: the factor of the `fitted` earlier phases, tried on the `tried` later ones.
 
-    Mean SMAPE of the later clean answers, in percent, and the share of all of them (0..1) that needed
-    more than was predicted (cut ones did): as logged, and with the factor.
+    `error_*` are the mean SMAPE in percent of the later clean answers, `beyond_*` the share (0..1) of all
+    later answers that needed more than was predicted (cut ones did): as logged, and with the factor.
     """
 
     factor: float
@@ -91,12 +94,12 @@ class Forward:
 class Calibrated:
     """One stratum, over its answers `since` its estimates last changed (`None`: they didn't).
 
-    `n` clean answers (parsed, whole, neither number 0) and `truncated` cut ones, of `phases`. Means in
-    tokens and `smape` in percent are over the clean ones, and so are `ratio_*`: actual / predicted.
-    `factor` is the median ratio, cut ones among them. `error_before` and `error_after` are mean SMAPE
-    as logged, and with the factor of the other phases: how well one factor fits, no forecast, which is
-    what `forward` is. `proposed_factor` is that for the purpose that was asked for, `None` for the
-    reason in `why`; `gate` is the multiple that at most 5% of new answers go beyond.
+    `n` clean answers (parsed, whole, neither number 0) and `truncated` cut ones, of `phases`. Means in tokens
+    and `smape` in percent are over the clean ones, and so are `ratio_*`: actual / predicted. `factor` is the
+    median ratio of clean and cut ones. `error_before` and `error_after` are mean SMAPE as logged, and with
+    the factor of the other phases (cross-validated): how well one factor fits. A forecast is tried by
+    `forward`. `proposed_factor` is that for the purpose that was asked for, `None` for the reason in `why`;
+    `gate` is the budget that at most 5% of new answers exceed.
     """
 
     key: Key
@@ -124,7 +127,7 @@ class Calibrated:
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """The whole: over all selected answers, of each stratum, and what changed meanwhile.
+    """The calibration over all selected answers, that of each stratum, and when the estimates changed.
 
     The `futile` answers, which more budget would not have helped, are left out of the numbers.
     """
@@ -165,7 +168,7 @@ def calibrated(by_stratum: ByStratum, everything: Key, wish: Wish) -> Calibratio
 
 
 def _without_futile(by_stratum: ByStratum) -> tuple[ByStratum, Futile]:
-    """Return the answers of which budget is a matter, and how many are left out."""
+    """Return the answers without those that more budget would not have helped, and how many these are."""
     kept: ByStratum = {}
     phases: list[int] = []
     for key, answers in by_stratum.items():
@@ -178,7 +181,7 @@ def _without_futile(by_stratum: ByStratum) -> tuple[ByStratum, Futile]:
 
 
 class _Group(NamedTuple):
-    """The answers of a stratum that count, what they needed, since when, and the pooled budgets."""
+    """The answers of a stratum that are used, what they needed, since when, and the pooled factors."""
 
     key: Key
     answers: Answers
@@ -229,7 +232,7 @@ def _calibrated(group: _Group, wish: Wish) -> Calibrated:
 
 
 def _errors(predicted: Iterable[int], actual: Iterable[int], factors: Iterable[float]) -> list[float]:
-    """Return SMAPE in percent, each prediction multiplied by its factor."""
+    """Return the SMAPE in percent of each prediction multiplied by its factor."""
     return [
         200 * abs(factor * estimate - answer) / (factor * estimate + answer)
         for estimate, answer, factor in zip(predicted, actual, factors, strict=False)
@@ -239,7 +242,7 @@ def _errors(predicted: Iterable[int], actual: Iterable[int], factors: Iterable[f
 def _centered(
     phases: int, min_phases: int, middle: Median, forward: Forward | None
 ) -> tuple[float | None, str]:
-    """Return the factor that centres the predictions, if it is proposed, and why (not)."""
+    """Return the factor that makes predictions the median, if it is proposed, and why (not)."""
     if phases < min_phases:
         return None, f"{phases} of {min_phases} phases with clean answers"
     if middle.value is None:
@@ -257,7 +260,7 @@ def _centered(
 
 
 def _reached(goal: Budget, forward: Forward | None) -> tuple[float | None, str]:
-    """Return the factor beyond which few enough answers go, and how it did forward in time."""
+    """Return the factor of a budget as the proposal, and why, with how it did forward in time."""
     if goal.factor is None or forward is None or forward.beyond_after is None:
         return goal.factor, goal.why
     return (
@@ -269,9 +272,10 @@ def _reached(goal: Budget, forward: Forward | None) -> tuple[float | None, str]:
 def _forward(
     group: _Group, clean: Answers, errors: Sequence[float], usable: Curve, wish: Wish
 ) -> Forward | None:
-    """Try the factor of the earlier half of the phases on the later; `None` if that half gives no factor.
+    """Try the factor of the earlier half of the phases on the later one.
 
-    `errors` are those of the clean answers as they were predicted.
+    `None` if the earlier half gives no factor, or the later has no clean answer. `errors` are the SMAPE of
+    the clean answers as logged.
     """
     earlier, later = halves(group.answers)
     if wish.goal is None:
@@ -300,7 +304,8 @@ def _forward(
 def _error_left_out(clean: Answers, usable: Curve) -> float | None:
     """Return mean SMAPE of the clean answers, each with the factor of the other phases.
 
-    Phases are left out one by one, or many of them in parts.
+    Phases are left out one by one, or, where there are many, in `MAX_FOLDS` groups or fewer. `None` if the
+    rest tells no factor for one of them.
     """
     phases = [*dict.fromkeys(usable.needs.phases)]
     number = min(len(phases), MAX_FOLDS, max(2, MAX_REPLAYED // len(usable.needs)))

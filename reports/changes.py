@@ -1,9 +1,10 @@
-"""Changes: whether, when, and from what to what the estimates became other than they were.
+"""Change points: whether, when, and from what to what actual / predicted changed.
 
-A test on the medians of phases in the order of time. It looks at the ranks of ratios divided by their
-stratum's median, and expects of each stratum what is usual in it, so that another mix of strata is no
-change of the estimates. The largest difference over all moments is judged as the largest, and it is
-corrected for looking at several: the whole, each stratum, and the mix.
+A rank test on the medians of phases in the order of time. Ratios are divided by their stratum's median,
+ranked, and compared within strata (aligned ranks), so that another mix of strata is no change of the
+estimates. The largest difference over all moments is judged as a maximum, and 5% of error in all are divided
+among the tests: of the whole, of each stratum, and of the mix. Each part before and after a change is
+searched again.
 
 Sources: Hodges and Lehmann, Rank methods for combination of independent experiments, 1962; Miller and
 Siegmund, Maximally selected chi-square statistics, 1982; Holm, A simple sequentially rejective multiple
@@ -27,23 +28,23 @@ from reports.strata import Key
 WHOLE_DOUBT = 0.03
 STRATA_DOUBT = 0.01
 MIX_DOUBT = 0.01
-"""How likely a change is seen without one, at most: in the whole, in any of the strata, in their mix."""
+"""The probability, at most, of finding a change without one: in the whole, in any stratum, in the mix."""
 
 MIN_SEGMENT = 5
 """Phases on either side of a change, at least."""
 
 MIN_CHANGE = 1.1
-"""A smaller one, as a multiple of what was usual, is nothing to act on, however sure it is."""
+"""The factor by which the median must change at least: less is nothing to act on, however sure it is."""
 
 UNLIKE = 2.5
-"""How many deviations one stratum differs from the others for a change to be its own."""
+"""Standard deviations by which one stratum must differ from the others for a change to be its own."""
 
 ESTIMATES, MIX = "estimates", "mix"
 """What changed: actual / predicted within strata, or only how often each stratum occurs."""
 
 
 class Unit(NamedTuple):
-    """A phase within a stratum: when it began (as the database writes times), its median ratio."""
+    """A phase within a stratum: when it began (a time as stored), and its median of actual / predicted."""
 
     at: str
     key: Key
@@ -54,8 +55,9 @@ class Unit(NamedTuple):
 class Change:
     """From `at` on, the median of actual / predicted is `after` instead of `before`.
 
-    `key` is the stratum, `None` where it is over all of them; `of` says what changed. `p_value` is how
-    likely so large a difference is anywhere without a change, corrected for looking at several.
+    `key` is the stratum, `None` where it is over all of them; `of` is `ESTIMATES` or `MIX`. `at` is in UTC as
+    stored. The medians are of `phases_before` and `phases_after` phases. `p_value` is the probability of so
+    large a difference at any moment without a change, corrected for the number of strata where it is of one.
     """
 
     key: Key | None
@@ -80,7 +82,7 @@ def find_changes(units: Sequence[Unit]) -> list[Change]:
 
 
 def last_changes(changes: Sequence[Change], keys: Sequence[Key]) -> dict[Key, str]:
-    """Return since when each stratum's estimates are as they are, for those that ever changed."""
+    """Return when the estimates of each stratum last changed, of those that ever did; `MIX` doesn't count."""
     since: dict[Key, str] = {}
     for change in changes:
         if change.of == ESTIMATES:
@@ -91,7 +93,11 @@ def last_changes(changes: Sequence[Change], keys: Sequence[Key]) -> dict[Key, st
 def _segments(
     units: Sequence[Unit], key: Key | None, doubt: float, found: list[Change], looks: int = 1
 ) -> Iterator[Sequence[Unit]]:
-    """Yield the stretches between changes, in order; the changes are added to those found."""
+    """Yield the segments between changes, in order; changes are appended to `found`.
+
+    `key` is the stratum whose units these are, `None` for all; `looks` is the factor by which p-values are
+    corrected.
+    """
     place, p_value = largest_difference([(unit.key, unit.ratio) for unit in units], _starts(units))
     if place is None or p_value * looks > doubt or not _matters(units, place) or _is_of_one(units, place):
         yield units
@@ -102,7 +108,7 @@ def _segments(
 
 
 def _strata_changes(units: Sequence[Unit], found: list[Change]) -> bool:
-    """Look at each stratum by itself, corrected for their number (Holm); return whether any changed."""
+    """Search each stratum by itself, corrected for their number (Holm); return whether any changed."""
     by_key: defaultdict[Key, list[Unit]] = defaultdict(list)
     for unit in units:
         by_key[unit.key].append(unit)
@@ -123,7 +129,7 @@ def _strata_changes(units: Sequence[Unit], found: list[Change]) -> bool:
 
 
 def _mix_change(units: Sequence[Unit], found: list[Change]) -> None:
-    """See whether ratios changed where those within strata didn't."""
+    """Append a change of the ratios over all strata, where none is found within them: another mix."""
     place, p_value = largest_difference([((), unit.ratio) for unit in units], _starts(units))
     if (
         place is not None
@@ -134,16 +140,16 @@ def _mix_change(units: Sequence[Unit], found: list[Change]) -> None:
 
 
 def _matters(units: Sequence[Unit], place: int) -> bool:
-    """Whether what is usual changed by so much, each ratio taken as a multiple of its stratum's median."""
+    """Whether the median changed by `MIN_CHANGE`, each ratio taken as a multiple of its stratum's median."""
     relative = _relative([(unit.key, unit.ratio) for unit in units])
     before, after = statistics.median(relative[:place]), statistics.median(relative[place:])
     return max(before, after) >= MIN_CHANGE * min(before, after)
 
 
 def _is_of_one(units: Sequence[Unit], place: int) -> bool:
-    """Whether it is one stratum that changed: the others, as a whole, differ from it beyond chance.
+    """Whether only one stratum changed: it differs from the others together by more than `UNLIKE`.
 
-    What each stratum's scores add up to before the place is compared per unit of its variance.
+    Compared are the sums of scores before the place, each divided by its variance.
     """
     series = [(unit.key, unit.ratio) for unit in units]
     scores = _scores(series)
@@ -160,7 +166,7 @@ def _is_of_one(units: Sequence[Unit], place: int) -> bool:
 def _differences(
     series: Sequence[tuple[Key, float]], scores: Sequence[float], place: int
 ) -> dict[Key, tuple[float, float]]:
-    """Return the sum of each stratum's scores before a place, and its variance by chance, if it has any."""
+    """Return the sum of each stratum's scores before a place and its variance under no change, if not 0."""
     by_key: defaultdict[Key, list[tuple[bool, float]]] = defaultdict(list)
     for number, ((key, _), score) in enumerate(zip(series, scores, strict=True)):
         by_key[key].append((number < place, score))
@@ -184,7 +190,7 @@ def _relative(series: Sequence[tuple[Key, float]]) -> list[float]:
 
 
 def _starts(units: Sequence[Unit]) -> list[bool]:
-    """Say before which units a stretch may begin: not between those of one moment."""
+    """Return of each unit whether a segment may begin with it: not between units of the same moment."""
     return [False, *(before.at < after.at for before, after in pairwise(units))]
 
 
@@ -196,9 +202,10 @@ def _change(units: Sequence[Unit], place: int, key: Key | None, of: str, p_value
 def largest_difference(
     series: Sequence[tuple[Key, float]], starts: Sequence[bool]
 ) -> tuple[int | None, float]:
-    """Return where values before and after differ most, and how likely that is without a change.
+    """Return the index from which on values differ most from those before, and the p-value of that.
 
-    Values are compared within their stratum only; `starts` says where the second part may begin.
+    The index is `None` where no second part may begin. Values are compared within their stratum only;
+    `starts` says of each whether the second part may begin with it.
     """
     scores = _scores(series)
     squares: defaultdict[Key, float] = defaultdict(float)
@@ -210,7 +217,10 @@ def largest_difference(
     for place, ((key, _), score) in enumerate(zip(series, scores, strict=True)):
         inside = MIN_SEGMENT <= place <= len(series) - MIN_SEGMENT and scan.pairs >= MIN_SEGMENT / 2
         if inside and starts[place] and scan.difference >= largest - 1e-9:
-            best, largest = place, scan.difference  # of equal ones the last: nothing older is then taken in
+            best, largest = (
+                place,
+                scan.difference,
+            )  # of equal ones the last: the newer part then holds nothing older
         unlike = scan.step(key, score)
         if inside:
             steps.append(unlike)
@@ -218,7 +228,10 @@ def largest_difference(
 
 
 class _Scan:
-    """The sum of scores before a place that moves on, its variance by chance, and what it rests on."""
+    """The sum of scores before a place that moves on, and its variance under no change.
+
+    `pairs` is how many values can be compared there: the sum over strata of left * right / size.
+    """
 
     def __init__(self, sizes: Mapping[Key, int], squares: Mapping[Key, float]) -> None:
         self.sizes, self.squares = sizes, squares
@@ -227,7 +240,7 @@ class _Scan:
 
     @property
     def difference(self) -> float:
-        """How many deviations the sum is away from what chance would make it."""
+        """The absolute sum in standard deviations."""
         return abs(self.sum) / math.sqrt(self.variance) if self.variance > 1e-9 else 0.0
 
     def step(self, key: Key, score: float) -> float:
@@ -245,9 +258,9 @@ class _Scan:
 
 
 def _scores(series: Sequence[tuple[Key, float]]) -> list[float]:
-    """Return the rank of each value, divided by its stratum's median, less the mean rank of its stratum.
+    """Return the aligned rank of each value: its rank less the mean rank of its stratum.
 
-    Ranks are shares, 0..1; equal values have the same.
+    Ranked, as shares of 0..1, are multiples of the stratum's median.
     """
     ranks = _ranks(_relative(series))
     sums: defaultdict[Key, float] = defaultdict(float)
@@ -258,7 +271,7 @@ def _scores(series: Sequence[tuple[Key, float]]) -> list[float]:
 
 
 def _ranks(values: Sequence[float]) -> list[float]:
-    """Return the rank of each value as a share of their number; equal ones share theirs."""
+    """Return the rank of each value as a share of their number; equal ones have the mean of their ranks."""
     ordered = sorted(values)
     return [
         (bisect_left(ordered, value) + bisect_right(ordered, value)) / 2 / len(values) for value in values
@@ -266,10 +279,10 @@ def _ranks(values: Sequence[float]) -> list[float]:
 
 
 def _chance_of(largest: float, unlike: Sequence[float]) -> float:
-    """Return how likely the largest of such differences is so large by chance.
+    """Return the p-value of the largest difference over all places.
 
-    Each step adds as much as the sums before and after it are unlike: for one stratum, that is Miller
-    and Siegmund's formula.
+    `unlike` has 1 - correlation of the sums before and after each step, which is what the step adds; for one
+    stratum, this is Miller and Siegmund's formula.
     """
     if largest <= 1:
         return 1.0

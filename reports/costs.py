@@ -1,9 +1,9 @@
 """What budgets cost: tokens that were not used, and tokens that were lacking.
 
-The newsvendor's question. If a token that an answer lacks costs so much, and one that it leaves over so
-much, the multiple of the prediction with the least expected cost is a quantile of actual / predicted:
-the one that the share cost of waste / (both) of the answers goes beyond. What a cut answer lacked is
-not known; it is taken from the whole ones that needed more than it got.
+This is the newsvendor problem. Given the cost of a token that an answer lacks (truncation) and of one that it
+leaves over (waste), the multiple of the prediction with the least expected cost is a quantile of actual /
+predicted: the one that a share of waste / (truncation + waste) of the answers exceeds. What a cut answer
+lacked is not known; it is estimated from the whole ones that needed more than it got.
 
 Source: Arrow, Harris and Marschak, Optimal inventory policy, 1951.
 """
@@ -18,29 +18,29 @@ from itertools import accumulate, compress
 from reports.answers import Answers
 
 CALLS = 1000
-"""Costs are said for so many answers."""
+"""Costs are given per so many answers."""
 
 
 @dataclass(frozen=True, slots=True)
 class Prices:
-    """What a token costs that an answer lacked, and one of its budget that it left over."""
+    """The cost of a token that an answer lacked, and of one that it left over, in any unit."""
 
     of_truncation: float
     of_waste: float
 
     @property
     def limit(self) -> float:
-        """The share of answers that may be truncated at the least expected cost."""
+        """The share of answers, 0..1, that is truncated at the least expected cost."""
         return self.of_waste / (self.of_truncation + self.of_waste)
 
 
 @dataclass(frozen=True, slots=True)
 class Costs:
-    """Per 1,000 answers, over the `n` whose ceiling is known: as it was, and with the budget.
+    """Costs per 1,000 answers, from the `n` with a known ceiling: under it (`before`) and a budget (`after`).
 
-    `spare` and `short` are tokens left over and lacking, `truncated` answers; `cost` is in what the
-    prices are of. `at_least` is whether some were cut beyond all whole ones, so that what they lacked
-    is known as a lower bound only.
+    `spare` and `short` are tokens left over and lacking, `truncated` counts answers; `cost` is in the unit of
+    the prices. `at_least` is whether an answer was cut beyond all whole ones, so that what it lacked is only
+    known as a lower bound.
     """
 
     n: int
@@ -56,7 +56,10 @@ class Costs:
 
 
 def costs(answers: Answers, factor: float | None, prices: Prices) -> Costs | None:
-    """Return what the answers' ceilings cost, and what a budget would; `None` of no ceiling or budget."""
+    """Return what the answers' ceilings cost, and what a budget of `factor` x predicted would.
+
+    `None` where no ceiling is known, or there is no budget.
+    """
     known = answers.only(answers.ceiling)
     if not len(known) or factor is None:
         return None
@@ -83,18 +86,22 @@ def costs(answers: Answers, factor: float | None, prices: Prices) -> Costs | Non
 
 
 class _Whole:
-    """The ratios of whole answers, to say what a cut one may have needed: any of those beyond it."""
+    """The ratios of whole answers: a cut one may have needed any of those beyond its own."""
 
     def __init__(self, ratios: Iterable[float]) -> None:
         self.ratios = sorted(ratios)
         self.sums = [0.0, *accumulate(self.ratios)]
 
     def above(self, ratio: float) -> int:
-        """Return how many needed more."""
+        """Return how many whole answers needed more than a ratio."""
         return len(self.ratios) - bisect_right(self.ratios, ratio)
 
     def beyond(self, bound: float, budget: float) -> tuple[float, float, float]:
-        """Return spare, short and the chance of a cut, on average over those beyond a bound."""
+        """Return spare, short and the probability of a cut by a budget, averaged over ratios beyond a bound.
+
+        Without any, the bound itself is taken for what was needed, and a budget of that size cuts it. All are
+        multiples of the prediction.
+        """
         above = self.above(bound)
         if not above:
             return 0.0, max(0.0, bound - budget), float(budget <= bound)
@@ -107,12 +114,14 @@ class _Whole:
 
 @dataclass(slots=True)
 class _Sums:
+    """Tokens left over and lacking, and answers truncated (those expected, where it isn't known)."""
+
     spare: float = 0.0
     short: float = 0.0
     truncated: float = 0.0
 
     def add(self, ratio: float, cut: int, predicted: int, budget: float, whole: _Whole) -> None:
-        """Take in an answer with a budget; both are multiples of its prediction."""
+        """Add an answer under a budget; `ratio` and `budget` are multiples of its prediction."""
         left = budget - ratio
         spare, short, truncated = (
             whole.beyond(ratio, budget) if cut else (max(0.0, left), max(0.0, -left), float(left < 0))
@@ -122,5 +131,5 @@ class _Sums:
         self.truncated += truncated
 
     def cost(self, prices: Prices) -> float:
-        """Return what the tokens cost."""
+        """Return the cost of the tokens, in the unit of the prices."""
         return prices.of_truncation * self.short + prices.of_waste * self.spare

@@ -17,13 +17,13 @@ from reports.selection import CLEAN, Population, Selection, population
 from reports.strata import Key, Strata
 
 CELL_TARGET = 5
-"""Events that a cell needs before its numbers mean anything."""
+"""Events that a cell needs at least before its numbers are looked at."""
 
 TOTAL_TARGET = (30, 50)
-"""Events that all cells together need at least, and had better have."""
+"""Events in all cells together: the least number, and the one to aim at."""
 
 _DIMENSIONS = ("category", "complexity", "bucket")
-_NO_EVENTS = "SELECT (SELECT COUNT(*) FROM rejected_lines), TOTAL(unread_lines) FROM log_sources"
+_OTHER_LINES = "SELECT (SELECT COUNT(*) FROM rejected_lines), TOTAL(unread_lines) FROM log_sources"
 _CELLS = """
 SELECT {key} COUNT(*), TOTAL({clean}) FROM token_estimation_v2_events WHERE {where} GROUP BY 1, 2, 3
 """
@@ -31,11 +31,11 @@ SELECT {key} COUNT(*), TOTAL({clean}) FROM token_estimation_v2_events WHERE {whe
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """Events of one category, complexity and bucket; `None` where events don't say it.
+    """Events of one category, complexity and bucket of deliverables; `None` where events have no name.
 
     `need` is how many more the target asks for, `clean` how many of `have` are parsed and whole.
-    `weight` is how often such work may be expected, 0..1: the share of the category and complexity
-    times the share of the bucket, each with one added to its count.
+    `weight` is how often such work may be expected, 0..1: the share of events of the category and complexity
+    times that of the bucket, each with one added to its counts.
     """
 
     category: str | None
@@ -49,9 +49,10 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """All cells, in order; `without_bucket` events have no number of deliverables and are in no cell.
+    """All cells, in order, and what is in none of them.
 
-    `rejects` and `unread_lines` are lines of all logs with the marker that are no events, and in no cell.
+    `without_bucket` events have no number of deliverables, or one that no bucket holds. `rejects` and
+    `unread_lines` are lines of all logs with the marker that are no events, whatever the filters are.
     """
 
     population: Population
@@ -65,12 +66,12 @@ class Coverage:
 
     @property
     def have(self) -> int:
-        """Events in all cells."""
+        """Events in all cells together."""
         return sum(cell.have for cell in self.cells)
 
     @property
     def covered(self) -> int:
-        """Cells with as many events as the target asks for."""
+        """How many cells have as many events as the target asks for."""
         return sum(not cell.need for cell in self.cells)
 
     @property
@@ -80,11 +81,11 @@ class Coverage:
 
     @property
     def total_need(self) -> int:
-        """Events that are lacking to the least total."""
+        """How many events are lacking to the least total."""
         return max(0, self.total_target[0] - self.have)
 
     def most_useful(self, limit: int) -> list[Cell]:
-        """Return the cells of which events would help most: much needed, and often met."""
+        """Return at most `limit` cells whose events would help most: the largest need times weight first."""
         needing = [cell for cell in self.cells if cell.need]
         return sorted(needing, key=lambda cell: -cell.need * cell.weight)[:limit]
 
@@ -92,7 +93,7 @@ class Coverage:
 def coverage(
     db: Database, selection: Selection, strata: Strata, target: int, total_target: tuple[int, int]
 ) -> Coverage:
-    """Count the events of every cell; of `strata` the buckets are used."""
+    """Count the events of every cell; of `strata` the buckets are used, since cells have fixed dimensions."""
     cells_by = Strata(_DIMENSIONS, strata.buckets)
     query = _CELLS.format(key=cells_by.columns(selection), clean=CLEAN, where=selection.where())
     have: dict[Key, tuple[int, int]] = {}
@@ -107,10 +108,10 @@ def coverage(
     cells = []
     for key in _grid(have, cells_by):
         count, clean = have.get(key, (0, 0))
-        # One more of each keeps work that was not met so far from counting for nothing.
+        # Adding one (Laplace) keeps work that was not met so far from counting for nothing.
         weight = (pairs[key[:2]] + 1) * (buckets[key[2]] + 1) / (total + 1) ** 2
         cells.append(Cell(key[0], key[1], str(key[2]), count, clean, max(0, target - count), weight))
-    rejects, unread = db.conn.execute(_NO_EVENTS).fetchone()
+    rejects, unread = db.conn.execute(_OTHER_LINES).fetchone()
     return Coverage(
         population=population(db, selection),
         strata_by=cells_by,

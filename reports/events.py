@@ -1,4 +1,4 @@
-"""The events themselves: newest or worst first, and one in full with the places where it was seen."""
+"""The events themselves: newest or worst first, and one by its name with the places where it was seen."""
 
 from __future__ import annotations
 
@@ -29,9 +29,10 @@ ORDER BY sighting.phase_known DESC, source.state = 'replaced', source.source_id,
 
 
 def listed_events(db: Database, selection: Selection, worst: bool, limit: int | None) -> Iterator[Row]:
-    """Yield events with all their columns and `place`, the file and the line where each was seen first.
+    """Yield events with all their columns and `place`, a file and the line (`path:line`) where each was seen.
 
-    The newest come first; or the `worst` by SMAPE, of those that have one. `limit` is how many at most.
+    The newest come first; or the `worst` by SMAPE, of those that have one and whose actual is no total of
+    input and output. `limit` is how many at most.
     """
     measured = " AND smape_percent IS NOT NULL AND actual_is_total = 0" if worst else ""
     query = (
@@ -42,7 +43,7 @@ def listed_events(db: Database, selection: Selection, worst: bool, limit: int | 
 
 
 def event_named(db: Database, name: str) -> Row | None:
-    """Return the event of an id, or of a key or the beginning of one that no other has; else nothing."""
+    """Return the event with an id, a key, or a beginning that only its key has; `None` if there is none."""
     table = "SELECT * FROM token_estimation_v2_events"
     if name.isascii() and name.isdigit() and len(name) < 19:
         for row in db.query(f"{table} WHERE event_id = ?", [int(name)]):
@@ -57,5 +58,5 @@ def event_named(db: Database, name: str) -> Row | None:
 
 
 def sightings_of(db: Database, event_id: int) -> list[Row]:
-    """Return the places where an event was seen, those whose lines say most of it first."""
+    """Return the places where an event was seen, first those where the lines around it tell its phase."""
     return list(db.query(_SIGHTINGS, {"event_id": event_id}))

@@ -1,4 +1,4 @@
-"""Libraries that only some reports need: imported when used, and named when they are missing."""
+"""Libraries that only some reports need: imported when they are used; an error says how to install them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ingest.extras import extra_command
 
 
 def imported(module: str, extra: str) -> Any:
-    """Import a module of an extra.
+    """Import a module that comes with an extra of this package.
 
     Raises:
         MissingExtra: it is not installed; the message says how to install the extra.

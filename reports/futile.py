@@ -1,12 +1,12 @@
-"""Cuts that more budget doesn't help: the next, larger budget was filled to the brim too.
+"""Cuts that more budget doesn't help: the next, larger budget was filled too.
 
-A provider may cap what an answer can have, and a model may go on in a loop until it is stopped. Such an
-answer doesn't say what work needs: a budget that held it would be waste. It shows where a phase was tried
-again with a larger ceiling and was cut there as well, or no later than before, though it got at least as
-many tokens as any whole answer of its stratum. Without this last, long work would be taken for a loop: of
-answers that only need much, one in three that were cut is cut again at 1.25 times the ceiling, and a
-budget without them would be too low. Where a whole answer of the phase needed more than a ceiling, the cut
-at it was a matter of budget.
+A provider may cap the length of an answer, and a model may go on in a loop until it is stopped. Such an
+answer doesn't say what work needs: a budget that held it would be waste. A cut answer is taken for one where
+its phase was tried again with a larger ceiling and was cut again, at that ceiling or no later than before,
+though it got at least as many tokens as any whole answer of its stratum. Without this last condition, long
+work would be taken for a loop: of answers that only need much, one in three that were cut is cut again at
+1.25 times the ceiling, and a budget without them would be too low. Where a whole answer of the phase needed
+more than a ceiling, the cut at that ceiling was a matter of budget.
 """
 
 from __future__ import annotations
@@ -31,11 +31,12 @@ CEILING_KNOWN = """COALESCE(actual_max_tokens,
             AND said.timestamp <= token_estimation_v2_events.timestamp
     ) END,
     CASE WHEN 20 * actual_output_tokens >= 19 * selected_budget THEN selected_budget END, 0)"""
-"""The ceiling that an answer certainly had, 0 if it is unknown: its own, for a cut answer the one that an
-escalation set, or the selected budget where the answer filled it."""
+"""The SQL expression of the ceiling that an answer certainly had, 0 if it is unknown: the logged one; else,
+of a cut answer, the largest that escalations of its phase had set; else the selected budget if the answer
+filled it."""
 
 FILLED = 0.95
-"""The share of a ceiling that an answer has if it filled it: counts of tokens differ a little."""
+"""An answer with at least this share of its ceiling filled it: counts of tokens differ a little."""
 
 _LONGEST = """
 SELECT {key} MAX(actual_output_tokens) FROM token_estimation_v2_events
@@ -54,7 +55,7 @@ ORDER BY timestamp, event_id
 
 
 class Try(NamedTuple):
-    """An answer, in tokens: the number of its phase, its ceiling (0: not known), and whether it was cut."""
+    """An answer: its phase's number, ceiling (0: unknown) and actual in tokens, and whether it was cut."""
 
     phase: int
     ceiling: int
@@ -64,16 +65,17 @@ class Try(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Futile:
-    """How many of the selected answers were cut though more budget would not have helped, of which phases."""
+    """How many of the selected answers were cut and not helped by more budget, of how many phases."""
 
     answers: int
     phases: int
 
 
 def futile(tries: Sequence[Try], longest: int) -> set[int]:
-    """Return the places of a stratum's cut answers that more budget would not have helped.
+    """Return the indices of a stratum's cut answers that more budget would not have helped.
 
-    The tries of a phase come in the order of time; `longest` is the longest whole answer of the stratum.
+    The tries of each phase are in the order of time; `longest` is the length in tokens of the stratum's
+    longest whole answer, 0 of none.
     """
     cuts = Counter(attempt.phase for attempt in tries if attempt.cut)
     places: dict[int, list[int]] = {phase: [] for phase, number in cuts.items() if number > 1}
@@ -88,7 +90,7 @@ def futile(tries: Sequence[Try], longest: int) -> set[int]:
 
 
 def _filled_again(tries: list[Try], longest: int) -> set[int]:
-    """Return the numbers of a phase's cut tries whose next, larger ceiling was filled, and what filled it."""
+    """Return the indices of a phase's cut tries that a larger ceiling didn't help, and of those with that."""
     found: set[int] = set()
     for number, attempt in enumerate(tries):
         if attempt.cut and attempt.ceiling:
@@ -101,14 +103,14 @@ def _filled_again(tries: list[Try], longest: int) -> set[int]:
 
 
 def _is_no_better(smaller: Try, larger: Try, longest: int) -> bool:
-    """Whether a larger ceiling was filled as well, or gave no more, though whole answers need no more."""
+    """Whether the try with the larger ceiling was cut too, with no shorter an answer than any whole one."""
     filled = larger.actual >= FILLED * larger.ceiling
     capped = FILLED * larger.actual <= smaller.actual
     return larger.cut and (filled or capped) and larger.actual >= longest
 
 
 def read_futile(db: Database, selection: Selection, strata: Strata) -> Futile:
-    """Count the selected answers that more budget would not have helped; all tries of a phase are seen."""
+    """Count the selected answers that more budget would not have helped; all tries of a phase count."""
     if db.conn.execute(_CUT_AGAIN).fetchone() is None:
         return Futile(0, 0)
     key, width = strata.columns(selection), len(strata.dimensions)
@@ -131,7 +133,10 @@ def read_futile(db: Database, selection: Selection, strata: Strata) -> Futile:
 
 
 def _longest(db: Database, key: str, width: int, tries: Mapping[Key, Sequence[Try]]) -> dict[Key, int]:
-    """Return the longest whole answer of the strata, as far as one is longer than a try that it may clear."""
+    """Return the length of the longest whole answer of strata, where it exceeds the shortest suspected try.
+
+    Shorter ones change nothing. Filters don't apply: `tries` are of all events as well.
+    """
     suspected = [some[place].actual for some in tries.values() for place in futile(some, 0)]
     if not suspected:
         return {}
@@ -141,7 +146,7 @@ def _longest(db: Database, key: str, width: int, tries: Mapping[Key, Sequence[Tr
 
 
 def futile_line(found: Futile) -> str:
-    """Say whom more budget won't help."""
+    """Say how many answers more budget won't help."""
     return (
         f"More budget won't help {counted(found.answers, 'cut answer')} of {counted(found.phases, 'phase')}: "
         "the next, larger one was filled to the brim too (a provider's cap, or a loop)"

@@ -1,6 +1,7 @@
 """The metrics: small, pure functions of plain numbers.
 
-All of them say `None` where there is nothing to measure; none invents a zero or a NaN.
+All of them return `None` where there is nothing to measure, not zero or NaN. Only `Moments`, from which
+others are computed, are 0 of no numbers.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ def median(values: Sequence[float]) -> float | None:
 
 
 def percentile(values: Sequence[float], percent: float) -> float | None:
-    """Return a percentile, 0..100, interpolated between the values as spreadsheets do (inclusive).
+    """Return a percentile, interpolated between values as `PERCENTILE.INC` of spreadsheets does.
 
     Raises:
         ValueError: `percent` is not within 0..100.
@@ -40,7 +41,7 @@ def percentile(values: Sequence[float], percent: float) -> float | None:
 
 
 def rate(count: int, total: int) -> float | None:
-    """Return a share, 0..1."""
+    """Return `count` / `total`; `None` of nothing."""
     return count / total if total else None
 
 
@@ -58,7 +59,7 @@ def waste_ratio(predicted: float | None, actual: float | None) -> float | None:
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """An interval from `low` to `high`, both within."""
+    """A closed interval, from `low` to `high`."""
 
     low: float
     high: float
@@ -66,7 +67,7 @@ class Interval:
 
 @dataclass(frozen=True, slots=True)
 class Moments:
-    """The mean of `n` numbers and the sum of their squared distances from it; 0 of no numbers."""
+    """The mean of `n` numbers, and the sum of their squared deviations from it; 0 of no numbers."""
 
     n: int = 0
     mean: float = 0.0
@@ -88,7 +89,7 @@ def moments(values: Sequence[float]) -> Moments:
 
 
 def merged_moments(parts: Sequence[Moments]) -> Moments:
-    """Return the moments of all numbers together (Chan, Golub and LeVeque, 1979)."""
+    """Return the moments of the numbers of all parts together (Chan, Golub and LeVeque, 1979)."""
     n = sum(part.n for part in parts)
     if not n:
         return Moments()
@@ -98,7 +99,10 @@ def merged_moments(parts: Sequence[Moments]) -> Moments:
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """How a number is spread over `n` events; all `None` where there are too few for it."""
+    """The distribution of `n` numbers: `low` is the smallest, `high` the largest, `sd` the sample's.
+
+    Each is `None` where there are too few numbers for it.
+    """
 
     n: int
     mean: float | None
@@ -110,14 +114,14 @@ class Spread:
 
 
 class Ordered:
-    """Numbers from the smallest to the largest, in one sorted list or in several that stay apart."""
+    """Numbers in order, held as sorted parts that are not copied into one list."""
 
     def __init__(self, *parts: Sequence[float]) -> None:
         self.parts = [part for part in parts if part]
         self.n = sum(map(len, self.parts))
 
     def __getitem__(self, place: int) -> float:
-        """Return the number at a place, 0 for the smallest, found by halving what it may be."""
+        """Return the number at a place, 0 for the smallest; in several parts by bisecting values."""
         if len(self.parts) == 1:
             return self.parts[0][place]
         low, high = min(part[0] for part in self.parts), max(part[-1] for part in self.parts)
@@ -130,12 +134,12 @@ class Ordered:
 
     @property
     def middle(self) -> list[float]:
-        """The one or two numbers in the middle; none of none."""
+        """The one or two numbers in the middle; empty without numbers."""
         return [self[place] for place in sorted({(self.n - 1) // 2, self.n // 2})] if self.n else []
 
     @property
     def p90(self) -> float | None:
-        """The 90th percentile as `statistics.quantiles(n=10)` has it; the largest of fewer than 10."""
+        """The 90th percentile as `statistics.quantiles(n=10)` has it; of fewer than 10 the largest."""
         if self.n < 10:
             return self[self.n - 1] if self.n else None
         place, tenths = divmod(9 * (self.n + 1), 10)
@@ -143,7 +147,7 @@ class Ordered:
 
 
 def spread(ordered: Ordered, known: Moments) -> Spread:
-    """Describe numbers whose moments are known."""
+    """Return the distribution of ordered numbers, given their moments."""
     if not ordered.n:
         return Spread(0, None, None, None, None, None, None)
     low, high = ordered[0], ordered[ordered.n - 1]

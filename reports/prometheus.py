@@ -1,7 +1,7 @@
 """Metrics in Prometheus' text format, as node_exporter's textfile collector reads them.
 
-Totals (`_total`) only grow, but for a new database; all else is as it is now. Times are seconds since
-the epoch, UTC.
+Totals (`_total`) only grow, as long as the database is the same; all else is as it is now. Times are seconds
+since 1970, UTC.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from sqlite_utils import Database
 from reports.status import Row, last_success, moment_of, sources_now, sums_of
 
 MAX_LOGS = 100
-"""Logs that get series of their own: those that were read last. The sums are over all."""
+"""Logs that get series of their own at most: those that were read last. Other metrics are over all logs."""
 
 _EVENTS = """
 SELECT (SELECT COUNT(*) FROM token_estimation_v2_events) AS events,
@@ -36,7 +36,7 @@ class Sample(NamedTuple):
 
 
 class Metric(NamedTuple):
-    """One metric: its kind is `gauge` or `counter`."""
+    """One metric, `name` without `tokentail_`; its kind is `gauge` or `counter`."""
 
     name: str
     kind: str
@@ -45,7 +45,7 @@ class Metric(NamedTuple):
 
 
 def rendered(metrics: Iterable[Metric]) -> str:
-    """Write metrics; one without a value is left out."""
+    """Return metrics as text; one without samples is left out."""
     return "".join(line + "\n" for metric in metrics if metric.samples for line in _lines(metric))
 
 
@@ -78,7 +78,7 @@ def _seconds(text: str | None) -> float | None:
 def command_metrics(
     command: str, version: str, exit_code: int, written: float, readable: bool
 ) -> list[Metric]:
-    """Return what is known even where no database can be read."""
+    """Return the metrics that are known even without a database; `written` is in seconds since 1970, UTC."""
     return [
         _one("build_info", "gauge", "The version of tokentail that wrote this file.", 1, version=version),
         _one("written_timestamp_seconds", "gauge", "When this file was written.", written),
@@ -154,7 +154,7 @@ _PER_LOG = (
 
 
 def _logs(sources: list[Row]) -> Iterator[Metric]:
-    """Return series for single logs that are there, by their paths."""
+    """Yield the metrics that have a series for each log on disk; of logs at one path, the one read last."""
     there = [source for source in sources if source["on_disk"] not in ("-", "gone")]
     there.sort(key=lambda source: (source["last_seen"], source["source_id"]))
     newest = {source["real_path"] or source["path"]: source for source in there}

@@ -9,13 +9,14 @@ from reports.terminal import counted
 from reports.validation import MIN_STABLE_N, Validation
 
 MIN_PHASES = 30
-"""Phases below which nothing is said of the estimator: what is usually taken for the least."""
+"""Phases below which the data is not enough to judge the estimator: the usual rule of thumb."""
 
 MIN_REAL_SHARE = 0.5
-"""Most of the events must have real deliverable paths; else the estimates were of something made up."""
+"""The share of events that must have real deliverable paths, at least: of others it isn't known what was
+estimated."""
 
 MIN_COVERED_SHARE = 0.5
-"""At least half of the strata that occur must have enough events of their own."""
+"""The share of strata that must be covered, at least: have `MIN_STABLE_N` phases of their own."""
 
 NOT_ENOUGH = "not enough data"
 INCOMPLETE = "validation incomplete"
@@ -24,10 +25,10 @@ VALIDATED = "validated on real data"
 
 @dataclass(frozen=True, slots=True)
 class Readiness:
-    """The status line and what it rests on: `samples` events of `phases`, which are what is counted.
+    """The status and what it rests on: `samples` events of `phases`; the phases are what is counted.
 
-    `real_share` is the share of events with real deliverable paths, 0..1; a stratum is covered if it
-    has at least `MIN_STABLE_N` phases.
+    `real_share` is the share of events with real deliverable paths, 0..1. Of `strata_seen` strata,
+    `strata_covered` have at least `MIN_STABLE_N` phases.
     """
 
     status: str
@@ -40,7 +41,7 @@ class Readiness:
 
 
 def readiness(validation: Validation) -> Readiness:
-    """Judge how much the events of a validation can carry; not whether the gates are passed."""
+    """Judge whether the events of a validation are enough; not whether its gates are passed."""
     overall = validation.overall
     real, strata = rate(overall.with_deliverables, overall.n), len(validation.strata)
     covered = sum(stratum.phases >= MIN_STABLE_N for stratum in validation.strata)

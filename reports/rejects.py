@@ -15,5 +15,5 @@ ORDER BY source.path, reject.byte_offset
 
 
 def rejects(db: Database) -> Iterator[dict[str, Any]]:
-    """Yield the rejects in the order of their files and places."""
+    """Yield the rejects, each a dictionary, by the path of their log and their place in it."""
     yield from db.query(_REJECTS)

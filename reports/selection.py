@@ -16,7 +16,7 @@ from typing import Any
 from sqlite_utils import Database
 
 MIN_ACTUAL = 50
-"""Tokens: a shorter answer is a refusal or an error, in the executor's own words "likely error"."""
+"""Tokens: the executor's own limit, below which it takes an answer for a "likely error"."""
 
 CATEGORY_NAMES = {
     "documentation": "docs",
@@ -28,23 +28,24 @@ CATEGORY_NAMES = {
 """Names that mean the same category, in lower case, and the one that stands for them."""
 
 CLEAN = "success = 1 AND truncated = 0"
-"""The answer was parsed and is whole, so that its actual is what it needed (totals aside)."""
+"""The SQL condition that an answer was parsed and is whole: its actual is what it needed (unless a total)."""
 
 CEILING = "COALESCE(actual_max_tokens, NULLIF(selected_budget, 0))"
-"""The ceiling that the answer had: the final one, or the selected budget where that is unknown."""
+"""The SQL expression of an answer's ceiling in tokens: the logged one, else the selected budget, else
+NULL."""
 
 LOCAL_DAY = "tokentail_local_day"
 """The SQL function that gives the day (`YYYY-MM-DD`) of a stored time, in the zone of who asks."""
 
 CUT = "cut"
-"""What stands for a model of which nobody knows how it goes on: no newline ended the line, at any place."""
+"""What stands for a model whose end may be missing: no newline ended the event's line at any place."""
 
 MODEL = f"""CASE WHEN event_id IN (
     SELECT seen.event_id FROM event_sightings AS seen WHERE seen.line_cut = 1 AND NOT EXISTS (
         SELECT 1 FROM event_sightings AS other WHERE other.event_id = seen.event_id AND other.line_cut = 0
     )
 ) THEN '{CUT}' ELSE model END"""
-"""The SQL expression of an event's model, as it is named in reports."""
+"""The SQL expression of an event's model as reports name it, in a query of `token_estimation_v2_events`."""
 
 _NORMALIZED = (
     "CASE LOWER(TRIM(category)) "
@@ -62,7 +63,7 @@ def normalized_category(category: str | None) -> str | None:
 
 
 _ASCII_LOWER = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
-"""As SQLite's LOWER: so that both ways of normalizing agree on every text."""
+"""As SQLite's LOWER, which changes ASCII alone: both ways of normalizing agree on every text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +71,10 @@ class Selection:
     """The filters of a report; an empty tuple or `None` lets everything through.
 
     `since` and `until` are aware; an event is in if since <= its time < until. `success_only` leaves
-    out whole answers that were not parsed; truncated ones, which never are, stay as the risk that they
-    are, unless `rows_only`, where no risk is computed of the events. Without `with_totals`, events whose
-    actual is a total of input and output are left out. `min_actual` is in tokens. `zone` names the one in
-    which days were meant, and are shown.
+    out answers that were not parsed. Truncated ones, which are not parsed either, stay, since risk is
+    computed over them, unless `rows_only`, where no risk is computed. Without `with_totals`, events whose
+    actual is a total of input and output are left out. `min_actual` is in tokens. `zone` names the time zone
+    in which days were meant and are shown.
     """
 
     runs: tuple[str, ...] = ()
@@ -96,7 +97,7 @@ class Selection:
         return _NORMALIZED if self.normalize_categories else "category"
 
     def filters(self) -> str:
-        """Return the SQL condition of everything that was asked for by name, time and success."""
+        """Return the SQL condition of what was asked for by name, time and success; bind `values()` to it."""
         parts = [
             f"{column} IN (SELECT value FROM json_each(:{name}))"
             for name, column, values in self._named()
@@ -109,12 +110,12 @@ class Selection:
         return " AND ".join(parts) or "1"
 
     def where(self) -> str:
-        """Return the SQL condition of the events that the report is about."""
+        """Return the SQL condition of the events that the report is about; bind `values()` to it."""
         parts = [self.filters(), "actual_output_tokens >= :min_actual"]
         return " AND ".join(parts if self.with_totals else [*parts, "actual_is_total = 0"])
 
     def values(self) -> dict[str, Any]:
-        """Return the values bound in both conditions."""
+        """Return the named values that `filters()` and `where()` refer to."""
         named = {name: _json(values) for name, _, values in self._named()}
         return named | {
             "since": _text(self.since),
@@ -123,7 +124,7 @@ class Selection:
         }
 
     def record(self) -> dict[str, Any]:
-        """Return what was asked for, as a program reads it; times in UTC."""
+        """Return the filters as `--json` prints them; times in ISO 8601."""
         return {
             "run": list(self.runs),
             "phase": list(self.phases),
@@ -163,7 +164,7 @@ class Population:
     """How many events the database has, how many the report is about, and what was left out of it.
 
     `first` and `last` are the times of the first and the last event that it is about, in UTC as stored, and
-    `zone` is the one in which to show them. `hints` say what there is, where the filters let nothing through.
+    `zone` is the one in which to show them. Where no event passes the filters, `hints` say what there is.
     `left_out_filtered` did not pass the filters; of those that did, `left_out_totals` have a total of
     input and output as their actual, and `left_out_short` fewer than `min_actual` tokens.
     """
@@ -181,7 +182,7 @@ class Population:
 
 
 def population(db: Database, selection: Selection) -> Population:
-    """Count what a selection takes and what it leaves."""
+    """Count what a selection takes and what it leaves out, by the first reason that applies."""
     kept = "1" if selection.with_totals else "actual_is_total = 0"
     query = f"""
         SELECT COUNT(*), TOTAL({selection.filters()}), TOTAL({selection.filters()} AND NOT ({kept})),
@@ -207,7 +208,7 @@ def population(db: Database, selection: Selection) -> Population:
 
 
 def _time_of(db: Database, selection: Selection, order: str) -> str:
-    """Return the time of the first event that is selected in the order of time, or against it."""
+    """Return the time of the oldest (`ASC`) or the newest (`DESC`) event that is selected, as stored."""
     query = f"""
         SELECT timestamp FROM token_estimation_v2_events WHERE {selection.where()}
         ORDER BY timestamp {order} LIMIT 1
@@ -216,11 +217,11 @@ def _time_of(db: Database, selection: Selection, order: str) -> str:
 
 
 _MOST_NAMES, _SHOWN_NAMES = 1_000, 8
-"""Names that are compared with a mistyped one, and named if none is like it."""
+"""How many names are compared with a mistyped one at most, and how many are listed if none is like it."""
 
 
 def _hints(db: Database, selection: Selection) -> Iterator[str]:
-    """Say of each filter that lets nothing through what it could have been."""
+    """Say of each name that no event has what could be meant; if times were given, when there are events."""
     for name, column, values in selection._named():
         query = f"SELECT DISTINCT {column} FROM token_estimation_v2_events LIMIT {_MOST_NAMES}"
         known = sorted(row[0] for row in db.conn.execute(query) if row[0]) if values else []
@@ -241,5 +242,5 @@ def _suggestion(name: str, known: Sequence[str]) -> str:
 
 
 def _json(names: tuple[str, ...]) -> str:
-    """Write names as JSON without pairs of escapes, which older SQLites read wrongly."""
+    """Write names as JSON without escaped surrogate pairs, which older SQLites read wrongly."""
     return json.dumps(names, ensure_ascii=False).encode("utf-8", "backslashreplace").decode()

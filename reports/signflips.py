@@ -1,10 +1,9 @@
-"""How sure a difference between two estimators is: sign flips of whole phases.
+"""How sure a difference between two estimators is: a sign-flip (randomization) test by phase.
 
-Were both equally good, each phase's difference could as well have had the other sign. So the difference
-that was seen is held against those that come of other signs: of all of them for few phases, of 10,000 drawn
-with a fixed seed for more, of the normal distribution for very many. Flipping a set of phases turns the
-mean's sign just where the mean of that set does, so that the means of all sets give the interval, too: it
-leaves out 0 exactly where the test finds a difference.
+Were both equally good, each phase's difference could as well have had the other sign. So the mean difference
+is compared with those under other signs: under all of them for few phases, under 10,000 drawn with a fixed
+seed for more, by the normal approximation for very many. The same flips give the interval, from the means of
+all sets of phases (Hartigan's typical values): it excludes 0 exactly where the test finds a difference.
 
 Sources: Fisher, The Design of Experiments, 1935, section 21; Hartigan, Using Subsample Values as Typical
 Values, 1969; Holm, A Simple Sequentially Rejective Multiple Test Procedure, 1979.
@@ -24,24 +23,26 @@ from reports.metrics import Interval
 from reports.phases import SEED, by_phase
 
 LEVEL = 0.05
-"""How often a difference is found where there is none."""
+"""The significance level: how often a difference is found where there is none, at most."""
 
 MIN_PHASES = 6
-"""Fewer phases that differ give no verdict: five signs agree by chance in 6% of the cases."""
+"""Phases with a difference below which there is no verdict: five signs agree by chance in 6% of the cases."""
 
 MAX_EXACT = 12
-"""Phases of which all signs are tried: 4,096 combinations."""
+"""Phases up to which all signs are tried: 4,096 combinations."""
 
 DRAWN = 10_000
-"""Signs drawn for more phases than that: a probability of 5% is found to within 0.4 points."""
+"""Combinations of signs drawn for more phases: a p-value of 5% is found to within 0.4 points."""
 
 MAX_DRAWN = 2_000
-"""Phases above which the normal distribution is as good."""
+"""Phases above which the normal approximation is as good."""
 
 _ROUNDING = 1e-9
-"""Of the mean size of differences: nearer to 0 is 0, so that ties are seen as such."""
+"""As a share of the mean absolute difference: what is nearer to 0 counts as 0, so that ties are ties."""
 
 _BYTE = 8
+"""Phases whose sums are looked up at once: bits of a byte."""
+
 _Z = NormalDist().inv_cdf(1 - LEVEL / 2)
 
 
@@ -50,7 +51,7 @@ class Difference:
     """Paired differences (new - old): `value` is their mean over all `n` events.
 
     `phase_mean` is the mean over the `phases` of each one's own mean, `interval` its 95% interval, and `p`
-    how often chance alone gives as large a mean; `None` where fewer than `MIN_PHASES` phases differ at all.
+    its two-sided p-value; these two are `None` where fewer than `MIN_PHASES` phases differ at all.
     """
 
     n: int
@@ -61,7 +62,10 @@ class Difference:
     p: float | None
 
     def verdict(self, p: float | None) -> str:
-        """Say which way the difference goes, `p` being corrected for looking at several."""
+        """Return the verdict, less being better; `p` is the p-value, corrected where several are judged.
+
+        `better`, `worse`, `no difference shown`, or `too few` (phases).
+        """
         if p is None or self.phase_mean is None:
             return "too few" if self.phases < MIN_PHASES else "no difference shown"
         if p > LEVEL:
@@ -70,7 +74,7 @@ class Difference:
 
 
 def paired_difference(values: Sequence[float], phases: Sequence[int]) -> Difference:
-    """Return the difference of events, each with the number of its phase."""
+    """Return the difference that paired differences come to; `phases` has the number of each one's phase."""
     if not values:
         return Difference(0, None, 0, None, None, None)
     means = [fmean(unit) for unit in by_phase(values, phases)]
@@ -81,9 +85,9 @@ def paired_difference(values: Sequence[float], phases: Sequence[int]) -> Differe
 
 
 def holm(ps: Sequence[float | None]) -> list[float | None]:
-    """Correct probabilities for looking at several; `None` stays, and doesn't count.
+    """Correct p-values for their number; `None` stays, and doesn't count.
 
-    That any of them is 5% or less by chance happens in at most 5% of the cases.
+    Without any true difference, one of them or more is at most 5% in at most 5% of the cases.
     """
     found = sorted((p, place) for place, p in enumerate(ps) if p is not None)
     corrected: list[float | None] = [None] * len(ps)
@@ -95,7 +99,7 @@ def holm(ps: Sequence[float | None]) -> list[float | None]:
 
 
 def _by_flips(values: list[float]) -> tuple[Interval | None, float]:
-    """Return the interval and the probability by the means of sets of phases."""
+    """Return the interval and the p-value from the means of sets of phases."""
     means, empty = _set_means(values)
     total, near = len(means) + empty, _ROUNDING * fmean(map(abs, values))
     tail = empty + min(sum(mean <= near for mean in means), sum(mean >= -near for mean in means))
@@ -106,10 +110,7 @@ def _by_flips(values: list[float]) -> tuple[Interval | None, float]:
 
 
 def _set_means(values: list[float]) -> tuple[list[float], int]:
-    """Return the means of sets of values, and how many sets were empty.
-
-    The sums of eight values at a time are looked up.
-    """
+    """Return the means of the non-empty sets of values, and how many sets were empty."""
     tables = [_sums(values[start : start + _BYTE]) for start in range(0, len(values), _BYTE)]
     sets = _sets(len(values))
     means = [sum(map(getitem, tables, bits)) / size for bits, size in sets if size]
@@ -118,7 +119,7 @@ def _set_means(values: list[float]) -> tuple[list[float], int]:
 
 @lru_cache(maxsize=4)
 def _sets(size: int) -> list[tuple[bytes, int]]:
-    """Return all sets of so many values, or the empty one and many others drawn: their bits and sizes."""
+    """Return subsets of `size` values, as bits and their number: all, or the empty one and `DRAWN` others."""
     if size <= MAX_EXACT:
         sets: Iterable[int] = range(1 << size)
     else:
@@ -129,7 +130,7 @@ def _sets(size: int) -> list[tuple[bytes, int]]:
 
 
 def _sums(values: Sequence[float]) -> list[float]:
-    """Return the sum of each set of at most eight values, by its bits."""
+    """Return the sum of each subset of at most eight values; the index has a bit for each member."""
     sums = [0.0]
     for value in values:
         sums += [total + value for total in sums]
@@ -137,7 +138,7 @@ def _sums(values: Sequence[float]) -> list[float]:
 
 
 def _normal(values: list[float]) -> tuple[Interval | None, float]:
-    """Return what flips of very many values come to."""
+    """Return the interval and the p-value by the normal approximation."""
     n, mean = len(values), fmean(values)
     size = math.sqrt(math.fsum(value * value for value in values))
     p = math.erfc(abs(mean) * n / size / math.sqrt(2))

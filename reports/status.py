@@ -1,4 +1,4 @@
-"""The status: what was read of every source, how much is not read yet, and when an ingest last ran."""
+"""The status: what was read of every source, how much is not read yet, and the last ingests."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ SELECT source.source_id, source.path, source.real_path, source.state, source.byt
 FROM log_sources AS source
 ORDER BY source.path, source.source_id
 """
-"""The last event of a log stands at its end, that of an export at its beginning; to look at all would take
-as long as there are events."""
+"""The last event of a log is at its end, that of an export at its beginning; a MAX over all events of a
+source would read them all."""
 
 _TOTALS = """
 SELECT COUNT(*) AS events,
@@ -55,7 +55,7 @@ _PROBLEMS = "SELECT path, code, text, first_seen, last_seen FROM log_problems OR
 _RUNS = """
 SELECT ingest_run_id, command, started_at, finished_at, exit_code, files, files_read, bytes_read,
     marker_lines, events_new, events_updated, further_sightings, rejects, problems, timezone, host, version
-FROM ingest_runs ORDER BY ingest_run_id DESC LIMIT :limit
+FROM ingest_runs ORDER BY ingest_run_id DESC LIMIT 5
 """
 _SUCCESS = """
 WITH
@@ -87,11 +87,11 @@ Row = dict[str, Any]
 class Status:
     """Everything that `status` shows; times are UTC as the database holds them.
 
-    Each source has, beside its columns, `on_disk`: what is at its path now, in a word; and `behind_bytes`:
-    how much there is to read, `None` where that isn't known without reading. Where its file was renamed and
-    holds more than was read, `rotated_to` is where it is now. `problems` are the logs that couldn't be read
-    when it was tried last. `last_success` is the newest ingest that went well, with its age in seconds;
-    `None`: there was none.
+    Each source has, beside its columns, `on_disk`: what is at its path now (`same`, `grown`, `shrunk`,
+    `changed`, `other file`, `gone`, `rotated`, `elsewhere`, `-`); and `behind_bytes`: how much there is to
+    read, `None` where that isn't known without reading. Where its file was renamed and holds more than was
+    read, `rotated_to` is its path now. `problems` are the logs that couldn't be read when it was tried last.
+    `last_success` is the newest ingest that went well, with its age in seconds; `None`: there was none.
     """
 
     totals: Row
@@ -101,17 +101,17 @@ class Status:
     last_success: Row | None
 
 
-def status(db: Database, runs: int = 5) -> Status:
-    """Read the status; `runs` is how many of the last invocations are shown."""
+def status(db: Database) -> Status:
+    """Read the status, with the last five ingest runs."""
     (totals,) = db.query(_TOTALS)
     sources = sources_now(db)
     totals |= sums_of(sources)
-    problems, last_runs = list(db.query(_PROBLEMS)), list(db.query(_RUNS, {"limit": runs}))
+    problems, last_runs = list(db.query(_PROBLEMS)), list(db.query(_RUNS))
     return Status(totals, sources, problems, last_runs, last_success(db))
 
 
 def sources_now(db: Database) -> list[Row]:
-    """Read the sources, and look their files up."""
+    """Return the sources by their paths, each with what its file is now: see `Status`."""
     rotated = _Rotated()
     sources = [_with_unread(source) for source in db.query(_SOURCES)]
     for source in sources:
@@ -120,19 +120,19 @@ def sources_now(db: Database) -> list[Row]:
 
 
 def _with_unread(source: Row) -> Row:
-    """Return a source with what is remembered of its unread lines: where the first is, and their shapes."""
+    """Return a source with `unread` (the fields of `Unread`, or `None`) and `new_keys` read from JSON."""
     text = source["unread"] if source["unread_lines"] else None
     return source | {"unread": text and json.loads(text), "new_keys": json.loads(source["new_keys"] or "{}")}
 
 
 def sums_of(sources: list[Row]) -> Row:
-    """Add up what was counted in sources."""
+    """Add up the counts of sources, and their `behind_bytes`."""
     sums = {name: sum(source[name] or 0 for source in sources) for name in _COUNTED}
     return sums | {"behind_bytes": sum(source["behind_bytes"] or 0 for source in sources)}
 
 
 def last_success(db: Database, now: datetime | None = None) -> Row | None:
-    """Return the newest ingest that went well, with its age in seconds."""
+    """Return the newest ingest that went well, with `age_seconds`; `None` if there is none."""
     for row in db.query(_SUCCESS):
         age = (now or datetime.now(UTC)) - moment_of(row["finished_at"])
         return row | {"age_seconds": max(0, round(age.total_seconds()))}
@@ -140,12 +140,12 @@ def last_success(db: Database, now: datetime | None = None) -> Row | None:
 
 
 def moment_of(text: str) -> datetime:
-    """Return a time of the database, aware."""
+    """Return a stored time as an aware one in UTC."""
     return datetime.fromisoformat(text).replace(tzinfo=UTC)
 
 
 def _looked_up(source: Row, rotated: _Rotated) -> Row:
-    """Say what is at a source's path now, and how much of it is left to be read."""
+    """Return a source with what is at its path now, and how much of it is left to be read."""
     found = _on_disk(source)
     if found["on_disk"] in ("gone", "other file", "-"):
         found |= rotated.look_for(source)
@@ -156,7 +156,7 @@ def _on_disk(source: Row) -> Row:
     word, unread_bytes, path = "same", source["unread_bytes"], _place(source)
     if source["state"] in ("replaced", "imported") or path == "-":
         return {"on_disk": "-", "behind_bytes": 0}
-    if source["host"] is not None or "://" in path:  # only an ingest sees another machine's, or an object
+    if source["host"] is not None or "://" in path:  # on another machine, or an object: not looked up here
         return {"on_disk": "elsewhere", "behind_bytes": unread_bytes}
     try:
         state = os.stat(path)
@@ -183,9 +183,9 @@ def _file_of(state: os.stat_result) -> tuple[int, int]:
 
 
 class _Rotated:
-    """Files that were renamed beside their place before all of them was read, each folder looked at once.
+    """Finds files that were renamed in their folder before all of them was read; each folder is listed once.
 
-    What is left to be read is gone for good when such a file is deleted.
+    What is left to be read is lost for good when such a file is deleted.
     """
 
     def __init__(self) -> None:
@@ -193,12 +193,12 @@ class _Rotated:
         self._newest: dict[tuple[int, int], int] = {}
 
     def add(self, source: Row) -> None:
-        """Note which source was read last from a file: its number may have been given to another one."""
+        """Note the newest source of an inode: the file system may have given it to another file."""
         file = (source["device"], source["inode"])
         self._newest[file] = max(source["source_id"], self._newest.get(file, 0))
 
     def look_for(self, source: Row) -> Row:
-        """Return where a source's file is now, and how much of it is left, if that is anything."""
+        """Return how a source is shown whose file was renamed and isn't read to its end; else nothing."""
         file, path = (source["device"], source["inode"]), _place(source)
         if source["state"] == "imported" or source["host"] is not None or None in file or path == "-":
             return {}

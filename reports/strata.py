@@ -1,4 +1,4 @@
-"""Strata: by what events are put together, as SQL expressions and as names in a stable order."""
+"""Strata: the dimensions by which events are grouped, as SQL expressions and as names in a stable order."""
 
 from __future__ import annotations
 
@@ -16,26 +16,27 @@ _PERIODS = {
     "month": f"SUBSTR({LOCAL_DAY}(timestamp), 1, 7)",
 }
 DIMENSIONS = ("category", "complexity", "bucket", "model", "run", "phase", *_PERIODS)
-"""By what events can be put into strata; `bucket` is one of the number of deliverables, and a `week` is
-named by its Monday. Periods need the SQL function `LOCAL_DAY`, which knows the time zone."""
+"""Dimensions of strata: `bucket` is that of the number of deliverables, a `week` is named by its Monday. Day,
+week and month need the SQL function `LOCAL_DAY`, which knows the time zone."""
 
 DELIVERABLES = """COALESCE(
     NULLIF(deliverable_count, 0), NULLIF(estimated_deliverable_count, 0),
     CASE WHEN deliverables_complete = 1 AND json_valid(deliverables_json)
         THEN NULLIF(json_array_length(deliverables_json), 0) END
 )"""
-"""The number of deliverables: the event line's, or where it says 0 the estimate's, or the paths known."""
+"""The number of deliverables: the event line's; where it says 0 the estimate's, else that of the paths if all
+are known, else NULL."""
 
 _COMPLEXITIES = ("low", "medium", "high")
 _BUCKET = re.compile(r"(\d{1,9})(?:-(\d{1,9})|(\+))?", re.ASCII)
 
 Key = tuple[str | None, ...]
-"""The names of a stratum, one for each dimension; `None` where events don't say it."""
+"""The names of a stratum, one for each dimension; `None` where its events have none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bucket:
-    """Numbers of deliverables from `low` to `high`, both within; `high` is `None` in the last one."""
+    """Numbers of deliverables from `low` to `high`, both included; a `high` of `None` is without limit."""
 
     low: int
     high: int | None
@@ -55,7 +56,7 @@ def parse_buckets(text: str) -> tuple[Bucket, ...]:
     """Read buckets as people write them: `1-3,4-7,8-15,16+`.
 
     Raises:
-        UsageMistake: one is no bucket, or they don't rise.
+        UsageMistake: one is no bucket, or they don't rise or overlap.
     """
     buckets = []
     for part in text.split(","):
@@ -76,7 +77,7 @@ def parse_buckets(text: str) -> tuple[Bucket, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Strata:
-    """Dimensions by which events are put into strata, in the order of a stratum's key."""
+    """The dimensions by which events are grouped into strata, in the order of a stratum's key."""
 
     dimensions: tuple[str, ...] = ("category", "complexity")
     buckets: tuple[Bucket, ...] = DEFAULT_BUCKETS
@@ -87,7 +88,7 @@ class Strata:
         return "".join(f"{expressions[name]}, " for name in self.dimensions)
 
     def _bucket(self) -> str:
-        """Return the SQL expression of a bucket's name; it is made of our own numbers only."""
+        """Return the SQL expression of a bucket's name; only parsed numbers are written into it."""
         cases = "".join(
             f"WHEN {DELIVERABLES} BETWEEN {bucket.low} AND {LARGEST if bucket.high is None else bucket.high} "
             f"THEN '{bucket.name}' "
@@ -96,7 +97,7 @@ class Strata:
         return f"CASE {cases}END"
 
     def place(self, key: Key) -> tuple[tuple[int, str], ...]:
-        """Order keys as people expect: low before high, 4-7 before 16+, the untold last."""
+        """Return what keys are sorted by, as people expect: low before high, 4-7 before 16+, `None` last."""
         return tuple(self._rank(name, value) for name, value in zip(self.dimensions, key, strict=True))
 
     def _rank(self, dimension: str, value: str | None) -> tuple[int, str]:

@@ -1,11 +1,11 @@
-"""The median of actual / predicted where some answers were cut: Kaplan and Meier's, by phase.
+"""The median of actual / predicted where answers were cut (right-censored): Kaplan and Meier's, by phase.
 
-A cut answer needed more than its bound, nobody knows how much more. Taking the bound for what it needed
+A cut answer needed more than its bound, unknown how much more. Taking the bound for what it needed
 would pull the median down; Kaplan and Meier share its weight out among those that needed more. Each
 answer weighs 1 / (answers of its phase): the median is that of an answer of a phase yet to come.
 
-Sources: Kaplan and Meier, Nonparametric estimation from incomplete observations, 1958; for how sure it
-is, the influence of each phase on the estimate (Reid, Influence functions for censored data, 1981).
+Sources: Kaplan and Meier, Nonparametric estimation from incomplete observations, 1958; for its
+variance, the influence of each phase on the estimate (Reid, Influence functions for censored data, 1981).
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from reports.metrics import Interval
 from reports.sureness import ENOUGH_PHASES, effective_number, median_shares
 
 _ROUNDING = 1e-9
-"""Sums of weights agree to it."""
+"""Sums of weights that differ by less are equal."""
 
 
 @dataclass(frozen=True, slots=True)
 class Median:
-    """The median and its 95% interval; `None` where cut answers leave it open, or of too few phases."""
+    """A median and its 95% interval; each `None` where cut answers leave it open, or of too few phases."""
 
     value: float | None
     interval: Interval | None
@@ -36,9 +36,10 @@ class Median:
 class Needs:
     """What answers needed, as multiples of their predictions, in order; of a cut one, at least that.
 
-    Of equal ones the cut come last: they needed more. `ceilings` are infinite where they aren't known, and
-    `usable` marks answers that show what a good one needs: those that were parsed, or cut. `weights` are
-    1 / (answers of the phase). Columns, since a million objects in that order would be all over memory.
+    The order is rising; of equal ones the cut come last, since they needed more. `ceilings` are multiples of
+    the predictions too, infinite where they aren't known. `usable` marks answers that show what a good one
+    needs: those that were parsed, or cut. `sizes` counts the answers of each phase, `weights` are 1 / that.
+    Columns, since a million objects in that order would be all over memory.
     """
 
     def __init__(
@@ -68,7 +69,7 @@ class Needs:
         ceilings: Sequence[float],
         usable: Sequence[int],
     ) -> Needs:
-        """Put answers in order that are in another."""
+        """Make one of columns that are in any order."""
         order = sorted(range(len(ratios)), key=[*zip(ratios, cut, phases, strict=True)].__getitem__)
         return cls(
             map(ratios.__getitem__, order),
@@ -80,7 +81,7 @@ class Needs:
 
     @classmethod
     def together(cls, parts: Sequence[Needs]) -> Needs:
-        """Put those of all strata together."""
+        """Merge those of several strata into one."""
         return cls.ordered(
             [*chain.from_iterable(part.ratios for part in parts)],
             [*chain.from_iterable(part.cut for part in parts)],
@@ -90,7 +91,7 @@ class Needs:
         )
 
     def only(self, chosen: Sequence[int]) -> Needs:
-        """Return those whose place holds something true, in the same order."""
+        """Return the answers whose place in `chosen` is true, weighted anew."""
         return Needs(
             compress(self.ratios, chosen),
             compress(self.cut, chosen),
@@ -101,15 +102,15 @@ class Needs:
 
 
 class Curve:
-    """The shares of answers that needed at most so much: it rises at the whole ones."""
+    """The estimated distribution function: which share of answers needs at most a ratio."""
 
     def __init__(self, needs: Needs) -> None:
         self.needs = needs
 
     def steps(self, least: float = 0.0, without: Set[int] = frozenset()) -> Iterator[tuple[float, float]]:
-        """Yield each ratio of a whole answer, and the share that needed at most that, from a least one on.
+        """Yield each whole answer's ratio with the share that needs at most that, from the share `least` on.
 
-        Some phases may be left out.
+        `without`: phases that are left out.
         """
         needs = self.needs
         at_risk, beyond = float(len(needs.sizes) - len(needs.sizes.keys() & without)), 1.0
@@ -125,14 +126,18 @@ class Curve:
             at_risk -= weight
 
     def median(self, without: Set[int] = frozenset()) -> float | None:
-        """Return the median: the middle, or midway where just half of them lie on either side."""
+        """Return the median, or the middle between two ratios where exactly half lies on either side."""
         steps = self.steps(0.5 - _ROUNDING, without)
         low = next(steps, None)
         high = low if low and low[1] >= 0.5 + _ROUNDING else next(steps, None)
         return None if low is None or high is None else (low[0] + high[0]) / 2
 
     def median_interval(self) -> Interval | None:
-        """Return the interval of the median; cut answers count on both sides where phases are few."""
+        """Return the 95% interval of the median.
+
+        Where phases are few and some answers cut, the low end is that if these needed just their bounds, and
+        the high end that if they needed any amount.
+        """
         middle = self._reached(0.5 - _ROUNDING)
         if middle is None:
             return None
@@ -146,11 +151,11 @@ class Curve:
         return None if low is None or high is None else Interval(low, high)
 
     def _reached(self, share: float) -> float | None:
-        """Return the first ratio that at least so large a share needed at most."""
+        """Return the first ratio that at least this share of answers doesn't exceed."""
         return next((ratio for ratio, _ in self.steps(share)), None)
 
     def _effective_number(self, ratio: float) -> float:
-        """Return of how many answers, all apart, the share up to a ratio would vary as much."""
+        """Return of how many independent answers the share up to a ratio would vary as much."""
         needs, phases = self.needs, len(self.needs.sizes)
         place = bisect_right(needs.ratios, ratio)
         at_risk, hazard, beyond = float(phases), 0.0, 1.0
@@ -178,13 +183,13 @@ def _by_phase(influences: Sequence[float], needs: Needs) -> Collection[float]:
 
 
 def median_needed(curve: Curve) -> Median:
-    """Return the median of what answers needed, and how sure it is."""
+    """Return the median of what answers needed, with its interval."""
     value = curve.median()
     return Median(value, None if value is None else curve.median_interval())
 
 
 def _ends(needs: Needs) -> tuple[Curve, Curve]:
-    """Return the curve if cut answers needed just their bound, and if they needed no end."""
+    """Return the curves if cut answers needed just their bounds, and if they needed infinitely much."""
     endless = [math.inf if cut else ratio for ratio, cut in zip(needs.ratios, needs.cut, strict=True)]
     rest = needs.phases, needs.ceilings, needs.usable
     return Curve(Needs(needs.ratios, bytes(len(needs)), *rest)), Curve(

@@ -9,7 +9,7 @@ _UNITS = ("bytes", "KB", "MB", "GB", "TB")
 
 
 def printable(text: str) -> str:
-    """Show control characters, terminal escapes and bidirectional tricks as escapes, not obey them."""
+    """Replace control characters, terminal escapes and bidirectional marks by Python's escapes for them."""
     if text.isprintable():
         return text
     return "".join(char if _is_harmless(char) else char.encode("unicode_escape").decode() for char in text)
@@ -40,7 +40,7 @@ def number(value: float | None, digits: int, unit: str = "") -> str:
 
 
 def label(name: str | None) -> str:
-    """Return a name to show; one that is unknown and one that is empty differ."""
+    """Return a name to show: `(none)` for `None`, `(empty)` for an empty text."""
     return "(none)" if name is None else name or "(empty)"
 
 
@@ -50,7 +50,7 @@ def percent(share: float | None, digits: int = 0) -> str:
 
 
 def heat(have: int, target: int, width: int) -> str:
-    """Draw how much of a target is there: `###.. 3/5`; readable without colour and in every encoding."""
+    """Draw how much of a target there is, `###.. 3/5`, in ASCII; `width` is that of the bar in characters."""
     filled = min(width, have * width // target) if have < target else width
     if have and not filled:
         filled = 1
@@ -58,30 +58,34 @@ def heat(have: int, target: int, width: int) -> str:
 
 
 _GAP = 2
+"""Characters between two columns."""
+
 _NAMES = (1 << 30, 24)
-"""How wide a column of names may be, the more the better."""
+"""Widths to which columns of names are cut, in characters, tried in this order before a column goes."""
 
 _NARROWEST = 8
+"""Characters of a name that are left at least."""
+
 _LONG_TEXT = 24
-"""A last column of text that is longer goes below its rows, where there is no room beside them."""
+"""A last column of text with more characters goes below its rows where there is no room beside them."""
 
 _LEAST = ("sd", "min", "max", "predicted", "actual", "clean", "left out", "95% interval", "median")
 """Columns that go first where there is no room for all, unless a table says otherwise."""
 
 
 class _Page:
-    """How wide the page is that is written for; `None`: as wide as need be."""
+    """The width in characters that tables and sentences have to fit; `None`: any."""
 
     width: int | None = None
 
 
 def fit_to(width: int | None) -> None:
-    """Let tables and sentences fit a width in characters; `None` lets them be as wide as they are."""
+    """Set the width in characters that `table` and `wrapped` fit; `None` lets text be as wide as it is."""
     _Page.width = width
 
 
 def wrapped(line: str) -> list[str]:
-    """Cut a sentence that is wider than the page between words."""
+    """Break a sentence that is wider than the page between words, into lines."""
     if _Page.width is None or len(line) <= _Page.width:
         return [line]
     from textwrap import wrap  # noqa: PLC0415 - most lines are short
@@ -99,7 +103,7 @@ def wrapped(line: str) -> list[str]:
 
 
 def cut(text: str, width: int) -> str:
-    """Cut a name in its middle: its start and its end distinguish it."""
+    """Cut a name to a width by replacing its middle: its start and its end distinguish it."""
     if len(text) <= width:
         return text
     kept = max(2, width - 2)
@@ -113,10 +117,10 @@ def table(
     last_text_columns: int = 0,
     least: Sequence[str] = _LEAST,
 ) -> list[str]:
-    """Align rows under a header; the first `text_columns` and the last ones left, numbers right.
+    """Align rows under a header: the first `text_columns` and last `last_text_columns` left, numbers right.
 
-    Where the page is too narrow, names are cut and columns left out: first those named in `least`, then from
-    the right. What is left out is said below.
+    Where the page is too narrow, names are cut and columns left out: first those named in `least`, then
+    numbers, then text, from the right. A line below the table says which.
     """
     shown = [[printable(cell) for cell in row] for row in (header, *rows)]
     widths = [max(len(row[column]) for row in shown) for column in range(len(header))]
@@ -163,7 +167,7 @@ def _below(text: str, below: bool) -> list[str]:
 def _fitted(
     header: Sequence[str], widths: Sequence[int], are_text: Sequence[bool], least: Sequence[str]
 ) -> tuple[list[int], list[int]]:
-    """Return which columns fit the page, and how wide each is."""
+    """Return which columns are shown, and how wide each is, in characters."""
     columns, room = list(range(len(header))), _Page.width
     if room is None:
         return columns, list(widths)
@@ -179,7 +183,7 @@ def _fitted(
         if not going:
             break
         columns.remove(going.pop(0))
-    while _sum(narrow, columns) > room:  # nothing may go any more: the widest name gives way
+    while _sum(narrow, columns) > room:  # no column may go any more: the widest name is cut
         widest = max(columns, key=lambda column: may_be_cut[column] * narrow[column])
         if not may_be_cut[widest] or narrow[widest] <= _NARROWEST:
             break
@@ -192,7 +196,7 @@ def _sum(widths: Sequence[int], columns: Sequence[int]) -> int:
 
 
 def _going(header: Sequence[str], are_text: Sequence[bool], least: Sequence[str]) -> list[int]:
-    """Return the columns that may be left out, the least first; marks and the first column stay."""
+    """Return the columns that may go, the least first; the first and those without a header (marks) stay."""
     may_go = [column for column in range(1, len(header)) if header[column]]
     named = [column for name in least for column in may_go if header[column] == name]
     rest = [column for column in reversed(may_go) if column not in named]

@@ -1,9 +1,9 @@
 """The validation of the estimator: risk, cost and error, overall and by stratum.
 
-Risk (tier 1) is over every selected event; cost (tier 2) over the clean ones, whose answer was parsed
-and is whole. A truncated answer's actual is a lower bound: it counts as risk, not as cost, and the
-error is given over all events and over the clean ones, each with its n. The interval of a share depends on
-the number of phases, since answers of one phase resemble each other.
+Risk is over every selected event; cost over the clean ones, whose answer was parsed and is whole. A truncated
+answer's actual is a lower bound: it counts as risk, not as cost, and the error is given over all events and
+over the clean ones, each with its n. The interval of a share depends on the number of phases, since answers
+of one phase resemble each other.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ from reports.tokens import Kinds, read_tokens
 from reports.worth import Worth, errors_of, together
 
 UNDERESTIMATION_GATE = 0.05
-"""The share of underestimated events that is borne."""
+"""The share of underestimated events that is tolerated."""
 
 TRUNCATION_GATE = 0.02
-"""The share of truncated answers that is borne."""
+"""The share of truncated answers that is tolerated."""
 
 WASTE_GATE = 3.0
 """The 90th percentile of predicted / actual must stay below it."""
 
 MIN_STABLE_N = 5
-"""Phases below which a stratum's numbers are an anecdote."""
+"""Phases below which a stratum's numbers are unstable."""
 
 MAX_STABLE_VARIATION = 0.5
 """Coefficient of variation of actual / predicted above which one factor can't describe a stratum."""
@@ -46,9 +46,9 @@ _LISTS = ("smapes", "clean_smapes", "wastes", "ceiling_wastes")
 class Clean:
     """The clean events of a stratum: parsed and whole.
 
-    Tokens as means; `smape` in percent, 0..200; `waste` is predicted / actual, `ceiling_waste` the
-    ceiling / actual (of those with a ceiling); `ratio_median` the median of actual / predicted, by
-    which an estimate would have to be multiplied, `ratio_variation` its coefficient of variation.
+    Means in tokens; `smape` in percent, 0..200; `waste` is predicted / actual, `ceiling_waste` ceiling /
+    actual (of those whose ceiling is known); `ratio_median` is the median of actual / predicted, by which
+    estimates would have to be multiplied, `ratio_variation` the coefficient of variation of that ratio.
     """
 
     n: int
@@ -75,9 +75,8 @@ class Clean:
 class Stratum:
     """One line of the report; everything but `clean` is over all its `n` events, of `phases`.
 
-    `parsed` is the builder's success, which says only that the answer could be read;
-    of `with_deliverables` events all real paths are known. SMAPE is over those with neither estimate
-    nor actual 0.
+    `parsed` events have `success`, which says only that the answer could be read; of `with_deliverables` all
+    deliverable paths are known. `smape` is in percent over events with neither estimate nor actual 0.
     """
 
     key: Key
@@ -94,7 +93,7 @@ class Stratum:
 
     @property
     def unstable(self) -> list[str]:
-        """Why the stratum's numbers are not to be leaned on; empty if they may be."""
+        """Reasons why the stratum's numbers are unstable; empty if they are not."""
         few = "n" if self.n < MIN_STABLE_N else "phases"
         reasons = [f"{few} < {MIN_STABLE_N}"] if self.phases < MIN_STABLE_N else []
         if (self.clean.ratio_variation or 0) > MAX_STABLE_VARIATION:
@@ -106,7 +105,8 @@ class Stratum:
 class Gate:
     """A limit and the number held against it; `passed` is `None` where there is no number.
 
-    `certain` is whether the 95% interval lies wholly on that side of the limit; `None` without one.
+    `certain` is whether the 95% interval lies wholly on the same side of the limit; `None` without an
+    interval.
     """
 
     name: str
@@ -118,9 +118,10 @@ class Gate:
 
 @dataclass(frozen=True, slots=True)
 class Validation:
-    """The whole report; `outcomes` are the phases' ends and how many events had each.
+    """The whole report; `outcomes` are phase outcomes and how many events have each, the most frequent first.
 
-    `worth` is what the estimates are worth over all, `worths` in each of the strata.
+    `worth` is what the estimates are worth over all strata, `worths` in each of them, in the order of
+    `strata`.
     """
 
     population: Population
@@ -155,10 +156,10 @@ def validate(db: Database, selection: Selection, strata: Strata, under_multiplie
 
 @dataclass(slots=True)
 class _Numbers:
-    """What is collected of a stratum: counts, sums of tokens, numbers in order, and their moments.
+    """What is collected of a stratum, by names: `counts` and sums of tokens, ordered numbers, and moments.
 
-    `ratios` (actual / predicted) are the inverses of `wastes`, of which only the moments are kept.
-    `phases` are the numbers of the phases of the events that were counted under a name.
+    Of `ratios` (actual / predicted), the inverses of `wastes`, only the moments are kept. `phases` has, for
+    `all`, `under` and `truncated`, the number of each such event's phase.
     """
 
     counts: Counter[str] = field(default_factory=Counter)
@@ -167,19 +168,21 @@ class _Numbers:
     phases: dict[str, array[int]] = field(default_factory=lambda: {name: array("q") for name in _COUNTED})
 
     def spread(self, name: str) -> Spread:
-        """Describe the numbers of a name."""
+        """Return the distribution of the numbers of a name."""
         return spread(self.ordered[name], self.moments[name])
 
 
-def stratum_of(key: Key, kinds: Kinds, under_multiplier: float = 1.0) -> Stratum:
-    """Return the line of a stratum whose token counts are at hand."""
-    return _stratum(key, _measure(kinds, under_multiplier))
+def stratum_of(key: Key, kinds: Kinds) -> Stratum:
+    """Return the line of a stratum, given its token counts."""
+    return _stratum(key, _measure(kinds, 1.0))
 
 
 def _measure(kinds: Kinds, under_multiplier: float) -> _Numbers:
     numbers = _Numbers()
     lists: dict[str, list[float]] = {name: [] for name in _LISTS}
-    factor = int(under_multiplier) if under_multiplier.is_integer() else under_multiplier  # whole: exact
+    factor = (
+        int(under_multiplier) if under_multiplier.is_integer() else under_multiplier
+    )  # an int compares exactly
     for kind, tokens in kinds.items():
         n, predicted, actual = len(tokens), sum(tokens.predicted), sum(tokens.actual)
         numbers.counts.update(n=n, predicted=predicted, actual=actual)
@@ -247,9 +250,9 @@ def _stratum(key: Key, numbers: _Numbers) -> Stratum:
 
 
 def _share(name: str, numbers: _Numbers, phases: int) -> Share:
-    """Return the share of the events counted under a name.
+    """Return the share of events that are in `phases` under a name.
 
-    Counting by phase takes time, and is left out where none has two.
+    Counting by phase takes time, and is left out where no phase has two events.
     """
     hit, all_of_them = numbers.phases[name], numbers.phases["all"]
     if phases == len(all_of_them):

@@ -1,6 +1,6 @@
-"""The validation as plain records: what `report --json` prints and the dashboard shows.
+"""The validation as plain dictionaries: what `report --json` prints and the dashboard shows.
 
-The keys are public and stable; numbers are numbers, and `None` is "nothing to measure".
+The keys are public and stable; `None` is "nothing to measure".
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ def validation_record(validation: Validation) -> Record:
 
 
 def stratum_record(stratum: Stratum) -> Record:
-    """Return a stratum without its names.
+    """Return the numbers of a stratum, without its key.
 
-    Tokens are counts, SMAPE is in percent (0..200), rates are shares (0..1) with their 95% interval
-    as `_low` and `_high`; `waste_*` is predicted / actual, `ceiling_waste_*` ceiling / actual and
-    `ratio_*` actual / predicted, all over the clean events.
+    SMAPE is in percent (0..200), a `_rate` is a share (0..1) with its 95% interval as `_low` and `_high`.
+    Over the clean events are `waste_*` (predicted / actual), `ceiling_waste_*` (ceiling / actual), `ratio_*`
+    (actual / predicted) and all that is below `clean`; the rest is over all events.
     """
     return {
         "n": stratum.n,

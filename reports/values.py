@@ -5,16 +5,16 @@ from __future__ import annotations
 import json
 
 LARGEST = (1 << 63) - 1
-"""The largest number that SQLite can hold; some file systems number files beyond it."""
+"""The largest integer that SQLite can hold; numbers of files and devices are stored modulo the next one."""
 
 
 def truth(value: object) -> bool | None:
-    """Return 0, 1 or NULL as one of Python's truths."""
+    """Return 0, 1 or NULL as `False`, `True` or `None`."""
     return None if value is None else bool(value)
 
 
 def paths(text: str | None) -> list[str]:
-    """Return the deliverable paths; none where they are unknown, or where somebody broke the text."""
+    """Return the paths in a `deliverables_json`; none where it is NULL or no JSON array."""
     try:
         found = json.loads(text or "[]")
     except (ValueError, TypeError, RecursionError):

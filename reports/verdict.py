@@ -1,4 +1,4 @@
-"""The verdict: what a validation comes to, how sure that is, and what to set, each in a sentence."""
+"""The verdict: what a validation comes to, how sure that is, and what to change, each in a sentence."""
 
 from __future__ import annotations
 
@@ -14,14 +14,15 @@ from reports.validation_record import validation_record
 from reports.wording import share, tail_text
 
 FAR_OFF = 1.25
-"""By how much answers must differ from their estimates, at the median, to be named."""
+"""The factor by which a stratum's median answer must differ from its estimate to be named."""
 
 MOST_STRATA = 2
+"""Strata that are named at most."""
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Three sentences: what is right or wrong, how sure that is, and what to set."""
+    """Three sentences without full stops: what is right or wrong, how sure that is, and what to change."""
 
     sentence: str
     sureness: str
@@ -31,7 +32,7 @@ class Verdict:
 def verdict(found: Validation, changes: Sequence[Change]) -> Verdict:
     """Say what a validation comes to. A gate with nothing to measure is no pass.
 
-    Of strata whose estimates changed meanwhile nothing is said to set: both sides of it are in their medians.
+    Strata whose estimates changed meanwhile are not named: their medians mix answers from before and after.
     """
     if not found.overall.n:
         return Verdict("Nothing to judge: no event is left", "not at all", "nothing")
@@ -41,7 +42,7 @@ def verdict(found: Validation, changes: Sequence[Change]) -> Verdict:
 
 
 def verdict_sentence(report: dict[str, Any]) -> str:
-    """Say what a report of at least one event comes to; it is a record, as `--json` has it."""
+    """Say what a report of at least one event comes to; `report` is as `report --json` prints it."""
     gates = report["gates"]
     failed = [gate for gate in gates if gate["passed"] is False]
     if failed:
@@ -58,7 +59,7 @@ def verdict_sentence(report: dict[str, Any]) -> str:
 
 
 def _measured(report: dict[str, Any]) -> str:
-    """Say the three numbers that are held against limits."""
+    """Name the three numbers that have limits."""
     overall, (under, truncated, cost) = report["overall"], report["gates"]
     parts = [
         f"{share(overall['underestimated_rate'])} underestimated (limit {share(under['limit'], 0)})",
@@ -82,7 +83,7 @@ def _to_set(found: Validation, changes: Sequence[Change]) -> str:
 
 
 def _too_few(stratum: Stratum) -> bool:
-    """Whether a stratum's median is an anecdote."""
+    """Whether a stratum has too few phases or clean answers for its median to mean anything."""
     return min(stratum.phases, stratum.clean.n) < MIN_STABLE_N
 
 

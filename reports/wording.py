@@ -1,11 +1,11 @@
-"""The words of the page: for a stratum, for how far an estimate is off, for what said an event's phase."""
+"""Words for numbers: for a stratum, for how far an estimate is off, for which line said an event's phase."""
 
 from __future__ import annotations
 
 from reports.terminal import label
 
 NEAR = 0.05
-"""Up to this share beside its actual an estimate is said to be right."""
+"""An estimate that is off by at most this share of its actual is said to be about right."""
 
 
 def stratum_name(category: str | None, complexity: str | None) -> str:
@@ -14,13 +14,13 @@ def stratum_name(category: str | None, complexity: str | None) -> str:
 
 
 def off_text(waste: float | None) -> str:
-    """Say what predicted / actual means: 0.12 is `8.3 × underestimated`; `–` where there is nothing."""
+    """Say what predicted / actual (`waste`) means: 0.12 is `8.3 × underestimated`; `–` for `None`."""
     factor, word = off(waste)
     return f"{factor} {word}".strip()
 
 
 def off(waste: float | None) -> tuple[str, str]:
-    """Return the same in two parts, the number and what it is."""
+    """Return the text of `off_text` in two parts: the factor and the word behind it."""
     if waste is None:
         return "–", ""
     if abs(waste - 1) <= NEAR:
@@ -30,13 +30,13 @@ def off(waste: float | None) -> tuple[str, str]:
 
 
 def tail_text(p90: float | None) -> str:
-    """Say what the 90th percentile of predicted / actual means: how many are at least that far off."""
+    """Say what the 90th percentile of predicted / actual means: `one in ten at least 4.0 × overestimated`."""
     factor, word = off(p90)
     return f"{tail(p90)} {factor} {word}".strip()
 
 
 def tail(p90: float | None) -> str:
-    """Say how many are at least as far off as the 90th percentile, on its side."""
+    """Return the first part of `tail_text`: how many estimates are at least, or at most, that far off."""
     if p90 is None:
         return ""
     if abs(p90 - 1) <= NEAR:

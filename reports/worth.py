@@ -1,9 +1,9 @@
 """What the estimates are worth: compared with a constant, and with how much answers to equal work differ.
 
 The constant is the simplest estimator that there is: the median of the tokens that the stratum's clean
-answers needed, without those of the answer's own phase. An estimator with a larger error than that is worth
-nothing. The floor is how much tries of one phase differ: no estimator that knows the work alone can have
-a much smaller error.
+answers have, without those of the answer's own phase. An estimator with a larger error than that is worth
+nothing. The floor is how much tries of one phase differ: an estimator that knows only the work can't have a
+much smaller error.
 """
 
 from __future__ import annotations
@@ -21,19 +21,21 @@ from reports.strata import Strata
 from reports.tokens import Kinds, Tokens, tokens_by_stratum
 
 MAX_ANSWERS = 5_000
-"""Answers of a stratum that give the error to within a point; where there are more, phases are sampled."""
+"""Answers of a stratum that are enough for its error to within a point; of more, every k-th phase is
+taken."""
 
 MAX_TRIES = 60
-"""Tries of one phase that are held against one another; of more, so many from first to last."""
+"""Tries of one phase that are compared with one another; of more, so many evenly from the first to the
+last."""
 
 
 @dataclass(frozen=True, slots=True)
 class Worth:
     """Mean SMAPE in percent, 0..200, of `n` clean answers: as logged, and with the constant.
 
-    Answers whose stratum has no other phase have no constant and are in neither. `floor` is the mean
-    SMAPE between `floor_n` answers and the other tries of their phases, of which there are `floor_phases`.
-    Each is `None` of no answers.
+    Answers whose stratum has no other phase have no constant and are in neither. `floor` is the mean SMAPE
+    between `floor_n` answers and the other tries of their `floor_phases` phases. Each mean is `None` of no
+    answers.
     """
 
     n: int
@@ -45,7 +47,7 @@ class Worth:
 
 
 class Errors:
-    """SMAPE of answers one by one, to be added up over strata."""
+    """The SMAPE of each answer (percent), to be collected over strata; `phases` are those with a floor."""
 
     def __init__(self) -> None:
         self.logged = array("d")
@@ -54,7 +56,7 @@ class Errors:
         self.phases = 0
 
     def add(self, other: Errors) -> None:
-        """Take in those of another stratum."""
+        """Append the errors of another stratum."""
         self.logged += other.logged
         self.constant += other.constant
         self.floor += other.floor
@@ -78,7 +80,7 @@ def read_worth(db: Database, selection: Selection, strata: Strata) -> Worth:
 
 
 def together(strata: Iterable[Errors]) -> Worth:
-    """Return what the estimates of some strata are worth, taken together."""
+    """Return what the estimates of several strata are worth together."""
     whole = Errors()
     for errors in strata:
         whole.add(errors)
@@ -108,7 +110,7 @@ def errors_of(kinds: Kinds) -> Errors:
 
 
 def worth_line(found: Worth) -> str:
-    """Say in one line what there is to say; nothing where there is no constant."""
+    """Say what the estimates are worth, in one line; nothing where there is no constant."""
     if found.logged is None or found.constant is None:
         return ""
     said = f"SMAPE {found.logged:.0f} against {found.constant:.0f} for a constant"
@@ -120,7 +122,7 @@ def worth_line(found: Worth) -> str:
 
 
 def _clean(kinds: Kinds) -> Tokens:
-    """Return the clean answers that can be measured, neither of their numbers being 0."""
+    """Return the clean answers that can be measured (neither number is 0), or those of every k-th phase."""
     found, clean = Tokens(), [tokens for kind, tokens in kinds.items() if kind.clean]
     step = max(1, -(-sum(map(len, clean)) // MAX_ANSWERS))
     for tokens in clean:
@@ -133,13 +135,13 @@ def _clean(kinds: Kinds) -> Tokens:
 
 
 def _by_phase(phases: Sequence[int]) -> Iterator[list[int]]:
-    """Yield the places of each phase's answers."""
+    """Yield the indices of each phase's answers."""
     for _, places in groupby(sorted(range(len(phases)), key=phases.__getitem__), key=phases.__getitem__):
         yield list(places)
 
 
 def _median_without(ordered: Sequence[int], left_out: Sequence[int]) -> float:
-    """Return the median of ordered numbers, those at some places left out, which rise."""
+    """Return the median of ordered numbers without those at the indices `left_out`, which rise."""
     left = len(ordered) - len(left_out)
     low, high = (left - 1) // 2, left // 2
     for out in left_out:
@@ -149,7 +151,7 @@ def _median_without(ordered: Sequence[int], left_out: Sequence[int]) -> float:
 
 
 def _apart(tries: Sequence[int]) -> list[float]:
-    """Return each try's mean SMAPE to the others."""
+    """Return the mean SMAPE between each try and the others."""
     count = min(len(tries), MAX_TRIES)
     some = [tries[number * (len(tries) - 1) // (count - 1)] for number in range(count)]
     return [sum(_smapes([value] * count, some)) / (count - 1) for value in some]

@@ -1,1 +1,1 @@
-"""The commands of the reports: thin, one file each. What they print the modules above find out."""
+"""The commands of the reports: thin, one file each; what they print is computed in `reports`."""

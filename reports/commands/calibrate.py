@@ -45,7 +45,7 @@ from reports.terminal import label, number, percent, printable, table
 from reports.worth import read_worth, worth_line
 
 MAX_SENTENCES = 8
-"""Strata of which is said at the top what to change; the tables have all of them."""
+"""Strata, at most, for which a sentence at the top says what to change; the tables have all."""
 
 _price = click.FloatRange(min=0, max=1e9, min_open=True)
 
@@ -70,7 +70,7 @@ _price = click.FloatRange(min=0, max=1e9, min_open=True)
     default=MIN_PHASES,
     show_default=True,
     metavar="N",
-    help="Propose nothing for strata of fewer phases.",
+    help="For center: propose nothing from fewer phases.",
 )
 @click.option(
     "--max-truncation",
@@ -79,7 +79,7 @@ _price = click.FloatRange(min=0, max=1e9, min_open=True)
     default=MAX_TRUNCATION * 100,
     show_default=True,
     metavar="PERCENT",
-    help="What a budget may truncate.",
+    help="Answers that a budget may truncate.",
 )
 @click.option(
     "--cost-of-truncation",
@@ -114,7 +114,7 @@ def calibrate_command(
 ) -> int:
     """Propose by which factor estimates should change, and which budgets would hold.
 
-    Phases are counted, since the tries of one are alike; where the estimates changed, what came since.
+    Phases are counted, since the tries of one are alike, and only answers since the estimates changed.
     The factor is the median of actual / predicted: proposed where its 95% interval excludes 1, and where
     it would have helped in later phases. The budget is the multiple of the prediction beyond which at
     most PERCENT of new answers go. Where the data can't tell, that is said. Nothing is applied.
@@ -162,10 +162,10 @@ def calibrate_command(
 
 
 def _prices(context: click.Context, truncation: float | None, waste: float | None) -> Prices | None:
-    """Return what tokens cost, if anything was said of it.
+    """Return what tokens cost, `None` if neither price was given; if one was, the other is 1.
 
     Raises:
-        UsageMistake: a share of truncated answers was asked for as well.
+        UsageMistake: `--max-truncation` was typed as well.
     """
     if truncation is None and waste is None:
         return None
@@ -218,15 +218,16 @@ def _record(stratum: Calibrated, purpose: str, name: str, zone: str) -> dict[str
 
 
 _Named = list[tuple[tuple[str, ...], Calibrated]]
+"""Strata with the names in their first columns."""
 
 
 def _day(stratum: Calibrated, zone: str) -> str | None:
-    """Return the day in a zone since when answers are used; `None`: all are."""
+    """Return the day (`YYYY-MM-DD`) in a zone since which answers are used; `None`: all are used."""
     return stratum.since and shown(stratum.since, zone).partition(" ")[0]
 
 
 def _sentences(calibration: Calibration, wish: Wish, zone: str) -> list[str]:
-    """Say what to change, of the strata with the most answers, and what changed before."""
+    """Return sentences: what to change in the strata with the most answers, and when estimates changed."""
     worth_showing = [stratum for stratum in calibration.strata if worth_saying(stratum)]
     worth_showing.sort(key=lambda stratum: -stratum.budget.n)
     said = [

@@ -1,9 +1,9 @@
-"""`tokentail coverage`: of which work too few events are known."""
+"""`tokentail coverage`: of which kinds of work there are too few events."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from itertools import groupby
 
 import click
@@ -31,7 +31,7 @@ def _total(_: click.Context, __: click.Parameter, text: str) -> tuple[int, int]:
 
 @click.command("coverage")
 @options.db_option
-@filter_options()
+@filter_options(rows_only=True)
 @buckets_option
 @click.option(
     "--target",
@@ -47,7 +47,7 @@ def _total(_: click.Context, __: click.Parameter, text: str) -> tuple[int, int]:
     show_default=True,
     callback=_total,
     metavar="MIN-BEST",
-    help="Events that all cells together need, and had better have.",
+    help="Events in all cells together: the least number, and the best.",
 )
 @click.option(
     "--next",
@@ -82,7 +82,7 @@ def coverage_command(
     """Show how many events there are, and are needed, of each category, complexity and bucket.
 
     The cells are all combinations of the categories and complexities that occur with the buckets of
-    the number of deliverables. What to collect next: cells that need most of what is met most often.
+    the number of deliverables. What to collect next: cells that need much and are met often.
 
     \b
     Examples:
@@ -93,7 +93,6 @@ def coverage_command(
     Exit codes: 0 done, 1 less is covered than --fail-under asks, or there is no such database, 2 wrong use.
     """  # noqa: D301 - Click's mark must be the character itself
     database = options.chosen_database(db)
-    selection = replace(selection, rows_only=True)
     with open_for_reading(database, remark) as opened:
         found = coverage(opened, selection, Strata(buckets=buckets), target, total)
     if as_json:
@@ -127,7 +126,7 @@ def _record(found: Coverage, next_count: int) -> dict[str, object]:
 
 
 def _missed(found: Coverage, fail_under: float) -> Iterator[str]:
-    covered = 100 * found.covered / max(1, len(found.cells))  # so that 29 of 50 are 58%
+    covered = 100 * found.covered / max(1, len(found.cells))  # not 100 times a rate: 29 of 50 are exactly 58%
     if covered < fail_under:
         yield f"{found.covered} of {len(found.cells)} cells have their target, under {fail_under:g}%"
     if found.total_need:
@@ -172,7 +171,7 @@ def _name(cell: Cell) -> str:
 
 
 def _heat_map(found: Coverage) -> list[str]:
-    """Draw a line for each category and complexity, a bar for each bucket: have / target."""
+    """Return a table: a row for each category and complexity, a bar for each bucket with have / target."""
     rows = []
     for (category, complexity), cells in groupby(
         found.cells, key=lambda cell: (cell.category, cell.complexity)

@@ -71,7 +71,7 @@ def dashboard_command(
     targets = {"html": html, "png": png_file, "svg": svg_file}
     asked = {kind: file for kind, file in targets.items() if file}
     _check(asked, database, chart, as_json)
-    vega_lite_version()  # a missing extra is said before a long reading
+    vega_lite_version()  # an error for a missing extra comes before the database is read
     with open_for_reading(database, remark) as opened:
         board = read_board(opened, selection, Strata(buckets=buckets), with_choices="html" in asked)
     if not board.population.selected and (pictures := [asked[kind] for kind in asked if kind != "html"]):
@@ -102,7 +102,11 @@ def _content(kind: str, board: Board, database: str, population: str, chart: str
 
 
 def _check(asked: dict[str, str], database: str, chart: str | None, as_json: bool) -> None:
-    """Refuse what can't be meant, before anything is read or written."""
+    """Refuse options that contradict each other, before anything is read or written.
+
+    Raises:
+        UsageMistake: they do.
+    """
     if not asked:
         raise UsageMistake("nothing to write: name a file with --html, --png or --svg")
     if chart and asked.keys() == {"html"}:

@@ -1,4 +1,4 @@
-"""`tokentail events`: the events themselves, and where what is known of one comes from."""
+"""`tokentail events`: the events themselves, and which lines what is known of one comes from."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ MOST_EVENTS = 20
 """Events that are shown unless all are asked for: a screen full."""
 
 MAX_LOGS = 5
-"""Logs that are read to find the lines an event's context came from: most events are seen in one or two."""
+"""Logs that are read, at most, to find the lines of an event's context: most events are seen in one or
+two."""
 
 _FACTS = {
     "run": ("run_id", "run_source"),
@@ -38,9 +39,11 @@ _FACTS = {
     "confidence": ("confidence", None),
     "estimated deliverables": ("estimated_deliverable_count", None),
 }
-"""An event's context: the column that holds it, and the one with the kind of line that said it."""
+"""An event's context by name: the column that holds it, and the one with the kind of line that said it."""
 
 _LEAST = ("complexity", "run", "category", "SMAPE %")
+"""Columns that go first where the page is too narrow."""
+
 _HEADER = (
     "event",
     "time (UTC)",
@@ -87,7 +90,7 @@ def events_command(
       tokentail events 42
 
     EVENT is the number in the first column, or an event_key. Of one event are shown: all that is known,
-    and for each of it the file and line that told it, found by reading its log again; every place where
+    each value with the file and line that told it, found by reading its log again; every place where
     it was seen; and the lines around it in the log.
 
     With --json all events that pass the filters are given, with every column.
@@ -147,9 +150,6 @@ def _legend(rows: list[Row]) -> list[str]:
     return [text for mark, text in said.items() if mark in marks]
 
 
-# One event
-
-
 def _show_one(database: str, name: str, around: int, as_json: bool) -> int:
     with open_for_reading(database, remark) as opened:
         row = event_named(opened, name)
@@ -172,11 +172,16 @@ def _show_one(database: str, name: str, around: int, as_json: bool) -> int:
 
 
 class NoSuchEvent(TokentailError):
-    """A database has no event of this name."""
+    """A database has no event with this id or key."""
 
 
 class _Found:
-    """What the logs say of an event: facts with the file of each, and the lines around it."""
+    """What the logs say of an event.
+
+    `facts` has each known value with the path of the log in which its line was found, empty if none was.
+    `path`, `lines` (number and text) and `number` are the first log in which the event was found, the lines
+    around it, and its own number.
+    """
 
     def __init__(self, row: Row, around: int) -> None:
         self._row = row
@@ -193,7 +198,7 @@ class _Found:
         return {what for what, (fact, _) in self.facts.items() if fact.line is None}
 
     def look_at(self, sighting: Row) -> None:
-        """Read the log of a sighting, if anything is still to be found out."""
+        """Read the log of a sighting, if any fact or the lines around the event are still missing."""
         path = _place(sighting)
         nowhere = sighting["path"] == "-" or sighting["host"] or sighting["state"] in ("imported", "replaced")
         if nowhere or self._logs >= MAX_LOGS or (self.path and not self._missing):
@@ -213,7 +218,11 @@ class _Found:
                 self.facts[what] = (fact, path)
 
     def _traced(self, path: str, sighting: Row) -> TracedLine | None:
-        """Return the line of a sighting; nothing where another line stands there now."""
+        """Return the line of a sighting, traced; `None` where another event is there now.
+
+        Raises:
+            LogUnreadable: the log can't be read.
+        """
         offset: int = sighting["byte_offset"]
 
         def is_wanted(line: Line) -> bool:

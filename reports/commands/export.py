@@ -30,13 +30,14 @@ from reports.terminal import counted, printable
 
 FORMATS = ("ndjson", "csv", "parquet", "otel")
 _FILE = "part-0.parquet"
-"""The one file of each partition."""
+"""The name of the one file of each partition."""
+
 _ENDINGS = {".csv": "csv", ".parquet": "parquet", ".pq": "parquet"}
 
 
 @click.command("export")
 @options.db_option
-@filter_options(min_actual=0)
+@filter_options(min_actual=0, rows_only=True)
 @click.option(
     "--full",
     is_flag=True,
@@ -103,7 +104,7 @@ def export_command(
     if (raw_csv or excel) and form != "csv":
         raise UsageMistake("--raw-csv and --excel are for --format csv")
     database = options.chosen_database(db)
-    selection = replace(selection, with_totals=True, rows_only=True)
+    selection = replace(selection, with_totals=True)
     if period is not None and output is not None:
         return _write_folder(database, Partitions(period, selection, full), output)
     with open_for_reading(database, remark) as opened:
@@ -127,13 +128,13 @@ def export_command(
 
 
 def _form_of(output: str | None, period: str | None) -> str:
-    """Return the form of a file's name, or a folder of partitions; else NDJSON."""
+    """Return the format by the end of a file's name; of partitions it is Parquet, else NDJSON."""
     ending = os.path.splitext(output or "")[1].lower()
     return "parquet" if period is not None else _ENDINGS.get(ending, FORMATS[0])
 
 
 def _write_folder(database: str, partitions: Partitions, output: str) -> int:
-    """Write a file for each partition; those that are gone from the database go, if they are ours."""
+    """Write a file for each partition; files of ours whose partition has no events any more are removed."""
     with open_for_reading(database, remark) as opened:
         opened.conn.execute("BEGIN")  # one moment of the database, whatever is ingested meanwhile
         folder = Folder(output, partitions.is_ours)
@@ -174,9 +175,9 @@ def _json_lines(opened: Database, selection: Selection, full: bool, form: str) -
 
 
 def _write_lines(lines: Iterator[str], sink: IO[bytes], shown: bool) -> None:
-    """Write lines as UTF-8; what UTF-8 can't hold as the escape that it has in JSON.
+    """Write lines as UTF-8, a lone surrogate as an escape.
 
-    On a terminal control characters are shown, not obeyed.
+    `shown`: on a terminal, where control characters are escaped too.
     """
     for line in lines:
         text = printable(line) if shown else line
@@ -184,10 +185,10 @@ def _write_lines(lines: Iterator[str], sink: IO[bytes], shown: bool) -> None:
 
 
 class Folder:
-    """Partitions below a folder, one file in each; `is_ours` says whether a file may be replaced."""
+    """Writes partitions below a folder, one file in each; it replaces only files that `is_ours` accepts."""
 
     def __init__(self, output: str, is_ours: Callable[[str], bool]) -> None:
-        """Use a folder, which need not be there.
+        """Use a folder, which need not exist.
 
         Raises:
             UsageMistake: it is a file.
@@ -199,17 +200,17 @@ class Folder:
             raise UsageMistake(f"{output}: a file; --partition-by writes a folder: name another")
 
     def names(self) -> list[str]:
-        """Return the partitions that have a file of ours."""
+        """Return the names of the partitions that have a file of ours."""
         found = self._path.iterdir() if self._path.is_dir() else ()
         return sorted(
             folder.name for folder in found if self._may_replace(folder.name) and (folder / _FILE).exists()
         )
 
     def check(self, names: Iterable[str]) -> None:
-        """Make sure that partitions can be written.
+        """Make sure that no partition would replace what isn't ours.
 
         Raises:
-            Unwritable: a file that we did not write has the name of one; nothing was changed.
+            Unwritable: one would; nothing was changed.
         """
         for name in sorted(names):
             if not self._may_replace(name):
@@ -226,7 +227,7 @@ class Folder:
         return not file.exists() or self._is_ours(str(file))
 
     def put(self, name: str, write: Callable[[IO[bytes]], None]) -> None:
-        """Write a partition; nobody ever sees half of it.
+        """Write a partition; the file appears when it is whole, and is left alone if it is the same.
 
         Raises:
             Unwritable: it can't be written.
@@ -265,6 +266,6 @@ class Folder:
             self._removed += 1
 
     def done(self) -> str:
-        """Say what became of the partitions."""
+        """Return a sentence: how many partitions were written, unchanged and removed."""
         total = counted(self._changed + self._same, "partition")
         return f"{total}: {self._changed:,} written, {self._same:,} as they were, {self._removed:,} removed"

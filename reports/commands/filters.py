@@ -25,15 +25,18 @@ def _named(name: str, what: str) -> Callable[[Command], Command]:
     return click.option(f"--{name}", multiple=True, metavar="NAME", help=f"Only {what}. May be repeated.")
 
 
-def filter_options(min_actual: int = MIN_ACTUAL, with_all: bool = True) -> Callable[[Command], Command]:
+def filter_options(
+    min_actual: int = MIN_ACTUAL, with_all: bool = True, rows_only: bool = False
+) -> Callable[[Command], Command]:
     """Add the filters to a command, which gets them as the one argument `selection`.
 
-    Without `with_all` there is no `--all` among them: it means something else there.
+    Without `with_all` there is no `--all` among them, since it means something else there. `rows_only`: the
+    command computes no risk, so that `--success-only` leaves out truncated answers, too.
     """
 
     def add(command: Command) -> Command:
-        wrapped: Any = _with_selection(command)
-        for option in reversed(_filters(min_actual, with_all)):
+        wrapped: Any = _with_selection(command, rows_only)
+        for option in reversed(_filters(min_actual, with_all, rows_only)):
             wrapped = option(wrapped)
         return wrapped  # type: ignore[no-any-return]
 
@@ -41,17 +44,17 @@ def filter_options(min_actual: int = MIN_ACTUAL, with_all: bool = True) -> Calla
 
 
 class _Tokens(click.IntRange):
-    """A number of tokens; no answer is longer, and SQLite holds no more."""
+    """A number of tokens; no answer is as long as the limit, and SQLite can still hold it."""
 
     def __init__(self) -> None:
         super().__init__(min=0, max=10**18)
 
     def _describe_range(self) -> str:
-        """Say nothing of these limits in a help: nobody meets them."""
+        """Leave these limits out of `--help`: nobody meets them."""
         return ""
 
 
-def _filters(min_actual: int, with_all: bool) -> list[Callable[[Any], Any]]:
+def _filters(min_actual: int, with_all: bool, rows_only: bool) -> list[Callable[[Any], Any]]:
     return [
         _named("run", "events of this run"),
         _named("phase", "events of this phase"),
@@ -61,7 +64,7 @@ def _filters(min_actual: int, with_all: bool) -> list[Callable[[Any], Any]]:
         click.option(
             "--tz",
             metavar="ZONE",
-            help="Zone of days; else the settings', else UTC.",
+            help="Zone of times; else the settings', else UTC.",
         ),
         click.option(
             "--since",
@@ -77,7 +80,7 @@ def _filters(min_actual: int, with_all: bool) -> list[Callable[[Any], Any]]:
             "--success-only/--all" if with_all else "--success-only",
             is_flag=True,
             default=False,
-            help="Parsed answers; truncated ones stay as risk.",
+            help="Only parsed answers." if rows_only else "Parsed answers; truncated ones stay as risk.",
         ),
         click.option(
             "--min-actual",
@@ -89,16 +92,16 @@ def _filters(min_actual: int, with_all: bool) -> list[Callable[[Any], Any]]:
         click.option(
             "--normalize-categories",
             is_flag=True,
-            help="Take names of one category as one.",
+            help="Count documentation as docs, and so on.",
         ),
     ]
 
 
-def _with_selection(command: Callable[..., Any]) -> Callable[..., Any]:
+def _with_selection(command: Callable[..., Any], rows_only: bool) -> Callable[..., Any]:
     @wraps(command)
     def call(**values: Any) -> Any:
         zone = zone_named(values.pop("tz") or "UTC")
-        times = {param.name: param for param in click.get_current_context().command.params}
+        parameters = {param.name: param for param in click.get_current_context().command.params}
         selection = Selection(
             zone=zone.name,
             runs=values.pop("run"),
@@ -106,11 +109,12 @@ def _with_selection(command: Callable[..., Any]) -> Callable[..., Any]:
             categories=values.pop("category"),
             complexities=values.pop("complexity"),
             models=values.pop("model"),
-            since=moment_in(zone, parse_since, times["since"], values.pop("since")),
-            until=moment_in(zone, parse_until, times["until"], values.pop("until")),
+            since=moment_in(zone, parse_since, parameters["since"], values.pop("since")),
+            until=moment_in(zone, parse_until, parameters["until"], values.pop("until")),
             success_only=values.pop("success_only"),
             min_actual=values.pop("min_actual"),
             normalize_categories=values.pop("normalize_categories"),
+            rows_only=rows_only,
         )
         return command(selection=selection, **values)
 
@@ -146,12 +150,15 @@ by_option = click.option(
     multiple=True,
     callback=_dimensions,
     metavar="NAMES",
-    help=f"Any of {', '.join(DIMENSIONS)}.",
+    help=f"Strata: any of {', '.join(DIMENSIONS)}.",
 )
 
 
 def know_days(database: Database, selection: Selection) -> None:
-    """Give a database the function that knows the days of the zone that was asked for."""
+    """Give a database the SQL function `LOCAL_DAY`, for the zone of a selection.
+
+    Days are cached by ten minutes: conversions of a million times would take long.
+    """
     zone = zone_named(selection.zone)
 
     @lru_cache(maxsize=10_000)
@@ -161,14 +168,14 @@ def know_days(database: Database, selection: Selection) -> None:
     def local_day(timestamp: str) -> str | None:
         try:
             return day_of(timestamp[:15])
-        except (TypeError, ValueError):  # no time that we ever wrote
+        except (TypeError, ValueError):  # a time that another program wrote
             return None
 
     database.conn.create_function(LOCAL_DAY, 1, local_day, deterministic=True)
 
 
 def nothing_left(found: Population, what: str) -> str:
-    """Say why there is nothing to report, and what to do."""
+    """Return why there is nothing to report (`what`: the verb), and what to do."""
     if found.events and found.left_out_filtered == found.events:
         hints = "".join(f" {hint}" + ("" if hint.endswith("?") else ".") for hint in found.hints)
         return f"There is nothing to {what}: no event passes the filters.{hints}"
@@ -176,13 +183,13 @@ def nothing_left(found: Population, what: str) -> str:
 
 
 def say_cut_stay(selection: Selection) -> None:
-    """Say what `--success-only` does not leave out."""
+    """Print what `--success-only` does not leave out, if it was given."""
     if selection.success_only:
         say("Truncated answers stay, though none of them was parsed: they are the risk.")
 
 
 def population_line(found: Population, database: str) -> str:
-    """Say which events the numbers are about, and what was left out."""
+    """Return which events the numbers are about, and what was left out, as a sentence."""
     left_out = [
         (found.left_out_filtered, "not selected"),
         (found.left_out_totals, "whose actual is a total of input and output"),
@@ -195,7 +202,7 @@ def population_line(found: Population, database: str) -> str:
 
 
 def say_population(found: Population, database: str) -> None:
-    """Say which events the numbers are about, what was left out, and from when to when they were logged."""
+    """Print which events the numbers are about, what was left out, and from when to when they were logged."""
     say(population_line(found, database))
     if found.first is not None and found.last is not None:
         first, last = (shown(moment, found.zone) for moment in (found.first, found.last))
@@ -205,7 +212,7 @@ def say_population(found: Population, database: str) -> None:
 
 
 def shown(moment: str, zone: str) -> str:
-    """Return a stored time as clocks of a zone show it, to the minute; one that somebody broke as it is."""
+    """Return a stored time as a zone's clocks show it, to the minute; text that is no time as it is."""
     try:
         return zone_named(zone).to_local(datetime.fromisoformat(f"{moment}+00:00")).isoformat(" ", "minutes")
     except ValueError:

@@ -29,9 +29,9 @@ from reports.validation import Validation, validate
 from reports.verdict import verdict
 
 WIDTH = 80
-LINES = 24
+"""Characters of a line, at most."""
 
-_NAME = 10
+_NAME_WIDTH = 10
 _REASONS = (
     "SELECT reason, COUNT(*) FROM rejected_lines GROUP BY reason ORDER BY COUNT(*) DESC, reason LIMIT 3"
 )
@@ -39,7 +39,7 @@ _REASONS = (
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """What the screen is about."""
+    """What the screen is made of; `reasons` counts the rejects for the three most frequent reasons."""
 
     database: str
     validation: Validation
@@ -89,11 +89,11 @@ def _screen(seen: _Seen) -> list[str]:
 
 
 def _paragraph(name: str, text: str, most: int) -> list[str]:
-    """Return a paragraph of at most so many lines, its name before it."""
-    room = min(WIDTH, page_width() or WIDTH) - _NAME
+    """Return the lines of a paragraph, `most` at most, with its name before the first."""
+    room = min(WIDTH, page_width() or WIDTH) - _NAME_WIDTH
     text = printable(text)
     lines = wrap(text, max(20, room), break_on_hyphens=False, max_lines=most, placeholder=" ...")
-    return [f"{name if not index else '':<{_NAME}}{line}" for index, line in enumerate(lines)]
+    return [f"{name if not index else '':<{_NAME_WIDTH}}{line}" for index, line in enumerate(lines)]
 
 
 def _not_read(seen: _Seen) -> str:
@@ -164,7 +164,7 @@ def _next(seen: _Seen) -> Iterator[str]:
 
 
 def _begin(database: str, has_settings: bool) -> None:
-    """Say how to begin in a new folder, or with settings that nothing was read by yet."""
+    """Print how to begin, where there is no database yet: in a new folder, or with settings."""
     say(f"tokentail {program_version()}: token-estimation telemetry from an executor's logs")
     say("")
     if database:

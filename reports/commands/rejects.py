@@ -1,4 +1,4 @@
-"""`tokentail rejects`: nothing is dropped in silence."""
+"""`tokentail rejects`: marker lines that could not become events, listed or read again."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from reports.rejects import rejects
 from reports.terminal import counted
 
 SHOWN_CHARACTERS = 200
+"""Characters of a line that are shown, at most."""
 
 
 @click.command("rejects")
@@ -59,7 +60,7 @@ def rejects_command(
 
 
 def _retry(database: str, wait_seconds: float, as_json: bool) -> int:
-    from ingest.retrying import retry_rejects  # noqa: PLC0415 - a list of rejects needs nothing that reads
+    from ingest.retrying import retry_rejects  # noqa: PLC0415 - a list of rejects reads no log
 
     done = retry_rejects(database, wait_seconds)
     if as_json:

@@ -107,7 +107,12 @@ def replay_command(
 def _source(
     estimator: str | None, predictions: Path | None, workspace: Path | None
 ) -> tuple[str, AbstractContextManager[Estimate], frozenset[str]]:
-    """Return where the new estimates come from, how to ask for them, and the events of a file of them."""
+    """Return where predictions come from, the context in which to ask for them, and a file's event keys.
+
+    Raises:
+        UsageMistake: not just one source was given, or it names nothing.
+        UnusableImport: a file of predictions can't be read.
+    """
     if (estimator is None) == (predictions is None):
         raise UsageMistake("give either --estimator MODULE:CLASS or --predictions FILE")
     if estimator is not None:
@@ -120,7 +125,7 @@ def _source(
 
 
 def _made(estimator: str) -> Any:
-    """Import an estimator and make it: what it does to files while it is imported stays in its folder."""
+    """Import an estimator and make it; called inside `running`, so that files which it makes stay there."""
     return load_estimator(estimator)()
 
 
@@ -132,7 +137,7 @@ def _looked_up(known: dict[str, int], event: ReplayEvent) -> int:
 
 
 def _trouble(replayed: Replay, with_paths: bool) -> int:
-    """Say on standard error what takes from the worth of the numbers; return the exit code."""
+    """Print on standard error what makes the numbers worth less; return the exit code."""
     if with_paths and (count := made_up(replayed)):
         remark(
             f"warning: {counted(count, 'event')} of {len(replayed.rows):,} replayed with deliverable paths "

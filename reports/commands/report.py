@@ -124,7 +124,11 @@ def report_command(
 
 
 def _periods(selection: Selection, length: timedelta) -> tuple[Selection, Selection]:
-    """Return the selection of the newest period of a length, and of the one before it."""
+    """Return the selections of the last period of a length, and of the one before it.
+
+    Raises:
+        click.UsageError: `--since` was given.
+    """
     if selection.since is not None:
         raise click.UsageError(
             "--against says how long a period is; it ends at --until, and --since is not given"
@@ -137,7 +141,7 @@ def _periods(selection: Selection, length: timedelta) -> tuple[Selection, Select
 
 
 def _against(before: Validation, after: Validation) -> list[str]:
-    """Say what changed since the period before, and what of it is another mix of work."""
+    """Return what changed since the period before, and what of it is another mix of work, as lines."""
     title = f"Against the period before, {before.overall.n:,} events"
     found = compared(before, after)
     if found.change is None or found.by_mix is None or found.within is None:

@@ -1,4 +1,4 @@
-"""`tokentail status`: what was read of every source, how much is not read yet, and when."""
+"""`tokentail status`: what was read of every source, how much is not read yet, and the last ingests."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ MOST_LOGS = 20
     metavar="SPAN",
     callback=span,
     help="Exit with 1 if no ingest went well for longer: 90s, 15m, 1h, 2d. Where all that ingests find are "
-    "rejects, none of them went well. A follow says every 15 seconds "
-    "that it is well, so beside one less than a minute makes no sense.",
+    "rejects, none of them went well. Beside a follow, which says every 15 seconds that it is well, less "
+    "than a minute makes no sense.",
 )
 @metrics_option
 @options.quiet_option
@@ -77,7 +77,7 @@ def status_command(
 
 
 def _held_against(max_age: timedelta | None, database: str, success: dict[str, Any] | None) -> int:
-    """Complain if the newest ingest that went well is too old."""
+    """Complain if the newest ingest that went well is older than `max_age`; return the exit code."""
     if max_age is None:
         return 0
     if success is None:
@@ -133,7 +133,7 @@ def _show(database: str, found: Status, shows_all: bool) -> None:
 
 
 def _verdict(found: Status) -> str:
-    """Say in a sentence whether all is stored that the logs hold, and if not, what to do."""
+    """Return in a sentence whether all is stored that the logs hold, and if not, what to do."""
     totals = found.totals
     if not found.sources:
         return "Nothing was read yet: `tokentail ingest LOGS` does"
@@ -152,7 +152,7 @@ def _verdict(found: Status) -> str:
 
 
 def _lost(totals: dict[str, Any]) -> dict[str, int]:
-    """Return what is no event, in words, and how often."""
+    """Return texts of what became no event, each with its count."""
     calls = totals["calls_without_telemetry"]
     return {
         counted(totals["rejects"], "reject"): totals["rejects"],
@@ -161,14 +161,14 @@ def _lost(totals: dict[str, Any]) -> dict[str, int]:
 
 
 def rotated_unread(sources: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the sources whose log was rotated away before all of it was read."""
+    """Return the sources whose log was renamed by a rotation before all of it was read."""
     return [source for source in sources if source["on_disk"] == "rotated" and source["behind_bytes"]]
 
 
 def _was_passed_by(source: dict[str, Any], success: dict[str, Any] | None) -> bool:
-    """Whether an ingest began since a log was written to, went well, and didn't read where that is now.
+    """Whether an ingest that began after a rotated log was last written to went well and didn't read it.
 
-    A follow began long ago: when it was last well counts.
+    A follow began long ago: instead of its start, the time counts at which it was last well.
     """
     try:
         changed = os.path.getmtime(source["rotated_to"])
@@ -204,9 +204,6 @@ def _run(run: dict[str, Any]) -> str:
     }
     said = "".join(f", {text}" for text, count in found.items() if count) or ", nothing new"
     return f"{run['started_at'][:19]}  {run['command']}  {ended}: {counted(run['files'], 'file')}{said}"
-
-
-# The sources
 
 
 def _show_sources(sources: list[dict[str, Any]], shows_all: bool) -> None:
@@ -313,7 +310,7 @@ def _place(source: dict[str, Any]) -> str:
 
 
 def _common_folder(sources: list[dict[str, Any]]) -> str:
-    """Return the folder that all of the logs are below, with its separator; nothing if there is none."""
+    """Return the folder that all of the logs are below, with a separator at its end; empty: there is none."""
     folders = {os.path.dirname(_place(source)) for source in sources}
     try:
         common = os.path.commonpath(folders)

@@ -1,4 +1,4 @@
-"""The board: everything that the page and the pictures show, read from the database once."""
+"""The board: everything that the page and the pictures show, read in one transaction."""
 
 from __future__ import annotations
 
@@ -33,13 +33,14 @@ from reports.validation import validate
 Record = dict[str, Any]
 
 _MINUTE = len("2026-01-14 09:30")
+"""Characters of a stored time up to its minutes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Board:
-    """What is shown: points, cells, the report over all, and the figures of every choice.
+    """What is shown: the report over all events, points and cells of charts, and the figures of every choice.
 
-    `changes` are marked in the chart over time.
+    `buckets` are the columns of the heat map. `changes` of the estimates are marked in the chart over time.
     """
 
     population: Population
@@ -53,18 +54,18 @@ class Board:
 
     @property
     def strata_count(self) -> int:
-        """How many strata there are."""
+        """How many strata the report has."""
         return len(self.report["strata"])
 
     def strata_names(self, limit: int) -> list[str]:
-        """Return the strata with the most events, in the order of the report."""
+        """Return the names of the `limit` strata with the most events, in the order of the report."""
         strata = self.report["strata"]
         most = sorted(strata, key=lambda stratum: -stratum["n"])[:limit]
         kept = {stratum["stratum"] for stratum in most}
         return [stratum["stratum"] for stratum in strata if stratum["stratum"] in kept]
 
     def notes(self) -> list[str]:
-        """Say what changed meanwhile, and what the page leaves out, if anything."""
+        """Return sentences on when the estimates changed, and on what the page leaves out, if anything."""
         said = [f"{change_sentence(change, f'{change.at[:_MINUTE]} UTC')}." for change in self.changes]
         if self.points.step > 1:
             said.append(
@@ -79,7 +80,7 @@ class Board:
         return said
 
     def record(self) -> Record:
-        """Return what the page is made of, as JSON holds it; every number is computed already."""
+        """Return the data of the page's script, as JSON can hold it; all figures are in it as texts."""
         offered = self.choices.offered
         places = [{name: place for place, name in enumerate(offered[filtered])} for filtered in FILTERS]
         return {
@@ -97,13 +98,13 @@ class Board:
 
 
 def _key(choice: Choice, places: list[dict[str, int]]) -> str:
-    """Return by what the page finds the figures of a choice: the place of each name, nothing for all."""
+    """Return the key of a choice's figures: the index of each filter's name, empty for all, joined by `/`."""
     parts = zip(choice, places, strict=True)
     return "/".join("" if part is None else str(known[part]) for part, known in parts)
 
 
 def read_board(db: Database, selection: Selection, strata: Strata, *, with_choices: bool = True) -> Board:
-    """Read and compute everything; a picture needs no choices, and waits for none."""
+    """Read and compute everything; a picture needs no choices, which take most of the time."""
     with _snapshot(db):
         whole = validate(db, selection, strata)
         report = report_record(whole)

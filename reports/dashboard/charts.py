@@ -1,7 +1,7 @@
 """The charts, by Altair: what each one shows, of which rows, and its Vega-Lite specification.
 
-A specification holds no event: rows are named data that the page, or a picture, gives to it. It
-holds no colour either; `look.vega_config` does.
+A specification holds no event: rows are named data that the page or a picture supplies. It holds no colour
+either: those are in `look.vega_config`.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from reports.extras import imported
 from reports.terminal import counted
 
 MAX_STRATA = 40
-"""Strata that have a line of their own in a chart: as many as a page can show in one look."""
+"""Strata that have a row of their own in a chart, at most."""
 
 ROW_HEIGHT = 28
-"""Pixels of one stratum's line."""
+"""Pixels of one stratum's row."""
 
 _TIME_MARGIN = 600_000
-"""Milliseconds before the first and after the last event, which may be the same one."""
+"""Milliseconds before the first and after the last event: one event alone would give no axis."""
 
 _HOUR = 3_600_000
 _DAY = 24 * _HOUR
@@ -33,26 +33,26 @@ _GAPS = (
     *(600_000, 1_800_000, _HOUR, 3 * _HOUR, 6 * _HOUR, 12 * _HOUR),
     *(_DAY, 2 * _DAY, 4 * _DAY, 7 * _DAY, 14 * _DAY, 30 * _DAY, 90 * _DAY, 365 * _DAY),
 )
-"""Milliseconds that can be said in words: what a gap in the line is longer than."""
+"""Milliseconds, all of which `_span_text` can say: a gap in the trend line is longer than one of them."""
 
 _PLACE = {"field": "place", "op": "min"}
-"""The order of strata: by a number. A list of their names would become part of an expression, which
-is code, and names come from logs."""
+"""Strata are sorted by a number: a list of their names would become part of a Vega expression, which is code,
+and names come from logs."""
 
 _TIMES = {
     **dict.fromkeys(("hours", "minutes"), "%H:%M"),
     **dict.fromkeys(("date", "week", "day"), "%b %-d"),
     "month": "%b %Y",
 }
-"""How times are written at an axis, by what they begin."""
+"""How an axis labels times, by the unit that begins there."""
 
 
 @dataclass(frozen=True, slots=True)
 class Chart:
     """One chart: `rows` names its data, `needs` the number without which a row can't be drawn.
 
-    `strata` are those whose rows are drawn, `None` for all. `caption` says how to read it, `empty`
-    what to say where there is nothing to draw.
+    `rows` is `events` or `cells`. `strata` are those whose rows are drawn, `None` for all. `caption` says how
+    to read the chart, `empty` stands in its place where there is nothing to draw.
     """
 
     name: str
@@ -65,7 +65,7 @@ class Chart:
     strata: list[str] | None = None
 
     def draws(self, row: Mapping[str, Any]) -> bool:
-        """Whether a row, or the report of a stratum, is drawn."""
+        """Whether a row is drawn: its stratum is one of those shown."""
         return self.strata is None or row["stratum"] in self.strata
 
 
@@ -80,7 +80,7 @@ def charts(board: Board) -> list[Chart]:
 
 
 def without_legend(spec: Spec) -> Spec:
-    """Return a specification without its legend: the page writes it as text, which is whole on a phone."""
+    """Return a specification without its legend: the page has it as text, which no screen cuts."""
     layers = [
         layer
         | {
@@ -118,7 +118,7 @@ def _ceilings(alt: Any, board: Board) -> Chart:
         marks.diagonal(alt, axis, x, y),
         marks.diagonal(alt, axis, x, y, share=0.1),
         marks.event_points(alt, board, x, y).transform_calculate(
-            beside=f"datum.ceiling * (0.96 + 0.08 * {marks.LANE})"  # many have the same ceiling
+            beside=f"datum.ceiling * (0.96 + 0.08 * {marks.LANE})"  # jitter: many have the same ceiling
         ),
     ]
     return Chart(
@@ -165,7 +165,7 @@ def _time(alt: Any, board: Board) -> Chart:
 
 
 def _trend(alt: Any, x: Any, around: int, gap: int) -> Any:
-    """Return the moving median: each stretch between gaps has a line of its own, from its own events."""
+    """Return the moving median as a line that is broken at gaps; no median reaches across one."""
     return (
         alt.Chart(alt.NamedData(name="events"))
         .transform_window(sort=[alt.SortField("at")], frame=[None, None], before="lag(at)")
@@ -185,12 +185,12 @@ def _trend(alt: Any, x: Any, around: int, gap: int) -> Any:
 
 
 def _marked(board: Board) -> list[Change]:
-    """Return the changes that are of all strata; those of one are said beside the charts."""
+    """Return the changes over all strata; those of a single one are in the notes (`Board.notes`)."""
     return [change for change in board.changes if change.key is None]
 
 
 def _change_marks(alt: Any, board: Board, x: Any) -> list[Any]:
-    """Return a line and its numbers for each moment from which on the estimates are others."""
+    """Return an upright line for each change, and the medians before and after it as text."""
     rows = [
         {"at": milliseconds(change.at), "text": f"{change.before:.2f} → {change.after:.2f}"}
         for change in _marked(board)
@@ -204,7 +204,7 @@ def _change_marks(alt: Any, board: Board, x: Any) -> list[Any]:
 
 
 def _gap_ms(span: int) -> int:
-    """Return the milliseconds without an event that leave the line open: a twentieth of what is drawn."""
+    """Return how many milliseconds without an event break the line: about a twentieth of the time drawn."""
     return max((gap for gap in _GAPS if gap <= span / 20), default=_GAPS[0])
 
 

@@ -1,8 +1,8 @@
-"""The choices of the page's filters, and the report for each of them, by the same engine.
+"""The choices of the page's filters, and the report for each of them, by the functions of `tokentail report`.
 
-What can be chosen is validated beforehand, so that the page computes nothing: every name and every
-range of dates by itself, and combinations as long as there are few of them. Names come from logs and
-may be anything, so that what is offered is bounded.
+What can be chosen is validated beforehand, since the page computes no figures: first every name by itself,
+then ranges of dates, then combinations, as long as there are few of them. Names come from logs and may be
+anything, so that what is offered is bounded.
 """
 
 from __future__ import annotations
@@ -25,24 +25,24 @@ from reports.wording import stratum_name
 
 NAMED = ("category", "complexity", "model", "run")
 FILTERS = (*NAMED, "since", "until")
-"""The filters, as the command's options and the page's address name them; dates are days in UTC."""
+"""The page's filters, named as the command's options; `since` and `until` are days in UTC, both included."""
 
 _DATES = "dates"
-"""Both ends of a range of dates, which are one choice."""
+"""What stands for `since` and `until` together: a range of dates is one choice."""
 
 _LAST_DAY = "9999-12-31"
 
 MAX_NAMES = 75
-"""Names that one filter offers: those with the most events, of runs the newest."""
+"""Names that one filter offers at most: those with the most events, of runs the newest."""
 
 MAX_PERIODS = 12
-"""Days, weeks, months or years between which ranges of dates are offered."""
+"""Days, weeks, months or years at whose ends ranges of dates begin and end, at most."""
 
 MAX_CHOICES = 450
-"""Reports that one page holds: each takes some 2 ms and up to 3 KB."""
+"""Reports that one page holds at most: each takes some 2 ms and up to 3 KB."""
 
 MAX_COUNTED = 500_000
-"""Events that are read for combinations and ranges of dates: as many as take some seconds."""
+"""Events that are read for all combinations and ranges of dates together, at most: they take some seconds."""
 
 _COUNTS = """
 SELECT {category}, complexity, {model}, run_id, SUBSTR(timestamp, 1, 10), COUNT(*)
@@ -63,25 +63,25 @@ _CONDITIONS = {
     "until": "timestamp < (SELECT DATE(until, '+1 day') FROM chosen)",
 }
 _EVERYTHING = Selection(min_actual=0, with_totals=True)
-"""The selection of a copy, which holds only what was selected, under the names that are shown."""
+"""Selects all of a copy, which holds only events that were selected, with the category as it is shown."""
 
 Choice = tuple[str | None, ...]
-"""A name or a date for each of `FILTERS`; `None` stands for all."""
+"""A name or a date (`YYYY-MM-DD`) for each of `FILTERS`; `None` stands for all."""
 
 NO_CHOICE: Choice = (None,) * len(FILTERS)
 
 Range = tuple[str | None, str | None]
-"""The first and the last day; `None` is open."""
+"""The first and the last day, both included; `None` is open."""
 
 Record = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Choices:
-    """What each filter offers, and the choices, combinations included, that have a report.
+    """What each filter offers, the choices that have a report, and how many names are left out.
 
-    Events that have no name (NULL) can't be chosen by it: they are shown as "not told", which is no kind of
-    work that anybody would look at alone, and they are in the report over all.
+    NULL can't be chosen: events without a category, say, are no kind of work that anybody would look at
+    alone; they are in the report over all.
     """
 
     offered: Mapping[str, list[str]]
@@ -90,7 +90,10 @@ class Choices:
 
 
 def choices(db: Database, selection: Selection, limit: int = MAX_CHOICES, names: int = MAX_NAMES) -> Choices:
-    """Find what can be chosen: all single names and ranges, then the combinations for which there is room."""
+    """Find what can be chosen: single names, then ranges of dates and combinations, as far as there is room.
+
+    `limit` is how many choices there are at most, `names` how many names a filter offers.
+    """
     query = _COUNTS.format(model=MODEL, category=selection.category, where=selection.where())
     atoms = [_Atom(row[:4], *row[4:]) for row in db.conn.execute(query, selection.values())]
     offered, left_out = _names(atoms, names)
@@ -118,7 +121,7 @@ class _Atom:
 
 
 def _names(atoms: list[_Atom], limit: int) -> tuple[dict[str, list[str]], int]:
-    """Return what each filter offers, and how many names of all were left out."""
+    """Return the names that each filter offers, and how many of all filters were left out."""
     offered, left_out = {}, 0
     for at, filter_name in enumerate(NAMED):
         events: Counter[str] = Counter()
@@ -140,8 +143,9 @@ def _names(atoms: list[_Atom], limit: int) -> tuple[dict[str, list[str]], int]:
 def date_ranges(days: list[str]) -> list[Range]:
     """Return the ranges of days that are offered, of the days that have events, in order.
 
-    They begin and end where days, weeks, months or years do, the smallest of which there are few; the
-    last 7 and the last 30 days can be chosen, too.
+    They begin and end where days, weeks, months or years do: the smallest unit of which there are at most
+    `MAX_PERIODS`, none if there are more years. Unless it is the day, the last 7 and 30 days are offered,
+    too.
     """
     for unit in (_day, _week, _month, _year):
         periods = sorted({unit(date.fromisoformat(day)) for day in days})
@@ -199,7 +203,7 @@ def _counts(
 def chosen_reports(
     db: Database, selection: Selection, strata: Strata, found: Choices
 ) -> Iterator[tuple[Choice, Record]]:
-    """Yield the report of every choice."""
+    """Yield every choice with its report."""
     if not found.choices:
         return
     with _copied(db, selection) as copy:
@@ -209,7 +213,7 @@ def chosen_reports(
 
 
 def report_record(validation: Validation) -> Record:
-    """Return a validation as the page shows it: without its population, with names of its strata."""
+    """Return a validation as the page shows it: without its population, each stratum with its name."""
     record = validation_record(validation)
     del record["population"]
     for stratum in record["strata"]:
@@ -221,12 +225,12 @@ def report_record(validation: Validation) -> Record:
 def _copied(db: Database, selection: Selection) -> Iterator[Database]:
     """Hold the selected events in memory, where those of a choice are found by an index.
 
-    A choice then costs what its own events cost, not a reading of the whole table: of a million
-    events, that is 150 bytes each and half a minute less. The engine is the same.
+    A choice then takes the time of its own events, not of the whole table: with a million events, half a
+    minute less in all, for 150 bytes of memory an event.
     """
     copy = Database(memory=True)
     try:
-        copy.conn.execute("PRAGMA temp_store = MEMORY")  # what is sorted is in memory already
+        copy.conn.execute("PRAGMA temp_store = MEMORY")  # the rows to sort are in memory already
         copy.conn.execute(f"CREATE TABLE copied (category, model, {_COLUMNS})")
         query = f"SELECT {selection.category}, {MODEL}, {_COLUMNS} FROM token_estimation_v2_events"
         rows = db.conn.execute(f"{query} WHERE {selection.where()}", selection.values())
@@ -242,7 +246,7 @@ def _copied(db: Database, selection: Selection) -> Iterator[Database]:
 
 
 def _choose(copy: Database, choice: Choice) -> None:
-    """Let the engine see a choice, and nothing else, as the table of events."""
+    """Make a view of only the events of a choice under the name of the table of events, for `validate`."""
     asked = [_CONDITIONS[name] for name, part in zip(FILTERS, choice, strict=True) if part is not None]
     with copy.conn:
         copy.conn.execute("DELETE FROM chosen")

@@ -12,7 +12,7 @@ from reports.strata import Strata
 from reports.wording import stratum_name
 
 UNKNOWN_BUCKET = "?"
-"""The column of events without a number of deliverables, or with one that is in no bucket."""
+"""Names the column of events without a number of deliverables, or with one that is in no bucket."""
 
 _CELLS = """
 SELECT {key} COUNT(*) FROM token_estimation_v2_events WHERE {where} GROUP BY 1, 2, 3, 4
@@ -20,13 +20,13 @@ SELECT {key} COUNT(*) FROM token_estimation_v2_events WHERE {where} GROUP BY 1, 
 _DIMENSIONS = ("category", "complexity", "bucket", "model")
 
 Cell = dict[str, Any]
-"""`n` events of a `category`, `complexity`, `bucket` and `model`; the name and `place` of their `stratum`."""
+"""`n` events of a `category`, `complexity`, `bucket` and `model`; `stratum` is its name, `place` its row."""
 
 
 def coverage_cells(
     db: Database, selection: Selection, buckets_of: Strata, places: Mapping[str, int]
 ) -> list[Cell]:
-    """Count every selected event in its cell; `places` are those of the strata in the report."""
+    """Count every selected event in its cell; `places` are the indices of strata in the report, by name."""
     strata = Strata(_DIMENSIONS, buckets_of.buckets)
     query = _CELLS.format(key=strata.columns(selection), where=selection.where())
     rows = db.conn.execute(query, selection.values()).fetchall()

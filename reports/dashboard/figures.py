@@ -1,7 +1,7 @@
 """The figures of a report as texts: what the page shows of it, over all events and for every choice.
 
-They are written here alone. The page's HTML is made of those over all events; the script puts those of
-a choice in their places.
+The page's HTML has the figures over all events; the script replaces them by those of a choice, which are
+written here as well.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Record = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Track:
-    """A rate with its interval and its limit, as places on a line, 0..100."""
+    """A rate (`value`) with its interval and its limit, as places on a line, 0..100."""
 
     low: float
     value: float
@@ -28,7 +28,10 @@ class Track:
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """One number with its verdict (a kind for the look, and words), and the facts behind it."""
+    """One number with its unit and verdict, and facts behind it (names and values).
+
+    The verdict is a kind (`pass`, `fail`, `none`), by which the style sheet colours it, and its words.
+    """
 
     title: str
     value: str
@@ -40,7 +43,7 @@ class Card:
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """A cell of a table: its text, a smaller line below it, and by what it is sorted."""
+    """A cell of a table: its text, a smaller line below it, and the number that its column is sorted by."""
 
     text: str
     small: str
@@ -49,7 +52,7 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """All figures of a report; `rows` are those of its strata under `COLUMNS`."""
+    """All figures of a report; `ends` says how answers and phases ended, `rows` are the strata's."""
 
     heading: str
     reason: str
@@ -59,7 +62,7 @@ class Figures:
 
 
 def figures(report: Record) -> Figures:
-    """Write a report's figures."""
+    """Return the figures of a report, a record as `report_record` returns it."""
     heading, reason = verdict(report)
     overall, gates = report["overall"], report["gates"]
     cards = [
@@ -73,7 +76,7 @@ def figures(report: Record) -> Figures:
 
 
 def packed_figures(shown: Figures) -> Record:
-    """Return what the script puts in the places of the HTML; of the cards what changes, in their order."""
+    """Return figures as the script reads them; `slots` are what changes in the cards, in the page's order."""
     slots: list[Any] = []
     for card in shown.cards:
         track = card.track and [card.track.low, card.track.value, card.track.high, card.track.limit]
@@ -166,7 +169,7 @@ def _ends(report: Record) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Column:
-    """A column of the table of strata; `order` is the number by which it is sorted."""
+    """A column of the table of strata, sorted by the number that a stratum has under the key `order`."""
 
     title: str
     order: str

@@ -1,6 +1,6 @@
 """The look: one palette for light and one for dark, as CSS variables and as a Vega configuration.
 
-Colours can be distinguished by the colour-blind, hold a contrast of 4.5 where they are text, and are never
+The colour-blind can tell the colours apart, text has a contrast ratio of 4.5 (WCAG AA), and a colour is never
 the only sign: marks differ in shape, verdicts in words.
 """
 
@@ -10,18 +10,19 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", "DejaVu Sans", sans-serif'
-"""Fonts that a reader's machine has: the page brings none."""
+"""Fonts that the reader's machine may have: the page brings none."""
 
 PICTURE_FONT = "Liberation Sans, Arial, Helvetica, sans-serif"
-"""The first is built into vl-convert; the others have its metrics, for whoever opens the SVG."""
+"""The first is built into vl-convert; the others have the same widths, for programs that show the SVG."""
 
 
 @dataclass(frozen=True, slots=True)
 class Palette:
     """Colours by what they are for.
 
-    `whole`, `truncated` and `untold` are answers; `heat_low` and `heat_high` the ends of the heat
-    map, on both of which `ink` can be read; `good` and `bad` are verdicts.
+    `whole`, `truncated` and `untold` are the marks of answers (`untold`: the log doesn't say which);
+    `heat_low` and `heat_high` the ends of the heat map, on both of which `ink` can be read; `good` and `bad`
+    are verdicts.
     """
 
     ground: str
@@ -77,10 +78,10 @@ def variables(palette: Palette) -> str:
 
 
 def vega_config(palette: Palette, font: str = FONT, background: str = "transparent") -> dict[str, Any]:
-    """Return the configuration that gives every chart its colours and its type.
+    """Return the Vega configuration that gives every chart its colours and fonts.
 
-    Specifications name colours by their use only (`style`, `range`), so that one of them serves
-    light and dark.
+    Specifications name colours by their use only (`style`, `range`), so that one specification serves light
+    and dark.
     """
     return {
         "background": background,

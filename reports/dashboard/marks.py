@@ -1,4 +1,4 @@
-"""What charts are made of: the axis of tokens, the line of equality, the points of events."""
+"""Parts of charts: the axis of tokens, the diagonal, the points of events."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from reports.dashboard.points import ANSWERS, SHAPES, TRUNCATED
 Spec = dict[str, Any]
 
 CROWD = "crowd"
-"""The parameter of every specification that says how many rows it draws."""
+"""The parameter of every specification that holds how many rows it draws; points adapt to it."""
 
 _SIZE = f"{CROWD} <= 300 ? 64 : {CROWD} <= 3000 ? 36 : 14"
-"""Square pixels of a point, so that crowds stay readable."""
+"""A Vega expression: square pixels of a point, fewer where there are many points."""
 
 _OPACITY = f"({CROWD} <= 300 ? 0.75 : {CROWD} <= 3000 ? 0.5 : {CROWD} <= 10000 ? 0.3 : 0.15)"
 
 _SHOWN = f"datum.answer === '{TRUNCATED}' ? max(0.8, {_OPACITY}) : {_OPACITY}"
 
 LANE = "((datum.predicted * 7919 + datum.actual * 104729) % 1000 / 1000)"
-"""A number of 0..1 for each event, always the same: where it stands in a strip, beside the others."""
+"""A Vega expression: a number of 0..1 by which events are spread (jitter), always the same for an event."""
 
 
 @dataclass(frozen=True, slots=True)
 class TokensAxis:
-    """An axis of tokens, `low` to `high`; `options` are Altair's for a channel."""
+    """An axis of tokens from `low` to `high`; `options` are the arguments of an Altair channel."""
 
     low: int
     high: int
@@ -36,7 +36,7 @@ class TokensAxis:
 
 
 def tokens_axis(alt: Any, board: Board, fields: Sequence[str]) -> TokensAxis:
-    """Return the axis that holds these fields of all events drawn, so that a choice changes no scale.
+    """Return an axis on which these fields of all events have room, so that a choice changes no scale.
 
     It is logarithmic; where there is a 0, which has no logarithm, it is linear near 0 instead and
     its ticks are 0 and the powers of ten.
@@ -62,14 +62,17 @@ def _ticks(low: int, high: int) -> list[int]:
 
 
 def _rounded(value: int, towards: Callable[[float], int]) -> int:
-    """Return a number of one digit and zeros, beyond `value`: a point on the edge would be cut in half."""
+    """Return a number of one digit and zeros beyond `value`: a point on the edge would be cut in half.
+
+    `towards` is `math.ceil` or `math.floor`.
+    """
     moved = value * (1.02 if towards is math.ceil else 0.98)
     unit = 10 ** math.floor(math.log10(moved)) if moved > 1 else 1
     return int(max(1, towards(moved / unit) * unit))
 
 
 def diagonal(alt: Any, axis: TokensAxis, x: Any, y: Any, share: float = 1) -> Any:
-    """Return the line on which y is a share of x."""
+    """Return the line on which y is `share` times x."""
     low = max(axis.low, axis.low / share)
     steps = 40 if axis.low == 0 else 1  # the line is straight on logarithmic axes only
     places = [low + (axis.high - low) * (step / steps) ** 4 for step in range(steps + 1)]
@@ -84,8 +87,8 @@ def diagonal(alt: Any, axis: TokensAxis, x: Any, y: Any, share: float = 1) -> An
 def event_points(alt: Any, board: Board, x: Any, y: Any) -> Any:
     """Return the events as points; shape and colour show how an answer ended.
 
-    Points are drawn in the order of their rows. The truncated, which come last, are never faint: they
-    are few and matter most.
+    Points are drawn in the order of the rows. Truncated answers, which come last, are never faint: they are
+    few and matter most.
     """
     there = {row["answer"] for row in board.points.rows}
     legend = alt.Legend(
@@ -110,11 +113,11 @@ def event_points(alt: Any, board: Board, x: Any, y: Any) -> Any:
 
 
 def specification(alt: Any, chart: Any) -> Spec:
-    """Return a chart as Vega-Lite that fills the width it is given, without a look of its own."""
+    """Return a chart as Vega-Lite that fills the width it is given, without a configuration of its own."""
     spec: Spec = chart.properties(width="container").add_params(alt.param(name=CROWD, value=0)).to_dict()
     return {name: value for name, value in spec.items() if name not in ("config", "$schema")}
 
 
 def cut_text(names: Sequence[str], count: int) -> str:
-    """End a caption, saying where strata are left out."""
+    """Return the end of a caption, with how many strata are shown if that isn't all `count` of them."""
     return "." if len(names) == count else f". Of {count:,} strata, the {len(names)} with the most events."

@@ -1,7 +1,7 @@
 """The numbers as HTML, so that the page can be read where no script runs; every text is escaped.
 
-What the script changes when something is chosen has `data-slot`, in the order of `packed_figures`.
-Nothing is styled by an attribute: the page's policy, and that of a server, may forbid it.
+Elements whose text the script changes with a choice have `data-slot`, in the order of `packed_figures`.
+Nothing has a `style` attribute: the page's Content-Security-Policy forbids it.
 """
 
 from __future__ import annotations
@@ -19,24 +19,24 @@ EVENT_COLUMNS = (
     *("phase and run", "estimate", "predicted", "actual"),
     *("line in the log", "when (UTC)", "stratum and model"),
 )
-"""The titles of the lists of events; the script writes their cells in the same way."""
+"""The titles of the lists of events; page.js fills the same columns."""
 
 _ANSWERS = {TRUNCATED: "at least: truncated", UNKNOWN: "truncated or not: not told"}
 
 
 def text(value: str) -> str:
-    """Escape a text, and show control characters and bidirectional tricks as escapes."""
+    """Escape a text for HTML, and show control characters and bidirectional marks as escapes."""
     return html.escape(printable(value))
 
 
 def prose(value: str) -> str:
-    """Escape a sentence of ours, in which a command stands between backticks."""
+    """Escape a sentence for HTML; what stands between backticks becomes a `code` element."""
     parts = text(value).split("`")
     return "".join(f"<code>{part}</code>" if at % 2 else part for at, part in enumerate(parts))
 
 
 def cards(shown: Iterable[Card]) -> str:
-    """Return the cards."""
+    """Return cards as HTML."""
     return "\n".join(map(_card, shown))
 
 
@@ -53,7 +53,7 @@ def _card(card: Card) -> str:
 
 
 def _track(track: Track | None) -> str:
-    """Return the drawing of a rate beside its limit; a card without one has an empty place for it."""
+    """Return the drawing of a rate and its limit as SVG; without a track, hidden: a choice may have one."""
     at = track or Track(0, 0, 0, 0)
     width = round(at.high - at.low, 2)
     return (
@@ -67,12 +67,12 @@ def _track(track: Track | None) -> str:
 
 
 def strata_table(rows: Iterable[Sequence[Cell]]) -> str:
-    """Return the table of strata."""
+    """Return the table of strata as HTML."""
     return _table("strata", COLUMNS, ([_cell(cell.text, cell.small) for cell in row] for row in rows))
 
 
 def events_table(name: str, events: Iterable[Point]) -> str:
-    """Return a list of events, each with where it stands and which lines said its phase and run."""
+    """Return a list of events as an HTML table with the id `name`."""
     return _table(name, EVENT_COLUMNS, map(_event, events))
 
 

@@ -1,5 +1,6 @@
 // Puts the figures of a choice in their places, draws the charts, and follows the filters.
-// It computes nothing but positions and orders: every number is written by Python.
+// The figures of the report are all written by Python. Here only the events of a chart are counted, and Vega
+// computes what a chart draws: medians, ranges, sums of cells.
 // Whatever comes from the database is put in as text; no part of it is ever read as markup or as code.
 "use strict";
 (() => {
@@ -16,8 +17,8 @@
   window.addEventListener("unhandledrejection", (event) => fail(event.reason));
 
   const PAPER = 640; // CSS pixels of the narrowest usual paper between its margins
-  const DAY = 86_400_000;
-  const LISTED = 10;
+  const DAY = 86_400_000; // milliseconds
+  const LISTED = 10; // as in points.py
 
   const board = JSON.parse(place("board").textContent);
   const tables = { events: unpacked(board.events), cells: board.cells };
@@ -52,7 +53,7 @@
     time: (value) => `${moment(value)} UTC`,
   };
 
-  // What is chosen: the fragment of the address alone, so that every view can be linked.
+  // What is chosen is in the fragment of the address alone, so that every view has a link.
 
   const dated = (name) => name === "since" || name === "until";
   const isDay = (value) => /^\d{4}-\d\d-\d\d$/.test(value) && dayOf(Date.parse(value)) === value;
@@ -67,7 +68,7 @@
     });
   }
 
-  // The value of an option is the place of its name, or "=" and the name that the address brought along.
+  // The value of an option is the index of its name, or "=" and a name from the address that isn't offered.
 
   function choose() {
     const set = board.filters.filter(({ name }) => place(name).value);
@@ -138,7 +139,7 @@
     showStrata();
   }
 
-  // Tables. A title is a button that sorts; a list of events is sorted by what it is a list of.
+  // Tables. The titles of the strata are buttons that sort; the lists of events have an order of their own.
 
   const strata = { table: place("strata"), rows: [], column: 0, down: false };
 
@@ -229,7 +230,8 @@
       (there.has(name) ? [make("span", "", make("i", `answer-${at}`, sign), ` ${name}`)] : []));
   }
 
-  // A cell of the heat map is counted over all events; by run and by day only the events drawn can be chosen.
+  // Cells of the heat map count all events, but know no run and no time: with such a choice, the events drawn
+  // are counted instead.
   const finer = (choice) => choice.some(({ name, on }) => on && (name === "run" || dated(name)));
 
   function rowsOf(chart, choice) {
@@ -284,8 +286,8 @@
     queue = queue.then(() => draw(turn)).catch(fail);
   }
 
-  // On paper charts are drawn anew, in the light and for its width. Drawing waits for nothing but
-  // promises, so that it is done before the paper is laid out; narrower paper shrinks the charts.
+  // For paper charts are drawn anew, in the light palette and in its width. Drawing waits for nothing but
+  // promises, so that it is done before the page is laid out for print; narrower paper shrinks the charts.
 
   function drawFor(onPaper) {
     paper = onPaper;

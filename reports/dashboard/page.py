@@ -1,8 +1,8 @@
 """The page: one HTML file with its numbers, its charts and everything that draws them inside it.
 
-It loads nothing: its Content-Security-Policy forbids every source but the very scripts and styles
-that are in it, each named by its hash, and `eval` with them. Numbers stand in it as HTML, which can
-be read where scripts or styles are forbidden; what charts and filters need stands in it as JSON.
+It loads nothing: its Content-Security-Policy allows only the scripts and the styles that are in it, each
+named by its hash, and no `eval`. Numbers are HTML, which can be read where scripts or styles are forbidden;
+what charts and filters need is JSON.
 """
 
 from __future__ import annotations
@@ -48,16 +48,16 @@ TOOLTIP = (
     ("source", "line", "text"),
     ("n", "events", "count"),
 )
-"""What is said of whatever the pointer is on: field, title, and how its value is written."""
+"""What the tooltip shows: field, title, and how its value is written (a key of `kinds` in page.js)."""
 
 _BEGIN = 'document.documentElement.dataset.script = "runs";'
-"""The first script, by which the style sheet knows that scripts run."""
+"""The first script: it sets the attribute by which the style sheet knows that scripts run."""
 
 _ESCAPES = {ord("<"): "\\u003c", ord(">"): "\\u003e", ord("&"): "\\u0026"}
 
 
 def page(board: Board, database: str, population: str) -> str:
-    """Return the page; `population` is the sentence that says which events it is about.
+    """Return the page as HTML; `population` is the sentence that says which events it is about.
 
     Raises:
         MissingExtra: Altair or vl-convert is not installed.
@@ -89,7 +89,7 @@ def page(board: Board, database: str, population: str) -> str:
 
 
 def json_text(value: Any) -> str:
-    """Write JSON that no text in it can break out of a script element with: ASCII without < > &."""
+    """Return JSON as ASCII without < > &, so that no text in it can end the script element that holds it."""
     written = json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
     return written.translate(_ESCAPES)
 
@@ -109,7 +109,7 @@ def _part(name: str) -> str:
 
 
 def _style() -> str:
-    """Return the style sheet with both palettes; paper is light."""
+    """Return the style sheet with both palettes; print has the light one."""
     return (
         f":root {{ {variables(LIGHT)} }}\n"
         f"@media screen and (prefers-color-scheme: dark) {{ :root {{ {variables(DARK)} }} }}\n"
@@ -120,8 +120,8 @@ def _style() -> str:
 def _library() -> str:
     """Return Vega-Lite, Vega and vega-embed as one script, of the version that Altair writes for.
 
-    What would end the script element early can stand in a script only inside a literal, where the
-    backslash changes nothing.
+    What would end the script element early can be in a script only inside a string or a regular expression,
+    where the backslash changes nothing.
     """
     converter = imported("vl_convert", "charts")
     bundle: str = converter.javascript_bundle(vl_version=vega_lite_version())

@@ -13,17 +13,18 @@ from reports.dashboard.versions import vega_lite_version
 from reports.extras import imported
 
 WIDTH = 760
-"""Pixels of the drawing at scale 1; the names beside it come on top."""
+"""Pixels of the drawing at scale 1, without the labels beside it."""
 
 SCALE = 2
-"""Pixels of a PNG for each of the drawing, for screens that have them and for print."""
+"""Pixels of a PNG for each pixel of the drawing, for dense screens and for print."""
 
 
 _UNDRAWABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
+"""Characters that XML, and so SVG, can't hold."""
 
 
 def png(board: Board, name: str) -> bytes:
-    """Draw a chart as PNG.
+    """Draw the chart of a name in `CHARTS` as PNG.
 
     Raises:
         MissingExtra: Altair or vl-convert is not installed.
@@ -34,7 +35,11 @@ def png(board: Board, name: str) -> bytes:
 
 
 def svg(board: Board, name: str) -> bytes:
-    """Draw a chart as SVG; raises as `png` does."""
+    """Draw a chart as SVG, in UTF-8.
+
+    Raises:
+        MissingExtra: Altair or vl-convert is not installed.
+    """
     converter, options = _converter()
     picture: str = converter.vegalite_to_svg(_picture(board, name), **options)
     return picture.encode("utf-8")
@@ -67,7 +72,7 @@ def _picture(board: Board, name: str) -> dict[str, Any]:
 
 
 def _drawable(value: Any) -> Any:
-    """Replace what a picture's XML can't hold, in every text of a specification, by its escape."""
+    """Replace `_UNDRAWABLE` characters in every text of a specification by escapes."""
     if isinstance(value, str):
         return _UNDRAWABLE.sub(lambda found: found[0].encode("unicode_escape").decode(), value)
     if isinstance(value, dict):

@@ -1,6 +1,6 @@
-"""The events that are drawn and listed: each one a plain record, at most `MAX_DRAWN` of them.
+"""The events that are drawn and listed, each a plain dictionary; at most `MAX_DRAWN` are drawn.
 
-A sample is every k-th event by its id, so that the same database gives the same picture.
+A sample is every k-th of the selected events by id, so that the same database gives the same picture.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from reports.strata import Strata
 from reports.wording import off_text, said_text, stratum_name
 
 MAX_DRAWN = 20_000
-"""Events that a browser still draws, and a person still looks at, with ease."""
+"""Events that a browser still draws quickly."""
 
 WHOLE = "whole"
 TRUNCATED = "truncated (a lower bound)"
 UNKNOWN = "not told"
 ANSWERS = (WHOLE, TRUNCATED, UNKNOWN)
-"""What can be said of an answer, in the order of their colours and shapes."""
+"""How an answer ended, in the order of the colours and shapes that show it."""
 
 SHAPES = ("circle", "triangle-up", "diamond")
 SIGNS = ("●", "▲", "◆")
-"""Of the three kinds of answers: a truncated one points upwards, where its actual may be."""
+"""Vega's shapes and characters for `ANSWERS`: a truncated one points upwards, where its actual may be."""
 
 LISTED = 10
 """Events in each of the page's lists."""
@@ -55,19 +55,19 @@ JOIN log_sources AS sources ON sources.source_id = sightings.source_id
 _DRAWN_LAST = (WHOLE, UNKNOWN, TRUNCATED)
 
 Point = dict[str, Any]
-"""An event as the charts read it; names are `None` where untold, `stratum` is always a text.
+"""An event as the charts read it; names are `None` where unknown, `stratum` is always a text.
 
-`place` is the stratum's in the report, `at` is in milliseconds UTC, tokens are counts, `smape` and
-`use` (actual / ceiling) in percent. `log` and `line` are where it stands, `said` which lines said its
-phase and run.
+`event` is its id, `place` the index of its stratum in the report, `at` is in milliseconds since 1970, UTC,
+`smape` and `use` (actual / ceiling) are in percent. `log` and `line` are where the event line is, `said`
+which kinds of lines said its phase and run, `off` how far the estimate is off in words.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Points:
-    """The events drawn, every `step`-th of `events`, and of all of them the worst and the newest.
+    """The events drawn (`rows`), every `step`-th of `events`, and of all of them the worst and the newest.
 
-    All logs lie in `folder`, which their names leave out.
+    All logs are below `folder`, which is left out of their names; empty if they have none in common.
     """
 
     rows: list[Point]
@@ -80,7 +80,7 @@ class Points:
 
 @dataclass(frozen=True, slots=True)
 class EventReader:
-    """Reads selected events as points, with their places in the logs; `places` are those of the strata."""
+    """Reads selected events as points; `places` are the indices of strata in the report, by name."""
 
     db: Database
     selection: Selection
@@ -88,7 +88,7 @@ class EventReader:
     places: Mapping[str, int]
 
     def read(self, order: str, step: int = 1, count: int | None = None) -> list[Point]:
-        """Return every `step`-th event in an order, at most `count` of them."""
+        """Return every `step`-th of the first `count` events (`None`: all) in an order, which is SQL."""
         query = _EVENTS.format(
             model=MODEL,
             category=self.selection.category,
@@ -106,9 +106,9 @@ class EventReader:
 
 
 def points(reader: EventReader, events: int, limit: int = MAX_DRAWN) -> Points:
-    """Read the selected events, of which there are `events`, or every k-th of them.
+    """Read the selected events, of which there are `events`; of more than `limit`, every k-th is drawn.
 
-    What is drawn last lies above the others, so the truncated, which matter and are few, come last.
+    What is drawn last covers the others, so truncated answers, which matter and are few, come last.
     """
     step = max(1, -(-events // limit))
     rows = sorted(reader.read("event_id", step), key=lambda row: _DRAWN_LAST.index(row["answer"]))
@@ -119,7 +119,7 @@ def points(reader: EventReader, events: int, limit: int = MAX_DRAWN) -> Points:
 
 
 def _shorten(rows: Iterable[Point]) -> str:
-    """Take the folder that all logs have in common out of their names, and return it."""
+    """Remove the folder that all logs have in common from their names, and return it."""
     named = [row for row in rows if row["log"] is not None]
     logs = {row["log"] for row in named}
     first, last = min(logs, default=""), max(logs, default="")
@@ -134,7 +134,7 @@ _NO_LINE = {"log": None, "line": None}
 
 
 def _lines(db: Database, events: Sequence[int]) -> dict[int, dict[str, Any]]:
-    """Return the log and the line of events: the first place whose lines said the phase, else the first."""
+    """Return log and line by event id: of the first place where lines told its phase, else of the first."""
     found = db.conn.execute(_LINES, {"events": json.dumps(events)})
     return {
         event: {"log": f"{host}:{path}" if host else path, "line": line} for event, host, path, line in found
@@ -142,7 +142,7 @@ def _lines(db: Database, events: Sequence[int]) -> dict[int, dict[str, Any]]:
 
 
 def milliseconds(timestamp: str) -> int:
-    """Return a time of the database as milliseconds since 1970, UTC."""
+    """Return a stored time as milliseconds since 1970, UTC."""
     return round(datetime.fromisoformat(timestamp).replace(tzinfo=UTC).timestamp() * 1000)
 
 
@@ -201,9 +201,9 @@ NUMBERS = ("event", "place", "at", "predicted", "actual", "ceiling", "smape", "u
 
 
 def packed(rows: Iterable[Point]) -> dict[str, Any]:
-    """Write points without repeating a name: texts once in a list, and each point as numbers.
+    """Return points without repeated texts: each text once in a list, and each point as a list of numbers.
 
-    A text is its place in the list, and `None` is -1. The page unpacks them again.
+    In place of a text there is its index in the list, or -1 for `None`. The page unpacks them again.
     """
     places: dict[str | None, int] = {None: -1}
     short = []

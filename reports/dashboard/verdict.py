@@ -1,4 +1,4 @@
-"""The verdict: the sentence that heads the page, and what it rests on."""
+"""The sentence that heads the page, and what it rests on."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ LACKING = (
     "The charts and the events are those of your choice. Numbers are kept for each filter by itself and for "
     "some combinations; `tokentail report` takes all of these filters together.",
 )
-"""Heading and reason where the page holds no report of a choice."""
+"""Heading and reason where the page holds no report for a choice."""
 
 
 def verdict(report: Record) -> tuple[str, str]:
-    """Return what the report comes to, in a sentence, and what it rests on with what to do next."""
+    """Return a report's heading and reason: what it comes to; what that rests on and what to do next."""
     if not report["overall"]["n"]:
         return NOTHING
     failed = any(gate["passed"] is False for gate in report["gates"])

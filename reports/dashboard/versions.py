@@ -1,4 +1,4 @@
-"""Which Vega-Lite is meant: the one that Altair writes for, where vl-convert has it."""
+"""The version of Vega-Lite: the one that Altair writes for, if vl-convert has it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from reports.extras import imported
 
 
 def vega_lite_version() -> str:
-    """Return the version as vl-convert names it, `6.4`; its latest where it hasn't that one.
+    """Return the version as vl-convert names it, `6.4`: that of Altair, else vl-convert's latest.
 
     Raises:
         MissingExtra: Altair or vl-convert is not installed.

@@ -1,4 +1,4 @@
 """The events for other programs: NDJSON, CSV, Parquet and OpenTelemetry attributes, newest first.
 
-One query for each export, read row by row: memory does not grow with the number of events.
+An export is one query, read row by row: memory does not grow with the number of events.
 """

@@ -1,6 +1,6 @@
-"""The columns of an export: the keys of the plain one and where they come from, and all of the table.
+"""The columns of an export: those of the plain one with their sources, or all columns of the table.
 
-The names of the plain one, and their order, are those of the executor's own export: a contract.
+The names and the order of the plain columns are those of the executor's own export: a contract.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ TABLE = "token_estimation_v2_events"
 
 Kind = Literal["text", "whole", "real", "truth", "time", "paths"]
 Converters = Mapping[Kind, Callable[[Any], Any]]
-"""What a format makes of a kind of value; what is not in it stays as the database holds it."""
+"""What a format makes of a kind of value; values of other kinds stay as the database holds them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A key of an export: the SQL expression of its value, and what kind of value that is.
+    """A column of an export: its name there, the kind of its values, and their SQL expression.
 
-    `truth` is 0, 1 or NULL in the database, `time` UTC in its fixed form, `paths` a JSON array.
+    In the database, `truth` is 0, 1 or NULL, `time` UTC in its fixed form, `paths` a JSON array.
     """
 
     name: str
@@ -64,7 +64,7 @@ _KINDS: dict[str, Kind] = {"INTEGER": "whole", "REAL": "real", "TEXT": "text"}
 
 
 def plain_columns(selection: Selection) -> tuple[Column, ...]:
-    """Return the columns of the plain export; the category is the one by which events were selected."""
+    """Return the columns of the plain export; the category is normalized if the selection says so."""
     return tuple(
         replace(column, expression=selection.category) if column.name == "category" else column
         for column in _PLAIN
@@ -72,7 +72,7 @@ def plain_columns(selection: Selection) -> tuple[Column, ...]:
 
 
 def further_columns(selection: Selection) -> tuple[Column, ...]:
-    """Return the plain columns, and those of ours that other formats have a name for."""
+    """Return the plain columns and those of ours that OpenTelemetry attributes are made of as well."""
     return (*plain_columns(selection), *_FURTHER)
 
 
@@ -87,7 +87,10 @@ def full_columns(db: Database) -> tuple[Column, ...]:
 def rows(
     db: Database, columns: tuple[Column, ...], selection: Selection, converters: Converters
 ) -> Iterator[list[Any]]:
-    """Yield the values of each event of a selection, newest first."""
+    """Yield the values of each selected event in the order of the columns, newest first.
+
+    From here on the connection reads text that is not UTF-8 with escapes.
+    """
     conversions = [
         (place, converters[column.kind]) for place, column in enumerate(columns) if column.kind in converters
     ]
@@ -95,7 +98,7 @@ def rows(
         f"SELECT {', '.join(column.expression for column in columns)} FROM {TABLE} "
         f"WHERE {selection.where()} ORDER BY timestamp DESC, event_id DESC"
     )
-    db.conn.text_factory = _readable  # what somebody wrote past us need not be UTF-8
+    db.conn.text_factory = _readable  # what other programs wrote need not be UTF-8
     for found in db.conn.execute(query, selection.values()):
         row = list(found)
         for place, convert in conversions:

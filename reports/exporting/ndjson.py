@@ -1,4 +1,4 @@
-"""NDJSON: one JSON object a line, with the plain keys or all columns."""
+"""NDJSON: one JSON object a line, with the plain columns or all."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from reports.values import paths, truth
 
 AS_JSON: Converters = {"time": iso_text, "truth": truth, "paths": paths}
 encode = json.JSONEncoder(ensure_ascii=False).encode
-"""Write JSON. A lone surrogate is left to the encoding of the text: as an escape it is JSON again."""
+"""Return JSON with characters beyond ASCII as they are; a lone surrogate, too, which whoever encodes the text
+has to write as an escape (that is JSON again)."""
 
 
 def ndjson_lines(db: Database, selection: Selection, full: bool) -> Iterator[str]:
-    """Yield the events as objects; in full, every column as the database holds it."""
+    """Yield each event as a JSON object without a newline; `full`: every column as the database holds it."""
     columns = full_columns(db) if full else plain_columns(selection)
     names = [column.name for column in columns]
     for row in rows(db, columns, selection, AS_JSON):

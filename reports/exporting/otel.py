@@ -1,7 +1,7 @@
-"""Attributes by OpenTelemetry's names for generative AI, one flat object for each event.
+"""Attributes by OpenTelemetry's semantic conventions for generative AI, one flat object for each event.
 
-What its conventions have a name for has that name; the rest is under `tokentail`. What is not known
-is left out, as attributes are.
+What the conventions have a name for has that name; the rest begins with `tokentail.`. What is not known is
+left out, since an attribute can't be null.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from sqlite_utils import Database
 
 from reports.exporting.columns import further_columns, rows
 from reports.exporting.ndjson import AS_JSON, encode
+from reports.phases import UNKNOWN
 from reports.selection import Selection
 
-_UNKNOWN = "unknown"
 _OURS = (
     "event_key",
     "category",
@@ -29,11 +29,11 @@ _OURS = (
     "confidence",
 )
 _OF_AN_OUTPUT = ("smape_percent", "waste_ratio", "underestimated")
-"""Metrics of an actual output: they mean nothing where the actual is a total of input and output."""
+"""Metrics of an output, which mean nothing where the actual is a total of input and output."""
 
 
 def otel_lines(db: Database, selection: Selection) -> Iterator[str]:
-    """Yield the events as objects of attributes."""
+    """Yield each event as a JSON object of attributes, without a newline."""
     columns = further_columns(selection)
     names = [column.name for column in columns]
     for row in rows(db, columns, selection, AS_JSON):
@@ -62,4 +62,4 @@ def _attributes(event: dict[str, Any]) -> dict[str, Any]:
 
 
 def _known(name: str) -> str | None:
-    return None if name == _UNKNOWN else name
+    return None if name == UNKNOWN else name

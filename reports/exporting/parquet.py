@@ -1,4 +1,4 @@
-"""Parquet: typed columns, written a row group at a time, so that memory stays what one of them needs."""
+"""Parquet: typed columns, written one row group at a time, so that memory holds one group at most."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from reports.values import paths, truth
 
 BATCH_ROWS = 1_000
 ROW_GROUP_BATCHES = 10
-"""Row groups of 10,000 rows: large enough for a reader to skip by, small enough to hold."""
+"""Row groups of 10,000 rows: large enough for readers to skip groups by, small enough to hold in memory."""
 
 
 def write_parquet(db: Database, selection: Selection, full: bool, sink: IO[bytes]) -> None:
-    """Write the events to an open file; in full, with the types of the table's own columns.
+    """Write the events to an open file; `full`: every column of the table, in the type that it has there.
 
     Raises:
         MissingExtra: pyarrow is not installed.
@@ -35,7 +35,7 @@ def write_rows(
     sink: IO[bytes],
     mark: Mapping[str, str] | None = None,
 ) -> None:
-    """Write rows to an open file; a `mark` goes into its metadata, and is found there by `marked`.
+    """Write rows to an open file; a `mark` goes into its metadata as a key and a value, for `marked` to find.
 
     Raises:
         MissingExtra: pyarrow is not installed.
@@ -50,7 +50,7 @@ def write_rows(
 
 
 def marked(path: str, key: str) -> bool:
-    """Whether a file is Parquet with a mark of this key; anything else is not.
+    """Whether a file is Parquet and has a mark of this key; `False` also if it can't be read.
 
     Raises:
         MissingExtra: pyarrow is not installed.
@@ -58,13 +58,13 @@ def marked(path: str, key: str) -> bool:
     parquet = imported("pyarrow.parquet", "parquet")
     try:
         metadata = parquet.read_metadata(path).metadata
-    except (OSError, ValueError):  # pyarrow's own errors are both
+    except (OSError, ValueError):  # of pyarrow's own errors, each is one or the other
         return False
     return key.encode() in (metadata or {})
 
 
 def _batches(arrow: Any, schema: Any, found: Iterator[list[Any]]) -> Iterator[Any]:
-    """Yield the rows in Arrow's form, a tenth of what they take in Python's."""
+    """Yield the rows as Arrow's record batches, which take a tenth of the memory of Python's lists."""
     while batch := list(islice(found, BATCH_ROWS)):
         arrays = [
             arrow.array(values, field.type)
@@ -89,7 +89,7 @@ def _moment(timestamp: str) -> datetime:
 
 
 def _paths(text: str) -> list[str]:
-    """Return the paths as UTF-8 can hold them: a lone surrogate, which JSON may name, as an escape."""
+    """Return the paths as UTF-8 can hold them: a lone surrogate, which JSON can hold, becomes an escape."""
     return [path.encode("utf-8", "backslashreplace").decode() for path in paths(text)]
 
 

@@ -1,7 +1,7 @@
-"""Parquet in folders by time, `date=2026-01-14/part-0.parquet`, as DuckDB, Spark and warehouses read it.
+"""Parquet in folders by time, `date=2026-01-14/part-0.parquet` (Hive partitioning).
 
-Names and contents depend on the rows alone. Each file says in its metadata that it is ours: no other is
-ever replaced or removed.
+Names and contents depend on the rows alone. Each file says in its metadata that it is ours, so that no other
+is ever replaced or removed.
 """
 
 from __future__ import annotations
@@ -23,17 +23,18 @@ from reports.exporting.parquet import CONVERTERS, marked, write_rows
 from reports.selection import Selection
 
 PERIODS = {"date": 10, "month": 7}
-"""The periods that there can be, and how many characters of a timestamp name one."""
+"""The kinds of periods, each with the number of characters of a stored time that name one; in UTC."""
 
 _MARK = "tokentail.partition"
 Write = Callable[[IO[bytes]], None]
+"""Writes one partition to an open file."""
 
 
 class Partitions:
-    """The files of one export; `selection` is widened to the whole periods that its times stand in."""
+    """The partitions of one export; `selection` is widened to the whole periods that its times are in."""
 
     def __init__(self, period: str, selection: Selection, full: bool) -> None:
-        """Make a file of each period."""
+        """Make a partition of each `period` (`date` or `month`); `full`: with every column of the table."""
         since = selection.since and _start_of(period, selection.since)
         until = selection.until and _end_of(period, selection.until)
         self.selection = replace(selection, since=since, until=until)
@@ -44,10 +45,10 @@ class Partitions:
         self._key = f"SUBSTR(timestamp, 1, {PERIODS[period]})"
 
     def names(self, db: Database) -> set[str]:
-        """Return the names of all partitions that have events.
+        """Return the names of all partitions that have events, `date=2026-01-14`.
 
         Raises:
-            Unwritable: somebody has given an event a time that is none.
+            Unwritable: the time of an event is none, which only another program can have written.
         """
         query = f"SELECT DISTINCT {self._key} FROM {TABLE} WHERE {self.selection.where()}"
         found = db.conn.execute(query, self.selection.values())
@@ -58,7 +59,7 @@ class Partitions:
         return names
 
     def writers(self, db: Database) -> Iterator[tuple[str, Write]]:
-        """Yield each partition, the newest first, with what writes it; it must be written at once."""
+        """Yield each partition's name, newest first, and what writes it: to be called before the next one."""
         columns = full_columns(db) if self._full else plain_columns(self.selection)
         keyed = (Column(self._period, "text", self._key), *columns)
         found = rows(db, keyed, self.selection, CONVERTERS)
@@ -67,11 +68,14 @@ class Partitions:
             yield self._named(key), partial(_write, columns, values, self._period)
 
     def is_ours(self, path: str) -> bool:
-        """Whether a file was written by such an export."""
+        """Whether a file was written by any export in partitions."""
         return marked(path, _MARK)
 
     def is_stale(self, name: str, written: Collection[str]) -> bool:
-        """Whether a partition that is there should not be: it was asked for, and has no events."""
+        """Whether a partition on disk is out of date: it is within the selected times, and has no events now.
+
+        `written` are the names of those that have.
+        """
         if not self._name.fullmatch(name) or name in written:
             return False
         since, until = self.selection.since, self.selection.until

@@ -1,8 +1,8 @@
 """CSV that a spreadsheet only shows: text that it would take for a formula begins with an apostrophe.
 
-The texts come from a log that quotes models: `=HYPERLINK(...)` as a category must stay a text. For a
-program, which takes nothing for a formula and joins by names, they are as they are. Numbers are written by us
-alone and stay numbers; a time always has its fraction, so that a column of them has one form.
+Texts come from logs, and logs quote models: `=HYPERLINK(...)` as a category must stay a text. A program takes
+nothing for a formula and joins by names, so for it texts can be left as they are. Numbers stay numbers; a
+time always has its fraction, so that all have one form.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from reports.values import paths, truth
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 _FORMULA_WITHIN = re.compile(r"(;\"*)(?=[=+\-@＝＋－＠])")
-"""Where a spreadsheet that cuts at semicolons, as those of half of Europe do, would see one."""
+"""Where a spreadsheet whose locale separates cells by semicolons would see a formula."""
 
 _TO_BE_QUOTED = re.compile(r'[",\r\n]')
 
@@ -36,10 +36,10 @@ def _time_text(timestamp: str) -> str:
 _AS_CELLS: Converters = {"time": _time_text, "truth": truth, "paths": _paths_text}
 
 
-def csv_lines(db: Database, selection: Selection, full: bool, guarded: bool = True) -> Iterator[str]:
-    """Yield the header and the events; a cell may hold newlines, as CSV has them, in quotes.
+def csv_lines(db: Database, selection: Selection, full: bool, guarded: bool) -> Iterator[str]:
+    """Yield the header and the events as CSV without line ends; a quoted cell may hold newlines.
 
-    Where they are not `guarded`, texts are as they are, also those that a spreadsheet would obey.
+    Unless `guarded`, texts stay as they are, also those that a spreadsheet would take for a formula.
     """
     columns = full_columns(db) if full else plain_columns(selection)
     yield ",".join(column.name for column in columns)

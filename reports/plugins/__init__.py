@@ -1,1 +1,1 @@
-"""Our metrics where people already work: as SQL functions in sqlite-utils and in Datasette."""
+"""The metrics as SQL functions, in sqlite-utils and in Datasette."""

@@ -1,4 +1,4 @@
-"""A Datasette plugin: every connection of a Datasette server knows our SQL functions."""
+"""A Datasette plugin: every connection of a Datasette server has the SQL functions of `sql_functions`."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""SQL functions that mean what `reports.metrics` means: one formula for each metric, whoever asks.
+"""The metrics of `reports.metrics` as SQL functions, by the same formulas.
 
-sqlite-utils loads this before it opens its first database, and so does `tokentail` itself.
-Therefore nothing heavy is imported here: the metrics (with `statistics`) come at the first call.
+sqlite-utils loads this before it opens its first database, for whatever that is. Therefore nothing heavy is
+imported here: the metrics (with `statistics`) are imported at the first call.
 
-An argument that is not what it has to be is an SQL error. Python's sqlite3 gives it a fixed text
+A wrong argument is an SQL error. Python's sqlite3 gives it a fixed text
 ("user-defined ... raised ..."); the reason is in the traceback, which Datasette prints on standard error.
 """
 
@@ -16,14 +16,14 @@ from typing import Any
 
 
 def register(connection: sqlite3.Connection) -> None:
-    """Give a connection `smape`, `waste_ratio`, `median` and `percentile`.
+    """Give a connection the functions `smape`, `waste_ratio`, `median` and `percentile`.
 
-    They take the place of built-in functions of the same name, which SQLite may have from 3.51 on:
-    one meaning with every version.
+    They replace built-in functions of the same name, which SQLite may have from 3.51 on, so that the meaning
+    is the same with every version.
     """
     connection.create_function("smape", 2, smape, deterministic=True)
     connection.create_function("waste_ratio", 2, waste_ratio, deterministic=True)
-    # A module that stands in for sqlite3 (pysqlite3, sqlean) may know aggregates only.
+    # A replacement of sqlite3 (pysqlite3, sqlean) may lack window functions.
     create: Any = getattr(connection, "create_window_function", None) or connection.create_aggregate
     create("median", 1, Median)
     create("percentile", 2, Percentile)
@@ -50,7 +50,7 @@ def waste_ratio(predicted: object, actual: object) -> float | None:
 
 
 def _metrics() -> ModuleType:
-    """Return `reports.metrics`, imported at the first call: see above."""
+    """Return `reports.metrics`, imported at the first call: see the top of this module."""
     from reports import metrics  # noqa: PLC0415
 
     return metrics
@@ -63,9 +63,10 @@ def _number(value: object) -> float | None:
 
 
 class Frame:
-    """The numbers of a group of rows, or of a window's frame; NULL is no number.
+    """The numbers of a group of rows, or of a window's frame; NULL is left out.
 
-    A group asks once, a window after each row: the numbers are kept in order from the first question on.
+    The result of a group is asked for once, that of a window after each row: from the first time on, the
+    numbers are kept in order.
     """
 
     def __init__(self) -> None:
@@ -73,7 +74,11 @@ class Frame:
         self._in_order = False
 
     def add(self, value: object) -> None:
-        """Let a row into the frame."""
+        """Add the value of a row.
+
+        Raises:
+            TypeError: it is text or a blob.
+        """
         number = _number(value)
         if number is None:
             return
@@ -83,14 +88,14 @@ class Frame:
             self._numbers.append(number)
 
     def remove(self, value: object) -> None:
-        """Let a row that was in the frame out of it."""
+        """Remove the value of a row that was added."""
         number = _number(value)
         if number is not None:
             ordered = self.ordered()
             del ordered[bisect_left(ordered, number)]
 
     def ordered(self) -> list[float]:
-        """Return the numbers, the least first."""
+        """Return the numbers in rising order; the list is the frame's own."""
         if not self._in_order:
             self._numbers.sort()
             self._in_order = True
@@ -114,18 +119,18 @@ class Median:
     def value(self) -> float | None:
         """Return the median of the rows taken."""
         ordered = self._frame.ordered()
-        # The two in the middle have the median of all, or the one; a long frame isn't copied for each row.
+        # The one or two in the middle are enough: a long frame isn't copied for each row.
         middle = ordered[(len(ordered) - 1) // 2 : len(ordered) // 2 + 1]
         answer: float | None = _metrics().median(middle)
         return answer
 
     def finalize(self) -> float | None:
-        """Return the median of the rows taken; there are no more."""
+        """Return the median of the rows taken, at the end."""
         return self.value()
 
 
 class Percentile:
-    """`percentile(x, percent)`: aggregate and window function, inclusive; NULL of no numbers."""
+    """`percentile(x, percent)`: aggregate and window function, interpolated; NULL of no numbers."""
 
     def __init__(self) -> None:
         self._frame = Frame()
@@ -163,5 +168,5 @@ class Percentile:
         return self._answer
 
     def finalize(self) -> float | None:
-        """Return the percentile of the rows taken; there are no more."""
+        """Return the percentile of the rows taken, at the end."""
         return self.value()

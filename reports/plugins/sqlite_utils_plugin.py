@@ -1,4 +1,4 @@
-"""A sqlite-utils plugin: every database it opens knows our SQL functions."""
+"""A sqlite-utils plugin: every database that it opens has the SQL functions of `sql_functions`."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Old against new: the logged estimates and the replayed ones, over the same events.
 
 Error and cost are compared over clean events, since a truncated answer's actual is only a lower
-bound; risk over all of which it is known. "Better" is said where chance alone would give as large a
-difference in at most 5% of the cases, all strata that are looked at taken together.
+bound; risk over all events for which both risks are known. "Better" and "worse" are said where chance alone
+would give as large a difference in at most 5% of the cases, for all strata taken together.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from reports.validation import Stratum, stratum_of
 
 @dataclass(frozen=True, slots=True)
 class Replayed:
-    """An event and what the new estimator says of it, in tokens."""
+    """An event and the new estimator's prediction for it, in tokens."""
 
     event: ReplayEvent
     predicted: int
@@ -32,10 +32,10 @@ class Replayed:
 class Comparison:
     """One stratum, old and new, over the same events.
 
-    `smape` is the difference (new - old) in percentage points over the clean events, and `p` its probability
-    by chance, corrected for the strata that are looked at; `underestimated` is the difference of the shares
-    underestimated, -1..1, of which `old_risks` and `new_risks` are the numbers. They leave out the
-    `undecided` events: cut answers that the old or the new estimate places above their cut.
+    `smape` is the difference (new - old) in percentage points over the clean events, and `p` its p-value, in
+    a stratum corrected for the number of strata (Holm); `underestimated` is the difference of the shares
+    underestimated, -1..1, and `old_risks` and `new_risks` are the counts behind them. These leave out the
+    `undecided` events: cut answers for which the old or the new estimate is above the actual, a lower bound.
     """
 
     key: Key
@@ -50,7 +50,7 @@ class Comparison:
 
     @property
     def verdict(self) -> str:
-        """Whether the error got better, as far as the phases show."""
+        """`better`, `worse`, `no difference shown` or `too few`: what became of the error, by `p`."""
         return self.smape.verdict(self.p)
 
 
@@ -58,9 +58,10 @@ class Comparison:
 class Replay:
     """The whole replay.
 
-    `kinds` counts the events by what their deliverables were; `unsafe_paths` were replaced;
-    `left_out_unknown` events have neither paths nor their number, so that nothing could be asked of an
-    estimator; `failures` says why others have no answer, by event key.
+    `kinds` counts the events replayed by what their deliverables were; `unsafe_paths` were replaced.
+    `left_out_not_real` events were left out because not all their paths are known, `left_out_unknown` because
+    neither paths nor their number are, so that an estimator can't be asked. `failures` says why others have
+    no prediction, by event key.
     """
 
     strata_by: Strata
@@ -75,7 +76,7 @@ class Replay:
 
     @property
     def not_predicted(self) -> int:
-        """Selected events without an answer."""
+        """How many events were asked for and have no prediction."""
         return len(self.failures)
 
 
@@ -88,8 +89,8 @@ def replay(
 ) -> Replay:
     """Ask for a prediction of each event, and compare.
 
-    `real_only` leaves out made-up deliverables; `by_paths` is whether predictions are made of the
-    deliverables, so that there must be some.
+    `real_only` leaves out events with deliverables that are made up, even in part; `by_paths`: `estimate`
+    needs deliverables, so events without any are left out.
     """
     asked: list[ReplayEvent] = []
     not_real = unknown = 0
@@ -119,7 +120,7 @@ def replay(
 
 
 def _corrected(strata: list[Comparison]) -> list[Comparison]:
-    """Correct the probabilities of several strata for looking at all of them."""
+    """Correct the p-values of strata for their number (Holm)."""
     return [
         replace(stratum, p=p)
         for stratum, p in zip(strata, holm([stratum.smape.p for stratum in strata]), strict=True)
@@ -178,11 +179,11 @@ def _errors(row: Replayed) -> tuple[int, float, float] | None:
 
 
 def _risks(row: Replayed) -> tuple[int, bool, bool] | None:
-    """Return the phase, and whether old and new underestimate; `None` where the log doesn't show both."""
+    """Return the phase, and whether old and new underestimate; `None` of an undecided event."""
     event = row.event
     if event.truncated and event.actual < max(event.predicted, row.predicted):
         return None
-    if event.truncated:  # it needed more than it got, and neither foresaw more
+    if event.truncated:  # it needed more than it got, and neither predicted more
         return event.phase, True, True
     return event.phase, event.actual > event.predicted, event.actual > row.predicted
 

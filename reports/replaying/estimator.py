@@ -1,4 +1,4 @@
-"""Somebody else's estimator: found by name, called in a folder of its own, believed in nothing.
+"""Somebody else's estimator: imported by name, called in a folder of its own, its answers checked.
 
 Estimators look at the file system (does a deliverable exist already?), so they run in an empty
 temporary folder unless another is named. What they print goes to standard error.
@@ -27,7 +27,7 @@ Estimate = Callable[[ReplayEvent], int]
 _FILE_ENDING = ".py"
 
 LARGEST_ESTIMATE = 10**18
-"""Tokens; anything beyond is no estimate, and no number that a database holds."""
+"""Tokens; anything beyond is taken for a mistake. SQLite holds integers up to nine times as large."""
 
 
 class EstimateFailed(Exception):
@@ -68,7 +68,7 @@ def load_estimator(name: str) -> Callable[[], Any]:
 
     Raises:
         UsageMistake: it is not of that form.
-        UnusableEstimator: it can't be imported, or has no such name.
+        UnusableEstimator: the module can't be imported, has no such name, or that can't be called.
     """
     module, attribute = parse_name(name)
     try:
@@ -88,13 +88,13 @@ def load_estimator(name: str) -> Callable[[], Any]:
 
 
 def _imported(module: str) -> Any:
-    """Import a module by its name, or a file, beside which its own modules are found."""
+    """Import a module by its name, or a file; its folder goes on `sys.path`, for what it imports itself."""
     if not module.endswith(_FILE_ENDING):
         return importlib.import_module(module)
     folder, file = os.path.split(os.path.abspath(module))
     name = file.removesuffix(_FILE_ENDING)
     spec = importlib.util.spec_from_file_location(name, module)
-    assert spec is not None and spec.loader is not None  # noqa: S101, PT018 - of a file that ends so there is one
+    assert spec is not None and spec.loader is not None  # noqa: S101, PT018 - a .py file has both
     made = importlib.util.module_from_spec(spec)
     sys.path.insert(0, folder)
     sys.modules[name] = made  # dataclasses, for one, look their module up
@@ -103,7 +103,7 @@ def _imported(module: str) -> Any:
 
 
 def _advice(module: str, error: BaseException) -> str:
-    """Say what to do where the module itself is not found, and not one that it needs."""
+    """Say what to do if the module itself was not found; nothing if one that it imports was not."""
     top = module.partition(".")[0]
     if not isinstance(error, ModuleNotFoundError) or error.name not in (top, module):
         return ""
@@ -111,7 +111,7 @@ def _advice(module: str, error: BaseException) -> str:
 
 
 def _suggestion(found: Any, name: str) -> str:
-    """Name what a module has that is like a name which it hasn't."""
+    """Name a class or function of a module that is like the missing one, or else what there is."""
     names = [
         member
         for member in dir(found)
@@ -126,8 +126,11 @@ def _suggestion(found: Any, name: str) -> str:
 def running(make: Callable[[], Any], workspace: Path | None = None) -> Iterator[Estimate]:
     """Make the estimator inside its folder and yield the function that asks it.
 
+    Until the end, the folder (`workspace`, or an empty temporary one) is the current one of the whole
+    process.
+
     Raises:
-        UnusableEstimator: it can't be made, or has no `estimate`.
+        UnusableEstimator: it can't be made, has no `estimate`, or its folder can't be made or entered.
     """
     with contextlib.ExitStack() as stack:
         folder = workspace or stack.enter_context(_empty_folder())
@@ -160,9 +163,9 @@ def _empty_folder() -> Iterator[Path]:
 
 @contextlib.contextmanager
 def _output_beside() -> Iterator[None]:
-    """Send what the estimator prints, by whatever means, to standard error: the result stays clean."""
+    """Send what the estimator prints, from Python or not, to standard error: the result stays clean."""
     with contextlib.redirect_stdout(sys.stderr), contextlib.ExitStack() as stack:
-        with contextlib.suppress(OSError):  # one of the two is closed: there is nothing to keep clean
+        with contextlib.suppress(OSError):  # one of the two streams is closed: there is nothing to keep clean
             kept = os.dup(1)
             stack.callback(os.close, kept)
             os.dup2(2, 1)
@@ -198,14 +201,14 @@ def _asked(estimate: Callable[..., Any], event: ReplayEvent) -> int:
 
 
 def token_count(value: object) -> int:
-    """Return a prediction as a whole number of tokens.
+    """Return a prediction as a whole number of tokens, rounded.
 
     Raises:
-        EstimateFailed: it is no finite number >= 0.
+        EstimateFailed: it is no number from 0 to `LARGEST_ESTIMATE`.
     """
     if isinstance(value, bool) or not isinstance(value, Real):
         raise EstimateFailed(f"{value!r} is no number of tokens")
-    number = int(value) if isinstance(value, Integral) else float(value)  # 18 digits are more than a float's
+    number = int(value) if isinstance(value, Integral) else float(value)  # a float holds 15 digits, not 18
     if not 0 <= number <= LARGEST_ESTIMATE:  # nor is NaN
         raise EstimateFailed(f"{value!r} is no number of tokens")
     return round(number)

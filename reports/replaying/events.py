@@ -1,7 +1,7 @@
 """The events to be replayed, with the deliverables that an estimator is given.
 
-Paths come from a log and are untrusted: one that could leave the folder in which the estimator runs
-never reaches it. Where real paths are not known, made-up ones stand in, and the event says so.
+Paths come from a log and are untrusted: one that could lead out of the folder in which the estimator runs
+is never given to it. Made-up paths take the place of unknown and of unsafe ones, and the event says so.
 """
 
 from __future__ import annotations
@@ -18,15 +18,16 @@ from reports.strata import DELIVERABLES, Key, Strata
 from reports.values import paths, truth
 
 REAL, PARTIAL, SYNTHETIC = "real", "partial", "synthetic"
-"""All paths are the phase's own; some are; none is."""
+"""Of the paths given, all are the phase's own; some are; none is."""
 
 CUT_PATH_LENGTH = 200
-"""A path of this length that ends in `...` was cut by the database's limit and is no whole path."""
+"""Characters: a path of this length that ends in `...` was cut when it was stored, and is no whole path."""
 
 MAX_SYNTHETIC = 1000
-"""Paths that are made up for an event at most: a log may claim any number of deliverables."""
+"""Paths of one event up to which some are made up: a log may claim any number of deliverables."""
 
 _ESCAPES = re.compile(r"^(?:[\\/~]|.:)|(?:^|[\\/]) *\.\. *(?:[\\/]|$)|[\x00-\x1f\x7f]")
+"""Absolute paths, those of a home folder or a drive, `..`, and control characters."""
 
 _EVENTS = """
 SELECT {key} event_key, run_id, phase_id, category, complexity, {deliverables}, deliverables_json,
@@ -40,9 +41,10 @@ FROM token_estimation_v2_events WHERE {where} ORDER BY timestamp, event_id
 class ReplayEvent:
     """One event: its stratum's key, what an estimator is given, and what came of it.
 
-    `kind` is `real`, `partial` or `synthetic`; `deliverables` are the paths given to the estimator,
-    empty where not even their number is known; `unsafe_paths` of them were replaced. `phase` is the
-    number of the phase that the event belongs to; `run_id` and `phase_id` are its names in the database.
+    `deliverables` are the paths given to the estimator, empty where not even their number is known; `kind`
+    says whether they are `real`, `partial` or `synthetic`, and `unsafe_paths` were replaced. `predicted` is
+    the logged estimate, in tokens as `actual` and `ceiling` (0: unknown). `phase` is the number of the
+    event's phase (see `reports.phases`), `phase_id` its name.
     """
 
     key: Key
@@ -63,7 +65,7 @@ class ReplayEvent:
 
 
 def is_safe(path: str) -> bool:
-    """Whether a path stays below the folder it is relative to, on every system."""
+    """Whether a path stays below the folder it is relative to, on every operating system."""
     bare = path.strip()  # as some code does before it opens a path
     return bool(bare) and not _ESCAPES.search(path) and not _ESCAPES.search(bare)
 
@@ -102,7 +104,7 @@ def replay_events(db: Database, selection: Selection, strata: Strata) -> Iterato
 
 
 def _deliverables(known: list[str], count: int, complete: bool) -> tuple[tuple[str, ...], str, int]:
-    """Return the paths to give, of which kind they are, and how many were replaced as unsafe."""
+    """Return the paths to give to the estimator, their kind, and how many were replaced as unsafe."""
     usable = [path for path in known if is_safe(path) and not _was_cut(path)]
     unsafe = sum(not is_safe(path) for path in known)
     wanted = max(len(known), min(count, MAX_SYNTHETIC))

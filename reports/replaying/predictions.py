@@ -9,14 +9,15 @@ from ingest.errors import UnusableImport
 from reports.replaying.estimator import EstimateFailed, token_count
 
 NAMES = ("prediction", "predicted_output_tokens")
-"""Keys under which a prediction may stand: ours, and that of a full export."""
+"""Keys under which a prediction may stand, in the order in which they are looked for; the second is an
+export's."""
 
 
 def read_predictions(file: Path) -> dict[str, int]:
-    """Read NDJSON of `{"event_key": ..., "prediction": tokens}`; the last word on an event counts.
+    """Read NDJSON of `{"event_key": ..., "prediction": tokens}`; the last line on an event counts.
 
     Raises:
-        UnusableImport: the file can't be read, or a line is something else.
+        UnusableImport: the file can't be read, or a line is something else; the message names it.
     """
     predictions = {}
     try:

@@ -16,7 +16,7 @@ Record = dict[str, Any]
 
 
 def replay_record(found: Replay) -> Record:
-    """Return the whole replay; `old` and `new` have the keys of a stratum in `report --json`."""
+    """Return what `replay --json` prints; `old` and `new` have the keys of a stratum in `report --json`."""
     dimensions = found.strata_by.dimensions
     return {
         "replayed": len(found.rows),
@@ -101,7 +101,7 @@ def replay_lines(found: Replay) -> list[str]:
 
 
 def _correction(found: Replay) -> str:
-    """Say that the verdicts of several strata are corrected for looking at all of them."""
+    """Say, where there are several strata, that their verdicts are corrected for their number."""
     looked_at = sum(stratum.p is not None for stratum in found.strata)
     return f", {looked_at:,} strata taken together (Holm)" if looked_at > 1 else ""
 
@@ -144,7 +144,7 @@ def _interval(difference: Difference) -> str:
 
 
 def row_lines(found: Replay) -> list[str]:
-    """Return a line for each event that was replayed."""
+    """Return a table with a row for each event that was replayed; nothing without events."""
     rows = [
         (
             row.event.event_key,
