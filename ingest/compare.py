@@ -14,7 +14,7 @@ from sqlite_utils import Database
 
 from ingest.files.logfile import LogFile
 from ingest.identity import Fact
-from ingest.linking.context import NO_CONTEXT, Context, better_deliverables, merged
+from ingest.linking.context import NO_CONTEXT, Attributed, Context, better_deliverables, merged
 from ingest.linking.state import Amendment
 from ingest.reading.batch import Batch, Reject, Sighting
 from ingest.reading.checkpoint import COUNTED, Counters
@@ -255,7 +255,7 @@ def _begins(whole: Any, cut: Any) -> bool:
 
 
 def _shown(value: Any) -> str:
-    return repr(getattr(value, "name", value))
+    return f"{value.name!r} ({value.source})" if isinstance(value, Attributed) else repr(value)
 
 
 class _Stored:

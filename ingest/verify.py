@@ -180,12 +180,17 @@ def _check_log(
         batch_bytes=PROGRESS_BYTES,
         prefix=found.prefix,
     )
+    problem: str | None = None
     for batch in scan(log, None, plainly):
         reading.say(batch)
         checker.compare(batch)
-        if batch.problem is not None:  # one that is still being written, or was cut, is read up to there
-            (result.notes if batch.state == "unfinished" else result.problems).append(batch.problem)
+        problem = batch.problem
+        if problem is not None:  # one that is still being written, or was cut, is read up to there
+            (result.notes if batch.state == "unfinished" else result.problems).append(problem)
     checker.finish()
+    if problem is None and found.state == "damaged" and found.file == state:
+        text = f"{log.shown}: damaged behind offset {found.offset}: what follows is not proven"
+        result.problems.append(text)
     if found.file is not None and state.size_bytes > found.file.size_bytes:
         grown = state.size_bytes - found.file.size_bytes
         result.notes.append(f"{log.shown}: has grown by {grown} bytes since: the next ingest reads them")

@@ -32,6 +32,14 @@ def strata(called: Tokentail, *arguments: str) -> list[dict[str, Any]]:
     return found
 
 
+def test_day_begins_at_midnight_of_a_zone_with_three_quarters(called: Tokentail, tmp_path: Path) -> None:
+    """Kathmandu is 5:45 ahead: its day begins at 18:15 UTC, between two times of one cached hour."""
+    times = ("2026-01-14 18:10:00.000000", "2026-01-14 18:14:59.999999", "2026-01-14 18:15:00.000000")
+    stored(tmp_path / "telemetry.db", [event_row(timestamp=moment) for moment in times])
+    days = {row["day"]: row["n"] for row in strata(called, "--by", "day", "--tz", "Asia/Kathmandu")}
+    assert days == {"2026-01-14": 2, "2026-01-15": 1}
+
+
 @pytest.mark.parametrize(
     ("by", "zone", "names"),
     [

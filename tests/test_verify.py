@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import sqlite3
 from dataclasses import replace
 from pathlib import Path
@@ -70,6 +71,10 @@ ALTERED = {
     "a phase": (
         "UPDATE token_estimation_v2_events SET phase_id = 'p9' WHERE event_id = 1",
         ":4: phase is 'p1'",
+    ),
+    "what says the phase": (
+        "UPDATE token_estimation_v2_events SET phase_source = 'builder' WHERE event_id = 1",
+        ":4: phase is 'p1' (budget) in the log, 'p1' (builder) in the database",
     ),
     "a run": ("UPDATE token_estimation_v2_events SET run_id = 'r9' WHERE event_id = 1", ":4: run is 'run-1'"),
     "a time": (
@@ -155,6 +160,20 @@ def test_lines_after_the_checkpoint_are_no_difference(ingested: tuple[Path, Path
     result = verify([str(log)], database)
     assert (result.marker_lines, result.differences) == (3, [])
     assert "has grown by" in result.notes[0]
+
+
+def test_log_that_is_damaged_behind_what_was_read_of_it_is_a_problem(tmp_path: Path) -> None:
+    """What stands before the damage is compared; what follows is proven by nothing."""
+    lines = [logged(event_message(predicted_output=number)) for number in range(3)]
+    packed = gzip.compress("\n".join(lines).encode())
+    log = tmp_path / "run.log.gz"
+    log.write_bytes(packed[:-8] + bytes(8))  # its checks are wrong
+    ingest([str(log)], tmp_path / "t.db", OPTIONS)
+    result = verify([str(log)], tmp_path / "t.db")
+    assert result.differences == []
+    assert result.marker_lines > 0
+    (problem,) = result.problems
+    assert problem.startswith(f"{log}: damaged")
 
 
 def test_without_paths_every_log_that_is_still_there_is_read(
