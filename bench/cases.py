@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from bench import competitor, logs, ours, prefixes
+from bench.children.following import LINES
 from bench.competitor import Competitor, child
 from bench.inputs import Input, Inputs
 from bench.ours import AGAIN, ONE_JOB, TWO_JOBS, TWO_WEIGHED, Known
@@ -26,8 +27,8 @@ from bench.targets import (
 )
 
 GREP, PLAIN, PIPE = "grep -cF", "regex + upsert_all", "rg | sqlite-utils"
-DUCK, DUCK_CONTEXT = "DuckDB", "DuckDB with context"
-BARE, BARE_SIGHTINGS = "bare executemany", "bare executemany, sightings too"
+DUCK_CONTEXT = "DuckDB with context"
+BARE_SIGHTINGS, BARE_UPSERT = "bare executemany, sightings too", "bare upsert, rows known"
 PASS, VERSION, UTILS = "python -c pass", "tokentail --version", "sqlite-utils --version"
 
 HELD_EVENTS = (10_000, 100_000, 1_000_000)
@@ -134,7 +135,7 @@ def dense(inputs: Inputs, folder: Path) -> Case:
             leading(faster(ONE_JOB, 1, BARE_SIGHTINGS)),
             faster(ONE_JOB, 4, PLAIN),
             faster(ONE_JOB, 2.5, PIPE),
-            faster(AGAIN, 0.75, "bare upsert, rows known"),
+            faster(AGAIN, 0.75, BARE_UPSERT),
             *below_100_mb(ONE_JOB, TWO_JOBS, AGAIN),
         ),
         (not_slower(ONE_JOB, 1.35), *below_200_mb(TWO_WEIGHED)),
@@ -305,7 +306,7 @@ def follow(inputs: Inputs, folder: Path) -> Case:
     single.mkdir()
     return Case(
         "follow",
-        f"a follow: {ours.LINES_FOLLOWED} appended lines, and {FILES_FOLLOWED:,} files that nobody writes",
+        f"a follow: {LINES} appended lines, and {FILES_FOLLOWED:,} files that nobody writes",
         (files.path,),
         (
             ours.followed(single_name, "latency", single),

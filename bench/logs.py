@@ -18,7 +18,7 @@ BYTES_PER_EVENT = 13_717
 """72,900 events in a GB, as in real logs: about seven lines of a thousand."""
 
 FEW = 0.1
-"""Of calls that lines are around, in a log with few of them."""
+"""The share of calls that have the lines around them, in a log with few."""
 
 PHASES_PER_RUN = 300
 PHASES_PER_QUEUE = 10
