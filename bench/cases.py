@@ -43,7 +43,7 @@ FILES_FEW, FILES_MANY = 10_000, 100_000
 
 
 def sparse(inputs: Inputs, folder: Path) -> Case:
-    """Return the usual log: much noise, few events, context around each."""
+    """Read the usual log: much noise, few events, context around each."""
     log = inputs.sparse()
     others = (*ours.weighed(log.path, log.tally), *competitor.lnav(log.path, log.tally))
     targets = (
@@ -55,13 +55,13 @@ def sparse(inputs: Inputs, folder: Path) -> Case:
 
 
 def few(inputs: Inputs, folder: Path) -> Case:
-    """Return a log with as much noise and as many events, but context around few of them."""
+    """Read a log with as much noise and as many events, but context around few of them."""
     what = f"events, {logs.FEW:.0%} of them with context lines"
     return _among_noise("few", what, inputs.few(), folder, (), (faster(ONE_JOB, 1, PIPE),))
 
 
 def drained(inputs: Inputs, folder: Path) -> Case:
-    """Return what a queue of phases makes: each call in a process of its own, 17 marked lines a call."""
+    """Read what a queue of phases makes: each call in a process of its own, 17 marked lines a call."""
     targets = (leading(faster(ONE_JOB, 0.9, PLAIN)),)
     return _among_noise(
         "drained", "events, each of a process of its own", inputs.drained(), folder, (), targets
@@ -101,7 +101,7 @@ def _among_noise(
 
 
 def none(inputs: Inputs, _folder: Path) -> Case:
-    """Return a log that has nothing for us."""
+    """Read a log that has nothing for us."""
     log = inputs.none()
     return Case(
         "none",
@@ -114,7 +114,7 @@ def none(inputs: Inputs, _folder: Path) -> Case:
 
 
 def dense(inputs: Inputs, folder: Path) -> Case:
-    """Return a log of event lines alone, first and again."""
+    """Read a log of event lines alone, first and again."""
     log = inputs.dense()
     path, tally, known = log.path, log.tally, Known(log.path, log.tally, folder)
     return Case(
@@ -143,7 +143,7 @@ def dense(inputs: Inputs, folder: Path) -> Case:
 
 
 def many(inputs: Inputs, _folder: Path) -> Case:
-    """Return a folder of log files of all sizes, and the same lines in one."""
+    """Read a folder of log files of all sizes, and the same lines in one."""
     folder, joined = inputs.many(), inputs.joined()
     files = sum(1 for _ in folder.path.iterdir())
     one_file = "tokentail --jobs 1, one file"
@@ -166,7 +166,7 @@ def many(inputs: Inputs, _folder: Path) -> Case:
 
 
 def prefixed(inputs: Inputs, _folder: Path) -> Case:
-    """Return event lines after each prefix."""
+    """Read event lines after each prefix."""
     dense = inputs.dense(100_000)
     executor = _in_form(prefixes.EXECUTOR)
     targets = [at_most(_in_form(form), 1.5, executor) for form in prefixes.OWN if form != prefixes.EXECUTOR]
@@ -183,7 +183,7 @@ def prefixed(inputs: Inputs, _folder: Path) -> Case:
 
 
 def containers(inputs: Inputs, _folder: Path) -> Case:
-    """Return the usual log as it is, and as a container's runtime writes it."""
+    """Read the usual log as it is, and as a container's runtime writes it."""
     sparse = inputs.sparse(300)
     logs = {form: inputs.prefixed(sparse, form) for form in prefixes.CONTAINERS}
     plain = _in_form(prefixes.EXECUTOR)
@@ -205,7 +205,7 @@ def _in_form(form: str) -> str:
 
 
 def gz(inputs: Inputs, _folder: Path) -> Case:
-    """Return the usual log, compressed."""
+    """Read the usual log, compressed."""
     log = inputs.gz()
     other = competitor.gzip_grep(log.path, log.tally)
     return Case(
@@ -219,7 +219,7 @@ def gz(inputs: Inputs, _folder: Path) -> Case:
 
 
 def utf16(inputs: Inputs, _folder: Path) -> Case:
-    """Return a capture in two encodings."""
+    """Read a capture in two encodings."""
     narrow, wide = inputs.sparse(100), inputs.utf16()
     narrow_name, wide_name = "tokentail, UTF-8", "tokentail, UTF-16"
     return Case(
@@ -233,7 +233,7 @@ def utf16(inputs: Inputs, _folder: Path) -> Case:
 
 
 def mix(inputs: Inputs, _folder: Path) -> Case:
-    """Return a folder as people have it."""
+    """Read a folder as people have it."""
     log = inputs.mix()
     return Case(
         "mix",
@@ -246,7 +246,7 @@ def mix(inputs: Inputs, _folder: Path) -> Case:
 
 
 def start(inputs: Inputs, folder: Path) -> Case:
-    """Return what a run costs that has nothing to do."""
+    """Measure what a run costs that has nothing to do."""
     log = inputs.events(100)
     return Case(
         "start",
@@ -264,7 +264,7 @@ def start(inputs: Inputs, folder: Path) -> Case:
 
 
 def unchanged(inputs: Inputs, folder: Path) -> Case:
-    """Return runs over many files of which none has changed."""
+    """Measure runs over many files of which none has changed."""
     counts = [int(files * inputs.scale) for files in (FILES_FEW, FILES_MANY)]
     made = [inputs.small(files).path for files in counts]
     names = [f"tokentail ingest, {files:,} unchanged files" for files in counts]
@@ -286,7 +286,7 @@ def unchanged(inputs: Inputs, folder: Path) -> Case:
 
 
 def growth(inputs: Inputs, folder: Path) -> Case:
-    """Return what further events cost in a database that holds many."""
+    """Measure what further events cost in a database that holds many."""
     further = Inputs(inputs.folder, inputs.scale, inputs.seed + 1).dense(10_000)
     competitors = []
     for size in (int(events * inputs.scale) for events in HELD_EVENTS):
@@ -299,7 +299,7 @@ def growth(inputs: Inputs, folder: Path) -> Case:
 
 
 def follow(inputs: Inputs, folder: Path) -> Case:
-    """Return how soon a follow makes a row of a line, and what it costs while nothing happens."""
+    """Measure how soon a follow makes a row of a line, and what it costs while nothing happens."""
     files = inputs.small(FILES_FOLLOWED)
     single_name, many_name, idle_name = FOLLOWED
     single = folder / "followed"

@@ -41,6 +41,7 @@ BUSY_SECONDS = "TOKENTAIL_FAULT_BUSY_SECONDS"
 CACHE_BYTES = "TOKENTAIL_FAULT_CACHE_BYTES"
 LARGE_BYTES = "TOKENTAIL_FAULT_LARGE_BYTES"
 PART = "TOKENTAIL_FAULT_PART"
+"""Values for the program's constants of these names, and for the random part of an unfinished file's name."""
 
 
 def install_from_environment() -> None:

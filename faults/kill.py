@@ -36,7 +36,7 @@ STARTS = ("nothing", "half", "older", "finished")
 
 
 @dataclass
-class Bench:
+class Setup:
     """A folder with the logs, the databases to start from, and what must come of each."""
 
     root: Path
@@ -128,15 +128,15 @@ def at_random(number: int, seed: int) -> Result:
     """Kill at random moments until `number` kills have hit a run; some of the next runs are killed too."""
     rng, result = random.Random(seed), Result()
     with tempfile.TemporaryDirectory(prefix="kill-") as folder:
-        bench = Bench(Path(folder))
-        bench.prepare()
+        setup = Setup(Path(folder))
+        setup.prepare()
         while result.killed < number:
             start = rng.choice(STARTS)
-            database = bench.begin(start, "killed")
+            database = setup.begin(start, "killed")
             for _ in range(rng.choice((1, 1, 1, 2, 4))):
-                moment = rng.random() * bench.seconds[start]
-                result.killed += children.killed_after(bench.start(database, start), moment)
-            if trouble := bench.trouble_after_kill(database, start):
+                moment = rng.random() * setup.seconds[start]
+                result.killed += children.killed_after(setup.start(database, start), moment)
+            if trouble := setup.trouble_after_kill(database, start):
                 result.wrong.append(f"seed {seed}, after {result.killed} kills, from {start}: {trouble}")
     return result
 
@@ -145,14 +145,14 @@ def at_boundaries(start: str, every: int, first: int) -> Result:
     """Kill at every boundary in turn, or at each `every`-th of a kind from `first` on."""
     result = Result()
     with tempfile.TemporaryDirectory(prefix="kill-") as folder:
-        bench = Bench(Path(folder))
-        bench.prepare()
+        setup = Setup(Path(folder))
+        setup.prepare()
         for kind in KINDS:
-            for number in range(first, bench.boundaries[start].get(kind, 0) + 1, every):
-                database = bench.begin(start, "killed")
+            for number in range(first, setup.boundaries[start].get(kind, 0) + 1, every):
+                database = setup.begin(start, "killed")
                 fault = Boundaries("kill", kind, number)
-                result.killed += children.end(bench.start(database, start, fault)) != 0
-                if trouble := bench.trouble_after_kill(database, start):
+                result.killed += children.end(setup.start(database, start, fault)) != 0
+                if trouble := setup.trouble_after_kill(database, start):
                     result.wrong.append(f"from {start}, at {kind} {number}: {trouble}")
     return result
 

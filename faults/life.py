@@ -33,7 +33,11 @@ Meanwhile = Callable[[str], None]
 
 @dataclass
 class Life:
-    """One folder of logs, its writer, and what must be known of it."""
+    """One folder of logs, its writer, and what must be known of it.
+
+    `owed` is the rest of a line whose beginning is written, `must` are the lines that must be rows in the
+    end. `meanwhile`, where it is set, is called with the name of a place that an ingest has come to.
+    """
 
     root: Path
     rng: random.Random

@@ -132,7 +132,7 @@ RUNS = (
 
 
 def lines(size: int) -> Iterator[tuple[str, bytes]]:
-    """Yield each family with its line of about a size."""
+    """Yield the name of each family of hostile lines, and its line of about a size."""
     for opening in OPENINGS:
         for run in RUNS:
             yield f"{opening!r} + {run!r} ...", _filled(opening, run, size)

@@ -13,6 +13,7 @@ CRON = ("folder", "named")
 FINISHED = ("folder", "backfill")
 BACKFILL = ("backfill",)
 FOLLOW = ("follow",)
+"""Modes in which a scenario is tried, by their names in `MODES`; `CRON` are logs that go on growing."""
 
 
 class Impossible(Exception):
