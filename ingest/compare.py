@@ -6,9 +6,10 @@ the file and the line.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlite_utils import Database
 
@@ -16,11 +17,21 @@ from ingest.files.logfile import LogFile
 from ingest.identity import Fact
 from ingest.linking.context import NO_CONTEXT, Attributed, Context, better_deliverables, merged
 from ingest.linking.state import Amendment
-from ingest.reading.batch import Batch, Reject, Sighting
+from ingest.reading.batch import Batch, Reject, SeenEscalation, Sighting
 from ingest.reading.checkpoint import COUNTED, Counters
 from ingest.reading.unread import Unread, keys_text, unread_text
+from ingest.storing.escalations import row_of
+from ingest.storing.proof import UNREADABLE
 from ingest.storing.retention import cutoff_of
-from ingest.storing.rows import READ_COLUMNS, Row, context_of, fact_of, fact_of_row, payload_row
+from ingest.storing.rows import (
+    ESCALATION_COLUMNS,
+    READ_COLUMNS,
+    Row,
+    context_of,
+    fact_of,
+    fact_of_row,
+    payload_row,
+)
 
 _SIGHTED = f"""
 SELECT sighting.byte_offset, sighting.line_number,
@@ -28,19 +39,28 @@ SELECT sighting.byte_offset, sighting.line_number,
         SELECT 1 FROM event_sightings AS other WHERE other.event_id = sighting.event_id
             AND (other.source_id <> sighting.source_id OR other.byte_offset <> sighting.byte_offset)
     ),
-    sighting.own_values, {", ".join(f"event.{name}" for name in READ_COLUMNS)}
+    sighting.phase_known, sighting.line_cut, sighting.own_values,
+    {", ".join(f"event.{name}" for name in READ_COLUMNS)}
 FROM event_sightings AS sighting LEFT JOIN token_estimation_v2_events AS event USING (event_id)
 WHERE sighting.source_id = ?
 ORDER BY sighting.byte_offset
 """
 _EVENT_AT = f"""
-SELECT sighting.line_number, sighting.own_values, {", ".join(f"event.{name}" for name in READ_COLUMNS)}
+SELECT sighting.line_number, sighting.phase_known, sighting.own_values,
+    {", ".join(f"event.{name}" for name in READ_COLUMNS)}
 FROM event_sightings AS sighting JOIN token_estimation_v2_events AS event USING (event_id)
 WHERE sighting.source_id = ? AND sighting.byte_offset = ?
 """
 _REJECTED = (
     "SELECT byte_offset, line_number, reason FROM rejected_lines WHERE source_id = ? ORDER BY byte_offset"
 )
+_ESCALATED = f"""
+SELECT place.byte_offset, place.line_number, place.own_values, escalation.event_id,
+    {", ".join(f"escalation.{name}" for name in ESCALATION_COLUMNS)}
+FROM escalation_sightings AS place LEFT JOIN token_budget_escalation_events AS escalation USING (event_id)
+WHERE place.source_id = ?
+ORDER BY place.byte_offset
+"""
 _PRUNED = "SELECT pruned_sightings, pruned_rejects FROM log_sources WHERE source_id = ?"
 _COUNTS = f"SELECT {', '.join(COUNTED)} FROM log_sources WHERE source_id = ?"
 
@@ -64,8 +84,34 @@ class Verification:
     notes: list[str] = field(default_factory=list)
 
 
+_OCCURRING = ("write_failures", "quoted_lines", "unread_lines")
+_OTHERS = ("legacy_lines", "skipped_events", "long_lines", "calls_without_telemetry")
+"""Counters of lines with the event's marker, and of others; the rest is compared line by line."""
+
+
+class _Told(NamedTuple):
+    """What a place says of its event beyond the line, and what the log told of it so far.
+
+    `phase_known` is the column of the place.
+    """
+
+    line_number: int
+    logged: Context
+    stored: Context
+    phase_known: bool
+
+    @property
+    def agrees(self) -> bool:
+        return self.logged == self.stored and self.phase_known == (self.logged.phase is not None)
+
+
 class Comparison:
-    """Compares one log with what the database knows of it, in the order of offsets."""
+    """Compares one log with what the database knows of it, in the order of offsets.
+
+    What a place says must be just what the log tells. Places of which later lines tell more are kept until
+    those come. A source that an earlier version read knows what that one found, and may have values of other
+    places: there it only counts whether something that the log tells is lost.
+    """
 
     def __init__(
         self, db: Database, log: LogFile, source_id: int, result: Verification, by_older_rules: bool
@@ -75,6 +121,7 @@ class Comparison:
         self._source_id = source_id
         self._result = result
         self._sighted = _Stored(db.conn.execute(_SIGHTED, [source_id]))
+        self._escalated = _Stored(db.conn.execute(_ESCALATED, [source_id]))
         self._rejected = _Stored(db.conn.execute(_REJECTED, [source_id]))
         self._cutoff = cutoff_of(db.conn)
         self._pruned_events, self._pruned_rejects = db.conn.execute(_PRUNED, [source_id]).fetchone()
@@ -85,6 +132,7 @@ class Comparison:
         self._unread: Unread | None = None
         self._by_older_rules = by_older_rules
         self._lacking_paths: set[int] = set()
+        self._unequal: dict[int, _Told] = {}
         self._new_keys: dict[str, int] = {}
 
     def compare(self, batch: Batch) -> None:
@@ -98,6 +146,8 @@ class Comparison:
             self._compare_event(sighting)
         for reject in batch.rows.rejects:
             self._compare_reject(reject)
+        for escalation in batch.rows.escalations:
+            self._compare_escalation(escalation)
         for amendment in batch.rows.amendments:
             self._compare_amendment(amendment)
 
@@ -107,6 +157,10 @@ class Comparison:
             self._differ(line_number, "the database has an event here, the log has not")
         for _, line_number, _ in self._rejected.rest():
             self._differ(line_number, "the database has a reject here, the log has no such line")
+        for _, line_number, *_ in self._escalated.rest():
+            self._differ(line_number, "the database has an escalation here, the log has not")
+        for told in self._unequal.values():
+            self._differ_context(told)
         if self._lacking_paths:
             self._result.notes.append(
                 f"{self._log.shown}: read by an older version, which found no paths of "
@@ -144,6 +198,16 @@ class Comparison:
                 f"{stored.sightings} sightings, {stored.rejects} rejects, {stored.write_failures} failed "
                 f"writes, {stored.quoted_lines} quotations and {stored.unread_lines} unread lines of it"
             )
+        elif not self._by_older_rules:
+            self._compare_counters(stored, _OCCURRING)
+        if not self._by_older_rules:
+            self._compare_counters(stored, _OTHERS)
+
+    def _compare_counters(self, stored: Counters, names: Iterable[str]) -> None:
+        for name in names:
+            found, kept = getattr(self._counters, name), getattr(stored, name)
+            if found != kept:
+                self._result.differences.append(f"{self._log.shown}: {_unlike(name, found, kept)}")
 
     def _balance_pruned(self) -> None:
         """Compare what only the log has with how much was pruned."""
@@ -164,11 +228,38 @@ class Comparison:
                 self._differ(reject.line_number, what)
 
     def _compare_amendment(self, amendment: Amendment) -> None:
-        for line_number, own, *values in self._db.conn.execute(
-            _EVENT_AT, [self._source_id, amendment.offset]
-        ):
-            row = dict(zip(READ_COLUMNS, values, strict=True))
-            self._compare_context(line_number, amendment.context, row, own, alone=False)
+        told = self._unequal.pop(amendment.offset, None)
+        if told is not None:
+            self._compare_told(amendment.offset, told._replace(logged=merged(told.logged, amendment.context)))
+            return
+        found = self._db.conn.execute(_EVENT_AT, [self._source_id, amendment.offset]).fetchone()
+        if found is None:
+            return
+        line_number, phase_known, own, *values = found
+        row = dict(zip(READ_COLUMNS, values, strict=True))
+        stored = self._stored_fact(row, own)
+        if stored is None:
+            return
+        if self._by_older_rules:
+            self._compare_older(line_number, amendment.context, row, own, alone=False)
+            return
+        known = stored.context  # which was what the log had told so far
+        told = _Told(line_number, merged(known, amendment.context), known, bool(phase_known))
+        self._compare_told(amendment.offset, told)
+
+    def _compare_told(self, offset: int, told: _Told) -> None:
+        if not told.agrees:
+            self._unequal[offset] = told
+
+    def _differ_context(self, told: _Told) -> None:
+        for name in Context._fields:
+            found, stored = getattr(told.logged, name), getattr(told.stored, name)
+            if found != stored:
+                self._differ(told.line_number, _unlike(name, found, stored))
+        if told.phase_known != (told.logged.phase is not None):
+            names = "names its phase" if told.logged.phase else "names no phase"
+            text = f"the log {names}, but its sighting has phase_known = {int(told.phase_known)}"
+            self._differ(told.line_number, text)
 
     def _differ(self, line_number: int, what: str) -> None:
         self._result.differences.append(f"{self._log.shown}:{line_number}: {what}")
@@ -184,38 +275,61 @@ class Comparison:
         if stored is None:
             self._differ(sighting.line_number, "an event that the database does not have")
             return
-        _, line_number, alone, own, *values = stored
+        _, line_number, alone, phase_known, line_cut, own, *values = stored
         row = dict(zip(READ_COLUMNS, values, strict=True))
         if row["event_id"] is None:
             self._differ(sighting.line_number, "the database has the sighting of this event, but not its row")
             return
         if line_number != sighting.line_number:
             self._differ(sighting.line_number, f"the database has it at line {line_number}")
-        self._compare_line(sighting, row if own is None else fact_of(fact_of_row(row), own))
-        self._compare_context(sighting.line_number, sighting.fact.context, row, own, bool(alone))
+        fact = self._stored_fact(row, own)
+        if fact is None:
+            return
+        self._compare_line(sighting, row if own is None else fact)
+        if self._by_older_rules:
+            self._compare_older(sighting.line_number, sighting.fact.context, row, own, bool(alone))
+            return
+        if bool(line_cut) != sighting.fact.is_cut:
+            is_cut = "has no newline" if sighting.fact.is_cut else "is whole"
+            self._differ(
+                sighting.line_number, f"the line {is_cut}, but its sighting has line_cut = {line_cut}"
+            )
+        told = _Told(sighting.line_number, sighting.fact.context, fact.context, bool(phase_known))
+        self._compare_told(sighting.offset, told)
+
+    @staticmethod
+    def _stored_fact(row: Row, own: str | None) -> Fact | None:
+        """Return what a place says; `None` where that can't be read, which `rows_that_differ` has said."""
+        try:
+            return fact_of(fact_of_row(row), own)
+        except UNREADABLE:
+            return None
 
     def _compare_line(self, sighting: Sighting, stored: Row | Fact) -> None:
         """Compare the line itself with the place's values: those of its event's row, or its own."""
         if isinstance(stored, Fact):
-            stored = payload_row(stored.payload) | {"timestamp": stored.timestamp}
+            times = {"timestamp": stored.timestamp, "timestamp_text": stored.timestamp_text}
+            stored = payload_row(stored.payload) | times
         for name, value in payload_row(sighting.fact.payload).items():
             cut = name == "model" and sighting.fact.is_cut and _begins(stored[name], value)
             if stored[name] != value and not cut:
-                self._differ(
-                    sighting.line_number, f"{name} is {value!r} in the log, {stored[name]!r} in the database"
-                )
+                self._differ(sighting.line_number, _unlike(name, value, stored[name]))
         second = sighting.fact.timestamp[:19]
-        if stored["timestamp"][:19] != second:
+        if str(stored["timestamp"])[:19] != second:
             self._differ(
                 sighting.line_number, f"logged at {second} UTC, {stored['timestamp']!r} in the database"
             )
+        elif not self._by_older_rules:
+            for name in ("timestamp", "timestamp_text"):
+                if stored[name] != (value := getattr(sighting.fact, name)):
+                    self._differ(sighting.line_number, _unlike(name, value, stored[name]))
 
-    def _compare_context(
+    def _compare_older(
         self, line_number: int, logged: Context, row: Row, own: str | None, alone: bool
     ) -> None:
-        """Compare the context in the log with that of the place, as it is stored.
+        """Compare the context in the log with that of a place of a source that an earlier version read.
 
-        Earlier versions kept no context of a place without a phase.
+        It kept no context of a place without a phase.
         """
         if logged == NO_CONTEXT:
             return
@@ -231,12 +345,10 @@ class Comparison:
             found, stored = getattr(logged, name), getattr(known, name)
             lost = getattr(absorbed, name) != stored
             other = alone and found is not None and found != stored and name != "deliverables"
-            if lost and self._by_older_rules and name == "deliverables" and not row["deliverables_complete"]:
+            if lost and name == "deliverables" and not row["deliverables_complete"]:
                 self._lacking_paths.add(line_number)
             elif lost or other:
-                self._differ(
-                    line_number, f"{name} is {_shown(found)} in the log, {_shown(stored)} in the database"
-                )
+                self._differ(line_number, _unlike(name, found, stored))
 
     def _compare_reject(self, reject: Reject) -> None:
         self._result.rejects += 1
@@ -248,10 +360,47 @@ class Comparison:
         elif stored[1] != reject.line_number:
             self._differ(reject.line_number, f"the database has it at line {stored[1]}")
 
+    def _compare_escalation(self, seen: SeenEscalation) -> None:
+        """Compare an escalation with its place; what an earlier version read has none."""
+        for _, number, *_ in self._escalated.before(seen.offset):
+            self._differ(number, "the database has an escalation here, the log has not")
+        stored, said = self._escalated.at(seen.offset), row_of(seen)
+        if stored is None:
+            is_kept = self._cutoff is None or said["timestamp"] >= self._cutoff
+            if is_kept and not self._by_older_rules:
+                self._differ(seen.line_number, "an escalation that the database does not have")
+            return
+        _, line_number, own, event_id, *values = stored
+        if event_id is None:
+            self._differ(
+                seen.line_number, "the database has the sighting of this escalation, but not its row"
+            )
+            return
+        if line_number != seen.line_number:
+            self._differ(seen.line_number, f"the database has it at line {line_number}")
+        row = dict(zip(ESCALATION_COLUMNS, values, strict=True))
+        is_executors = own is None and row["timestamp_text"] is None
+        if not (self._by_older_rules or is_executors):
+            self._compare_said(seen.line_number, said, row, own)
+
+    def _compare_said(self, line_number: int, said: Row, row: Row, own: str | None) -> None:
+        """Compare what a line says of an escalation with what its place says."""
+        try:
+            stored = row if own is None else row | json.loads(own)
+        except UNREADABLE:  # `escalations_that_differ` has said so
+            return
+        for name, value in said.items():
+            if stored[name] != value:
+                self._differ(line_number, _unlike(f"{name} of the escalation", value, stored[name]))
+
 
 def _begins(whole: Any, cut: Any) -> bool:
     """Whether a model begins with what a cut line has of it."""
     return str(whole).startswith(str(cut).rstrip("\ufffd"))
+
+
+def _unlike(name: str, logged: Any, stored: Any) -> str:
+    return f"{name} is {_shown(logged)} in the log, {_shown(stored)} in the database"
 
 
 def _shown(value: Any) -> str:

@@ -2,7 +2,8 @@
 
 Every line is read from its file's start, in one pass, without checkpoints and without the cheap
 test that skips uninteresting lines. Each event line must be a sighting of a row that says the same,
-each other marker line a reject, and the database must know of nothing that is not in the log.
+each other marker line a reject, each escalation a sighting of its row, and the database must know of nothing
+that is not in the log.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from ingest.storing.database import StrPath, files_of, open_for_reading
 from ingest.storing.false_values import said_of_false_values
 from ingest.storing.first_look import bookkeeping_trouble
 from ingest.storing.known_sources import checkpoint_of, count_without, logs_known, paths_there
-from ingest.storing.proof import rows_that_differ
+from ingest.storing.proof import escalations_that_differ, rows_that_differ
 from ingest.storing.sources import Source
 
 PROGRESS_BYTES = 4 << 20
@@ -72,6 +73,7 @@ def verify(
         _check_balance(db, result)
         result.differences += said_of_false_values(db.conn)
         result.differences += rows_that_differ(db.conn)
+        result.differences += escalations_that_differ(db.conn)
         asked = list(paths) or paths_there(db.conn)
         found = discover(asked, globs, files_of(database))
         result.problems += found.problems

@@ -9,9 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from conftest import Tokentail
 from event_lines import anchor_message, event_message, logged
+from ingest.errors import DatabaseUnusable
+from ingest.merging import merge
 from ingest.pipeline import ingest
 from ingest.reading.zone import zone_named
+from ingest.storing.rows import ESCALATION_COLUMNS
 from ingest.summary import IngestOptions
 from ingest.verify import verify
 
@@ -94,6 +98,22 @@ ALTERED = {
         ":4: an event that the database does not have",
     ),
     "a reject": ("DELETE FROM rejected_lines", ":7: a marker line (cut off)"),
+    "how a time was logged": (
+        "UPDATE token_estimation_v2_events SET timestamp_text = 'then' WHERE event_id = 1",
+        ":4: timestamp_text is '2025-12-29 19:40:02' in the log, 'then'",
+    ),
+    "a fraction of a second": (
+        "UPDATE token_estimation_v2_events SET timestamp = '2025-12-29 19:40:02.500000' WHERE event_id = 1",
+        ":4: timestamp is '2025-12-29 19:40:02.000000' in the log",
+    ),
+    "whether a place tells the phase": (
+        "UPDATE event_sightings SET phase_known = 0 WHERE event_id = 1",
+        ":4: the log names its phase, but its sighting has phase_known = 0",
+    ),
+    "whether a line was cut": (
+        "UPDATE event_sightings SET line_cut = 1 WHERE event_id = 1",
+        ":4: the line is whole, but its sighting has line_cut = 1",
+    ),
     "a forged sighting": (
         "INSERT INTO event_sightings VALUES (1, 1, 5, 1, 1, 0, NULL)",
         ":1: the database has an event here",
@@ -212,3 +232,214 @@ def test_richer_context_from_another_log_is_no_difference(
     excerpt.write_text(logged(event_message()) + "\n", encoding="utf-8")
     ingest([str(excerpt)], database, OPTIONS)
     assert verify([str(log), str(excerpt)], database).differences == []
+
+
+# What no line says
+
+BARE = {
+    "run_id = 'bogus', run_source = 'lock'": "run is None in the log, 'bogus' (lock) in the database",
+    "actual_max_tokens = 1": "actual_max_tokens is None in the log, 1 in the database",
+    "input_tokens = 1": "input_tokens is None",
+    "total_tokens = 1": "total_tokens is None",
+    "confidence = 0.5": "confidence is None",
+    "attempt_index = 1": "attempt_index is None",
+    "estimated_deliverable_count = 1": "estimated_deliverable_count is None",
+    "phase_outcome = 'COMPLETE'": "phase_outcome is None in the log, 'COMPLETE' in the database",
+    "deliverables_json = '[\"a.py\"]', deliverables_source = 'applied'": "deliverables is None",
+}
+
+
+@pytest.mark.parametrize(("values", "words"), BARE.items(), ids=BARE)
+def test_value_that_no_line_says_is_named(tmp_path: Path, values: str, words: str) -> None:
+    """An event line alone says nothing of its run, its call or its phase, so its row must know nothing."""
+    log, database = tmp_path / "grep.txt", tmp_path / "t.db"
+    log.write_text(logged(event_message()) + "\n", encoding="utf-8")
+    ingest([str(log)], database, OPTIONS)
+    alter(database, f"UPDATE token_estimation_v2_events SET {values}")
+    (difference,) = verify([], database).differences
+    assert difference.startswith(f"{log}:1: {words}")
+
+
+def test_value_of_a_line_in_another_batch_is_no_difference(tmp_path: Path) -> None:
+    """What a place says is held against all that its log tells, however far behind the event."""
+    log, database = tmp_path / "run.log", tmp_path / "t.db"
+    opened = [logged("[BUILD-041] Next phase: p1"), logged(anchor_message("p1")), logged(event_message())]
+    other = logged("nothing") + "\n"
+    far = other * ((5 << 20) // len(other))
+    log.write_text("\n".join(opened) + "\n" + far + logged("Updated phase p1 status to COMPLETE") + "\n")
+    ingest([str(log)], database, OPTIONS)
+    assert verify([], database).differences == []
+    alter(database, "UPDATE token_estimation_v2_events SET attempt_index = 3")
+    assert verify([], database).differences == [
+        f"{log}:3: attempt_index is None in the log, 3 in the database"
+    ]
+
+
+@pytest.mark.parametrize(
+    "counter", ["legacy_lines", "skipped_events", "long_lines", "calls_without_telemetry", "write_failures"]
+)
+def test_count_that_was_altered_is_named(ingested: tuple[Path, Path], counter: str) -> None:
+    """What is counted in a log is counted again."""
+    log, database = ingested
+    alter(database, f"UPDATE log_sources SET {counter} = 9")
+    (difference,) = verify([str(log)], database).differences
+    assert difference.startswith(f"{log}: ")
+    assert "9" in difference
+
+
+def test_counts_that_only_balance_are_named(ingested: tuple[Path, Path]) -> None:
+    """Two false counts whose sum is right."""
+    log, database = ingested
+    alter(database, "UPDATE log_sources SET write_failures = 1, quoted_lines = -1")
+    assert verify([str(log)], database).differences == [
+        f"{log}: write_failures is 0 in the log, 1 in the database",
+        f"{log}: quoted_lines is 0 in the log, -1 in the database",
+    ]
+
+
+# Escalations
+
+
+@pytest.fixture
+def escalated(tmp_path: Path) -> tuple[Path, Path]:
+    """Return a log with an event and an escalation, and a database that holds it."""
+    log = tmp_path / "run.log"
+    lines = [
+        "Initialized autonomous executor for run: run-1",
+        "[BUILD-041] Next phase: p1",
+        event_message(),
+        "[BUILD-129:P10] ESCALATE-ONCE: phase=p1 attempt=0 base=16384 (from actual_max) "
+        "\u2192 retry=20480 (1.25x, truncation)",
+    ]
+    log.write_text("".join(logged(line) + "\n" for line in lines), encoding="utf-8")
+    ingest([str(log)], tmp_path / "t.db", OPTIONS)
+    return log, tmp_path / "t.db"
+
+
+_ESCALATIONS = "token_budget_escalation_events"
+_INVENTED = (
+    f"CREATE TABLE other AS SELECT * FROM {_ESCALATIONS}",
+    "UPDATE other SET event_id = 9, phase_id = 'p9', escalation_key = 'k9'",
+    f"INSERT INTO {_ESCALATIONS} SELECT * FROM other",
+)
+
+_SAID = "'run_id', 'other', " + ", ".join(f"'{name}', {name}" for name in ESCALATION_COLUMNS[1:])
+
+ESCALATIONS = {
+    "a row": ([f"DELETE FROM {_ESCALATIONS}"], "{log}:4: the database has the sighting of this escalation"),
+    "row and place": (
+        ["DELETE FROM escalation_sightings", f"DELETE FROM {_ESCALATIONS}"],
+        "{log}:4: an escalation that the database does not have",
+    ),
+    "a place": (["DELETE FROM escalation_sightings"], "{log}:4: an escalation that the database does not"),
+    "a run": (
+        [f"UPDATE {_ESCALATIONS} SET run_id = 'x'"],
+        "{log}:4: run_id of the escalation is 'run-1' in the log, 'x' in the database",
+    ),
+    "a factor": (
+        [f"UPDATE {_ESCALATIONS} SET escalation_factor = 9"],
+        "{log}:4: escalation_factor of the escalation is 1.25",
+    ),
+    "a line number": (
+        ["UPDATE escalation_sightings SET line_number = 5"],
+        "{log}:4: the database has it at line 5",
+    ),
+    "a forged place": (
+        ["INSERT INTO escalation_sightings VALUES (1, 1, 5, 1, NULL)"],
+        "{log}:1: the database has an escalation here",
+    ),
+    "a forged place behind": (
+        ["INSERT INTO escalation_sightings VALUES (1, 1, 5000, 9, NULL)"],
+        "{log}:9: the database has an escalation here",
+    ),
+}
+WITHOUT_LOG = {
+    "no place": (["DELETE FROM escalation_sightings"], "escalation 1: in the database, but seen in no log"),
+    "no row": ([f"DELETE FROM {_ESCALATIONS}"], "1 sightings of escalations are of rows"),
+    "an invented one": (_INVENTED, "escalation 9: an escalation with the key 'k9'"),
+    "a new ceiling": (
+        [f"UPDATE {_ESCALATIONS} SET retry_max_tokens = 1"],
+        "{log}:4: an escalation with the key",
+    ),
+    "not what its place says": (
+        [f"UPDATE escalation_sightings SET own_values = (SELECT JSON_OBJECT({_SAID}) FROM {_ESCALATIONS})"],
+        "{log}:4: run_id of the escalation is 'run-1' in the database, but its places say 'other'",
+    ),
+    "no JSON": (["UPDATE escalation_sightings SET own_values = '{'"], "{log}:4: its row can't be read"),
+}
+
+
+@pytest.mark.parametrize(("statements", "words"), ESCALATIONS.values(), ids=ESCALATIONS)
+def test_escalation_that_was_altered_is_named(
+    escalated: tuple[Path, Path], statements: list[str], words: str
+) -> None:
+    """Whatever is deleted, altered or forged of an escalation is found in its log."""
+    log, database = escalated
+    assert verify([], database).differences == []
+    alter(database, *statements)
+    found = verify([], database).differences
+    assert any(difference.startswith(words.format(log=log)) for difference in found), found
+
+
+@pytest.mark.parametrize(("statements", "words"), WITHOUT_LOG.values(), ids=WITHOUT_LOG)
+def test_escalation_that_was_altered_is_named_without_its_log(
+    escalated: tuple[Path, Path], statements: list[str], words: str
+) -> None:
+    """Each has a place, and is what is computed from its places."""
+    log, database = escalated
+    log.unlink()
+    assert verify([], database).differences == []
+    alter(database, *statements)
+    (difference,) = verify([], database).differences
+    assert difference.startswith(words.format(log=log))
+
+
+def test_escalation_that_was_stored_before_places_were_kept_needs_none(escalated: tuple[Path, Path]) -> None:
+    """Version 0.1.0 kept no places: such a row is older than the migration that brought them."""
+    log, database = escalated
+    log.unlink()
+    alter(
+        database,
+        "DELETE FROM escalation_sightings",
+        f"UPDATE {_ESCALATIONS} SET created_at = '2025-12-30 00:00:00.000000'",
+    )
+    assert verify([], database).differences == []
+
+
+def test_escalation_that_is_older_than_what_is_kept_is_no_difference(
+    escalated: tuple[Path, Path], called: Tokentail
+) -> None:
+    """What was pruned is still in its log."""
+    _, database = escalated
+    called("prune", "--older-than", "2026-01-01", "--force", "--db", database)
+    assert verify([], database).differences == []
+
+
+# Kinds of lines that there are not
+
+UNKNOWN_KINDS = ["run_source", "phase_source", "deliverables_source"]
+
+
+@pytest.mark.parametrize("column", UNKNOWN_KINDS)
+def test_unknown_kind_of_line_is_named(ingested: tuple[Path, Path], column: str) -> None:
+    """A row that says it has a value from a kind of line that nobody knows can't be computed."""
+    log, database = ingested
+    alter(database, f"UPDATE token_estimation_v2_events SET {column} = 'bogus' WHERE event_id = 1")
+    (difference,) = verify([], database).differences
+    assert difference.startswith(f"{log}:4: its row can't be read: event 1: {column} is 'bogus'")
+
+
+@pytest.mark.parametrize("column", UNKNOWN_KINDS)
+def test_unknown_kind_of_line_ends_what_computes_its_event_with_a_sentence(
+    ingested: tuple[Path, Path], column: str
+) -> None:
+    """A further copy of the log is not stored, and the database not merged; both say why."""
+    log, database = ingested
+    copy = log.with_name("copy.txt")
+    copy.write_text("# a copy\n" + log.read_text(encoding="utf-8"), encoding="utf-8")
+    alter(database, f"UPDATE token_estimation_v2_events SET {column} = 'bogus' WHERE event_id = 1")
+    said = f"event 1: {column} is 'bogus', which no version writes"
+    with pytest.raises(DatabaseUnusable, match=said):
+        ingest([str(copy)], database, OPTIONS)
+    (problem,) = merge([database], database.with_name("fleet.db")).problems
+    assert said in problem

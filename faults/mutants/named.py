@@ -90,8 +90,8 @@ NAMED = (
         "6",
         "verify notices a value that a row lost",
         "ingest/compare.py",
-        "            lost = getattr(absorbed, name) != stored\n",
-        "            lost = False\n",
+        "        return self.logged == self.stored and ",
+        "        return ",
         ("tests/test_rules.py::test_verify_names_what_lines_around_an_event_said",),
     ),
     Fault(

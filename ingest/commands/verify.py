@@ -25,11 +25,12 @@ def verify_command(
 ) -> int:
     """Read the logs at each PATH again, slowly and plainly, and compare them with the database.
 
-    Every marker line must be a sighting of an event that says the same, or a reject; the database
-    must hold nothing that the logs do not. Differences are named by file and line. Without a PATH,
-    those of TOKENTAIL_LOGS or of the settings are checked, or else every log that was ingested and is
-    still there. Sources of which an earlier version stored an escape or another line as a part of a value
-    are named as well, with the command that reads them anew.
+    Every marker line must be a sighting of an event that says the same, or a reject, and every
+    escalation must be what its lines say; the database must hold nothing that the logs do not.
+    Differences are named by file and line. Without a PATH, those of TOKENTAIL_LOGS or of the settings
+    are checked, or else every log that was ingested and is still there. Sources of which an earlier
+    version stored an escape or another line as a part of a value are named as well, with the command
+    that reads them anew.
 
     Exit codes: 0 proven, 1 differences or unreadable files.
 

@@ -57,8 +57,9 @@ def fingerprint_of(head: bytes) -> Fingerprint:
 
 
 RULES = 1
-"""The version of the rules by which lines are linked. It rises when the same lines give more deliverable
-paths than before; what was read by older rules stays as it is until it is read in full."""
+"""The version of the rules by which lines are linked and counted. It rises when the same lines give more
+deliverable paths than before, or anything else: what was read by older rules stays as it is until it is read
+in full, and `verify` asks of it only whether something was lost."""
 
 
 @dataclass(slots=True)

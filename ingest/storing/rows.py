@@ -9,8 +9,17 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from ingest.errors import DatabaseUnusable
 from ingest.identity import Event, Fact, stem_of
-from ingest.linking.context import NO_CONTEXT, Attributed, Context, Deliverables
+from ingest.linking.context import (
+    DELIVERABLES_SOURCES,
+    NO_CONTEXT,
+    PHASE_SOURCES,
+    RUN_SOURCES,
+    Attributed,
+    Context,
+    Deliverables,
+)
 from parsers.event import COLUMNS as LOGGED_COLUMNS
 from parsers.records import EstimationEvent
 from parsers.run import UNKNOWN
@@ -119,8 +128,25 @@ def event_row(event: Event) -> Row:
     }
 
 
+_SOURCES = {
+    "run_source": RUN_SOURCES,
+    "phase_source": PHASE_SOURCES,
+    "deliverables_source": DELIVERABLES_SOURCES,
+}
+
+
 def context_of(row: Row) -> Context:
-    """Read an event's context back from its row, or a place's from what it says itself."""
+    """Read an event's context back from its row, or a place's from what it says itself.
+
+    Raises:
+        DatabaseUnusable: it names a kind of line that there is not, so its rank is not known.
+    """
+    for name, known in _SOURCES.items():
+        if row[name] and row[name] not in known:
+            raise DatabaseUnusable(
+                f"{_named(row)}: {name} is {row[name]!r}, which no version writes: restore a copy, or read "
+                "the logs into a new database"
+            )
     found = None
     if row["deliverables_source"] is not None:
         found = Deliverables(
@@ -129,6 +155,10 @@ def context_of(row: Row) -> Context:
     run = Attributed(row["run_id"], row["run_source"]) if row["run_source"] else None
     phase = Attributed(row["phase_id"], row["phase_source"]) if row["phase_source"] else None
     return Context._make((run, phase, *(row[name] for name in PLAIN_CONTEXT_COLUMNS), found))
+
+
+def _named(row: Row) -> str:
+    return f"event {row['event_id']}" if "event_id" in row else "what a place of an event says"
 
 
 def _paths(text: str) -> tuple[str, ...]:
@@ -168,7 +198,11 @@ def _boolean(value: Any) -> bool | None:
 
 
 def fact_of_row(row: Row) -> Fact:
-    """Return the fact of a place that says just what its event's row does: nearly every one."""
+    """Return the fact of a place that says just what its event's row does: nearly every one.
+
+    Raises:
+        DatabaseUnusable: as `context_of`; `fact_of` likewise.
+    """
     return Fact(payload_of(row), row["timestamp"], row["timestamp_text"], context_of(row))
 
 
