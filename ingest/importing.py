@@ -28,6 +28,7 @@ from ingest.storing.database import (
     EVENTS_TABLE,
     StrPath,
     immediate,
+    is_unused,
     open_for_writing,
     opened_as_it_is,
     remove_database,
@@ -79,7 +80,7 @@ def _held(database: StrPath, wait_seconds: float) -> Iterator[Database]:
     with ingest_lock(database, wait_seconds):
         is_new = not os.path.exists(database)
         try:
-            with open_for_writing(database) as db, immediate(db.conn):
+            with open_for_writing(database, is_unused(database)) as db, immediate(db.conn):
                 yield db
         except BaseException:
             if is_new:
@@ -160,7 +161,7 @@ def _facts(lines: IO[bytes], columns: frozenset[str], source_id: int, file: str)
             text = line.decode("utf-8-sig" if number == 1 else "utf-8")
         except UnicodeDecodeError as error:
             raise UnusableImport(
-                f"{where}: not UTF-8; nothing was imported: write it with `tokentail export --full -o FILE`, "
+                f"{where}: not UTF-8; nothing was imported: write it with `export --full -o FILE`, "
                 "not with PowerShell's >"
             ) from error
         if text.strip():

@@ -13,7 +13,7 @@ from commandline.output import complain, remark, say, say_json
 from ingest.commands.ingest import prefix_named, prefix_option, tz_option
 from ingest.errors import DatabaseUnusable, LogVanished, TokentailError, UsageMistake
 from ingest.files.logfile import LogFile
-from ingest.files.paths import STANDARD_INPUT
+from ingest.files.paths import STANDARD_INPUT, quoted
 from ingest.reading.clock import NO_SUCH_TIME
 from ingest.reading.lines import Line
 from ingest.reading.unread import reading_with
@@ -98,7 +98,7 @@ def _parted(place: str) -> tuple[str, int]:
         return path, int(number[:18])
     raise UsageMistake(
         f"{place}: which line? Write FILE:LINE, counted from 1; for a whole log: "
-        f"tokentail ingest --dry-run {place}"
+        f"`tokentail ingest --dry-run {quoted(place)}`"
     )
 
 
