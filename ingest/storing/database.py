@@ -101,8 +101,7 @@ def connected_for_writing(path: StrPath, network: str | None) -> Iterator[sqlite
         DatabaseBusy: another process writes to it for longer than `BUSY_SECONDS`.
         DatabaseUnusable: it is corrupt, read-only, newer, or has a table of ours that we did not make.
     """
-    if os.path.isdir(path):
-        raise DatabaseUnusable(f"{path}: a folder, not a database: name a file with --db")
+    _refuse_folder(path)
     with explained(path), _connected(path) as connection:
         ready = is_current(connection, path)
         connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")  # of a new database
@@ -119,12 +118,19 @@ def connected_for_writing(path: StrPath, network: str | None) -> Iterator[sqlite
         yield connection
 
 
+def _refuse_folder(path: StrPath) -> None:
+    if os.path.isdir(path):
+        raise DatabaseUnusable(f"{path}: a folder, not a database: name a file with --db")
+
+
 def require_database(path: StrPath) -> None:
     """Check that a database is there.
 
     Raises:
         NoDatabase: it isn't.
+        DatabaseUnusable: a folder is there.
     """
+    _refuse_folder(path)
     if not os.path.isfile(path):
         raise NoDatabase(
             f"{path}: no such database: run `tokentail ingest LOGS` first, or name it with --db, or its "
