@@ -164,10 +164,10 @@ def test_full_export_that_no_import_takes_says_so(called: Tokentail, tmp_path: P
     """`import` takes NDJSON alone: it is said when another form is written, and when that is imported."""
     made(tmp_path)
     for name in ("full.csv", "full.parquet"):
-        assert "`tokentail import` takes NDJSON alone" in called("export", "--full", "-o", name).stderr
+        assert "`import` takes NDJSON alone" in called("export", "--full", "-o", name).stderr
         done = called("import", name, "--db", "other.db")
         assert done.returncode == 1
-        assert "take NDJSON, as `tokentail export --full -o events.ndjson` writes it" in done.stderr
+        assert "take NDJSON, as `export --full -o events.ndjson` writes it" in done.stderr
     assert "import" not in called("export", "--full", "-o", "events.ndjson").stderr
     assert called("import", "events.ndjson", "--db", "other.db").returncode == 0
 

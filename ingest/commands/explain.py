@@ -96,7 +96,7 @@ def _parted(place: str) -> tuple[str, int]:
         return path, int(number[:18])
     raise UsageMistake(
         f"{place}: which line? Write FILE:LINE, counted from 1; for a whole log: "
-        "tokentail ingest --dry-run FILE"
+        "`tokentail ingest --dry-run FILE`"
     )
 
 

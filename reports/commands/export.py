@@ -158,7 +158,7 @@ def _remark_written(form: str, output: str | None, population: str) -> None:
 
 def _remark_use(totals: int, form: str, full: bool) -> None:
     if full and form != "ndjson":
-        remark(f"`tokentail import` takes NDJSON alone, not {form}")
+        remark(f"`import` takes NDJSON alone, not {form}")
     if totals:
         remark(
             f"{totals:,} of them logged only a total of input and output, given as "
