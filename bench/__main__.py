@@ -1,4 +1,4 @@
-"""`make bench`: play the cases, print the tables, leave with 1 if a competitor found something else."""
+"""`make bench`: play the cases, print the tables, leave with 1 if a competitor failed or found other rows."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import click
 from bench import table
 from bench.cases import CASES
 from bench.conditions import load, machine
+from bench.documents import Rows, plain
 from bench.inputs import Inputs
 from bench.measure import Failed
 from bench.program import last_version
@@ -46,7 +47,7 @@ def main(
     inputs = Inputs(folder.absolute(), scale, seed)
     work = inputs.folder / "work"
     verdicts: list[Verdict] = []
-    played: list[tuple[Case, table.Rows]] = []
+    played: list[tuple[Case, Rows]] = []
     try:
         last = None if base is None else last_version(base)
         for name in names or CASES:
@@ -56,7 +57,7 @@ def main(
             case = case if last is None else paired(case, last)
             results = play(case, rounds, work, lambda line: click.echo(f"  {line}", err=True))
             rows = table.results_of(results)
-            click.echo(f"\n{case.name}: {case.title}\n\n{table.plain(rows)}")
+            click.echo(f"\n{case.name}: {case.title}\n\n{plain(rows)}")
             played.append((case, rows))
             verdicts += judge(case.name, case.wanted, results)
     except Failed as failure:
@@ -64,7 +65,7 @@ def main(
     finally:
         shutil.rmtree(work, ignore_errors=True)
     conditions = f"Scale {scale:g}, up to {rounds} rounds; {machine(before)}"
-    click.echo(f"\n{conditions}\n\n{table.plain(table.targets_of(verdicts))}\n\n{table.summary(verdicts)}")
+    click.echo(f"\n{conditions}\n\n{plain(table.targets_of(verdicts))}\n\n{table.summary(verdicts)}")
     if write is not None:
         table.write(write, table.leading(conditions, verdicts), table.LEADING)
         table.write(write, table.report(conditions, played, verdicts))

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from bench import competitor, logs, ours, prefixes
+from bench.children.following import LINES
 from bench.competitor import Competitor, child
 from bench.inputs import Input, Inputs
 from bench.ours import AGAIN, ONE_JOB, TWO_JOBS, TWO_WEIGHED, Known
@@ -26,8 +27,8 @@ from bench.targets import (
 )
 
 GREP, PLAIN, PIPE = "grep -cF", "regex + upsert_all", "rg | sqlite-utils"
-DUCK, DUCK_CONTEXT = "DuckDB", "DuckDB with context"
-BARE, BARE_SIGHTINGS = "bare executemany", "bare executemany, sightings too"
+DUCK_CONTEXT = "DuckDB with context"
+BARE_SIGHTINGS, BARE_UPSERT = "bare executemany, sightings too", "bare upsert, rows known"
 PASS, VERSION, UTILS = "python -c pass", "tokentail --version", "sqlite-utils --version"
 
 HELD_EVENTS = (10_000, 100_000, 1_000_000)
@@ -42,7 +43,7 @@ FILES_FEW, FILES_MANY = 10_000, 100_000
 
 
 def sparse(inputs: Inputs, folder: Path) -> Case:
-    """Return the usual log: much noise, few events, context around each."""
+    """Read the usual log: much noise, few events, context around each."""
     log = inputs.sparse()
     others = (*ours.weighed(log.path, log.tally), *competitor.lnav(log.path, log.tally))
     targets = (
@@ -54,13 +55,13 @@ def sparse(inputs: Inputs, folder: Path) -> Case:
 
 
 def few(inputs: Inputs, folder: Path) -> Case:
-    """Return a log with as much noise and as many events, but context around few of them."""
+    """Read a log with as much noise and as many events, but context around few of them."""
     what = f"events, {logs.FEW:.0%} of them with context lines"
     return _among_noise("few", what, inputs.few(), folder, (), (faster(ONE_JOB, 1, PIPE),))
 
 
 def drained(inputs: Inputs, folder: Path) -> Case:
-    """Return what a queue of phases makes: each call in a process of its own, 17 marked lines a call."""
+    """Read what a queue of phases makes: each call in a process of its own, 17 marked lines a call."""
     targets = (leading(faster(ONE_JOB, 0.9, PLAIN)),)
     return _among_noise(
         "drained", "events, each of a process of its own", inputs.drained(), folder, (), targets
@@ -100,7 +101,7 @@ def _among_noise(
 
 
 def none(inputs: Inputs, _folder: Path) -> Case:
-    """Return a log that has nothing for us."""
+    """Read a log that has nothing for us."""
     log = inputs.none()
     return Case(
         "none",
@@ -113,7 +114,7 @@ def none(inputs: Inputs, _folder: Path) -> Case:
 
 
 def dense(inputs: Inputs, folder: Path) -> Case:
-    """Return a log of event lines alone, first and again."""
+    """Read a log of event lines alone, first and again."""
     log = inputs.dense()
     path, tally, known = log.path, log.tally, Known(log.path, log.tally, folder)
     return Case(
@@ -134,7 +135,7 @@ def dense(inputs: Inputs, folder: Path) -> Case:
             leading(faster(ONE_JOB, 1, BARE_SIGHTINGS)),
             faster(ONE_JOB, 4, PLAIN),
             faster(ONE_JOB, 2.5, PIPE),
-            faster(AGAIN, 0.75, "bare upsert, rows known"),
+            faster(AGAIN, 0.75, BARE_UPSERT),
             *below_100_mb(ONE_JOB, TWO_JOBS, AGAIN),
         ),
         (not_slower(ONE_JOB, 1.35), *below_200_mb(TWO_WEIGHED)),
@@ -142,7 +143,7 @@ def dense(inputs: Inputs, folder: Path) -> Case:
 
 
 def many(inputs: Inputs, _folder: Path) -> Case:
-    """Return a folder of log files of all sizes, and the same lines in one."""
+    """Read a folder of log files of all sizes, and the same lines in one."""
     folder, joined = inputs.many(), inputs.joined()
     files = sum(1 for _ in folder.path.iterdir())
     one_file = "tokentail --jobs 1, one file"
@@ -165,7 +166,7 @@ def many(inputs: Inputs, _folder: Path) -> Case:
 
 
 def prefixed(inputs: Inputs, _folder: Path) -> Case:
-    """Return event lines after each prefix."""
+    """Read event lines after each prefix."""
     dense = inputs.dense(100_000)
     executor = _in_form(prefixes.EXECUTOR)
     targets = [at_most(_in_form(form), 1.5, executor) for form in prefixes.OWN if form != prefixes.EXECUTOR]
@@ -182,7 +183,7 @@ def prefixed(inputs: Inputs, _folder: Path) -> Case:
 
 
 def containers(inputs: Inputs, _folder: Path) -> Case:
-    """Return the usual log as it is, and as a container's runtime writes it."""
+    """Read the usual log as it is, and as a container's runtime writes it."""
     sparse = inputs.sparse(300)
     logs = {form: inputs.prefixed(sparse, form) for form in prefixes.CONTAINERS}
     plain = _in_form(prefixes.EXECUTOR)
@@ -204,7 +205,7 @@ def _in_form(form: str) -> str:
 
 
 def gz(inputs: Inputs, _folder: Path) -> Case:
-    """Return the usual log, compressed."""
+    """Read the usual log, compressed."""
     log = inputs.gz()
     other = competitor.gzip_grep(log.path, log.tally)
     return Case(
@@ -218,7 +219,7 @@ def gz(inputs: Inputs, _folder: Path) -> Case:
 
 
 def utf16(inputs: Inputs, _folder: Path) -> Case:
-    """Return a capture in two encodings."""
+    """Read a capture in two encodings."""
     narrow, wide = inputs.sparse(100), inputs.utf16()
     narrow_name, wide_name = "tokentail, UTF-8", "tokentail, UTF-16"
     return Case(
@@ -232,7 +233,7 @@ def utf16(inputs: Inputs, _folder: Path) -> Case:
 
 
 def mix(inputs: Inputs, _folder: Path) -> Case:
-    """Return a folder as people have it."""
+    """Read a folder as people have it."""
     log = inputs.mix()
     return Case(
         "mix",
@@ -245,7 +246,7 @@ def mix(inputs: Inputs, _folder: Path) -> Case:
 
 
 def start(inputs: Inputs, folder: Path) -> Case:
-    """Return what a run costs that has nothing to do."""
+    """Measure what a run costs that has nothing to do."""
     log = inputs.events(100)
     return Case(
         "start",
@@ -263,7 +264,7 @@ def start(inputs: Inputs, folder: Path) -> Case:
 
 
 def unchanged(inputs: Inputs, folder: Path) -> Case:
-    """Return runs over many files of which none has changed."""
+    """Measure runs over many files of which none has changed."""
     counts = [int(files * inputs.scale) for files in (FILES_FEW, FILES_MANY)]
     made = [inputs.small(files).path for files in counts]
     names = [f"tokentail ingest, {files:,} unchanged files" for files in counts]
@@ -285,7 +286,7 @@ def unchanged(inputs: Inputs, folder: Path) -> Case:
 
 
 def growth(inputs: Inputs, folder: Path) -> Case:
-    """Return what further events cost in a database that holds many."""
+    """Measure what further events cost in a database that holds many."""
     further = Inputs(inputs.folder, inputs.scale, inputs.seed + 1).dense(10_000)
     competitors = []
     for size in (int(events * inputs.scale) for events in HELD_EVENTS):
@@ -298,14 +299,14 @@ def growth(inputs: Inputs, folder: Path) -> Case:
 
 
 def follow(inputs: Inputs, folder: Path) -> Case:
-    """Return how soon a follow makes a row of a line, and what it costs while nothing happens."""
+    """Measure how soon a follow makes a row of a line, and what it costs while nothing happens."""
     files = inputs.small(FILES_FOLLOWED)
     single_name, many_name, idle_name = FOLLOWED
     single = folder / "followed"
     single.mkdir()
     return Case(
         "follow",
-        f"a follow: {ours.LINES_FOLLOWED} appended lines, and {FILES_FOLLOWED:,} files that nobody writes",
+        f"a follow: {LINES} appended lines, and {FILES_FOLLOWED:,} files that nobody writes",
         (files.path,),
         (
             ours.followed(single_name, "latency", single),

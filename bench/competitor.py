@@ -32,8 +32,8 @@ class Competitor:
     """One way. Each run has a folder of its own, empty but for what `prepare` puts there, untimed.
 
     `find` returns what it found, which must be `expected`; `None` where there is nothing to find.
-    `prove` is called once, after the first run. `added` is how many events it brings, where that is
-    less than what it finds. `by` makes the same competitor of another version of ours.
+    `prove` is called once, after the first run. `added` is how many events a run adds, where that is
+    less than what `find` finds. `by` makes the same competitor of another version of ours.
     """
 
     name: str
@@ -53,7 +53,7 @@ def fixed(command: Sequence[str]) -> Callable[[Path], Sequence[str]]:
 
 
 def child(name: str, *arguments: str) -> list[str]:
-    """Return the command of one of our child programs."""
+    """Return the command of a program of `bench.children`."""
     return [sys.executable, "-m", f"bench.children.{name}", *arguments]
 
 
@@ -71,7 +71,7 @@ def _table(place: Path, actual: str) -> Tally:
 
 
 def _phases_known(place: Path) -> None:
-    """Make sure that the context is there.
+    """Check that each event has its phase.
 
     Raises:
         Failed: an event has no phase.
@@ -83,7 +83,7 @@ def _phases_known(place: Path) -> None:
 
 
 def scanners(log: Path, expected: Tally) -> list[Competitor]:
-    """Return what only counts the marker's lines."""
+    """Return the tools that only count the lines with the marker, where they are installed."""
     found = []
     for tool, flags in (("grep", "-cF"), ("rg", "-cF --include-zero")):
         if shutil.which(tool):

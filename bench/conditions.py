@@ -1,4 +1,4 @@
-"""On what was measured: the machine by what matters of it, and how busy it was."""
+"""The conditions of a measurement: what matters of the machine, and how busy it was."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ _MODELS = (
 )
 _BUDGETS = (4096, 8192, 12288, 16384, 32768)
 _FALLBACK_SHARE = 0.01
-"""Of events whose output alone is unknown."""
+"""The share of events of which only the total is known, not the output alone."""
 
 _LOW, _MEDIUM, _HIGH = _COMPLEXITIES
 _DRAWN_COMPLEXITIES = (_LOW, _LOW, _MEDIUM, _MEDIUM, _MEDIUM, _HIGH)

@@ -18,7 +18,7 @@ BYTES_PER_EVENT = 13_717
 """72,900 events in a GB, as in real logs: about seven lines of a thousand."""
 
 FEW = 0.1
-"""Of calls that lines are around, in a log with few of them."""
+"""The share of calls that have the lines around them, in a log with few."""
 
 PHASES_PER_RUN = 300
 PHASES_PER_QUEUE = 10
@@ -76,7 +76,7 @@ class Executor:
         return self._clock.stamped(("\n".join(lines) + "\n").encode())
 
     def phase(self, number: int) -> Iterator[bytes]:
-        """Yield the lines of a phase with one event, or more where a call is repeated with more room."""
+        """Yield the lines of a phase with one event, or two where the call is repeated with more room."""
         rng, run = self._rng, f"{self._tag}-run-{number // PHASES_PER_RUN}"
         name = f"{run}-p{number % PHASES_PER_RUN}-{rng.randrange(10**6):06d}"
         if number % PHASES_PER_RUN == 0:

@@ -13,7 +13,7 @@ STAMP = "\0"
 """Stands before each line that has a prefix; the clock's time takes its place."""
 
 POOL_BLOCKS = 3000
-"""Blocks are drawn from so many: enough that no compressor's window holds one twice."""
+"""Blocks are drawn from so many: enough that gzip's window seldom holds one twice."""
 
 _PARTS = (
     "ledger",

@@ -97,7 +97,7 @@ class Known:
         self._log, self._expected, self._folder = log, expected, folder
 
     def database(self) -> Path:
-        """Return the database, closed and without a log of its own beside it."""
+        """Return the database, closed and without a WAL beside it."""
         path = self._folder / f"known-{self._log.name}.db"
         if not path.exists():
             unready = path.with_suffix(".unready")
@@ -165,8 +165,8 @@ def _used_columns(connection: sqlite3.Connection, table: str) -> list[str]:
     return [name for name, count in zip(columns, counts, strict=True) if count]
 
 
-SETTLES_SECONDS = 2.5
-"""A file that was written a moment ago is looked at again: inputs may have been made just now."""
+SETTLE_SECONDS = 2.5
+"""How long a file that was just written is looked at again by the next run: inputs may be that fresh."""
 
 
 def unchanged(name: str, log: Path, folder: Path, program: Program = THIS) -> Competitor:
@@ -176,7 +176,7 @@ def unchanged(name: str, log: Path, folder: Path, program: Program = THIS) -> Co
 
     def prepare(_place: Path) -> None:
         if not database.exists():
-            time.sleep(SETTLES_SECONDS)
+            time.sleep(SETTLE_SECONDS)
             _done(program, *arguments)
 
     def idle(_place: Path) -> None:
@@ -201,9 +201,6 @@ def more(name: str, known: Known, log: Input, held: Tally) -> Competitor:
     """Return an ingest of another log into a database that holds many events."""
     ingest = first(name, log.path, held.plus(log.tally))
     return replace(ingest, prepare=known.copy, added=log.tally.events, by=None)
-
-
-LINES_FOLLOWED = 60
 
 
 def followed(name: str, mode: str, logs: Path) -> Competitor:

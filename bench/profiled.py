@@ -32,7 +32,7 @@ CASES: dict[str, Callable[[Inputs], Path]] = {
 }
 
 SHOWN_FUNCTIONS = 30
-_OURS = ("commandline", "ingest", "parsers")
+_PACKAGES = ("commandline", "ingest", "parsers")
 
 Place = tuple[str, int]
 """File and first line of a function."""
@@ -47,7 +47,7 @@ def one_ingest(log: Path) -> None:
 
 def _functions() -> Iterator[FunctionType]:
     """Yield all functions and methods of our modules that are loaded."""
-    modules = [module for name, module in sys.modules.items() if name.split(".", maxsplit=1)[0] in _OURS]
+    modules = [module for name, module in sys.modules.items() if name.split(".", maxsplit=1)[0] in _PACKAGES]
     for module in modules:
         classes = [member for _, member in inspect.getmembers(module, inspect.isclass)]
         for owner in (module, *classes):

@@ -46,7 +46,7 @@ class Result:
 
     @property
     def peak_bytes(self) -> int:
-        """The highest peak of any of its processes in any run."""
+        """The highest peak of any run: see `Measured`."""
         return max(run.peak_bytes for run in self.runs)
 
     @property

@@ -1,11 +1,11 @@
-"""The results as tables: for a terminal, and between the marks of a document."""
+"""The tables of a benchmark: a competitor a row, a target a row, and what leads."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.documents import put
+from bench.documents import Rows, markdown, put
 from bench.results import Result
 from bench.runner import Case
 from bench.targets import Verdict
@@ -15,8 +15,6 @@ LEADING = ("<!-- bench, what leads: begin -->", "<!-- bench, what leads: end -->
 
 RESULT_HEADER = ["competitor", "median", "fastest to slowest", "CPU", "events/s", "peak", "disk", "rounds"]
 TARGET_HEADER = ["case", "target", "measured", "", "by CPU"]
-
-Rows = list[list[str]]
 
 
 def _seconds(value: float) -> str:
@@ -54,21 +52,6 @@ def targets_of(verdicts: Sequence[Verdict]) -> Rows:
             for verdict in verdicts
         ),
     ]
-
-
-def plain(rows: Rows) -> str:
-    """Lay a table out for a terminal."""
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
-    )
-
-
-def markdown(rows: Rows) -> str:
-    """Lay a table out for a document."""
-    header, *body = rows
-    lines = [header, ["---"] * len(header), *body]
-    return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |" for row in lines)
 
 
 def summary(verdicts: Sequence[Verdict]) -> str:

@@ -26,7 +26,7 @@ class Tally:
         self.actual = (self.actual or 0) + values.actual
 
     def plus(self, other: Tally) -> Tally:
-        """Return both together."""
+        """Return the sums of both."""
         predicted = (self.predicted or 0) + (other.predicted or 0)
         return Tally(self.events + other.events, predicted, (self.actual or 0) + (other.actual or 0))
 

@@ -24,7 +24,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One target; `other` is empty for a bound on ours alone. Five ratios lead, which say most."""
+    """One target; `other` is empty for a bound on ours alone. Those that say most lead."""
 
     ours: str
     kind: Kind

@@ -44,7 +44,7 @@ def main(repeats: int, seed: int, jobs: int, worlds: str, keep: Path | None, wri
 
 
 def tried(case: tuple[World, Wish], repeats: int, seed: int) -> Found:
-    """Try a world out in a process of its own."""
+    """Try a world out, in a process of the pool."""
     return try_out(*case, repeats, seed)
 
 

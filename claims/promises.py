@@ -23,7 +23,7 @@ WORLDS: tuple[tuple[World, Wish], ...] = tuple(
     for strata, mixed in ((1, True), (4, True), (4, False))
     if mixed or (not cut and tries == 1)
 )
-"""Where nothing changes and predictions are right in the middle: what is claimed must be so in each."""
+"""Worlds in which nothing changes: whatever is claimed must hold in each."""
 
 USEFUL: tuple[tuple[World, Wish], ...] = (
     (World(30), Wish()),
@@ -31,12 +31,12 @@ USEFUL: tuple[tuple[World, Wish], ...] = (
     (World(90, spread=0.4, changes_at=60, changes_by=1.5), Wish()),
     (World(130, strata=13), Wish()),
 )
-"""Where the numbers must be of use."""
+"""Worlds in which the numbers must be of use: enough phases, or a change that is to be seen."""
 
 
 @dataclass(frozen=True, slots=True)
 class Promise:
-    """One claim: of which findings it is, the number that is held against `wanted`, and how it is shown.
+    """One claim: to which findings it applies, the number that is held against `wanted`, and its format.
 
     `wanted` is a least value where `least`, else a largest one.
     """

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.documents import put
+from bench.documents import markdown, put
 from claims.promises import PROMISES, RARELY
-from claims.trials import Found
+from claims.trials import NEW_ANSWERS, Found
 from claims.world import World
 from reports.terminal import table
 
@@ -87,11 +87,7 @@ def write(document: Path, found: Sequence[Found]) -> None:
     """
     repeats = sorted({case.repeats for case in found})
     samples = f"{repeats[0]:,}" if len(repeats) == 1 else f"{repeats[0]:,} to {repeats[-1]:,}"
-    said = f"{len(found)} worlds, {samples} samples of each, 1,000 new answers held against each sample."
-    parts = [said, _markdown(promises_rows(found)[0]), _markdown(worlds_rows(found))]
+    answers = f"{NEW_ANSWERS:,}"
+    said = f"{len(found)} worlds, {samples} samples of each, {answers} new answers held against each sample."
+    parts = [said, markdown(promises_rows(found)[0]), markdown(worlds_rows(found))]
     put(document, (BEGIN, END), "\n" + "\n\n".join(parts) + "\n")
-
-
-def _markdown(rows: Rows) -> str:
-    lines = [rows[0], ["---"] * len(rows[0]), *rows[1:]]
-    return "\n".join(f"| {' | '.join(row)} |" for row in lines)

@@ -1,4 +1,4 @@
-"""One world, many times: how often what is claimed of it is so."""
+"""One world, sampled many times: how often what the reports claim of it is so."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from reports.sureness import Share
 from reports.validation import validate
 
 NEW_ANSWERS = 1000
+"""New answers of the same world, drawn for each sample: its budgets must hold for them."""
 
 
 @dataclass(slots=True)

@@ -1,7 +1,7 @@
 """Replay's verdicts: how often two equal estimators seem to differ, and how often a better one is found.
 
 Both estimators err by a factor whose logarithm is normal, once for each phase: tries get the same
-estimate. The new one's deviation is a share of the old one's. What tries of a phase need is similar.
+estimate. The new one's deviation is a share of the old one's. What the tries of a phase need is correlated.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from statistics import NormalDist, fmean
 import click
 import numpy as np
 
-from bench.documents import put
+from bench.documents import markdown, put
+from claims.world import LIKENESS
 from reports.replaying.comparison import Replay, replay
 from reports.replaying.events import REAL, ReplayEvent
 from reports.strata import Strata
@@ -27,9 +28,6 @@ BEGIN, END = "<!-- verdicts: begin -->", "<!-- verdicts: end -->"
 OLD_ERROR = 0.6
 """Standard deviation of the logarithm of predicted / needed: a SMAPE of about 45."""
 
-LIKENESS = 0.75
-"""The intraclass correlation of what a phase's tries need."""
-
 RESAMPLES, LEAST_ANSWERS = 2000, 5
 
 Row = tuple[str, ...]
@@ -37,7 +35,7 @@ Row = tuple[str, ...]
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """So many phases and tries of each, in strata; the new error as a share of the old; the share cut."""
+    """So many phases and tries, in strata; `error` is the new error as a share of the old; a share is cut."""
 
     phases: int
     tries: int = 1
@@ -90,7 +88,7 @@ def _event(phase: int, number: int, stratum: str, predicted: int, actual: int, c
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """In which share of so many samples there was a verdict: over all, in any stratum, by the bootstrap.
+    """In which share of the samples there was a verdict: over all, in any stratum, by the former bootstrap.
 
     `covered` is how often the interval held the true difference, of the samples that have one.
     """
@@ -198,7 +196,11 @@ def row(world: World, found: Found) -> Row:
 
 
 def kept(world: World, found: Found) -> bool:
-    """Whether what is promised was found: at most 6% wrong, 93% covered, 75% found; as far as chance lets."""
+    """Whether what is promised was found, give or take chance.
+
+    Of equal estimators at most 6% seem to differ, and 93% of the intervals hold; of better ones 75% are
+    found, where there are 57 phases or more of one try each.
+    """
     if world.error == 1:
         wrong, covered = max(found.verdict, found.in_a_stratum), found.covered
         n = found.samples
@@ -217,8 +219,7 @@ def write(document: Path, rows: Sequence[Row]) -> None:
     Raises:
         ValueError: the document has no marks.
     """
-    lines = [f"| {' | '.join(line)} |" for line in (HEADER, ("---:",) * len(HEADER), *rows)]
-    put(document, (BEGIN, END), "\n".join(lines))
+    put(document, (BEGIN, END), markdown([HEADER, *rows], "---:"))
 
 
 @click.command()

@@ -98,7 +98,7 @@ class World:
             )
 
     def _ceiling(self, chance: random.Random) -> float:
-        """Return at which z an answer is cut, so that the share that is to be cut is."""
+        """Return the z from which on an answer is cut; drawn so that a share of `cut` is."""
         if not self.cut:
             return 8.0
         middle = -NORMAL.inv_cdf(self.cut) * math.sqrt(1 + _CEILING_SPREAD**2)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from bench.documents import plain
 from faults import table
 from faults.scenarios import SCENARIOS
 from faults.scenarios.scenario import Scenario
@@ -43,7 +44,7 @@ def main(ids: tuple[str, ...], others: bool, write: Path | None, keep: Path | No
             if verdict.tailer == Tokentail.name:
                 click.echo(table.line(verdict))
     if theirs:
-        click.echo("\n".join(["", *table.side_by_side(verdicts)]))
+        click.echo(f"\n{plain(table.rows(verdicts))}")
     if write is not None:
         table.write(write, verdicts)
     our_verdicts = [verdict for verdict in verdicts if verdict.tailer == Tokentail.name]

@@ -37,7 +37,7 @@ class Call:
 
     @property
     def predicted(self) -> int:
-        """The tokens that were estimated: the number again."""
+        """The tokens that were estimated: they tell the number."""
         return FIRST_PREDICTION + self.number
 
     @property
@@ -73,7 +73,7 @@ class Call:
         return [self.opening, self.anchor, self.event]
 
     def applied(self, path: str) -> str:
-        """Return the line with its deliverable, seconds later."""
+        """Return the line that says which file was written for it."""
         return self.logged(f"[{self.phase}] Applied files: [{path!r}]")
 
     def logged(self, message: str) -> str:
@@ -87,6 +87,6 @@ def text_of(calls: list[Call], newline: str = "\n") -> str:
 
 
 def number_in(line: str) -> int | None:
-    """Tell which call a line holds the event of."""
+    """Return the number of the call whose event line this is, `None` if it is none."""
     found = _EVENT.search(line)
     return int(found[1]) - FIRST_PREDICTION if found else None

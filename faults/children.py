@@ -1,4 +1,4 @@
-"""Processes that are made by forking this one: the program starts in a few milliseconds, a thousand times."""
+"""The program in processes forked from this one: each starts in milliseconds, since all is imported."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ BATCH_RECORDS = 3
 """Rows of a batch: few, so that there are many."""
 
 ERRORS = "errors"
-"""A file beside the database that gets what the program says."""
+"""The name of the file that gets what the program says."""
 
 
 def start(arguments: Sequence[str], errors: Path, fault: Boundaries | None = None) -> int:
@@ -36,8 +36,8 @@ def start(arguments: Sequence[str], errors: Path, fault: Boundaries | None = Non
             fault.install()
         sys.argv = ["tokentail", *arguments]
         main()
-    except SystemExit as end:
-        status = end.code if isinstance(end.code, int) else 1
+    except SystemExit as leaving:
+        status = leaving.code if isinstance(leaving.code, int) else 1
     finally:
         os._exit(status)  # whatever happened, a child never comes back
 

@@ -28,7 +28,7 @@ LOG_BYTES = 40_000
 """Size of a log: small ones, as a fleet leaves them."""
 
 PATTERNS = 5
-"""Logs that are made; the others are the same at another time, which is quicker."""
+"""How many different logs are made; the others are the same in another year, which is quicker to write."""
 
 WORKERS = 2
 _WAIT_SECONDS = 60
@@ -86,7 +86,10 @@ def cluster() -> Iterator[Cluster]:
 
 
 def write_logs(folder: Path, number: int) -> None:
-    """Write logs, each of an executor of its own, in a year of its own; every tenth is packed."""
+    """Write logs that share no event: `PATTERNS` different ones, the same in the next year, and so on.
+
+    Every tenth is compressed.
+    """
     patterns: list[bytes] = []
     folder.mkdir(parents=True)
     for seed in range(min(number, PATTERNS)):

@@ -25,7 +25,7 @@ COSTS = "TOKENTAIL_FAULT_COSTS"
 STEPS_AT_A_TIME = 100
 
 PATIENCE_SECONDS = 3_600
-"""What a command may take whose costs are measured: a million lines, on a machine that is busy."""
+"""How long a command may take whose costs are measured: it reads a million lines, on a busy machine."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,8 @@
 """`make fleet`: a fleet of executors writes, `follow` reads, is killed and started again: all is exact.
 
-In the first third it is ended at any moment, by every signal. Then it is left alone, and its memory and its
-open files must stay as they are. In the end it is killed once more, and has to find all that was written.
+In the first third it is ended at any moment, by SIGKILL, SIGTERM or SIGINT. Then it is left alone, and its
+memory and its open files must not grow. In the last tenth it is ended again, and what is started then has to
+find all that was written.
 """
 
 from __future__ import annotations
@@ -34,10 +35,10 @@ from ingest.summary import IngestOptions
 from ingest.verify import verify
 
 STEP_SECONDS = 0.02
-"""How often a writer writes."""
+"""How long nobody writes before the next of the writers does."""
 
 ROTATIONS = 40
-"""How often each log is rotated in all, however long the fleet runs."""
+"""About how often each log is rotated, however long the fleet runs."""
 
 CATCH_UP_SECONDS = 60.0
 """How long a follow may take to read the rest when all have stopped writing."""
@@ -85,7 +86,8 @@ class Fleet:
         with self.begun.open("ab") as begun, self.output.open("ab") as output:
             self.follow = subprocess.Popen(
                 [*command, "--db", str(self.database), str(self.logs)],
-                env={**os.environ, "PYTHONPATH": str(ROOT), CACHE_BYTES: "1000000"},  # it fills for hours
+                # The usual cache takes hours to fill, which would look as if memory grew.
+                env={**os.environ, "PYTHONPATH": str(ROOT), CACHE_BYTES: "1000000"},
                 stdout=begun,
                 stderr=output,
             )
@@ -93,7 +95,7 @@ class Fleet:
     def end(self, number: signal.Signals) -> None:
         """End the follow by a signal, and hold its exit code against what it should be."""
         while number != signal.SIGKILL and not self.begun.stat().st_size and self.follow.poll() is None:
-            time.sleep(0.01)  # until it hears signals
+            time.sleep(0.01)  # until it has said that it began, so it handles signals
         with suppress(ProcessLookupError):
             self.follow.send_signal(number)
         code = self.follow.wait(CATCH_UP_SECONDS)
@@ -127,7 +129,7 @@ class Fleet:
         return False
 
     def run(self, seconds: float, count_of_writers: int) -> list[int]:
-        """Let the fleet live; return all that it wrote."""
+        """Let the fleet live; return the numbers of all calls that it wrote."""
         numbers = count(1)
         writers = [
             Writer(self.logs / f"executor-{number}", numbers, random.Random(self.rng.random()), self.has)

@@ -18,7 +18,7 @@ from random import Random
 from faults.calls import Call, number_in
 
 KEPT_ROTATIONS = 4
-"""Rotations that are never deleted."""
+"""So many rotations, the newest ones, are never deleted."""
 
 AWAY_SECONDS = 0.4
 """How long a folder is away: long enough for a follow to notice."""
@@ -72,7 +72,7 @@ class Writer:
             self._owed = (call.number, line[cut:])
 
     def rotate(self) -> None:
-        """Rotate in one of the ways, and delete what is old."""
+        """Rotate in one of the ways, and delete old rotations whose events are stored."""
         self._finish_line()
         self._rng.choice(self._ways)()
         rotations = sorted(self._rotated(), key=lambda path: path.stat().st_mtime_ns)

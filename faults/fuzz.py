@@ -81,7 +81,7 @@ def saved(data: bytes) -> Path:
 
 
 def search_plainly(search: Search, seed: int) -> int:
-    """Try random inputs, and changed ones that held something new."""
+    """Try random inputs, and changes of those that held something new."""
     rng = random.Random(seed)
     pool: list[bytes] = []
     while not search.is_over:

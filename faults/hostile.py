@@ -1,4 +1,4 @@
-"""Hostile lines, chosen by bytes: what a model, a user or an enemy may get into an executor's log."""
+"""Hostile lines, chosen by the bytes of an input: what anybody may get into an executor's log."""
 
 from __future__ import annotations
 
@@ -64,7 +64,8 @@ TEXTS = (
     ),
     *("\ufeff", "\ufffd", "\ufffe", "\u0a0a\u0d0a", "../../etc/passwd", "C:\\x\\y", "[TokenEstimationV2]"),
 )
-"""Values that a valid event may have: no newline, and no `=`, after which a line would be another."""
+"""Values that a valid event may have: no newline, which would end the line, and no `=`, which would begin
+another field."""
 
 NUMBERS = (
     *("-1", "+1", "0", "007", "1.5", "1e5", "0x10", "1_000", "", " ", "nan", "inf", "-inf", "None", "True"),
@@ -258,7 +259,7 @@ def _wide(draws: Draws) -> bytes:
 
 
 def _overlong(draws: Draws) -> bytes:
-    if draws.number(32):  # half a megabyte a line is slow
+    if draws.number(32):  # a megabyte a line is slow
         return b""
     return draws.pick((logged(event_message(9)), "x")).encode() + b"y" * ((1 << 20) + draws.number(3) - 1)
 
@@ -277,7 +278,7 @@ GARBAGE: dict[str, Callable[[Draws], str | bytes]] = {
     "wide": _wide,
     "overlong": _overlong,
 }
-"""Kinds of lines that must not become an event of the counted ones, nor hide one."""
+"""Kinds of lines that must neither become one of the counted events nor hide one."""
 
 
 def garbage_line(kind: str, draws: Draws) -> bytes:

@@ -1,8 +1,8 @@
-"""Faults built into the ingest: at any boundary it can be made to die, or to stop until it is let go on.
+"""Faults built into the ingest: at any boundary it can be made to die, or to stop until it is continued.
 
 Boundaries are where something has just happened or is about to: a log opened, a chunk read, a line
-parsed, a statement about to run, a commit about to happen or done. Each is counted, so that a run can be
-made to end at the n-th of a kind, or of all.
+parsed (one that is not read in bulk), a statement about to run, a commit about to happen or done. Each is
+counted, so that a run can be made to end at the n-th of a kind.
 """
 
 from __future__ import annotations
@@ -21,8 +21,6 @@ import ingest.files.paths
 import ingest.memory
 import ingest.reading.batch_builder
 import ingest.reading.feed
-import ingest.reading.lines
-import ingest.reading.scan
 from ingest import pipeline
 from ingest.storing import database
 
@@ -32,10 +30,10 @@ DIED = 86
 """Exit status of a process that was made to die; any other one is a failure of the test itself."""
 
 FAULT = "TOKENTAIL_FAULT"
-"""`die:KIND:N`, `kill:KIND:N` or `stop:KIND:N`: at the N-th boundary of a kind, or of `any`."""
+"""`die:KIND:N`, `kill:KIND:N` or `stop:KIND:N`: at the N-th boundary of a kind."""
 
 COUNTS = "TOKENTAIL_FAULT_COUNTS"
-"""A file that gets the number of boundaries of each kind, as they were at the last commit."""
+"""A file that gets, at each commit, a line for each kind: `KIND N`, the boundaries so far."""
 
 CHUNK_BYTES = "TOKENTAIL_FAULT_CHUNK_BYTES"
 BATCH_RECORDS = "TOKENTAIL_FAULT_BATCH_RECORDS"
@@ -43,6 +41,7 @@ BUSY_SECONDS = "TOKENTAIL_FAULT_BUSY_SECONDS"
 CACHE_BYTES = "TOKENTAIL_FAULT_CACHE_BYTES"
 LARGE_BYTES = "TOKENTAIL_FAULT_LARGE_BYTES"
 PART = "TOKENTAIL_FAULT_PART"
+"""Values for the program's constants of these names, and for the random part of an unfinished file's name."""
 
 
 def install_from_environment() -> None:
@@ -76,7 +75,7 @@ class Boundaries:
     """The boundaries of one process, and what happens at one of them."""
 
     def __init__(self, action: str = "", kind: str = "", number: int = 0) -> None:
-        """Do `action` at the boundary of this kind (or `any`) and number, counted from 1."""
+        """Do `action` at the boundary of this kind and number, counted from 1."""
         self._action, self._kind, self._number = action, kind, number
         self.counts: Counter[str] = Counter()
         self.counts_file: str | None = None
@@ -84,8 +83,7 @@ class Boundaries:
     def reach(self, kind: str) -> None:
         """Count a boundary; at the chosen one this may be the end."""
         self.counts[kind] += 1
-        count = self.counts.total() if self._kind == "any" else self.counts[kind]
-        if self._kind in (kind, "any") and count == self._number:
+        if kind == self._kind and self.counts[kind] == self._number:
             self._act()
         if self.counts_file is not None and kind == "committed":
             text = "".join(f"{name} {number}\n" for name, number in self.counts.items())
@@ -100,7 +98,7 @@ class Boundaries:
             os.kill(os.getpid(), signal.SIGSTOP)
 
     def install(self) -> None:
-        """Wrap what the ingest calls at its boundaries; for the rest of this process."""
+        """Wrap what the ingest calls at its boundaries, for the rest of this process."""
         feed: Any = ingest.reading.feed
         feed.chunks = self._after_each(feed.chunks)
         feed.overlapping_chunks = self._after_each(feed.overlapping_chunks)

@@ -1,8 +1,8 @@
 """`make kill`: the ingest is killed at every boundary in turn, and at thousands of random moments.
 
 Each time the database must be sound, and the next run must end in the tables of a run that was never
-killed. It starts from nothing, from a database that has read half of the logs, and from one of the version
-before, so that it dies in a migration too; and it is a backfill.
+killed. It starts from nothing, from a database that has read half of the logs, and from one of the first
+version that has, so that it dies in a migration too; or it is a backfill that goes on with the half.
 """
 
 from __future__ import annotations
@@ -31,11 +31,12 @@ SHARE = 250
 """Kills that one process does before it says how far it is."""
 
 STARTS = ("nothing", "half", "older", "finished")
-"""What there is before the run that is killed; `finished` is half, gone on with by `backfill`."""
+"""What there is before the run that is killed: `older` is `half` as the first version made it; from
+`finished` the half is gone on with by `backfill`."""
 
 
 @dataclass
-class Bench:
+class Setup:
     """A folder with the logs, the databases to start from, and what must come of each."""
 
     root: Path
@@ -96,7 +97,7 @@ class Bench:
         lines = counts.read_text(encoding="ascii").split()
         return {kind: int(number) for kind, number in zip(lines[::2], lines[1::2], strict=True)}
 
-    def recovers(self, database: Path, start: str) -> str | None:
+    def trouble_after_kill(self, database: Path, start: str) -> str | None:
         """Check what a killed run left, run again, and compare; return what is wrong, if anything is."""
         try:
             with contextlib.suppress(sqlite3.OperationalError):  # the schema itself was not made yet
@@ -127,33 +128,32 @@ def at_random(number: int, seed: int) -> Result:
     """Kill at random moments until `number` kills have hit a run; some of the next runs are killed too."""
     rng, result = random.Random(seed), Result()
     with tempfile.TemporaryDirectory(prefix="kill-") as folder:
-        bench = Bench(Path(folder))
-        bench.prepare()
+        setup = Setup(Path(folder))
+        setup.prepare()
         while result.killed < number:
             start = rng.choice(STARTS)
-            database = bench.begin(start, "killed")
+            database = setup.begin(start, "killed")
             for _ in range(rng.choice((1, 1, 1, 2, 4))):
-                moment = rng.random() * bench.seconds[start]
-                result.killed += children.killed_after(bench.start(database, start), moment)
-            if trouble := bench.recovers(database, start):
+                moment = rng.random() * setup.seconds[start]
+                result.killed += children.killed_after(setup.start(database, start), moment)
+            if trouble := setup.trouble_after_kill(database, start):
                 result.wrong.append(f"seed {seed}, after {result.killed} kills, from {start}: {trouble}")
     return result
 
 
-def at_boundaries(starts: tuple[str, ...], every: int, first: int) -> Result:
-    """Kill at every boundary in turn, or at each `every`-th from `first` on."""
+def at_boundaries(start: str, every: int, first: int) -> Result:
+    """Kill at every boundary in turn, or at each `every`-th of a kind from `first` on."""
     result = Result()
     with tempfile.TemporaryDirectory(prefix="kill-") as folder:
-        bench = Bench(Path(folder))
-        bench.prepare()
-        for start in starts:
-            for kind in KINDS:
-                for number in range(first, bench.boundaries[start].get(kind, 0) + 1, every):
-                    database = bench.begin(start, "killed")
-                    fault = Boundaries("kill", kind, number)
-                    result.killed += children.end(bench.start(database, start, fault)) != 0
-                    if trouble := bench.recovers(database, start):
-                        result.wrong.append(f"from {start}, at {kind} {number}: {trouble}")
+        setup = Setup(Path(folder))
+        setup.prepare()
+        for kind in KINDS:
+            for number in range(first, setup.boundaries[start].get(kind, 0) + 1, every):
+                database = setup.begin(start, "killed")
+                fault = Boundaries("kill", kind, number)
+                result.killed += children.end(setup.start(database, start, fault)) != 0
+                if trouble := setup.trouble_after_kill(database, start):
+                    result.wrong.append(f"from {start}, at {kind} {number}: {trouble}")
     return result
 
 
@@ -176,8 +176,7 @@ def main(number: int, every: int, seed: int | None, jobs: int) -> None:
         }
         if every:
             works |= {
-                pool.submit(at_boundaries, (start,), every, 1 + chosen % every): boundaries
-                for start in STARTS
+                pool.submit(at_boundaries, start, every, 1 + chosen % every): boundaries for start in STARTS
             }
         for work in as_completed(works):
             works[work].add(work.result())

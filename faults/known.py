@@ -1,4 +1,4 @@
-"""What a database knows, and what of it is gone later: no known value may be, unless a rule says so."""
+"""Which values a database knows, and which of them are gone later: none may be, unless a rule says so."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from faults.calls import Call
 from faults.tables import opened
 
 UNKNOWN: tuple[Any, ...] = (None, "unknown", "[]")
-"""The values of what is unknown: a later line may say it."""
+"""What stands where nothing is known; a later line may change it."""
 
 IDS = ("event_id", "created_at", "source_id")
 """Columns in which two databases of the same logs differ."""
@@ -46,9 +46,10 @@ def known(database: Path) -> Known:
 
 
 def lost(before: Known, after: Known, besides: Collection[str] = ()) -> list[str]:
-    """Return, as sentences, which values were known before and are not now, `besides` those of some columns.
+    """Return, as sentences, which values were known before and are not now.
 
-    The key of an event changes when its phase becomes known.
+    Left out are the columns `besides`, and the key of an event whose phase was unknown: it changes when the
+    phase becomes known.
     """
     gone = []
     for what, values in before.items():

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from faults import children
-from faults.calls import Call, number_in
+from faults.calls import FIRST_PREDICTION, Call, number_in
 from faults.tables import check_invariants
 from ingest.pipeline import ingest as ingest_logs
 from ingest.reading.zone import zone_named
@@ -25,14 +25,19 @@ from ingest.verify import verify
 _WHOLE = re.compile(
     r"\[[-0-9]{10} [:0-9]{8}\] INFO: \[TokenEstimationV2\] predicted_output=[^\[]* model=m\d+xz*e"
 )
-"""An event line of this model, whole; a file that was restored in the middle of a line glues two together."""
+"""A whole event line as `Life.line` makes it. A file that is restored in the middle of a line glues two
+together: they are none, so no `[` may stand in the second part."""
 
 Meanwhile = Callable[[str], None]
 
 
 @dataclass
 class Life:
-    """One folder of logs, its writer, and what must be known of it."""
+    """One folder of logs, its writer, and what must be known of it.
+
+    `owed` is the rest of a line whose beginning is written, `must` are the lines that must be rows in the
+    end. `meanwhile`, where it is set, is called with the name of a place that an ingest has come to.
+    """
 
     root: Path
     rng: random.Random
@@ -132,7 +137,7 @@ class Life:
         self.append()
 
     def others(self, compressed: bool = True) -> list[Path]:
-        """Return the files beside the log."""
+        """Return the files beside the log, without the compressed ones if those aren't wanted."""
         found = [path for path in sorted(self.logs.iterdir()) if path != self.log]
         return [path for path in found if compressed or path.suffix != ".gz"]
 
@@ -167,7 +172,7 @@ class Life:
         self.reopen()
 
     def restore(self) -> None:
-        """Write an older file over the log, and append to it."""
+        """Put the text of a file beside the log into the log, in place of what is there."""
         if others := self.others(compressed=False):
             self.finish_line()
             text = self.rng.choice(others).read_text()
@@ -218,11 +223,12 @@ class Life:
             self.meanwhile = None
         else:
             count = 2 if how == "twice" else 1
-            started = [children.start(self._arguments(), self.root / "errors") for _ in range(count)]
+            errors = self.root / children.ERRORS
+            started = [children.start(self._arguments(), errors) for _ in range(count)]
             if how == "killed":
                 children.killed_after(started[0], self.rng.random() * 0.05)
             elif not {children.end(child) for child in started} <= {0, 75}:
-                raise AssertionError((self.root / "errors").read_text()[-500:])
+                raise AssertionError(errors.read_text()[-500:])
 
     def _arguments(self) -> list[str]:
         return ["ingest", str(self.logs), "--db", str(self.database), "--tz", "UTC"]
@@ -239,7 +245,7 @@ class Life:
             self.happen()
 
     def check(self) -> list[str]:
-        """Run until all is quiet, and return what is wrong."""
+        """Ingest twice with nothing beside it, and return what is wrong then."""
         for _ in range(2):
             self.run("quiet")
         with closing(sqlite3.connect(self.database)) as connection:
@@ -265,5 +271,5 @@ SELECT timestamp_text, predicted_output_tokens, actual_output_tokens, model FROM
 
 def _line_of(row: tuple[Any, ...]) -> str:
     text, predicted, _, model = row
-    line = Call(predicted - Call(0).predicted).event.replace("some-model-4", str(model))
+    line = Call(predicted - FIRST_PREDICTION).event.replace("some-model-4", str(model))
     return f"[{text}]{line[line.index(']') + 1 :]}"

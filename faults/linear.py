@@ -2,9 +2,9 @@
 
     python -m faults.linear
 
-Every pathological family is timed at two sizes side by side: four times the length may take about four
-times as long. Both are well below the limit of a line's length, and large enough that a quadratic
-pattern would take minutes.
+Every family of hostile lines is timed at two sizes side by side: four times the length may take about four
+times as long. Both are below the limit of a line's length, and large enough that a quadratic pattern would
+take minutes.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
-from faults import linear_logs
+from faults.linear_logs import FACTOR, ratios
 from ingest.reading.blocks import Numbering, split_blocks
 from ingest.reading.encoding import ENCODINGS
 from ingest.reading.extractor import Extractor
@@ -25,15 +25,15 @@ from parsers.line import is_event_line, parse_line, shows_both_prefixes
 from parsers.prefix import starts_with_prefix
 from parsers.registry import FAMILIES
 
-SMALL_BYTES, FACTOR = 200_000, 4
+SMALL_BYTES = 200_000
 MAX_RATIO = 8.0
-"""How many times as long the larger size may take: twice what is linear, for clocks and caches are uneven."""
+"""How many times as long the larger size may take: twice what is linear, as clocks and caches are uneven."""
 
 ROUNDS = 7
-"""How often both are timed; the best of each counts."""
+"""How often both are timed at most; the best of each counts."""
 
 FASTEST_SECONDS = 0.02
-"""What takes less at the larger size is fast enough, and what it takes is mostly memory's doing."""
+"""What takes less at the larger size is fast enough; its time says more of memory than of the pattern."""
 
 PREFIX = "[2026-01-14 09:00:00] INFO: "
 OPENINGS = (
@@ -132,7 +132,7 @@ RUNS = (
 
 
 def lines(size: int) -> Iterator[tuple[str, bytes]]:
-    """Yield each family with its line of about a size."""
+    """Yield the name of each family of hostile lines, and its line of about a size."""
     for opening in OPENINGS:
         for run in RUNS:
             yield f"{opening!r} + {run!r} ...", _filled(opening, run, size)
@@ -173,10 +173,10 @@ def read(line: bytes) -> None:
             list(split_blocks(chunks, numbering, encoding, lambda _: True))
 
 
-def seconds(act: Callable[[bytes], None], line: bytes) -> float:
+def seconds(line: bytes) -> float:
     """Time one reading."""
     started = time.perf_counter()
-    act(line)
+    read(line)
     return time.perf_counter() - started
 
 
@@ -184,8 +184,8 @@ def ratio(small: bytes, large: bytes) -> tuple[float, float]:
     """Time two sizes side by side; return how many times as long the larger took, and how long."""
     best_small = best_large = float("inf")
     for _ in range(ROUNDS):
-        best_small = min(best_small, seconds(read, small))
-        best_large = min(best_large, seconds(read, large))
+        best_small = min(best_small, seconds(small))
+        best_large = min(best_large, seconds(large))
         if best_large < FASTEST_SECONDS or best_large < best_small * (FACTOR + 1):
             break
     return best_large / best_small, best_large
@@ -197,7 +197,7 @@ def main() -> int:
     for (name, small), (_, large) in zip(lines(SMALL_BYTES), lines(SMALL_BYTES * FACTOR), strict=True):
         times, took = ratio(small, large)
         found.append((times if took >= FASTEST_SECONDS else 0.0, took, name))
-    found += linear_logs.ratios()
+    found += ratios()
     bad = [measured for measured in found if measured[0] > MAX_RATIO]
     for times, took, name in sorted(bad, reverse=True):
         print(f"NOT LINEAR: {times:.1f} times as long for {FACTOR} times the length, {took:.3f} s: {name}")

@@ -13,9 +13,6 @@ from ingest.reading.zone import zone_named
 from ingest.summary import IngestOptions
 
 LINES, FACTOR = 2_000, 4
-MAX_RATIO = 8.0
-"""How many times as long the larger log may take: twice what is linear."""
-
 ROUNDS = 3
 
 _EVENT = logged(event_message(5))

@@ -52,7 +52,7 @@ def live(seed: int) -> list[str]:
 
 
 _CURRENT: list[Life] = []
-"""The life that is lived in this process."""
+"""The life that this process lives now: a list of one, which `watch` looks at."""
 
 
 def watch() -> None:

@@ -44,7 +44,7 @@ FAULTS = {
     "on": "error={error}:when={number}+",
     "kill": "signal=KILL:when={number}",
 }
-"""What happens at the n-th call: an error, an error from there on, the end before it."""
+"""What strace does at the n-th call: an error, an error from there on, or SIGKILL before it."""
 
 STEPS = ("init", "ingest", "ingest-again", "merge", "prune", "backup")
 _AGAIN = {"init": ["--force"], "backup": ["--force"]}
@@ -55,7 +55,7 @@ _TIMEOUT_SECONDS = 120
 _SHARE = 100
 _KILLED = -signal.SIGKILL
 PART = "part"
-"""What stands in the names of unfinished files, which is drawn by chance otherwise."""
+"""What stands in the names of unfinished files, where the program puts a random text otherwise."""
 
 State = dict[str, object]
 
@@ -116,7 +116,7 @@ class Life:
         }[step]
 
     def happen(self, step: str) -> None:
-        """Let happen what does before a step: the log is rotated, packed, and another one grows."""
+        """Before the second ingest, rotate the log, compress the rotation, and begin another log."""
         if step == "ingest-again":
             packed = self.log.rename(self.logs / "run.log.1")
             self.logs.joinpath("run.log.1.gz").write_bytes(gzip.compress(packed.read_bytes()))
@@ -124,7 +124,7 @@ class Life:
             self.log.write_text(text_of([Call(number) for number in range(9, 15)]))
 
     def must(self, command: list[str]) -> None:
-        """Run a command without a fault, to a good end."""
+        """Run a command without a fault, which must leave with 0."""
         errors = self.root / children.ERRORS
         if status := children.end(children.start(command, errors)):
             raise AssertionError(f"{command[0]} left with {status}: {errors.read_text()[-300:]}")
@@ -185,7 +185,7 @@ def undisturbed() -> tuple[dict[str, State], list[Point]]:
                 raise AssertionError(f"{step} left with {ended.status} undisturbed: {ended.said}")
             states[step] = life.state()
             made = Counter(found.groups() for found in map(_LINE.match, ended.trace.splitlines()) if found)
-            for (_, call), count in made.items():  # strace counts those of each thread
+            for (_, call), count in made.items():  # `when=` counts the calls of each thread by itself
                 counts[step, call] = max(count, counts.get((step, call), 0))
     points = [
         Point(step, call, number, fault)
@@ -218,7 +218,7 @@ def played(point: Point, expected: dict[str, State]) -> tuple[str, str]:
 
 
 def _judged(life: Life, ended: Ended, point: Point, expected: State) -> tuple[str, str]:
-    """Tell what came of a step with a fault: nothing silent, nothing of the inside on the screen."""
+    """Return what came of a step with a fault, and what is wrong: an error is not said, or is a traceback."""
     if point.fault == "kill":
         return ("killed", "") if ended.status == _KILLED else ("not reached", "")
     if "(INJECTED)" not in ended.trace:

@@ -1,11 +1,11 @@
-"""The campaign's results as text: a line a scenario, a table side by side, and the same in a document."""
+"""The campaign's results as text: a line for each play, a summary, and the table of a document."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.documents import put
+from bench.documents import markdown, put
 from faults.tailers import OTHERS, Tokentail
 from faults.verdict import Verdict
 
@@ -84,19 +84,6 @@ def _exact(verdicts: Sequence[Verdict]) -> set[str]:
     return {verdict.scenario.id for verdict in verdicts} - wrong
 
 
-def side_by_side(verdicts: Sequence[Verdict]) -> list[str]:
-    """Return the table as lines for a terminal."""
-    cells = rows(verdicts)
-    widths = [max(len(row[column]) for row in cells) for column in range(len(cells[0]))]
-    return [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in cells
-    ]
-
-
 def write(document: Path, verdicts: Sequence[Verdict]) -> None:
     """Put the table between the marks of a document."""
-    header, *body = rows(verdicts)
-    lines = [header, ["---"] * len(header), *body]
-    text = "\n".join(f"| {' | '.join(row)} |" for row in lines)
-    put(document, (BEGIN, END), text)
+    put(document, (BEGIN, END), markdown(rows(verdicts)))

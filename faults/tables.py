@@ -1,7 +1,7 @@
 """The content of a database as values that can be compared, and what must be true of any database.
 
-Left out is what two databases with the same content may differ in: numbers of rows, and times of
-reading.
+Left out is what two databases with the same content may differ in: the ids of rows, and when they were
+made.
 """
 
 from __future__ import annotations
@@ -66,14 +66,12 @@ def escalations(database: Path) -> list[dict[str, Any]]:
     return rows(database, "token_budget_escalation_events", "escalation_key")
 
 
-def tables(database: Path, by: str = "path") -> Tables:
-    """Return the whole content; sources are named by their `path`'s last part or `fingerprint`."""
-    name = {"path": "replace(path, rtrim(path, replace(path, '/', '')), '')", "fingerprint": "fingerprint"}[
-        by
-    ]
+def tables(database: Path) -> Tables:
+    """Return the whole content; a source is named by its file's name, without the folder."""
+    name = "replace(path, rtrim(path, replace(path, '/', '')), '')"
     queries = {
         "sightings": f"SELECT {name}, byte_offset, line_number, event_key, phase_known "
-        "FROM (SELECT source_id, event_id, s.byte_offset, line_number, phase_known, path, fingerprint "
+        "FROM (SELECT source_id, event_id, s.byte_offset, line_number, phase_known, path "
         "FROM event_sightings AS s JOIN log_sources USING (source_id)) "
         "JOIN token_estimation_v2_events USING (event_id)",
         "rejects": f"SELECT {name}, r.byte_offset, line_number, reason, line "
@@ -98,14 +96,12 @@ def rows_as_stored(database: Path) -> dict[str, list[Any]]:
     return stored
 
 
-def check_invariants(database: Path, adopted: bool = False) -> None:
-    """Assert what is true of every database at any time; in an `adopted` one some rows may be of no log."""
+def check_invariants(database: Path) -> None:
+    """Assert what is true of every database at any time."""
     with opened(database) as connection:
         assert [tuple(row) for row in connection.execute("PRAGMA integrity_check")] == [("ok",)]
         columns = {row[1] for row in connection.execute("PRAGMA table_info(log_sources)")}
         for rule, asked in _MUST_BE_NONE.items():
-            if adopted and rule == "every event was seen":
-                continue
             query = asked
             if "pruned_sightings" not in columns:  # an older version's database
                 query = asked.replace(" - pruned_sightings", "").replace(" - pruned_rejects", "")

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 
-from faults.calls import Call, number_in
+from faults.calls import FIRST_PREDICTION, Call, number_in
 from faults.world import MODES, Outcome, Seen, Tailer, World
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -32,7 +32,7 @@ FROM token_estimation_v2_events
 
 
 def environment_of(world: World, more: dict[str, str]) -> dict[str, str]:
-    """Return the environment of a process: none of the person's own settings."""
+    """Return the environment of a process, without settings of the program from outside."""
     kept = {
         name: value for name, value in os.environ.items() if not name.startswith(("DATABASE_", "TOKENTAIL"))
     }
@@ -64,7 +64,7 @@ class Tokentail:
     name = "tokentail"
 
     def run(self, world: World, options: Sequence[str], environment: dict[str, str]) -> Outcome:
-        """Ingest, or backfill, what is new."""
+        """Read what is new by the command of the mode."""
         return run_process(world, command_of(world, options), environment)
 
     def seen(self, world: World) -> Seen:
@@ -75,7 +75,7 @@ class Tokentail:
             return Seen({}, [])
         with closing(sqlite3.connect(world.database)) as connection:
             for row in connection.execute(_EVENTS):
-                number = int(row[0]) - Call(0).predicted
+                number = int(row[0]) - FIRST_PREDICTION
                 counts[number] += 1
                 call = world.calls.get(number)
                 if call is None or not _is_of(row, call, world.needs_phase):
@@ -129,7 +129,7 @@ def call(
 
 
 class _Printing:
-    """A tailer that prints new lines; `command` reads one log and keeps its offset in one file."""
+    """A tailer that prints new lines; `command` reads one log and keeps its offset in a file."""
 
     name = ""
 

@@ -43,8 +43,8 @@ START = b"[2026-01-14 08:00:00] INFO: start"
 class Made:
     """What an input became: the bytes of a log, and the numbers of the valid events in it.
 
-    `counted` is whether every one of those must become a row: not if the head may be that of something
-    else than a log, nor if the file is damaged.
+    `counted` is whether every one of those must become a row: not if the log begins with anything at all,
+    which may look like another kind of file, nor if it is damaged.
     """
 
     data: bytes
@@ -137,7 +137,7 @@ def check(data: bytes) -> Counter[str]:
 
 @contextmanager
 def folder() -> Iterator[Path]:
-    """Give an input a folder of its own, and take it back."""
+    """Give an input a folder of its own, and delete it in the end."""
     with tempfile.TemporaryDirectory(prefix="tokentail-fuzz-") as name:
         yield Path(name)
 
@@ -204,7 +204,7 @@ def in_pieces(folder: Path, log: Made, whole: Path, how: Growth) -> None:
 
 
 def _with_a_copy(folder: Path, log: Made) -> None:
-    """Read a compressed copy of the log as well: no event more, none changed."""
+    """Read a copy of the log as well: no event more, none changed."""
     before = events(folder / "t.db")
     (folder / "copy.log").write_bytes(log.data)
     _read(folder, folder / "executor.log", folder / "copy.log")

@@ -87,7 +87,7 @@ def _shown(what: str, found: Sequence[object]) -> list[str]:
 
 
 def _check_in_the_end(world: World) -> None:
-    """Another run changes nothing, the invariants hold, and `verify` finds no difference."""
+    """Complain if another run changes rows, an invariant is broken, or `verify` finds a difference."""
     if not world.database.exists():
         world.complaints.append("there is no database")
         return

@@ -32,7 +32,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What a tailer made of the logs: how often each call's event, and what no log ever said."""
+    """What a tailer gave: how often the event of each call, and events that no log ever held."""
 
     counts: dict[int, int]
     damaged: list[str]
@@ -54,9 +54,10 @@ class Tailer(Protocol):
 class World:
     """One scenario's folder and what was written there.
 
-    `expected` are the numbers of the calls that must be there in the end, `complaints` what was not as
-    it should be beside them, `awaited` what isn't yet. `needs_phase` is false where an event may lose its
-    surroundings.
+    `expected` are the numbers of the calls that must be there in the end, `complaints` what else was not
+    as it should be, `awaited` what isn't yet. `needs_phase` is false where an event may lose its
+    surroundings, `verified` where `verify` can't compare in the end. `watched` returns what is read
+    instead of what the mode says.
     """
 
     root: Path
@@ -113,7 +114,7 @@ class World:
     # Writing
 
     def made(self, count: int, **details: Any) -> list[Call]:
-        """Make up calls that must be found in the end; whoever asks must write them."""
+        """Make up calls that must be found in the end; the caller writes them."""
         first = len(self.calls) + 1
         calls = [Call(number, **details) for number in range(first, first + count)]
         self.calls |= {call.number: call for call in calls}
@@ -137,9 +138,9 @@ class World:
 
     # Rotating
 
-    def rotate(self, keep: int = 9) -> Path:
+    def rotate(self) -> Path:
         """Shift the rotations by one and rename the log to `.1`; return its new name."""
-        for number in range(keep, 0, -1):
+        for number in range(9, 0, -1):
             for ending in ("", ".gz"):
                 older = self.log.with_name(f"run.log.{number}{ending}")
                 if older.exists():

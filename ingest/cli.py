@@ -105,7 +105,7 @@ class LazyGroup(click.Group):
         except click.NoSuchOption as error:
             raise click.UsageError(
                 f"No such option: {error.option_name}. Options of a command stand behind it, as in "
-                "`tokentail report --db PATH`.",
+                "`tokentail report --db OTHER.db`.",
                 ctx,
             ) from None
 

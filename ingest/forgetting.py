@@ -92,7 +92,11 @@ def forget(names: Sequence[str], database: StrPath, wait_seconds: float = 0.0) -
         DatabaseBusy, DatabaseUnusable: see `ingest.storing.database`.
     """
     require_database(database)
-    with ingest_lock(database, wait_seconds), open_for_writing(database) as db, immediate(db.conn):
+    with (
+        ingest_lock(database, wait_seconds),
+        open_for_writing(database, makes=False) as db,
+        immediate(db.conn),
+    ):
         found = _found(names, db)
         for source in found.sources:
             forget_source(db.conn, source["source_id"])

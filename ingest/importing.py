@@ -28,6 +28,7 @@ from ingest.storing.database import (
     EVENTS_TABLE,
     StrPath,
     immediate,
+    is_unused,
     open_for_writing,
     opened_as_it_is,
     remove_database,
@@ -79,7 +80,7 @@ def _held(database: StrPath, wait_seconds: float) -> Iterator[Database]:
     with ingest_lock(database, wait_seconds):
         is_new = not os.path.exists(database)
         try:
-            with open_for_writing(database) as db, immediate(db.conn):
+            with open_for_writing(database, is_unused(database)) as db, immediate(db.conn):
                 yield db
         except BaseException:
             if is_new:

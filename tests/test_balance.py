@@ -92,6 +92,9 @@ def test_every_occurrence_is_accounted_for_and_no_value_holds_a_prefix(tmp_path:
     summary = read(tmp_path / "t.db", tmp_path / "run.log")
     check(tmp_path / "t.db", text)
     assert (summary.quoted_lines, summary.unread_lines) == (4, 3)
+    found = verify([str(tmp_path / "run.log")], tmp_path / "t.db")
+    assert found.differences == []
+    assert {name: getattr(found, name) for name in COUNTS} == COUNTS
     assert [value[:5] for value in values(tmp_path / "t.db")] == [
         ("run-A", "2025-12-29 19:40:02", "some-model-4", 1157, 0),
         ("run-A", "2025-12-29 19:40:03", "some-m", 1157, 1),

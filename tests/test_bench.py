@@ -310,7 +310,6 @@ def test_every_target_names_competitors_of_its_case(tmp_path: Path, monkeypatch:
         names = {competitor.name for competitor in case.competitors} | {
             cases.TWO_JOBS,
             "",
-            cases.DUCK,
             cases.DUCK_CONTEXT,
         }
         for target in case.targets:

@@ -81,7 +81,7 @@ def test_an_option_before_its_command_is_told_its_place(called: Tokentail, typed
     done = called(*typed)
     assert done.returncode == 2
     assert f"No such option: {typed[0]}. " in done.stderr
-    assert "stand behind it, as in `tokentail report --db PATH`" in done.stderr
+    assert "stand behind it, as in `tokentail report --db OTHER.db`" in done.stderr
 
 
 @pytest.mark.parametrize(

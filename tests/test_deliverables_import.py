@@ -73,6 +73,14 @@ def test_each_form_completes_the_events_of_its_phases(database: Path, tmp_path: 
     assert again.events_updated == 0
 
 
+def test_event_without_a_phase_comes_after_an_import(database: Path, tmp_path: Path) -> None:
+    """What is declared is asked for phases alone; an event of which none is known is stored as ever."""
+    (tmp_path / "import.json").write_text(json.dumps(ENTRY))
+    import_deliverables(tmp_path / "import.json", database)
+    (tmp_path / "other.log").write_text(logged(event_message(predicted_output=7)) + "\n", encoding="utf-8")
+    assert ingest([str(tmp_path / "other.log")], database, OPTIONS).events_new == 1
+
+
 @pytest.mark.parametrize(
     "scope", [{"deliverables": ["src/a.py"]}, {"deliverables": {"code": ["src/a.py"]}, "paths": []}]
 )

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from event_lines import anchor_message, event_message, fallback_message, logged
 from ingest.linking.context import Attributed, Context, Deliverables, merged
 from ingest.linking.linker import Linker
-from ingest.linking.state import LinkerState
+from ingest.linking.state import MAX_PENDING, LinkerState
 from ingest.reading.checkpoint import as_text, from_text
 from parsers.line import parse_line
 from parsers.records import Escalation, EstimationEvent, Malformed, Noted
@@ -723,6 +723,14 @@ def test_state_is_bounded_whatever_the_log():
         sizes.append(len(as_text(link.linker.state)))
     assert max(sizes[750:]) < 1.1 * max(sizes[:750])
     assert max(sizes) < 150_000
+
+
+def test_calls_beyond_those_that_are_remembered_are_counted():
+    """Of more anchors than may wait for their events, the oldest are given up, and counted as calls."""
+    text = RUN + "".join(f"ANCHOR p{number} output={number}\n" for number in range(MAX_PENDING + 8))
+    link = linked(log_of(text))
+    assert len(link.linker.state.anchors.pending) == MAX_PENDING
+    assert link.linker.calls_without_telemetry == MAX_PENDING + 8
 
 
 def run_of_the_executor(

@@ -56,7 +56,7 @@ def test_verify_after_a_lifted_pruning_says_what_brings_it_back(called: Tokentai
     done = called("verify", "--db", "t.db")
     assert done.returncode == 1
     assert "None" not in done.stdout
-    assert "`tokentail backfill --full` brings them back" in done.stdout
+    assert "`tokentail backfill --full --db t.db` brings them back" in done.stdout
     called("backfill", "--full", LOGS, "--tz", "UTC", "--db", "t.db")
     assert called("verify", "--db", "t.db").returncode == 0
 

@@ -133,6 +133,18 @@ def test_escalation_keeps_its_most_precise_time_in_every_order(tmp_path: Path) -
     assert escalations(tmp_path / "0.db") == escalations(tmp_path / "1.db")
 
 
+def test_escalation_has_the_run_that_is_known_of_any_of_its_places(tmp_path: Path) -> None:
+    """Whether the copy without its run is read first or last."""
+    text = "[TOKEN_ESCALATION] phase=p1 attempt=1 tokens=8192→12288 (truncation detected, auto-retrying)"
+    (tmp_path / "whole.log").write_text(log_of(initialized("run-a"), text), encoding="utf-8")
+    (tmp_path / "part.log").write_text(log_of(text), encoding="utf-8")
+    names = ("whole.log", "part.log")
+    for number, order in enumerate((names, names[::-1])):
+        for name in order:
+            read(tmp_path / f"{number}.db", tmp_path / name)
+        assert [row["run_id"] for row in escalations(tmp_path / f"{number}.db")] == ["run-a"]
+
+
 @pytest.mark.parametrize(
     "opening",
     [

@@ -116,6 +116,19 @@ def test_what_was_altered_by_hand_is_named_by_file_and_line(
     assert any(difference.startswith(f"{log}{words}") for difference in found), found
 
 
+def test_second_event_of_a_group_that_was_altered_is_named_without_its_log(tmp_path: Path) -> None:
+    """Two calls of one second that used as many tokens: each row is held against its own places."""
+    log = tmp_path / "run.log"
+    lines = [anchor_message("p1"), event_message(), anchor_message("p2"), event_message()]
+    log.write_text("".join(logged(line) + "\n" for line in lines), encoding="utf-8")
+    ingest([str(log)], tmp_path / "t.db", OPTIONS)
+    log.unlink()
+    assert verify([], tmp_path / "t.db").differences == []
+    alter(tmp_path / "t.db", "UPDATE token_estimation_v2_events SET waste_ratio = 9 WHERE phase_id = 'p2'")
+    (difference,) = verify([], tmp_path / "t.db").differences
+    assert difference.startswith(f"{log}:4: waste_ratio is 9")
+
+
 NAMING = {"no number", "a time"}
 """What an event is named by: a row with another one is not found again."""
 

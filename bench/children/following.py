@@ -2,8 +2,8 @@
 
     following MODE FOLDER DATABASE TOKENTAIL
 
-FOLDER has the logs; `latency` appends to the first of them. What is printed is the 95th percentile of 60
-lines, or the processor's time of one second.
+FOLDER has the logs; `latency` appends to the first of them. What is printed is the 95th percentile of
+`LINES` lines, or the processor time of one second.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from random import Random
 LINES = 60
 IDLE_SECONDS = 20.0
 SETTLE_SECONDS = 5.0
-"""How long it takes until files that were just made are no longer new."""
+"""How long it takes until the follow has begun, and files that were just made are not looked at again."""
 
 _COUNT = "SELECT COUNT(*) FROM token_estimation_v2_events"
 
@@ -60,7 +60,7 @@ def _latency(folder: Path, database: Path) -> float:
 
 
 def _idle(process: int) -> float:
-    """Return the processor's time of one second, on average."""
+    """Return the processor time of one second, on average."""
     began, before = time.perf_counter(), _processor_seconds(process)
     time.sleep(IDLE_SECONDS)
     return (_processor_seconds(process) - before) / (time.perf_counter() - began)

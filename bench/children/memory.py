@@ -1,7 +1,7 @@
 """How much memory a command's processes hold together. `memory COMMAND...`, on Linux.
 
 What processes share is counted once (PSS: each has its part of it). It is looked at every 50 ms, so a
-peak that is shorter may be missed; asking takes the processor's time, so this run's time is no measure.
+peak that is shorter may be missed; asking takes processor time, so this run's time is no measure.
 """
 
 from __future__ import annotations

@@ -54,20 +54,20 @@ def main() -> int:
         print(error, file=sys.stderr)
         return 1
     with tempfile.TemporaryDirectory(prefix="mutants-", ignore_cleanup_errors=True) as folder:
-        survived = _play_named(Players(_made(folder, "named"), options.jobs, Recorded()), faults)
-        unexplained = _play_sample(Path(folder), sample, options) if sample else 0
+        survived = _play_named(Players(_made(Path(folder), "named"), options.jobs, Recorded()), faults)
+        complaints = _play_sample(Path(folder), sample, options) if sample else 0
     minutes = (time.monotonic() - begin) / 60
-    print(f"{survived} of {len(faults)} named faults survived, {unexplained} complaints of the sample")
+    print(f"{survived} of {len(faults)} named faults survived, {complaints} complaints of the sample")
     print(f"{minutes:.1f} minutes")
-    return 1 if survived or unexplained else 0
+    return 1 if survived or complaints else 0
 
 
 def _of_all(ids: Sequence[str]) -> list[tuple[str, Site]]:
     return [(area, site) for area, sites in areas(ROOT) for site in sites if site.id in ids]
 
 
-def _made(folder: str, name: str) -> Path:
-    made = Path(folder) / name
+def _made(folder: Path, name: str) -> Path:
+    made = folder / name
     made.mkdir()
     return made
 
@@ -84,7 +84,7 @@ def _play_named(players: Players, faults: Sequence[Fault]) -> int:
 def _play_sample(folder: Path, sample: Sequence[tuple[str, Site]], options: argparse.Namespace) -> int:
     sites = [site for _, site in sample]
     recorded = _recorded(folder, sites, options)
-    players = Players(_made(str(folder), "sample"), options.jobs, recorded)
+    players = Players(_made(folder, "sample"), options.jobs, recorded)
     died: dict[str, Played] = {}
     for site, played in players.near(sites):
         if played.by:
@@ -93,9 +93,9 @@ def _play_sample(folder: Path, sample: Sequence[tuple[str, Site]], options: argp
         print(f"{_shown(site)}  {what} ({played.seconds:.1f} s)", flush=True)
     left = [site for site in sites if site.id not in died]
     print(f"{len(left)} are tried on the whole suite", flush=True)
-    for number, played in players.on_suite(left).items():
-        died[number] = played
-        print(f"{number}  noticed by {played.by}", flush=True)
+    for site_id, played in players.on_suite(left).items():
+        died[site_id] = played
+        print(f"{site_id}  noticed by {played.by}", flush=True)
     return judged(sample, died, survivors())
 
 
@@ -103,7 +103,7 @@ def _recorded(folder: Path, sites: Sequence[Site], options: argparse.Namespace) 
     begin = time.monotonic()
     if options.recording is not None and options.recording.exists():
         return Recorded.read(options.recording)
-    recorded = record(_made(str(folder), "recorded"), sites, options.jobs)
+    recorded = record(_made(folder, "recorded"), sites, options.jobs)
     minutes = (time.monotonic() - begin) / 60
     print(f"{len(recorded.seconds)} tests pass without a fault, {minutes:.1f} minutes", flush=True)
     for test in recorded.left_out:

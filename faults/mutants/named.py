@@ -1,8 +1,8 @@
-"""Faults with a name: rules of which each was once broken and noticed by no test.
+"""Faults with a name: each breaks a rule that could once be broken without a test that noticed.
 
-The only list of them, made to be aimed again: when code moves, `old` no longer stands once in `file`,
-and the tool and a test of the suite say which fault that is. What stays is the number, the rule, and
-the tests that notice; what is put in is whatever breaks the rule in the code of the day.
+When code moves, `old` no longer stands once in `file`; the tool and a test of the suite say which fault
+that is, and it has to be aimed again. The number, the rule and the tests that notice stay; `old` and `new`
+are whatever breaks the rule in the code of the day.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 SMALL_NUMBER = 10
-"""A number up to this one is changed by one; a larger one is a limit, and becomes ten times as large."""
+"""A number up to this one becomes one more; a larger one is a limit, and becomes ten times as large."""
 
 _COMPARISONS: dict[type[ast.cmpop], tuple[str, str]] = {
     ast.Lt: ("<", "<="),
@@ -60,14 +60,15 @@ _SQL = {
     "<": "<=",
     ">": ">=",
 }
-_ASSIGNS = re.compile(r"\b(SET|WHERE|WHEN|ON|AND|OR|CASE)\b")
+_CLAUSES = re.compile(r"\b(SET|WHERE|WHEN|ON|AND|OR|CASE)\b")
+"""The last of these before a `=` tells whether it assigns (after SET) or compares."""
 
 
 @dataclass(frozen=True, slots=True)
 class Site:
     """One change: characters `start` to `end` of a file become `new`.
 
-    `inside` is the function or class around it, or the name that a module gives it; `before` and
+    `inside` is the function or class around it, or the constant of a module that it belongs to; `before` and
     `after` are the changed line, or lines, without their indentation, which name the change however
     far the code around it moves. `nth` counts equal changes in one place.
     """
@@ -265,7 +266,7 @@ class _Walk(ast.NodeVisitor):
         self._statement(node)
 
     def _statement(self, node: ast.expr) -> None:
-        """Change one operator or number of a statement for SQLite."""
+        """Change each operator and number of an SQL statement."""
         first, end = self._span(node)
         text = self._text[first:end]
         if not _IS_SQL.search(text):
@@ -274,8 +275,8 @@ class _Walk(ast.NodeVisitor):
         for found in _IN_SQL.finditer(text, quotes.end() if quotes else 0):
             old = found.group()
             new = str(int(old) + 1) if old.isdigit() else _SQL.get(old)
-            is_set = old == "=" and ["WHERE", *_ASSIGNS.findall(text[: found.start()])][-1] == "SET"
-            if new is not None and not is_set:
+            assigns = old == "=" and ["WHERE", *_CLAUSES.findall(text[: found.start()])][-1] == "SET"
+            if new is not None and not assigns:
                 self._add(first + found.start(), first + found.end(), new)
 
 

@@ -1,8 +1,8 @@
 """Faults are played: each is put into a copy, and tests are run until one fails.
 
-Few tests notice most faults, so they are tried first: those that reach the changed line, the quickest of
-each file. What they let pass is tried on the whole suite, all of it at once; the tests that fail then are run
-on each by itself, and the suite on what is left, until it passes.
+A few quick tests notice most faults, so these are tried first: of the tests that reach the changed line, the
+quickest of each file. Faults that they let pass are tried on the whole suite, all at once; the tests that
+fail then are run on each fault by itself, and the suite on the faults that are left, until it passes.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from faults.mutants.sample import modules
 from faults.mutants.tree import ROOT, Tree
 
 QUICK_SECONDS, NEAR_SECONDS, NEAR_TESTS = 0.5, 4.0, 80
-"""What is tried first: the quickest tests for so long, then some of each file, all of them for so long (as
-they take unchanged), and no more than so many."""
+"""What is tried first: the quickest tests for `QUICK_SECONDS`, then some of each file; all together for
+`NEAR_SECONDS` (as long as they take unchanged), and at most `NEAR_TESTS`."""
 
 SUITE_SECONDS = 3_600.0
 PATIENCE = 10.0
 START_SECONDS = 90.0
-"""A run that takes `PATIENCE` times as long as unchanged, and `START_SECONDS`, hangs: it is killed."""
+"""A run is killed after `START_SECONDS` and `PATIENCE` times what its tests take unchanged."""
 
 
 @dataclass(slots=True)
@@ -99,7 +99,7 @@ def record(folder: Path, sites: Sequence[Site], processes: int, source: Path = R
 
 
 def _failing(folder: Path, tests: Sequence[str], source: Path) -> list[str]:
-    """Return those of the tests that fail without the calls, too."""
+    """Return those of the tests that fail in a copy without the inserted calls, too."""
     if not tests:
         return []
     folder.mkdir()
@@ -139,7 +139,7 @@ class Players:
         return self._side_by_side(self._near, sites)
 
     def on_suite(self, sites: Sequence[Site]) -> dict[str, Played]:
-        """Play changes on the whole suite, all at once, as often as one is noticed; return those, by id."""
+        """Play changes on the whole suite, all at once, until it notices none; return those that died."""
         died: dict[str, Played] = {}
         waiting = [list(sites)]
         while waiting:

@@ -84,14 +84,14 @@ def _holds(node: ast.stmt, place: tuple[int, int]) -> bool:
 
 
 def _names_at(tree: ast.Module, line: int) -> set[str]:
-    """Return the names that a statement of a module gives."""
+    """Return the names that the statement of a module on this line binds."""
     for statement in tree.body:
         if statement.lineno <= line <= (statement.end_lineno or 0):
-            return _given(statement)
+            return _bound(statement)
     return set()
 
 
-def _given(statement: ast.stmt) -> set[str]:
+def _bound(statement: ast.stmt) -> set[str]:
     if isinstance(statement, ast.ClassDef | _Function):
         return {statement.name}
     nodes = ast.walk(statement)
@@ -99,12 +99,12 @@ def _given(statement: ast.stmt) -> set[str]:
 
 
 def _users(trees: Iterable[ast.Module], names: set[str]) -> Iterator[_Function]:
-    """Yield the functions that use names, or what is made of them when modules are imported."""
+    """Yield the functions that use names, or names that are bound to something of them on import."""
     everything, names = list(trees), set(names)
     more = names
     while more:
         made = [
-            _given(statement)
+            _bound(statement)
             for tree in everything
             for statement in tree.body
             if not isinstance(statement, _Function) and not names.isdisjoint(_used(statement))

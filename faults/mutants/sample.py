@@ -1,7 +1,7 @@
 """A sample of all changes, drawn from a seed.
 
-Each change has its place in the draw by the seed and its own text: code that is rewritten changes its
-own changes, and leaves those of other code in the sample.
+The place of a change in the draw depends on the seed and its own text alone: where code is rewritten, the
+changes of other code stay in the sample.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ AREAS = {
     "reading": ("ingest/reading/*.py", "parsers/*.py"),
     "reports": ("reports/*.py", "reports/replaying/*.py"),
 }
-"""What the sample is drawn from, an equal share of each; a file counts for the first that names it."""
+"""What the sample is drawn from, an equal share of each area; a file counts for the first that names it."""
 
-MODULES = ("commandline", "ingest", "parsers", "reports")
+PACKAGES = ("commandline", "ingest", "parsers", "reports")
 
 
 def modules(root: Path) -> list[str]:
     """Return all modules of the program."""
-    found = (path for name in MODULES for path in (root / name).rglob("*.py"))
+    found = (path for name in PACKAGES for path in (root / name).rglob("*.py"))
     return sorted(path.relative_to(root).as_posix() for path in found)
 
 
@@ -54,7 +54,7 @@ def areas(root: Path) -> Iterator[tuple[str, list[Site]]]:
 
 
 def drawn(root: Path, seed: int, number: int) -> list[tuple[str, Site]]:
-    """Draw changes, each with its area: as many of each area, as far as they go."""
+    """Draw changes, each with its area: equally many of each area, as long as it has more."""
     ranked = [(area, sorted(sites, key=lambda site: _rank(seed, site))) for area, sites in areas(root)]
     found: list[tuple[str, Site]] = []
     deep = 0

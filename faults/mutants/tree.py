@@ -28,17 +28,17 @@ _NOT_COPIED = shutil.ignore_patterns(
     "*.db*",
 )
 _OWN_TESTS = "tests/test_mutants.py"
-"""The tests of this tool look whether the named faults fit the code: they notice any change of it."""
+"""Left out: they fail where a named fault doesn't fit the code, so they would notice any change there."""
 
 _SECONDS_APART = 10
-"""Python compiles a module again if its source's size or time differs: each change gets a later second."""
+"""Python compiles a module again if its size or time (in seconds) differs: each change gets a later time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tested:
     """What came of a run of tests: the seconds of each that passed, and the names of those that failed.
 
-    `noticed` where anything failed: a test, the collection, or the time limit, which killed it.
+    `noticed` is whether anything failed, and `by` says what: a test, the collection, or the time limit.
     """
 
     passed: dict[str, float]
@@ -49,7 +49,7 @@ class Tested:
 
 
 class Tree:
-    """A copy of the developer's tree."""
+    """A copy of a tree."""
 
     def __init__(self, folder: Path, source: Path = ROOT) -> None:
         """Copy a tree into a folder."""
@@ -59,7 +59,7 @@ class Tree:
         shutil.copytree(source, self.root, symlinks=True, ignore=_NOT_COPIED)
 
     def write(self, file: str, text: str) -> None:
-        """Write a file so that what was compiled of it before is out of date."""
+        """Write a file with another time than before, so that Python compiles it again."""
         path = self.root / file
         path.write_text(text, "utf-8")
         self._writes += 1

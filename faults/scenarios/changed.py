@@ -17,7 +17,7 @@ from faults.world import World, append
 
 CALLS = 60
 CHANGED = (4, 30, 58)
-"""Which call differs: the first one after the head, one in the middle, the last one before the tail."""
+"""Which call differs: one soon after the head, one in the middle, the last one before the tail."""
 
 SEEN_AT_START, SEEN_AT_END = 1024, 256
 """Bytes of a log by which its source is known: its first ones, and those before the checkpoint."""
@@ -43,7 +43,7 @@ class Pair:
 
 
 def pairs(world: World) -> list[Pair]:
-    """Make pairs for each place of the changed call: it is of another phase, or of the same one and second.
+    """Make two pairs for each place: the changed call is of another phase, or of the same and in its second.
 
     Half of what is backfilled ends without a newline: what is taken of such a line is remembered as well.
     """
@@ -53,13 +53,13 @@ def pairs(world: World) -> list[Pair]:
         world.watched = lambda: sorted(world.logs.iterdir())
     made = []
     for place in CHANGED:
-        for has_same_values in (False, True):
+        for is_in_same_phase in (False, True):
             calls = world.made(CALLS)
-            (other,) = world.made(1, like=calls[place].number if has_same_values else None)
+            (other,) = world.made(1, like=calls[place].number if is_in_same_phase else None)
             texts = text_of(calls), text_of([*calls[:place], other, *calls[place + 1 :]])
-            if has_same_values and world.mode == "backfill":
+            if is_in_same_phase and world.mode == "backfill":
                 texts = texts[0].removesuffix("\n"), texts[1].removesuffix("\n")
-            name = f"{place}{'-alike' if has_same_values else ''}.log"
+            name = f"{place}{'-alike' if is_in_same_phase else ''}.log"
             files = (world.logs / f"a{name}", world.logs / f"b{name}")
             pair = Pair(*files, texts[0].encode(), texts[1].encode())
             world.require(_seems_the_same(pair, calls[-1]), "the scenario itself is wrong")
@@ -94,7 +94,7 @@ def read_together(world: World) -> None:
 
 
 def copied_later(world: World) -> None:
-    """The log is read, then its changed copy appears, and a day later both grow by the same call."""
+    """The log is read, then its changed copy, and then both grow by the same call."""
     made = pairs(world)
     for pair in made:
         pair.write()

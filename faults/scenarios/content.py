@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import codecs
-import resource
 
 from faults.calls import Call, text_of
+from faults.costs import measured
 from faults.injection import CHUNK_BYTES
-from faults.scenarios.scenario import CRON, FINISHED, FOLDER, Scenario
+from faults.scenarios.scenario import ALL, BACKFILL, CRON, FINISHED, FOLDER, Scenario
 from faults.tables import opened
+from faults.tailers import command_of
 from faults.world import World, append
 
-MEMORY_BYTES = 300 << 20
-"""What a process may take, with its libraries; a line of 64 MB that was held once would go beyond it."""
+MEMORY_BYTES = 80_000_000
+"""What the process may take, twice what it does: with a line of 64 MB that it held, it would go beyond it."""
 
 
 def partial_line(world: World) -> None:
@@ -31,7 +32,7 @@ def partial_line(world: World) -> None:
 
 
 def every_byte_a_run(world: World) -> None:
-    """The end of an event comes one byte a run."""
+    """The last twelve bytes of an event come one by one, with a run after each."""
     data = text_of(world.made(1)).encode()
     append(world.log, data[:-12])
     for byte in data[-12:]:
@@ -70,7 +71,7 @@ def utf16_be(world: World) -> None:
 
 
 def utf32(world: World) -> None:
-    """UTF-32 is said to be what it is, and read as soon as it is written as UTF-8."""
+    """UTF-32 is named and not read; written as UTF-8 it is."""
     data = text_of(world.made(20))
     for codec in ("utf-32-le", "utf-32-be"):
         world.log.write_bytes(f"\ufeff{data}".encode(codec))
@@ -120,7 +121,7 @@ def utf8_appended(world: World) -> None:
 
 
 def wrapped_capture(world: World) -> None:
-    """A capture wrapped at 119 columns, cut between the pieces of one event."""
+    """A capture wrapped at 119 columns, which a run finds cut within the first piece of an event."""
     append(world.log, codecs.BOM_UTF16_LE)
     for _ in range(3):
         lines = [line for call in world.made(8) for line in call.lines]
@@ -136,14 +137,15 @@ def wrapped_capture(world: World) -> None:
 
 
 def long_lines(world: World) -> None:
-    """A line of 2 MB, an event line of 2 MB, and 64 MB without a newline: named, in bounded memory."""
+    """A line of 2 MB, an event line of 2 MB (a reject), and 64 MB without a newline, in bounded memory."""
     world.write(20)
     append(world.log, b"x" * (2 << 20) + b"\n")
     world.write(20)
     append(world.log, Call(5_000).event.encode() + b"y" * (2 << 20) + b"\n")
     world.write(20)
     append(world.log, b"z" * (64 << 20))
-    world.read()
+    peak_bytes = measured(world, command_of(world)).peak_bytes
+    world.require(peak_bytes < MEMORY_BYTES, f"{peak_bytes / 1e6:.0f} MB of memory")
     append(world.log, b"\n")
     world.write(5)
     world.read()
@@ -151,12 +153,10 @@ def long_lines(world: World) -> None:
         with opened(world.database) as connection:
             reasons = [row[0] for row in connection.execute("SELECT reason FROM rejected_lines")]
         world.require(len(reasons) == 1 and "longer than the limit" in reasons[0], f"rejects: {reasons}")
-    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
-    world.require(peak < MEMORY_BYTES, f"{peak / 1e6:.0f} MB of memory")
 
 
 def malformed(world: World) -> None:
-    """Lines with the marker that are no events: kept with their reason, the others are rows."""
+    """Lines with the marker that are no events are kept as written; the events between them are rows."""
     event = Call(6_000).event
     bad = [
         event.replace("actual_output=", "actual_output "),
@@ -186,7 +186,7 @@ def malformed(world: World) -> None:
 
 
 def forged(world: World) -> None:
-    """Markers within model output, quoted logs and dumps are nothing."""
+    """Event lines within model output and quoted logs are no events."""
     event = Call(7_000).event
     world.write(5)
     append(world.log, f"[2026-01-14 09:00:00] DEBUG: answer: {event}\n".encode())
@@ -207,12 +207,8 @@ def unfinished_then_longer(world: World) -> None:
     world.read()
 
 
-BACKFILL = ("backfill",)
-
 SCENARIOS = (
-    Scenario(
-        "R15", "last line in pieces, cut within characters", partial_line, ("folder", "named", "backfill")
-    ),
+    Scenario("R15", "last line in pieces, cut within characters", partial_line, ALL),
     Scenario("R15b", "one byte a run", every_byte_a_run, CRON, quick=False),
     Scenario("R17", "reads of 1 to 64 bytes", small_reads, FINISHED, False, quick=False),
     Scenario("R18a", "UTF-16 LE that grows", utf16_le, FINISHED, False),
@@ -225,12 +221,12 @@ SCENARIOS = (
     Scenario("R22b", "markers forged in model output", forged, FINISHED, False),
     Scenario("R43a", "UTF-16 appended to a UTF-8 log", utf16_appended, FINISHED, False),
     Scenario("R43b", "UTF-8 appended to a UTF-16 capture", utf8_appended, FINISHED, False),
-    Scenario("R44", "a wrapped capture cut between the pieces of an event", wrapped_capture, FINISHED, False),
+    Scenario("R44", "a wrapped capture cut within an event", wrapped_capture, FINISHED, False),
     Scenario(
         "R45",
         "a fragment taken by backfill, then the whole line",
         unfinished_then_longer,
-        ("backfill",),
+        BACKFILL,
         False,
     ),
 )

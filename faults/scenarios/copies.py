@@ -76,12 +76,12 @@ def backup_within_a_line(world: World) -> None:
 
 
 def excerpt_first(world: World) -> None:
-    """Grepped lines before the log itself, and again between two runs of it."""
+    """Grepped lines before the log itself, between two runs of it, and after it."""
     _excerpts(world, "first")
 
 
 def excerpt_last(world: World) -> None:
-    """Grepped lines only after the log."""
+    """Grepped lines only after the log has them."""
     _excerpts(world, "last")
 
 
@@ -102,8 +102,8 @@ def _excerpts(world: World, when: str) -> None:
     world.read()
 
 
-def context_a_week_later(world: World) -> None:
-    """The line with the applied paths is read in a later run: the row is completed, nothing else changes."""
+def context_in_a_later_run(world: World) -> None:
+    """The line with the applied files is read in a later run: it completes its event, and no other."""
     calls = world.write(10)
     world.read()
     call = calls[-1]
@@ -117,7 +117,7 @@ def context_a_week_later(world: World) -> None:
 
 
 def interleaved(world: World) -> None:
-    """Four runs write into one file at once: the right phase, and never another run's."""
+    """Four runs write into one file at once: an event has its own phase and run, or unknown ones."""
     world.needs_phase = False
     runs = [world.made(20, run=f"run-{letter}") for letter in "abcd"]
     opened = "".join(
@@ -141,6 +141,6 @@ SCENARIOS = (
     Scenario("R45b", "copies cut within an event line, early and late", backup_within_a_line, FINISHED),
     Scenario("R46", "excerpt before, between and after its log", excerpt_first, FINISHED),
     Scenario("R46b", "excerpt only after its log", excerpt_last, FINISHED),
-    Scenario("R47", "context arrives in a later run", context_a_week_later, FOLDER, False),
+    Scenario("R47", "context arrives in a later run", context_in_a_later_run, FOLDER, False),
     Scenario("R48", "four parallel runs interleaved in one file", interleaved, FINISHED),
 )

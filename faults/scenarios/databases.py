@@ -1,4 +1,4 @@
-"""The database: full, locked, corrupt, gone, of another version; checkpoints that can't be."""
+"""The database: locked, without room, corrupt, gone, read-only; and times of files that can't be trusted."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from faults.world import Outcome, World, append
 
 
 def corrupt(world: World) -> None:
-    """No database, or a damaged one: refused, named, and not changed by a byte."""
+    """A file that is no database is refused and not changed by a byte; a damaged database is refused."""
     world.write(20)
     world.database.parent.mkdir()
     world.database.write_bytes(b"this is no database, but somebody's notes\n" * 100)
@@ -44,7 +44,7 @@ def corrupt(world: World) -> None:
 
 
 def deleted(world: World) -> None:
-    """Deleted between two runs, its companions too or not: rebuilt whole from the logs."""
+    """Deleted after a killed run, its WAL and lock too or not: rebuilt whole from the logs."""
     for companions in (True, False):
         world.write(20)
         world.read()
@@ -66,7 +66,7 @@ def not_writable(world: World) -> None:
 
 
 def read_only(world: World) -> None:
-    """A database that may be read and not written: exit 1, nothing changed, then it may."""
+    """A database that may be read and not written: exit 1, nothing changed; permitted later."""
     world.write(20)
     world.read()
     before = world.database.read_bytes()
@@ -92,8 +92,8 @@ def locked_for_a_while(world: World) -> None:
         world.read()
 
 
-def locked_for_ever(world: World) -> None:
-    """Another program never lets go: exit 75 after the time-out, no row changed, the next run completes."""
+def locked_beyond_the_time_out(world: World) -> None:
+    """Another program holds its lock beyond the time-out: exit 75, and the next run completes."""
     world.write(20)
     world.read()
     world.write(20)
@@ -106,13 +106,13 @@ def locked_for_ever(world: World) -> None:
 def _writing(database: Path, seconds: float) -> Iterator[None]:
     """Hold a write lock for some seconds from another connection."""
     database.parent.mkdir(exist_ok=True)
-    begun, done = threading.Event(), threading.Event()
+    begun = threading.Event()
 
     def hold() -> None:
         with contextlib.closing(sqlite3.connect(database, isolation_level=None)) as connection:
             connection.execute("BEGIN IMMEDIATE")
             begun.set()
-            done.wait(seconds)
+            time.sleep(seconds)
             connection.execute("ROLLBACK")
 
     holder = threading.Thread(target=hold)
@@ -122,7 +122,6 @@ def _writing(database: Path, seconds: float) -> Iterator[None]:
         yield
     finally:
         holder.join()
-        done.set()
 
 
 def disk_full(world: World) -> None:
@@ -138,7 +137,7 @@ def disk_full(world: World) -> None:
 
 
 def _limited(world: World, size_bytes: int) -> Outcome:
-    """Run with a limit on the size of files: to SQLite it looks as if the disk failed."""
+    """Run with a limit on the size of files, which SQLite reports as a failure of the disk."""
 
     def limit() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (size_bytes, size_bytes))
@@ -168,7 +167,7 @@ def _whole(database: Path) -> bytes:
 
 
 def clock_set_back(world: World) -> None:
-    """Times of files from 1970 and from the future, equal sizes, and a clock that is set back."""
+    """Times of files from 1970, from the future, and from yesterday; the log grows, and keeps its time."""
     for modified in (0, 4_000_000_000, time.time() - 86_400):
         world.write(20)
         os.utime(world.log, (modified, modified))
@@ -180,10 +179,10 @@ def clock_set_back(world: World) -> None:
 
 SCENARIOS = (
     Scenario("R33a", "locked by another program for a while", locked_for_a_while, FOLDER, False),
-    Scenario("R33b", "locked for ever", locked_for_ever, FOLDER, False),
+    Scenario("R33b", "locked for longer than the time-out", locked_beyond_the_time_out, FOLDER, False),
     Scenario("R34a", "no room for the database (limit on files)", disk_full, FINISHED, False),
     Scenario("R34b", "no room for the database (full tmpfs)", disk_full_really, FINISHED, False, quick=False),
-    Scenario("R35a", "database corrupt or none", corrupt, FOLDER, False),
+    Scenario("R35a", "a file that is no database, a damaged database", corrupt, FOLDER, False),
     Scenario("R35b", "nowhere to write", not_writable, FOLDER, False),
     Scenario("R35e", "database read-only", read_only, FOLDER, False),
     Scenario("R35c", "database deleted between runs", deleted, FOLDER, False),

@@ -21,7 +21,7 @@ from faults.world import Outcome, World, append
 
 
 def strange_neighbours(world: World) -> None:
-    """A FIFO, a socket, a loop of links, a dangling link, odd names: nothing blocks, logs are read."""
+    """A FIFO, a socket, a device, links to themselves or nowhere, odd names: nothing blocks, all is read."""
     world.write(20)
     os.mkfifo(world.logs / "pipe.log")
     (world.logs / "loop").symlink_to(world.logs)
@@ -113,7 +113,7 @@ def fifo_instead(world: World) -> None:
         late.unlink()
         os.mkfifo(late)
 
-    code = 0 if world.mode == "follow" else 1  # the next round finds no log there, so it is over
+    code = 0 if world.mode == "follow" else 1  # its next round finds no log there, so all is well again
     world.check(_stopped_at(world, "open:1", replace), code, "z.log: not a regular file")
     late.unlink()
 
@@ -177,7 +177,7 @@ def many_files(world: World) -> None:
     counts = world.root / "counts"
     world.read(faults={COUNTS: str(counts)})
     opens = counts.read_text(encoding="ascii")
-    world.require('"open"' not in opens, f"opened again: {opens}")
+    world.require("open " not in opens, f"opened again: {opens}")
 
 
 def copied_back(world: World) -> None:

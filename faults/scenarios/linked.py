@@ -11,7 +11,7 @@ from faults.world import World
 
 
 def _target(world: World, name: str = "0.log") -> Path:
-    """Return a target below another folder, to which the log is made a link."""
+    """Make the log a link to a file in another folder, and return that file."""
     target = world.root / "pods" / "web" / name
     target.parent.mkdir(parents=True, exist_ok=True)
     fresh = world.log.with_name("fresh")
@@ -21,7 +21,7 @@ def _target(world: World, name: str = "0.log") -> Path:
 
 
 def target_rotated(world: World) -> None:
-    """Dated beside the target, twice between two runs; packed later, and deleted in the end: no word."""
+    """Rotated by date beside the target, twice between two runs; compressed later, then deleted: no word."""
     target = _target(world)
     for day in range(1, 4):
         world.write(40, target)

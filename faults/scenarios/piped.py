@@ -5,19 +5,14 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import time
-from contextlib import suppress
 from pathlib import Path
-from sqlite3 import OperationalError
 
 from faults.calls import text_of
-from faults.scenarios.processes import end_of
+from faults.scenarios.processes import end_of, wait_until_caught_up
 from faults.scenarios.scenario import Scenario
 from faults.tables import tables
 from faults.tailers import command_of, environment_of
 from faults.world import World
-
-SOON_SECONDS = 30.0
 
 
 def _begun(world: World, data: bytes) -> subprocess.Popen[str]:
@@ -42,22 +37,11 @@ def _feed(process: subprocess.Popen[str], data: bytes) -> None:
     os.write(process.stdin.fileno(), data)
 
 
-def _wait_for(world: World, count: int) -> None:
-    """Wait until so many calls are stored."""
-    deadline = time.monotonic() + SOON_SECONDS
-    while time.monotonic() < deadline:
-        with suppress(OperationalError):  # it is being made
-            if world.database.exists() and len(world.tailer.seen(world).counts) >= count:
-                return
-        time.sleep(0.02)
-    world.complaints.append(f"not {count} calls in {SOON_SECONDS:.0f} s")
-
-
 def pipe_signalled(world: World) -> None:
-    """TERM, INT and HUP: the last line has no newline, and more waits in the pipe; what came is stored."""
+    """SIGTERM, SIGINT, SIGHUP while more waits in the pipe, a last line without its newline: it is stored."""
     for number, code in ((signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGHUP, 130)):
         process = _begun(world, text_of(world.made(20)).encode())
-        _wait_for(world, len(world.expected))
+        wait_until_caught_up(world, process)
         process.send_signal(signal.SIGSTOP)
         _feed(process, text_of(world.made(20)).encode().removesuffix(b"\n"))
         process.send_signal(number)
@@ -66,7 +50,7 @@ def pipe_signalled(world: World) -> None:
 
 
 def pipe_again(world: World) -> None:
-    """All that there is, each time, as it grows; once a shorter one, and once one with a call changed."""
+    """A log that grows, piped whole each time; once only its first half, and once with a call changed."""
     data = b""
     for turn in range(6):
         data += text_of(world.made(100)).encode()
@@ -75,7 +59,7 @@ def pipe_again(world: World) -> None:
             world.check(end_of(world, _begun(world, data[: len(data) // 2])), 0, ())
     for _ in range(2):
         world.check(end_of(world, _begun(world, data)), 0, ())
-    # It begins as the shorter one, which it goes on with then.
+    # The changed pipe begins as the half did, so it goes on with that one's source.
     other = data.replace(text_of([world.calls[300]]).encode(), text_of(world.made(1)).encode())
     world.check(end_of(world, _begun(world, other)), 0, ())
     pipes = [marker_lines for _, _, _, _, _, _, marker_lines, *_ in tables(world.database)["sources"]]

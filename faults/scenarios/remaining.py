@@ -23,7 +23,7 @@ CALLS, COPIED, GREPPED = 20, 10, 5
 
 
 def with_context(call: Call) -> str:
-    """Write a call with every kind of line that an executor logs; every fifth is repeated with more room."""
+    """Write a call with the lines that tell its context; every fifth announces another attempt."""
     phase = call.phase
     lines = [
         call.logged(RUN),
@@ -44,14 +44,14 @@ def with_context(call: Call) -> str:
             f"phase={phase} attempt=0 base=8192 (from selected_budget) → retry=10240 (1.25x, truncation)"
         )
         lines.append(call.logged(f"[BUILD-129:P10] ESCALATE-ONCE: {escalated}"))
-    if call.number % 5 != 1:  # of the others the paths are imported
+    if call.number % 5 != 1:  # the paths of every fifth are only imported
         lines.append(call.applied(f"src/{phase}.py"))
     lines.append(call.logged(f"Updated phase {phase} status to COMPLETE"))
     return "".join(f"{line}\n" for line in lines)
 
 
 def all_with_context(calls: Sequence[Call]) -> bytes:
-    """Write calls, as `with_context`."""
+    """Write calls with the lines that tell their context."""
     return "".join(map(with_context, calls)).encode()
 
 

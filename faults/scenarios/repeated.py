@@ -11,14 +11,14 @@ from pathlib import Path
 from faults.calls import text_of
 from faults.costs import Costs, measured
 from faults.injection import BATCH_RECORDS
-from faults.scenarios.scenario import FOLDER, Scenario
+from faults.scenarios.scenario import BACKFILL, FOLDER, Scenario
 from faults.tables import opened
 from faults.tailers import command_of, program, verify_command
 from faults.world import MODES, World
 
 FACTOR = 4
 MAX_RATIO = 6.0
-"""How much more may come of four times as many: 4 is linear, and what a start costs is in both; 16 is not."""
+"""How many times the cost four times as many may have: linear is 4, quadratic 16."""
 
 AT_ONCE = 1_000
 
@@ -26,7 +26,7 @@ LIMIT_BYTES = 100_000_000
 
 
 def one_event_again_and_again(world: World) -> None:
-    """Some hundred times, then four times as often: SQLite takes no more than four times as many steps."""
+    """512 times, then four times as often: SQLite takes about four times as many steps."""
     _repeated(world, 1 << 9, {BATCH_RECORDS: "100"})
 
 
@@ -58,7 +58,7 @@ def _repeated(world: World, times: int, faults: dict[str, str]) -> dict[str, tup
     world.require(
         places == times * FACTOR, f"it stands in {times * FACTOR} places, of which {places} are known"
     )
-    world.verified = False  # it was
+    world.verified = False  # it was compared above
     return costs
 
 
@@ -80,7 +80,7 @@ SCENARIOS = (
         "R58b",
         "one event 1,048,576 times: time in proportion, 100 MB",
         one_event_a_million_times,
-        ("backfill",),
+        BACKFILL,
         False,
         quick=False,
     ),

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from faults.calls import text_of
 from faults.scenarios.powers import mounted
-from faults.scenarios.scenario import ALL, CRON, FOLDER, Scenario
+from faults.scenarios.scenario import ALL, CRON, FINISHED, FOLDER, Scenario
 from faults.tables import rows_as_stored
 from faults.world import World
 
@@ -122,7 +122,7 @@ def compressed_with_unread_tail(world: World) -> None:
 
 
 def compressed_otherwise(world: World) -> None:
-    """The same with bzip2 and xz, and a compressed file beside the plain one that it came from."""
+    """The same with bzip2 and xz; then gzip copies appear beside the plain log that they are of."""
     packers: tuple[tuple[Callable[[bytes], bytes], str], ...] = ((bz2.compress, "bz2"), (lzma.compress, "xz"))
     for number, (pack, ending) in enumerate(packers, start=1):
         world.write(60)
@@ -141,7 +141,7 @@ def compressed_otherwise(world: World) -> None:
 
 
 def compressed_in_members(world: World) -> None:
-    """A gzip file of several members, one of them added between two runs."""
+    """A gzip file to which two members are added between two runs."""
     packed = world.logs / "run.log"
     packed.write_bytes(gzip.compress(text_of(world.made(30)).encode()))
     world.read()
@@ -196,7 +196,7 @@ def copytruncated_for_weeks(world: World) -> None:
 
 
 def _for_weeks(world: World, rotations: int, rotate: Callable[[], object]) -> None:
-    """Rotate again and again, with a run before and after; what cron would send as mail is a complaint."""
+    """Rotate again and again, with a run before and after; any word on standard error is a complaint."""
     for _ in range(rotations):
         world.write(20)
         world.read("--quiet")
@@ -249,10 +249,10 @@ def folder_renamed(world: World) -> None:
     moved = world.root / "moved"
     world.logs.rename(moved)
     world.watched = lambda: [moved]
-    append_to = moved / "run.log"
-    world.write(50, append_to)
+    log = moved / "run.log"
+    world.write(50, log)
     if not world.is_tokentail:
-        world.watched = lambda: [append_to]
+        world.watched = lambda: [log]
     world.read()
 
 
@@ -282,10 +282,8 @@ SCENARIOS = (
     Scenario("R12", "gz of an already read file, a run later", compressed_after_reading, CRON),
     Scenario("R13", "unread tail that is only inside the .gz", compressed_with_unread_tail, CRON),
     Scenario("R13b", "the same in bz2 and xz; plain and gz both there", compressed_otherwise, CRON),
-    Scenario(
-        "R14a", "gz of several members, members added", compressed_in_members, ("folder", "backfill"), False
-    ),
-    Scenario("R14b", "gz still being written", compression_not_finished, ("folder", "backfill"), False),
+    Scenario("R14a", "gz of several members, members added", compressed_in_members, FINISHED, False),
+    Scenario("R14b", "gz still being written", compression_not_finished, FINISHED, False),
     Scenario("R14c", "damaged gz, mended later", compression_damaged, FOLDER, False),
     Scenario("R27", "symbolic link swapped, unread tail in the old target", link_swapped),
     Scenario("R28", "folder renamed", folder_renamed),

@@ -11,6 +11,9 @@ FOLDER = ("folder",)
 ALL = ("folder", "named", "backfill")
 CRON = ("folder", "named")
 FINISHED = ("folder", "backfill")
+BACKFILL = ("backfill",)
+FOLLOW = ("follow",)
+"""Modes in which a scenario is tried, by their names in `MODES`; `CRON` are logs that go on growing."""
 
 
 class Impossible(Exception):
@@ -21,8 +24,8 @@ class Impossible(Exception):
 class Scenario:
     """One scripted life of log files.
 
-    `others` says that other tailers can be tried in it too; `quick` ones are played in the suite. Where the
-    program isn't right yet, `awaited` says what is right: the scenario must fail until that is taken away.
+    `others` says that other tailers can be tried in it too. The suite plays the first `quick` one of each
+    number. Where the program isn't right yet, `awaited` says what would be: the scenario must fail then.
     """
 
     id: str

@@ -48,7 +48,7 @@ IMPOSSIBLE = {
 
 
 def impossible_checkpoint(world: World) -> None:
-    """Checkpoints that somebody broke, each in turn: the log is read again, or named; nothing doubles."""
+    """Checkpoints that somebody broke, each in turn: the log is read again, or the time zone is named."""
     world.write(20)
     for column, values in IMPOSSIBLE.items():
         for value in values:
@@ -67,7 +67,7 @@ def impossible_checkpoint(world: World) -> None:
 
 
 def rows_deleted(world: World) -> None:
-    """Deleted rows whose log is still there: only asked for do they come back, and `verify` says so."""
+    """Rows are deleted whose log is still there: `verify` misses them, `backfill --full` brings them back."""
     world.write(20)
     world.read()
     altered(world, "DELETE FROM token_estimation_v2_events WHERE event_id <= 5")
@@ -83,7 +83,7 @@ def rows_deleted(world: World) -> None:
 
 
 def newer_version(world: World) -> None:
-    """A database that a newer version made is refused by this one; an older one is migrated once."""
+    """A newer version's database is refused; an older one is migrated, after runs that died in between."""
     world.write(20)
     world.read()
     migration = "INSERT INTO _sqlite_migrations (migration_set, name, applied_at) VALUES (?, ?, ?)"
@@ -100,7 +100,7 @@ def newer_version(world: World) -> None:
 
 
 def migration_killed(world: World) -> None:
-    """Killed at some statements of the migration of the first version's database, and around its commit."""
+    """Killed at every 16th statement of the migrations from the first version, and around the commit."""
     _killed_in_migrations(world, [1], 16)
 
 
@@ -110,7 +110,7 @@ def every_migration_killed(world: World) -> None:
 
 
 def _killed_in_migrations(world: World, versions: Iterable[int], every: int) -> None:
-    """Each time the database is the old one or the new one; the next command, whichever, goes on."""
+    """Kill in the migrations from each version: the old or the new database is left; the next run goes on."""
     world.write(20)
     world.read()
     kept = world.root / "kept.db"
@@ -133,9 +133,9 @@ def _killed_in_migrations(world: World, versions: Iterable[int], every: int) -> 
 
 
 def _until_new(world: World, older: Path, newer: Path, every: int) -> Iterator[str]:
-    """Kill at one statement after the other, until none is left or one is after the migration; yield where.
+    """Kill before and after the commit, then at one statement after the other until the migration is done.
 
-    What is killed is the command that migrates and changes nothing else.
+    Yield where, with the database that is left then. Killed is the command that does nothing but migrate.
     """
     old, new = content(older), content(newer)
     command = program("upgrade", "--db", str(world.database))
@@ -160,7 +160,7 @@ def _until_new(world: World, older: Path, newer: Path, every: int) -> Iterator[s
 
 
 def content(database: Path) -> list[str]:
-    """Return all of a database but when it was migrated, from a copy: whoever was killed left it as it is."""
+    """Return all of a database but when it was migrated, from a copy: opening it would change its files."""
     with tempfile.TemporaryDirectory(prefix="faults-") as folder:
         copy = Path(folder) / "copy.db"
         for ending in ("", "-wal"):
@@ -173,7 +173,7 @@ def content(database: Path) -> list[str]:
 
 
 def _go_on(world: World, fault: str) -> None:
-    """Let the next command be another one now and then, and ingest what is left."""
+    """Now and then let `prune` be the next command; then ingest what is left."""
     if fault.endswith(("1", "6")):
         call(world, "prune", "--db", world.database, "--older-than", "2020-01-01")
     world.read()
@@ -203,7 +203,7 @@ LATER = (
     "own_values TEXT",
     "CREATE INDEX event_sightings_event",
 )
-"""How the lines of the schema begin, or what they hold, that the first version did not have."""
+"""What the lines of the schema hold that the first version did not have."""
 
 
 EARLIER = (
@@ -216,7 +216,7 @@ EARLIER = (
 
 
 def _older_keys(connection: sqlite3.Connection) -> Iterator[tuple[str, list[object]]]:
-    """Yield what gives each event the key that the first version gave it, without its time."""
+    """Yield the statements that give each event its first version's key: that of 0.1.0 without the time."""
     columns = ", ".join(f"event.{name}" for name in READ_COLUMNS)
     for values in connection.execute(f"SELECT {columns} FROM newer.token_estimation_v2_events AS event"):
         row = dict(zip(READ_COLUMNS, values, strict=True))

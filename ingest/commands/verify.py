@@ -79,7 +79,7 @@ def _show(database: str, result: Verification, quiet: bool) -> None:
         say(f"{left} not checked: imported, or a log that is gone or was not among these")
     if count:
         say(
-            f"`tokentail backfill --full LOGS --db {database}` reads the logs anew, and mends most of it; "
+            "`tokentail backfill --full LOGS` reads the logs anew, and mends most of it; "
             "for the rest restore a copy, or read the logs into a new database"
         )
     say(f"database {database}")

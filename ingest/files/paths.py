@@ -33,6 +33,13 @@ def shown(path: str) -> str:
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
+def quoted(path: str | os.PathLike[str]) -> str:
+    """Return a path as it stands in a command that a shell reads."""
+    import shlex  # noqa: PLC0415 - few runs advise a command
+
+    return shlex.quote(shown(os.fspath(path)))
+
+
 # What a path leads to
 
 
