@@ -20,7 +20,7 @@ from typing import IO
 from sqlite_utils import Database
 
 from ingest.errors import LogUnfinished, LogUnreadable, LogVanished, UnusableImport
-from ingest.exported import exported_fact
+from ingest.exported import NOTHING, exported_fact
 from ingest.files.logfile import LogFile, chunks, is_database
 from ingest.files.paths import STANDARD_INPUT
 from ingest.storing import writes
@@ -160,10 +160,7 @@ def _facts(lines: IO[bytes], columns: frozenset[str], source_id: int, file: str)
         try:
             text = line.decode("utf-8-sig" if number == 1 else "utf-8")
         except UnicodeDecodeError as error:
-            raise UnusableImport(
-                f"{where}: not UTF-8; nothing was imported: write it with `export --full -o FILE`, "
-                "not with PowerShell's >"
-            ) from error
+            raise UnusableImport(f"{where}: not UTF-8; {NOTHING}, not with PowerShell's >") from error
         if text.strip():
             yield exported_fact(text, columns, Place(source_id, offset, number), where)
         offset += len(line)

@@ -102,7 +102,8 @@ def _readable(other: StrPath, cutoff: str | None) -> Iterator[sqlite3.Connection
         DatabaseUnusable: it isn't there, was made by a newer version, or is none of ours.
     """
     if not os.path.isfile(other):
-        raise DatabaseUnusable(f"{os.fspath(other)}: no such database: name one that is there")
+        what = "a folder, not a" if os.path.isdir(other) else "no such"
+        raise DatabaseUnusable(f"{os.fspath(other)}: {what} database: name one that is there")
     with opened_as_it_is(other, not_ours=True) as connection:
         connection.execute("BEGIN")  # one moment of it, whatever is ingested meanwhile
         current = is_current(connection, other, not_ours=True)

@@ -113,7 +113,7 @@ def _opened_file(path: str) -> io.FileIO:
         raise unreadable(path, error) from error
     if not stat.S_ISREG(os.fstat(raw.fileno()).st_mode):
         raw.close()
-        raise LogUnreadable(f"{shown(path)}: not a regular file, so not read")
+        raise not_regular(path)
     return raw
 
 
@@ -127,9 +127,17 @@ def unreadable(path: str, error: OSError | ValueError) -> LogUnreadable:
     advice = "the next run tries again"
     if isinstance(error, PermissionError):
         advice = "let the user that runs tokentail read it"
-    elif isinstance(error, ValueError):
+    elif isinstance(error, IsADirectoryError):
+        advice = "name a file in it"
+    elif isinstance(error, ValueError | NotADirectoryError):
         advice = "no file has such a name"
     return LogUnreadable(f"{shown(path)}: can't be read ({reason_of(error)}): {advice}")
+
+
+def not_regular(path: str) -> LogUnreadable:
+    """Return an error of ours for a path at which there is a pipe, a device or a folder."""
+    text = f"{shown(path)}: not a regular file, so not read"
+    return LogUnreadable(f"{text}: a pipe is read as standard input, `- < {shown(path)}`")
 
 
 def reason_of(error: BaseException) -> str:

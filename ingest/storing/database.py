@@ -113,8 +113,7 @@ def connected_for_writing(
         DatabaseUnusable: it is corrupt, read-only, newer, has a table of ours that we did not make, or holds
             nothing of ours.
     """
-    if os.path.isdir(path):
-        raise DatabaseUnusable(f"{path}: a folder, not a database: name a file with --db")
+    _refuse_folder(path)
     with explained(path), _connected(path) as connection:
         ready = is_current(connection, path)
         if not makes:
@@ -133,12 +132,19 @@ def connected_for_writing(
         yield connection
 
 
+def _refuse_folder(path: StrPath) -> None:
+    if os.path.isdir(path):
+        raise DatabaseUnusable(f"{path}: a folder, not a database: name a file with --db")
+
+
 def require_database(path: StrPath) -> None:
     """Check that a database is there.
 
     Raises:
         NoDatabase: it isn't.
+        DatabaseUnusable: a folder is there.
     """
+    _refuse_folder(path)
     if not os.path.isfile(path):
         raise NoDatabase(
             f"{path}: no such database: run `tokentail ingest LOGS` first, or name it with --db, or its "
