@@ -159,7 +159,7 @@ UNREAD = {"forgotten", "killed"}
 
 DIFFER = {
     "lifted": "an event that the database does not have",
-    "retried": "run is 'retried-100' in the log, None in the database",
+    "retried": "run is 'retried-100' (initialized) in the log, None in the database",
 }
 """Databases that lack what their logs say until those are read in full, and what `verify` says then."""
 
