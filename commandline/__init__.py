@@ -15,7 +15,7 @@ from types import FrameType
 
 import click
 
-from commandline.output import complain, show_escapes
+from commandline.output import complain, forget_database, show_escapes
 from ingest.disk_space import what_makes_room
 from ingest.errors import DatabaseBusy, NoDatabase, OutputLost, TokentailError, UsageMistake
 
@@ -33,6 +33,7 @@ class Terminated(BaseException):
 def run(program: click.Command) -> int:
     """Run a program with the arguments of this process; print its errors, and return the exit code."""
     show_escapes()
+    forget_database()
     try:
         result = program.main(prog_name="tokentail", standalone_mode=False)
         _flush()

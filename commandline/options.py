@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 from click.core import ParameterSource
 
+from commandline.output import name_database
 from ingest.errors import UsageMistake
 from ingest.files.urls import split_paths
 from ingest.storing.database import DEFAULT_PATH, database_path
@@ -59,15 +60,25 @@ paths_argument = click.argument(
     "paths", nargs=-1, metavar="[PATH]...", type=_Logs(readable=False), envvar=LOGS_VARIABLE
 )
 
+
+def _database_said(ctx: click.Context, _: click.Parameter, named: str | None) -> str | None:
+    if named is not None and is_typed("db", ctx):
+        name_database({"--db": named})
+    return named
+
+
 _database_option = click.option(
     "--db",
     type=any_path,
     metavar="PATH",
+    callback=_database_said,
     help="The database. Default: that of DATABASE_URL, of the settings, or telemetry.db.",
 )
 
 
 def _apply_settings(ctx: click.Context, _: click.Parameter, named: str | None) -> None:
+    if named is not None:
+        name_database({"--config": named})
     apply_settings(ctx, named)
 
 

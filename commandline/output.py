@@ -1,11 +1,16 @@
 """What commands print: results on standard output, all else on standard error, without control characters.
 
 Characters that the encoding of a stream lacks are shown as escapes; JSON is ASCII.
+
+Sentences advise commands as `tokentail COMMAND ...`, in backquotes. Whoever writes them, be it in a worker
+process, doesn't know how the database was named, so that is added here: each advised command is to be typed
+as it is printed.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Iterable
 from contextlib import suppress
@@ -26,6 +31,15 @@ def show_escapes() -> None:
 
 
 _QUIET = "tokentail.quiet"
+
+_ADVISED = r"`tokentail (?!init\b|upgrade\b)[a-z](?:'[^']*'|[^'`])*(?=`)"
+"""An advised command that acts on a database which is no argument of it; what is quoted may hold anything."""
+
+_PROSE = frozenset({"problems", "warnings", "notes", "differences", "mended"})
+"""The keys of JSON whose values are lists of sentences."""
+
+_database_options: dict[str, str] = {}
+"""The options that were typed to name the database."""
 
 
 def page_width() -> int | None:
@@ -48,10 +62,37 @@ def _is_quiet() -> bool:
     return context is not None and bool(context.meta.get(_QUIET, False))
 
 
+def name_database(typed: dict[str, str]) -> None:
+    """Repeat options that name the database in all commands that are advised from now on."""
+    _database_options.update(typed)
+
+
+def forget_database() -> None:
+    """Repeat no option any more: another command begins."""
+    _database_options.clear()
+
+
+def _advising(text: str) -> str:
+    """Return a sentence whose advised commands name the database as this command does."""
+    if not _database_options or "`tokentail " not in text:
+        return text
+    import shlex  # noqa: PLC0415 - few commands advise any
+
+    typed = "".join(f" {option} {shlex.quote(value)}" for option, value in _database_options.items())
+    return re.sub(_ADVISED, lambda found: found[0] + ("" if " --db " in found[0] else typed), text)
+
+
+def _advising_json(value: dict[str, Any]) -> dict[str, Any]:
+    return {
+        key: [_advising(text) if isinstance(text, str) else text for text in part] if key in _PROSE else part
+        for key, part in value.items()
+    }
+
+
 def say(text: str, as_is: bool = False) -> None:
     """Print a line of the result, unless the command is quiet; `as_is`: unwrapped, to be copied."""
     if not _is_quiet():
-        for line in [printable(text)] if as_is else wrapped(printable(text)):
+        for line in [printable(text)] if as_is else wrapped(printable(_advising(text))):
             _print(line)
 
 
@@ -63,9 +104,9 @@ def say_lines(lines: Iterable[str]) -> None:
                 _print(part)
 
 
-def say_json(value: Any) -> None:
+def say_json(value: dict[str, Any]) -> None:
     """Print the result as one JSON object."""
-    _print(_json_text(value, indent=2))
+    _print(_json_text(_advising_json(value), indent=2))
 
 
 def say_json_rows(about: dict[str, Any], name: str, rows: Iterable[Any]) -> None:
@@ -79,9 +120,9 @@ def say_json_rows(about: dict[str, Any], name: str, rows: Iterable[Any]) -> None
     _print("\n  ]\n}")
 
 
-def say_json_line(value: Any) -> None:
+def say_json_line(value: dict[str, Any]) -> None:
     """Print one of several JSON objects, on a line of its own, at once."""
-    _print(_json_text(value))
+    _print(_json_text(_advising_json(value)))
 
 
 def _print(text: str, ends_line: bool = True) -> None:
@@ -114,10 +155,10 @@ def say_unclaimed(quoted: int, unread: int) -> None:
 
 def complain(text: str) -> None:
     """Print on standard error what is wrong, even if the command is quiet."""
-    click.echo(f"tokentail: {printable(text)}", file=sys.stderr)
+    click.echo(f"tokentail: {printable(_advising(text))}", file=sys.stderr)
 
 
 def remark(text: str) -> None:
     """Print on standard error what is worth knowing beside the result, unless the command is quiet."""
     if not _is_quiet():
-        click.echo(printable(text), file=sys.stderr)
+        click.echo(printable(_advising(text)), file=sys.stderr)

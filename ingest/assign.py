@@ -121,16 +121,19 @@ class _Claims:
     def make(self, log: LogFile, candidates: Iterable[Source]) -> Source | None:
         """Give a file the likeliest of some sources that is not claimed yet, if none else may be it."""
         left = (source for source in candidates if source.source_id not in self.made)
-        for source in sorted(left, key=lambda candidate: _likelihood(candidate, log)):
-            is_sure = self._anew or source.is_still_in(self._files[log])
+        state = self._files[log]
+        for source in sorted(left, key=lambda candidate: _likelihood(candidate, log, state)):
+            is_sure = self._anew or source.is_still_in(state)
             if is_sure or _is_only_match(source, log, self._evidence):
                 self.made.add(source.source_id)
                 return source
         return None
 
 
-def _likelihood(source: Source, log: LogFile) -> tuple[bool, bool, int]:
-    return source.path != log.stored_path, source.state == REPLACED, -source.offset
+def _likelihood(source: Source, log: LogFile, state: FileState) -> tuple[bool, bool, bool, int]:
+    """Order candidates: the smallest is the likeliest."""
+    is_elsewhere = source.path != log.stored_path
+    return is_elsewhere, not source.is_still_in(state), source.state == REPLACED, -source.offset
 
 
 def _is_only_match(source: Source, log: LogFile, evidence: Evidence) -> bool:

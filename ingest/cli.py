@@ -98,6 +98,17 @@ class LazyGroup(click.Group):
             return None
         return completed(command, has_tables=cmd_name in _WITH_TABLES)
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read what stands before a command; of an option that belongs behind one, say so."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            raise click.UsageError(
+                f"No such option: {error.option_name}. Options of a command stand behind it, as in "
+                "`tokentail report --db OTHER.db`.",
+                ctx,
+            ) from None
+
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:

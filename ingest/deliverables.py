@@ -70,7 +70,11 @@ def import_deliverables(file: Path, database: StrPath, wait_seconds: float = 0.0
     paths, odd = read_deliverables(file)
     require_database(database)
     declared = {phase: deliverables("imported", found, complete=True) for phase, found in paths.items()}
-    with ingest_lock(database, wait_seconds), open_for_writing(database) as db, immediate(db.conn):
+    with (
+        ingest_lock(database, wait_seconds),
+        open_for_writing(database, makes=False) as db,
+        immediate(db.conn),
+    ):
         updated = declare(db.conn, file, declared)
         matched: set[tuple[str, str]] = set()
         events = differing = 0

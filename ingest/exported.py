@@ -27,7 +27,7 @@ from ingest.storing.rows import (
 )
 from parsers.event import FIELDS, NUMBER, NUMBER_OR_NONE, PERCENT, TEXT, TRUTH, Kind
 
-NOTHING = "nothing was imported: take a file as `tokentail export --full` wrote it"
+NOTHING = "nothing was imported: take NDJSON, as `export --full -o events.ndjson` writes it"
 
 LARGEST = 10**18
 """No number of an event is as large: the parsers read 18 digits at most."""

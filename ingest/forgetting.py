@@ -54,18 +54,24 @@ FROM seen JOIN token_estimation_v2_events USING (event_id)
 """
 """How many events some sources have, and how many of these no other source has."""
 
+_DECLARED = "SELECT COUNT(*) FROM phase_deliverables WHERE source_id IN (SELECT value FROM json_each(?))"
+
 Row = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Forgotten:
-    """What was forgotten; `events_kept` of the sources' events stay, since other sources have them, too."""
+    """What was forgotten; `events_kept` of the sources' events stay, since other sources have them, too.
+
+    `phases` are those whose imported deliverables went with their sources.
+    """
 
     sources: list[Row]
     events: int
     sightings: int
     rejects: int
     events_kept: int
+    phases: int
 
 
 def listed_sources(database: StrPath, remark: Remark = unsaid) -> list[Row]:
@@ -86,7 +92,11 @@ def forget(names: Sequence[str], database: StrPath, wait_seconds: float = 0.0) -
         DatabaseBusy, DatabaseUnusable: see `ingest.storing.database`.
     """
     require_database(database)
-    with ingest_lock(database, wait_seconds), open_for_writing(database) as db, immediate(db.conn):
+    with (
+        ingest_lock(database, wait_seconds),
+        open_for_writing(database, makes=False) as db,
+        immediate(db.conn),
+    ):
         found = _found(names, db)
         for source in found.sources:
             forget_source(db.conn, source["source_id"])
@@ -110,7 +120,8 @@ def _found(names: Sequence[str], db: Database) -> Forgotten:
     chosen_ids = json.dumps([source["source_id"] for source in chosen])
     seen, alone = db.conn.execute(_SEEN, [chosen_ids]).fetchone()
     sightings, rejects = (sum(source[name] for source in chosen) for name in ("sightings", "rejects"))
-    return Forgotten(chosen, alone, sightings, rejects, seen - alone)
+    (phases,) = db.conn.execute(_DECLARED, [chosen_ids]).fetchone()
+    return Forgotten(chosen, alone, sightings, rejects, seen - alone, phases)
 
 
 def _chosen(names: Sequence[str], sources: list[Row]) -> list[Row]:

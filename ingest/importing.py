@@ -20,7 +20,7 @@ from typing import IO
 from sqlite_utils import Database
 
 from ingest.errors import LogUnfinished, LogUnreadable, LogVanished, UnusableImport
-from ingest.exported import exported_fact
+from ingest.exported import NOTHING, exported_fact
 from ingest.files.logfile import LogFile, chunks, is_database
 from ingest.files.paths import STANDARD_INPUT
 from ingest.storing import writes
@@ -28,6 +28,7 @@ from ingest.storing.database import (
     EVENTS_TABLE,
     StrPath,
     immediate,
+    is_unused,
     open_for_writing,
     opened_as_it_is,
     remove_database,
@@ -79,7 +80,7 @@ def _held(database: StrPath, wait_seconds: float) -> Iterator[Database]:
     with ingest_lock(database, wait_seconds):
         is_new = not os.path.exists(database)
         try:
-            with open_for_writing(database) as db, immediate(db.conn):
+            with open_for_writing(database, is_unused(database)) as db, immediate(db.conn):
                 yield db
         except BaseException:
             if is_new:
@@ -159,10 +160,7 @@ def _facts(lines: IO[bytes], columns: frozenset[str], source_id: int, file: str)
         try:
             text = line.decode("utf-8-sig" if number == 1 else "utf-8")
         except UnicodeDecodeError as error:
-            raise UnusableImport(
-                f"{where}: not UTF-8; nothing was imported: write it with `tokentail export --full -o FILE`, "
-                "not with PowerShell's >"
-            ) from error
+            raise UnusableImport(f"{where}: not UTF-8; {NOTHING}, not with PowerShell's >") from error
         if text.strip():
             yield exported_fact(text, columns, Place(source_id, offset, number), where)
         offset += len(line)

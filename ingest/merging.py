@@ -20,6 +20,7 @@ from ingest.storing.database import (
     StrPath,
     immediate,
     is_current,
+    is_unused,
     open_for_writing,
     opened_as_it_is,
     remove_database,
@@ -76,7 +77,7 @@ def merge(others: Sequence[StrPath], database: StrPath, wait_seconds: float = 0.
     merged = Merged(problems=problems)
     with ingest_lock(database, wait_seconds):
         is_new = not os.path.exists(database)
-        with open_for_writing(database) as db:
+        with open_for_writing(database, is_unused(database)) as db:
             _merge([other for other in others if other not in itself], db.conn, merged)
         if is_new and not merged.databases:
             remove_database(database)
@@ -101,7 +102,8 @@ def _readable(other: StrPath, cutoff: str | None) -> Iterator[sqlite3.Connection
         DatabaseUnusable: it isn't there, was made by a newer version, or is none of ours.
     """
     if not os.path.isfile(other):
-        raise DatabaseUnusable(f"{os.fspath(other)}: no such database: name one that is there")
+        what = "a folder, not a" if os.path.isdir(other) else "no such"
+        raise DatabaseUnusable(f"{os.fspath(other)}: {what} database: name one that is there")
     with opened_as_it_is(other, not_ours=True) as connection:
         connection.execute("BEGIN")  # one moment of it, whatever is ingested meanwhile
         current = is_current(connection, other, not_ours=True)

@@ -127,7 +127,7 @@ def check_bookkeeping(connection: sqlite3.Connection, database: StrPath, full: b
     if not full:
         raise DatabaseUnusable(
             f"{database}: {trouble}: changed by hand, or restored in part, so nothing was read: `tokentail "
-            f"backfill --full LOGS --db {database}` mends it, or restore a copy"
+            "backfill --full LOGS` mends it, or restore a copy"
         )
     with immediate(connection):
         writes.mend_bookkeeping(connection)

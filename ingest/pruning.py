@@ -65,7 +65,7 @@ def prune(
     """
     _check_past(moment)
     require_database(database)
-    with ingest_lock(database, wait_seconds), open_for_writing(database) as db:
+    with ingest_lock(database, wait_seconds), open_for_writing(database, makes=False) as db:
         with immediate(db.conn):
             before = _count(db)
             kept_from = move_cutoff(db.conn, moment)
@@ -106,20 +106,23 @@ def _check_past(moment: datetime) -> None:
         )
 
 
-def events_if_all_would_go(database: StrPath, moment: datetime) -> int:
-    """Return how many events there are, if all of them are from before a moment (aware) of the past; else 0.
+def leaves_nothing(database: StrPath, moment: datetime) -> bool:
+    """Whether no event would be left if those from before a moment (aware) of the past went.
+
+    Of a database that has none, a first cutoff would leave nothing of what comes; a later one changes little.
 
     Raises:
         DatabaseUnusable: see `ingest.storing.database`.
     """
     if moment > datetime.now(UTC) or not os.path.isfile(database):
-        return 0
+        return False
     with opened_as_it_is(database) as connection:
         if not has_table(connection, EVENTS_TABLE):
-            return 0
-        query = f"SELECT COUNT(*), MAX(timestamp) FROM {EVENTS_TABLE}"
-        count, newest = connection.execute(query).fetchone()
-    return count if count and newest < time_text(moment.replace(microsecond=0)) else 0
+            return False
+        (newest,) = connection.execute(f"SELECT MAX(timestamp) FROM {EVENTS_TABLE}").fetchone()
+        if newest is None:
+            return not (has_table(connection, "event_horizon") and cutoff_of(connection))
+    return bool(newest < time_text(moment.replace(microsecond=0)))
 
 
 def _vacuumed(db: Database, database: StrPath, done: Pruned) -> Pruned:
@@ -143,7 +146,11 @@ def clear(database: StrPath, wait_seconds: float = 0.0) -> str | None:
         DatabaseBusy, DatabaseUnusable: see `ingest.storing.database`.
     """
     require_database(database)
-    with ingest_lock(database, wait_seconds), open_for_writing(database) as db, immediate(db.conn):
+    with (
+        ingest_lock(database, wait_seconds),
+        open_for_writing(database, makes=False) as db,
+        immediate(db.conn),
+    ):
         before = cutoff_of(db.conn)
         writes.clear_cutoff(db.conn)
         return before

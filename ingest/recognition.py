@@ -178,8 +178,9 @@ class Recognition:
                 remembered = recall(checkpoint)[0]
                 if remembered.piped is not None:
                     before[source.source_id] = (remembered.piped, evidence_of(checkpoint, remembered))
-        if not before or log.pipe is None:
+        if not before:
             return Reading(log)
+        assert log.pipe is not None  # noqa: S101 - for the type checker
         again = piped_again(log.pipe.kept_chunks(log.shown), before)
         same = [source for source in pipes if source.source_id in again]
         if same and self._options.full:

@@ -69,7 +69,7 @@ def retry_rejects(database: StrPath, wait_seconds: float = 0.0) -> Retried:
     """
     require_database(database)
     done = Retried()
-    with ingest_lock(database, wait_seconds), open_for_writing(database) as db:
+    with ingest_lock(database, wait_seconds), open_for_writing(database, makes=False) as db:
         retry = _Retry(db, done)
         for (source_id,) in db.conn.execute(_WITH_REJECTS).fetchall():
             source = source_known(db.conn, source_id)

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from ingest.errors import UsageMistake
 from ingest.files.logfile import LogFile
-from ingest.files.paths import STANDARD_INPUT
+from ingest.files.paths import STANDARD_INPUT, quoted
 from ingest.linking.timestamps import moment_of, time_text
 from ingest.notices import Notice
 from ingest.reading.zone import LOCAL, Zone, is_named, is_same_zone, zone_recorded
@@ -160,7 +160,7 @@ def _at_two_times(found: list[_Twice]) -> Notice:
     mends = (
         f"`tokentail sources forget {first.source_id}` takes it out"
         if first.log.stored_path == STANDARD_INPUT
-        else f"`tokentail backfill --full --tz {zone} {first.log.shown}` reads it as that is"
+        else f"`tokentail backfill --full --tz {zone} {quoted(first.log.path)}` reads it as that is"
     )
     text = (
         f"{first.log.shown}: read as {first.zone}, but it tells events of {first.other}, which was read as "

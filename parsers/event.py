@@ -160,7 +160,10 @@ class _Values(dict[str, str]):
 
 
 def _cut_at_keys(text: str, keys: tuple[str, ...]) -> _Values | Malformed:
-    """Cut `key=value key=value ...` at these keys in this order; other keys may be between them."""
+    """Cut `key=value key=value ...` at these keys in this order; other keys may be between them.
+
+    Of a line that was cut, the values that are whole are returned.
+    """
     values = _Values()
     start = _start_of(text, keys[0])
     if start < 0:
@@ -172,12 +175,14 @@ def _cut_at_keys(text: str, keys: tuple[str, ...]) -> _Values | Malformed:
     start += len(keys[0]) + 1
     for key, following in pairwise(keys):
         end = text.find(f" {following}=", start)
-        if end < 0:
-            # A line that simply stops was cut; what goes on with other keys is unknown.
-            return Malformed("unknown shape" if "=" in text[start:] else "cut off")
+        if end < 0 and "=" in text[start:]:
+            return Malformed("unknown shape")
+        if end < 0:  # a line that simply stops was cut
+            break
         values[key] = text[start:end]
         start = end + len(following) + 2
-    values[keys[-1]] = text[start:]
+    else:
+        values[keys[-1]] = text[start:]
     for key, value in values.items():
         if "=" in value and (parts := _NEW_KEY.split(value))[1:]:
             values[key], new = parts[0], new + parts[1::2]
@@ -206,7 +211,7 @@ def _read_values(values: dict[str, str], is_total: bool) -> EstimationEvent | Ma
             read.append(None if text is None else field.kind.read(text))
         except ValueError:
             return Malformed(field.kind.wrong(key, text or ""))
-    if not values["model"]:
+    if not values.get("model"):
         return Malformed("cut off")
     return EstimationEvent._make([*read[:2], is_total, *read[2:]])
 

@@ -41,7 +41,12 @@ class Piece(NamedTuple):
 
 def is_containers(data: bytes, start: int) -> bool:
     """Whether a container's line begins at an index of a block."""
-    return _CRI.match(data, start) is not None or _DOCKER.match(data, start) is not None
+    return _CRI.match(data, start) is not None or is_dockers(data, start)
+
+
+def is_dockers(data: bytes, start: int) -> bool:
+    """Whether a line of Docker's begins at an index of a block."""
+    return _DOCKER.match(data, start) is not None
 
 
 def piece_of(line: bytes) -> Piece | None:

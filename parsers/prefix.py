@@ -214,6 +214,8 @@ def unwrapped(line: bytes, container_logs: bool) -> tuple[bytes, bool] | None:
         if message_and_time is None:
             return None
         message, time = message_and_time
+        if b"\0" in message:  # it was an escape, so the block that holds the line has none
+            return None
     else:
         found = _outer()(line)
         if found is None:

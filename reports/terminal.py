@@ -5,6 +5,9 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Sequence
 
+_LINE_WIDTH = 200
+"""Characters of a log's line that are shown."""
+
 _UNITS = ("bytes", "KB", "MB", "GB", "TB")
 
 
@@ -17,6 +20,11 @@ def printable(text: str) -> str:
 
 def _is_harmless(character: str) -> bool:
     return character.isprintable() or unicodedata.category(character) == "Zs"
+
+
+def shortened(text: str) -> str:
+    """Return a line of a log to show, cut to its first characters."""
+    return text if len(text) <= _LINE_WIDTH else f"{text[:_LINE_WIDTH]}..."
 
 
 def bytes_text(count: int) -> str:

@@ -15,7 +15,7 @@ EXIT_CODES = {
     0: "done. Rejects are reported and are no failure, unless `--fail-on-reject`",
     1: "something could not be read or written (named; the rest is done), whoever read the output has gone "
     "(`| head`), a gate or `--fail-under` was missed, `verify` found a difference, no ingest went well for "
-    "`--max-age`, or there was a reject and `--fail-on-reject`",
+    "`--max-age`, `prune` would have left no event, or there was a reject and `--fail-on-reject`",
     2: "wrong use",
     75: "another ingest, or another program, holds the database",
     130: "interrupted (Ctrl-C, SIGHUP). Nothing is lost",

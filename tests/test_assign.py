@@ -146,6 +146,13 @@ def test_files_made_anew_are_told_by_their_paths_where_all_is_read_again() -> No
     assert (found[A].source, found[B].source) == (short, long)
 
 
+def test_of_two_sources_at_one_path_a_file_is_the_one_that_was_read_from_it() -> None:
+    """A copy with one call changed, in the place of a log that went elsewhere, looks like either."""
+    gone, own = source(1, A, state(7)), source(2, A, state(8))
+    evidence = Bytes([gone, own], {A: [1, 2]})
+    assert assigned({A: state(8)}, evidence, anew=True) == {A: Assigned(own)}
+
+
 @pytest.mark.parametrize("anew", [False, True])
 def test_file_that_could_not_be_read_is_no_source_and_not_new(anew: bool) -> None:
     """An error that comes once would make it a new source, with all that was read of it before."""

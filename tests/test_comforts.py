@@ -75,6 +75,15 @@ def test_misspelt_commands_get_a_suggestion(called: Tokentail, typed: str, meant
     assert f"'{meant}'" in done.stderr
 
 
+@pytest.mark.parametrize("typed", [("--db", "x.db"), ("-v",)], ids="".join)
+def test_an_option_before_its_command_is_told_its_place(called: Tokentail, typed: tuple[str, ...]) -> None:
+    """The bare program has no options of its commands; the error shows where they stand."""
+    done = called(*typed)
+    assert done.returncode == 2
+    assert f"No such option: {typed[0]}. " in done.stderr
+    assert "stand behind it, as in `tokentail report --db OTHER.db`" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("typed", "meant"),
     [
@@ -138,6 +147,9 @@ def test_an_estimator_is_named_by_its_file(called: Tokentail, tmp_path: Path) ->
     assert "PYTHONPATH" not in misspelt.stderr
     gone = called("replay", "--estimator", "gone.py:Mine")
     assert (gone.returncode, "there is no file gone.py" in gone.stderr) == (2, True)
+    (tmp_path / "other.py").write_text("class Mine:\n    def estimate(self, files):\n        return 1\n")
+    misshapen = called("replay", "--estimator", "other.py:Mine")
+    assert "its estimate(deliverables=[...], category=..., complexity=...) returns" in misshapen.stderr
     missing = called("replay", "--estimator", "no_such_module:Mine")
     assert "name its file: path/to/no_such_module.py:Class" in missing.stderr
 

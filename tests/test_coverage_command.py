@@ -333,5 +333,5 @@ def test_a_database_that_is_not_there_is_named(called: Tokentail, tmp_path: Path
     """Exit 1, the name and what to do; and no database is made."""
     done = called(*command, "--db", "missing.db", "--json")
     assert (done.returncode, done.stdout) == (1, "")
-    assert "missing.db: no such database: run `tokentail ingest LOGS` first" in done.stderr
+    assert "missing.db: no such database: run `tokentail ingest LOGS --db missing.db` first" in done.stderr
     assert list(tmp_path.iterdir()) == []

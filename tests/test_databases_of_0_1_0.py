@@ -159,7 +159,7 @@ UNREAD = {"forgotten", "killed"}
 
 DIFFER = {
     "lifted": "an event that the database does not have",
-    "retried": "run is 'retried-100' in the log, None in the database",
+    "retried": "run is 'retried-100' (initialized) in the log, None in the database",
 }
 """Databases that lack what their logs say until those are read in full, and what `verify` says then."""
 
@@ -187,7 +187,8 @@ def test_paths_that_newer_rules_find_are_noted_and_come_with_a_full_reading(
     """An old reading that knows fewer paths is no difference, until the log is read by today's rules."""
     found = unpacked("unfinished", tmp_path)
     result = json.loads(run(called, "verify", "--db", found.database, "--json"))
-    assert [note for note in result["notes"] if "`tokentail backfill --full` brings them" in note]
+    advised = f"`tokentail backfill --full --db {found.database}` brings them"
+    assert [note for note in result["notes"] if advised in note]
     ingest(called, found.database, found.logs, "backfill", "--full")
     result = json.loads(run(called, "verify", "--db", found.database, "--json"))
     assert (result["differences"], result["notes"]) == ([], [])

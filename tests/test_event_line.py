@@ -206,6 +206,21 @@ def test_line_cut_at_any_length_is_an_event_only_within_its_last_value(message):
             assert record == Malformed("cut off"), message[:end]
 
 
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("predicted_output=abc actual_output=1", "number not understood: predicted_output"),
+        ("predicted_output=1 new=2 actual_output=None smape=3.0%", "number missing: actual_output"),
+        ("predicted_output=x actual_total=1 selected_budget=2", "number not understood: predicted_output"),
+        ("predicted_output=abc", "cut off"),
+        ("predicted_output=1 new=2 actual_output=", "cut off"),
+    ],
+)
+def test_value_before_the_end_of_a_short_line_is_named(text, reason):
+    """A value that another key ends is whole: if it is none, that is the reason; else the line was cut."""
+    assert read(f"{MARKER} {text}") == Malformed(reason)
+
+
 def test_line_cut_within_its_marker_is_nothing():
     """A marker that is not whole is no marker."""
     for end in range(len(MARKER)):

@@ -157,3 +157,26 @@ def test_an_event_that_there_is_not_is_named(called: Tokentail, log: Path) -> No
     for name in ("99", "nonsense"):
         done = called("events", name)
         assert (done.returncode, "`tokentail events` lists them" in done.stderr) == (1, True)
+
+
+def test_times_are_in_the_zone_of_the_settings_as_in_the_report(called: Tokentail, log: Path) -> None:
+    """An event is found again by its time: in the list, alone, in the report, on the first screen."""
+    called("init", log, "--tz", "Australia/Sydney", "--db", "telemetry.db")
+    called("ingest")
+    assert "to 2026-01-14 09:12, Australia/Sydney" in called("report").stdout
+    shown = called("events", "--wide").stdout
+    assert "time (Australia/Sydney)" in shown
+    assert "2026-01-14 09:12" in shown
+    assert "event 1, 2026-01-14 09:12:02 Australia/Sydney (logged as" in called("events", 1).stdout
+    assert "2026-01-14 09:12 Australia/Sydney" in " ".join(called().stdout.split())
+    assert "event 1, 2026-01-13 22:12:02 UTC (" in called("events", 1, "--tz", "UTC").stdout
+
+
+def test_a_long_line_around_an_event_is_seen_to_be_cut(called: Tokentail, log: Path) -> None:
+    """Three dots stand for what is not shown, as where a line is explained."""
+    with log.open("a", encoding="utf-8") as file:
+        file.write(line(7, event_message(predicted_output=4321)) + "x" * 200 + "\n" + "y" * 201 + "\n")
+    called("ingest", log, "--tz", "UTC")
+    around = called("events", 4).stdout
+    assert f"{'x' * 200}\n" in around
+    assert f"{'y' * 200}...\n" in around

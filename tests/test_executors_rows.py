@@ -250,6 +250,39 @@ def test_executors_escalation_is_the_logs(autopack: Path, called: Tokentail) -> 
     assert escalations(autopack.with_name("ingest.db")) == []
 
 
+def test_run_of_the_executors_escalation_is_the_rows(autopack: Path, called: Tokentail) -> None:
+    """The executor knows it, where its log line names none; without it, the run is unknown."""
+    names = (
+        *("run_id", "phase_id", "timestamp", "attempt_index", "reason", "was_truncated"),
+        *("escalation_factor", "base_value", "base_source", "retry_max_tokens", "created_at"),
+    )
+    rows = [
+        (
+            run,
+            f"p{number}",
+            "2026-01-14 09:00:00",
+            1,
+            "truncation",
+            1,
+            1.25,
+            8192,
+            "budget",
+            12288,
+            "2026-01-14 09:00:00",
+        )
+        for number, run in enumerate(("own-run", ""))
+    ]
+    with closing(sqlite3.connect(autopack)) as connection:
+        connection.executemany(
+            f"INSERT INTO token_budget_escalation_events ({', '.join(names)}) VALUES ({', '.join('?' * 11)})",
+            rows,
+        )
+        connection.commit()
+    assert called("import", "autopack.db", "--db", "fresh.db").returncode == 0
+    found = {row["phase_id"]: row["run_id"] for row in escalations(autopack.with_name("fresh.db"))}
+    assert {phase: found[phase] for phase in ("p0", "p1")} == {"p0": "own-run", "p1": "unknown"}
+
+
 REFUSED = {
     "no numbers": (
         DEFINITION.replace("    actual_output_tokens INTEGER NOT NULL,\n", ""),

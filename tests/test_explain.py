@@ -281,6 +281,7 @@ def test_explaining_makes_no_database_and_changes_none(called: Tokentail, log: P
     [
         ("run.log", 2, "write FILE:LINE"),
         ("run.log:0", 2, "write FILE:LINE"),
+        ("run.log:abc", 2, "for a whole log: `tokentail ingest --dry-run FILE`\n"),
         ("run.log:11", 1, "there is no such line"),
         ("gone.log:1", 1, "gone.log: no such file: give the path of a log"),
     ],

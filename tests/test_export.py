@@ -129,7 +129,7 @@ def test_filters_choose_and_are_recorded(called: Tokentail, tmp_path: Path) -> N
     made(tmp_path)
     done = called("export")
     assert done.stderr == (
-        "wrote 4 events of 4 in telemetry.db; none left out\n"
+        "wrote ndjson to standard output: 4 events of 4 in telemetry.db; none left out\n"
         "1 of them logged only a total of input and output, given as actual_output_tokens\n"
     )
     assert [row["run_id"] for row in objects(called, "--phase", "p1", "--run", "run-1")] == ["run-1"]
@@ -137,8 +137,39 @@ def test_filters_choose_and_are_recorded(called: Tokentail, tmp_path: Path) -> N
     done = called("export", "--category", "implementation", "--min-actual", 50)
     assert len(done.stdout.splitlines()) == 1
     assert done.stderr == (
-        "wrote 1 event of 4 in telemetry.db; left out: 2 not selected, 1 with fewer than 50 actual tokens\n"
+        "wrote ndjson to standard output: 1 event of 4 in telemetry.db; left out: 2 not selected, 1 with "
+        "fewer than 50 actual tokens\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "written"),
+    [
+        (["-o", "e.csv"], "csv to e.csv"),
+        (["-o", "e.json"], "ndjson to e.json"),
+        (["-o", "-"], "ndjson to standard output"),
+        (["-o", "folder", "--partition-by", "month"], "parquet to folder"),
+    ],
+    ids=str,
+)
+def test_form_and_place_are_said(
+    called: Tokentail, tmp_path: Path, arguments: list[str], written: str
+) -> None:
+    """Whatever chose the form, the message names it, and where it went."""
+    made(tmp_path)
+    assert f"wrote {written}: 4 events of 4 in telemetry.db" in called("export", *arguments).stderr
+
+
+def test_full_export_that_no_import_takes_says_so(called: Tokentail, tmp_path: Path) -> None:
+    """`import` takes NDJSON alone: it is said when another form is written, and when that is imported."""
+    made(tmp_path)
+    for name in ("full.csv", "full.parquet"):
+        assert "`import` takes NDJSON alone" in called("export", "--full", "-o", name).stderr
+        done = called("import", name, "--db", "other.db")
+        assert done.returncode == 1
+        assert "take NDJSON, as `export --full -o events.ndjson` writes it" in done.stderr
+    assert "import" not in called("export", "--full", "-o", "events.ndjson").stderr
+    assert called("import", "events.ndjson", "--db", "other.db").returncode == 0
 
 
 def test_categories_are_written_as_they_were_selected(called: Tokentail, tmp_path: Path) -> None:
@@ -154,7 +185,8 @@ def test_empty_database_gives_an_empty_export(called: Tokentail, tmp_path: Path,
     """No events: no lines, or a header, or a Parquet file with columns and no rows."""
     made(tmp_path, ["nothing here"])
     done = called("export", "--format", form, "-o", "out")
-    assert (done.returncode, done.stderr) == (0, "wrote 0 events of 0 in telemetry.db; none left out\n")
+    assert done.returncode == 0
+    assert done.stderr == f"wrote {form} to out: 0 events of 0 in telemetry.db; none left out\n"
     if form == "parquet":
         table = pyarrow.parquet.read_table(tmp_path / "out")
         assert (table.num_rows, table.column_names) == (0, KEYS)
@@ -433,7 +465,8 @@ def test_text_that_is_no_text_does_not_end_an_export(called: Tokentail, tmp_path
     )
     for extra in ([], ["--full"]) if form != "otel" else ([],):
         done = called("export", "--format", form, "-o", "out", *extra)
-        assert (done.returncode, done.stderr) == (0, "wrote 1 event of 1 in telemetry.db; none left out\n")
+        assert done.returncode == 0
+        assert done.stderr.startswith(f"wrote {form} to out: 1 event of 1 in telemetry.db; none left out\n")
     assert objects(called)[0]["model"] == "a\\xffb"
     assert objects(called)[0]["deliverables"] == []
 

@@ -6,6 +6,7 @@ Keeps the invariant that speed never costs truth: the quick way agrees with the 
 from __future__ import annotations
 
 import gzip
+import json
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -209,6 +210,63 @@ def test_what_is_known_of_events_is_the_same_line_by_line(
         linker = recall(batches[-1].checkpoint)[0].linker
         seen.append((len(batches), rows, batches[0].rows.amendments, linker, batches[-1].counters))
     assert seen[0] == seen[1]
+
+
+def _mixed_lines() -> list[str]:
+    """Return lines of ours in the forms of several programs, also without the executor's own prefix."""
+    messages = [
+        event_message(),
+        "[TOKEN_BUDGET] phase=p1 complexity=low input=5056 output=1157/16384 total=6213 utilization=7.1% "
+        "model=some-model-4",
+        "[p1] Applied files: ['a.py']",
+        "Initialized autonomous executor for run: one",
+    ]
+    forms = [
+        "executor-1  | [2025-12-29 19:40:02] INFO: {}",
+        "[pod/executor-5d9c/app] [2025-12-29 19:40:02] INFO: {}",
+        "Dec 29 19:40:02 host unit[7]: [2025-12-29 19:40:02] INFO: {}",
+        "2025-12-29 19:40:02.123456789  [2025-12-29 19:40:02] INFO: {}",
+        "run.log:12:2025-12-29T08:40:02Z stderr F [2025-12-29 19:40:02] INFO: {}",
+        "[2025-12-29 19:40:02] INFO: {}",
+        "2025-12-29 19:40:02,123 - x - INFO - {}",
+    ]
+    lines = [form.format(message) for form in forms for message in messages]
+    for message in messages:
+        lines += [
+            json.dumps({"timestamp": "2025-12-29 19:40:02", "message": message}),
+            json.dumps({"message": f"[2025-12-29 19:40:02] INFO: {message}", "timestamp": "x"}),
+        ]
+        for place in (len(message) // 3, len(message) - 1):
+            torn = message[:place] + "\0" + message[place:]
+            lines += [
+                json.dumps({"timestamp": "2025-12-29 19:40:02", "message": torn}),
+                json.dumps({"log": f"[2025-12-29 19:40:02] INFO: {torn}\n", "stream": "stderr"}),
+            ]
+    return lines
+
+
+MIXED = _mixed_lines()
+
+
+@given(st.lists(st.sampled_from(MIXED), max_size=8))
+@example([MIXED[0], json.dumps({"timestamp": "2025-12-29 19:40:02", "message": event_message()})])
+@example([MIXED[4], json.dumps({"timestamp": "2025-12-29 19:40:02", "message": event_message()})])
+def test_lines_of_several_programs_say_the_same_line_by_line(
+    tmp_path_factory: pytest.TempPathFactory, lines: list[str]
+) -> None:
+    """An own prefix in another ends the trust in an object's time; no value holds a NUL."""
+    log = LogFile(str(tmp_path_factory.mktemp("mixed") / "run.log"))
+    Path(log.path).write_text("".join(f"{line}\n" for line in lines) + "end\n")
+    seen = []
+    for plain in (True, False):
+        batches = list(scan.scan(log, None, scan.ScanOptions("Australia/Sydney", plain=plain)))
+        facts = [(sighting.offset, sighting.fact._replace(stem="")) for sighting in batches[0].rows.sightings]
+        linker = recall(batches[-1].checkpoint)[0].linker
+        seen.append(
+            (facts, batches[0].rows.rejects, batches[0].rows.amendments, linker, batches[-1].counters)
+        )
+    assert seen[0] == seen[1]
+    assert "\0" not in str(seen[0])
 
 
 EVENT, STAMP = event_message().encode(), b"[2025-12-29 19:40:02] INFO: "

@@ -378,10 +378,11 @@ def test_what_is_not_followed(
 
 
 @pytest.fixture
-def started(logs: Path, database: Path) -> Iterator[subprocess.Popen[bytes]]:
+def started(logs: Path, database: Path, request: pytest.FixtureRequest) -> Iterator[subprocess.Popen[bytes]]:
     """Start a follow in a process of its own, and wait until it has read what is there."""
+    program = [sys.executable, "-c", "from ingest.cli import main; main()"]
     process = subprocess.Popen(
-        [sys.executable, "-c", "from ingest.cli import main; main()", "follow", "logs", "--tz", "UTC"],
+        [*program, "follow", "logs", "--tz", "UTC", *getattr(request, "param", [])],
         cwd=logs.parent,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         stdout=subprocess.PIPE,
@@ -414,6 +415,24 @@ def test_signal_ends_it_with_everything_committed(
     assert (started.returncode, stored(database)) == (code, [1, 2, 3])
     assert runs(database) == [("follow", 1, code, 3, 0)]
     assert b"3 events new" in output.splitlines()[-2]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
+@pytest.mark.parametrize("started", [["--json"]], indirect=True, ids=["json"])
+@pytest.mark.parametrize(("name", "code"), [("SIGTERM", 0), ("SIGINT", 130)])
+def test_the_last_object_has_the_exit_code_of_the_process(
+    started: subprocess.Popen[bytes], logs: Path, database: Path, name: str, code: int
+) -> None:
+    """A signal decides it, also where a problem stands in the end."""
+    (logs / "damaged.log.gz").write_bytes(gzip.compress(b"x" * 999)[:-8] + b"damaged!")
+    wait_until(lambda: runs(database)[0][-1] == 1, "the problem")
+    started.send_signal(signal.Signals[name])
+    output, _ = started.communicate(timeout=SOON_SECONDS)
+    last = json.loads(output.splitlines()[-1])
+    assert (last["ended"], last["exit_code"], started.returncode, runs(database)[0][2]) == (
+        True,
+        *[code] * 3,
+    )
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signal")

@@ -4,19 +4,34 @@ from __future__ import annotations
 
 import os
 import socket
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
 
 import ingest
+from conftest import Tokentail
 from ingest.errors import DatabaseBusy, DatabaseUnusable
 from ingest.storing.database import open_for_writing
 from ingest.storing.ingest_runs import ingest_lock
+
+CHANGING = (
+    ("prune", "--older-than", "1d"),
+    ("prune", "--older-than", "1d", "--force"),
+    ("prune", "--lift"),
+    ("rejects", "--retry"),
+    ("sources", "forget", "1"),
+    ("deliverables", "import", "d.json"),
+)
+"""Commands that change a database, and make none."""
+
+MAKING = (("import", "x.log"), ("merge", "x.log"))
+"""Commands that make one, had they been given what they need."""
 
 HOLD = """
 import sys, time
@@ -233,3 +248,58 @@ def test_journal_is_shared_as_the_database_is(tmp_path, mode):
         db.conn.execute("PRAGMA user_version = 7")
         modes = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir()}
     assert modes == {"t.db": mode, "t.db-wal": mode, "t.db-shm": mode}
+
+
+# A lock file of no use
+
+
+@pytest.mark.parametrize("what", ["nothing", "text", "folder", "foreign"])
+@pytest.mark.parametrize("arguments", [*CHANGING, *MAKING, ("upgrade",), ("ingest", "x.log")], ids=" ".join)
+def test_no_lock_file_stays_beside_what_was_refused(called: Tokentail, tmp_path: Path, arguments, what):
+    """What is no database of ours is left as it is, and so is its folder."""
+    (tmp_path / "x.log").write_text("no event\n")
+    (tmp_path / "d.json").write_text('[{"run_id": "r", "phase_id": "p", "deliverables": ["a"]}]')
+    database = tmp_path / "t.db"
+    if what == "text":
+        database.write_text("dear diary\n")
+    elif what == "folder":
+        database.mkdir()
+    elif what == "foreign":
+        with closing(sqlite3.connect(database)) as connection:
+            connection.execute("CREATE TABLE t (a)")
+    if arguments[0] == "ingest" and what in ("nothing", "foreign"):
+        pytest.skip("an ingest may make its tables there")
+    before = database.read_bytes() if database.is_file() else None
+    done = called(*arguments, "--db", database)
+    assert done.returncode == 1
+    assert (database.read_bytes() if database.is_file() else None) == before
+    assert {path.name for path in tmp_path.iterdir()} <= {"x.log", "d.json", "t.db"}
+    assert database.exists() == (what != "nothing")
+
+
+def test_lock_file_of_a_database_stays(called: Tokentail, tmp_path: Path):
+    """It goes only where the command for which it was made failed, or made no database."""
+    (tmp_path / "x.log").write_text("no event\n")
+    called("ingest", "x.log", "--db", "t.db")
+    assert called("sources", "forget", "99", "--db", "t.db").returncode == 2
+    assert (tmp_path / "t.db.lock").exists()
+
+
+def test_who_waited_for_a_lock_file_that_went_holds_another(tmp_path: Path):
+    """A lock on a file that nobody else finds any more would exclude nobody."""
+    database, held, done = tmp_path / "t.db", threading.Event(), threading.Event()
+
+    def wait_and_hold():
+        with ingest_lock(database, 30):
+            held.set()
+            done.wait(30)
+
+    waiting = threading.Thread(target=wait_and_hold)
+    with ingest_lock(database, 0):  # no database is made, so its file goes
+        waiting.start()
+        time.sleep(0.3)
+    assert held.wait(30)
+    with pytest.raises(DatabaseBusy), ingest_lock(database, 0):
+        pass
+    done.set()
+    waiting.join()

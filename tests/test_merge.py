@@ -236,7 +236,7 @@ def test_databases_that_cannot_be_merged_are_named(
     assert done.returncode == 1
     assert [line.split(":")[1].strip() for line in done.stderr.splitlines()] == broken
     assert "newer version" in done.stderr
-    assert "--db" not in done.stderr
+    assert "with --db" not in done.stderr
     assert tables(tmp_path / "one.db") == tables(fleet[1])
     done = called("merge", "1.db", "--db", "1.db")
     assert (done.returncode, "the database itself" in done.stderr) == (2, True)
@@ -283,8 +283,8 @@ def test_log_that_was_read_in_two_zones_is_told_with_both_ids(tmp_path: Path, ca
     called("ingest", "run.log", "--tz", "UTC", "--db", "one.db")
     called("ingest", "run.log", "--tz", "Asia/Tokyo", "--db", "two.db")
     done = called("merge", "two.db", "--db", "one.db")
-    assert "`tokentail sources forget 2` takes the one of there out" in done.stderr
-    assert "`tokentail sources forget 1` the one of here" in done.stderr
+    assert "`tokentail sources forget 2 --db one.db` takes the one of there out" in done.stderr
+    assert "`tokentail sources forget 1 --db one.db` the one of here" in done.stderr
     called("sources", "forget", "2", "--db", "one.db")
     assert "read as UTC" in called("status", "--db", "one.db").stdout
     assert len(tables(tmp_path / "one.db")["events"]) == 1

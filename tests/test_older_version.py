@@ -181,4 +181,4 @@ def test_no_room_for_the_copy_is_said_with_the_variable_to_set(
     done = called("report", "--db", old)
     assert done.returncode == 1
     assert "set TMPDIR" in done.stderr
-    assert "`tokentail upgrade`" in done.stderr
+    assert f"`tokentail upgrade {old}`" in done.stderr

@@ -293,6 +293,25 @@ def test_log_in_pieces_gives_what_it_gives_whole_wherever_it_is_cut(
 
 
 @FORMS
+@pytest.mark.parametrize("before", [0, 1_000, 1_037])
+def test_few_pieces_are_seen_among_many_lines_of_another_program(form: Any, before: int) -> None:
+    """Wherever they stand in a large block, as `cat app.log pod.log` puts them together."""
+    plain = "[2025-12-29 19:40:02] INFO: working on a step, nothing to see"
+    pieces = form("y", "z")
+    lines = [*[plain] * before, *pieces, *[plain] * 3_000]
+    data = "".join(f"{line}\n" for line in lines).encode()
+    assert pieces_in(data) == ([data.index(pieces[0].encode())], form is docker)
+
+
+def test_line_that_quotes_dockers_end_hides_no_piece() -> None:
+    """However often the quoted text stands in it."""
+    quoting = 'tail: {"log":"a\\n","stream":"stderr"} {"log":"b\\n","stream":"stderr"}'
+    pieces = docker("y", "z")
+    data = "".join(f"{line}\n" for line in [*docker("x"), quoting, *pieces, *docker("x")]).encode()
+    assert pieces_in(data) == ([data.index(pieces[0].encode())], True)
+
+
+@FORMS
 def test_pieces_are_seen_in_large_blocks_too(form: Any) -> None:
     """Most logs were not written by a container, and are not searched."""
     lines = [line for number in range(2_000) for line in form(f"{number} " + "x" * 60)]

@@ -56,7 +56,7 @@ def test_verify_after_a_lifted_pruning_says_what_brings_it_back(called: Tokentai
     done = called("verify", "--db", "t.db")
     assert done.returncode == 1
     assert "None" not in done.stdout
-    assert "`tokentail backfill --full` brings them back" in done.stdout
+    assert "`tokentail backfill --full --db t.db` brings them back" in done.stdout
     called("backfill", "--full", LOGS, "--tz", "UTC", "--db", "t.db")
     assert called("verify", "--db", "t.db").returncode == 0
 
@@ -72,6 +72,38 @@ def test_import_of_another_encoding_says_which_is_wanted(called: Tokentail, comm
     assert done.returncode == 1
     assert "not UTF-8; nothing was imported" in done.stderr
     assert "codec" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        (("explain", "folder:3"), "folder: can't be read (is a directory): name a file in it\n"),
+        (("import", "folder"), "name a file in it; nothing was imported"),
+        (("explain", "t.db/x:3"), "no file has such a name"),
+        (("report", "--db", "folder"), "folder: a folder, not a database: name a file with --db"),
+        (("status", "--db", "folder"), "folder: a folder, not a database: name a file with --db"),
+        (("merge", "folder", "--db", "t.db"), "folder: a folder, not a database: name one that is there"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+def test_folder_where_a_file_is_meant_is_said(called: Tokentail, command: tuple[str, ...], said: str) -> None:
+    """Neither is another run advised, which meets the folder again, nor an ingest, which can't use it."""
+    called("ingest", LOGS, "--tz", "UTC", "--db", "t.db")
+    Path("folder").mkdir()
+    done = called(*command)
+    assert (done.returncode, said in done.stderr) == (1, True), done.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such pipes")
+@pytest.mark.parametrize("command", ["ingest", "import"])
+def test_path_of_a_pipe_is_to_be_standard_input(called: Tokentail, tmp_path: Path, command: str) -> None:
+    """It is not waited for, and the message says how it is read."""
+    os.mkfifo(tmp_path / "pipe")
+    done = called(command, "pipe")
+    assert done.returncode == 1
+    assert (
+        "pipe: not a regular file, so not read: a pipe is read as standard input, `- < pipe`" in done.stderr
+    )
 
 
 def test_wait_is_not_advised_for_a_pipe_that_may_never_end(called: Tokentail, tmp_path: Path) -> None:

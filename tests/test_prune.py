@@ -233,8 +233,8 @@ def test_a_database_is_not_emptied_unless_that_is_said(called: Tokentail, tmp_pa
         "26 of 26 events: all, from before 2026-02-01 00:00:00 UTC, would be pruned"
     )
     refused = called("prune", "--older-than", "2026-02-01")
-    assert (refused.returncode, refused.stdout) == (2, "")
-    assert "all 26 events" in refused.stderr
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert "no event from 2026-02-01 00:00 UTC or later" in refused.stderr
     assert "--force" in refused.stderr
     assert tables(database) == before
     done = called("prune", "--older-than", "2026-02-01", "--force")
@@ -250,3 +250,22 @@ def test_wrong_use_is_said(called: Tokentail, tmp_path: Path) -> None:
     assert called("prune", "--older-than", "7d", "--lift").returncode == 2
     assert "no such database" in called("prune", "--older-than", "7d").stderr
     assert not (tmp_path / "telemetry.db").exists()
+
+
+def test_a_database_without_events_gets_no_cutoff_unless_that_is_said(
+    called: Tokentail, tmp_path: Path
+) -> None:
+    """Where a cutoff was forced, an ingest all of whose events it leaves out says how to lift it."""
+    shutil.copytree(EXAMPLES / "logs", tmp_path / "logs")
+    (tmp_path / "empty").mkdir()
+    called("ingest", "empty")
+    assert "needs --force" in called("prune", "--older-than", "2026-02-01", "--dry-run").stderr
+    refused = called("prune", "--older-than", "2026-02-01")
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert tables(tmp_path / "telemetry.db") == {name: [] for name in tables(tmp_path / "telemetry.db")}
+    assert called("prune", "--older-than", "2026-02-01", "--force").returncode == 0
+    left_out = called("ingest", "logs", "--tz", "UTC").stdout
+    assert ", 0 events new" in left_out
+    assert (
+        "older than what is kept (`tokentail prune --lift`, then `tokentail backfill --full LOGS`" in left_out
+    )

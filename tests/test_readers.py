@@ -66,7 +66,7 @@ def test_reader_without_permission_learns_what_to_do(called: Tokentail, shared: 
     if os.geteuid() != 0:
         pytest.skip("this user owns the database")
     assert (done.returncode, done.stdout) == (1, "")
-    for words in (str(shared), "telemetry.db-wal", "belongs to root", "`chgrp`", "`tokentail backup`"):
+    for words in (str(shared), "telemetry.db-wal", "belongs to root", "`chgrp`", "`backup`"):
         assert words in done.stderr
 
 

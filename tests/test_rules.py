@@ -269,7 +269,7 @@ def proven(called: Tokentail, tmp_path: Path) -> Path:
 WRONG = {
     "phase-named-by-a-later-line": (
         "UPDATE token_estimation_v2_events SET phase_id = 'p9' WHERE predicted_output_tokens = 77",
-        "run.log:7: phase is 'p2' in the log, 'p9' in the database",
+        "run.log:7: phase is 'p2' (builder) in the log, 'p9' (builder) in the database",
     ),
     "value-that-a-row-lost": (
         "UPDATE token_estimation_v2_events SET input_tokens = NULL WHERE predicted_output_tokens = 5200",

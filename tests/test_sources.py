@@ -60,6 +60,22 @@ def test_forgotten_source_takes_only_what_no_other_has(database: Path, called: T
     assert tables(database) == before
 
 
+@pytest.mark.usefixtures("database")
+def test_an_import_is_forgotten_as_what_it_is(called: Tokentail, tmp_path: Path) -> None:
+    """It is no log that an ingest would read anew, and the phases whose paths go are counted."""
+    phase = {"run_id": "run-1", "phase_id": "p1", "deliverables": ["src/a.py"]}
+    (tmp_path / "paths.ndjson").write_text(json.dumps(phase) + "\n", encoding="utf-8")
+    called("deliverables", "import", "paths.ndjson")
+    assert "1 source not checked: imported, or" in called("verify").stdout
+    for words in (["--dry-run"], []):
+        done = called("sources", "forget", "paths.ndjson", *words)
+        assert "0 rejects, imported paths of 1 phase; 0 events of others stay" in done.stdout
+    assert done.stderr == "what was imported comes back if it is imported again\n"
+    with_log = called("sources", "forget", "copy.log")
+    assert "imported" not in with_log.stdout + with_log.stderr
+    assert "if these logs are still among those that you ingest" in with_log.stderr
+
+
 def test_name_of_no_source_changes_nothing(database: Path, called: Tokentail) -> None:
     """All of what is named is forgotten, or nothing is."""
     before = rows_as_stored(database)

@@ -106,6 +106,33 @@ def test_hundreds_of_logs_are_a_screen_full(called: Tokentail, logs: Path) -> No
     assert len(json.loads(called("status", "--json").stdout)["sources"]) == 150
 
 
+def test_a_last_line_without_newline_is_no_work_for_an_ingest(called: Tokentail, logs: Path) -> None:
+    """A backfill reads it; what else is behind is named beside it, with the ingest that reads that."""
+    (logs / "half.log").write_text(line(1) + line(2)[:50])
+    (logs / "grown.log").write_text(line(3))
+    read(logs)
+    verdict = called("status").stdout.splitlines()[0]
+    assert "50 bytes of last lines without a newline (`tokentail backfill`" in verdict
+    assert "`tokentail ingest`" not in verdict
+    with (logs / "grown.log").open("a") as file:
+        file.write(line(4))
+    verdict = called("status").stdout.splitlines()[0]
+    assert f"{len(line(4))} bytes of logs not read yet (`tokentail ingest`)" in verdict
+    assert "50 bytes of last lines" in verdict
+    with (logs / "half.log").open("a") as file:
+        file.write("\n")
+    assert f"{len(line(4)) + 51} bytes of logs not read yet" in called("status").stdout.splitlines()[0]
+
+
+def test_a_database_that_was_merged_lacks_no_ingest(called: Tokentail, logs: Path) -> None:
+    """What its others read is stored; that nothing was ingested into it is no failure."""
+    (logs / "a.log").write_text(line(1))
+    read(logs)
+    called("merge", "telemetry.db", "--db", "merged.db")
+    assert called("status", "--db", "merged.db").stdout.startswith("All that the logs held")
+    assert "no ingest yet" in " ".join(called(DATABASE_URL="sqlite:///merged.db").stdout.split())
+
+
 def test_status_of_a_pipe_and_of_no_log(tokentail: Tokentail) -> None:
     """Standard input has no file to look up; a database without a source has no table."""
     tokentail("ingest", "-", "--tz", "UTC", stdin=b"")

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import click
 
 from commandline import options
-from commandline.output import complain, remark, say, say_json
+from commandline.output import complain, name_database, remark, say, say_json
 from ingest.backup import back_up
+from ingest.errors import UsageMistake
 from ingest.upgrading import upgrade
 from reports.terminal import bytes_text, counted
 
@@ -120,6 +121,10 @@ def upgrade_command(database: str | None, db: str | None, wait_seconds: float, a
     Exit codes: 0 done, or it was of this version already; 1 it can't be used, or holds nothing of
     tokentail; 2 wrong use; 75 another ingest holds it.
     """  # noqa: D301 - Click's mark must be the character itself
+    if database and options.is_typed("db"):
+        raise UsageMistake(f"upgrade which? Name {database} or {db}, as DB or with --db")
+    if database:
+        name_database({"--db": database})
     chosen = database or options.chosen_database(db)
     made = upgrade(chosen, wait_seconds, remark)
     if as_json:

@@ -22,12 +22,10 @@ from ingest.storing.database import open_for_reading
 from ingest.tracing import ReadWith, TracedLine, trace
 from parsers.line import template_for
 from parsers.records import Escalation, EstimationEvent, Malformed, Noted
+from reports.terminal import shortened
 
 MAX_WRAPPED = 16
 """Physical lines that a line of a wrapped capture may have, and be found by any of them."""
-
-_WIDTH = 200
-"""Characters of a line that are shown."""
 
 _READ_WITH = (
     "SELECT timezone, prefix FROM log_sources WHERE ? IN (path, real_path) ORDER BY source_id DESC LIMIT 1"
@@ -98,7 +96,7 @@ def _parted(place: str) -> tuple[str, int]:
         return path, int(number[:18])
     raise UsageMistake(
         f"{place}: which line? Write FILE:LINE, counted from 1; for a whole log: "
-        f"tokentail ingest --dry-run {place}"
+        "`tokentail ingest --dry-run FILE`"
     )
 
 
@@ -200,9 +198,8 @@ def _show(found: list[tuple[str, str, TracedLine, int | None]]) -> None:
     for index, (path, zone, traced, event_id) in enumerate(found):
         if index:
             say("")
-        shown = traced.line.data.decode("utf-8", "replace")
         say(f"{path}:{traced.line.number}, from byte {traced.line.offset:,}")
-        say(f"  {shown[:_WIDTH]}{'...' if len(shown) > _WIDTH else ''}", as_is=True)
+        say(f"  {shortened(traced.line.data.decode('utf-8', 'replace'))}", as_is=True)
         for name, text in _described(path, zone, traced):
             say(f"{name:<22}  {text}")
         if event_id is not None:

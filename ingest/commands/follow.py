@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from commandline import Terminated, options
+from commandline import EXIT_INTERRUPTED, Terminated, options
 from commandline.metrics import Metrics
 from commandline.output import complain, remark, say, say_json_line
 from ingest.commands.ingest import (
@@ -92,12 +92,13 @@ def _follow(paths: tuple[str, ...], given: Chosen, idle_seconds: float | None, m
 def _followed(voice: _Voice, run: Callable[[], Summary]) -> int:
     try:
         total = run()
-    except (KeyboardInterrupt, Terminated) as signal:
-        voice.end()
-        if isinstance(signal, Terminated):  # a service is asked to end so; it did what it was asked
-            return 0
+    except Terminated:  # a service is asked to end so; it did what it was asked
+        voice.end(0)
+        return 0
+    except KeyboardInterrupt:
+        voice.end(EXIT_INTERRUPTED)
         raise
-    voice.end()
+    voice.end(total.exit_code)
     return total.exit_code
 
 
@@ -143,11 +144,11 @@ class _Voice:
         """End the follow if a signal came."""
         self._stopping.check()
 
-    def end(self) -> None:
+    def end(self, exit_code: int) -> None:
         """Say what was done in all."""
         if self._total is None:
             return
         if self._as_json:
-            say_json_line({"ended": True, **self._total.values()})
+            say_json_line({"ended": True, **self._total.values(), "exit_code": exit_code})
         elif not self._quiet:
             show(self._total)

@@ -51,7 +51,8 @@ def import_command(file: str, db: str | None, wait_seconds: float, as_json: bool
         f"completed, {known:,} known already"
     )
     if done.events_pruned:
-        say(f"{counted(done.events_pruned, 'event')} older than what is kept (see `tokentail prune`)")
+        old = counted(done.events_pruned, "event")
+        say(f"{old} older than what is kept (`tokentail prune --lift`, and the import again, takes them)")
     say(f"database {database}")
     return 0
 

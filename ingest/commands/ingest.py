@@ -14,6 +14,7 @@ from commandline.metrics import Metrics, metrics_option
 from commandline.output import complain, remark, say, say_json, say_unclaimed
 from ingest.commands.progress import shown_progress
 from ingest.errors import UsageMistake
+from ingest.files.paths import quoted
 from ingest.pipeline import ingest
 from ingest.reading.zone import machine_zone, zone_named
 from ingest.storing.library import import_library
@@ -225,8 +226,8 @@ def no_adoption(asked: str, database: str) -> str:
     """Name the replacement of adopting an executor's own database, as version 0.1.0 did."""
     return (
         f"{asked} is no more: a database that was adopted is used without it; any other of an executor's "
-        f"is read, and never written to: `tokentail import {database} --db OTHER.db` takes its rows in, "
-        "again whenever it is run"
+        f"is read, and never written to: `tokentail import {quoted(database)} --db OTHER.db` takes its rows "
+        "in, again whenever it is run"
     )
 
 
@@ -261,6 +262,10 @@ def cores() -> int:
     return len(allowed(0)) if allowed is not None else os.cpu_count() or 1
 
 
+LIFTED = "`tokentail prune --lift`, then `tokentail backfill --full LOGS`, brings back what is older"
+"""What a person does who wants older events all the same."""
+
+
 def found_text(summary: Summary) -> str:
     """Return what became of the marker lines, in words: new events, and the other counts that aren't 0."""
     more = {
@@ -291,7 +296,7 @@ def show(summary: Summary) -> None:
     )
     say_unclaimed(summary.quoted_lines, summary.unread_lines)
     if summary.pruned:
-        say(f"{counted(summary.pruned, 'marker line')} older than what is kept (see `tokentail prune`)")
+        say(f"{counted(summary.pruned, 'marker line')} older than what is kept ({LIFTED})")
     say(f"times read as {summary.timezone}; {where}")
 
 

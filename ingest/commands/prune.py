@@ -7,11 +7,11 @@ from datetime import datetime
 
 import click
 
-from commandline import options
+from commandline import EXIT_TROUBLE, options
 from commandline.moments import FORMS, moment, parse_since
 from commandline.output import complain, remark, say, say_json
 from ingest.errors import UsageMistake
-from ingest.pruning import Pruned, clear, events_if_all_would_go, preview, prune
+from ingest.pruning import Pruned, clear, leaves_nothing, preview, prune
 from reports.terminal import bytes_text, counted
 
 
@@ -54,9 +54,10 @@ def prune_command(
     still proves every marker line. Logs are never touched.
 
     To give the space back, SQLite writes the database anew, which needs as much room again for a while;
-    --no-vacuum leaves that out. A pruning that would leave no event at all needs --force.
+    --no-vacuum leaves that out. A pruning that would leave no event at all needs --force, as
+    does a first one of a database without any.
 
-    Exit codes: 0 done, 1 the database can't be used, 2 wrong use or no event would be left,
+    Exit codes: 0 done, 1 the database can't be used or no event would be left, 2 wrong use,
     75 another ingest holds it.
     """  # noqa: D301 - Click's mark must be the character itself
     database = options.chosen_database(db)
@@ -64,11 +65,13 @@ def prune_command(
         raise UsageMistake("say --older-than TIME (with --dry-run to see what would go), or --lift alone")
     if moment is None:
         return _clear(database, wait_seconds, as_json)
-    if not (force or dry_run) and (count := events_if_all_would_go(database, moment)):
-        raise UsageMistake(
-            f"{database}: all {count:,} events are from before {moment:%Y-%m-%d %H:%M} UTC, so that none "
-            "would be left; nothing was changed: --force prunes them all the same"
+    needs_force = not force and leaves_nothing(database, moment)
+    if needs_force and not dry_run:
+        complain(
+            f"{database}: has no event from {moment:%Y-%m-%d %H:%M} UTC or later, so that none would be "
+            "left; nothing was changed: --force prunes all the same"
         )
+        return EXIT_TROUBLE
     if dry_run:
         done = preview(database, moment, remark)
     else:
@@ -78,7 +81,7 @@ def prune_command(
     if as_json:
         say_json({"database": database, "dry_run": dry_run, **asdict(done)})
     else:
-        _show(database, done, dry_run)
+        _show(database, done, dry_run, needs_force)
     return 0 if done.trouble is None else 1
 
 
@@ -94,7 +97,7 @@ def _clear(database: str, wait_seconds: float, as_json: bool) -> int:
     return 0
 
 
-def _show(database: str, done: Pruned, dry_run: bool) -> None:
+def _show(database: str, done: Pruned, dry_run: bool, needs_force: bool) -> None:
     would = "would be pruned" if dry_run else "pruned"
     all_of_them = ": all" if done.is_all else ""
     say(
@@ -102,7 +105,7 @@ def _show(database: str, done: Pruned, dry_run: bool) -> None:
         f"{done.kept_from[:19]} UTC, {would}, with {counted(done.sightings, 'sighting')}, "
         f"{counted(done.rejects, 'reject')} and {counted(done.escalations, 'escalation')}"
     )
-    if dry_run and done.is_all:
+    if needs_force:
         remark("no event would be left: without --dry-run this needs --force")
     freed = f"{bytes_text(done.freed_bytes)} smaller" if done.freed_bytes else ""
     say(f"database {database}" + (f", {freed}" if freed else ""))

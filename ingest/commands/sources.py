@@ -10,6 +10,7 @@ import click
 from commandline import options
 from commandline.output import remark, say, say_json, say_lines
 from ingest.forgetting import forget, listed_sources, preview
+from ingest.storing.sources import IMPORTED
 from reports.terminal import counted, table
 
 _LEAST = ("pruned", "zone", "state", "rejects", "marker lines", "last read (UTC)")
@@ -103,9 +104,14 @@ def forget_command(
     say(
         f"{counted(len(done.sources), 'source')} {would}: {counted(done.events, 'event')} with "
         f"{'it' if len(done.sources) == 1 else 'them'}, {counted(done.sightings, 'sighting')}, "
-        f"{counted(done.rejects, 'reject')}; {counted(done.events_kept, 'event')} of others stay"
+        f"{counted(done.rejects, 'reject')}"
+        + (f", imported paths of {counted(done.phases, 'phase')}" if done.phases else "")
+        + f"; {counted(done.events_kept, 'event')} of others stay"
     )
     say(f"database {database}")
-    if not dry_run:
+    states = {source["state"] for source in done.sources} if not dry_run else set()
+    if states - {IMPORTED}:
         remark("if these logs are still among those that you ingest, the next run reads them anew")
+    if IMPORTED in states:
+        remark("what was imported comes back if it is imported again")
     return 0

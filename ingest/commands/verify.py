@@ -77,10 +77,10 @@ def _show(database: str, result: Verification, quiet: bool) -> None:
         say(f"the marker stands there {counted(result.occurrences, 'time')}: beside marker lines in {said}")
     if result.sources_without_log:
         left = counted(result.sources_without_log, "source")
-        say(f"{left} not checked: their logs are gone, or were not among these")
+        say(f"{left} not checked: imported, or a log that is gone or was not among these")
     if count:
         say(
-            f"`tokentail backfill --full LOGS --db {database}` reads the logs anew, and mends most of it; "
+            "`tokentail backfill --full LOGS` reads the logs anew, and mends most of it; "
             "for the rest restore a copy, or read the logs into a new database"
         )
     say(f"database {database}")

@@ -24,6 +24,7 @@ from ingest.files.listing import MAX_INTEGER
 from ingest.files.paths import (
     STANDARD_INPUT,
     looked_up,
+    not_regular,
     opened_raw,
     reason_of,
     shown,
@@ -158,7 +159,7 @@ class LogFile:
 
     def _state(self, found: os.stat_result | ObjectState) -> FileState:
         if not stat.S_ISREG(found.st_mode):
-            raise LogUnreadable(f"{self.shown}: not a regular file, so not read")
+            raise not_regular(self.path)
         device, inode = found.st_dev & MAX_INTEGER, found.st_ino & MAX_INTEGER
         return FileState(device, inode, found.st_size, found.st_mtime_ns)
 
@@ -273,7 +274,9 @@ def reading(path: str) -> Iterator[None]:
 
 
 def is_database(path: str | os.PathLike[str]) -> bool:
-    """Whether a file is a SQLite database; one that can't be read is none."""
+    """Whether a file is a SQLite database; one that can't be read, or only once, is none."""
+    if not os.path.isfile(path):
+        return False
     try:
         with open(path, "rb") as file:
             return file.read(len(_SQLITE_MAGIC)) == _SQLITE_MAGIC

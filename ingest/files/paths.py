@@ -33,6 +33,13 @@ def shown(path: str) -> str:
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
+def quoted(path: str | os.PathLike[str]) -> str:
+    """Return a path as it stands in a command that a shell reads."""
+    import shlex  # noqa: PLC0415 - few runs advise a command
+
+    return shlex.quote(shown(os.fspath(path)))
+
+
 # What a path leads to
 
 
@@ -106,7 +113,7 @@ def _opened_file(path: str) -> io.FileIO:
         raise unreadable(path, error) from error
     if not stat.S_ISREG(os.fstat(raw.fileno()).st_mode):
         raw.close()
-        raise LogUnreadable(f"{shown(path)}: not a regular file, so not read")
+        raise not_regular(path)
     return raw
 
 
@@ -120,9 +127,17 @@ def unreadable(path: str, error: OSError | ValueError) -> LogUnreadable:
     advice = "the next run tries again"
     if isinstance(error, PermissionError):
         advice = "let the user that runs tokentail read it"
-    elif isinstance(error, ValueError):
+    elif isinstance(error, IsADirectoryError):
+        advice = "name a file in it"
+    elif isinstance(error, ValueError | NotADirectoryError):
         advice = "no file has such a name"
     return LogUnreadable(f"{shown(path)}: can't be read ({reason_of(error)}): {advice}")
+
+
+def not_regular(path: str) -> LogUnreadable:
+    """Return an error of ours for a path at which there is a pipe, a device or a folder."""
+    text = f"{shown(path)}: not a regular file, so not read"
+    return LogUnreadable(f"{text}: a pipe is read as standard input, `- < {shown(path)}`")
 
 
 def reason_of(error: BaseException) -> str:

@@ -10,7 +10,7 @@ No block depends on another one here. What the lines mean together is left to th
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from itertools import accumulate
 from typing import Any, NamedTuple
@@ -23,7 +23,7 @@ from parsers import event
 from parsers.escapes import ESCAPE, without_escapes
 from parsers.event import AttributesCache
 from parsers.family import Shape
-from parsers.line import may_be_listed
+from parsers.line import may_be_listed, shows_both_prefixes
 from parsers.prefix import OWN, OWN_WITH_TIME, unwrapped
 from parsers.records import EstimationEvent, Record
 from parsers.registry import EVENT_MARKER, FAMILIES, MARKERS
@@ -187,7 +187,7 @@ def _found(
     places: list[tuple[int, int, int]] = []
     lines: list[list[bytes]] = [[] for _ in range(_LISTED + 1)]
     rfind, find = data.rfind, data.find
-    seen_both = False
+    seen_both, asked = False, 0  # how many of the places were asked whether they show both prefixes
     start = end = 0  # of the newest line that holds a marker
     done = _add_listed(data, 0, places, lines[_LISTED], template)
     for marker, at, _ in find_markers(data):
@@ -201,9 +201,13 @@ def _found(
                 and line[10:11] != b" "
                 and (inner := unwrapped(line[:-1].rstrip(b"\r"), container_logs))
             ):
-                line = inner[0] if seen_both or not inner[1] else line
                 if inner[1]:
+                    line = inner[0] if seen_both else line
                     seen_both, container_logs = True, False
+                elif not _any_shows_both(data, places[asked:]):
+                    line, asked = inner[0], len(places) + 1
+                else:
+                    container_logs = False
             lines[number].append(line)
             places.append((number, start, done))
         elif marker == EVENT_MARKER and at < end:  # it is counted, whatever the line says
@@ -211,6 +215,11 @@ def _found(
         if number in _BEGINS_LIST and at < end:
             done = _add_listed(data, done, places, lines[_LISTED], template)
     return places, lines
+
+
+def _any_shows_both(data: bytes, places: Sequence[tuple[int, int, int]]) -> bool:
+    """Whether any of the lines at some places, which are read by themselves, has both prefixes."""
+    return any(shows_both_prefixes(data[start : end - 1].rstrip(b"\r")) for _, start, end in places)
 
 
 def _read_by_itself(places: list[tuple[int, int, int]], lines: list[list[bytes]], start: int) -> None:

@@ -19,15 +19,15 @@ from ingest import memory
 from ingest.reading.blocks import Block, Numbering
 from ingest.reading.lines import SAMPLE_BYTES, Line, Position, newlines_in
 from parsers.line import MARKER, occurrences_in
-from parsers.piece import Piece, is_containers, joined, piece_of
+from parsers.piece import Piece, is_containers, is_dockers, joined, piece_of
 
 _PIECES = BytesAhoCorasick((b"stdout P ", b"stderr P "))
-_SMALL_BYTES = 8 * 1024
-_SAMPLES = 16
-"""How many lines of a large block are looked at to see whether a container wrote it."""
+_PIECES_OR_DOCKERS = BytesAhoCorasick((b"stdout P ", b"stderr P ", b'"log"'))
+_DOCKERS = 2
+"""The number of what stands in each line of Docker's, and hardly in others."""
 
-_ENDED = b'\\n","stream":"std'
-"""What Docker writes in each line that is no piece; lines of other programs are looked at one by one."""
+_ENDED = re.compile(rb'\\n","stream":"std[^\n]*\n')
+"""The end of a line of Docker's that is no piece; lines of other programs are looked at one by one."""
 
 _SLICE_BYTES = 32 * 1024
 """The size of the slices of a block of Docker's that are looked at line by line if they hold a piece."""
@@ -155,9 +155,9 @@ class Pieces:
             yield Block.of(lines, numbering, complete=False)
 
     def _through_text(self, block: Block, numbering: Numbering) -> Iterator[Block]:
-        starts, is_dockers = pieces_in(block.data)
+        starts, may_be_dockers = pieces_in(block.data)
         if not starts and not self._is_busy:
-            self._pass(block.data, is_dockers)
+            self._pass(block.data, may_be_dockers)
             yield block
             return
         start, data = 0, block.data
@@ -165,7 +165,7 @@ class Pieces:
         while start < len(data):
             first = start if self._is_busy else next(place for place in starts if place >= start)
             if first > start:
-                self._pass(data[start:first], is_dockers)
+                self._pass(data[start:first], may_be_dockers)
                 yield Block(numbering, block.offset + start, data[start:first])
                 start = first
                 continue
@@ -190,9 +190,9 @@ class Pieces:
         numbering.move(end_offset)
         return Line(offset, end_offset, number, number, data[:-1].rstrip(b"\r"), len(data) - 1)
 
-    def _pass(self, data: bytes, is_dockers: bool) -> None:
+    def _pass(self, data: bytes, may_be_dockers: bool) -> None:
         """Note what lines without pieces show of the log."""
-        if is_dockers and not self._state.has_newlines:
+        if may_be_dockers and not self._state.has_newlines:
             self._state.has_newlines = ends_in_newlines(data)
 
     @property
@@ -268,41 +268,30 @@ class Pieces:
 
 
 def ends_in_newlines(data: bytes) -> bool:
-    """Whether any line of a block of Docker's ends in a newline."""
-    return b'\\n"' in data
+    """Whether any line of Docker's in a block ends in a newline."""
+    for found in re.finditer(b'"log"', data):
+        start = data.rfind(b"\n", 0, found.start()) + 1
+        if is_dockers(data, start) and b'\\n"' in data[start : data.find(b"\n", start)]:
+            return True
+    return False
 
 
 def pieces_in(data: bytes) -> tuple[list[int], bool]:
-    """Return where the lines begin that are pieces without a line's end, and whether the block is Docker's.
-
-    Of a large block a few lines are looked at first, since most logs were not written by a container.
-    """
-    forms = _forms(data)
-    starts = set()
-    if not forms:
-        return [], False
-    if b"2" in forms:
-        starts |= set(_cri_pieces(data))
-    if b"{" in forms:
+    """Return where the lines begin that are pieces without a line's end, and whether any may be Docker's."""
+    may_be_dockers = is_dockers(data, 0)
+    found = (_PIECES if may_be_dockers else _PIECES_OR_DOCKERS).find_matches_as_indexes(data)
+    starts = {start for which, at, _ in found if which != _DOCKERS for start in _cri_piece(data, at)}
+    if may_be_dockers or any(which == _DOCKERS for which, _, _ in found):
+        may_be_dockers = True
         starts |= set(_docker_pieces(data))
-    return sorted(starts), b"{" in forms
+    return sorted(starts), may_be_dockers
 
 
-def _forms(data: bytes) -> set[bytes]:
-    """Return the first bytes of containers' lines, among the lines that are looked at."""
-    if len(data) <= _SMALL_BYTES:
-        places = [0, *(found.end() for found in re.finditer(rb"\n", data))]
-    else:
-        places = [data.rfind(b"\n", 0, place) + 1 for place in range(0, len(data), len(data) // _SAMPLES)]
-    firsts = ((data[place : place + 1], place) for place in places)
-    return {first for first, place in firsts if first in (b"2", b"{") and is_containers(data, place)}
-
-
-def _cri_pieces(data: bytes) -> Iterator[int]:
-    for _, at, _ in _PIECES.find_matches_as_indexes(data):
-        start = data.rfind(b"\n", 0, at) + 1
-        if b" " not in data[start : at - 1] and is_containers(data, start):
-            yield start
+def _cri_piece(data: bytes, at: int) -> Iterator[int]:
+    """Yield where CRI's line begins whose stream is named at an index, if it is one."""
+    start = data.rfind(b"\n", 0, at) + 1
+    if b" " not in data[start : at - 1] and is_containers(data, start):
+        yield start
 
 
 def _docker_pieces(data: bytes) -> Iterator[int]:
@@ -310,7 +299,7 @@ def _docker_pieces(data: bytes) -> Iterator[int]:
     while start < len(data):
         end = data.find(b"\n", min(start + _SLICE_BYTES, len(data) - 1)) + 1 or len(data)
         lines = data[start:end]
-        if lines.count(_ENDED) < newlines_in(lines):
+        if len(_ENDED.findall(lines)) < newlines_in(lines):
             yield from _docker_pieces_of(lines, start)
         start = end
 
@@ -318,6 +307,6 @@ def _docker_pieces(data: bytes) -> Iterator[int]:
 def _docker_pieces_of(lines: bytes, start: int) -> Iterator[int]:
     """Look at each line of a slice that begins at an index."""
     for line in lines.split(b"\n")[:-1]:
-        if b'\\n"' not in line and line.startswith(b"{") and is_containers(line, 0):
+        if b'\\n"' not in line and line.startswith(b"{") and is_dockers(line, 0):
             yield start
         start += len(line) + 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from ingest.files.paths import quoted
 from parsers.event import MARKER
 
 MAX_SHAPES = 8
@@ -51,5 +52,5 @@ def unread_text(path: str, count: int, unread: Unread) -> str:
 
 def reading_with(shape: str, path: str) -> str:
     """Return the command that reads a log with a template."""
-    quoted = "'" + shape.replace("'", "'\\''") + "'"
-    return f"`tokentail backfill --full --prefix {quoted} {path}`"
+    template = "'" + shape.replace("'", "'\\''") + "'"
+    return f"`tokentail backfill --full --prefix {template} {quoted(path)}`"

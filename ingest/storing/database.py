@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from ingest import memory
 from ingest.errors import DatabaseUnusable, NoDatabase, UsageMistake
+from ingest.files.paths import quoted
 from ingest.storing.explaining import explanation, temporary_room
 from ingest.storing.library import as_database
 from ingest.storing.migrations import KNOWN_MIGRATIONS, applied_migrations, apply_migrations, has_table
@@ -61,6 +62,8 @@ def database_path(option: str | None, environment: Mapping[str, str], otherwise:
     if not found or scheme not in ("sqlite", "sqlite+pysqlite") or path in ("", ":memory:") or "\0" in path:
         shown = url.partition(":")[0]  # the rest may hold a password
         where = "--db" if option else "DATABASE_URL"
+        if shown == url:
+            raise UsageMistake(f"{where} names a path, and has to be an address: write sqlite:///{url}")
         raise UsageMistake(
             f"{where} names no SQLite file (its scheme is {shown!r}): tokentail writes SQLite only, as "
             "sqlite:///relative.db or sqlite:////absolute.db; or give --db PATH"
@@ -74,37 +77,47 @@ def files_of(database: StrPath) -> list[str]:
 
 
 def remove_database(database: StrPath) -> None:
-    """Remove a database that was made in vain, while its lock is held; the lock file stays, as always."""
+    """Remove a database that was made in vain, while its lock is held, which takes its file away itself."""
     for name in files_of(os.path.realpath(database))[:-1]:
         with suppress(OSError):  # somebody looks at it already: an empty database does no harm
             os.unlink(name)
 
 
+def is_unused(path: StrPath) -> bool:
+    """Whether there is no database at a path yet, nor anything else that could be one."""
+    return not os.path.exists(path) or os.path.getsize(path) == 0
+
+
 @contextmanager
-def open_for_writing(path: StrPath) -> Iterator[Database]:
+def open_for_writing(path: StrPath, makes: bool = True) -> Iterator[Database]:
     """Open the database as `connected_for_writing` does, as an object of sqlite-utils.
 
     Raises:
         DatabaseBusy, DatabaseUnusable: as there.
     """
-    with connected_for_writing(path, network_kind(path)) as connection:
+    with connected_for_writing(path, network_kind(path), makes) as connection:
         yield as_database(connection)
 
 
 @contextmanager
-def connected_for_writing(path: StrPath, network: str | None) -> Iterator[sqlite3.Connection]:
+def connected_for_writing(
+    path: StrPath, network: str | None, makes: bool = True
+) -> Iterator[sqlite3.Connection]:
     """Open the database, make or migrate its schema, and close it at the end.
 
-    `network` is the kind of network file system that it is on; `None`: a local one.
+    `network` is the kind of network file system that it is on; `None`: a local one. Unless it `makes` a
+    schema, what holds nothing of ours is refused.
 
     Raises:
         DatabaseBusy: another process writes to it for longer than `BUSY_SECONDS`.
-        DatabaseUnusable: it is corrupt, read-only, newer, or has a table of ours that we did not make.
+        DatabaseUnusable: it is corrupt, read-only, newer, has a table of ours that we did not make, or holds
+            nothing of ours.
     """
-    if os.path.isdir(path):
-        raise DatabaseUnusable(f"{path}: a folder, not a database: name a file with --db")
+    _refuse_folder(path)
     with explained(path), _connected(path) as connection:
         ready = is_current(connection, path)
+        if not makes:
+            require_ours(connection, path)
         connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")  # of a new database
         connection.execute(f"PRAGMA cache_size = -{memory.CACHE_BYTES // 1024}")
         connection.execute("PRAGMA temp_store = MEMORY")
@@ -119,12 +132,19 @@ def connected_for_writing(path: StrPath, network: str | None) -> Iterator[sqlite
         yield connection
 
 
+def _refuse_folder(path: StrPath) -> None:
+    if os.path.isdir(path):
+        raise DatabaseUnusable(f"{path}: a folder, not a database: name a file with --db")
+
+
 def require_database(path: StrPath) -> None:
     """Check that a database is there.
 
     Raises:
         NoDatabase: it isn't.
+        DatabaseUnusable: a folder is there.
     """
+    _refuse_folder(path)
     if not os.path.isfile(path):
         raise NoDatabase(
             f"{path}: no such database: run `tokentail ingest LOGS` first, or name it with --db, or its "
@@ -154,7 +174,7 @@ def open_for_reading(path: StrPath, remark: Remark = unsaid) -> Iterator[Databas
             require_ours(connection, path)
             remark(
                 f"{path}: of an older version, so read in a temporary copy that is upgraded: `tokentail "
-                f"upgrade {path}` does that for good"
+                f"upgrade {quoted(path)}` does that for good"
             )
             from ingest.storing.temporary_copy import upgraded_copy  # noqa: PLC0415 - once in a database's life
 
@@ -173,8 +193,7 @@ def require_ours(connection: sqlite3.Connection, path: StrPath) -> None:
     """
     if not applied_migrations(connection):
         raise DatabaseUnusable(
-            f"{path}: holds nothing of tokentail: run `tokentail ingest LOGS --db {path}`, or name another "
-            "with --db"
+            f"{path}: holds nothing of tokentail: run `tokentail ingest LOGS`, or name another with --db"
         )
 
 
@@ -240,13 +259,14 @@ def is_current(connection: sqlite3.Connection, path: StrPath, not_ours: bool = F
         )
     if not applied and not_ours:
         raise DatabaseUnusable(
-            f"{path}: no database of tokentail; an executor's own is read by `tokentail import {path}`"
+            f"{path}: no database of tokentail; an executor's own is read by `tokentail import "
+            f"{quoted(path)}`"
         )
     if not applied and has_table(connection, EVENTS_TABLE):
         raise DatabaseUnusable(
             f"{path}: has a table {EVENTS_TABLE} that tokentail did not make (the executor's own "
             "database?), so nothing was changed: choose another file with --db; "
-            f"`tokentail import {path} --db OTHER.db` takes its rows in"
+            f"`tokentail import {quoted(path)} --db OTHER.db` takes its rows in"
         )
     return applied == KNOWN_MIGRATIONS
 

@@ -11,6 +11,7 @@ import sqlite3
 from collections.abc import Iterator
 
 from ingest.errors import UnusableImport
+from ingest.files.paths import quoted
 from ingest.identity import Fact, group_of, with_stem
 from ingest.linking.context import Attributed, Context, deliverables
 from ingest.linking.timestamps import moment_of, time_text
@@ -52,7 +53,8 @@ def executors_facts(connection: sqlite3.Connection, name: str, which: str = "") 
         )
     if "event_key" in columns and not which:
         raise UnusableImport(
-            f"{name}: a database of tokentail's: `tokentail merge {name}` takes it in; nothing was imported"
+            f"{name}: a database of tokentail's: `tokentail merge {quoted(name)}` takes it in; nothing was "
+            "imported"
         )
     found = [column for column in _COLUMNS if column in columns]
     for values in connection.execute(

@@ -218,7 +218,7 @@ def _unreadable(name: str) -> str:
     if not _may(name, os.R_OK):
         return (
             f"{_user()} may not read it: it belongs to {_owner(name)}, who can let you (`chmod g+r`, and a "
-            "group that you are in), or read a copy that `tokentail backup` made for you"
+            "group that you are in), or read a copy that `backup` made for you"
         )
     folder = os.path.dirname(os.path.abspath(name))
     if _has_wal(name) and not _may(folder, os.W_OK):
@@ -230,7 +230,7 @@ def _unreadable(name: str) -> str:
         return (
             f"its write-ahead log ({os.path.basename(name)}-wal, -shm) can't be read or made: {hindrance}; "
             "let readers have a group that may write that folder and those files (`chgrp`, `chmod g+ws`), or "
-            "read a copy that `tokentail backup` makes there for you"
+            "read a copy that `backup` makes there for you"
         )
     return unwritable(name)
 

@@ -12,7 +12,7 @@ import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ingest.files.paths import STANDARD_INPUT
+from ingest.files.paths import STANDARD_INPUT, quoted
 from ingest.files.urls import is_url
 from parsers.prefix import INNER
 from parsers.torn import tears
@@ -89,4 +89,4 @@ def _sentence(connection: sqlite3.Connection, source_id: int, found: _Found) -> 
     there = real_path or path
     if not (host or is_url(there) or os.path.exists(there)):
         return f"{text}its log is gone; `tokentail sources forget {source_id}` takes out what it told"
-    return f"{text}`tokentail backfill --full {path}`{where} reads it anew"
+    return f"{text}`tokentail backfill --full {quoted(path)}`{where} reads it anew"

@@ -2,9 +2,10 @@
 
 The operating system holds the lock and gives it back when its holder ends, however it ends, so a
 killed process never blocks the next one. The lock file beside the database stays; its content only
-names the holder. In a folder where others may write, anything may stand in its place: what is no lock
-file of ours is not followed, waited for or changed. The row of a run that was killed stays
-unfinished. Each log that could not be read when last tried has a row, too.
+names the holder. One that was made for a command that failed, or beside which no database was made,
+goes again while it is held: who waited for it makes another. In a folder where others may write, anything
+may stand in its place: what is no lock file of ours is not followed, waited for or changed. The row of a
+run that was killed stays unfinished. Each log that could not be read when last tried has a row, too.
 """
 
 from __future__ import annotations
@@ -80,17 +81,45 @@ def ingest_lock(database: StrPath, wait_seconds: float, reads_pipe: bool = False
         DatabaseHeld: another process still holds it after `wait_seconds`.
         DatabaseUnusable: no lock file can be made beside the database, or something else stands there.
     """
-    with _opened(database) as file:
-        deadline = time.monotonic() + wait_seconds
-        while not _tried(database, file):
-            if time.monotonic() >= deadline:
-                raise DatabaseHeld(_busy(database, file))
-            time.sleep(POLL_SECONDS)
+    path = _lock_path(database)
+    with _locked(database, path, time.monotonic() + wait_seconds) as file:
+        is_new, is_of_use = not os.fstat(file.fileno()).st_size, False
         with suppress(OSError):  # on a full disk others can't see who holds it, nothing else is lost
             os.lseek(file.fileno(), 0, os.SEEK_SET)
             os.ftruncate(file.fileno(), 0)
             os.write(file.fileno(), f"{os.getpid()}\n{_PIPE * reads_pipe}".encode())
-        yield
+        try:
+            yield
+            is_of_use = os.path.exists(database)
+        finally:
+            if is_new and not is_of_use:
+                with suppress(OSError):  # Windows removes no file that is open
+                    if _is_at(path, file):
+                        os.unlink(path)
+
+
+@contextmanager
+def _locked(database: StrPath, path: str, deadline: float) -> Iterator[IO[str]]:
+    """Lock the lock file; one that its holder took away meanwhile excludes nobody, so that is tried again."""
+    while True:
+        with _opened(database, path) as file:
+            while not _tried(database, file):
+                if time.monotonic() >= deadline:
+                    raise DatabaseHeld(_busy(database, file))
+                time.sleep(POLL_SECONDS)
+            if _is_at(path, file):
+                yield file
+                return
+
+
+def _is_at(path: str, file: IO[str]) -> bool:
+    with suppress(FileNotFoundError):
+        return os.path.samestat(os.lstat(path), os.fstat(file.fileno()))
+    return False
+
+
+def _lock_path(database: StrPath) -> str:
+    return f"{os.path.realpath(database)}.lock"
 
 
 def _tried(database: StrPath, file: IO[str]) -> bool:
@@ -104,9 +133,8 @@ def _tried(database: StrPath, file: IO[str]) -> bool:
         ) from error
 
 
-def _opened(database: StrPath) -> IO[str]:
+def _opened(database: StrPath, path: str) -> IO[str]:
     """Open the lock file, or make it."""
-    path = f"{os.path.realpath(database)}.lock"
     in_the_way = DatabaseUnusable(
         f"{path}: not a lock file of tokentail, so not touched: look who made it, move it away, "
         "or choose another database with --db"

@@ -47,7 +47,7 @@ def _check(path: StrPath, before: _Form | None) -> None:
     if _form(path) != before:
         raise DatabaseUnusable(
             f"{os.fspath(path)}: written from elsewhere while it was read here, where its disk is mounted "
-            "read-only: read a copy that `tokentail backup` makes there, or run the command again"
+            "read-only: read a copy that `backup` makes there, or run the command again"
         )
 
 

@@ -15,8 +15,7 @@ from pathlib import Path
 from ingest.storing.migrations import KNOWN_MIGRATIONS, applied_migrations, schema_statements
 
 _LAST_RESORT = (
-    "restore a copy that has it (`tokentail backup` makes them), or read the logs into a new database with "
-    "--db"
+    "restore a copy that has it (`backup` makes them), or read the logs into a new database with --db"
 )
 
 

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
 from ingest.errors import DatabaseUnusable
+from ingest.files.paths import quoted
 from ingest.storing.library import as_database
 from ingest.storing.migrations import apply_migrations
 from ingest.storing.readonly import StrPath
@@ -62,5 +63,6 @@ def _no_place(path: StrPath, reason: str) -> DatabaseUnusable:
     size = os.path.getsize(path)
     return DatabaseUnusable(
         f"{os.fspath(path)}: a temporary copy of it could not be made ({reason}): set TMPDIR to a folder "
-        f"with room for {size / 1e6:,.1f} MB, or upgrade the database itself with `tokentail upgrade`"
+        f"with room for {size / 1e6:,.1f} MB, or upgrade the database itself with `tokentail upgrade "
+        f"{quoted(path)}`"
     )

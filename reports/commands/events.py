@@ -15,10 +15,10 @@ from ingest.files.logfile import LogFile
 from ingest.reading.lines import Line
 from ingest.storing.database import open_for_reading
 from ingest.tracing import KnownValue, ReadWith, TracedLine, trace
-from reports.commands.filters import filter_options, nothing_left, population_line
+from reports.commands.filters import filter_options, nothing_left, population_line, shown
 from reports.events import Row, event_named, listed_events, sightings_of
 from reports.selection import Selection, population
-from reports.terminal import counted, label, number, table
+from reports.terminal import counted, label, number, shortened, table
 
 MOST_EVENTS = 20
 """Events that are shown unless all are asked for: a screen full."""
@@ -46,7 +46,7 @@ _LEAST = ("complexity", "run", "category", "SMAPE %")
 
 _HEADER = (
     "event",
-    "time (UTC)",
+    "time ({zone})",
     "run",
     "phase",
     "category",
@@ -99,7 +99,7 @@ def events_command(
     """  # noqa: D301 - Click's mark must be the character itself
     database = options.chosen_database(db)
     if name is not None:
-        return _show_one(database, name, around, as_json)
+        return _show_one(database, name, around, selection.zone, as_json)
     selection = replace(selection, with_totals=not worst)
     with open_for_reading(database, remark) as opened:
         if as_json:
@@ -110,20 +110,26 @@ def events_command(
         found = population(opened, selection)
     if rows:
         say_lines(
-            table(_HEADER, [_listed(row) for row in rows], text_columns=6, last_text_columns=1, least=_LEAST)
+            table(
+                [name.format(zone=selection.zone) for name in _HEADER],
+                [_listed(row, selection.zone) for row in rows],
+                text_columns=6,
+                last_text_columns=1,
+                least=_LEAST,
+            )
         )
         say_lines(_legend(rows))
     else:
         say(nothing_left(found, "list"))
-    shown = "" if len(rows) >= found.selected else f"; the first {len(rows)} are shown: --all shows all"
-    say(population_line(found, database) + (shown if rows else ""))
+    left = "" if len(rows) >= found.selected else f"; the first {len(rows)} are shown: --all shows all"
+    say(population_line(found, database) + (left if rows else ""))
     return 0
 
 
-def _listed(row: Row) -> tuple[str, ...]:
+def _listed(row: Row, zone: str) -> tuple[str, ...]:
     return (
         str(row["event_id"]),
-        row["timestamp"][:16],
+        shown(row["timestamp"], zone),
         row["run_id"],
         row["phase_id"],
         label(row["category"]),
@@ -150,7 +156,7 @@ def _legend(rows: list[Row]) -> list[str]:
     return [text for mark, text in said.items() if mark in marks]
 
 
-def _show_one(database: str, name: str, around: int, as_json: bool) -> int:
+def _show_one(database: str, name: str, around: int, zone: str, as_json: bool) -> int:
     with open_for_reading(database, remark) as opened:
         row = event_named(opened, name)
         if row is None:
@@ -165,7 +171,7 @@ def _show_one(database: str, name: str, around: int, as_json: bool) -> int:
         around_it = {"path": found.path, "lines": lines} if found.path else None
         say_json({"event": row, "facts": facts, "sightings": sightings, "around": around_it})
         return 0
-    _say_event(row, found)
+    _say_event(row, found, zone)
     _say_places(sightings, found)
     say(f"database {database}")
     return 0
@@ -259,8 +265,9 @@ def _place(sighting: Row) -> str:
     return str(sighting["real_path"] or sighting["path"])
 
 
-def _say_event(row: Row, found: _Found) -> None:
-    say(f"event {row['event_id']}, {row['timestamp'][:19]} UTC (logged as {row['timestamp_text']})")
+def _say_event(row: Row, found: _Found, zone: str) -> None:
+    at = f"{shown(row['timestamp'], zone, 'seconds')} {zone}"
+    say(f"event {row['event_id']}, {at} (logged as {row['timestamp_text']})")
     for name, text in _own_line(row):
         say(f"{name:<22}  {text}")
     for what, (fact, path) in found.facts.items():
@@ -310,5 +317,5 @@ def _say_places(sightings: list[Row], found: _Found) -> None:
         say("")
         say(f"around it in {found.path}:")
         for number_, line in found.lines:
-            say(f"{'>' if number_ == found.number else ' '} {number_:>6}  {line[:200]}", as_is=True)
+            say(f"{'>' if number_ == found.number else ' '} {number_:>6}  {shortened(line)}", as_is=True)
         say("")

@@ -41,7 +41,7 @@ _ENDINGS = {".csv": "csv", ".parquet": "parquet", ".pq": "parquet"}
 @click.option(
     "--full",
     is_flag=True,
-    help="All columns, for `tokentail import`.",
+    help="All columns; as NDJSON for `tokentail import`.",
 )
 @click.option(
     "--format",
@@ -106,7 +106,7 @@ def export_command(
     database = options.chosen_database(db)
     selection = replace(selection, with_totals=True)
     if period is not None and output is not None:
-        return _write_folder(database, Partitions(period, selection, full), output)
+        return _write_folder(database, Partitions(period, selection, full), output, full)
     with open_for_reading(database, remark) as opened:
         opened.conn.execute("BEGIN")  # one moment of the database, whatever is ingested meanwhile
         with opened_sink(output, files_of(database)) as sink:
@@ -122,8 +122,8 @@ def export_command(
                 )
                 _write_lines(lines, sink, goes_to_terminal(output))
         found, totals = population(opened, selection), count_totals(opened, selection)
-    remark(f"wrote {population_line(found, str(database))}")
-    _remark_totals(totals, form)
+    _remark_written(form, output, population_line(found, str(database)))
+    _remark_use(totals, form, full)
     return 0
 
 
@@ -133,7 +133,7 @@ def _form_of(output: str | None, period: str | None) -> str:
     return "parquet" if period is not None else _ENDINGS.get(ending, FORMATS[0])
 
 
-def _write_folder(database: str, partitions: Partitions, output: str) -> int:
+def _write_folder(database: str, partitions: Partitions, output: str, full: bool) -> int:
     """Write a file for each partition; files of ours whose partition has no events any more are removed."""
     with open_for_reading(database, remark) as opened:
         opened.conn.execute("BEGIN")  # one moment of the database, whatever is ingested meanwhile
@@ -145,13 +145,20 @@ def _write_folder(database: str, partitions: Partitions, output: str) -> int:
         folder.remove([name for name in folder.names() if partitions.is_stale(name, names)])
         selection = partitions.selection
         found, totals = population(opened, selection), count_totals(opened, selection)
-    remark(f"wrote {population_line(found, str(database))}")
+    _remark_written("parquet", output, population_line(found, str(database)))
     remark(f"{output}: {folder.done()}")
-    _remark_totals(totals, "parquet")
+    _remark_use(totals, "parquet", full)
     return 0
 
 
-def _remark_totals(totals: int, form: str) -> None:
+def _remark_written(form: str, output: str | None, population: str) -> None:
+    place = "standard output" if output in (None, STANDARD_OUTPUT) else output
+    remark(f"wrote {form} to {place}: {population}")
+
+
+def _remark_use(totals: int, form: str, full: bool) -> None:
+    if full and form != "ndjson":
+        remark(f"`import` takes NDJSON alone, not {form}")
     if totals:
         remark(
             f"{totals:,} of them logged only a total of input and output, given as "

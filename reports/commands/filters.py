@@ -213,9 +213,9 @@ def say_population(found: Population, database: str) -> None:
             say("the newest of them is in the future: a zone was wrong, or a clock (`tokentail sources`)")
 
 
-def shown(moment: str, zone: str) -> str:
+def shown(moment: str, zone: str, precision: str = "minutes") -> str:
     """Return a stored time as a zone's clocks show it, to the minute; text that is no time as it is."""
     try:
-        return zone_named(zone).to_local(datetime.fromisoformat(f"{moment}+00:00")).isoformat(" ", "minutes")
+        return zone_named(zone).to_local(datetime.fromisoformat(f"{moment}+00:00")).isoformat(" ", precision)
     except ValueError:
         return moment

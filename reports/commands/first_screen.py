@@ -19,6 +19,7 @@ from ingest.storing.database import open_for_reading
 from ingest.version import program_version
 from reports.answers import read_changes
 from reports.changes import Change
+from reports.commands.filters import shown
 from reports.commands.status import rotated_unread
 from reports.readiness import NOT_ENOUGH, readiness
 from reports.selection import Selection
@@ -112,9 +113,11 @@ def _not_read(seen: _Seen) -> str:
 
 def _fresh(seen: _Seen) -> str:
     newest, success = seen.status.totals["last_event"], seen.status.last_success
-    event = f"newest event {_age(newest)} ago, {newest[:16]} UTC" if newest else "no event yet"
+    settings = options.chosen_settings()
+    zone = settings.defaults.get("tz", "UTC") if settings else "UTC"
+    event = f"newest event {_age(newest)} ago, {shown(newest, zone)} {zone}" if newest else "no event yet"
     if success is None:
-        return f"{event}; no ingest went well yet"
+        return f"{event}; no ingest {'went well ' if seen.status.ingest_runs else ''}yet"
     return f"{event}; last ingest that went well {span_text(success['age_seconds'])} ago"
 
 

@@ -16,7 +16,7 @@ from ingest.errors import UsageMistake
 from ingest.storing.database import open_for_reading
 from reports.commands.filters import buckets_option, by_option, filter_options, know_days, say_population
 from reports.replaying.comparison import Replay, made_up, replay
-from reports.replaying.estimator import Estimate, EstimateFailed, load_estimator, located, running
+from reports.replaying.estimator import CALL, Estimate, EstimateFailed, load_estimator, located, running
 from reports.replaying.events import ReplayEvent, replay_events
 from reports.replaying.predictions import read_predictions
 from reports.replaying.views import replay_lines, replay_record, row_lines
@@ -147,5 +147,7 @@ def _trouble(replayed: Replay, with_paths: bool) -> int:
     if not replayed.failures:
         return 0
     key, why = next(iter(replayed.failures.items()))
-    complain(f"{counted(len(replayed.failures), 'event')} without a prediction; the first, {key}: {why}")
+    failed = counted(len(replayed.failures), "event")
+    hint = f": {CALL}" if with_paths and not replayed.rows else ""
+    complain(f"{failed} without a prediction; the first, {key}: {why}{hint}")
     return 1

@@ -142,13 +142,24 @@ def _verdict(found: Status) -> str:
         wrong.append(f"{counted(totals['unread_lines'], 'line')} with the marker not read, as said below")
     if totals["rejects"]:
         wrong.append(f"{counted(totals['rejects'], 'reject')} (`tokentail rejects` says why)")
-    if totals["behind_bytes"]:
-        wrong.append(f"{bytes_text(totals['behind_bytes'])} of logs not read yet (`tokentail ingest`)")
-    if found.last_success is None:
+    last_lines = sum(source["behind_bytes"] for source in found.sources if _has_only_a_last_line(source))
+    if behind := totals["behind_bytes"] - last_lines:
+        wrong.append(f"{bytes_text(behind)} of logs not read yet (`tokentail ingest`)")
+    if last_lines:
+        wrong.append(
+            f"{bytes_text(last_lines)} of last lines without a newline (`tokentail backfill` reads those of "
+            "finished logs)"
+        )
+    if found.last_success is None and found.ingest_runs:
         wrong.append("no ingest went well yet")
     if wrong:
         return f"Not all is stored: {'; '.join(wrong)}"
     return "All that the logs held when they were read is stored (`tokentail verify` proves it)"
+
+
+def _has_only_a_last_line(source: dict[str, Any]) -> bool:
+    """Whether all that is left of a log is a last line that no newline ends."""
+    return bool(source["state"] == "unterminated" and source["behind_bytes"] == source["unread_bytes"])
 
 
 def _lost(totals: dict[str, Any]) -> dict[str, int]:

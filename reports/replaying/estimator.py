@@ -24,6 +24,12 @@ from reports.replaying.events import ReplayEvent
 Estimate = Callable[[ReplayEvent], int]
 """Predict the output tokens of an event; raises `EstimateFailed`."""
 
+CALL = (
+    "an estimator is called without arguments, and its estimate(deliverables=[...], category=..., "
+    "complexity=...) returns an object with estimated_tokens: docs/reports.md"
+)
+"""What an estimator must be, for messages."""
+
 _FILE_ENDING = ".py"
 
 LARGEST_ESTIMATE = 10**18
@@ -142,8 +148,7 @@ def running(make: Callable[[], Any], workspace: Path | None = None) -> Iterator[
             raise
         except (Exception, SystemExit) as error:
             raise UnusableEstimator(
-                f"the estimator can't be made: {type(error).__name__}: {error}: it is called without "
-                "arguments and must have a method `estimate`"
+                f"the estimator can't be made: {type(error).__name__}: {error}: {CALL}"
             ) from error
         yield lambda event: _asked(estimate, event)
 
