@@ -16,7 +16,7 @@ from ingest.linking.context import NO_CONTEXT, Context, merged
 from ingest.linking.linker import MAX_ID_LENGTH, POSITIONAL, Linker
 from ingest.linking.state import Amendment
 from ingest.linking.timestamps import time_text
-from ingest.reading.batch import Reject, Rows, SeenEscalation, Sighting
+from ingest.reading.batch import Reject, Rows, SeenEscalation, Sighting, TwoReadings
 from ingest.reading.blocks import Block
 from ingest.reading.checkpoint import Counters, Remembered
 from ingest.reading.clock import NO_SUCH_TIME, moment_of_line, what_the_zone_leaves
@@ -272,6 +272,10 @@ class BatchBuilder:
             self._add_reject(line, NO_SUCH_TIME)
             return
         self._compare_clocks(line.data)
+        local = parsed.stamp.moment
+        if self._zone.occurs_twice(local):
+            readings = self._zone.to_utc(local), self._zone.to_utc_last(local)
+            self._rows.two_readings.append(TwoReadings(*map(time_text, readings)))
         context = NO_CONTEXT
         if not parsed.alone:
             context = self._linker.event(record, line.offset, line.ordinal)
