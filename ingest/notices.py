@@ -28,6 +28,7 @@ HAPPENED = frozenset(
         "reread",
         "new-zone",
         "two-zones",
+        "two-readings",
         "moved",
         "elsewhere",
     }

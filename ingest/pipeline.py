@@ -437,6 +437,7 @@ class _Run:
         from ingest.storing.store import SourceBatch  # noqa: PLC0415 - see above
 
         source_batch = SourceBatch(batch, reading.log, reading.source, reading.counters)
+        self._zones.add_two_readings(reading.log, batch.rows.two_readings)
         if reading.last is None and self._may_share_commit(source_batch):
             self._add_to_group(source_batch, reading)
         else:

@@ -16,6 +16,7 @@ from ingest.files.logfile import LogFile
 from ingest.files.paths import STANDARD_INPUT, quoted
 from ingest.linking.timestamps import moment_of, time_text
 from ingest.notices import Notice
+from ingest.reading.batch import TwoReadings
 from ingest.reading.zone import LOCAL, Zone, is_named, is_same_zone, zone_recorded
 from ingest.summary import IngestOptions
 
@@ -23,6 +24,9 @@ _ZONES = "SELECT timezone, COUNT(*) FROM log_sources WHERE state <> 'imported' G
 
 _MOST_LOGS, _MOST_EVENTS = 20, 4
 """How many new logs are looked at, and how many events at either end of each, where zones differ."""
+
+_MOST_READINGS = 1_000
+"""How many events of a log in an hour that occurs twice are looked for at its other reading."""
 
 _NEWEST_SOURCE = "SELECT MAX(source_id), timezone FROM log_sources WHERE path = ?"
 _EVENTS = """
@@ -33,7 +37,7 @@ SELECT event_id, timestamp FROM token_estimation_v2_events WHERE event_id IN (
                          ORDER BY byte_offset DESC LIMIT :most))
 ORDER BY timestamp
 """
-_AT_THE_OTHER_TIME = """
+_SEEN_AT_ANOTHER_TIME = """
 SELECT source.path FROM token_estimation_v2_events AS event
 JOIN token_estimation_v2_events AS other ON other.timestamp = :timestamp
     AND other.timestamp_text = event.timestamp_text
@@ -42,8 +46,16 @@ JOIN token_estimation_v2_events AS other ON other.timestamp = :timestamp
     AND (other.category, other.complexity, other.model) IS (event.category, event.complexity, event.model)
 JOIN event_sightings AS seen ON seen.event_id = other.event_id
 JOIN log_sources AS source ON source.source_id = seen.source_id
-WHERE event.event_id = :event_id AND source.timezone = :zone
 """
+_AT_THE_OTHER_TIME = _SEEN_AT_ANOTHER_TIME + "WHERE event.event_id = :event_id AND source.timezone = :zone"
+_AT_THE_OTHER_READING = (
+    _SEEN_AT_ANOTHER_TIME
+    + """
+WHERE event.timestamp = :own AND source.path <> :path AND EXISTS (
+    SELECT 1 FROM event_sightings JOIN log_sources USING (source_id)
+    WHERE event_id = event.event_id AND path = :path)
+"""
+)
 
 
 class _Twice(NamedTuple):
@@ -66,6 +78,7 @@ class Zones:
         self._new: list[LogFile] = []
         self._unasked: list[LogFile] = []
         self._kept: dict[tuple[str, str], list[LogFile]] = {}
+        self._two_readings: dict[LogFile, list[TwoReadings]] = {}
 
     def add_new(self, log: LogFile) -> None:
         """Add a log that became a source of its own."""
@@ -79,11 +92,18 @@ class Zones:
         if asked is not None and not is_same_zone(zone, asked):
             self._kept.setdefault((zone, asked), []).append(log)
 
+    def add_two_readings(self, log: LogFile, readings: list[TwoReadings]) -> None:
+        """Add the times of a log's new events that are in an hour that occurs twice."""
+        if readings:
+            known = self._two_readings.setdefault(log, [])
+            known += readings[: _MOST_READINGS - len(known)]
+
     def notices(self, connection: sqlite3.Connection) -> Iterator[Notice]:
         """Warn of logs that keep another zone than was asked for, and of new ones that got an unusual one.
 
         Also of logs that have the events of another log at another time.
         """
+        yield from self._read_otherwise(connection)
         for (zone, asked), logs in self._kept.items():
             more = f" and {len(logs) - 1:,} more" if len(logs) > 1 else ""
             text = (
@@ -105,6 +125,30 @@ class Zones:
             others = [other for other in zones if source_id is not None and not is_same_zone(other, zone)]
             found = (_event_of(connection, log, source_id, zone, other) for other in others)
             yield from list(filter(None, found))[:1]
+
+    def _read_otherwise(self, connection: sqlite3.Connection) -> Iterator[Notice]:
+        """Warn of logs of which other logs' events are stored at the other reading of their time."""
+        said: set[str] = set()
+        for log, twice in self._two_readings.items():
+            found = {
+                readings: str(path)
+                for readings in twice
+                for own, timestamp in (readings, readings[::-1])
+                for (path,) in connection.execute(
+                    _AT_THE_OTHER_READING, {"own": own, "timestamp": timestamp, "path": log.stored_path}
+                )
+            }
+            if not found or log.stored_path in said:  # of a pair one is enough
+                continue
+            said.update(found.values())
+            (first, last), other = next(iter(found.items()))
+            text = (
+                f"{log.shown}: tells events of {other} in an hour that occurs twice, and only one of the two "
+                "has a container's own prefix, which shows the time: they are there twice, "
+                f"{moment_of(last) - moment_of(first)} apart; if one is a copy, `tokentail sources forget` "
+                "takes out the one without such a prefix"
+            )
+            yield Notice("warning", "two-readings", log.shown, text)
 
     def _unusual(self, connection: sqlite3.Connection) -> Iterator[Notice]:
         ours, others = 0, {}

@@ -79,6 +79,41 @@ def test_first_reading_stands_where_nothing_exact_does(called: Tokentail, tmp_pa
     assert times(tmp_path) == ["2025-04-05 15:30:00.000000"]
 
 
+@pytest.mark.parametrize("form", [lambda line, _: line, *FORMS.values()], ids=["plain", *FORMS])
+@pytest.mark.parametrize("one_by_one", [False, True])
+@pytest.mark.parametrize(
+    ("last", "start", "run"),
+    [
+        ("02:59:59", "03:00:01", "unknown"),
+        ("02:00:00", "02:59:59", "unknown"),
+        ("01:59:59", "02:30:00", "unknown"),
+        ("02:30:00", "03:29:59", "unknown"),
+        ("02:30:00", "03:30:00", "run-B"),
+        ("01:30:00", "02:30:00", "run-B"),
+        ("01:59:59", "03:00:00", "run-B"),
+    ],
+)
+def test_silence_is_believed_only_if_it_is_certain(
+    called: Tokentail, tmp_path: Path, form: Wrapped, one_by_one: bool, last: str, start: str, run: str
+) -> None:
+    """A run is over after an hour, whichever readings its last line and the next one have; wherever cut."""
+    at = datetime(2025, 4, 5, 16, 30, tzinfo=UTC)
+    lines = [
+        logged("Initialized autonomous executor for run: run-A", f"2025-04-06 {last}"),
+        logged("[BUILD-041] Next phase: p0", f"2025-04-06 {last}"),
+        logged("Initialized autonomous executor for run: run-B", f"2025-04-06 {start}"),
+        logged(event_message(), "2025-04-06 04:00:00"),
+    ]
+    for part in [[line] for line in lines] if one_by_one else [lines]:
+        with (tmp_path / "run.log").open("a") as log:
+            log.writelines(f"{form(line, at)}\n" for line in part)
+        called("ingest", "run.log", "--tz", "Australia/Sydney")
+    with closing(sqlite3.connect(tmp_path / "telemetry.db")) as connection:
+        runs = connection.execute("SELECT run_id FROM token_estimation_v2_events").fetchall()
+    assert runs == [(run,)]
+    assert called("verify").returncode == 0
+
+
 @pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
 def test_difference_that_the_zone_does_not_explain_is_said_once(
     called: Tokentail, tmp_path: Path, form: Wrapped

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import zoneinfo
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -107,7 +108,7 @@ def test_path_is_no_name(name):
 
 
 def test_offsets_are_remembered_right():
-    """The second look at a quarter of an hour gives what the first one gave."""
+    """The second look at an hour gives what the first one gave."""
     sydney = zone_named("Australia/Sydney")
     before = datetime.fromisoformat("2025-04-06 01:50:00")
     times = [before + timedelta(minutes=5) * step for step in range(60)]
@@ -158,6 +159,45 @@ def test_any_local_time_is_what_the_standard_library_says(moment, name):
     except ZoneInfoNotFoundError:
         pytest.skip("no zones for the standard library here")
     assert zone_named(name).to_utc(moment) == moment.replace(tzinfo=rules, fold=0).astimezone(UTC)
+
+
+def changes(rules: ZoneInfo) -> Iterator[datetime]:
+    """Yield the first minute (UTC) after each change of a zone's offset from 2000 to 2037."""
+    before = datetime(2000, 1, 1, tzinfo=UTC)
+    while before.year < 2038:
+        after = before + timedelta(days=1)
+        if before.astimezone(rules).utcoffset() != after.astimezone(rules).utcoffset():
+            minutes = [before + timedelta(minutes=minute) for minute in range(1, 24 * 60 + 1)]
+            offset = before.astimezone(rules).utcoffset()
+            yield next(minute for minute in minutes if minute.astimezone(rules).utcoffset() != offset)
+        before = after
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "America/St_Johns",
+        "America/Goose_Bay",
+        "America/Moncton",
+        "Antarctica/Casey",
+        "Asia/Gaza",
+        "Asia/Hebron",
+        "Australia/Lord_Howe",
+        "Europe/Dublin",
+    ],
+)
+def test_clock_may_change_at_any_minute(name):
+    """In some zones it does so at one minute past: each time around is what the standard library says."""
+    rules, zone = ZoneInfo(name), zone_named(name)
+    for change in changes(rules):
+        for minutes in (-181, -180, -61, -60, -59, -31, -30, -15, -2, -1, 0, 1, 2, 14, 15, 29, 59, 60, 61):
+            around = (change + timedelta(minutes=minutes)).astimezone(rules).replace(tzinfo=None)
+            for local in (around, around + timedelta(hours=1)):
+                first, second = (local.replace(tzinfo=rules, fold=fold).astimezone(UTC) for fold in (0, 1))
+                assert zone.to_utc(local) == first, local
+                assert zone.occurs_twice(local) is (second > first), local
+                expected = None if second > first else first.isoformat(" ")[:19]
+                assert zone.utc_text(local.isoformat(" ")) == expected, local
 
 
 MOMENTS = [

@@ -156,4 +156,46 @@ def test_logs_of_two_zones_that_share_nothing_are_no_trouble(called: Tokentail, 
     write(tmp_path / "c.log", 20, 21, 40)
     called("ingest", "--tz", "Australia/Sydney", "a.log")
     called("ingest", "--tz", "UTC", "b.log")
-    assert called("ingest", "--tz", "UTC", "c.log").stderr == ""
+    assert called("ingest", "--tz", "UTC", "b.log").stderr == ""
+
+
+@pytest.mark.parametrize("first", ["run.log", "pod.log", None])
+@pytest.mark.parametrize("before", [0, 30])
+def test_call_of_which_two_logs_tell_two_readings_of_a_time_is_said(
+    called: Tokentail, tmp_path: Path, first: str | None, before: int
+) -> None:
+    """Of a new log, or one that grows; not of the calls of which both tell the same time."""
+    plain, pod = tmp_path / "run.log", tmp_path / "pod.log"
+    for log in (plain, pod):
+        write(log, *range(before))
+    if before:
+        assert called("ingest", "--tz", "Australia/Sydney", ".").stderr == ""
+    for hour, text in ((14, "01:30:00"), (15, "02:30:00"), (16, "02:40:00"), (16, "02:50:00")):
+        line = logged(event_message(predicted_output=hour + 100), f"2025-04-06 {text}") + "\n"
+        for log, prefix in ((plain, ""), (pod, f"2025-04-05T{hour}:{text[3:]}.1Z stderr F ")):
+            with log.open("a") as file:
+                file.write(prefix + line)
+    asked = ("ingest", "--tz", "Australia/Sydney")
+    if first is not None:
+        assert called(*asked, first).stderr == ""
+    (said,) = called(*asked, ".").stderr.splitlines()
+    names = ("run.log", "pod.log")
+    new = {None: names, "run.log": names[1:], "pod.log": names[:1]}[first]
+    assert any(
+        f"{log}: tells events of " in said and f"{other} " in said
+        for log, other in (names, names[::-1])
+        if log in new
+    )
+    assert "1:00:00 apart" in said
+    assert _events(tmp_path) == before + 6
+    assert called(*asked, ".").stderr == ""
+
+
+def test_calls_at_both_readings_of_a_time_are_no_trouble(called: Tokentail, tmp_path: Path) -> None:
+    """In one container's log, or others than another log's."""
+    for name, number in (("a", 1), ("b", 2)):
+        with (tmp_path / f"{name}.log").open("w") as log:
+            line = logged(event_message(predicted_output=number), "2025-04-06 02:30:00")
+            log.writelines(f"2025-04-05T{hour}:30:00.1Z stderr F {line}\n" for hour in (15, 16))
+    assert called("ingest", "--tz", "Australia/Sydney", "a.log").stderr == ""
+    assert called("ingest", "--tz", "Australia/Sydney", "b.log").stderr == ""

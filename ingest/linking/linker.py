@@ -14,6 +14,7 @@ all other lines are in `ingest.linking.state`.
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any, cast, get_args
 
 from ingest.linking.context import MAX_PATHS, NO_CONTEXT, Attributed, Context
@@ -88,8 +89,11 @@ POSITIONAL = frozenset({BuilderFinished, AttemptedFiles, DeliverablesRefused, Re
 _NAMING_PHASE = frozenset(kind for kind in get_args(Record) if "phase" in kind.__annotations__)
 _NAMING_RUN = frozenset(kind for kind in get_args(Record) if "run" in kind.__annotations__)
 
-When = float | str | None
-"""When a line was logged: seconds since the epoch, or the prefix from which they are computed if needed."""
+When = datetime | str | None
+"""When a line was logged, or the prefix that says it: seconds are computed from it if they are needed."""
+
+SecondsOf = Callable[[datetime | str, bool], float]
+"""Computes the seconds since the epoch at the first reading of a time, or where asked at the last one."""
 
 _Apply = Callable[[Any, int, When], None]
 """Applies a record of one kind, given the number of its line and when it was logged."""
@@ -98,7 +102,7 @@ _Apply = Callable[[Any, int, When], None]
 class Linker:
     """Link the records of one source, in the order of its lines."""
 
-    def __init__(self, state: LinkerState, seconds_of: Callable[[str], float]) -> None:
+    def __init__(self, state: LinkerState, seconds_of: SecondsOf) -> None:
         """Go on from a state, which is changed in place."""
         self.state = state
         self._seconds_of = seconds_of
@@ -194,10 +198,8 @@ class Linker:
     def sync_state(self) -> None:
         """Write the time of the newest line into the state, before the state is stored or compared."""
         if self._last_line_at is not None:
-            self.state.runs.last_line_at, self._last_line_at = self._seconds(self._last_line_at), None
-
-    def _seconds(self, when: When) -> float | None:
-        return self._seconds_of(when) if isinstance(when, str) else when
+            self.state.runs.last_line_at = self._seconds_of(self._last_line_at, True)
+            self._last_line_at = None
 
     def escalation(self, record: Escalation) -> EscalationContext:
         """Return the context of an escalation when its line is read."""
@@ -246,7 +248,7 @@ class Linker:
 
     def _name_run(self, record: RunNamed, _: int, when: When) -> None:
         self.sync_state()
-        self.state.name_run(record, self._seconds(when))
+        self.state.name_run(record, None if when is None else self._seconds_of(when, False))
 
     def _prepared(self) -> Preparation:
         """Return the preparation of the next call, to be changed; a throw-away one if runs are concurrent."""

@@ -48,7 +48,8 @@ class LiveRuns:
     `anonymous` is set while a run works whose name is not known (its start is in an older
     file). `beginning` is how its name begins, where the line with the name was cut.
     `nameless_ends` counts processes that ended without saying whose they were.
-    `last_line_at` is the time of the newest line (seconds since the epoch) while a single run wrote.
+    `last_line_at` is the time of the newest line (seconds since the epoch) while a single run wrote, of two
+    readings the last: so no silence is taken to be longer than it was.
     """
 
     live: dict[str, Attributed] = field(default_factory=dict)
@@ -323,7 +324,7 @@ class LinkerState:
         return self.windows.open(phase, window)
 
     def name_run(self, record: RunNamed, seconds: float | None) -> None:
-        """Apply a line that names a run; `seconds` is when it was logged, since the epoch."""
+        """Apply a line that names a run; it was logged at `seconds` since the epoch, at the earliest."""
         runs = self.runs
         if record.starts and runs.is_over(seconds):
             runs.clear()

@@ -48,17 +48,26 @@ class SeenEscalation:
     around: EscalationContext
 
 
+class TwoReadings(NamedTuple):
+    """Both times, as the database writes them, that the local time of an event may be."""
+
+    first: str
+    last: str
+
+
 @dataclass(slots=True)
 class Rows:
     """What a stretch of a source becomes in the database.
 
     `amendments` are for events of earlier batches; events of this one have their amendments already.
+    `two_readings` are of events among the `sightings`.
     """
 
     sightings: list[Sighting] = field(default_factory=list)
     amendments: list[Amendment] = field(default_factory=list)
     rejects: list[Reject] = field(default_factory=list)
     escalations: list[SeenEscalation] = field(default_factory=list)
+    two_readings: list[TwoReadings] = field(default_factory=list)
 
     def __len__(self) -> int:
         """Count the rows."""

@@ -6,6 +6,7 @@ Each marker line becomes a sighting or a reject, and is counted. All other lines
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import Protocol
 
 from ingest import memory
@@ -15,7 +16,7 @@ from ingest.linking.context import NO_CONTEXT, Context, merged
 from ingest.linking.linker import MAX_ID_LENGTH, POSITIONAL, Linker
 from ingest.linking.state import Amendment
 from ingest.linking.timestamps import time_text
-from ingest.reading.batch import Reject, Rows, SeenEscalation, Sighting
+from ingest.reading.batch import Reject, Rows, SeenEscalation, Sighting, TwoReadings
 from ingest.reading.blocks import Block
 from ingest.reading.checkpoint import Counters, Remembered
 from ingest.reading.clock import NO_SUCH_TIME, moment_of_line, what_the_zone_leaves
@@ -78,7 +79,7 @@ class BatchBuilder:
         self._remembered = remembered
         self._zone = zone
         self._watcher = watcher
-        self._linker = Linker(remembered.linker, lambda prefix: zone.to_utc(time_in(prefix)).timestamp())
+        self._linker = Linker(remembered.linker, self._seconds)
         self._rows = Rows()
         self._by_offset: dict[int, int] = {}
         self._marker_at: int | None = None  # where the newest marker line begins in the current block
@@ -254,9 +255,14 @@ class BatchBuilder:
                 self._add_context_line(parsed, line.ordinal)
 
     def _add_context_line(self, parsed: ParsedLine, ordinal: int) -> None:
-        seconds = None if parsed.stamp is None else self._zone.to_utc(parsed.stamp.moment).timestamp()
-        self._linker.context_line(parsed.record, ordinal, seconds)
+        self._linker.context_line(parsed.record, ordinal, parsed.stamp and parsed.stamp.moment)
         self._collect_amendments()
+
+    def _seconds(self, when: datetime | str, is_last_reading: bool) -> float:
+        """Return the seconds since the epoch of a line's time, or of its own prefix; see `SecondsOf`."""
+        moment = time_in(when) if isinstance(when, str) else when
+        read = self._zone.to_utc_last if is_last_reading else self._zone.to_utc
+        return read(moment).timestamp()
 
     def _add_sighting(self, line: Line, parsed: ParsedLine, record: EstimationEvent, is_cut: bool) -> None:
         if parsed.stamp is None:  # the parser makes such an event a reject
@@ -266,6 +272,10 @@ class BatchBuilder:
             self._add_reject(line, NO_SUCH_TIME)
             return
         self._compare_clocks(line.data)
+        local = parsed.stamp.moment
+        if self._zone.occurs_twice(local):
+            readings = self._zone.to_utc(local), self._zone.to_utc_last(local)
+            self._rows.two_readings.append(TwoReadings(*map(time_text, readings)))
         context = NO_CONTEXT
         if not parsed.alone:
             context = self._linker.event(record, line.offset, line.ordinal)

@@ -28,14 +28,11 @@ from ingest.errors import UsageMistake
 
 _UTC = frozenset({"UTC", "UCT", "Zulu", "Universal", "Etc/UTC", "Etc/UCT", "Etc/Zulu", "Etc/Universal"})
 _MAX_REMEMBERED = 10_000
-"""Hours and quarters that are cached: a hostile log may name every one there is."""
-
-_AFTER_CHANGE = timedelta(hours=4)
-"""So long after its first reading no time occurs for a second time, even if the clock goes back."""
+"""Days, hours and minutes that are cached: a hostile log may name every one there is."""
 
 _UNEVEN = "uneven"
-_DAY = ((0, 0), (23, 45))
-"""The first and the last quarter of a day."""
+_LAST = (23, 59, 59, 999_999)
+"""The hour, minute, second and microsecond at the end of a day."""
 
 _NAME = r"[A-Za-z0-9_+-]+(?:/[A-Za-z0-9_+-]+)*"
 _SPELLED_NAME, _HOURS = r"(?:[A-Za-z]{3,}|<[A-Za-z0-9+-]+>)", r"[+-]?\d{1,2}(?::\d\d){0,2}"
@@ -61,18 +58,16 @@ _FOLDERS = ("/usr/share/zoneinfo", "/usr/lib/zoneinfo", "/usr/share/lib/zoneinfo
 class Zone:
     """A time zone with its name.
 
-    Offsets are cached, since looking one up costs a hundred times more than adding it. The caches rely on
-    two facts: every zone of the database changes its offset at a whole quarter of an hour, and none does so
-    twice in a day.
+    Offsets are cached, since looking one up costs a hundred times more than adding it: of a day, an hour or
+    a minute as a whole, if its begin and its end have the same. A clock may change at any minute.
     """
 
     def __init__(self, name: str) -> None:
         """Name a zone that is known; see `zone_named` and `machine_zone`."""
         self.name = name
         self._rules: tzinfo | None = None
-        self._offsets: dict[tuple[int, int, int, int, int], timedelta] = {}
+        self._offsets: dict[tuple[int, ...], timedelta | None] = {}
         self._shown: dict[str, str] = {}
-        self._twice: dict[tuple[int, int, int, int, int], timedelta | None] = {}
 
     def to_utc(self, moment: datetime) -> datetime:
         """Return the aware UTC time of a local (naive) one; an aware one keeps its own offset.
@@ -86,7 +81,8 @@ class Zone:
         try:
             if moment.tzinfo is not None:
                 return moment.astimezone(UTC)
-            return (moment - self._of_quarter(moment)).replace(tzinfo=UTC)
+            offset = self._offset_in(moment.year, moment.month, moment.day, moment.hour)
+            return (moment - (self._offset(moment) if offset is None else offset)).replace(tzinfo=UTC)
         except (OverflowError, ValueError, OSError):
             return None
 
@@ -99,15 +95,18 @@ class Zone:
         except (OverflowError, ValueError, OSError):  # on the first or the last day of the range
             return moment.astimezone(UTC).replace(tzinfo=None)
 
+    def to_utc_last(self, moment: datetime) -> datetime:
+        """Return the UTC time of a local one as `to_utc` does, but of two readings the last."""
+        return self.to_utc(moment) + self._between_readings(moment)
+
     def to_utc_near(self, moment: datetime, exact: datetime) -> datetime:
         """Return the UTC time of a local one; of two readings the one that is nearer to an exact time."""
-        first, later = self.to_utc(moment), self._later(moment)
-        second = first if later is None else first + later
-        return min(first, second, key=lambda reading: abs(reading - exact))
+        readings = self.to_utc(moment), self.to_utc_last(moment)
+        return min(readings, key=lambda reading: abs(reading - exact))
 
     def occurs_twice(self, moment: datetime) -> bool:
         """Whether a local time occurs twice, as when clocks go back in autumn."""
-        return self._later(moment) is not None
+        return bool(self._between_readings(moment))
 
     def utc_text(self, second: str) -> str | None:
         """Return `YYYY-MM-DD HH:MM:SS` of UTC for a local time down to a second, as a prefix has it.
@@ -131,71 +130,54 @@ class Zone:
         with suppress(ValueError, OverflowError, OSError):
             start = moment_of(f"{beginning}:00"[:16])
             is_hour = len(beginning) == 13
-            offset = self._of_hour(start) if is_hour else self._of_quarter(start)
-            unit = timedelta(hours=1) if is_hour else timedelta(minutes=1)
-            is_even = offset is not None and not offset % unit and (is_hour or not self.occurs_twice(start))
-            if offset is not None and is_even:
+            numbers = (start.year, start.month, start.day, start.hour, start.minute)
+            offset = self._offset_in(*numbers[: 4 if is_hour else 5])
+            if offset is not None and not offset % timedelta(minutes=60 if is_hour else 1):
                 shown = (start - offset).isoformat(" ")[: len(beginning)]
         self._shown[beginning] = shown
         return shown
 
-    def _of_hour(self, start: datetime) -> timedelta | None:
-        """Return the offset of a whole hour; `None` if it changes within the hour, or a part occurs twice."""
-        morning, night = (start.replace(hour=hour, minute=minute) for hour, minute in _DAY)
-        first, last = self._of_quarter(morning), self._of_quarter(night)
-        if first != last or self.occurs_twice(night):
-            begin, end = start.replace(minute=0), start.replace(minute=45)
-            first, last = self._of_quarter(begin), self._of_quarter(end)
-            if self.occurs_twice(begin) or self.occurs_twice(end):
-                return None
-        return first if first == last else None
+    def _offset_in(self, *unit: int) -> timedelta | None:
+        """Return the offset of a day, an hour or a minute (its numbers from the year on).
 
-    def _later(self, moment: datetime) -> timedelta | None:
-        """Return how much later the second reading of a local time is; `None` if there is only one."""
-        quarter = (moment.year, moment.month, moment.day, moment.hour, moment.minute // 15)
-        if quarter not in self._twice:
-            if len(self._twice) >= _MAX_REMEMBERED:
-                self._twice.clear()
-            start = datetime(*quarter[:4], 15 * quarter[4])  # noqa: DTZ001 - local, as logged
-            self._twice[quarter] = self._between_readings(start)
-        return self._twice[quarter]
-
-    def _of_quarter(self, moment: datetime) -> timedelta:
-        """Return the offset of the quarter of an hour that a local time is in."""
-        quarter = (moment.year, moment.month, moment.day, moment.hour, moment.minute // 15)
-        offset = self._offsets.get(quarter)
-        if offset is None:
-            offset = self._offset(datetime(*quarter[:4], 15 * quarter[4]))  # noqa: DTZ001 - local, as logged
+        `None` if the offset changes within it, or a part of it occurs twice.
+        """
+        if unit not in self._offsets:
+            longer = self._offset_in(*unit[:-1]) if len(unit) > 3 else None
+            offset = self._throughout(unit) if longer is None else longer
             if len(self._offsets) >= _MAX_REMEMBERED:
                 self._offsets.clear()
-            self._offsets[quarter] = offset
-        return offset
+            self._offsets[unit] = offset
+        return self._offsets[unit]
 
-    def _between_readings(self, moment: datetime) -> timedelta | None:
-        """Look for a later reading of a local time, with the offset that holds some hours later."""
+    def _throughout(self, unit: tuple[int, ...]) -> timedelta | None:
+        """Look up the same: what occurs twice ends with the unit or later, or the offset changes within."""
         with suppress(OverflowError, ValueError, OSError):
-            first = moment - self._of_quarter(moment)
-            later_offset = self._offset_at(first + _AFTER_CHANGE)
-            second = moment - later_offset
-            if second > first and self._offset_at(second) == later_offset:
-                return second - first
+            begin = datetime(*unit, *(0,) * (5 - len(unit)))  # type: ignore[arg-type] # noqa: DTZ001 - local, as logged
+            end = datetime(*unit, *_LAST[len(unit) - 3 :])  # type: ignore[arg-type] # noqa: DTZ001
+            offset = self._offset(begin)
+            if offset == self._offset(end) and offset <= self._offset(end, 1):
+                return offset
         return None
 
-    def _offset(self, moment: datetime) -> timedelta:
+    def _between_readings(self, moment: datetime) -> timedelta:
+        """Return how much later the last reading of a time is; zero if there is only one."""
+        if moment.tzinfo is None:
+            with suppress(OverflowError, ValueError, OSError):
+                if self._offset_in(moment.year, moment.month, moment.day, moment.hour) is None:
+                    return max(self._offset(moment) - self._offset(moment, 1), timedelta(0))
+        return timedelta(0)
+
+    def _offset(self, moment: datetime, fold: int = 0) -> timedelta:
+        """Return the offset of the first reading of a local time, or with a `fold` of the last one."""
         if self.name == LOCAL:
-            return moment - datetime.fromtimestamp(moment.timestamp(), UTC).replace(tzinfo=None)
-        local = moment.replace(tzinfo=self._found_rules(), fold=0)
+            seconds = moment.replace(fold=fold).timestamp()
+            return moment - datetime.fromtimestamp(seconds, UTC).replace(tzinfo=None)
+        local = moment.replace(tzinfo=self._found_rules(), fold=fold)
         if hasattr(self._rules, "key"):  # it is of the standard library
             return local.utcoffset() or timedelta(0)
         existing: datetime = _dateutil().resolve_imaginary(local)
         return (existing.utcoffset() or timedelta(0)) - (existing - local)
-
-    def _offset_at(self, utc: datetime) -> timedelta:
-        """Return the offset at a time in UTC (naive)."""
-        moment = utc.replace(tzinfo=UTC)
-        if self.name == LOCAL:
-            return datetime.fromtimestamp(moment.timestamp()) - utc  # noqa: DTZ006 - as the clock shows it
-        return moment.astimezone(self._found_rules()).utcoffset() or timedelta(0)
 
     def _found_rules(self) -> tzinfo:
         if self._rules is None:
