@@ -917,6 +917,12 @@ def test_preparation_of_a_run_that_has_ended_is_not_taken():
     assert linked(log_of(text)).contexts == [ANCHORED]
 
 
+def test_preparation_of_a_call_that_ended_without_an_event_is_not_the_nexts():
+    """Where the next call's own lines are torn, nothing is known of how it was prepared."""
+    text = RUN + OPEN + PREPARED + "[p1] Builder failed: Connection error.\n" + CALL
+    assert linked(log_of(text)).contexts == [ANCHORED]
+
+
 def test_anchors_of_one_phase_of_two_runs_give_no_tokens():
     """Two runs of one plan may use equally many tokens in one phase: whose anchor it is, is unknown."""
     text = (

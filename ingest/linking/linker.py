@@ -295,6 +295,7 @@ class Linker:
         state = self.state
         state.windows.saw_activity(record.phase)
         last, state.unanchored = state.unanchored, None
+        state.preparation = NOT_PREPARED  # it was this call's, whether or not it had an event
         window = state.windows.get(record.phase)
         names_phase = (
             last is not None
